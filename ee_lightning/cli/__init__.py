@@ -1,0 +1,64 @@
+"""The command line: ``ee-lightning``, ``lightning`` and ``python -m ee_lightning`` are the same command."""
+
+import sys
+from collections.abc import Sequence
+
+from ee_lightning import __version__
+from ee_lightning.errors import EarlyExitError
+
+COMMANDS = {
+    "fit": "train, then sweep the exits of the best checkpoint on the validation split",
+    "validate": "sweep the exits of a checkpoint on the validation split",
+    "test": "sweep the exits of a checkpoint on the test split, where it has labels",
+    "predict": "write a checkpoint's predictions for the test split",
+}
+
+_HELP = """\
+usage: ee-lightning COMMAND [--config FILE ...] [--OPTION VALUE ...]
+
+Train, compare and deploy early-exit transformers.
+
+commands:
+{commands}
+
+  ee-lightning COMMAND --help          lists the options of a command
+  ee-lightning COMMAND --print_config  prints its configuration, resolved
+  ee-lightning --version
+
+examples:
+  ee-lightning fit --config configs/demo.yaml
+  ee-lightning fit --config configs/demo.yaml --config configs/tasks/rte.yaml \\
+      --model.objective.diversity_weight 0.2
+  ee-lightning validate --config runs/demo/version_0/config.yaml \\
+      --ckpt_path runs/demo/version_0/checkpoints/last.ckpt
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command.
+
+    Args:
+        arguments: The command and its options; None takes those of the process.
+
+    Returns:
+        The exit status: 0, or 1 after a mistake of the user. Options that can't be parsed exit with 2.
+    """
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    if not arguments or arguments[0] in {"-h", "--help"}:
+        print(_HELP.format(commands="\n".join(f"  {name:<10}{what}" for name, what in COMMANDS.items())), end="")
+        return 0
+    if arguments[0] == "--version":
+        print(f"ee_lightning {__version__}")
+        return 0
+    try:
+        if arguments[0] not in COMMANDS:
+            raise EarlyExitError(
+                f"there is no command {arguments[0]!r}", mend=f"use one of {', '.join(COMMANDS)}, before all options"
+            )
+        from ee_lightning.cli.lightning import run  # Lightning takes seconds to import
+
+        run(arguments)
+    except EarlyExitError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0

@@ -1,0 +1,88 @@
+"""``fit``, ``validate``, ``test`` and ``predict``, by LightningCLI."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import yaml
+from jsonargparse import set_parsing_settings
+from lightning import LightningModule, Trainer
+from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
+from lightning.pytorch.loggers import CSVLogger, Logger, WandbLogger
+
+from ee_lightning.callbacks import ExitSweep, PredictionWriter
+from ee_lightning.data import TaskDataModule
+from ee_lightning.training import EarlyExitModule
+
+
+class SaveConfig(SaveConfigCallback):
+    """Saves the resolved configuration into the run folder and sends it to W&B."""
+
+    def save_config(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Send the configuration to W&B, under one key, where it can't collide with those of a sweep."""
+        for logger in trainer.loggers:
+            if isinstance(logger, WandbLogger):
+                resolved = yaml.safe_load(self.parser.dump(self.config, skip_none=False))
+                logger.log_hyperparams({"resolved_config": resolved})
+
+
+class EarlyExitCLI(LightningCLI):
+    """Links the rooms: the task tells the model its classes and metrics, the backbone tells the data its tokenizer."""
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Add the run's name, the checkpoints, the sweep, and what must agree."""
+        parser.add_argument("--run.root", type=str, default="runs", help="Folder of all run folders.")
+        parser.add_argument("--run.name", type=str, default="run", help="Name of the run: ROOT/NAME/version_N.")
+        parser.add_lightning_class_args(ExitSweep, "sweep")
+        parser.add_lightning_class_args(ModelCheckpoint, "checkpoint")
+        parser.set_defaults(
+            {
+                "model.objective": {"class_path": "ee_lightning.training.EnsembleObjective"},
+                "checkpoint.monitor": "val/score",
+                "checkpoint.mode": "max",
+                "checkpoint.filename": "epoch={epoch}-score={val/score:.4f}",
+                "checkpoint.auto_insert_metric_name": False,
+                "checkpoint.save_last": True,
+            }
+        )
+        parser.link_arguments("model.backbone", "data.tokenizer")
+        parser.link_arguments("seed_everything", "data.seed", compute_fn=int)
+        parser.link_arguments("data.num_classes", "model.num_classes", apply_on="instantiate")
+        parser.link_arguments("data.metrics", "model.metrics", apply_on="instantiate")
+
+    def _prepare_subcommand_parser(self, klass: type, subcommand: str, **kwargs: Any) -> LightningArgumentParser:
+        parser = super()._prepare_subcommand_parser(klass, subcommand, **kwargs)
+        parser.set_defaults(weights_only=True)  # no pickle, from a disk or from elsewhere
+        return parser
+
+    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
+        """Put the run folder's logger before the configured ones, so that every run has its folder."""
+        folder = CSVLogger(self._get(self.config, "run.root"), name=self._get(self.config, "run.name"))
+        configured = self._get(self.config_init, "trainer")["logger"]
+        others = [configured] if isinstance(configured, Logger) else configured or []
+        return super().instantiate_trainer(logger=[folder, *(others if others is not True else [])], **kwargs)
+
+    def after_fit(self) -> None:
+        """Sweep the exits of the best checkpoint."""
+        checkpoints = self.trainer.checkpoint_callback
+        if isinstance(checkpoints, ModelCheckpoint) and checkpoints.best_model_path:
+            self.trainer.validate(self.model, datamodule=self.datamodule, ckpt_path="best", verbose=False)
+
+
+def run(arguments: Sequence[str]) -> None:
+    """Run a command of LightningCLI.
+
+    Args:
+        arguments: The command and its options.
+    """
+    set_parsing_settings(omegaconf_absolute_to_relative_paths=True)
+    EarlyExitCLI(
+        EarlyExitModule,
+        TaskDataModule,
+        save_config_callback=SaveConfig,
+        seed_everything_default=42,
+        trainer_defaults={"callbacks": [PredictionWriter()], "use_distributed_sampler": False},
+        parser_kwargs={"parser_mode": "omegaconf+"},
+        auto_configure_optimizers=False,
+        args=list(arguments),
+    )

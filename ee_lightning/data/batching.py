@@ -1,0 +1,80 @@
+"""Batches of rows of similar length, so that little of a batch is padding."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from torch.utils.data.distributed import DistributedSampler
+
+MEGABATCH = 50
+
+
+class LengthBucketedBatches(DistributedSampler[list[int]]):
+    """Yield lists of row indices for `DataLoader(sampler=…, batch_size=None)`.
+
+    For training, the rows are shuffled by seed and epoch, sorted by length within stretches of 50 batches, and the
+    batches are shuffled again. For evaluation, all rows are sorted by length, longest first, so that a batch that
+    doesn't fit the memory shows at once.
+
+    With several processes, every process forms the same global batches of `batch_size * world_size` rows and takes
+    every `world_size`-th row of each. All processes yield the same number of batches and none is empty: where the last
+    global batch has fewer rows than there are processes, rows from the start of the order fill it up, so consumers
+    of an evaluation must drop rows whose id they have seen.
+
+    It is a `DistributedSampler` for the isinstance check by which Lightning knows a sampler that shares out the rows
+    itself; Lightning wraps any other in one of its own.
+
+    Args:
+        lengths: The length of each row, [rows].
+        batch_size: Rows a batch and process.
+        shuffle: True for training.
+        seed: With the epoch, decides the shuffle; not negative.
+        rank: This process, from 0.
+        world_size: The number of processes.
+
+    Example:
+        >>> list(LengthBucketedBatches([3, 9, 1, 5], batch_size=2, shuffle=False))
+        [[1, 3], [0, 2]]
+    """
+
+    def __init__(
+        self,
+        lengths: Sequence[int] | NDArray[np.integer],
+        batch_size: int,
+        *,
+        shuffle: bool,
+        seed: int = 0,
+        rank: int = 0,
+        world_size: int = 1,
+    ) -> None:
+        self.lengths = np.asarray(lengths, dtype=np.int64)
+        # The base class asks its data set for no more than a length.
+        super().__init__(self.lengths, world_size, rank, shuffle, seed)  # type: ignore[arg-type]
+        self.global_batch_size = batch_size * world_size
+
+    def __len__(self) -> int:
+        """The number of batches an epoch, the same on every process."""
+        return -(-len(self.lengths) // self.global_batch_size)
+
+    def __iter__(self) -> Iterator[list[int]]:
+        """Yield this process's share of every global batch of the epoch that `set_epoch` named."""
+        for batch in self._global_batches():
+            yield batch[self.rank :: self.num_replicas].tolist()
+
+    def _global_batches(self) -> list[NDArray[np.int64]]:
+        random = np.random.default_rng((self.seed, self.epoch))
+        order = random.permutation(len(self.lengths)) if self.shuffle else np.argsort(-self.lengths, kind="stable")
+        num_complete = len(order) - len(order) % self.global_batch_size
+        complete, rest = order[:num_complete], order[num_complete:]
+        if self.shuffle:
+            complete = self._sorted_within_megabatches(complete)
+        batches = [
+            complete[start : start + self.global_batch_size] for start in range(0, num_complete, self.global_batch_size)
+        ]
+        if len(rest):
+            batches.append(np.concatenate([rest, np.resize(order, max(0, self.num_replicas - len(rest)))]))
+        return [batches[place] for place in random.permutation(len(batches))] if self.shuffle else batches
+
+    def _sorted_within_megabatches(self, order: NDArray[np.int64]) -> NDArray[np.int64]:
+        stretches = np.split(order, range(0, len(order), MEGABATCH * self.global_batch_size))
+        return np.concatenate([stretch[np.argsort(self.lengths[stretch])] for stretch in stretches])

@@ -1,0 +1,98 @@
+"""Data sets kept on disk under a key that says what went into them.
+
+The folder is the environment variable `EE_LIGHTNING_CACHE`, else `~/.cache/ee_lightning`.
+It may be deleted at any time.
+"""
+
+import hashlib
+import logging
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from datasets import Dataset, are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
+from filelock import FileLock
+
+from ee_lightning.errors import DataError
+
+DIGEST_FILE = "sha256"
+ROWS_WORTH_A_PROGRESS_BAR = 100_000
+log = logging.getLogger(__name__)
+
+
+def cached(key: str, build: Callable[[], Dataset]) -> Dataset:
+    """Take a data set from the cache, or build it and keep it there.
+
+    Several processes may ask at once: one builds, the others wait. An entry that is damaged is built anew.
+
+    Args:
+        key: The name of the entry; equal keys must mean equal content.
+        build: Makes the data set.
+
+    Returns:
+        The data set, memory-mapped from the disk.
+
+    Raises:
+        DataError: The cache folder can't be written to.
+    """
+    folder = Path(os.environ.get("EE_LIGHTNING_CACHE") or "~/.cache/ee_lightning").expanduser()
+    entry = folder / key
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder / f"{key}.lock"):
+            if (kept := _load(entry)) is not None:
+                return kept
+            _save(build(), entry)
+            return Dataset.load_from_disk(entry)
+    except OSError as error:
+        raise DataError(
+            f"the cache of tokenised rows can't be used: {error}",
+            where=folder,
+            mend="set EE_LIGHTNING_CACHE to a folder that can be written to",
+        ) from error
+
+
+@contextmanager
+def quiet_progress(num_rows: int) -> Iterator[None]:
+    """Hide the progress bars of `datasets` while it works on so few rows that nobody waits for them."""
+    if num_rows >= ROWS_WORTH_A_PROGRESS_BAR or are_progress_bars_disabled():
+        yield
+        return
+    disable_progress_bars()
+    try:
+        yield
+    finally:
+        enable_progress_bars()
+
+
+def _load(entry: Path) -> Dataset | None:
+    if not entry.exists():
+        return None
+    try:
+        if (entry / DIGEST_FILE).read_text() == _digest(entry):
+            return Dataset.load_from_disk(entry)
+    except (OSError, ValueError, KeyError, TypeError):
+        log.debug("unreadable cache entry %s", entry, exc_info=True)
+    log.warning("the cache entry %s is damaged and is built anew", entry)
+    return None
+
+
+def _save(dataset: Dataset, entry: Path) -> None:
+    unfinished = entry.with_name(f"{entry.name}.unfinished")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    with quiet_progress(len(dataset)):
+        dataset.save_to_disk(unfinished)
+    (unfinished / DIGEST_FILE).write_text(_digest(unfinished))
+    shutil.rmtree(entry, ignore_errors=True)
+    unfinished.rename(entry)
+
+
+def _digest(entry: Path) -> str:
+    digest = hashlib.sha256()
+    for path in sorted(entry.iterdir()):
+        if path.name != DIGEST_FILE:
+            with path.open("rb") as content:
+                digest.update(hashlib.file_digest(content, "sha256").digest())
+    return digest.hexdigest()

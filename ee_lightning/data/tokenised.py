@@ -1,0 +1,104 @@
+"""Tokenise rows once; the result is kept on disk and found again by what went into it."""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import tokenizers
+from datasets import Dataset, Features, List, Value
+from transformers import PreTrainedTokenizerBase
+
+from ee_lightning.data.cache import cached, quiet_progress
+from ee_lightning.errors import OptionError
+
+FORMAT = 1
+PARALLELISM = "TOKENIZERS_PARALLELISM"
+
+
+def tokenised(rows: Dataset, tokenizer: PreTrainedTokenizerBase, max_length: int) -> Dataset:
+    """Tokenise rows, or take the result of an earlier call on the same rows from the disk.
+
+    A pair that is too long loses tokens from the longer text first.
+
+    Args:
+        rows: A split as a source loads it: `text_a`, `text_b` for pairs, and `label`.
+        tokenizer: A fast tokenizer.
+        max_length: The most tokens a row may have, special ones included.
+
+    Returns:
+        A memory-mapped data set with the columns `input_ids`, `token_type_ids` where the tokenizer gives them, `label`,
+        `id` (the position of the row in the split, from 0) and `length` (its number of tokens).
+
+    Raises:
+        OptionError: `max_length` is more than the tokenizer takes, or leaves no room for text.
+        DataError: The cache folder can't be written to.
+    """
+    _check_max_length(tokenizer, max_length, pairs="text_b" in rows.column_names)
+    key = _key(rows, tokenizer, max_length)
+    return cached(key, lambda: _tokenise(rows, tokenizer, max_length, fingerprint=key))
+
+
+def _check_max_length(tokenizer: PreTrainedTokenizerBase, max_length: int, *, pairs: bool) -> None:
+    special = tokenizer.num_special_tokens_to_add(pair=pairs)
+    if not special < max_length <= tokenizer.model_max_length:
+        raise OptionError(
+            f"max_length is {max_length}, the tokenizer takes {special + 1} to {tokenizer.model_max_length} tokens",
+            where="--data.max_length",
+            mend=f"give a length in that range; {special} tokens of it are special ones",
+        )
+
+
+def _key(rows: Dataset, tokenizer: PreTrainedTokenizerBase, max_length: int) -> str:
+    content = json.loads(tokenizer.backend_tokenizer.to_str())
+    del content["truncation"], content["padding"]  # set by the last call, whoever made it
+    settings = (FORMAT, tokenizers.__version__, tokenizer.model_input_names, tokenizer.truncation_side, max_length)
+    digest = hashlib.sha256(json.dumps([settings, content], sort_keys=True).encode())
+    for batch in rows.iter(batch_size=10_000):
+        digest.update(json.dumps(batch, sort_keys=True).encode())
+    return digest.hexdigest()
+
+
+def _tokenise(rows: Dataset, tokenizer: PreTrainedTokenizerBase, max_length: int, *, fingerprint: str) -> Dataset:
+    def encode(batch: dict[str, list[Any]], positions: list[int]) -> dict[str, list[Any]]:
+        encoded = tokenizer(
+            batch["text_a"],
+            batch["text_b"] if "text_b" in rows.column_names else None,
+            truncation="longest_first",
+            max_length=max_length,
+            padding=False,
+            return_attention_mask=False,
+        )
+        return {**encoded, "id": positions, "length": [len(tokens) for tokens in encoded["input_ids"]]}
+
+    columns = {"label": Value("int64"), "input_ids": List(Value("int32"))}
+    if "token_type_ids" in tokenizer.model_input_names:
+        columns["token_type_ids"] = List(Value("int8"))
+    with quiet_progress(len(rows)), _every_core():
+        return rows.map(
+            encode,
+            batched=True,
+            with_indices=True,
+            remove_columns=[column for column in rows.column_names if column != "label"],
+            features=Features({**columns, "id": Value("int64"), "length": Value("int32")}),
+            keep_in_memory=True,
+            load_from_cache_file=False,
+            new_fingerprint=fingerprint,
+            desc="tokenising",
+        )
+
+
+@contextmanager
+def _every_core() -> Iterator[None]:
+    """Tokenise on every core now, and leave that switched off, else the library warns at each fork of a data worker.
+
+    What the user has set stands.
+    """
+    chosen = os.environ.get(PARALLELISM)
+    os.environ[PARALLELISM] = chosen or "true"
+    try:
+        yield
+    finally:
+        os.environ[PARALLELISM] = chosen or "false"

@@ -1,0 +1,49 @@
+"""Load the tokenizer that belongs to a backbone."""
+
+from transformers import AutoTokenizer, PreTrainedTokenizerBase
+
+from ee_lightning.errors import BackboneError, DataError, OptionError
+from ee_lightning.packaged import PREFIX, resolve
+
+
+def load_tokenizer(name: str) -> PreTrainedTokenizerBase:
+    """Load a tokenizer that can pad.
+
+    Args:
+        name: A name on the hub, a folder, or `packaged:all-minilm-l6-v2`.
+
+    Returns:
+        The tokenizer.
+
+    Raises:
+        OptionError: No name is given, or the packaged name is unknown.
+        BackboneError: No tokenizer is to be had under that name.
+        DataError: The tokenizer has no padding token, or no fast implementation.
+    """
+    if not name:
+        raise OptionError(
+            "no tokenizer is named", where="--data.tokenizer", mend="give the backbone's name on the hub, or its folder"
+        )
+    place = str(resolve(name)) if name.startswith(PREFIX) else name
+    try:
+        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(place)
+    except Exception as error:  # the Rust half of the tokenizers raises bare exceptions
+        raise BackboneError(
+            f"no tokenizer can be loaded: {str(error).splitlines()[0]}",
+            where=place,
+            mend="give a name on the hub with a connection to it, a folder that holds tokenizer.json, "
+            "or packaged:all-minilm-l6-v2",
+        ) from error
+    if tokenizer.pad_token_id is None:
+        raise DataError(
+            "the tokenizer has no padding token, so it can't make batches",
+            where=place,
+            mend="set pad_token in its tokenizer_config.json",
+        )
+    if not tokenizer.is_fast:
+        raise DataError(
+            f"{type(tokenizer).__name__} has no fast implementation",
+            where=place,
+            mend="use a backbone whose folder holds tokenizer.json",
+        )
+    return tokenizer

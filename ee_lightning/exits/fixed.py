@@ -1,0 +1,20 @@
+"""Leave at a layer chosen beforehand."""
+
+import torch
+
+from ee_lightning.exits.criterion import Criterion, Decision, ExitOutput, State
+
+
+class Fixed(Criterion):
+    r"""The same exit for every sample, as a model cut off after m layers (the 6L and 9L rows of published tables).
+
+    After exit m the score is m and the label is exit m's most likely class. The threshold is a layer: at
+    :math:`\tau = m` every sample leaves at exit m, so that the curve goes through all truncated models.
+    """
+
+    name = "fixed"
+
+    def step(self, output: ExitOutput, state: State) -> tuple[Decision, State]:
+        """See `Criterion.step`."""
+        predictions = output.predictions
+        return Decision(torch.full_like(predictions, output.exit_layer, dtype=torch.float32), predictions), state

@@ -1,0 +1,29 @@
+"""Leave at the first exit that is right."""
+
+from ee_lightning.errors import OptionError
+from ee_lightning.exits.criterion import Criterion, Decision, ExitOutput, State
+
+
+class Oracle(Criterion):
+    """The first exit that is right, else the last exit: an upper bound, never a method (Kaya et al. 2019).
+
+    After exit m the score is 1 where exit m's most likely class is the true one and 0 elsewhere; the label is that most
+    likely class. The threshold has no unit, and the oracle's operating point is 1. It cannot be deployed: it reads the
+    labels.
+
+    Raises:
+        OptionError: When it is asked about samples without labels.
+    """
+
+    name = "oracle"
+
+    def step(self, output: ExitOutput, state: State) -> tuple[Decision, State]:
+        """See `Criterion.step`."""
+        if output.labels is None:
+            raise OptionError(
+                "The oracle needs the true labels, and these samples have none",
+                where="criteria",
+                mend="leave the oracle out, or use a split with labels",
+            )
+        predictions = output.predictions
+        return Decision((predictions == output.labels).float(), predictions), state

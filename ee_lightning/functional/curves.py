@@ -1,0 +1,171 @@
+"""The exact accuracy-speed curve of a criterion, and what is read off it."""
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+ROUNDING = 1e-9
+
+
+class OperatingPoints(NamedTuple):
+    """Every operating point there is, from slow to fast.
+
+    Attributes:
+        thresholds: Descending, starting with infinity (nobody leaves early), in float64, of shape [points].
+        mean_exit: Mean number of executed layers at each threshold, in float64, of shape [points].
+        counts: Summed statistics of the predictions at each threshold, in int64, of shape [points, statistics].
+    """
+
+    thresholds: Tensor
+    mean_exit: Tensor
+    counts: Tensor
+
+
+def operating_points(
+    scores: Tensor, labels: Tensor, fallback: Tensor, count: Callable[[Tensor, Tensor], Tensor]
+) -> OperatingPoints:
+    """Find every operating point of the rule "leave at the first exit whose score reaches the threshold".
+
+    As the threshold falls, a sample moves only where the running maximum of its scores rises: at that value it moves to
+    that exit, from the next exit that beats it, or from the last exit and the fallback label if none does. Sorting
+    these moves gives the whole curve in O(exits * samples * log(exits * samples)). Applying a threshold of the result
+    with ``score >= threshold`` gives exactly the outcome that was counted for it.
+
+    Args:
+        scores: Score of every sample after each exit, of shape [exits, samples]. A score of -inf never leaves.
+        labels: Class predicted for a sample that leaves at that exit, of shape [exits, samples].
+        fallback: Class predicted for a sample that no score lets leave, of shape [samples].
+        count: Turns predictions [events] and the indices [events] of the samples they are made for into additive
+            statistics [events, statistics] in int64.
+
+    Returns:
+        One point per distinct threshold that changes an outcome, after the point of those that let nobody leave.
+
+    Raises:
+        ValueError: If there is no score, or one is NaN or +inf (which no finite threshold could hold back).
+
+    Example:
+        >>> right = torch.tensor([0, 1])
+        >>> points = operating_points(
+        ...     scores=torch.tensor([[0.9, 0.2], [0.5, 0.7]]),
+        ...     labels=torch.tensor([[0, 0], [0, 1]]),
+        ...     fallback=torch.tensor([0, 1]),
+        ...     count=lambda predictions, samples: (predictions == right[samples]).long().unsqueeze(-1),
+        ... )
+        >>> points.mean_exit
+        tensor([2.0000, 1.5000, 1.5000, 1.0000], dtype=torch.float64)
+        >>> points.counts.squeeze(-1)
+        tensor([2, 2, 2, 1])
+    """
+    _check(scores)
+    scores = scores.double()
+    num_exits, num_samples = scores.shape
+    sample, exit_index = _rises(scores)  # [events] each
+    exit_layer, label = exit_index + 1, labels[exit_index, sample]  # [events] each
+
+    is_highest = torch.ones_like(sample, dtype=torch.bool)
+    is_highest[:-1] = sample[1:] != sample[:-1]
+    layer_before = torch.where(is_highest, num_exits, exit_layer.roll(-1))
+    label_before = torch.where(is_highest, fallback[sample], label.roll(-1))
+
+    distinct, rank = torch.unique(scores[exit_index, sample], return_inverse=True)  # [points - 1] ascending, [events]
+    point = len(distinct) - rank
+
+    everyone = torch.arange(num_samples, device=scores.device)
+    start = count(fallback, everyone).sum(0, keepdim=True)  # [1, statistics]
+    changes = torch.cat([start, start.new_zeros(len(distinct), start.shape[1])])  # [points, statistics]
+    changes.index_add_(0, point, count(label, sample))
+    changes.index_add_(0, point, count(label_before, sample), alpha=-1)
+
+    layers = torch.zeros(len(distinct) + 1, dtype=torch.int64, device=scores.device)  # [points]
+    layers[0] = num_exits * num_samples
+    layers.index_add_(0, point, exit_layer - layer_before)
+
+    thresholds = torch.cat([distinct.new_full((1,), torch.inf), distinct.flip(0)])  # [points]
+    return OperatingPoints(thresholds, layers.cumsum(0).double() / num_samples, changes.cumsum(0))
+
+
+def score_at(mean_exit: Tensor, score: Tensor, target_mean_exit: float) -> float:
+    """Read a curve at a mean number of executed layers, linearly between the two neighbouring operating points.
+
+    For accuracy this is what drawing one of the two thresholds at random for each sample gives in expectation. Of
+    points with the same mean exit the first one counts, which has the highest threshold.
+
+    Args:
+        mean_exit: Mean number of executed layers, descending, of shape [points].
+        score: The metric at each point, of shape [points].
+        target_mean_exit: Where to read the curve.
+
+    Returns:
+        The score, or NaN beyond the ends of the curve. A relative 1e-9 beyond still counts as the end, so that a mean
+        exit survives being turned into a speed-up and back.
+
+    Example:
+        >>> score_at(torch.tensor([2.0, 1.5, 1.0]), torch.tensor([0.9, 0.75, 0.5]), 1.25)
+        0.625
+    """
+    layers, heights = _knots(mean_exit, score)
+    fastest, slowest = layers[0].item(), layers[-1].item()
+    if not fastest * (1 - ROUNDING) <= target_mean_exit <= slowest * (1 + ROUNDING):
+        return math.nan
+    target = layers.new_tensor(target_mean_exit).clamp(fastest, slowest)
+    slower = int(torch.searchsorted(layers, target))
+    if layers[slower] == target:
+        return heights[slower].item()
+    weight = (target - layers[slower - 1]) / (layers[slower] - layers[slower - 1])
+    return torch.lerp(heights[slower - 1], heights[slower], weight).item()
+
+
+def area(mean_exit: Tensor, score: Tensor, num_exits: int) -> float:
+    """Give the mean score over all relative costs from one layer to all: the area under `score_at`, normalised.
+
+    A curve that does not reach down to one layer is continued flat from its fastest point. This flatters a criterion
+    that cannot leave early, so look at its fastest point too.
+
+    Args:
+        mean_exit: Mean number of executed layers, descending from `num_exits`, of shape [points].
+        score: The metric at each point, of shape [points].
+        num_exits: Number of exits M.
+
+    Returns:
+        The mean of the score over relative costs between 1 / M and 1; with one exit, the score itself.
+
+    Example:
+        >>> area(torch.tensor([2.0, 1.0]), torch.tensor([0.75, 0.5]), num_exits=2)
+        0.625
+    """
+    layers, heights = _knots(mean_exit, score)
+    if num_exits == 1:
+        return heights[0].item()
+    flat = (layers[0] - 1) * heights[0]
+    return ((torch.trapezoid(heights, layers) + flat) / (num_exits - 1)).item()
+
+
+def _check(scores: Tensor) -> None:
+    if scores.numel() == 0:
+        raise ValueError(f"Expected argument `scores` to hold a score, but got shape {list(scores.shape)}.")
+    refused = (scores.isnan() | scores.isposinf()).nonzero()  # [refused, 2]
+    if len(refused) > 0:
+        exit_index, sample = refused[0].tolist()
+        raise ValueError(
+            f"Expected argument `scores` to hold neither NaN nor +inf, but got {scores[exit_index, sample].item()} "
+            f"at exit {exit_index + 1} for the sample at index {sample}."
+        )
+
+
+def _rises(scores: Tensor) -> tuple[Tensor, Tensor]:
+    """Find where the running maximum rises: samples and exit indices, sample by sample and from the first exit on."""
+    best = scores.cummax(0).values  # [exits, samples]
+    best_before = torch.cat([torch.full_like(best[:1], -torch.inf), best[:-1]])
+    samples, exit_indices = (scores > best_before).T.nonzero(as_tuple=True)  # [events] each
+    return samples, exit_indices
+
+
+def _knots(mean_exit: Tensor, score: Tensor) -> tuple[Tensor, Tensor]:
+    """Keep the first of the points that share a mean exit, and turn the curve to run from fast to slow, in float64."""
+    is_first = torch.ones_like(mean_exit, dtype=torch.bool)
+    is_first[1:] = mean_exit[1:] != mean_exit[:-1]
+    return mean_exit[is_first].double().flip(0), score[is_first].double().flip(0)  # [knots] each

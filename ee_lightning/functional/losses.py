@@ -1,0 +1,119 @@
+r"""The two terms of the ensemble objective of `Sun et al. 2021 <https://arxiv.org/abs/2105.13792>`_.
+
+.. math:: L = \sum_{m=1}^{M} w_m \, CE(p_m, y) - \lambda \sum_{m=2}^{M} \min_{j<m} CE(p_m, p_j)
+
+with exits :math:`m`, their distributions :math:`p_m = \mathrm{softmax}(z_m)` over the classes c, layer weights
+:math:`w_m` and the label y. Between two exits the target is the earlier one:
+:math:`CE(p_m, p_j) = -\sum_c p_j(c) \log p_m(c)`.
+"""
+
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor
+
+Minimum = Literal["batch", "sample"]
+
+
+def exit_cross_entropies(logits: Tensor, labels: Tensor) -> Tensor:
+    """Give every exit's cross entropy with the labels, as a mean over the batch, in nats.
+
+    Args:
+        logits: Logits of all exits, of shape [exits, batch, classes].
+        labels: Class numbers, of shape [batch].
+
+    Returns:
+        The means, of shape [exits].
+
+    Example:
+        >>> exit_cross_entropies(torch.zeros(3, 4, 2), torch.tensor([0, 1, 1, 0]))
+        tensor([0.6931, 0.6931, 0.6931])
+    """
+    targets = labels.expand(len(logits), -1).unsqueeze(-1)  # [exits, batch, 1]
+    log_likelihoods = _log_probabilities(logits).gather(-1, targets).squeeze(-1)  # [exits, batch]
+    return -log_likelihoods.mean(-1)  # [exits]
+
+
+def pairwise_cross_entropies(logits: Tensor, *, stop_gradient: bool = False) -> Tensor:
+    """Give the cross entropy of every exit with every earlier exit, sample by sample, in nats.
+
+    A broadcast product rather than a matrix product, which mixed precision and TF32 would round.
+
+    Args:
+        logits: Logits of all exits, of shape [exits, batch, classes].
+        stop_gradient: Treat the earlier exit, the target, as a constant.
+
+    Returns:
+        Entry [m, j] is the cross entropy of exit m with its target j, of shape [exits, earlier exits, batch]. Where j
+        is not earlier than m it is infinite, so that a minimum over j passes it by.
+
+    Example:
+        >>> pairwise_cross_entropies(torch.zeros(2, 1, 2)).squeeze(-1)
+        tensor([[   inf,    inf],
+                [0.6931,    inf]])
+    """
+    log_probabilities = _log_probabilities(logits)  # [exits, batch, classes]
+    targets = log_probabilities.exp()
+    if stop_gradient:
+        targets = targets.detach()
+    products = log_probabilities.unsqueeze(1) * targets.unsqueeze(0)  # [exits, earlier exits, batch, classes]
+    is_earlier = torch.ones(len(logits), len(logits), dtype=torch.bool, device=logits.device).tril(-1)
+    return -products.sum(-1).masked_fill(~is_earlier.unsqueeze(-1), -torch.inf)  # [exits, earlier exits, batch]
+
+
+def accuracy_term(logits: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
+    """Sum the exits' cross entropies with the labels, each times its layer weight.
+
+    Args:
+        logits: Logits of all exits, of shape [exits, batch, classes].
+        labels: Class numbers, of shape [batch].
+        weights: Layer weights, of shape [exits].
+
+    Returns:
+        A scalar, in nats.
+
+    Raises:
+        ValueError: If there is not one weight per exit.
+
+    Example:
+        >>> accuracy_term(torch.zeros(3, 4, 2), torch.tensor([0, 1, 1, 0]), torch.ones(3))
+        tensor(2.0794)
+    """
+    if weights.shape != logits.shape[:1]:
+        raise ValueError(f"Expected argument `weights` of shape [{len(logits)}], but got {list(weights.shape)}.")
+    return (weights * exit_cross_entropies(logits, labels)).sum()
+
+
+def diversity_term(
+    logits: Tensor, *, minimum: Minimum = "batch", last_exit: bool = True, stop_gradient: bool = False
+) -> Tensor:
+    """Sum, over all exits but the first, the cross entropy with the most alike of the earlier exits.
+
+    The term has no upper bound: an objective that subtracts it has no lower one.
+
+    Args:
+        logits: Logits of all exits, of shape [exits, batch, classes].
+        minimum: Where the most alike earlier exit is chosen: "batch" for one that serves the whole batch, by the batch
+            means, "sample" for one of each sample's own.
+        last_exit: Whether the last exit is asked to differ too.
+        stop_gradient: Treat the earlier exit, the target, as a constant.
+
+    Returns:
+        A scalar, in nats; 0 where there is only one exit.
+
+    Raises:
+        ValueError: If `minimum` is neither of the two.
+
+    Example:
+        >>> diversity_term(torch.zeros(3, 4, 2))
+        tensor(1.3863)
+    """
+    if minimum not in get_args(Minimum):
+        raise ValueError(f"Expected argument `minimum` to be one of {get_args(Minimum)}, but got {minimum!r}.")
+    pairwise = pairwise_cross_entropies(logits, stop_gradient=stop_gradient)  # [exits, earlier exits, batch]
+    nearest = pairwise.mean(-1).min(1).values if minimum == "batch" else pairwise.min(1).values.mean(-1)  # [exits]
+    return nearest[1 : len(nearest) if last_exit else -1].sum()
+
+
+def _log_probabilities(logits: Tensor) -> Tensor:
+    return logits.log_softmax(-1, dtype=torch.promote_types(logits.dtype, torch.float32))

@@ -1,0 +1,8 @@
+"""Models: backbones, internal classifiers, and the two together."""
+
+from ee_lightning.models.backbones import Backbone as Backbone
+from ee_lightning.models.backbones import EncoderState as EncoderState
+from ee_lightning.models.backbones import load_backbone as load_backbone
+from ee_lightning.models.heads import ExitHeads as ExitHeads
+from ee_lightning.models.heads import HeadOptions as HeadOptions
+from ee_lightning.models.multi_exit import MultiExitModel as MultiExitModel

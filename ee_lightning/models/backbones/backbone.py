@@ -1,0 +1,76 @@
+"""The protocol by which an encoder is stepped layer by layer."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, replace
+from typing import Self
+
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+
+
+@dataclass(frozen=True)
+class EncoderState:
+    """What flows from one layer to the next.
+
+    Attributes:
+        hidden: Hidden states, ``[batch, length, width]``.
+        padding_mask: 1 for tokens and 0 for padding, ``[batch, length]``.
+        attention_mask: The same in the form that the family's attention takes, batch first; None where nothing is masked.
+    """
+
+    hidden: Tensor
+    padding_mask: Tensor
+    attention_mask: Tensor | None
+
+    def select(self, indices: Tensor) -> Self:
+        """Keep the samples at ``indices [kept]``, in that order."""
+        return replace(
+            self,
+            hidden=self.hidden.index_select(0, indices),  # [kept, length, width]
+            padding_mask=self.padding_mask.index_select(0, indices),  # [kept, length]
+            attention_mask=None if self.attention_mask is None else self.attention_mask.index_select(0, indices),
+        )
+
+
+class Backbone(nn.Module, ABC):
+    """Steps an installed ``transformers`` encoder through its own modules.
+
+    A family's adapter names the ``model_type`` values it serves and drives the modules of the given model; it holds no
+    modeling code. The hidden states are, bit for bit, those of the model's own ``output_hidden_states``.
+
+    Args:
+        encoder: The pretrained model.
+    """
+
+    families: tuple[str, ...]
+
+    def __init__(self, encoder: PreTrainedModel) -> None:
+        super().__init__()
+        self.encoder = encoder
+
+    @property
+    def num_layers(self) -> int:
+        """Number of layers, each of which carries one exit."""
+        return int(self.encoder.config.num_hidden_layers)
+
+    @property
+    def hidden_size(self) -> int:
+        """Width of the hidden states."""
+        return int(self.encoder.config.hidden_size)
+
+    @abstractmethod
+    def embed(self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None = None) -> EncoderState:
+        """Embed the tokens.
+
+        Args:
+            input_ids: Token ids, ``[batch, length]``.
+            attention_mask: 1 for tokens and 0 for padding, ``[batch, length]``.
+            token_type_ids: Sentence of each token where the family knows them, ``[batch, length]``.
+
+        Returns:
+            The state before the first layer.
+        """
+
+    @abstractmethod
+    def layer(self, index: int, state: EncoderState) -> EncoderState:
+        """Run the layer ``index`` (counted from 0) and return the state behind it."""

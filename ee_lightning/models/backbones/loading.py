@@ -1,0 +1,98 @@
+"""Pretrained backbones from the hub, a local folder or an installed package."""
+
+from contextlib import contextmanager
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+import transformers
+from transformers import AutoConfig, AutoModel, PreTrainedConfig
+
+from ee_lightning import packaged
+from ee_lightning.errors import BackboneError
+from ee_lightning.models.backbones.backbone import Backbone
+from ee_lightning.models.backbones.bert import BertBackbone
+
+ADAPTERS: tuple[type[Backbone], ...] = (BertBackbone,)
+FAMILIES = {family: adapter for adapter in ADAPTERS for family in adapter.families}
+
+
+def load_backbone(source: str) -> Backbone:
+    """Load pretrained weights, through safetensors only, into the adapter of their family.
+
+    Args:
+        source: A hub name (``google-bert/bert-base-uncased``), a local folder, or ``packaged:NAME``.
+
+    Returns:
+        The backbone, in float32.
+
+    Raises:
+        BackboneError: The weights can't be found, are damaged or not safetensors, or the family is not known.
+    """
+    path = str(packaged.resolve(source)) if source.startswith(packaged.PREFIX) else source
+    adapter = FAMILIES.get(config_of(path).model_type)
+    if adapter is None:
+        raise BackboneError(
+            f"the backbone family {config_of(path).model_type!r} is not known",
+            where=source,
+            mend=f"choose a backbone of one of the families {', '.join(sorted(FAMILIES))}, or add an adapter "
+            "(README, 'Adding to the house')",
+        )
+    with _quiet_transformers():
+        try:
+            encoder, report = AutoModel.from_pretrained(
+                path, dtype=torch.float32, use_safetensors=True, output_loading_info=True
+            )
+        except Exception as error:  # transformers, safetensors and the hub's client each raise their own kinds
+            raise BackboneError(
+                f"the weights can't be loaded: {_first_line(error)}", where=source, mend=_mend(path)
+            ) from error
+    missing = sorted(key for key in report["missing_keys"] if not key.startswith("pooler."))
+    if missing:
+        raise BackboneError(
+            f"the weights lack {len(missing)} tensors of the model, such as {missing[0]}",
+            where=source,
+            mend="use a checkpoint of the whole encoder",
+        )
+    return adapter(encoder)
+
+
+def config_of(source: str | Path) -> PreTrainedConfig:
+    """Read the configuration of the backbone at ``source`` (a hub name or a folder).
+
+    Raises:
+        BackboneError: There is none, or it is not a known kind.
+    """
+    try:
+        return AutoConfig.from_pretrained(source)
+    except (OSError, ValueError) as error:
+        raise BackboneError(
+            f"no backbone can be read there: {_first_line(error)}", where=source, mend=_mend(source)
+        ) from error
+
+
+def _mend(source: str | Path) -> str:
+    if Path(source).is_dir():
+        return "the folder needs config.json, model.safetensors and the tokenizer's files, as save_pretrained writes them"
+    return (
+        "check the name and the network, or give a local folder, or packaged:all-minilm-l6-v2, which needs neither hub "
+        "nor account"
+    )
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+
+
+@contextmanager
+def _quiet_transformers() -> Iterator[None]:
+    """Keep transformers' report of unused and new tensors off the terminal: the loader checks them itself."""
+    verbosity, bars = transformers.logging.get_verbosity(), transformers.logging.is_progress_bar_enabled()
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        transformers.logging.set_verbosity(verbosity)
+        if bars:
+            transformers.logging.enable_progress_bar()

@@ -1,0 +1,76 @@
+"""The internal classifiers: one on each layer."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from ee_lightning.errors import OptionError, require_one_of
+from ee_lightning.models.backbones import EncoderState
+
+
+@dataclass(frozen=True)
+class HeadOptions:
+    """Options of the internal classifiers.
+
+    Attributes:
+        pooling: ``cls`` takes the first token, ``mean`` the mean over the tokens (without padding). A mean-pooled
+            sentence encoder needs ``mean``: under ``cls`` its shallow exits stay at chance after a short fine-tune.
+        pooler: ``per_exit`` gives every exit a dense layer of its own, ``shared`` one to all of them, as PABEE does.
+        dropout: Dropout before the linear layer, in [0, 1).
+    """
+
+    pooling: Literal["cls", "mean"] = "cls"
+    pooler: Literal["per_exit", "shared"] = "per_exit"
+    dropout: float = 0.1
+
+    def __post_init__(self) -> None:
+        """Refuse values that make no sense."""
+        require_one_of(self.pooling, ("cls", "mean"), "model.heads.pooling")
+        require_one_of(self.pooler, ("per_exit", "shared"), "model.heads.pooler")
+        if not 0 <= self.dropout < 1:
+            raise OptionError(
+                f"dropout must lie in [0, 1), but is {self.dropout}",
+                where="model.heads.dropout",
+                mend="0.1 is the usual value",
+            )
+
+
+class ExitHeads(nn.Module):
+    """Pool, dense, tanh, dropout, linear: one internal classifier for each exit.
+
+    Args:
+        num_exits: Number of exits M.
+        hidden_size: Width of the hidden states.
+        num_classes: Number of classes C.
+        options: Pooling, pooler and dropout.
+    """
+
+    def __init__(self, num_exits: int, hidden_size: int, num_classes: int, options: HeadOptions) -> None:
+        super().__init__()
+        self.pooling = options.pooling
+        num_poolers = num_exits if options.pooler == "per_exit" else 1
+        self.poolers = nn.ModuleList(nn.Linear(hidden_size, hidden_size) for _ in range(num_poolers))
+        self.dropout = nn.Dropout(options.dropout)
+        self.classifiers = nn.ModuleList(nn.Linear(hidden_size, num_classes) for _ in range(num_exits))
+        for linear in (*self.poolers, *self.classifiers):
+            nn.init.normal_(linear.weight, std=0.02)  # as BERT initialises its own
+            nn.init.zeros_(linear.bias)
+
+    def forward(self, exit_layer: int, state: EncoderState) -> Tensor:
+        """Classify behind the layer ``exit_layer`` (1-based).
+
+        Returns:
+            Logits ``[batch, classes]``.
+        """
+        pooler = self.poolers[exit_layer - 1 if len(self.poolers) > 1 else 0]
+        pooled = torch.tanh(pooler(self._pool(state)))  # [batch, width]
+        logits: Tensor = self.classifiers[exit_layer - 1](self.dropout(pooled))  # [batch, classes]
+        return logits
+
+    def _pool(self, state: EncoderState) -> Tensor:
+        if self.pooling == "cls":
+            return state.hidden[:, 0]  # [batch, width]
+        mask = state.padding_mask.unsqueeze(-1).to(state.hidden.dtype)  # [batch, length, 1]
+        return (state.hidden * mask).sum(1) / mask.sum(1)  # [batch, width]

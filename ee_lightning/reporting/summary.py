@@ -1,0 +1,68 @@
+"""The figures by which runs are compared."""
+
+from collections.abc import Mapping, Sequence
+from math import isnan
+from typing import Any
+
+from ee_lightning.exits import Curve, Fixed, Oracle
+
+NAMED_SPEEDUPS = (1.0, 1.5, 2.0, 3.0)
+
+
+def summarise(curves: Sequence[Curve], metrics: Sequence[str]) -> dict[str, Any]:
+    """Reduce curves to the figures of ``summary.json``.
+
+    Args:
+        curves: The curves of a split, those of the oracle and of the fixed exits among them.
+        metrics: Metric names, the primary one first.
+
+    Returns:
+        ``metrics``, ``num_exits``; ``exits``, the scores of all exits by metric; ``full_model``, the scores of the last;
+        ``oracle``, its speed-up and scores; ``criteria``, by name and metric the ``area`` and the scores at the named
+        speed-ups, None where a curve does not reach.
+    """
+    by_name = {curve.criterion: curve for curve in curves}
+    fixed, oracle = by_name.pop(Fixed.name), by_name.pop(Oracle.name)
+    every_exit = [fixed.index_at(exit_layer) for exit_layer in range(1, fixed.num_exits + 1)]
+    exits = {metric: [float(fixed.scores[metric][index]) for index in every_exit] for metric in metrics}
+    right_at_once = oracle.index_at(1.0)
+    return {
+        "metrics": list(metrics),
+        "num_exits": fixed.num_exits,
+        "exits": exits,
+        "full_model": {metric: scores[-1] for metric, scores in exits.items()},
+        "oracle": {
+            "speedup": float(oracle.speedup[right_at_once]),
+            **{metric: float(oracle.scores[metric][right_at_once]) for metric in metrics},
+        },
+        "criteria": {
+            name: {metric: _figures(curve, metric) for metric in metrics} for name, curve in by_name.items()
+        },
+    }
+
+
+def _figures(curve: Curve, metric: str) -> dict[str, float | None]:
+    figures = {"area": curve.area(metric)}
+    figures |= {f"score_at_{speedup:g}x": curve.score_at(speedup, metric) for speedup in NAMED_SPEEDUPS}
+    return {name: None if isnan(value) else value for name, value in figures.items()}
+
+
+def scalars(summary: Mapping[str, Any], stage: str) -> dict[str, float]:
+    """Flatten the primary metric's figures for loggers.
+
+    The names are stable: ``<stage>/<criterion>/area``, ``<stage>/<criterion>/score_at_<speed-up>x``,
+    ``<stage>/full_model/score``, ``<stage>/oracle/score`` and ``<stage>/oracle/speedup``.
+    """
+    metric = summary["metrics"][0]
+    flat = {
+        f"{stage}/{criterion}/{name}": value
+        for criterion, by_metric in summary["criteria"].items()
+        for name, value in by_metric[metric].items()
+        if value is not None
+    }
+    return {
+        **flat,
+        f"{stage}/full_model/score": summary["full_model"][metric],
+        f"{stage}/oracle/score": summary["oracle"][metric],
+        f"{stage}/oracle/speedup": summary["oracle"]["speedup"],
+    }

@@ -1,0 +1,66 @@
+"""AdamW as the field uses it: no decay on biases and norms, a learning rate for the heads, warm-up and linear decay."""
+
+from dataclasses import dataclass
+
+from torch import nn
+from torch.optim import AdamW
+from torch.optim.lr_scheduler import LambdaLR
+from transformers import get_linear_schedule_with_warmup
+
+from ee_lightning.errors import OptionError
+from ee_lightning.models import MultiExitModel
+
+
+@dataclass(frozen=True)
+class Optimization:
+    """Options of the optimiser.
+
+    Attributes:
+        learning_rate: Peak learning rate of the backbone.
+        head_learning_rate: Peak learning rate of the internal classifiers; None takes that of the backbone. About ten
+            times as much lets shallow exits of a sentence encoder learn within a short fine-tune.
+        weight_decay: Decoupled weight decay; biases and norms have none.
+        warmup_fraction: Share of all steps over which the learning rate rises, in [0, 1]; it then falls to 0.
+    """
+
+    learning_rate: float = 2e-5
+    head_learning_rate: float | None = None
+    weight_decay: float = 0.01
+    warmup_fraction: float = 0.1
+
+    def __post_init__(self) -> None:
+        """Refuse values that make no sense."""
+        for name in ("learning_rate", "head_learning_rate", "weight_decay", "warmup_fraction"):
+            value = getattr(self, name)
+            if value is not None and not 0 <= value < float("inf"):
+                raise OptionError(f"{name} must be a number ≥ 0, but is {value}", where=f"model.optimization.{name}")
+        if self.warmup_fraction > 1:
+            raise OptionError(
+                f"warmup_fraction must lie in [0, 1], but is {self.warmup_fraction}",
+                where="model.optimization.warmup_fraction",
+                mend="it is a share of all steps: 0.1 is the usual value",
+            )
+
+    def build(self, model: MultiExitModel, total_steps: int) -> tuple[AdamW, LambdaLR]:
+        """Make the optimiser and the schedule.
+
+        Args:
+            model: The model whose parameters are optimised.
+            total_steps: Number of optimiser steps of the whole training.
+        """
+        head_rate = self.learning_rate if self.head_learning_rate is None else self.head_learning_rate
+        groups = [
+            {"params": parameters, "lr": rate, "weight_decay": decay}
+            for part, rate in ((model.backbone, self.learning_rate), (model.heads, head_rate))
+            for parameters, decay in zip(_by_decay(part), (self.weight_decay, 0.0), strict=True)
+        ]
+        optimizer = AdamW(groups)
+        return optimizer, get_linear_schedule_with_warmup(
+            optimizer, round(self.warmup_fraction * total_steps), total_steps
+        )
+
+
+def _by_decay(part: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
+    """Split the trainable parameters into matrices, which decay, and biases and norms (vectors), which don't."""
+    parameters = [parameter for parameter in part.parameters() if parameter.requires_grad]
+    return [p for p in parameters if p.ndim > 1], [p for p in parameters if p.ndim <= 1]

@@ -1,0 +1,61 @@
+"""Collects what every exit says of every sample of an evaluation, over all processes."""
+
+import torch
+from torch import Tensor
+from torch import distributed
+
+from ee_lightning.exits import StoredExits
+
+
+class ExitRecorder:
+    """Collects the logits of all exits batch by batch and joins them across processes.
+
+    Samples that a sampler repeated to give every process equal shares count once.
+    """
+
+    def __init__(self) -> None:
+        self._batches: list[dict[str, Tensor]] = []
+        self._joined: StoredExits | None = None
+
+    def add(self, logits: Tensor, labels: Tensor | None, ids: Tensor) -> None:
+        """Record a batch: logits ``[exits, batch, classes]``, labels ``[batch]`` or None, ids ``[batch]``."""
+        batch = {"logits": logits.transpose(0, 1).float(), "ids": ids}  # logits [batch, exits, classes]
+        if labels is not None:
+            batch["labels"] = labels
+        self._batches.append({name: tensor.detach().cpu() for name, tensor in batch.items()})
+        self._joined = None
+
+    def join(self) -> StoredExits:
+        """Join the batches of all processes, ordered by id; to be called by every process.
+
+        Raises:
+            ValueError: Nothing was recorded.
+        """
+        if self._joined is None:
+            self._joined = self._join()
+        return self._joined
+
+    def _join(self) -> StoredExits:
+        batches = self._batches
+        if distributed.is_available() and distributed.is_initialized():
+            shares: list[list[dict[str, Tensor]]] = [[] for _ in range(distributed.get_world_size())]
+            distributed.all_gather_object(shares, self._batches)
+            batches = [batch for share in shares for batch in share]
+        if not batches:
+            raise ValueError("no batch was recorded")
+        joined = {name: torch.cat([batch[name] for batch in batches]) for name in batches[0]}
+        ids, first = _first_occurrences(joined["ids"])
+        return StoredExits(
+            logits=joined["logits"][first].transpose(0, 1).contiguous(),  # [exits, samples, classes]
+            labels=joined["labels"][first] if "labels" in joined else None,  # [samples]
+            ids=ids,
+        )
+
+
+def _first_occurrences(ids: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the distinct ids in ascending order, ``[samples]``, and where each first stands."""
+    order = torch.argsort(ids, stable=True)  # [recorded]
+    ordered = ids[order]  # [recorded]
+    is_first = torch.ones_like(ordered, dtype=torch.bool)
+    is_first[1:] = ordered[1:] != ordered[:-1]
+    return ordered[is_first], order[is_first]

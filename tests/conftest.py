@@ -1,0 +1,80 @@
+"""Small real things for the tests: an encoder with its tokenizer, and a GLUE folder."""
+
+import os
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("WANDB_MODE", "offline")
+
+import random
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import BertConfig, BertModel, BertTokenizerFast
+
+POSITIVE = "lovely warm clever bright funny moving".split()
+NEGATIVE = "dull cold stupid dark boring empty".split()
+NEUTRAL = "the a film story plot scene actor camera is was and with of very quite rather".split()
+SPECIAL = "[PAD] [UNK] [CLS] [SEP] [MASK]".split()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Keep tokenised test data out of the user's cache."""
+    os.environ["EE_LIGHTNING_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture(scope="session")
+def tiny_backbone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give a folder with a 3-layer random BERT and its tokenizer, as ``save_pretrained`` writes them."""
+    folder = tmp_path_factory.mktemp("tiny-bert")
+    words = [*SPECIAL, *POSITIVE, *NEGATIVE, *NEUTRAL]
+    tokenizer = BertTokenizerFast(vocab={word: index for index, word in enumerate(words)}, model_max_length=64)
+    tokenizer.save_pretrained(folder)
+    torch.manual_seed(0)
+    config = BertConfig(
+        vocab_size=len(words),
+        hidden_size=32,
+        num_hidden_layers=3,
+        num_attention_heads=2,
+        intermediate_size=64,
+        max_position_embeddings=64,
+    )
+    BertModel(config).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def glue_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give a GLUE folder with small SST-2, CoLA, MRPC and RTE tasks in the official layout, easy to learn."""
+    folder = tmp_path_factory.mktemp("glue")
+    rng = random.Random(0)
+
+    def sentence(label: int) -> str:
+        words = rng.choices(NEUTRAL, k=rng.randint(2, 12))
+        words.insert(rng.randrange(len(words)), rng.choice(POSITIVE if label else NEGATIVE))
+        return " ".join(words)
+
+    for split, rows in (("train", 96), ("dev", 48)):
+        labels = [index % 2 for index in range(rows)]
+        _write(folder / "SST-2" / f"{split}.tsv", "sentence\tlabel", (f"{sentence(y)}\t{y}" for y in labels))
+        _write(folder / "CoLA" / f"{split}.tsv", None, (f"own\t{y}\t\t{sentence(y)}" for y in labels))
+        _write(
+            folder / "MRPC" / f"{split}.tsv",
+            "\ufeffQuality\t#1 ID\t#2 ID\t#1 String\t#2 String",
+            (f"{y}\t{i}\t{i}\t{sentence(y)}\t{sentence(1)}" for i, y in enumerate(labels)),
+        )
+        words = ("entailment", "not_entailment")
+        _write(
+            folder / "RTE" / f"{split}.tsv",
+            "index\tsentence1\tsentence2\tlabel",
+            (f"{i}\t{sentence(y)}\t{sentence(1)}\t{words[y]}" for i, y in enumerate(labels)),
+        )
+    _write(folder / "SST-2" / "test.tsv", "index\tsentence", (f"{i}\t{sentence(i % 2)}" for i in range(10)))
+    return folder
+
+
+def _write(file: Path, header: str | None, rows: object) -> None:
+    file.parent.mkdir(exist_ok=True)
+    lines = [*([] if header is None else [header]), *rows]  # type: ignore[misc]
+    file.write_text("\n".join(lines) + "\n", encoding="utf-8")

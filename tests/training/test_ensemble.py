@@ -1,0 +1,89 @@
+"""The paper's objective against a loop that follows the formula."""
+
+import itertools
+from math import log
+
+import pytest
+import torch
+from torch import Tensor
+
+from ee_lightning.errors import OptionError
+from ee_lightning.training import EnsembleObjective
+
+
+def _formula(logits: Tensor, labels: Tensor, weight: float, minimum: str, last_exit: bool, linear: bool, stop: bool) -> Tensor:
+    """L as the paper writes it, one sample and one pair of exits at a time."""
+    probabilities = logits.softmax(-1)
+    exits, batch, _ = logits.shape
+    loss = logits.new_zeros(())
+    for m in range(exits):
+        for b in range(batch):
+            alpha = m + 1 if linear else 1
+            loss = loss - alpha * probabilities[m, b, labels[b]].log() / batch
+    for m in range(1, exits if last_exit else exits - 1):
+        pairs = []  # of every earlier exit, one cross entropy a sample
+        for j in range(m):
+            target = probabilities[j].detach() if stop else probabilities[j]
+            pairs.append(torch.stack([-(target[b] * probabilities[m, b].log()).sum() for b in range(batch)]))
+        if minimum == "batch":
+            diversity = torch.stack([pair.mean() for pair in pairs]).min()
+        else:
+            diversity = torch.stack([torch.stack([pair[b] for pair in pairs]).min() for b in range(batch)]).mean()
+        loss = loss - weight * diversity
+    return loss
+
+
+@pytest.mark.parametrize(
+    ("minimum", "last_exit", "layer_weights", "stop_gradient"),
+    [*itertools.product(["batch", "sample"], [True, False], ["equal", "linear"], [True, False])],
+)
+def test_loss_and_gradient_equal_the_formula(minimum: str, last_exit: bool, layer_weights: str, stop_gradient: bool) -> None:
+    generator = torch.Generator().manual_seed(3)
+    logits = (2 * torch.randn(5, 7, 3, generator=generator, dtype=torch.float64)).requires_grad_()
+    labels = torch.randint(3, (7,), generator=generator)
+    objective = EnsembleObjective(0.3, minimum, last_exit, layer_weights, stop_gradient)  # type: ignore[arg-type]
+    loss = objective(logits, labels).loss
+    expected = _formula(logits, labels, 0.3, minimum, last_exit, layer_weights == "linear", stop_gradient)
+    torch.testing.assert_close(loss, expected)
+    torch.testing.assert_close(*(torch.autograd.grad(value, logits)[0] for value in (loss, expected)))
+
+
+def test_terms_are_separate_and_without_weight() -> None:
+    logits, labels = torch.randn(4, 6, 2), torch.randint(2, (6,))
+    loss, terms = EnsembleObjective(0.25)(logits, labels)
+    torch.testing.assert_close(loss, terms["accuracy_term"] - 0.25 * terms["diversity_term"])
+    torch.testing.assert_close(EnsembleObjective(0.0)(logits, labels).loss, terms["accuracy_term"])
+
+
+def test_exits_that_only_guess_cost_log_c_each() -> None:
+    loss, terms = EnsembleObjective(0.5)(torch.zeros(4, 6, 3), torch.randint(3, (6,)))
+    assert terms["accuracy_term"].item() == pytest.approx(4 * log(3))
+    assert terms["diversity_term"].item() == pytest.approx(3 * log(3))
+
+
+@pytest.mark.parametrize("weight", [-0.1, float("nan"), float("inf")])
+def test_a_senseless_weight_is_refused(weight: float) -> None:
+    with pytest.raises(OptionError, match=r"λ[\s\S]*diversity_weight"):
+        EnsembleObjective(weight)
+
+
+@pytest.mark.parametrize(("option", "value"), [("minimum", "mean"), ("layer_weights", "ramped")])
+def test_an_unknown_option_is_refused(option: str, value: str) -> None:
+    with pytest.raises(OptionError, match=f"'{value}' is not a value of[\\s\\S]*{option}"):
+        EnsembleObjective(**{option: value})  # type: ignore[arg-type]
+
+
+def test_confident_disagreement_counts_as_a_run_away_once_it_outweighs_guessing() -> None:
+    objective, labels = EnsembleObjective(1.0), torch.zeros(8, dtype=torch.long)
+    for confidence, runs_away in ((0.5, False), (50.0, True)):
+        sign = torch.tensor([1.0, -1.0]).view(2, 1)  # two exits that contradict each other
+        logits = confidence * torch.stack([sign, -sign], -1).expand(2, 8, 2)
+        reason = objective.divergence(objective(logits, labels), logits)
+        assert (reason is not None) == runs_away
+    assert EnsembleObjective(0.01).divergence(EnsembleObjective(0.01)(logits, labels), logits) is None
+
+
+def test_a_loss_that_is_not_finite_counts_as_a_run_away() -> None:
+    objective, logits = EnsembleObjective(), torch.full((2, 3, 2), float("nan"))
+    reason = objective.divergence(objective(logits, torch.zeros(3, dtype=torch.long)), logits)
+    assert reason == "the loss is nan"

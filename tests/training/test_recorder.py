@@ -1,0 +1,34 @@
+"""Joining what every exit said."""
+
+import pytest
+import torch
+
+from ee_lightning.training.recorder import ExitRecorder
+
+
+def test_batches_are_joined_in_the_order_of_their_ids_and_repeats_count_once() -> None:
+    logits = torch.randn(3, 5, 2)  # [exits, samples, classes]
+    labels = torch.tensor([0, 1, 1, 0, 1])
+    recorder = ExitRecorder()
+    for ids in ([4, 0], [2, 1], [3, 4]):
+        index = torch.tensor(ids)
+        recorder.add(logits[:, index], labels[index], index)
+    exits = recorder.join()
+    assert torch.equal(exits.ids, torch.arange(5))
+    assert torch.equal(exits.logits, logits)
+    assert exits.labels is not None
+    assert torch.equal(exits.labels, labels)
+
+
+def test_samples_without_labels_are_joined_too() -> None:
+    recorder = ExitRecorder()
+    recorder.add(torch.zeros(2, 3, 2, dtype=torch.bfloat16), None, torch.tensor([7, 5, 6]))
+    exits = recorder.join()
+    assert exits.labels is None
+    assert exits.logits.dtype == torch.float32
+    assert exits.ids.tolist() == [5, 6, 7]
+
+
+def test_nothing_recorded_is_an_error() -> None:
+    with pytest.raises(ValueError, match="no batch"):
+        ExitRecorder().join()

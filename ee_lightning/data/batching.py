@@ -77,4 +77,4 @@ class LengthBucketedBatches(DistributedSampler[list[int]]):
 
     def _sorted_within_megabatches(self, order: NDArray[np.int64]) -> NDArray[np.int64]:
         stretches = np.split(order, range(0, len(order), MEGABATCH * self.global_batch_size))
-        return np.concatenate([stretch[np.argsort(self.lengths[stretch])] for stretch in stretches])
+        return np.concatenate([stretch[np.argsort(self.lengths[stretch], kind="stable")] for stretch in stretches])

@@ -62,16 +62,9 @@ class TaskDataModule(LightningDataModule):
         seed: int = 0,
     ) -> None:
         super().__init__()
-        for name, value in (
-            ("batch_size", batch_size),
-            ("eval_batch_size", eval_batch_size),
-            ("max_length", max_length),
-        ):
-            _check_at_least(1, name, value)
-        if limit_train is not None:
-            _check_at_least(1, "limit_train", limit_train)
-        _check_at_least(0, "num_workers", num_workers)
-        _check_at_least(0, "seed", seed)
+        _check_at_least(1, batch_size=batch_size, eval_batch_size=eval_batch_size, max_length=max_length)
+        _check_at_least(1, limit_train=1 if limit_train is None else limit_train)
+        _check_at_least(0, num_workers=num_workers, seed=seed)
         self.task = get_task(task)
         self.root, self.tokenizer_name, self.max_length = root, tokenizer, max_length
         self.batch_size, self.eval_batch_size, self.num_workers = batch_size, eval_batch_size, num_workers
@@ -143,10 +136,10 @@ class TaskDataModule(LightningDataModule):
 
     def _rows(self, split: str) -> Dataset:
         if split not in self._splits:
-            rows = self._source.load(split)
+            tokenizer, rows = self._tokenizer, self._source.load(split)
             if len(rows) == 0:
                 raise DataError(f"split {split!r} of {self.task.name} is empty", where=self.root or self.task.hub_path)
-            self._splits[split] = tokenised(rows, self._tokenizer, self.max_length)
+            self._splits[split] = tokenised(rows, tokenizer, self.max_length)
         return self._splits[split]
 
     def _loader(self, rows: Dataset, batch_size: int, *, shuffle: bool) -> DataLoader[dict[str, Tensor]]:
@@ -173,6 +166,7 @@ def _column(rows: Dataset, name: str) -> NDArray[np.int64]:
     return np.asarray(rows[name][:], dtype=np.int64)
 
 
-def _check_at_least(least: int, name: str, value: int) -> None:
-    if value < least:
-        raise OptionError(f"{name} is {value}", where=f"--data.{name}", mend=f"give {least} or more")
+def _check_at_least(least: int, **options: int) -> None:
+    for name, value in options.items():
+        if value < least:
+            raise OptionError(f"{name} is {value}", where=f"--data.{name}", mend=f"give {least} or more")

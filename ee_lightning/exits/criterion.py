@@ -53,7 +53,7 @@ class Criterion(ABC):
 
     Written once, as a `step` that live inference calls on the samples still there and that replay folds over stored
     exits. For both to agree to the last bit, a row's score must not depend on the other rows: use softmax and
-    log_softmax over the last dimension rather than exp and log, which may round the rows at the end of a batch otherwise.
+    log_softmax over the last dimension rather than exp and log, which may round a row by its place in the batch.
 
     Attributes:
         name: Short, for tables, columns and metric keys.

@@ -18,11 +18,11 @@ class Voting(Criterion):
 
     Each exit casts one vote for its most likely class. After exit m the score is :math:`\max_c v_c(m) / m^k`, with
     :math:`v_c(m)` the votes for class c among exits 1 to m; the label is the class with most votes, and of several the
-    one just voted for. The threshold has no unit: with k = 0 it counts votes, with k = 1 it is a share of them. One vote
-    at exit 1 scores 1, so at 1 and below all leave at exit 1.
+    one just voted for. The threshold has no unit: with k = 0 it counts votes, with k = 1 it is a share of them. The
+    first vote scores 1, so at 1 and below all leave at exit 1.
 
     Args:
-        k: How fast the bar rises with the number of votes cast, from 0. The default is that of the second author's code.
+        k: How fast the bar rises with the number of votes cast, from 0. The default is the second author's.
         fallback: What to predict where no exit let a sample leave: the class of the "last" exit, or the class of the
             "majority" of all exits (of several, the last exit's, or else the first by number).
 

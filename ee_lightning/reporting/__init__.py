@@ -2,6 +2,8 @@
 
 from ee_lightning.reporting.plots import plot_curves as plot_curves
 from ee_lightning.reporting.run_folder import RunFolder as RunFolder
+from ee_lightning.reporting.run_folder import run_folder_of as run_folder_of
 from ee_lightning.reporting.summary import scalars as scalars
 from ee_lightning.reporting.summary import summarise as summarise
-from ee_lightning.reporting.tables import summary_table as summary_table
+from ee_lightning.reporting.tables import describe as describe
+from ee_lightning.reporting.tables import print_summary as print_summary

@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from lightning import Trainer
 from safetensors.torch import load_file, save_file
 
 from ee_lightning.errors import RunFolderError
 from ee_lightning.exits import Curve, StoredExits
 
+SUMMARY = "summary.json"
 _EXTRA = "extra."
 
 
@@ -21,8 +23,8 @@ class RunFolder:
 
     It holds, beside the ``config.yaml``, ``metrics.csv`` and ``checkpoints/`` that Lightning writes:
 
-    - ``exits/<split>.safetensors``: ``logits [exits, samples, classes]``, ``labels [samples]``, ``ids [samples]`` and the
-      exits' extras, ``extra.<name> [exits, samples]``;
+    - ``exits/<split>.safetensors``: ``logits [exits, samples, classes]``, ``labels [samples]``, ``ids [samples]`` and
+      the exits' extras, ``extra.<name> [exits, samples]``;
     - ``exit_scores.csv``: the score of every exit after every epoch;
     - ``curves.csv``: every operating point of every criterion; ``curves.png`` draws them;
     - ``predictions.csv``, where predictions were asked for;
@@ -74,7 +76,7 @@ class RunFolder:
         self._write_rows("curves.csv", points, key="split")
 
     def write_exit_scores(self, epoch: int, scores: Mapping[str, Sequence[float]]) -> None:
-        """Write the scores of all exits after an epoch beside those of other epochs: metric name to one score an exit."""
+        """Write the scores of all exits after an epoch, one list a metric, beside those of other epochs."""
         rows = pd.DataFrame(scores)
         rows.insert(0, "epoch", epoch)
         rows.insert(1, "exit", range(1, len(rows) + 1))
@@ -88,10 +90,23 @@ class RunFolder:
 
     def write_summary(self, split: str, summary: Mapping[str, Any]) -> None:
         """Write a split's figures beside those of other splits; to be called last."""
-        path = self.path / "summary.json"
-        splits = json.loads(path.read_text()) if path.is_file() else {}
-        with self.whole("summary.json") as file:
-            file.write_text(json.dumps({**splits, split: summary}, indent=2) + "\n")
+        splits = self.read_summary() if (self.path / SUMMARY).is_file() else {}
+        with self.whole(SUMMARY) as file:
+            file.write_text(json.dumps({**splits, split: summary}, indent=2) + "\n", encoding="utf-8")
+
+    def read_summary(self) -> dict[str, Any]:
+        """Read the figures of every split.
+
+        Raises:
+            RunFolderError: There are none: the run did not finish.
+        """
+        path = self.path / SUMMARY
+        if not path.is_file():
+            raise RunFolderError(
+                "the run did not finish: it has no summary", where=path, mend="run fit, validate or test to the end"
+            )
+        splits: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        return splits
 
     def _write_rows(self, name: str, rows: pd.DataFrame, key: str) -> None:
         """Write a CSV file in which ``rows`` take the place of the rows with the same ``key``."""
@@ -113,6 +128,13 @@ class RunFolder:
             unfinished.replace(path)
         finally:
             unfinished.unlink(missing_ok=True)
+
+
+def run_folder_of(trainer: Trainer) -> RunFolder | None:
+    """Give the folder of a trainer's run; None in a ``fast_dev_run``, which leaves nothing behind."""
+    if getattr(trainer, "fast_dev_run", False):  # an attribute that Lightning adds at run time
+        return None
+    return RunFolder(trainer.log_dir or trainer.default_root_dir)
 
 
 def _operating_points(curve: Curve) -> pd.DataFrame:

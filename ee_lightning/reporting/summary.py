@@ -17,9 +17,9 @@ def summarise(curves: Sequence[Curve], metrics: Sequence[str]) -> dict[str, Any]
         metrics: Metric names, the primary one first.
 
     Returns:
-        ``metrics``, ``num_exits``; ``exits``, the scores of all exits by metric; ``full_model``, the scores of the last;
-        ``oracle``, its speed-up and scores; ``criteria``, by name and metric the ``area`` and the scores at the named
-        speed-ups, None where a curve does not reach.
+        ``metrics``, ``num_exits``; ``exits``, the scores of all exits by metric; ``full_model``, the scores of the
+        last; ``oracle``, its speed-up and scores; ``criteria``, by name and metric the ``area`` and the scores at the
+        named speed-ups, None where a curve does not reach.
     """
     by_name = {curve.criterion: curve for curve in curves}
     fixed, oracle = by_name.pop(Fixed.name), by_name.pop(Oracle.name)
@@ -35,9 +35,7 @@ def summarise(curves: Sequence[Curve], metrics: Sequence[str]) -> dict[str, Any]
             "speedup": float(oracle.speedup[right_at_once]),
             **{metric: float(oracle.scores[metric][right_at_once]) for metric in metrics},
         },
-        "criteria": {
-            name: {metric: _figures(curve, metric) for metric in metrics} for name, curve in by_name.items()
-        },
+        "criteria": {name: {metric: _figures(curve, metric) for metric in metrics} for name, curve in by_name.items()},
     }
 
 

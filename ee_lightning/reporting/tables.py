@@ -3,34 +3,50 @@
 from collections.abc import Mapping
 from typing import Any
 
-from rich.console import Group
+from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
+from ee_lightning.reporting.run_folder import RunFolder
 from ee_lightning.reporting.summary import NAMED_SPEEDUPS
 
 
-def summary_table(title: str, summary: Mapping[str, Any]) -> Group:
-    """Lay out a split's figures: one row a criterion, the full model and the oracle beside them, scores in percent.
+def print_summary(folder: RunFolder) -> None:
+    """Print the figures of a run, split by split, and where the run lies.
+
+    One row a criterion, the full model and the oracle beside them; scores in percent.
 
     Args:
-        title: What was evaluated.
-        summary: The figures from :func:`ee_lightning.reporting.summary.summarise`.
+        folder: The run's folder.
     """
+    console = Console(width=80, highlight=False)
+    for split, summary in folder.read_summary().items():
+        console.print(f"\n{describe(split, summary)}", _table(summary), _exits(summary), sep="\n")
+    console.print(f"run folder: {folder.path}", soft_wrap=True)
+
+
+def describe(split: str, summary: Mapping[str, Any]) -> str:
+    """Say in a line what was evaluated."""
+    return f"{summary['task']} {split}: {summary['samples']} samples, {summary['num_exits']} exits"
+
+
+def _table(summary: Mapping[str, Any]) -> Table:
     metric = summary["metrics"][0]
-    names = [f"score_at_{speedup:g}x" for speedup in NAMED_SPEEDUPS] + ["area"]
-    table = Table(title=f"{title}: {metric} in % at a speed-up of", title_justify="left")
-    table.add_column("criterion")
-    for heading in [f"{speedup:g}x" for speedup in NAMED_SPEEDUPS] + ["area"]:
+    columns = {f"{speedup:g}x": f"score_at_{speedup:g}x" for speedup in NAMED_SPEEDUPS} | {"area": "area"}
+    table = Table("criterion", title=f"{metric} (%) by speed-up", title_justify="left")
+    for heading in columns:
         table.add_column(heading, justify="right")
     for criterion, by_metric in summary["criteria"].items():
-        table.add_row(criterion, *(_percent(by_metric[metric][name]) for name in names))
+        table.add_row(criterion, *(_percent(by_metric[metric][name]) for name in columns.values()))
     table.add_section()
-    oracle = summary["oracle"]
     table.add_row("full model", _percent(summary["full_model"][metric]))
-    table.add_row(f"oracle, {oracle['speedup']:.2f}x", _percent(oracle[metric]))
-    exits = "  ".join(f"{exit_layer}: {_percent(score)}" for exit_layer, score in enumerate(summary["exits"][metric], 1))
-    return Group(table, Text(f"every exit alone  {exits}"))
+    oracle = summary["oracle"]
+    table.add_row(f"oracle, at {oracle['speedup']:.2f}x", _percent(oracle[metric]))
+    return table
+
+
+def _exits(summary: Mapping[str, Any]) -> str:
+    scores = summary["exits"][summary["metrics"][0]]
+    return "every exit alone: " + " ".join(_percent(score) for score in scores)
 
 
 def _percent(score: float | None) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import wandb
 from lightning.pytorch.loggers import WandbLogger
+from torch import Tensor
 
 from ee_lightning.exits import Curve
 
@@ -28,7 +29,7 @@ def log_curves(logger: WandbLogger, stage: str, curves: Sequence[Curve], metrics
             curve.thresholds, curve.speedup, curve.mean_exit, *(curve.scores[name] for name in metrics), strict=True
         )
     ]
-    columns = ["criterion", "threshold", "speedup", "mean_exit", *metrics]
+    columns: list[str | int] = ["criterion", "threshold", "speedup", "mean_exit", *metrics]
     charts = {
         f"{stage}/{metric}_by_speedup": wandb.plot.line_series(
             xs=[_thin(curve.speedup) for curve in curves],
@@ -42,7 +43,7 @@ def log_curves(logger: WandbLogger, stage: str, curves: Sequence[Curve], metrics
     logger.experiment.log({f"{stage}/curves": wandb.Table(columns=columns, data=rows), **charts})
 
 
-def _thin(values: Sequence[float]) -> list[float]:
+def _thin(values: Tensor) -> list[float]:
     """Take at most :data:`_CHART_POINTS` of the points, evenly, both ends among them."""
     count = len(values)
     kept = np.unique(np.linspace(0, count - 1, min(count, _CHART_POINTS)).round().astype(int))  # [points]

@@ -8,7 +8,7 @@ from ee_lightning.errors import TrainingDiverged
 from ee_lightning.exits import StoredExits
 from ee_lightning.models import HeadOptions, MultiExitModel, load_backbone
 from ee_lightning.training.metrics import exit_scores
-from ee_lightning.training.objectives import EnsembleObjective, Objective
+from ee_lightning.training.objectives import Objective
 from ee_lightning.training.optimization import Optimization
 from ee_lightning.training.recorder import ExitRecorder
 
@@ -22,8 +22,8 @@ class EarlyExitModule(LightningModule):
         backbone: A hub name, a local folder, or ``packaged:NAME``.
         num_classes: Number of classes; the command line takes it from the task.
         metrics: Names of the task's metrics, the primary one first; the command line takes them from the task.
+        objective: The training objective; the command line takes the paper's unless told otherwise.
         heads: Options of the internal classifiers.
-        objective: The training objective; None stands for the paper's, with its defaults.
         optimization: Options of the optimiser.
     """
 
@@ -32,15 +32,15 @@ class EarlyExitModule(LightningModule):
         backbone: str,
         num_classes: int,
         metrics: list[str],
-        heads: HeadOptions | None = None,
-        objective: Objective | None = None,
-        optimization: Optimization | None = None,
+        objective: Objective,
+        heads: HeadOptions = HeadOptions(),
+        optimization: Optimization = Optimization(),
     ) -> None:
         super().__init__()
-        self.model = MultiExitModel(load_backbone(backbone), num_classes, heads or HeadOptions())
+        self.model = MultiExitModel(load_backbone(backbone), num_classes, heads)
         self.metrics = metrics
-        self.objective = objective or EnsembleObjective()
-        self.optimization = optimization or Optimization()
+        self.objective = objective
+        self.optimization = optimization
         self._recorder = ExitRecorder()
 
     @property
@@ -107,4 +107,4 @@ class EarlyExitModule(LightningModule):
     def _log_scores(self, stage: str) -> None:
         last = {f"{stage}/{name}": scores[-1] for name, scores in self.exit_scores().items()}
         last[f"{stage}/score"] = last[f"{stage}/{self.metrics[0]}"]
-        self.log_dict(last, prog_bar=True, sync_dist=True)  # the same on every process
+        self.log_dict(last, sync_dist=True)  # the same on every process

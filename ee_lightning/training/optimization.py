@@ -55,9 +55,9 @@ class Optimization:
             for parameters, decay in zip(_by_decay(part), (self.weight_decay, 0.0), strict=True)
         ]
         optimizer = AdamW(groups)
-        return optimizer, get_linear_schedule_with_warmup(
-            optimizer, round(self.warmup_fraction * total_steps), total_steps
-        )
+        warmup_steps = round(self.warmup_fraction * total_steps)
+        schedule: LambdaLR = get_linear_schedule_with_warmup(optimizer, warmup_steps, total_steps)  # type: ignore[no-untyped-call]
+        return optimizer, schedule
 
 
 def _by_decay(part: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter]]:

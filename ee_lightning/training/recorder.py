@@ -1,8 +1,7 @@
 """Collects what every exit says of every sample of an evaluation, over all processes."""
 
 import torch
-from torch import Tensor
-from torch import distributed
+from torch import Tensor, distributed
 
 from ee_lightning.exits import StoredExits
 

@@ -37,7 +37,8 @@ def test_mean_pooling_ignores_padding() -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "named"), [({"pooling": "max"}, "pooling"), ({"pooler": "none"}, "pooler"), ({"dropout": 1.0}, "dropout")]
+    ("options", "named"),
+    [({"pooling": "max"}, "pooling"), ({"pooler": "none"}, "pooler"), ({"dropout": 1.0}, "dropout")],
 )
 def test_senseless_options_are_refused(options: dict[str, object], named: str) -> None:
     with pytest.raises(OptionError, match=f"model.heads.{named}"):

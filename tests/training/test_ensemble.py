@@ -11,7 +11,9 @@ from ee_lightning.errors import OptionError
 from ee_lightning.training import EnsembleObjective
 
 
-def _formula(logits: Tensor, labels: Tensor, weight: float, minimum: str, last_exit: bool, linear: bool, stop: bool) -> Tensor:
+def _formula(
+    logits: Tensor, labels: Tensor, weight: float, minimum: str, last_exit: bool, linear: bool, stop: bool
+) -> Tensor:
     """L as the paper writes it, one sample and one pair of exits at a time."""
     probabilities = logits.softmax(-1)
     exits, batch, _ = logits.shape
@@ -37,7 +39,9 @@ def _formula(logits: Tensor, labels: Tensor, weight: float, minimum: str, last_e
     ("minimum", "last_exit", "layer_weights", "stop_gradient"),
     [*itertools.product(["batch", "sample"], [True, False], ["equal", "linear"], [True, False])],
 )
-def test_loss_and_gradient_equal_the_formula(minimum: str, last_exit: bool, layer_weights: str, stop_gradient: bool) -> None:
+def test_loss_and_gradient_equal_the_formula(
+    minimum: str, last_exit: bool, layer_weights: str, stop_gradient: bool
+) -> None:
     generator = torch.Generator().manual_seed(3)
     logits = (2 * torch.randn(5, 7, 3, generator=generator, dtype=torch.float64)).requires_grad_()
     labels = torch.randint(3, (7,), generator=generator)
@@ -56,7 +60,7 @@ def test_terms_are_separate_and_without_weight() -> None:
 
 
 def test_exits_that_only_guess_cost_log_c_each() -> None:
-    loss, terms = EnsembleObjective(0.5)(torch.zeros(4, 6, 3), torch.randint(3, (6,)))
+    _, terms = EnsembleObjective(0.5)(torch.zeros(4, 6, 3), torch.randint(3, (6,)))
     assert terms["accuracy_term"].item() == pytest.approx(4 * log(3))
     assert terms["diversity_term"].item() == pytest.approx(3 * log(3))
 

@@ -17,7 +17,9 @@ def model(tiny_backbone: Path) -> MultiExitModel:
 def test_every_parameter_has_the_rate_of_its_part_and_only_matrices_decay(model: MultiExitModel) -> None:
     options = Optimization(learning_rate=1e-3, head_learning_rate=1e-2, weight_decay=0.5, warmup_fraction=0)
     optimizer, _ = options.build(model, total_steps=10)
-    of = {id(p): (group["initial_lr"], group["weight_decay"]) for group in optimizer.param_groups for p in group["params"]}
+    of = {
+        id(p): (group["initial_lr"], group["weight_decay"]) for group in optimizer.param_groups for p in group["params"]
+    }
     names = dict(model.named_parameters())
     assert len(of) == len(names) == sum(len(group["params"]) for group in optimizer.param_groups)
     for name, parameter in names.items():

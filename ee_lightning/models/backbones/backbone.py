@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import Any, Self
 
 from torch import Tensor, nn
 from transformers import PreTrainedModel
@@ -15,7 +15,7 @@ class EncoderState:
     Attributes:
         hidden: Hidden states, ``[batch, length, width]``.
         padding_mask: 1 for tokens and 0 for padding, ``[batch, length]``.
-        attention_mask: The same in the form that the family's attention takes, batch first; None where nothing is masked.
+        attention_mask: The same in the form that the family's attention takes, batch first; None if nothing is masked.
     """
 
     hidden: Tensor
@@ -43,6 +43,7 @@ class Backbone(nn.Module, ABC):
     """
 
     families: tuple[str, ...]
+    encoder: Any  # which modules it has differs by family
 
     def __init__(self, encoder: PreTrainedModel) -> None:
         super().__init__()

@@ -1,6 +1,7 @@
 """The adapter of BERT and of the families that kept its shape."""
 
 from dataclasses import replace
+from typing import cast
 
 from torch import Tensor
 from transformers import PreTrainedModel
@@ -21,7 +22,7 @@ class BertBackbone(Backbone):
     def __init__(self, encoder: PreTrainedModel) -> None:
         super().__init__(encoder)
         if hasattr(encoder, "pooler"):
-            encoder.pooler = None  # the exits pool for themselves
+            self.encoder.pooler = None  # the exits pool for themselves
 
     def embed(self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None = None) -> EncoderState:
         """See :meth:`Backbone.embed`."""
@@ -31,7 +32,7 @@ class BertBackbone(Backbone):
         mask = create_bidirectional_mask(
             config=self.encoder.config, inputs_embeds=hidden, attention_mask=attention_mask
         )  # [batch, 1, length, length], or None
-        return EncoderState(hidden, attention_mask, mask)
+        return EncoderState(hidden, attention_mask, cast("Tensor | None", mask))
 
     def layer(self, index: int, state: EncoderState) -> EncoderState:
         """See :meth:`Backbone.layer`."""

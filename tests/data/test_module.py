@@ -1,0 +1,257 @@
+import json
+import subprocess
+import sys
+from itertools import chain
+from pathlib import Path
+
+import datasets
+import pytest
+import torch
+from jsonargparse import ArgumentParser
+from lightning.pytorch import LightningModule, Trainer
+
+from ee_lightning.data import TaskDataModule
+from ee_lightning.errors import BackboneError, DataError, OptionError
+
+RTE_HEADER = "index\tsentence1\tsentence2\tlabel\n"
+
+
+@pytest.fixture
+def module(official_glue, tokenizer_folder):
+    """Make the data of a task in the small GLUE folder."""
+
+    def make(task="rte", **options):
+        options = {"root": str(official_glue), "tokenizer": str(tokenizer_folder), "max_length": 20, **options}
+        return TaskDataModule(task, **options)
+
+    return make
+
+
+@pytest.fixture
+def many_rows(official_glue):
+    """Give SST-2 fifty training rows of various lengths."""
+    rows = [f"{'the cat sat ' * (1 + row % 5)}\t{row % 2}" for row in range(50)]
+    (official_glue / "SST-2" / "train.tsv").write_text("\n".join(["sentence\tlabel", *rows]))
+
+
+class Recorder(LightningModule):
+    """Learn nothing, and write down which rows came in every step."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.zeros(()))
+        self.seen = {"train": [], "validation": []}
+
+    def training_step(self, batch, batch_idx):
+        self.seen["train"].append((self.current_epoch, batch["ids"].tolist()))
+        return self.weight * batch["labels"].float().mean()
+
+    def validation_step(self, batch, batch_idx):
+        self.seen["validation"].append((self.current_epoch, batch["ids"].tolist()))
+
+    def test_step(self, batch, batch_idx):
+        pass
+
+    def predict_step(self, batch, batch_idx):
+        return batch["ids"].tolist(), batch["labels"].tolist()
+
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), lr=0.1)
+
+
+def trainer(tmp_path, **options):
+    quiet = {
+        "logger": False,
+        "enable_checkpointing": False,
+        "enable_progress_bar": False,
+        "enable_model_summary": False,
+    }
+    return Trainer(accelerator="cpu", default_root_dir=tmp_path, num_sanity_val_steps=0, **quiet, **options)
+
+
+def ids(loader):
+    return [batch["ids"].tolist() for batch in loader]
+
+
+def test_facts_of_the_task_need_neither_files_nor_tokenizer():
+    data = TaskDataModule("mrpc", root="/nowhere", tokenizer="/nowhere")
+    assert data.num_classes == 2
+    assert data.metrics == ["f1", "accuracy"]
+    assert data.label_names == ("not_equivalent", "equivalent")
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("batch_size", 0),
+        ("eval_batch_size", -1),
+        ("max_length", 0),
+        ("limit_train", 0),
+        ("num_workers", -1),
+        ("seed", -1),
+    ],
+)
+def test_a_number_too_small_is_refused_at_once(option, value):
+    with pytest.raises(OptionError, match=f"{option} is {value}") as caught:
+        TaskDataModule("rte", **{option: value})
+    assert caught.value.where == f"--data.{option}"
+
+
+def test_an_unknown_task_is_refused_at_once():
+    with pytest.raises(DataError, match="unknown task"):
+        TaskDataModule("qnli")
+
+
+def test_a_batch_has_all_a_backbone_needs(module):
+    data = module()
+    data.setup("fit")
+    [batch] = data.train_dataloader()
+    assert set(batch) == {"input_ids", "token_type_ids", "attention_mask", "labels", "ids"}
+    assert batch["input_ids"].shape == batch["token_type_ids"].shape == batch["attention_mask"].shape
+    assert dict(zip(batch["ids"].tolist(), batch["labels"].tolist(), strict=True)) == {0: 0, 1: 1}
+
+
+@pytest.mark.parametrize("num_workers", [0, 1])
+@pytest.mark.usefixtures("many_rows")
+def test_an_epoch_has_each_row_once_and_the_next_another_order(module, num_workers, capfd):
+    data = module("sst2", batch_size=8, num_workers=num_workers)
+    data.setup("fit")
+    loader = data.train_dataloader()
+    first = ids(loader)
+    loader.sampler.set_epoch(1)
+    second = ids(loader)
+    assert len(loader) == len(first) == 7
+    assert sorted(chain(*first)) == sorted(chain(*second)) == list(range(50))
+    assert first != second
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.usefixtures("many_rows")
+def test_a_limit_keeps_rows_by_the_seed_and_smaller_limits_keep_fewer_of_them(module):
+    def kept(**options):
+        data = module("sst2", **options)
+        data.setup("fit")
+        return set(chain(*ids(data.train_dataloader())))
+
+    ten = kept(limit_train=10)
+    assert len(ten) == 10
+    assert kept(limit_train=10) == ten
+    assert kept(limit_train=10, seed=1) != ten
+    assert ten < kept(limit_train=20)
+    assert kept(limit_train=1_000) == set(range(50))
+
+
+def test_evaluation_uses_its_own_batch_size_and_keeps_every_row(module, official_glue):
+    rows = [f"{row}\t{'the cat ' * (row + 1)}\tA dog.\tentailment\n" for row in range(5)]
+    (official_glue / "RTE" / "dev.tsv").write_text(RTE_HEADER + "".join(rows))
+    data = module(batch_size=1, eval_batch_size=2)
+    data.setup("validate")
+    assert ids(data.val_dataloader()) == [[4, 3], [2, 1], [0]]
+
+
+def test_testing_without_labels_is_refused_and_prediction_is_not(module):
+    data = module()
+    with pytest.raises(DataError, match="split 'test' of rte has no labels: 2 of 2 rows lack one") as caught:
+        data.setup("test")
+    assert "validate" in caught.value.mend
+    assert "predict" in caught.value.mend
+    data.setup("predict")
+    [batch] = data.predict_dataloader()
+    assert batch["labels"].tolist() == [-1, -1]
+
+
+def test_testing_with_labels_works(module, official_glue):
+    (official_glue / "RTE" / "test.tsv").write_text(RTE_HEADER + "0\tA cat.\tA dog.\tentailment\n")
+    data = module()
+    data.setup("test")
+    assert [batch["labels"].tolist() for batch in data.test_dataloader()] == [[0]]
+
+
+def test_a_stage_reads_only_what_it_needs(module, official_glue):
+    (official_glue / "RTE" / "test.tsv").write_text("broken")
+    (official_glue / "RTE" / "train.tsv").write_text("broken")
+    module().setup("validate")
+    with pytest.raises(DataError):
+        module().setup("fit")
+    with pytest.raises(DataError):
+        module().setup("predict")
+
+
+def test_without_a_trainer_every_split_that_is_there_is_prepared(module, cache_folder):
+    module("mrpc").prepare_data()
+    assert len([path for path in cache_folder.iterdir() if path.is_dir()]) == 2
+    module("rte").prepare_data()
+    assert len([path for path in cache_folder.iterdir() if path.is_dir()]) == 5
+
+
+def test_an_empty_split_is_refused(module, monkeypatch):
+    class Empty:
+        def load(self, split):
+            return datasets.Dataset.from_dict({"text_a": [], "label": []})
+
+    monkeypatch.setattr("ee_lightning.data.module.open_source", lambda root, task: Empty())
+    with pytest.raises(DataError, match="split 'train' of rte is empty"):
+        module().setup("fit")
+
+
+def test_a_missing_tokenizer_is_told_before_any_row_is_read(module):
+    with pytest.raises(BackboneError, match="no tokenizer can be loaded"):
+        module(root="/nowhere", tokenizer="/nowhere").setup("fit")
+    with pytest.raises(OptionError, match="no tokenizer is named"):
+        module(root="/nowhere", tokenizer="").setup("fit")
+
+
+def test_a_length_beyond_the_tokenizer_is_refused(module):
+    with pytest.raises(OptionError, match="max_length is 500"):
+        module(max_length=500).prepare_data()
+
+
+@pytest.mark.usefixtures("many_rows")
+def test_a_trainer_reshuffles_each_epoch_and_reads_all_of_the_validation(module, tmp_path):
+    model = Recorder()
+    trainer(tmp_path, max_epochs=3).fit(model, datamodule=module("sst2", batch_size=8))
+    epochs = [[batch for epoch, batch in model.seen["train"] if epoch == wanted] for wanted in range(3)]
+    assert all(sorted(chain(*epoch)) == list(range(50)) for epoch in epochs)
+    assert epochs[0] != epochs[1] != epochs[2] != epochs[0]
+    assert model.seen["validation"] == [(0, [0]), (1, [0]), (2, [0])]
+
+
+def test_a_trainer_predicts_the_unlabelled_test_split(module, tmp_path):
+    assert trainer(tmp_path).predict(Recorder(), datamodule=module()) == [([0, 1], [-1, -1])]
+
+
+def test_a_trainer_refuses_to_test_without_labels(module, tmp_path):
+    with pytest.raises(DataError, match="has no labels"):
+        trainer(tmp_path).test(Recorder(), datamodule=module())
+
+
+def test_overfitting_on_batches_is_answered_by_the_limit_on_rows(module, tmp_path):
+    with pytest.raises(OptionError, match="overfit_batches") as caught:
+        trainer(tmp_path, overfit_batches=1, max_epochs=1).fit(Recorder(), datamodule=module())
+    assert "--data.limit_train" in caught.value.mend
+
+
+def test_the_command_line_can_build_it_and_link_its_facts():
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_class_arguments(TaskDataModule, "data")
+    parser.add_argument("--classes", type=int)
+    parser.add_argument("--metrics", type=list[str])
+    parser.link_arguments("data.num_classes", "classes", apply_on="instantiate")
+    parser.link_arguments("data.metrics", "metrics", apply_on="instantiate")
+    built = parser.instantiate(parser.parse_args(["--data.task", "cola", "--data.limit_train", "5"]))
+    assert (built.classes, built.metrics, built.data.limit_train) == (2, ["matthews"], 5)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("many_rows")
+def test_two_processes_under_lightning_share_the_rows(official_glue, tokenizer_folder, tmp_path):
+    script = Path(__file__).with_name("two_processes.py")
+    subprocess.run(
+        [sys.executable, script, official_glue, tokenizer_folder, tmp_path], check=True, timeout=300, cwd=tmp_path
+    )
+    first, second = (json.loads((tmp_path / f"rank{rank}.json").read_text()) for rank in range(2))
+    for epoch in ("0", "1"):
+        assert len(first[epoch]) == len(second[epoch]) == 7
+        assert sorted(chain(*first[epoch], *second[epoch])) == list(range(50))
+    assert first["0"] != first["1"]
+    assert first["predicted"] + second["predicted"] == [[0], [0]]

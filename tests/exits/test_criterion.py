@@ -1,0 +1,40 @@
+import pytest
+import torch
+
+from ee_lightning.exits import Confidence, Criterion, Decision, ExitOutput, Voting, name_with_options
+
+
+class LastClass(Criterion):
+    """The least that a criterion has to say."""
+
+    name = "last class"
+
+    def step(self, output, state):
+        return Decision(output.logits[:, -1], output.predictions), state
+
+
+def test_a_criterion_starts_with_nothing_and_falls_back_on_the_last_prediction():
+    criterion = LastClass()
+    assert criterion.start(3, 2, torch.device("cpu")) == {}
+    output = ExitOutput(2, 2, torch.tensor([[0.0, 1.0], [3.0, 2.0]]))
+    assert criterion.fallback(output, {}).tolist() == [1, 0]
+
+
+def test_a_criterion_without_a_step_cannot_be_made():
+    with pytest.raises(TypeError, match="step"):
+        type("Stepless", (Criterion,), {"name": "stepless"})()
+
+
+def test_an_exit_output_predicts_the_first_of_the_most_likely_classes():
+    assert ExitOutput(1, 1, torch.tensor([[0.0, 5.0, 5.0], [1.0, 1.0, 1.0]])).predictions.tolist() == [1, 0]
+
+
+def test_names_tell_changed_options_only():
+    assert name_with_options("rule", a=(1, 1), b=("x", "x")) == "rule"
+    assert name_with_options("rule", a=(2.0, 1.0), b=("x", "x")) == "rule(a=2)"
+    assert name_with_options("rule", a=(0.125, 1.0), b=("y", "x")) == "rule(a=0.125, b=y)"
+
+
+def test_repr_shows_the_name():
+    assert repr(Confidence()) == "Confidence('confidence')"
+    assert repr(Voting(k=1)) == "Voting('voting(k=1)')"

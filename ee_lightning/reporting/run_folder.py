@@ -112,7 +112,7 @@ class RunFolder:
         """Write a CSV file in which ``rows`` take the place of the rows with the same ``key``."""
         path = self.path / name
         if path.is_file():
-            others = pd.read_csv(path, float_precision="round_trip")
+            others = pd.read_csv(path)
             rows = pd.concat([others[~others[key].isin(rows[key])], rows], ignore_index=True)
         with self.whole(name) as file:
             rows.to_csv(file, index=False)

@@ -168,12 +168,14 @@ def test_testing_with_labels_works(module, official_glue):
 
 
 def test_a_stage_reads_only_what_it_needs(module, official_glue):
-    (official_glue / "RTE" / "test.tsv").write_text("broken")
     (official_glue / "RTE" / "train.tsv").write_text("broken")
     module().setup("validate")
-    with pytest.raises(DataError):
+    module().setup("predict")
+    with pytest.raises(DataError, match="no rows"):
         module().setup("fit")
-    with pytest.raises(DataError):
+    (official_glue / "RTE" / "test.tsv").write_text("broken")
+    module().setup("validate")
+    with pytest.raises(DataError, match="no rows"):
         module().setup("predict")
 
 

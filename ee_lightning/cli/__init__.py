@@ -7,9 +7,9 @@ from ee_lightning import __version__
 from ee_lightning.errors import EarlyExitError
 
 COMMANDS = {
-    "fit": "train, then sweep the exits of the best checkpoint on the validation split",
+    "fit": "train, then sweep the exits of the best checkpoint",
     "validate": "sweep the exits of a checkpoint on the validation split",
-    "test": "sweep the exits of a checkpoint on the test split, where it has labels",
+    "test": "sweep the exits of a checkpoint on the test split",
     "predict": "write a checkpoint's predictions for the test split",
 }
 

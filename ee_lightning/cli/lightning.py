@@ -120,7 +120,7 @@ def run(arguments: Sequence[str]) -> None:
         TaskDataModule,
         save_config_callback=SaveConfig,
         seed_everything_default=42,
-        trainer_defaults={"callbacks": [PredictionWriter()], "use_distributed_sampler": False},
+        trainer_defaults={"callbacks": [PredictionWriter()]},
         parser_kwargs={"parser_mode": "omegaconf+", "exit_on_error": False},
         auto_configure_optimizers=False,
         args=list(arguments),

@@ -1,8 +1,9 @@
 """Curves as Weights & Biases draws them."""
 
 from collections.abc import Sequence
+from math import isfinite
 
-import numpy as np
+import torch
 import wandb
 from lightning.pytorch.loggers import WandbLogger
 from torch import Tensor
@@ -23,10 +24,14 @@ def log_curves(logger: WandbLogger, stage: str, curves: Sequence[Curve], metrics
         metrics: Metric names.
     """
     rows = [
-        [curve.criterion, *map(float, point)]
+        [curve.criterion, threshold if isfinite(threshold) else None, *point]  # infinity is no JSON
         for curve in curves
-        for point in zip(
-            curve.thresholds, curve.speedup, curve.mean_exit, *(curve.scores[name] for name in metrics), strict=True
+        for threshold, *point in zip(
+            curve.thresholds.tolist(),
+            curve.speedup.tolist(),
+            curve.mean_exit.tolist(),
+            *(curve.scores[name].tolist() for name in metrics),
+            strict=True,
         )
     ]
     columns: list[str | int] = ["criterion", "threshold", "speedup", "mean_exit", *metrics]
@@ -45,6 +50,6 @@ def log_curves(logger: WandbLogger, stage: str, curves: Sequence[Curve], metrics
 
 def _thin(values: Tensor) -> list[float]:
     """Take at most :data:`_CHART_POINTS` of the points, evenly, both ends among them."""
-    count = len(values)
-    kept = np.unique(np.linspace(0, count - 1, min(count, _CHART_POINTS)).round().astype(int))  # [points]
-    return [float(values[index]) for index in kept]
+    last = len(values) - 1
+    kept = torch.linspace(0, last, min(last + 1, _CHART_POINTS), dtype=torch.float64).round().long()  # [points]
+    return list(values[kept].tolist())

@@ -1,9 +1,10 @@
 """The command line as users drive it, on small things."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import wandb
 
 from ee_lightning.cli import main
 
@@ -19,9 +20,11 @@ QUICK = {
 
 
 @pytest.fixture(autouse=True)
-def in_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Run every test in a folder of its own, with one thread."""
+def in_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Run every test in a folder of its own, and end its W&B run."""
     monkeypatch.chdir(tmp_path)
+    yield
+    wandb.finish()
 
 
 @pytest.fixture

@@ -1,0 +1,38 @@
+"""The installed commands, each in a process of its own."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import ee_lightning
+
+SCRIPTS = Path(sys.executable).parent
+ENTRY_POINTS = {
+    "ee-lightning": [str(SCRIPTS / "ee-lightning")],
+    "lightning": [str(SCRIPTS / "lightning")],
+    "module": [sys.executable, "-m", "ee_lightning"],
+}
+
+
+@pytest.mark.parametrize("name", ENTRY_POINTS)
+def test_every_entry_point_is_the_same_command(name: str) -> None:
+    def output(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run([*ENTRY_POINTS[name], *arguments], capture_output=True, text=True, check=False)
+
+    shown = output("--help")
+    assert shown.returncode == 0
+    for command in ("fit", "validate", "test", "predict"):
+        assert f"\n  {command} " in shown.stdout
+    assert max(map(len, shown.stdout.splitlines())) <= 80
+    assert output("--version").stdout == f"ee_lightning {ee_lightning.__version__}\n"
+    refused = output("fit", "--data.task", "sst2")
+    assert refused.returncode == 1
+    assert "model.backbone is needed" in refused.stderr
+    assert "Traceback" not in refused.stderr
+
+
+def test_help_does_not_wait_for_torch() -> None:
+    code = "import sys; from ee_lightning.cli import main; main(['--help']); sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], stdout=subprocess.DEVNULL, check=False).returncode == 0

@@ -8,7 +8,7 @@ from lightning.pytorch.trainer.states import TrainerFn
 from ee_lightning.data import Task
 from ee_lightning.errors import OptionError
 from ee_lightning.exits import Criterion, Curve, Fixed, Oracle, StoredExits, trace_curve
-from ee_lightning.reporting import RunFolder, describe, plot_curves, run_folder_of, scalars, summarise
+from ee_lightning.reporting import RunFolder, describe, draw_curves, run_folder_of, scalars, summarise
 from ee_lightning.training import EarlyExitModule
 
 
@@ -80,7 +80,7 @@ class ExitSweep(Callback):
         folder.write_exits(split, exits)
         folder.write_curves(split, curves)
         with folder.whole("curves.png") as file:
-            plot_curves(file, describe(split, summary), curves, module.metrics[0])
+            draw_curves(describe(split, summary), curves, module.metrics[0]).savefig(file, format="png")
         for logger in trainer.loggers:
             logger.log_metrics(scalars(summary, stage), step=trainer.global_step)
             if isinstance(logger, WandbLogger):
@@ -97,5 +97,5 @@ def _as_ours(module: LightningModule) -> EarlyExitModule:
 
 
 def _task(trainer: Trainer) -> str:
-    task = getattr(trainer.datamodule, "task", None)  # type: ignore[attr-defined]
+    task = getattr(getattr(trainer, "datamodule", None), "task", None)
     return str(task.name) if isinstance(task, Task) else "data"

@@ -1,6 +1,6 @@
 """Reporting: run folders, figures, tables and plots."""
 
-from ee_lightning.reporting.plots import plot_curves as plot_curves
+from ee_lightning.reporting.plots import draw_curves as draw_curves
 from ee_lightning.reporting.run_folder import RunFolder as RunFolder
 from ee_lightning.reporting.run_folder import run_folder_of as run_folder_of
 from ee_lightning.reporting.summary import scalars as scalars

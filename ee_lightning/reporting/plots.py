@@ -1,27 +1,37 @@
 """The accuracy-versus-speed curve as a picture."""
 
 from collections.abc import Sequence
-from pathlib import Path
+from itertools import cycle
 
+import numpy as np
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 from ee_lightning.exits import Curve, Fixed, Oracle
 
+_TICKS = (1, 1.2, 1.5, 2, 2.5, 3, 4, 6, 8, 12, 24)
+_STYLES = ("-", "--", "-.", ":")
 
-def plot_curves(path: Path, title: str, curves: Sequence[Curve], metric: str) -> None:
-    """Draw score against speed-up: a line a criterion, a dot each exit alone, a star the oracle.
+
+def draw_curves(title: str, curves: Sequence[Curve], metric: str) -> Figure:
+    """Draw a score against speed-up: a line a criterion, a dot each exit alone, a star the oracle.
+
+    The axis of speed-ups is spaced by executed layers, so that straight lines are what is read off between two
+    operating points and the space under a line is its reported area.
 
     Args:
-        path: The PNG file to write.
         title: What was evaluated.
         curves: The curves of a split.
         metric: The metric to draw, in percent.
+
+    Returns:
+        The figure, to be saved by its own ``savefig``.
     """
     figure = Figure(figsize=(8, 5), dpi=150, layout="constrained")
     axes = figure.subplots()
+    styles = cycle(_STYLES)
     for curve in curves:
-        score = (100 * curve.scores[metric]).tolist()
-        speedup = curve.speedup.tolist()
+        speedup, score = curve.speedup.tolist(), (100 * curve.scores[metric]).tolist()
         if curve.criterion == Oracle.name:
             at = curve.index_at(1.0)
             axes.plot(speedup[at], score[at], "*", color="black", markersize=12, label="oracle")
@@ -30,8 +40,19 @@ def plot_curves(path: Path, title: str, curves: Sequence[Curve], metric: str) ->
             axes.axhline(score[0], color="grey", linewidth=0.8, linestyle=":", label="full model")
         else:
             few = len(score) <= 4 * curve.num_exits
-            axes.plot(speedup, score, linewidth=1.6, marker="." if few else None, label=curve.criterion)
-    axes.set(title=title, xlabel="speed-up: exits / mean executed layers", ylabel=f"{metric} (%)")
+            axes.plot(speedup, score, next(styles), linewidth=1.6, marker="." if few else None, label=curve.criterion)
+    num_exits = curves[0].num_exits
+    axes.set_xscale("function", functions=(_cost, _cost))
+    axes.set_xlim(0.97, 1.2 * num_exits)
+    axes.set_xticks([tick for tick in _TICKS if tick <= num_exits], minor=False)
+    axes.xaxis.set_major_formatter("{x:g}x")
+    axes.set(title=title, xlabel="speed-up: all layers / mean executed layers", ylabel=f"{metric} (%)")
     axes.grid(alpha=0.3)
     axes.legend()
-    figure.savefig(path, format="png")
+    return figure
+
+
+def _cost(speedup: NDArray[np.floating]) -> NDArray[np.floating]:
+    """Turn speed-ups into relative costs with the sign turned, and back: it is its own inverse."""
+    with np.errstate(divide="ignore"):
+        return -1 / np.asarray(speedup)

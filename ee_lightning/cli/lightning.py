@@ -75,12 +75,14 @@ class EarlyExitCLI(LightningCLI):
         return parser
 
     def before_instantiate_classes(self) -> None:
-        """Refuse a checkpoint that is not there before anything is loaded."""
+        """Refuse to evaluate without a checkpoint that is there, before anything is loaded."""
         checkpoint = self._get(self.config, "ckpt_path")
-        if checkpoint not in {None, "best", "last"} and "://" not in checkpoint and not Path(checkpoint).is_file():
+        if self.subcommand == "fit" and checkpoint in {None, "last"}:
+            return
+        if checkpoint is None or ("://" not in checkpoint and not Path(checkpoint).is_file()):
             raise OptionError(
-                "there is no such checkpoint",
-                where=f"--ckpt_path {checkpoint}",
+                f"{self.subcommand} needs a checkpoint" if checkpoint is None else "there is no such checkpoint",
+                where=f"--ckpt_path {checkpoint or ''}",
                 mend="name a file from the checkpoints/ of a run folder",
             )
 

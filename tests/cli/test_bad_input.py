@@ -77,8 +77,18 @@ def test_unknown_command_lists_the_commands(capfd: pytest.CaptureFixture[str]) -
     _expect(main(["train"]), r"'train'[\s\S]*fit, validate, test, predict", capfd)
 
 
-def test_missing_checkpoint_is_named(run: Run, small: dict[str, object], capfd: pytest.CaptureFixture[str]) -> None:
-    _expect(run("validate", **small, ckpt_path="nowhere.ckpt"), r"nowhere.ckpt[\s\S]*mend:", capfd)
+@pytest.mark.parametrize("command", ["fit", "validate", "test", "predict"])
+def test_missing_checkpoint_is_named(
+    command: str, run: Run, small: dict[str, object], capfd: pytest.CaptureFixture[str]
+) -> None:
+    _expect(run(command, **small, ckpt_path="nowhere.ckpt"), r"nowhere.ckpt[\s\S]*mend:", capfd)
+
+
+@pytest.mark.parametrize("command", ["validate", "test", "predict"])
+def test_untrained_exits_are_not_evaluated(
+    command: str, run: Run, small: dict[str, object], capfd: pytest.CaptureFixture[str]
+) -> None:
+    _expect(run(command, **small), rf"{command} needs a checkpoint[\s\S]*--ckpt_path[\s\S]*mend:", capfd)
 
 
 def test_wrong_digest_is_refused(

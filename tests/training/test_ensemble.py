@@ -77,8 +77,8 @@ def test_an_unknown_option_is_refused(option: str, value: str) -> None:
         EnsembleObjective(**{option: value})  # type: ignore[arg-type]
 
 
-def test_confident_disagreement_counts_as_a_run_away_once_it_outweighs_guessing() -> None:
-    objective, labels = EnsembleObjective(1.0), torch.zeros(8, dtype=torch.long)
+def test_confident_disagreement_counts_as_a_run_away_once_it_outweighs_being_right() -> None:
+    objective, labels = EnsembleObjective(2.0), torch.zeros(8, dtype=torch.long)
     for confidence, runs_away in ((0.5, False), (50.0, True)):
         sign = torch.tensor([1.0, -1.0]).view(2, 1)  # two exits that contradict each other
         logits = confidence * torch.stack([sign, -sign], -1).expand(2, 8, 2)

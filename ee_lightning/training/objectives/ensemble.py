@@ -68,19 +68,18 @@ class EnsembleObjective(Objective):
         return ObjectiveTerms(loss, {"accuracy_term": accuracy.detach(), "diversity_term": diversity.detach()})
 
     def divergence(self, terms: ObjectiveTerms, logits: Tensor) -> str | None:
-        """See :meth:`Objective.divergence`; also when disagreement pays more than all accuracy could cost.
+        """See :meth:`Objective.divergence`; also when confident disagreement has become worth more than being right.
 
-        The limit is the accuracy term of exits that only guess, Σ α_m log C: where λ times the diversity term exceeds
-        it, confident disagreement has become worth more than being right.
+        The limit is the accuracy term of exits that only guess, Σ α_m log C. The loss starts near it, and falls below
+        its negative only where the diversity term has run away.
         """
         if (reason := super().divergence(terms, logits)) is not None:
             return reason
         num_exits, _, num_classes = logits.shape
         limit = self.layer_weights(num_exits).sum().item() * log(num_classes)
-        reward = self.diversity_weight * terms.terms["diversity_term"].item()
-        if reward <= limit:
+        if terms.loss.item() >= -limit:
             return None
         return (
-            f"the diversity term runs away: λ times it is {reward:.3g}, more than the accuracy term of exits that only "
-            f"guess ({limit:.3g})"
+            f"the diversity term runs away: it is {terms.terms['diversity_term'].item():.3g}, and λ times it has "
+            f"brought the loss down to {terms.loss.item():.3g}"
         )

@@ -1,0 +1,45 @@
+"""What the README says is so."""
+
+import re
+from pathlib import Path
+
+import pytest
+import torch
+from lightning import seed_everything
+
+from ee_lightning.exits import StoredExits
+from ee_lightning.reporting import RunFolder
+
+REPOSITORY = Path(__file__).parents[1]
+README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+TRAINING, REPLAY = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+
+
+def test_training_from_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    seed_everything(0)
+    small = (
+        "max_epochs=1, limit_train_batches=2, limit_val_batches=2, log_every_n_steps=1, enable_model_summary=False, "
+    )
+    assert "max_epochs=2, " in TRAINING
+    names: dict[str, object] = {}
+    exec(TRAINING.replace("max_epochs=2, ", small), names)
+    folder = Path(names["trainer"].log_dir)  # type: ignore[attr-defined]
+    assert (folder / "curves.csv").is_file()
+    assert RunFolder(folder).read_summary()["validation"]["criteria"].keys() == {"voting", "patience"}
+
+
+def test_replay_from_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    exits = StoredExits(torch.randn(6, 9, 2), torch.randint(2, (9,)), torch.arange(9))
+    RunFolder("runs/demo/version_0").write_exits("validation", exits)
+    names: dict[str, object] = {}
+    exec(REPLAY, names)
+    assert names["exit_layer"].shape == names["label"].shape == (9,)  # type: ignore[attr-defined]
+
+
+def test_named_files_and_targets_are_there() -> None:
+    for path in re.findall(r"(?<![\w/])((?:configs|sweeps|ee_lightning)/[\w/]+\.(?:yaml|py))", README):
+        assert (REPOSITORY / path).is_file(), path
+    targets = set(re.findall(r"^([a-z-]+):", (REPOSITORY / "Makefile").read_text(), re.MULTILINE))
+    assert set(re.findall(r"`?make ([a-z-]+)`?", README)) - {"it"} <= targets

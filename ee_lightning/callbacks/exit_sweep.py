@@ -6,9 +6,17 @@ from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.trainer.states import TrainerFn
 
 from ee_lightning.data import Task
-from ee_lightning.errors import OptionError
-from ee_lightning.exits import Criterion, Curve, Fixed, Oracle, StoredExits, trace_curve
-from ee_lightning.reporting import RunFolder, describe, draw_curves, run_folder_of, scalars, summarise
+from ee_lightning.exits import Criterion
+from ee_lightning.reporting import (
+    CALIBRATION,
+    RunFolder,
+    Sweep,
+    run_folder_of,
+    scalars,
+    sweep_exits,
+    with_references,
+    write_sweep,
+)
 from ee_lightning.training import EarlyExitModule
 
 
@@ -28,23 +36,14 @@ class ExitSweep(Callback):
     """
 
     def __init__(self, criteria: list[Criterion]) -> None:
-        references = {reference.name: reference for reference in (Oracle(), Fixed())}
-        methods = [criterion for criterion in criteria if criterion.name not in references]
-        self.criteria = [*methods, *references.values()]
-        names = [criterion.name for criterion in self.criteria]
-        if twice := sorted({name for name in names if names.count(name) > 1}):
-            raise OptionError(
-                f"two exit criteria have the same name: {', '.join(twice)}",
-                where="sweep.criteria",
-                mend="list each criterion once, or give the two different options",
-            )
+        self.criteria = with_references(criteria)
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Log every exit's scores and every criterion's area after an epoch of training."""
         if trainer.state.fn != TrainerFn.FITTING or trainer.sanity_checking:
             return
         module = _as_ours(pl_module)
-        figures = scalars(summarise(self._trace(module.recorded_exits, module), module.metrics), "val")
+        figures = scalars(self._sweep(trainer, module).summary, "val")
         areas = {name: value for name, value in figures.items() if name.endswith("/area")}
         module.log_dict(areas, sync_dist=True)  # the same on every process
         folder = run_folder_of(trainer)
@@ -54,14 +53,15 @@ class ExitSweep(Callback):
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Sweep after ``validate``."""
         if trainer.state.fn == TrainerFn.VALIDATING:
-            self._sweep(trainer, _as_ours(pl_module), split="validation", stage="val")
+            self._report(trainer, _as_ours(pl_module), split="validation", stage="val")
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Sweep after ``test``."""
-        self._sweep(trainer, _as_ours(pl_module), split="test", stage="test")
+        self._report(trainer, _as_ours(pl_module), split="test", stage="test")
 
-    def _trace(self, exits: StoredExits, module: EarlyExitModule) -> list[Curve]:
-        return [trace_curve(criterion, exits, module.metrics) for criterion in self.criteria]
+    def _sweep(self, trainer: Trainer, module: EarlyExitModule) -> Sweep:
+        exits, calibration = module.recorded_exits, module.calibration_exits  # which join all processes
+        return sweep_exits(self.criteria, exits, calibration, task=_task(trainer), metrics=module.metrics)
 
     def _log_exit_scores(self, trainer: Trainer, folder: RunFolder, scores: dict[str, list[float]]) -> None:
         folder.write_exit_scores(trainer.current_epoch, scores)
@@ -70,24 +70,21 @@ class ExitSweep(Callback):
             if isinstance(logger, WandbLogger):
                 logger.log_table("val/exits", columns=["exit", *scores], data=rows)
 
-    def _sweep(self, trainer: Trainer, module: EarlyExitModule, split: str, stage: str) -> None:
-        exits = module.recorded_exits  # joins all processes
+    def _report(self, trainer: Trainer, module: EarlyExitModule, split: str, stage: str) -> None:
+        found = self._sweep(trainer, module)
         folder = run_folder_of(trainer)
         if not trainer.is_global_zero or folder is None:
             return
-        curves = self._trace(exits, module)
-        summary = {"task": _task(trainer), "samples": exits.num_samples, **summarise(curves, module.metrics)}
-        folder.write_exits(split, exits)
-        folder.write_curves(split, curves)
-        with folder.whole("curves.png") as file:
-            draw_curves(describe(split, summary), curves, module.metrics[0]).savefig(file, format="png")
-        for logger in trainer.loggers:
-            logger.log_metrics(scalars(summary, stage), step=trainer.global_step)
+        folder.write_exits(split, module.recorded_exits)
+        if module.calibration_exits is not None:
+            folder.write_exits(CALIBRATION, module.calibration_exits)
+        write_sweep(folder, split, module.recorded_exits, found)
+        for logger in trainer.loggers:  # after the run folder, so that a logger that fails loses nothing
+            logger.log_metrics(scalars(found.summary, stage), step=trainer.global_step)
             if isinstance(logger, WandbLogger):
                 from ee_lightning.reporting.wandb import log_curves  # wandb takes a second to import
 
-                log_curves(logger, stage, curves, module.metrics)
-        folder.write_summary(split, summary)
+                log_curves(logger, stage, found.curves, module.metrics)
 
 
 def _as_ours(module: LightningModule) -> EarlyExitModule:

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 
 from ee_lightning import __version__
 from ee_lightning.errors import EarlyExitError
@@ -11,7 +12,10 @@ COMMANDS = {
     "validate": "sweep the exits of a checkpoint on the validation split",
     "test": "sweep the exits of a checkpoint on the test split",
     "predict": "write a checkpoint's predictions for the test split",
+    "curves": "replay a run folder's stored exits, without a model",
+    "choose": "choose a threshold by a budget, with or without a guarantee",
 }
+WITHOUT_LIGHTNING = ("curves", "choose")
 
 _HELP = """\
 usage: ee-lightning COMMAND [--config FILE ...] [--OPTION VALUE ...]
@@ -29,6 +33,8 @@ examples:
   ee-lightning fit --config configs/demo.yaml
   ee-lightning fit --config configs/demo.yaml --config configs/tasks/rte.yaml \\
       --model.objective.diversity_weight 0.2
+  ee-lightning curves runs/demo/version_0 --criteria 'voting(k=1),soft_voting'
+  ee-lightning choose runs/demo/version_0 --criterion voting --min-speedup 2
   ee-lightning validate --config runs/demo/version_0/config.yaml \\
       --ckpt_path runs/demo/version_0/checkpoints/last.ckpt
 """
@@ -55,9 +61,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise EarlyExitError(
                 f"there is no command {arguments[0]!r}", mend=f"use one of {', '.join(COMMANDS)}, before all options"
             )
-        from ee_lightning.cli.lightning import run  # Lightning takes seconds to import
-
-        run(arguments)
+        command, *options = arguments  # modules that take seconds to import are imported when they are asked for
+        if command in WITHOUT_LIGHTNING:
+            import_module(f"ee_lightning.cli.{command}").run(options)
+        else:
+            import_module("ee_lightning.cli.lightning").run(arguments)
     except EarlyExitError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

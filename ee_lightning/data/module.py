@@ -36,6 +36,8 @@ class TaskDataModule(LightningDataModule):
         eval_batch_size: Rows a batch in validation, test and prediction, on each process.
         max_length: The most tokens a row may have, special ones included; longer rows are cut.
         limit_train: Train on so many rows only, chosen by the seed; fewer are a subset of more.
+        calibration: Hold so many rows out of training, chosen by the seed, for the exit criteria that fit something.
+            Every evaluation then has a second loader, with these rows.
         num_workers: Processes that load batches beside each training process.
         seed: Decides the order of the training rows, and which of them `limit_train` keeps.
 
@@ -58,17 +60,18 @@ class TaskDataModule(LightningDataModule):
         eval_batch_size: int = 64,
         max_length: int = 128,
         limit_train: int | None = None,
+        calibration: int = 0,
         num_workers: int = 0,
         seed: int = 0,
     ) -> None:
         super().__init__()
         _check_at_least(1, batch_size=batch_size, eval_batch_size=eval_batch_size, max_length=max_length)
         _check_at_least(1, limit_train=1 if limit_train is None else limit_train)
-        _check_at_least(0, num_workers=num_workers, seed=seed)
+        _check_at_least(0, calibration=calibration, num_workers=num_workers, seed=seed)
         self.task = get_task(task)
         self.root, self.tokenizer_name, self.max_length = root, tokenizer, max_length
         self.batch_size, self.eval_batch_size, self.num_workers = batch_size, eval_batch_size, num_workers
-        self.limit_train, self.seed = limit_train, seed
+        self.limit_train, self.calibration, self.seed = limit_train, calibration, seed
         self.num_classes: int = self.task.num_classes
         self.metrics: list[str] = list(self.task.metrics)
         self.label_names: tuple[str, ...] = self.task.label_names
@@ -98,18 +101,18 @@ class TaskDataModule(LightningDataModule):
     def train_dataloader(self) -> DataLoader[dict[str, Tensor]]:
         """The training rows, shuffled anew each epoch."""
         rows = self._rows("train")
-        if self.limit_train is not None:
-            kept = np.random.default_rng(self.seed).permutation(len(rows))[: self.limit_train]
-            rows = rows.select(np.sort(kept))
+        if self.calibration or self.limit_train is not None:
+            trained_on = self._order_of_train()[self.calibration :][: self.limit_train]
+            rows = rows.select(np.sort(trained_on))
         return self._loader(rows, self.batch_size, shuffle=True)
 
-    def val_dataloader(self) -> DataLoader[dict[str, Tensor]]:
-        """The validation rows, longest first."""
-        return self._loader(self._rows("validation"), self.eval_batch_size, shuffle=False)
+    def val_dataloader(self) -> list[DataLoader[dict[str, Tensor]]]:
+        """The validation rows, longest first, and those held out for calibration."""
+        return self._evaluation_loaders("validation")
 
-    def test_dataloader(self) -> DataLoader[dict[str, Tensor]]:
-        """The test rows, longest first; `setup` has made sure that they have labels."""
-        return self._loader(self._rows("test"), self.eval_batch_size, shuffle=False)
+    def test_dataloader(self) -> list[DataLoader[dict[str, Tensor]]]:
+        """The test rows, longest first, and those held out for calibration; `setup` made sure that they have labels."""
+        return self._evaluation_loaders("test")
 
     def predict_dataloader(self) -> DataLoader[dict[str, Tensor]]:
         """The test rows, longest first, with labels or without."""
@@ -124,7 +127,7 @@ class TaskDataModule(LightningDataModule):
         return load_tokenizer(self.tokenizer_name)
 
     def _load(self, stage: str | None) -> None:
-        for split in SPLITS_OF_STAGE[stage] if stage else filter(self._source.has, SPLITS):
+        for split in self._splits_of(stage):
             rows = self._rows(split)
             unlabelled = int(np.sum(_column(rows, "label") == UNLABELLED))
             if unlabelled and (split != "test" or stage == "test"):
@@ -134,6 +137,12 @@ class TaskDataModule(LightningDataModule):
                     mend="run validate, whose split has labels, or predict, which needs none",
                 )
 
+    def _splits_of(self, stage: str | None) -> list[str]:
+        if stage is None:
+            return [split for split in SPLITS if self._source.has(split)]
+        held_out = self.calibration and stage in {"validate", "test"}
+        return [*SPLITS_OF_STAGE[stage], *(["train"] if held_out else [])]
+
     def _rows(self, split: str) -> Dataset:
         if split not in self._splits:
             tokenizer, rows = self._tokenizer, self._source.load(split)
@@ -141,6 +150,22 @@ class TaskDataModule(LightningDataModule):
                 raise DataError(f"split {split!r} of {self.task.name} is empty", where=self.root or self.task.hub_path)
             self._splits[split] = tokenised(rows, tokenizer, self.max_length)
         return self._splits[split]
+
+    def _evaluation_loaders(self, split: str) -> list[DataLoader[dict[str, Tensor]]]:
+        rows = [self._rows(split)]
+        if self.calibration:
+            rows.append(self._rows("train").select(np.sort(self._order_of_train()[: self.calibration])))
+        return [self._loader(some, self.eval_batch_size, shuffle=False) for some in rows]
+
+    def _order_of_train(self) -> NDArray[np.int64]:
+        num_rows = len(self._rows("train"))
+        if self.calibration >= num_rows:
+            raise OptionError(
+                f"calibration is {self.calibration}, and there are {num_rows} training rows",
+                where="--data.calibration",
+                mend="hold out fewer rows",
+            )
+        return np.random.default_rng(self.seed).permutation(num_rows)
 
     def _loader(self, rows: Dataset, batch_size: int, *, shuffle: bool) -> DataLoader[dict[str, Tensor]]:
         batches = LengthBucketedBatches(

@@ -1,39 +1,16 @@
 """What every exit criterion is: a score and a label after each exit, from what the exits so far have said."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from ee_lightning.errors import OptionError
+from ee_lightning.exits.output import ExitOutput
+
 State = dict[str, Tensor]
 """What a criterion remembers between exits. Every tensor has the batch first, so that rows can be kept or dropped."""
-
-
-@dataclass(frozen=True, eq=False)
-class ExitOutput:
-    """What one exit says of a batch.
-
-    Attributes:
-        exit_layer: The number of the exit, from 1.
-        num_exits: Number of exits M.
-        logits: Of shape [batch, classes].
-        extras: What else the exit gives, such as a gate's scores, each of shape [batch].
-        labels: True class numbers, of shape [batch]; only the oracle reads them.
-    """
-
-    exit_layer: int
-    num_exits: int
-    logits: Tensor
-    extras: Mapping[str, Tensor] = field(default_factory=dict)
-    labels: Tensor | None = None
-
-    @property
-    def predictions(self) -> Tensor:
-        """The most likely classes, of shape [batch]."""
-        return self.logits.argmax(-1)
 
 
 class Decision(NamedTuple):
@@ -41,7 +18,8 @@ class Decision(NamedTuple):
 
     Attributes:
         score: A sample leaves where its score is at least the threshold; of shape [batch].
-        label: The class predicted for a sample that leaves here, of shape [batch].
+        label: What is predicted for a sample that leaves here, a class number or for regression a value; of shape
+            [batch].
     """
 
     score: Tensor
@@ -53,13 +31,16 @@ class Criterion(ABC):
 
     Written once, as a `step` that live inference calls on the samples still there and that replay folds over stored
     exits. For both to agree to the last bit, a row's score must not depend on the other rows: use softmax and
-    log_softmax over the last dimension rather than exp and log, which may round a row by its place in the batch.
+    log_softmax over the last dimension rather than exp and log, and a product and a sum rather than a matrix product or
+    `alpha=`, which may round a row by its place in the batch.
 
     Attributes:
-        name: Short, for tables, columns and metric keys.
+        name: Short, for tables, columns and metric keys. A class carries its name with default options.
+        handles_regression: Whether it can judge exits that predict a value and no class.
     """
 
     name: str
+    handles_regression: bool = False
 
     def __repr__(self) -> str:
         """Show the name."""
@@ -70,9 +51,33 @@ class Criterion(ABC):
 
         Args:
             batch_size: Number of samples.
-            num_classes: Number of classes.
+            num_classes: Number of classes; 1 for regression.
             device: Where the logits will be.
+
+        Raises:
+            OptionError: If the exits predict values and this criterion needs classes.
         """
+        self.check_task(num_classes)
+        return self.initial_state(batch_size, num_classes, device)
+
+    def check_task(self, num_classes: int) -> None:
+        """Refuse a task that this criterion can't judge.
+
+        Args:
+            num_classes: Number of classes; 1 for regression.
+
+        Raises:
+            OptionError: If the exits predict values and this criterion needs classes.
+        """
+        if num_classes == 1 and not self.handles_regression:
+            raise OptionError(
+                f"The criterion {self.name} needs classes, and these exits predict a value",
+                where="criteria",
+                mend="for regression use patience with a tolerance, gate or fixed",
+            )
+
+    def initial_state(self, batch_size: int, num_classes: int, device: torch.device) -> State:
+        """Give what `start` returns; unless overridden, nothing. The arguments are those of `start`."""
         return {}
 
     @abstractmethod
@@ -88,14 +93,14 @@ class Criterion(ABC):
         """
 
     def fallback(self, output: ExitOutput, state: State) -> Tensor:
-        """Predict the samples that no exit let leave; unless overridden, the last exit's most likely class.
+        """Predict the samples that no exit let leave; unless overridden, what the last exit predicts.
 
         Args:
             output: What the last exit says.
             state: What the step at the last exit returned, with the same rows.
 
         Returns:
-            Class numbers, of shape [batch].
+            Class numbers, or values for regression, of shape [batch].
         """
         return output.predictions
 

@@ -1,15 +1,25 @@
 """The exact accuracy-speed curve of a criterion on stored exits."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from torch import Tensor
 
-from ee_lightning.errors import DataError, OptionError
+from ee_lightning.errors import OptionError
 from ee_lightning.exits.criterion import Criterion
 from ee_lightning.exits.replay import replay
 from ee_lightning.exits.stored import StoredExits
-from ee_lightning.functional import CLASSIFICATION_METRICS, area, classification_counts, operating_points, score_at
+from ee_lightning.functional import (
+    CLASSIFICATION_METRICS,
+    REGRESSION_METRICS,
+    area,
+    classification_counts,
+    label_moments,
+    operating_points,
+    regression_moments,
+    score_at,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,44 +81,54 @@ def trace_curve(criterion: Criterion, exits: StoredExits, metrics: Sequence[str]
     """Trace the exact curve of a criterion.
 
     Args:
-        criterion: Any criterion.
+        criterion: Any criterion, fitted beforehand, on other samples, if it is one that has to be.
         exits: The stored outputs of all exits, with labels.
-        metrics: Keys of `CLASSIFICATION_METRICS`.
+        metrics: Keys of `CLASSIFICATION_METRICS`, or for regression of `REGRESSION_METRICS`.
 
     Returns:
         The curve, with one point per threshold that changes an outcome.
 
     Raises:
-        DataError: If labels are missing or are no class numbers.
-        OptionError: If a metric is unknown or does not suit the number of classes.
+        DataError: If labels are missing or are no class numbers where these are needed.
+        OptionError: If the criterion can't judge these exits, or a metric is unknown or does not suit the task.
     """
-    if unknown := [metric for metric in metrics if metric not in CLASSIFICATION_METRICS]:
+    statistics = _regression(exits) if exits.num_classes == 1 else _classification(exits)
+    if unknown := [metric for metric in metrics if metric not in statistics.metrics]:
         raise OptionError(
-            f"Unknown metrics {unknown}", where="metrics", mend=f"choose among {list(CLASSIFICATION_METRICS)}"
+            f"Unknown metrics {unknown}", where="metrics", mend=f"choose among {list(statistics.metrics)} for this task"
         )
-    labels = _class_numbers(exits)
-
-    def count(predictions: Tensor, samples: Tensor) -> Tensor:
-        return classification_counts(predictions, labels[samples], exits.num_classes)  # [events, 2 * classes]
-
     replayed = replay(criterion, exits)
-    points = operating_points(replayed.scores, replayed.labels, replayed.fallback, count)
-    actual = labels.bincount(minlength=exits.num_classes)  # [classes]
+    points = operating_points(replayed.scores, replayed.labels, replayed.fallback, statistics.tally)
     try:
-        scores = {metric: CLASSIFICATION_METRICS[metric](points.counts, actual) for metric in metrics}
+        scores = {metric: statistics.metrics[metric](points.counts, statistics.actual) for metric in metrics}
     except ValueError as error:
         raise OptionError(str(error), where="metrics", mend="leave this metric out for this task") from error
     return Curve(criterion.name, exits.num_exits, points.thresholds, points.mean_exit, scores)
 
 
-def _class_numbers(exits: StoredExits) -> Tensor:
-    labels, num_classes = exits.labels, exits.num_classes
-    if labels is None:
-        raise DataError("A curve needs labels, and these stored exits have none", mend="use a split with labels")
-    if labels.is_floating_point() or labels.min() < 0 or labels.max() >= num_classes:
-        raise DataError(
-            f"Labels must be whole numbers from 0 to {num_classes - 1}, but these are {labels.dtype} "
-            f"from {labels.min().item()} to {labels.max().item()}",
-            mend="use a split with labels, and heads with one output per class",
-        )
-    return labels
+class _Statistics(NamedTuple):
+    """What to add up over the samples: for predictions [events] of samples [events], and of the labels themselves."""
+
+    tally: Callable[[Tensor, Tensor], Tensor]
+    actual: Tensor
+    metrics: Mapping[str, Callable[[Tensor, Tensor], Tensor]]
+
+
+def _classification(exits: StoredExits) -> _Statistics:
+    labels, num_classes = exits.class_numbers(), exits.num_classes
+    return _Statistics(
+        tally=lambda predictions, samples: classification_counts(predictions, labels[samples], num_classes),
+        actual=labels.bincount(minlength=num_classes),  # [classes]
+        metrics=CLASSIFICATION_METRICS,
+    )
+
+
+def _regression(exits: StoredExits) -> _Statistics:
+    labels = exits.known_labels().double()
+    mean = labels.mean()
+    shifted = labels - mean
+    return _Statistics(
+        tally=lambda predictions, samples: regression_moments(predictions - mean, shifted[samples]),
+        actual=label_moments(shifted),  # [3]
+        metrics=REGRESSION_METRICS,
+    )

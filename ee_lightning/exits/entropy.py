@@ -1,8 +1,9 @@
 """Leave when the distribution over the classes is sharp enough."""
 
-import torch
+from torch import Tensor
 
-from ee_lightning.exits.criterion import Criterion, Decision, ExitOutput, State
+from ee_lightning.exits.criterion import Criterion, Decision, State
+from ee_lightning.exits.output import ExitOutput
 
 
 class Entropy(Criterion):
@@ -17,7 +18,9 @@ class Entropy(Criterion):
 
     def step(self, output: ExitOutput, state: State) -> tuple[Decision, State]:
         """See `Criterion.step`."""
-        probabilities = output.logits.softmax(-1, dtype=torch.float32)  # [batch, classes]
-        log_probabilities = output.logits.log_softmax(-1, dtype=torch.float32)  # [batch, classes]
-        finite = log_probabilities.clamp_min(torch.finfo(torch.float32).min)
-        return Decision((probabilities * finite).sum(-1), output.predictions), state
+        return Decision(negative_entropy(output), output.predictions), state
+
+
+def negative_entropy(output: ExitOutput) -> Tensor:
+    """Give the entropy of an exit's distributions with its sign turned, in nats, of shape [batch]."""
+    return (output.probabilities * output.log_probabilities).sum(-1)

@@ -2,17 +2,20 @@
 
 import torch
 
-from ee_lightning.exits.criterion import Criterion, Decision, ExitOutput, State
+from ee_lightning.exits.criterion import Criterion, Decision, State
+from ee_lightning.exits.output import ExitOutput
 
 
 class Fixed(Criterion):
     r"""The same exit for every sample, as a model cut off after m layers (the 6L and 9L rows of published tables).
 
-    After exit m the score is m and the label is exit m's most likely class. The threshold is a layer: at
-    :math:`\tau = m` every sample leaves at exit m, so that the curve goes through all truncated models.
+    After exit m the score is m and the label is what exit m predicts. The threshold is a layer: at :math:`\tau = m`
+    every sample leaves at exit m, so that the curve goes through all truncated models. Serves regression as well as
+    classification.
     """
 
     name = "fixed"
+    handles_regression = True
 
     def step(self, output: ExitOutput, state: State) -> tuple[Decision, State]:
         """See `Criterion.step`."""

@@ -1,7 +1,8 @@
 """Leave at the first exit that is right."""
 
 from ee_lightning.errors import OptionError
-from ee_lightning.exits.criterion import Criterion, Decision, ExitOutput, State
+from ee_lightning.exits.criterion import Criterion, Decision, State
+from ee_lightning.exits.output import ExitOutput
 
 
 class Oracle(Criterion):

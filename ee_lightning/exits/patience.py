@@ -1,8 +1,13 @@
 """Leave when enough exits in a row have agreed."""
 
-import torch
+import math
 
-from ee_lightning.exits.criterion import Criterion, Decision, ExitOutput, State
+import torch
+from torch import Tensor
+
+from ee_lightning.errors import OptionError
+from ee_lightning.exits.criterion import Criterion, Decision, State, name_with_options
+from ee_lightning.exits.output import ExitOutput
 
 NO_CLASS = -1
 
@@ -11,21 +16,56 @@ class Patience(Criterion):
     r"""Consecutive agreeing exits, from PABEE (Zhou et al. 2020).
 
     After exit m the score is the number of exits up to m that in a row predicted the same class as the exit before; the
-    first exit counts 0, and an exit that differs starts again at 0. The label is exit m's most likely class. The
-    threshold is that number, the patience t: a sample leaves at exit t + 1 at the earliest; at 0 all leave at exit 1.
+    first exit counts 0, and an exit that differs starts again at 0. The label is exit m's most likely class. For
+    regression an exit agrees with the one before where their values :math:`\hat y` differ by less than the tolerance,
+    :math:`|\hat y_m - \hat y_{m-1}| < \delta`, and the label is :math:`\hat y_m`. The threshold is the number of
+    agreements, the patience t: a sample leaves at exit t + 1 at the earliest; at 0 all leave at exit 1.
+
+    Args:
+        tolerance: The :math:`\delta` of regression, in the unit of the predicted value; None for classification.
+
+    Raises:
+        OptionError: If the tolerance is no positive number; later, if it is missing for regression, or given for
+            classification.
     """
 
     name = "patience"
+    handles_regression = True
 
-    def start(self, batch_size: int, num_classes: int, device: torch.device) -> State:
-        """See `Criterion.start`."""
+    def __init__(self, tolerance: float | None = None) -> None:
+        if tolerance is not None and not 0 < tolerance < math.inf:
+            raise OptionError(
+                f"Patience got tolerance={tolerance}",
+                where="Patience.tolerance",
+                mend="give a positive number, in the unit of the predicted value",
+            )
+        self.tolerance = tolerance
+        self.name = name_with_options(self.name, tolerance=(tolerance, None))
+
+    def check_task(self, num_classes: int) -> None:
+        """See `Criterion.check_task`; raises too where the tolerance does not suit the task."""
+        if (num_classes == 1) != (self.tolerance is not None):
+            raise OptionError(
+                "Patience needs a tolerance for regression, and takes none for classification",
+                where=f"Patience.tolerance = {self.tolerance}, and the exits have {num_classes} outputs",
+                mend="for regression give a tolerance in the unit of the predicted value, else leave it out",
+            )
+
+    def initial_state(self, batch_size: int, num_classes: int, device: torch.device) -> State:
+        """See `Criterion.initial_state`."""
+        none_before = NO_CLASS if self.tolerance is None else math.nan  # agrees with no prediction
         return {
-            "previous": torch.full((batch_size,), NO_CLASS, device=device),  # [batch]
+            "previous": torch.full((batch_size,), none_before, device=device),  # [batch]
             "agreements": torch.zeros(batch_size, device=device),  # [batch]
         }
 
     def step(self, output: ExitOutput, state: State) -> tuple[Decision, State]:
         """See `Criterion.step`."""
         predictions = output.predictions
-        agreements = torch.where(predictions == state["previous"], state["agreements"] + 1, 0)
+        agreements = torch.where(self._agree(predictions, state["previous"]), state["agreements"] + 1, 0)
         return Decision(agreements, predictions), {"previous": predictions, "agreements": agreements}
+
+    def _agree(self, predictions: Tensor, previous: Tensor) -> Tensor:
+        if self.tolerance is None:
+            return predictions == previous
+        return (predictions - previous).abs() < self.tolerance

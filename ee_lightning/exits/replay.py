@@ -15,8 +15,8 @@ class Replay:
 
     Attributes:
         scores: Of shape [exits, samples].
-        labels: Class predicted for a sample that leaves at that exit, of shape [exits, samples].
-        fallback: Class predicted for a sample that no exit lets leave, of shape [samples].
+        labels: Class or value predicted for a sample that leaves at that exit, of shape [exits, samples].
+        fallback: Class or value predicted for a sample that no exit lets leave, of shape [samples].
     """
 
     scores: Tensor
@@ -30,7 +30,7 @@ class Replay:
             threshold: In the criterion's own unit; infinity lets nobody leave.
 
         Returns:
-            The number of the exit, from 1, at which each sample leaves, and the class predicted for it, each of shape
+            The number of the exit, from 1, at which each sample leaves, and what is predicted for it, each of shape
             [samples]. Who never reaches the threshold leaves at the last exit with the fallback.
         """
         reaches = self.scores >= threshold  # [exits, samples]
@@ -47,11 +47,14 @@ def replay(criterion: Criterion, exits: StoredExits) -> Replay:
     """Let a criterion judge all samples after every exit.
 
     Args:
-        criterion: Any criterion.
+        criterion: Any criterion, fitted beforehand if it is one that has to be.
         exits: The stored outputs of all exits.
 
     Returns:
         Its scores and labels after every exit, and its fallback.
+
+    Raises:
+        OptionError: If the criterion can't judge these exits.
     """
     state = criterion.start(exits.num_samples, exits.num_classes, exits.logits.device)
     decisions = []

@@ -1,13 +1,14 @@
 """The outputs of all exits for a whole data set: one forward pass that answers every criterion at every threshold."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Self
 
 import torch
 from torch import Tensor
 
 from ee_lightning.errors import DataError, TrainingDiverged
-from ee_lightning.exits.criterion import ExitOutput
+from ee_lightning.exits.output import ExitOutput
 
 
 @dataclass(frozen=True, eq=False)
@@ -15,15 +16,15 @@ class StoredExits:
     """What every exit said of every sample.
 
     Attributes:
-        logits: In float32, of shape [exits, samples, classes].
-        labels: True class numbers, of shape [samples]; None if they are not known.
+        logits: In float32, of shape [exits, samples, classes]; one class is regression, and the logit the value.
+        labels: True class numbers, or values for regression, of shape [samples]; None if they are not known.
         ids: What each sample is called in its data set, of shape [samples].
         extras: What else the exits gave, such as a gate's scores, each of shape [exits, samples].
 
     Raises:
         ValueError: If a shape or the type of the logits is another.
         DataError: If there is no sample.
-        TrainingDiverged: If a logit is NaN or infinite.
+        TrainingDiverged: If a logit or an extra is NaN or infinite.
     """
 
     logits: Tensor
@@ -76,6 +77,48 @@ class StoredExits:
             labels=self.labels,
         )
 
+    def select(self, samples: Tensor) -> Self:
+        """Keep some samples, such as those of a calibration split.
+
+        Args:
+            samples: Their positions, of shape [kept].
+
+        Returns:
+            Their exits, in that order.
+        """
+        return replace(
+            self,
+            logits=self.logits[:, samples],  # [exits, kept, classes]
+            labels=None if self.labels is None else self.labels[samples],  # [kept]
+            ids=self.ids[samples],  # [kept]
+            extras={name: extra[:, samples] for name, extra in self.extras.items()},  # [exits, kept] each
+        )
+
+    def class_numbers(self) -> Tensor:
+        """Give the labels, after a check that they are class numbers.
+
+        Raises:
+            DataError: If there are none, or one is no class number.
+        """
+        labels = self.known_labels()
+        if labels.is_floating_point() or labels.min() < 0 or labels.max() >= self.num_classes:
+            raise DataError(
+                f"Labels must be whole numbers from 0 to {self.num_classes - 1}, but these are {labels.dtype} "
+                f"from {labels.min().item()} to {labels.max().item()}",
+                mend="use a split with labels, and heads with one output per class",
+            )
+        return labels
+
+    def known_labels(self) -> Tensor:
+        """Give the labels.
+
+        Raises:
+            DataError: If there are none.
+        """
+        if self.labels is None:
+            raise DataError("Labels are needed, and these stored exits have none", mend="use a split with labels")
+        return self.labels
+
     def _check_shape(self, name: str, tensor: Tensor, shape: torch.Size) -> None:
         if tensor.shape != shape:
             raise ValueError(
@@ -84,12 +127,15 @@ class StoredExits:
             )
 
     def _check_finite(self) -> None:
-        is_broken = ~self.logits.isfinite().all(-1)  # [exits, samples]
-        if is_broken.any():
-            exit_index, sample = is_broken.nonzero()[0].tolist()
-            raise TrainingDiverged(
-                f"Exit {exit_index + 1} gives logits that are not finite: {self.logits[exit_index, sample].tolist()}",
-                where=f"sample with id {self.ids[sample].item()}, one of {int(is_broken.any(0).sum())} such samples",
-                mend="train with a lower learning rate or less weight on the diversity term; "
-                "if the weights themselves are finite, evaluate in float32",
-            )
+        spoken = {"logits": self.logits, **{name: extra.unsqueeze(-1) for name, extra in self.extras.items()}}
+        for name, tensor in spoken.items():  # [exits, samples, ...]
+            is_broken = ~tensor.isfinite().all(-1)  # [exits, samples]
+            if is_broken.any():
+                exit_index, sample = is_broken.nonzero()[0].tolist()
+                such = int(is_broken.any(0).sum())
+                raise TrainingDiverged(
+                    f"Exit {exit_index + 1} gives {name} that are not finite: {tensor[exit_index, sample].tolist()}",
+                    where=f"sample with id {self.ids[sample].item()}, one of {such} such samples",
+                    mend="train with a lower learning rate or less weight on the diversity term; "
+                    "if the weights themselves are finite, evaluate in float32",
+                )

@@ -6,8 +6,9 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
-from ee_lightning.errors import OptionError
-from ee_lightning.exits.criterion import Criterion, Decision, ExitOutput, State, name_with_options
+from ee_lightning.errors import OptionError, require_one_of
+from ee_lightning.exits.criterion import Criterion, Decision, State, name_with_options
+from ee_lightning.exits.output import ExitOutput
 
 DEFAULT_EXPONENT = 0.75
 Fallback = Literal["last", "majority"]
@@ -32,31 +33,23 @@ class Voting(Criterion):
     .. _Sun et al. 2021: https://arxiv.org/abs/2105.13792
     """
 
-    def __init__(self, k: float = DEFAULT_EXPONENT, fallback: Fallback = "last") -> None:
-        if not 0 <= k < math.inf:
-            raise OptionError(
-                f"Voting got k={k}",
-                where="Voting.k",
-                mend="give a number from 0: at 0 the score counts votes, at 1 it is a share of them",
-            )
-        if fallback not in get_args(Fallback):
-            raise OptionError(
-                f"Voting got fallback={fallback!r}", where="Voting.fallback", mend=f"choose one of {get_args(Fallback)}"
-            )
-        self.k, self.fallback_rule = float(k), fallback
-        self.name = name_with_options("voting", k=(self.k, DEFAULT_EXPONENT), fallback=(fallback, "last"))
+    name = "voting"
 
-    def start(self, batch_size: int, num_classes: int, device: torch.device) -> State:
-        """See `Criterion.start`."""
+    def __init__(self, k: float = DEFAULT_EXPONENT, fallback: Fallback = "last") -> None:
+        check_exponent(k, "Voting.k")
+        require_one_of(fallback, get_args(Fallback), "Voting.fallback")
+        self.k, self.fallback_rule = float(k), fallback
+        self.name = name_with_options(self.name, k=(self.k, DEFAULT_EXPONENT), fallback=(fallback, "last"))
+
+    def initial_state(self, batch_size: int, num_classes: int, device: torch.device) -> State:
+        """See `Criterion.initial_state`."""
         return {"votes": torch.zeros(batch_size, num_classes, dtype=torch.int64, device=device)}  # [batch, classes]
 
     def step(self, output: ExitOutput, state: State) -> tuple[Decision, State]:
         """See `Criterion.step`."""
         voted = output.predictions.unsqueeze(-1)  # [batch, 1]
         votes = state["votes"].scatter_add(1, voted, torch.ones_like(voted))  # [batch, classes]
-        # A tensor: dividing by a number, some devices multiply by its reciprocal, and the last bit would differ.
-        bar = torch.full((), output.exit_layer**self.k, dtype=torch.float32, device=votes.device)
-        score = votes.amax(-1).float() / bar  # [batch]
+        score = votes.amax(-1).float() / bar(output, self.k)  # [batch]
         return Decision(score, _leading(votes, voted)), {"votes": votes}
 
     def fallback(self, output: ExitOutput, state: State) -> Tensor:
@@ -64,6 +57,32 @@ class Voting(Criterion):
         if self.fallback_rule == "last":
             return output.predictions
         return _leading(state["votes"], output.predictions.unsqueeze(-1))
+
+
+def check_exponent(k: float, option: str) -> None:
+    """Refuse an exponent of the bar that makes no sense.
+
+    Args:
+        k: The exponent.
+        option: The option's full name.
+
+    Raises:
+        OptionError: If it is negative or not finite.
+    """
+    if not 0 <= k < math.inf:
+        raise OptionError(
+            f"{option.partition('.')[0]} got k={k}",
+            where=option,
+            mend="give a number from 0: at 0 the score is a sum over the exits, at 1 their mean",
+        )
+
+
+def bar(output: ExitOutput, k: float) -> Tensor:
+    """Give m^k, by which the votes of m exits are divided, as a scalar.
+
+    A tensor: dividing by a number, some devices multiply by its reciprocal, and the last bit would differ.
+    """
+    return torch.full((), output.exit_layer**k, dtype=torch.float32, device=output.logits.device)
 
 
 def _leading(votes: Tensor, voted: Tensor) -> Tensor:

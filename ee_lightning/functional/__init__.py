@@ -1,6 +1,17 @@
-"""Pure functions of tensors: losses, layer weights, metrics from counts, and accuracy-speed curves."""
+"""Pure functions of tensors: losses, layer weights, metrics from counts, curves, and how much the exits differ."""
 
+from ee_lightning.functional.bootstrap import Resamples, percentile_interval, resample
+from ee_lightning.functional.calibration import fit_temperatures
 from ee_lightning.functional.curves import OperatingPoints, area, operating_points, score_at
+from ee_lightning.functional.diversity import (
+    double_fault,
+    late_correction,
+    overthinking,
+    pairwise_disagreement,
+    q_statistic,
+)
+from ee_lightning.functional.geometric_mean import fit_geometric_means
+from ee_lightning.functional.information import InformationSplit, information_bias, information_split
 from ee_lightning.functional.layer_weights import equal_weights, linear_weights
 from ee_lightning.functional.losses import (
     accuracy_term,
@@ -9,21 +20,47 @@ from ee_lightning.functional.losses import (
     pairwise_cross_entropies,
 )
 from ee_lightning.functional.metrics import CLASSIFICATION_METRICS, accuracy, classification_counts, f1, matthews
+from ee_lightning.functional.regression import REGRESSION_METRICS, label_moments, pearson, regression_moments
+from ee_lightning.functional.risk_control import binomial_p_values, fixed_sequence, hoeffding_bentkus_p_values
+from ee_lightning.functional.selection import best_point, fastest_point, halves
 
 __all__ = [
     "CLASSIFICATION_METRICS",
+    "REGRESSION_METRICS",
+    "InformationSplit",
     "OperatingPoints",
+    "Resamples",
     "accuracy",
     "accuracy_term",
     "area",
+    "best_point",
+    "binomial_p_values",
     "classification_counts",
     "diversity_term",
+    "double_fault",
     "equal_weights",
     "exit_cross_entropies",
     "f1",
+    "fastest_point",
+    "fit_geometric_means",
+    "fit_temperatures",
+    "fixed_sequence",
+    "halves",
+    "hoeffding_bentkus_p_values",
+    "information_bias",
+    "information_split",
+    "label_moments",
+    "late_correction",
     "linear_weights",
     "matthews",
     "operating_points",
+    "overthinking",
     "pairwise_cross_entropies",
+    "pairwise_disagreement",
+    "pearson",
+    "percentile_interval",
+    "q_statistic",
+    "regression_moments",
+    "resample",
     "score_at",
 ]

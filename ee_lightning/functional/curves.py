@@ -16,7 +16,8 @@ class OperatingPoints(NamedTuple):
     Attributes:
         thresholds: Descending, starting with infinity (nobody leaves early), in float64, of shape [points].
         mean_exit: Mean number of executed layers at each threshold, in float64, of shape [points].
-        counts: Summed statistics of the predictions at each threshold, in int64, of shape [points, statistics].
+        counts: Summed statistics of the predictions at each threshold, in the type that `count` gives, of shape
+            [points, statistics].
     """
 
     thresholds: Tensor
@@ -36,10 +37,10 @@ def operating_points(
 
     Args:
         scores: Score of every sample after each exit, of shape [exits, samples]. A score of -inf never leaves.
-        labels: Class predicted for a sample that leaves at that exit, of shape [exits, samples].
-        fallback: Class predicted for a sample that no score lets leave, of shape [samples].
+        labels: Class or value predicted for a sample that leaves at that exit, of shape [exits, samples].
+        fallback: Class or value predicted for a sample that no score lets leave, of shape [samples].
         count: Turns predictions [events] and the indices [events] of the samples they are made for into additive
-            statistics [events, statistics] in int64.
+            statistics [events, statistics], in int64 where the sums are to be exact.
 
     Returns:
         One point per distinct threshold that changes an outcome, after the point of those that let nobody leave.
@@ -71,21 +72,20 @@ def operating_points(
     layer_before = torch.where(is_highest, num_exits, exit_layer.roll(-1))
     label_before = torch.where(is_highest, fallback[sample], label.roll(-1))
 
-    distinct, rank = torch.unique(scores[exit_index, sample], return_inverse=True)  # [points - 1] ascending, [events]
-    point = len(distinct) - rank
+    thresholds, order = scores[exit_index, sample].sort(descending=True)  # [events] each
+    sample, label, label_before = sample[order], label[order], label_before[order]
+    is_point = torch.ones_like(thresholds, dtype=torch.bool)  # of events at one threshold, the last has seen them all
+    is_point[:-1] = thresholds[1:] != thresholds[:-1]
 
     everyone = torch.arange(num_samples, device=scores.device)
     start = count(fallback, everyone).sum(0, keepdim=True)  # [1, statistics]
-    changes = torch.cat([start, start.new_zeros(len(distinct), start.shape[1])])  # [points, statistics]
-    changes.index_add_(0, point, count(label, sample))
-    changes.index_add_(0, point, count(label_before, sample), alpha=-1)
-
-    layers = torch.zeros(len(distinct) + 1, dtype=torch.int64, device=scores.device)  # [points]
-    layers[0] = num_exits * num_samples
-    layers.index_add_(0, point, exit_layer - layer_before)
-
-    thresholds = torch.cat([distinct.new_full((1,), torch.inf), distinct.flip(0)])  # [points]
-    return OperatingPoints(thresholds, layers.cumsum(0).double() / num_samples, changes.cumsum(0))
+    changes = count(label, sample) - count(label_before, sample)  # [events, statistics]
+    layers = num_exits * num_samples + (exit_layer - layer_before)[order].cumsum(0)  # [events]
+    return OperatingPoints(
+        thresholds=torch.cat([thresholds.new_full((1,), torch.inf), thresholds[is_point]]),  # [points]
+        mean_exit=torch.cat([layers.new_full((1,), num_exits * num_samples), layers[is_point]]).double() / num_samples,
+        counts=torch.cat([start, start + changes.cumsum(0)[is_point]]),  # [points, statistics]
+    )
 
 
 def score_at(mean_exit: Tensor, score: Tensor, target_mean_exit: float) -> float:

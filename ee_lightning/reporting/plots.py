@@ -27,7 +27,7 @@ def draw_curves(title: str, curves: Sequence[Curve], metric: str) -> Figure:
     Returns:
         The figure, to be saved by its own ``savefig``.
     """
-    figure = Figure(figsize=(8, 5), dpi=150, layout="constrained")
+    figure = Figure(figsize=(9, 5), dpi=150, layout="constrained")
     axes = figure.subplots()
     styles = cycle(_STYLES)
     for curve in curves:
@@ -48,7 +48,7 @@ def draw_curves(title: str, curves: Sequence[Curve], metric: str) -> Figure:
     axes.xaxis.set_major_formatter("{x:g}x")
     axes.set(title=title, xlabel="speed-up: all layers / mean executed layers", ylabel=f"{metric} (%)")
     axes.grid(alpha=0.3)
-    axes.legend()
+    figure.legend(loc="outside right upper", fontsize="small")
     return figure
 
 

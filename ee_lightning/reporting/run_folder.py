@@ -5,16 +5,21 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
-from lightning import Trainer
 from safetensors.torch import load_file, save_file
 
 from ee_lightning.errors import RunFolderError
 from ee_lightning.exits import Curve, StoredExits
 
+if TYPE_CHECKING:
+    from lightning import Trainer  # which takes seconds to import
+
 SUMMARY = "summary.json"
+DIAGNOSTICS = "diagnostics.json"
+FITTED = "fitted.json"
+CALIBRATION = "calibration"
 _EXTRA = "extra."
 
 
@@ -28,6 +33,8 @@ class RunFolder:
     - ``exit_scores.csv``: the score of every exit after every epoch;
     - ``curves.csv``: every operating point of every criterion; ``curves.png`` draws them;
     - ``predictions.csv``, where predictions were asked for;
+    - ``fitted.json``: what criteria learnt from the rows held out for calibration;
+    - ``diagnostics.json``: how the exits of a split differ, and at which exit its samples leave;
     - ``summary.json``: the figures to compare runs by. It is written last: where it is missing, the run did not finish.
 
     Every file is written whole or not at all.
@@ -69,6 +76,25 @@ class RunFolder:
             extras={name.removeprefix(_EXTRA): t for name, t in tensors.items() if name.startswith(_EXTRA)},
         )
 
+    def stored_splits(self) -> list[str]:
+        """Name the splits to report on whose exits are stored.
+
+        Raises:
+            RunFolderError: There are none.
+        """
+        stored = sorted(file.stem for file in (self.path / "exits").glob("*.safetensors"))
+        splits = [split for split in stored if split != CALIBRATION]
+        if not splits:
+            raise RunFolderError(
+                "no exits are stored here", where=self.path, mend="name a run folder, such as runs/demo/version_0"
+            )
+        return splits
+
+    def read_calibration(self) -> StoredExits | None:
+        """Read the exits of the rows held out for calibration; None where there are none."""
+        stored = (self.path / "exits" / f"{CALIBRATION}.safetensors").is_file()
+        return self.read_exits(CALIBRATION) if stored else None
+
     def write_curves(self, split: str, curves: Sequence[Curve]) -> None:
         """Write every operating point of a split's criteria, sorted by speed-up, beside those of other splits."""
         points = pd.concat([_operating_points(curve) for curve in curves], ignore_index=True)
@@ -88,11 +114,18 @@ class RunFolder:
             predictions.to_csv(file, index=False)
         return self.path / "predictions.csv"
 
+    def write_fitted(self, split: str, fitted: Mapping[str, Mapping[str, Any]]) -> None:
+        """Write what each criterion had learnt when the split was swept, by its name."""
+        if fitted:
+            self._write_split(FITTED, split, fitted)
+
+    def write_diagnostics(self, split: str, diagnostics: Mapping[str, Any]) -> None:
+        """Write a split's diagnostics beside those of other splits."""
+        self._write_split(DIAGNOSTICS, split, diagnostics)
+
     def write_summary(self, split: str, summary: Mapping[str, Any]) -> None:
         """Write a split's figures beside those of other splits; to be called last."""
-        splits = self.read_summary() if (self.path / SUMMARY).is_file() else {}
-        with self.whole(SUMMARY) as file:
-            file.write_text(json.dumps({**splits, split: summary}, indent=2) + "\n", encoding="utf-8")
+        self._write_split(SUMMARY, split, summary)
 
     def read_summary(self) -> dict[str, Any]:
         """Read the figures of every split.
@@ -107,6 +140,13 @@ class RunFolder:
             )
         splits: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         return splits
+
+    def _write_split(self, name: str, split: str, figures: Mapping[str, Any]) -> None:
+        """Write a JSON file in which ``figures`` take the place of those of the same split."""
+        path = self.path / name
+        splits = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        with self.whole(name) as file:
+            file.write_text(json.dumps({**splits, split: figures}, indent=2) + "\n", encoding="utf-8")
 
     def _write_rows(self, name: str, rows: pd.DataFrame, key: str) -> None:
         """Write a CSV file in which ``rows`` take the place of the rows with the same ``key``."""
@@ -130,7 +170,7 @@ class RunFolder:
             unfinished.unlink(missing_ok=True)
 
 
-def run_folder_of(trainer: Trainer) -> RunFolder | None:
+def run_folder_of(trainer: "Trainer") -> RunFolder | None:
     """Give the folder of a trainer's run; None in a ``fast_dev_run``, which leaves nothing behind."""
     if getattr(trainer, "fast_dev_run", False):  # an attribute that Lightning adds at run time
         return None

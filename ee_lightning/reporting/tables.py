@@ -6,6 +6,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from ee_lightning.inference import Estimate, OperatingPoint
 from ee_lightning.reporting.run_folder import RunFolder
 from ee_lightning.reporting.summary import NAMED_SPEEDUPS
 
@@ -22,6 +23,43 @@ def print_summary(folder: RunFolder) -> None:
     for split, summary in folder.read_summary().items():
         console.print(f"\n{describe(split, summary)}", _table(summary), _exits(summary), sep="\n")
     console.print(f"run folder: {folder.path}", soft_wrap=True)
+
+
+def print_choice(point: OperatingPoint, criterion_name: str) -> None:
+    """Print an operating point: what was chosen, and what it reached on samples that it was not chosen on.
+
+    Args:
+        point: The operating point.
+        criterion_name: The name of its criterion.
+    """
+    console = Console(width=80, highlight=False)
+    console.print(f"{criterion_name} at threshold {point.threshold:.6g}, chosen on {point.chosen_on} samples")
+    table = Table(
+        f"on {point.measured_on} other samples",
+        title=f"with {point.confidence:.0%} bootstrap intervals",
+        title_justify="left",
+    )
+    table.add_column("", justify="right")
+    table.add_column("interval", justify="right")
+    for name, estimate in point.reached.items():
+        table.add_row(_FIGURES.get(name, name), *_with_interval(name, estimate))
+    console.print(table)
+    if point.guarantee is not None:
+        console.print(point.guarantee)
+
+
+_FIGURES = {
+    "score": "score (%)",
+    "full_score": "full model's score (%)",
+    "loss": "loss (points)",
+    "speedup": "speed-up",
+}
+
+
+def _with_interval(name: str, estimate: Estimate) -> tuple[str, str]:
+    if name == "speedup":
+        return f"{estimate.value:.2f}x", f"{estimate.low:.2f} to {estimate.high:.2f}"
+    return _percent(estimate.value), f"{_percent(estimate.low)} to {_percent(estimate.high)}"
 
 
 def describe(split: str, summary: Mapping[str, Any]) -> str:

@@ -41,12 +41,17 @@ class EarlyExitModule(LightningModule):
         self.metrics = metrics
         self.objective = objective
         self.optimization = optimization
-        self._recorder = ExitRecorder()
+        self._recorders: list[ExitRecorder] = []
 
     @property
     def recorded_exits(self) -> StoredExits:
         """What every exit said in the current or latest evaluation; joins all processes, so ask on every one."""
-        return self._recorder.join()
+        return self._recorders[0].join()
+
+    @property
+    def calibration_exits(self) -> StoredExits | None:
+        """The same for the rows held out for calibration, the evaluation's second loader; None if there is none."""
+        return self._recorders[1].join() if len(self._recorders) > 1 else None
 
     def exit_scores(self) -> dict[str, list[float]]:
         """Score every exit in the current or latest evaluation: metric name to one score an exit."""
@@ -82,12 +87,14 @@ class EarlyExitModule(LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def on_validation_epoch_start(self) -> None:
-        """Start a new record."""
-        self._recorder = ExitRecorder()
+        """Start new records."""
+        self._recorders = []
 
-    def validation_step(self, batch: Batch) -> None:
+    def validation_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:
         """Record what every exit says."""
-        self._recorder.add(self(batch), batch["labels"], batch["ids"])
+        if dataloader_idx == len(self._recorders):
+            self._recorders.append(ExitRecorder())
+        self._recorders[dataloader_idx].add(self(batch), batch["labels"], batch["ids"])
 
     def on_validation_epoch_end(self) -> None:
         """Log the scores of the last exit."""

@@ -35,6 +35,7 @@ def test_fit_leaves_a_run_folder_that_explains_itself(fitted: Path, small: dict[
         "exits/validation.safetensors",
         "curves.csv",
         "curves.png",
+        "diagnostics.json",
         "summary.json",
     }
     assert len(checkpoints) == 2

@@ -141,12 +141,37 @@ def test_a_limit_keeps_rows_by_the_seed_and_smaller_limits_keep_fewer_of_them(mo
     assert kept(limit_train=1_000) == set(range(50))
 
 
+@pytest.mark.usefixtures("many_rows")
+@pytest.mark.parametrize("limit", [None, 10])
+def test_rows_held_out_are_evaluated_and_never_trained_on(module, limit):
+    data = module("sst2", calibration=15, limit_train=limit)
+    data.setup("fit")
+    trained_on = set(chain(*ids(data.train_dataloader())))
+    _, calibration = data.val_dataloader()
+    held_out = set(chain(*ids(calibration)))
+    assert len(held_out) == 15
+    assert len(trained_on) == (limit or 35)
+    assert not held_out & trained_on
+    again = module("sst2", calibration=15)
+    again.setup("validate")
+    assert set(chain(*ids(again.val_dataloader()[1]))) == held_out
+
+
+@pytest.mark.usefixtures("many_rows")
+def test_holding_out_every_row_is_refused(module):
+    data = module("sst2", calibration=50)
+    data.setup("fit")
+    with pytest.raises(OptionError, match="calibration is 50, and there are 50 training rows"):
+        data.val_dataloader()
+
+
 def test_evaluation_uses_its_own_batch_size_and_keeps_every_row(module, official_glue):
     rows = [f"{row}\t{'the cat ' * (row + 1)}\tA dog.\tentailment\n" for row in range(5)]
     (official_glue / "RTE" / "dev.tsv").write_text(RTE_HEADER + "".join(rows))
     data = module(batch_size=1, eval_batch_size=2)
     data.setup("validate")
-    assert ids(data.val_dataloader()) == [[4, 3], [2, 1], [0]]
+    [validation] = data.val_dataloader()
+    assert ids(validation) == [[4, 3], [2, 1], [0]]
 
 
 def test_testing_without_labels_is_refused_and_prediction_is_not(module):
@@ -164,7 +189,8 @@ def test_testing_with_labels_works(module, official_glue):
     (official_glue / "RTE" / "test.tsv").write_text(RTE_HEADER + "0\tA cat.\tA dog.\tentailment\n")
     data = module()
     data.setup("test")
-    assert [batch["labels"].tolist() for batch in data.test_dataloader()] == [[0]]
+    [loader] = data.test_dataloader()
+    assert [batch["labels"].tolist() for batch in loader] == [[0]]
 
 
 def test_a_stage_reads_only_what_it_needs(module, official_glue):

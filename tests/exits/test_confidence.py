@@ -3,12 +3,14 @@ import math
 import pytest
 import torch
 
+from ee_lightning.errors import OptionError
 from ee_lightning.exits import Confidence, ExitOutput, StoredExits, replay
 
 
 def test_score_is_the_largest_probability():
     logits = torch.tensor([[0.0, math.log(3)], [math.log(9), 0.0], [0.0, 0.0]])
-    decision, _ = Confidence().step(ExitOutput(1, 2, logits), {})
+    criterion = Confidence()
+    decision, _ = criterion.step(ExitOutput(1, 2, logits), criterion.start(3, 2, logits.device))
     assert decision.score.tolist() == pytest.approx([0.75, 0.9, 0.5])
     assert decision.label.tolist() == [1, 0, 0]
 
@@ -24,7 +26,13 @@ def test_leaves_at_the_first_exit_that_is_sure_enough():
     ]
 
 
-def test_half_precision_logits_are_judged_in_single_precision():
-    logits = torch.tensor([[6.0, -6.0]])
-    decision, _ = Confidence().step(ExitOutput(1, 1, logits.bfloat16()), {})
-    assert torch.equal(decision.score, logits.softmax(-1).amax(-1))
+def test_fallback_is_the_last_exit_or_the_most_confident_of_all(exits_of):
+    exits = exits_of([[0.5, 0.3, 0.2], [0.1, 0.8, 0.1], [0.1, 0.1, 0.8], [0.6, 0.2, 0.2]])
+    for fallback, expected in (("last", 0), ("most_confident", 1)):
+        exit_layer, label = replay(Confidence(fallback), exits).at(0.9)
+        assert (exit_layer.item(), label.item()) == (4, expected)
+
+
+def test_an_unknown_fallback_is_refused():
+    with pytest.raises(OptionError, match=r"(?s)'first' is not a value of Confidence.fallback.*last, most_confident"):
+        Confidence(fallback="first")

@@ -1,6 +1,7 @@
 import pytest
 import torch
 
+from ee_lightning.errors import OptionError
 from ee_lightning.exits import Confidence, Criterion, Decision, ExitOutput, Voting, name_with_options
 
 
@@ -25,10 +26,6 @@ def test_a_criterion_without_a_step_cannot_be_made():
         type("Stepless", (Criterion,), {"name": "stepless"})()
 
 
-def test_an_exit_output_predicts_the_first_of_the_most_likely_classes():
-    assert ExitOutput(1, 1, torch.tensor([[0.0, 5.0, 5.0], [1.0, 1.0, 1.0]])).predictions.tolist() == [1, 0]
-
-
 def test_names_tell_changed_options_only():
     assert name_with_options("rule", a=(1, 1), b=("x", "x")) == "rule"
     assert name_with_options("rule", a=(2.0, 1.0), b=("x", "x")) == "rule(a=2)"
@@ -38,3 +35,10 @@ def test_names_tell_changed_options_only():
 def test_repr_shows_the_name():
     assert repr(Confidence()) == "Confidence('confidence')"
     assert repr(Voting(k=1)) == "Voting('voting(k=1)')"
+
+
+def test_exits_that_predict_a_value_are_refused_unless_a_criterion_handles_them():
+    with pytest.raises(OptionError, match=r"(?s)last class needs classes.*gate"):
+        LastClass().start(3, 1, torch.device("cpu"))
+    handles = type("Handles", (LastClass,), {"handles_regression": True})
+    assert handles().start(3, 1, torch.device("cpu")) == {}

@@ -4,22 +4,11 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torchmetrics.functional import accuracy, matthews_corrcoef, pearson_corrcoef
 
 from ee_lightning.errors import DataError, OptionError
-from ee_lightning.exits import (
-    Confidence,
-    Entropy,
-    Fixed,
-    Oracle,
-    Patience,
-    StoredExits,
-    Voting,
-    replay,
-    trace_curve,
-)
+from ee_lightning.exits import Confidence, Fixed, Oracle, Patience, StoredExits, replay, trace_curve
 
-CRITERIA = [Confidence(), Entropy(), Patience(), Voting(), Voting(k=1, fallback="majority"), Fixed(), Oracle()]
-every_criterion = pytest.mark.parametrize("criterion", CRITERIA, ids=lambda criterion: criterion.name)
 shapes = st.fixed_dictionaries(
     {
         "num_exits": st.integers(1, 6),
@@ -31,45 +20,77 @@ shapes = st.fixed_dictionaries(
 )
 
 
-@every_criterion
+def metrics_of(exits):
+    return ["pearson"] if exits.num_classes == 1 else ["accuracy", "matthews"]
+
+
 @settings(deadline=None, max_examples=40)
 @given(shape=shapes)
-def test_curve_equals_brute_force_over_every_distinct_threshold(criterion, random_exits, shape):
-    exits = random_exits(**shape)
-    curve = trace_curve(criterion, exits, ["accuracy", "matthews"])
+def test_curve_equals_brute_force_over_every_distinct_threshold(case, shape):
+    exits = case.exits(**shape)
+    criterion = case.ready_for(exits)
+    curve = trace_curve(criterion, exits, metrics_of(exits))
     thresholds = curve.thresholds.tolist()
     replayed = replay(criterion, exits)
-    for threshold in [math.inf, *replayed.scores.unique().tolist()]:
+    for threshold in {math.inf, *replayed.scores.flatten().tolist()} - {-math.inf}:
         at = max(index for index, reached in enumerate(thresholds) if reached >= threshold)
         exit_layer, label = replayed.at(threshold)
+        assert curve.index_at(threshold) == at
         assert curve.mean_exit[at].item() == exit_layer.double().mean().item()
-        assert curve.scores["accuracy"][at].item() == (label == exits.labels).double().mean().item()
         assert curve.speedup[at].item() == pytest.approx(exits.num_exits / exit_layer.double().mean().item())
+        for metric, scores in curve.scores.items():
+            assert scores[at].item() == pytest.approx(naive(metric, label, exits), abs=1e-5)
 
 
-@every_criterion
+def naive(metric, label, exits):
+    """Score predictions by torchmetrics, and by 0 where there is no correlation to speak of."""
+    if metric == "accuracy":
+        return accuracy(label, exits.labels, task="multiclass", num_classes=exits.num_classes, average="micro").item()
+    if len(label.unique()) == 1 or len(exits.labels.unique()) == 1:
+        return 0
+    if metric == "pearson":
+        return pearson_corrcoef(label.double(), exits.labels.double()).item()
+    return matthews_corrcoef(label, exits.labels, task="multiclass", num_classes=max(3, exits.num_classes)).item()
+
+
 @settings(deadline=None, max_examples=40)
 @given(shape=shapes)
-def test_curve_reaches_from_all_layers_to_one_and_reads_back_its_own_points(criterion, random_exits, shape):
-    curve = trace_curve(criterion, random_exits(**shape), ["accuracy"])
-    assert (curve.mean_exit[0], curve.mean_exit[-1]) == (curve.num_exits, 1)
+def test_curve_starts_with_all_layers_and_reads_back_its_own_points(case, shape):
+    exits = case.exits(**shape)
+    metric = metrics_of(exits)[0]
+    curve = trace_curve(case.ready_for(exits), exits, [metric])
+    fastest = curve.mean_exit[-1].item()
+    assert curve.mean_exit[0] == curve.num_exits
     assert (curve.speedup.diff() >= 0).all()
     for speedup in curve.speedup.tolist():
         first = curve.speedup.tolist().index(speedup)
-        assert curve.score_at(speedup, "accuracy") == pytest.approx(curve.scores["accuracy"][first].item(), abs=1e-9)
-    assert math.isnan(curve.score_at(0.9, "accuracy"))
-    assert math.isnan(curve.score_at(curve.num_exits + 0.1, "accuracy"))
-    assert 0 <= curve.area("accuracy") <= 1
+        assert curve.score_at(speedup, metric) == pytest.approx(curve.scores[metric][first].item(), abs=1e-9)
+    assert math.isnan(curve.score_at(0.9, metric))
+    assert math.isnan(curve.score_at(curve.num_exits / fastest + 0.1, metric))
+    assert -1 <= curve.area(metric) <= 1
 
 
-@every_criterion
 @settings(deadline=None, max_examples=40)
 @given(shape=shapes)
-def test_nothing_is_right_more_often_than_the_oracle(criterion, random_exits, shape):
-    exits = random_exits(**shape)
-    oracle = trace_curve(Oracle(), exits, ["accuracy"])
-    at_one = oracle.thresholds.tolist().index(1.0) if 1.0 in oracle.thresholds else 0
-    assert oracle.scores["accuracy"][at_one] >= trace_curve(criterion, exits, ["accuracy"]).scores["accuracy"].max()
+def test_the_fastest_point_is_the_first_exit_unless_the_rule_waits(case, shape):
+    exits = case.exits(**shape)
+    criterion = case.ready_for(exits)
+    earliest = replay(criterion, exits).scores.isfinite().int().argmax(0) + 1  # [samples]
+    waits_for_good = ~replay(criterion, exits).scores.isfinite().any(0)
+    expected = torch.where(waits_for_good, exits.num_exits, earliest).double().mean()
+    assert trace_curve(criterion, exits, metrics_of(exits)).mean_exit[-1] == expected
+
+
+@settings(deadline=None, max_examples=40)
+@given(shape=shapes)
+def test_no_rule_that_predicts_what_an_exit_does_is_right_more_often_than_the_oracle(case, shape):
+    exits = case.exits(**shape)
+    replayed = replay(case.ready_for(exits), exits)
+    predictions = torch.stack([exits.output(m).predictions for m in range(1, exits.num_exits + 1)])
+    if not case.is_regression and torch.equal(replayed.labels, predictions):
+        oracle = trace_curve(Oracle(), exits, ["accuracy"])
+        best = trace_curve(case.ready_for(exits), exits, ["accuracy"]).scores["accuracy"].max()
+        assert oracle.scores["accuracy"][oracle.index_at(1.0)] >= best
 
 
 def test_every_metric_is_that_of_the_predictions(exits_predicting):
@@ -95,7 +116,7 @@ def test_a_metric_that_does_not_suit_the_classes_is_refused(random_exits):
 @pytest.mark.parametrize(
     ("labels", "message"),
     [
-        (None, "needs labels"),
+        (None, "Labels are needed"),
         (torch.tensor([0, 2, 1]), "from 0 to 1, but these are torch.int64 from 0 to 2"),
         (torch.tensor([0, -1, 1]), "from -1 to 1"),
         (torch.tensor([0.5, 1.0, 0.0]), "torch.float32"),
@@ -105,3 +126,29 @@ def test_labels_that_are_no_class_numbers_are_refused(labels, message):
     exits = StoredExits(torch.zeros(2, 3, 2), labels, torch.arange(3))
     with pytest.raises(DataError, match=message):
         trace_curve(Confidence(), exits, ["accuracy"])
+
+
+def test_regression_is_scored_by_the_correlation_of_the_values():
+    values = torch.tensor([[0.0, 1.0, 4.0, 2.5], [1.0, 2.0, 3.0, 4.0]]).unsqueeze(-1)
+    exits = StoredExits(values, torch.tensor([10.0, 20.0, 30.0, 40.0]), torch.arange(4))
+    curve = trace_curve(Fixed(), exits, ["pearson"])
+    assert curve.thresholds.tolist() == [math.inf, 2, 1]
+    expected = torch.corrcoef(torch.stack([values[0, :, 0], exits.labels]))[0, 1].item()
+    assert curve.scores["pearson"].tolist() == pytest.approx([1, 1, expected])
+
+
+@pytest.mark.parametrize("offset", [0.0, 1e4])
+def test_exits_that_predict_one_value_for_all_have_no_correlation(offset):
+    labels = torch.tensor([0.3, 0.7, 3.1]) + offset
+    exits = StoredExits(torch.full((3, 3, 1), 0.1 + offset), labels, torch.arange(3))
+    assert trace_curve(Fixed(), exits, ["pearson"]).scores["pearson"].tolist() == [0, 0, 0, 0]
+
+
+def test_metrics_of_classes_don_t_serve_values(random_exits):
+    with pytest.raises(OptionError, match=r"(?s)Unknown metrics \['accuracy'\].*\['pearson'\] for this task"):
+        trace_curve(Patience(tolerance=0.5), random_exits(2, 3, 1), ["accuracy"])
+
+
+def test_values_need_labels_too():
+    with pytest.raises(DataError, match="Labels are needed"):
+        trace_curve(Fixed(), StoredExits(torch.zeros(2, 3, 1), None, torch.arange(3)), ["pearson"])

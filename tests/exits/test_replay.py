@@ -1,35 +1,16 @@
 """Replay against live inference, for every criterion."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ee_lightning.exits import (
-    Confidence,
-    Entropy,
-    ExitOutput,
-    Fixed,
-    Oracle,
-    Patience,
-    StoredExits,
-    Voting,
-    replay,
-)
+from ee_lightning.errors import OptionError
+from ee_lightning.exits import CRITERIA, ExitOutput, Fitted, StoredExits, replay
 
-CRITERIA = [
-    Confidence(),
-    Entropy(),
-    Patience(),
-    Voting(),
-    Voting(k=0),
-    Voting(k=1, fallback="majority"),
-    Fixed(),
-    Oracle(),
-]
-every_criterion = pytest.mark.parametrize("criterion", CRITERIA, ids=lambda criterion: criterion.name)
 shapes = st.fixed_dictionaries(
     {
         "num_exits": st.integers(1, 5),
@@ -46,8 +27,7 @@ def live(criterion, exits, threshold, samples, generator):
     outcome = {}
     state = criterion.start(len(samples), exits.num_classes, exits.logits.device)
     for exit_layer in range(1, exits.num_exits + 1):
-        logits = exits.logits[exit_layer - 1, samples]  # [survivors, classes]
-        output = ExitOutput(exit_layer, exits.num_exits, logits, labels=exits.labels[samples])
+        output = exits.select(samples).output(exit_layer)  # of the survivors
         decision, state = criterion.step(output, state)
         leaves = decision.score >= threshold
         for sample, label in zip(samples[leaves].tolist(), decision.label[leaves].tolist(), strict=True):
@@ -57,6 +37,8 @@ def live(criterion, exits, threshold, samples, generator):
             for sample, label in zip(stays, criterion.fallback(output, state)[~leaves].tolist(), strict=True):
                 outcome[sample] = (exit_layer, label)
         survivors = (~leaves).nonzero().squeeze(-1)
+        if len(survivors) == 0:
+            break
         survivors = survivors[torch.randperm(len(survivors), generator=generator)]
         samples, state = samples[survivors], {name: tensor[survivors] for name, tensor in state.items()}
     return [outcome[sample] for sample in sorted(outcome)]
@@ -67,11 +49,11 @@ def replayed_at(replayed, threshold):
     return list(zip(exit_layer.tolist(), label.tolist(), strict=True))
 
 
-@every_criterion
 @settings(deadline=None, max_examples=30)
 @given(shape=shapes)
-def test_replay_equals_live_inference_at_every_distinct_threshold(criterion, random_exits, shape):
-    exits = random_exits(**shape)
+def test_replay_equals_live_inference_at_every_distinct_threshold(case, shape):
+    exits = case.exits(**shape)
+    criterion = case.ready_for(exits)
     generator = torch.Generator().manual_seed(shape["seed"])
     replayed = replay(criterion, exits)
     everyone = torch.randperm(exits.num_samples, generator=generator)
@@ -83,61 +65,118 @@ def test_replay_equals_live_inference_at_every_distinct_threshold(criterion, ran
             assert alone == [expected[sample]]
 
 
-@every_criterion
 @settings(deadline=None, max_examples=60)
 @given(num_samples=st.integers(1, 40), num_classes=st.integers(2, 20), seed=st.integers(0, 2**32))
-def test_scores_do_not_depend_on_the_rest_of_the_batch(criterion, random_exits, num_samples, num_classes, seed):
-    exits = random_exits(3, num_samples, num_classes, seed=seed)
+def test_scores_do_not_depend_on_the_rest_of_the_batch(case, num_samples, num_classes, seed):
+    exits = case.exits(num_exits=3, num_samples=num_samples, num_classes=num_classes, seed=seed)
+    criterion = case.ready_for(exits)
     together = replay(criterion, exits)
     order = torch.randperm(num_samples, generator=torch.Generator().manual_seed(seed))
     parts = [order[: num_samples // 2], order[num_samples // 2 :], *torch.arange(num_samples).split(1)]
     for part in parts:
         if len(part) > 0:
-            apart = replay(criterion, StoredExits(exits.logits[:, part], exits.labels[part], exits.ids[part]))
+            apart = replay(criterion, exits.select(part))
             assert torch.equal(apart.scores, together.scores[:, part])
             assert torch.equal(apart.labels, together.labels[:, part])
             assert torch.equal(apart.fallback, together.fallback[part])
 
 
-@every_criterion
+@pytest.mark.parametrize("size", [1, 7, 333, 2000])
+def test_scores_of_a_large_batch_are_those_of_small_ones(case, size):
+    exits = case.exits(num_exits=3, num_samples=4001, num_classes=3)
+    criterion = case.ready_for(exits)
+    together = replay(criterion, exits)
+    for start in (0, 8, 1003, exits.num_samples - size):
+        part = slice(start, start + size)
+        apart = replay(criterion, exits.select(torch.arange(exits.num_samples)[part]))
+        assert torch.equal(apart.scores, together.scores[:, part])
+        assert torch.equal(apart.labels, together.labels[:, part])
+
+
 @settings(deadline=None, max_examples=30)
 @given(shape=shapes, seen=st.integers(1, 5))
-def test_scores_never_look_at_later_exits(criterion, random_exits, shape, seen):
-    exits = random_exits(**shape)
-    later = exits.logits.clone()
-    later[seen:] = -later[seen:] + 1
-    before, after = replay(criterion, exits), replay(criterion, StoredExits(later, exits.labels, exits.ids))
+def test_scores_never_look_at_later_exits(case, shape, seen):
+    exits = case.exits(**shape)
+    logits, gate = exits.logits.clone(), exits.extras["gate"].clone()
+    logits[seen:] = -logits[seen:] + 1
+    gate[seen:] = 1 - gate[seen:]
+    changed = StoredExits(logits, exits.labels, exits.ids, {"gate": gate})
+    criterion = case.ready_for(exits)
+    before, after = replay(criterion, exits), replay(criterion, changed)
     assert torch.equal(before.scores[:seen], after.scores[:seen])
     assert torch.equal(before.labels[:seen], after.labels[:seen])
 
 
-@every_criterion
 @settings(deadline=None, max_examples=30)
 @given(shape=shapes)
-def test_a_step_leaves_the_state_it_was_given_as_it_was(criterion, random_exits, shape):
-    exits = random_exits(**shape)
+def test_a_step_leaves_the_state_it_was_given_as_it_was(case, shape):
+    exits = case.exits(**shape)
+    criterion = case.ready_for(exits)
     state = criterion.start(exits.num_samples, exits.num_classes, exits.logits.device)
     for exit_layer in range(1, exits.num_exits + 1):
         kept = {name: tensor.clone() for name, tensor in state.items()}
         _, following = criterion.step(exits.output(exit_layer), state)
-        assert all(torch.equal(state[name], kept[name]) for name in kept)
+        torch.testing.assert_close(state, kept, rtol=0, atol=0, equal_nan=True)
         assert all(len(tensor) == exits.num_samples for tensor in following.values())
         state = following
 
 
-@every_criterion
-def test_finite_logits_of_any_size_give_finite_scores_and_an_empty_batch_gives_none(criterion):
+def test_finite_logits_of_any_size_give_scores_that_a_threshold_can_hold_back(case):
     largest = torch.finfo(torch.float32).max
-    logits = torch.tensor([[[largest, -largest], [-largest, largest], [1e-40, 0.0]]]).expand(2, -1, -1)
-    replayed = replay(criterion, StoredExits(logits, torch.tensor([0, 1, 1]), torch.arange(3)))
-    assert replayed.scores.isfinite().all()
-    assert replayed.scores.is_floating_point()
-    nobody = ExitOutput(1, 2, torch.zeros(0, 2), labels=torch.zeros(0, dtype=torch.int64))
-    decision, _ = criterion.step(nobody, criterion.start(0, 2, torch.device("cpu")))
-    assert decision.score.shape == decision.label.shape == (0,)
+    logits = torch.tensor([[[largest, -largest], [-largest, largest], [1e-40, 0.0]]]).expand(4, -1, -1).clone()
+    logits[1::2] = logits[1::2].flip(-1)
+    exits = StoredExits(logits, torch.tensor([0, 1, 1]), torch.arange(3), {"gate": torch.ones(4, 3)})
+    if case.is_regression:
+        exits = StoredExits(logits[..., :1], torch.tensor([0.0, 1.0, 2.0]), exits.ids, exits.extras)
+    scores = replay(case.ready_for(exits), exits).scores
+    assert scores.is_floating_point()
+    assert (scores < math.inf).all()  # which NaN isn't
+    assert scores[-1].isfinite().all()
 
 
-def test_names_are_distinct():
-    names = [criterion.name for criterion in CRITERIA]
+def test_an_empty_batch_gives_nothing(case):
+    exits = case.exits(num_exits=2, num_samples=1, num_classes=2)
+    nobody = ExitOutput(
+        exit_layer=1,
+        num_exits=exits.num_exits,
+        logits=torch.zeros(0, exits.num_classes),
+        extras={"gate": torch.zeros(0)},
+        labels=torch.zeros(0, dtype=torch.int64),
+    )
+    criterion = case.ready_for(exits)
+    decision, state = criterion.step(nobody, criterion.start(0, exits.num_classes, torch.device("cpu")))
+    assert decision.score.shape == decision.label.shape == criterion.fallback(nobody, state).shape == (0,)
+
+
+def test_half_precision_logits_are_judged_in_single_precision(case):
+    exits = case.exits(num_exits=3, num_samples=9, num_classes=3)
+    criterion = case.ready_for(exits)
+    states = [criterion.start(9, exits.num_classes, exits.logits.device)] * 2
+    for exit_layer in range(1, exits.num_exits + 1):
+        output = exits.output(exit_layer)
+        halved = replace(output, logits=output.logits.bfloat16())
+        widened = replace(output, logits=output.logits.bfloat16().float())
+        (of_halved, states[0]), (of_widened, states[1]) = map(criterion.step, (halved, widened), states)
+        assert torch.equal(of_halved.score, of_widened.score)
+        assert torch.equal(of_halved.label, of_widened.label)
+
+
+@pytest.mark.parametrize("name", CRITERIA)
+def test_the_table_names_criteria_as_they_name_themselves(name):
+    assert CRITERIA[name]().name == name
+
+
+def test_every_criterion_of_the_table_is_tried_here_and_names_are_distinct(all_cases):
+    assert {type(case.criterion) for case in all_cases} == set(CRITERIA.values())
+    names = [case.criterion.name for case in all_cases if not case.is_regression]
     assert len(set(names)) == len(names)
-    assert {"confidence", "entropy", "patience", "voting", "fixed", "oracle"} <= set(names)
+
+
+@pytest.mark.parametrize("name", sorted(set(CRITERIA) - {"patience", "gate", "fixed"}))
+def test_a_criterion_of_classes_refuses_values(random_exits, name):
+    criterion, exits = CRITERIA[name](), random_exits(2, 3, 1)
+    with pytest.raises(OptionError, match=rf"(?s){name} needs classes.*patience with a tolerance, gate or fixed"):
+        replay(criterion, exits)
+    if isinstance(criterion, Fitted):
+        with pytest.raises(OptionError, match="needs classes"):
+            criterion.fit(exits)

@@ -38,6 +38,22 @@ def test_other_shapes_are_refused(changed, message):
         StoredExits(**{**fields, **changed})
 
 
+def test_select_keeps_samples_in_the_order_given():
+    logits, labels, gate = torch.randn(3, 4, 2), torch.tensor([0, 1, 1, 0]), torch.rand(3, 4)
+    some = StoredExits(logits, labels, torch.arange(4), {"gate": gate}).select(torch.tensor([3, 1]))
+    assert torch.equal(some.logits, logits[:, [3, 1]])
+    assert torch.equal(some.extras["gate"], gate[:, [3, 1]])
+    assert (some.labels.tolist(), some.ids.tolist()) == ([0, 1], [3, 1])
+    assert StoredExits(logits, None, torch.arange(4)).select(torch.tensor([3, 1])).labels is None
+
+
+def test_extras_that_are_not_finite_are_refused():
+    gate = torch.zeros(3, 4)
+    gate[2, 1] = math.nan
+    with pytest.raises(TrainingDiverged, match=r"(?s)Exit 3 gives gate .*nan.*id 1, one of 1"):
+        StoredExits(torch.zeros(3, 4, 2), None, torch.arange(4), {"gate": gate})
+
+
 def test_no_sample_is_refused():
     with pytest.raises(DataError, match="no sample"):
         StoredExits(torch.zeros(3, 0, 2), None, torch.arange(0))

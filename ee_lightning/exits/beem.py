@@ -1,0 +1,63 @@
+"""Leave when the exits that agree have gathered enough confidence."""
+
+import math
+
+import torch
+
+from ee_lightning.errors import OptionError
+from ee_lightning.exits.criterion import Criterion, Decision, State, name_with_options
+from ee_lightning.exits.output import ExitOutput
+from ee_lightning.exits.patience import NO_CLASS
+
+
+class BEEM(Criterion):
+    r"""Weighted confidence of agreeing exits, BEEM (Bajpai and Hanawal 2025).
+
+    After exit m the score is :math:`S_m = w_m \max_c p_m(c) + S_{m-1}` where exit m predicts the same class as the exit
+    before, else :math:`w_m \max_c p_m(c)`, with :math:`p_m` the softmax of exit m's logits over the classes c and
+    :math:`w_m` the weight of exit m; the label is the most likely class. The threshold is a sum of weighted
+    confidences: with weights of 1 it lies between 0 and the number of exits, and below 1 it acts on the first exits
+    like `Confidence`. The score may fall where the class changes.
+
+    Args:
+        weights: The weight of each exit, first to last; None for 1 each.
+
+    Raises:
+        OptionError: If a weight is negative or not finite; later, if there is not one weight per exit.
+    """
+
+    name = "beem"
+
+    def __init__(self, weights: list[float] | None = None) -> None:
+        if weights is not None and not all(0 <= weight < math.inf for weight in weights):
+            raise OptionError(
+                f"BEEM got weights={weights}", where="BEEM.weights", mend="give a number from 0 for each exit"
+            )
+        self.weights = weights
+        listed = None if weights is None else ",".join(f"{weight:g}" for weight in weights)
+        self.name = name_with_options(self.name, weights=(listed, None))
+
+    def initial_state(self, batch_size: int, num_classes: int, device: torch.device) -> State:
+        """See `Criterion.initial_state`."""
+        return {
+            "previous": torch.full((batch_size,), NO_CLASS, device=device),  # [batch]
+            "gathered": torch.zeros(batch_size, device=device),  # [batch]
+        }
+
+    def step(self, output: ExitOutput, state: State) -> tuple[Decision, State]:
+        """See `Criterion.step`."""
+        confidence, predictions = output.probabilities.amax(-1), output.predictions  # [batch], [batch]
+        weighted = confidence * self._weight(output)
+        gathered = torch.where(predictions == state["previous"], state["gathered"] + weighted, weighted)
+        return Decision(gathered, predictions), {"previous": predictions, "gathered": gathered}
+
+    def _weight(self, output: ExitOutput) -> float:
+        if self.weights is None:
+            return 1.0
+        if len(self.weights) != output.num_exits:
+            raise OptionError(
+                f"BEEM got {len(self.weights)} weights for {output.num_exits} exits",
+                where="BEEM.weights",
+                mend="give one weight for each exit",
+            )
+        return self.weights[output.exit_layer - 1]

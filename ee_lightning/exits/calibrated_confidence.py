@@ -1,0 +1,34 @@
+"""Leave when the most likely class is likely enough, by probabilities that were calibrated."""
+
+from ee_lightning.exits.criterion import Decision, State
+from ee_lightning.exits.fitted import Fitted, Parameters
+from ee_lightning.exits.output import ExitOutput
+from ee_lightning.exits.stored import StoredExits
+from ee_lightning.functional import fit_temperatures
+
+
+class CalibratedConfidence(Fitted):
+    r"""Maximum softmax probability at a fitted temperature, from RightTool (Schwartz et al. 2020).
+
+    After exit m the score is :math:`\max_c \mathrm{softmax}(z_m / T_m)(c)`, with :math:`z_m` the logits of exit m over
+    the classes c and :math:`T_m` the temperature at which they are most likely on a calibration split; the label is the
+    most likely class. The threshold is a probability, and means the same at every exit, which it does not for
+    `Confidence`: early exits tend to be surer than they should be, or less sure.
+
+    A temperature changes no label and, within an exit, no order of the scores; it only compares exits. See
+    `fit_temperatures` for the bounds of :math:`T_m` where an exit makes no mistake on the calibration split.
+    """
+
+    name = "calibrated_confidence"
+
+    def estimate(self, exits: StoredExits) -> Parameters:
+        """See `Fitted.estimate`."""
+        return {"temperatures": fit_temperatures(exits.logits, exits.class_numbers()).float()}  # [exits]
+
+    def step(self, output: ExitOutput, state: State) -> tuple[Decision, State]:
+        """See `Criterion.step`."""
+        temperature = self.parameters(output)["temperatures"][output.exit_layer - 1]
+        logits = output.logits.float()
+        below_largest = logits - logits.amax(-1, keepdim=True)  # [batch, classes]; dividing it can't overflow to +inf
+        confidence = (below_largest / temperature).softmax(-1).amax(-1)  # [batch]
+        return Decision(confidence, output.predictions), state

@@ -1,0 +1,46 @@
+"""Leave when the full model is likely enough to agree, with a guarantee."""
+
+import torch
+
+from ee_lightning.exits.criterion import Decision, State
+from ee_lightning.exits.fitted import Fitted, Parameters
+from ee_lightning.exits.output import ExitOutput
+from ee_lightning.exits.stored import StoredExits
+
+NEVER_DIFFERS = 0.0
+"""Below every largest probability; stands for -inf, which JSON can't hold."""
+
+
+class Conformal(Fitted):
+    r"""Conformal consistency with the full model, from CATs (Schuster et al. 2021).
+
+    The base score is :math:`s_m = \max_c p_m(c)`, with :math:`p_m` the softmax of exit m's logits over the classes c.
+    Of each of the n samples i of a calibration split it keeps :math:`S_i`, the largest base score among those exits
+    before the last whose class differs from the last exit's (-inf where none differs): above it, leaving was safe.
+    After exit m the score is the share :math:`|\{i : S_i < s_m\}| / (n + 1)`; the label is exit m's most likely class.
+
+    The threshold is the promised consistency: leaving at :math:`1 - \epsilon` is leaving once :math:`s_m` is above the
+    :math:`\lceil (n + 1)(1 - \epsilon) \rceil`-th smallest of the :math:`S_i` with +inf appended, so that the label is
+    the full model's with probability at least :math:`1 - \epsilon`. That holds for a threshold chosen beforehand, and
+    for samples exchangeable with the calibration split, on average over both; it says nothing of the true labels, nor
+    of each class apart. With fewer than :math:`1 / \epsilon - 1` samples nobody leaves. No labels are needed to fit it.
+    """
+
+    name = "conformal"
+
+    def estimate(self, exits: StoredExits) -> Parameters:
+        """See `Fitted.estimate`."""
+        outputs = [exits.output(exit_layer) for exit_layer in range(1, exits.num_exits + 1)]
+        full_model = outputs[-1].predictions
+        largest = torch.full_like(full_model, NEVER_DIFFERS, dtype=torch.float32)  # [samples]
+        for output in outputs[:-1]:
+            base = output.probabilities.amax(-1)  # [samples]
+            largest = torch.where(output.predictions != full_model, largest.maximum(base), largest)
+        return {"largest_when_differing": largest.sort().values}  # [samples]
+
+    def step(self, output: ExitOutput, state: State) -> tuple[Decision, State]:
+        """See `Criterion.step`."""
+        largest = self.parameters(output)["largest_when_differing"]  # [samples], ascending
+        smaller = torch.searchsorted(largest, output.probabilities.amax(-1))  # [batch]
+        samples = torch.full((), len(largest) + 1.0, device=smaller.device)
+        return Decision(smaller.float() / samples, output.predictions), state

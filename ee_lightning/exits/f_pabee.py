@@ -1,0 +1,89 @@
+"""Leave when enough exits in a row have hardly changed the distribution over the classes."""
+
+import math
+from collections.abc import Callable
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor
+
+from ee_lightning.errors import require_one_of
+from ee_lightning.exits.criterion import Criterion, Decision, State, name_with_options
+from ee_lightning.exits.output import ExitOutput
+from ee_lightning.exits.rolling import check_patience, no_values, push
+
+DEFAULT_PATIENCE = 2
+Divergence = Literal["kl", "reverse_kl", "symmetric_kl", "jsd"]
+
+
+class FPABEE(Criterion):
+    r"""Flexible patience, F-PABEE (Gao et al. 2023).
+
+    Its rule is "t exits in a row differ from the one before by less than a bound". So the score after exit m is the
+    least of :math:`-D(p_{j-1}, p_j)` over the last t exits j, with :math:`p_j` the softmax of exit j's logits and D a
+    divergence in nats; up to exit t it is -inf, and nobody leaves, so that t + 1 is the earliest exit. The label is
+    exit m's most likely class. The threshold is a negative divergence: a sample leaves once the last t of them are at
+    most :math:`-\tau`. The paper has "below" for "at most". A patience of M exits or more lets nobody leave.
+
+    The decision after exit m reads exits 1 to m. (The authors' code runs layer m + 1 to decide on layer m, so that its
+    saving is overstated about twofold.)
+
+    Args:
+        divergence: "kl" for :math:`KL(p_{j-1} \| p_j)`, "reverse_kl" for :math:`KL(p_j \| p_{j-1})`, "symmetric_kl"
+            for the sum of the two, or "jsd" for the Jensen-Shannon divergence, at most ln 2, which the authors found
+            best.
+        patience: The t of the rule, from 1. The paper tunes it.
+
+    Raises:
+        OptionError: If `divergence` is none of these, or the patience is below 1.
+    """
+
+    name = "f_pabee"
+
+    def __init__(self, divergence: Divergence = "jsd", patience: int = DEFAULT_PATIENCE) -> None:
+        require_one_of(divergence, get_args(Divergence), "FPABEE.divergence")
+        check_patience(patience, "FPABEE.patience")
+        self.divergence, self.patience = DIVERGENCES[divergence], patience
+        self.name = name_with_options(self.name, divergence=(divergence, "jsd"), patience=(patience, DEFAULT_PATIENCE))
+
+    def initial_state(self, batch_size: int, num_classes: int, device: torch.device) -> State:
+        """See `Criterion.initial_state`."""
+        return {
+            "closeness": no_values(batch_size, self.patience, device),  # [batch, patience]
+            "probabilities": torch.zeros(batch_size, num_classes, device=device),  # [batch, classes]
+            "log_probabilities": torch.zeros(batch_size, num_classes, device=device),  # [batch, classes]
+        }
+
+    def step(self, output: ExitOutput, state: State) -> tuple[Decision, State]:
+        """See `Criterion.step`."""
+        current = output.probabilities, output.log_probabilities
+        closeness = state["closeness"]
+        if output.exit_layer > 1:
+            divergence = self.divergence((state["probabilities"], state["log_probabilities"]), current)
+            closeness = push(closeness, -divergence)  # [batch, patience]
+        following = {"closeness": closeness, "probabilities": current[0], "log_probabilities": current[1]}
+        return Decision(closeness.amin(-1), output.predictions), following
+
+
+Distribution = tuple[Tensor, Tensor]
+"""Probabilities and their natural logarithms, each of shape [batch, classes]."""
+
+
+def _kl(first: Distribution, second: Distribution) -> Tensor:
+    probabilities, log_probabilities = first
+    return (probabilities * (log_probabilities - second[1])).sum(-1).clamp_min(0)  # [batch]; rounding may go below
+
+
+def _jsd(first: Distribution, second: Distribution) -> Tensor:
+    both = torch.stack([first[1], second[1]], dim=-1)  # [batch, classes, 2]
+    to_mixture = both.log_softmax(-1) + math.log(2)  # [batch, classes, 2]; the logarithms of p/mean and q/mean
+    terms = first[0] * to_mixture[..., 0] + second[0] * to_mixture[..., 1]  # [batch, classes]
+    return (terms.sum(-1) / 2).clamp_min(0)  # [batch]
+
+
+DIVERGENCES: dict[str, Callable[[Distribution, Distribution], Tensor]] = {
+    "kl": _kl,
+    "reverse_kl": lambda previous, current: _kl(current, previous),
+    "symmetric_kl": lambda previous, current: _kl(previous, current) + _kl(current, previous),
+    "jsd": _jsd,
+}

@@ -1,0 +1,99 @@
+"""Criteria with parameters that are fitted on held-out data."""
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ee_lightning.errors import OptionError
+from ee_lightning.exits.criterion import Criterion
+from ee_lightning.exits.output import ExitOutput
+from ee_lightning.exits.stored import StoredExits
+
+Parameters = dict[str, Tensor]
+"""What a criterion has learnt, by name; without a batch dimension."""
+
+NUM_EXITS, NUM_CLASSES = "num_exits", "num_classes"
+
+
+class Fitted(Criterion):
+    """A criterion that has to see a calibration split before it can judge.
+
+    Fit it on samples held out from training and from what is reported, or the report flatters it. What it has learnt
+    is `fitted`, which JSON can hold and `restore` takes back, to the last bit.
+    """
+
+    _parameters: Parameters | None = None
+
+    def fit(self, exits: StoredExits) -> None:
+        """Learn from a calibration split.
+
+        Args:
+            exits: The stored outputs of all exits for the calibration split alone.
+
+        Raises:
+            OptionError: If the exits predict values and this criterion needs classes.
+            DataError: If the labels that it needs are missing or are no class numbers.
+        """
+        self.check_task(exits.num_classes)
+        shape = {NUM_EXITS: torch.tensor(exits.num_exits), NUM_CLASSES: torch.tensor(exits.num_classes)}
+        self._parameters = {**shape, **self.estimate(exits)}
+
+    @property
+    def fitted(self) -> dict[str, Any]:
+        """What was learnt, as numbers and lists of numbers.
+
+        Raises:
+            OptionError: If nothing was learnt yet.
+        """
+        return {name: tensor.tolist() for name, tensor in self._learnt().items()}
+
+    def restore(self, fitted: Mapping[str, Any]) -> None:
+        """Take back what was learnt earlier.
+
+        Args:
+            fitted: The `fitted` of a criterion of the same class.
+        """
+        self._parameters = {name: torch.tensor(values) for name, values in fitted.items()}
+
+    @abstractmethod
+    def estimate(self, exits: StoredExits) -> Parameters:
+        """Estimate the parameters.
+
+        Args:
+            exits: The stored outputs of all exits for the calibration split.
+
+        Returns:
+            Tensors in float32, by name.
+        """
+
+    def parameters(self, output: ExitOutput) -> Parameters:
+        """Give the parameters, where an exit's output is.
+
+        Args:
+            output: What an exit says.
+
+        Raises:
+            OptionError: If nothing was learnt yet, or it was learnt from another number of exits or classes.
+        """
+        self._parameters = {name: tensor.to(output.logits.device) for name, tensor in self._learnt().items()}
+        learnt_from = (int(self._parameters[NUM_EXITS]), int(self._parameters[NUM_CLASSES]))
+        if learnt_from != (output.num_exits, output.logits.shape[-1]):
+            raise OptionError(
+                f"The criterion {self.name} was fitted on {learnt_from[0]} exits of {learnt_from[1]} classes, "
+                f"and these are {output.num_exits} exits of {output.logits.shape[-1]}",
+                where="criteria",
+                mend="fit it on a calibration split of this model",
+            )
+        return self._parameters
+
+    def _learnt(self) -> Parameters:
+        if self._parameters is None:
+            raise OptionError(
+                f"The criterion {self.name} has parameters, and they were not fitted yet",
+                where="criteria",
+                mend="fit it on a calibration split, held out from training and from what is reported",
+            )
+        return self._parameters

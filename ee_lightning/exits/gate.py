@@ -1,0 +1,37 @@
+"""Leave when a learnt gate finds it unlikely that the exit is wrong."""
+
+from ee_lightning.errors import OptionError
+from ee_lightning.exits.criterion import Criterion, Decision, State
+from ee_lightning.exits.output import ExitOutput
+
+GATE = "gate"
+"""The extra that the gate reads."""
+
+
+class Gate(Criterion):
+    """Learning to exit, from BERxiT (Xin et al. 2021).
+
+    Beside its logits every exit gives a number u between 0 and 1, the probability of being wrong that a small layer,
+    shared by all exits and trained with them, predicts from the pooled hidden state. After exit m the score is -u; the
+    label is what exit m predicts. The threshold is a probability of being wrong with its sign turned: a sample leaves
+    once u is at most that. Serves regression as well as classification.
+
+    It reads the exits' extra "gate", of shape [batch], which only models that were trained with a gate give.
+
+    Raises:
+        OptionError: When it is asked about exits without that extra.
+    """
+
+    name = "gate"
+    handles_regression = True
+
+    def step(self, output: ExitOutput, state: State) -> tuple[Decision, State]:
+        """See `Criterion.step`."""
+        if GATE not in output.extras:
+            raise OptionError(
+                f"The criterion gate reads the extra {GATE!r}, and these exits have "
+                f"{', '.join(sorted(output.extras)) or 'no extras'}",
+                where="criteria",
+                mend="train a model with a gate, or leave the gate out",
+            )
+        return Decision(-output.extras[GATE].float(), output.predictions), state

@@ -1,0 +1,57 @@
+"""Leave when the exits together are sure enough, each with a weight that was fitted."""
+
+import torch
+from torch import Tensor
+
+from ee_lightning.exits.criterion import Decision, State
+from ee_lightning.exits.fitted import Fitted, Parameters
+from ee_lightning.exits.output import ExitOutput
+from ee_lightning.exits.running_ensemble import bounded_log_probabilities
+from ee_lightning.exits.stored import StoredExits
+from ee_lightning.functional import fit_geometric_means
+
+
+class LearnedEnsemble(Fitted):
+    r"""Weighted geometric mean of the distributions so far, Zero Time Waste's ensemble (Wołczyk et al. 2021).
+
+    After exit m the score is :math:`\max_c q_m(c)` with
+    :math:`q_m(c) \propto \exp(b_m(c) + \sum_{j \le m} w_{m,j} \ln p_j(c))` and :math:`p_j` the softmax of exit j's
+    logits over the classes c. The weights :math:`w_{m,j}` and biases :math:`b_m(c)` of exit m make the labels of a
+    calibration split most likely; see `fit_geometric_means`. The label is the class that attains the score, and is
+    predicted too where no exit lets a sample leave. The threshold is a probability.
+
+    Here the weights are fitted after training, by a convex problem with one solution, and may be negative. In the paper
+    the exits are also chained to one another, which belongs to the model and not to the rule.
+    """
+
+    name = "learned_ensemble"
+
+    def estimate(self, exits: StoredExits) -> Parameters:
+        """See `Fitted.estimate`."""
+        outputs = [exits.output(exit_layer) for exit_layer in range(1, exits.num_exits + 1)]
+        log_probabilities = torch.stack([bounded_log_probabilities(output) for output in outputs])
+        weights, biases = fit_geometric_means(log_probabilities, exits.class_numbers())
+        return {"weights": weights.float(), "biases": biases.float()}  # [exits, exits], [exits, classes]
+
+    def initial_state(self, batch_size: int, num_classes: int, device: torch.device) -> State:
+        """See `Criterion.initial_state`."""
+        return {"log_probabilities": torch.zeros(batch_size, 0, num_classes, device=device)}  # [batch, 0, classes]
+
+    def step(self, output: ExitOutput, state: State) -> tuple[Decision, State]:
+        """See `Criterion.step`."""
+        latest = bounded_log_probabilities(output).unsqueeze(1)  # [batch, 1, classes]
+        following = {"log_probabilities": torch.cat([state["log_probabilities"], latest], dim=1)}  # [batch, m, classes]
+        ensemble = self._ensemble(output, following)  # [batch, classes]
+        return Decision(ensemble.softmax(-1).amax(-1), ensemble.argmax(-1)), following
+
+    def fallback(self, output: ExitOutput, state: State) -> Tensor:
+        """See `Criterion.fallback`; the label of all exits together."""
+        return self._ensemble(output, state).argmax(-1)
+
+    def _ensemble(self, output: ExitOutput, state: State) -> Tensor:
+        parameters = self.parameters(output)
+        weights = parameters["weights"][output.exit_layer - 1]  # [exits]
+        ensemble = parameters["biases"][output.exit_layer - 1]  # [classes]
+        for weight, log_probabilities in zip(weights, state["log_probabilities"].unbind(1), strict=False):
+            ensemble = ensemble + weight * log_probabilities  # [batch, classes]
+        return ensemble

@@ -1,0 +1,20 @@
+"""Leave when the most likely class is far enough ahead of the next."""
+
+from ee_lightning.exits.criterion import Criterion, Decision, State
+from ee_lightning.exits.output import ExitOutput
+
+
+class Margin(Criterion):
+    r"""Difference of the two largest class probabilities, as in CATs (Schuster et al. 2021).
+
+    After exit m the score is :math:`p_{(1)} - p_{(2)}`, with :math:`p_{(i)}` the i-th largest class probability of exit
+    m; the label is the most likely class. The threshold is a difference of probabilities. At 0 all leave at exit 1.
+    For two classes the score is that of `Confidence` on another scale, :math:`2 \max_c p_m(c) - 1`.
+    """
+
+    name = "margin"
+
+    def step(self, output: ExitOutput, state: State) -> tuple[Decision, State]:
+        """See `Criterion.step`."""
+        first, second = output.probabilities.topk(2, -1).values.unbind(-1)  # [batch], [batch]
+        return Decision(first - second, output.predictions), state

@@ -1,0 +1,63 @@
+"""Leave when enough exits in a row were sure enough."""
+
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor
+
+from ee_lightning.errors import require_one_of
+from ee_lightning.exits.criterion import Criterion, Decision, State, name_with_options
+from ee_lightning.exits.normalised_entropy import negative_normalised_entropy
+from ee_lightning.exits.output import ExitOutput
+from ee_lightning.exits.rolling import check_patience, no_values, push
+
+DEFAULT_PATIENCE = 2
+Label = Literal["argmax", "mean"]
+
+
+class PCEE(Criterion):
+    r"""Patient and confident early exit, PCEE-BERT (Zhang et al. 2022).
+
+    Its rule is "t exits in a row have a normalised entropy below a bound". So the score after exit m is the least of
+    :math:`-H(p_j) / \ln C` over the last t exits j, with :math:`p_j` the softmax of exit j's logits over the C classes
+    and H the entropy in nats; before exit t it is -inf, and nobody leaves. The threshold is a negative share as for
+    `NormalisedEntropy`, with which t = 1 agrees: a sample leaves once the last t shares are at most :math:`-\tau`.
+    The paper has "below" for "at most". A patience beyond the number of exits lets nobody leave.
+
+    Args:
+        patience: The t of the rule, from 1. The paper tunes it; the default is the least that tells it from
+            `NormalisedEntropy`.
+        label: Predict the class most likely by the current exit ("argmax") or by the "mean" of the probabilities of
+            all exits so far.
+
+    Raises:
+        OptionError: If the patience is below 1, or `label` is neither of the two.
+    """
+
+    name = "pcee"
+
+    def __init__(self, patience: int = DEFAULT_PATIENCE, label: Label = "argmax") -> None:
+        check_patience(patience, "PCEE.patience")
+        require_one_of(label, get_args(Label), "PCEE.label")
+        self.patience, self.label = patience, label
+        self.name = name_with_options(self.name, patience=(patience, DEFAULT_PATIENCE), label=(label, "argmax"))
+
+    def initial_state(self, batch_size: int, num_classes: int, device: torch.device) -> State:
+        """See `Criterion.initial_state`."""
+        return {
+            "sharpness": no_values(batch_size, self.patience, device),  # [batch, patience]
+            "sum": torch.zeros(batch_size, num_classes, device=device),  # [batch, classes]
+        }
+
+    def step(self, output: ExitOutput, state: State) -> tuple[Decision, State]:
+        """See `Criterion.step`."""
+        sharpness = push(state["sharpness"], negative_normalised_entropy(output))  # [batch, patience]
+        following = {"sharpness": sharpness, "sum": state["sum"] + output.probabilities}
+        return Decision(sharpness.amin(-1), self._label(output, following)), following
+
+    def fallback(self, output: ExitOutput, state: State) -> Tensor:
+        """See `Criterion.fallback`; the label by the same rule as for those who leave."""
+        return self._label(output, state)
+
+    def _label(self, output: ExitOutput, state: State) -> Tensor:
+        return output.predictions if self.label == "argmax" else state["sum"].argmax(-1)

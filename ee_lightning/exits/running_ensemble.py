@@ -1,0 +1,45 @@
+"""Leave when the exits together are sure enough."""
+
+import math
+
+import torch
+from torch import Tensor
+
+from ee_lightning.exits.criterion import Criterion, Decision, State
+from ee_lightning.exits.output import ExitOutput
+
+LEAST_LOG_PROBABILITY = math.log(torch.finfo(torch.float32).tiny)
+
+
+class RunningEnsemble(Criterion):
+    r"""Geometric mean of the distributions so far, Zero Time Waste's ensemble (Wołczyk et al. 2021) of equal weights.
+
+    After exit m the score is :math:`\max_c q_m(c)` with :math:`q_m(c) \propto \prod_{j \le m} p_j(c)^{1/m}` and
+    :math:`p_j` the softmax of exit j's logits over the classes c; the label is the class that attains it. Where no exit
+    lets a sample leave, the ensemble's label is predicted, not the last exit's. The threshold is a probability. See
+    `LearnedEnsemble` for weights that are fitted.
+
+    In a geometric mean one exit that gives a class no probability rules it out for good. So a probability below the
+    least normal number of float32, about 1e-38, counts as that number.
+    """
+
+    name = "running_ensemble"
+
+    def initial_state(self, batch_size: int, num_classes: int, device: torch.device) -> State:
+        """See `Criterion.initial_state`."""
+        return {"sum": torch.zeros(batch_size, num_classes, device=device)}  # [batch, classes]
+
+    def step(self, output: ExitOutput, state: State) -> tuple[Decision, State]:
+        """See `Criterion.step`."""
+        summed = state["sum"] + bounded_log_probabilities(output)  # [batch, classes]
+        mean = summed / torch.full((), float(output.exit_layer), device=summed.device)  # [batch, classes]
+        return Decision(mean.softmax(-1).amax(-1), summed.argmax(-1)), {"sum": summed}
+
+    def fallback(self, output: ExitOutput, state: State) -> Tensor:
+        """See `Criterion.fallback`; the label of all exits together."""
+        return state["sum"].argmax(-1)
+
+
+def bounded_log_probabilities(output: ExitOutput) -> Tensor:
+    """Give the logarithms of an exit's probabilities, none below that of 1e-38, of shape [batch, classes]."""
+    return output.log_probabilities.clamp_min(LEAST_LOG_PROBABILITY)

@@ -1,0 +1,48 @@
+"""Leave when one class has gathered enough of the exits' probability."""
+
+import torch
+from torch import Tensor
+
+from ee_lightning.exits.criterion import Criterion, Decision, State, name_with_options
+from ee_lightning.exits.output import ExitOutput
+from ee_lightning.exits.voting import bar, check_exponent
+
+DEFAULT_EXPONENT = 1.0
+
+
+class SoftVoting(Criterion):
+    r"""The paper's voting with probabilities in place of votes; our own.
+
+    After exit m the score is :math:`\max_c \sum_{j \le m} p_j(c) / m^k`, with :math:`p_j` the softmax of exit j's
+    logits over the classes c; the label is the class that attains it. Where no exit lets a sample leave, that label of
+    all exits is predicted, so at full depth too the ensemble predicts, and not the last exit. The threshold has no
+    unit but for k = 1, where it is a mean probability. Unlike with `Voting`, the first exit's score is no more than its
+    confidence.
+
+    Args:
+        k: How fast the bar rises with the number of exits, from 0.
+
+    Raises:
+        OptionError: If `k` is negative or not finite.
+    """
+
+    name = "soft_voting"
+
+    def __init__(self, k: float = DEFAULT_EXPONENT) -> None:
+        check_exponent(k, "SoftVoting.k")
+        self.k = float(k)
+        self.name = name_with_options(self.name, k=(self.k, DEFAULT_EXPONENT))
+
+    def initial_state(self, batch_size: int, num_classes: int, device: torch.device) -> State:
+        """See `Criterion.initial_state`."""
+        return {"sum": torch.zeros(batch_size, num_classes, device=device)}  # [batch, classes]
+
+    def step(self, output: ExitOutput, state: State) -> tuple[Decision, State]:
+        """See `Criterion.step`."""
+        summed = state["sum"] + output.probabilities  # [batch, classes]
+        score, label = summed.max(-1)  # [batch], [batch]
+        return Decision(score / bar(output, self.k), label), {"sum": summed}
+
+    def fallback(self, output: ExitOutput, state: State) -> Tensor:
+        """See `Criterion.fallback`; the label of all exits together."""
+        return state["sum"].argmax(-1)

@@ -1,0 +1,65 @@
+"""Percentile intervals by resampling, at a cost that does not grow with the number of samples."""
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+class Resamples(NamedTuple):
+    """Bootstrap samples, told by how often each distinct outcome occurs in them.
+
+    Attributes:
+        outcomes: The distinct outcomes, of shape [distinct, columns].
+        counts: How often each occurs in the data, in int64, of shape [distinct].
+        draws: How often each occurs in every resample, in int64, of shape [resamples, distinct].
+    """
+
+    outcomes: Tensor
+    counts: Tensor
+    draws: Tensor
+
+
+def resample(outcomes: Tensor, resamples: int, seed: int) -> Resamples:
+    """Draw bootstrap samples (Efron 1979): each as large as the data, from the data, with replacement.
+
+    Drawing samples is the same as drawing how often each distinct outcome occurs, which is multinomial. What is paired
+    within a sample stays paired if both parts are columns of its outcome.
+
+    Args:
+        outcomes: What was observed of each sample, of shape [samples, columns].
+        resamples: Number of bootstrap samples.
+        seed: Of the draws, from 0.
+
+    Returns:
+        The distinct outcomes and their counts. A statistic that sums over samples is ``draws @ statistic(outcomes)``.
+
+    Example:
+        >>> drawn = resample(torch.tensor([[1], [0], [1], [1]]), resamples=2, seed=0)
+        >>> drawn.outcomes.squeeze(-1), drawn.counts, drawn.draws.sum(1)
+        (tensor([0, 1]), tensor([1, 3]), tensor([4, 4]))
+    """
+    distinct, counts = torch.unique(outcomes, dim=0, return_counts=True)  # [distinct, columns], [distinct]
+    shares = counts.double().numpy() / len(outcomes)
+    draws = np.random.default_rng(seed).multinomial(len(outcomes), shares, size=resamples)  # [resamples, distinct]
+    return Resamples(distinct, counts, torch.from_numpy(draws))
+
+
+def percentile_interval(values: Tensor, level: float) -> tuple[float, float]:
+    """Give the percentile interval of a statistic (Efron 1979).
+
+    Args:
+        values: The statistic of every resample, of shape [resamples].
+        level: The share of resamples within the interval, between 0 and 1.
+
+    Returns:
+        The lower and the upper end.
+
+    Example:
+        >>> percentile_interval(torch.arange(101.0), 0.5)
+        (25.0, 75.0)
+    """
+    tails = torch.tensor([(1 - level) / 2, (1 + level) / 2], dtype=torch.float64)  # [2]
+    low, high = values.double().quantile(tails).tolist()
+    return low, high

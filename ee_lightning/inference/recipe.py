@@ -1,0 +1,51 @@
+"""A criterion as a few values that a file can hold."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import Any
+
+from ee_lightning.errors import OptionError
+from ee_lightning.exits import Criterion
+from ee_lightning.exits.fitted import Fitted
+
+
+@dataclass(frozen=True)
+class CriterionRecipe:
+    """How to make a criterion anew, in values that JSON knows.
+
+    Attributes:
+        class_path: Where to import the class from, such as ``ee_lightning.exits.Voting``.
+        init_args: The options it was given.
+        fitted: What a `Fitted` criterion learnt from held-out data, its ``fitted``.
+    """
+
+    class_path: str
+    init_args: Mapping[str, Any] = field(default_factory=dict)
+    fitted: Mapping[str, Any] = field(default_factory=dict)
+
+    def build(self) -> Criterion:
+        """Make the criterion.
+
+        Raises:
+            OptionError: There is no such criterion, or it does not take these options.
+        """
+        module, _, name = self.class_path.rpartition(".")
+        try:
+            found = getattr(import_module(module), name)
+        except (ImportError, AttributeError, ValueError):
+            found = None
+        if not (isinstance(found, type) and issubclass(found, Criterion)):
+            raise OptionError(
+                f"there is no criterion {self.class_path!r}",
+                where="class_path",
+                mend="give the full name of a class, such as ee_lightning.exits.Voting",
+            )
+        try:
+            criterion: Criterion = found(**self.init_args)
+        except TypeError as error:
+            mend = f"give the options of {self.class_path}"
+            raise OptionError(f"{name} cannot be made: {error}", where="init_args", mend=mend) from error
+        if isinstance(criterion, Fitted) and self.fitted:
+            criterion.restore(self.fitted)
+        return criterion

@@ -1,0 +1,89 @@
+"""What a run's exits do beside each other: whether they differ, whether that helps, and who leaves where."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ee_lightning.errors import DataError
+from ee_lightning.exits import Criterion, Curve, Fixed, Oracle, Replay, StoredExits, replay
+from ee_lightning.functional import (
+    double_fault,
+    information_bias,
+    information_split,
+    late_correction,
+    overthinking,
+    pairwise_disagreement,
+    q_statistic,
+)
+from ee_lightning.reporting.summary import NAMED_SPEEDUPS
+
+
+def diagnose(exits: StoredExits, criteria: Sequence[Criterion], curves: Sequence[Curve]) -> dict[str, Any]:
+    """Work out the figures of ``diagnostics.json``.
+
+    Args:
+        exits: The stored outputs of all exits, with class numbers as labels.
+        criteria: The exit criteria; the oracle and the fixed exits may be among them and are passed over.
+        curves: Their curves on these exits, in any order.
+
+    Returns:
+        ``overthinking`` and ``late_correction``, shares of the samples; ``diversity``, by measure its ``matrix`` over
+        all exits and its ``mean`` over pairs of different ones, None where there is only one exit; ``information``,
+        the terms of the split and their ``bias`` in bits; ``exit_histograms``, by criterion and named speed-up the
+        operating point that reaches it most closely, as its ``threshold``, its own ``speedup`` and ``samples``, how
+        many leave at each exit, or None where the curve does not reach.
+
+    Raises:
+        DataError: The exits have no class numbers as labels.
+    """
+    labels = exits.labels
+    if labels is None or labels.is_floating_point():
+        raise DataError(
+            "Diagnostics need class numbers as labels, and these stored exits have none",
+            mend="use a split with labels of a classification task",
+        )
+    predictions = exits.logits.argmax(-1)  # [exits, samples]
+    methods = [criterion for criterion in criteria if criterion.name not in (Oracle.name, Fixed.name)]
+    by_name = {curve.criterion: curve for curve in curves}
+    return {
+        "overthinking": overthinking(predictions, labels),
+        "late_correction": late_correction(predictions, labels),
+        "diversity": {
+            "disagreement": _over_pairs(pairwise_disagreement(predictions)),
+            "q_statistic": _over_pairs(q_statistic(predictions, labels)),
+            "double_fault": _over_pairs(double_fault(predictions, labels)),
+        },
+        "information": {
+            **information_split(predictions, labels)._asdict(),
+            "bias": information_bias(predictions, labels)._asdict(),
+        },
+        "exit_histograms": {
+            criterion.name: _histograms(criterion, by_name[criterion.name], exits) for criterion in methods
+        },
+    }
+
+
+def _over_pairs(matrix: Tensor) -> dict[str, Any]:
+    rows, columns = torch.triu_indices(len(matrix), len(matrix), offset=1)  # [pairs] each
+    return {"mean": matrix[rows, columns].mean().item() if len(rows) > 0 else None, "matrix": matrix.tolist()}
+
+
+def _histograms(criterion: Criterion, curve: Curve, exits: StoredExits) -> dict[str, dict[str, Any] | None]:
+    decisions = replay(criterion, exits)
+    return {f"{speedup:g}x": _histogram(decisions, curve, speedup) for speedup in NAMED_SPEEDUPS if speedup > 1}
+
+
+def _histogram(decisions: Replay, curve: Curve, speedup: float) -> dict[str, Any] | None:
+    reaches = curve.mean_exit <= curve.num_exits / speedup  # [points]
+    if not reaches.any():
+        return None
+    slowest = int(reaches.int().argmax())
+    threshold = curve.thresholds[slowest].item()
+    exit_layer, _ = decisions.at(threshold)  # [samples]
+    return {
+        "threshold": threshold,
+        "speedup": curve.speedup[slowest].item(),
+        "samples": exit_layer.bincount(minlength=curve.num_exits + 1)[1:].tolist(),  # [exits]
+    }

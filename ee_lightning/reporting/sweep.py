@@ -1,0 +1,104 @@
+"""What a sweep of the exits finds, as both the callback and the command line write it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ee_lightning.errors import OptionError
+from ee_lightning.exits import Criterion, Curve, Fitted, Fixed, Oracle, StoredExits, trace_curve
+from ee_lightning.reporting.diagnostics import diagnose
+from ee_lightning.reporting.plots import draw_curves
+from ee_lightning.reporting.run_folder import RunFolder
+from ee_lightning.reporting.summary import summarise
+from ee_lightning.reporting.tables import describe
+
+
+@dataclass(frozen=True, eq=False)
+class Sweep:
+    """All criteria on the stored exits of a split.
+
+    Attributes:
+        criteria: The criteria, those that fit something fitted.
+        curves: Their curves, in the same order.
+        summary: The figures of ``summary.json``.
+    """
+
+    criteria: Sequence[Criterion]
+    curves: Sequence[Curve]
+    summary: dict[str, Any]
+
+
+def with_references(criteria: Sequence[Criterion]) -> list[Criterion]:
+    """Put the oracle and the fixed exits, which every sweep has, behind the criteria.
+
+    Raises:
+        OptionError: Two criteria have the same name.
+    """
+    references = {reference.name: reference for reference in (Oracle(), Fixed())}
+    methods = [criterion for criterion in criteria if criterion.name not in references]
+    names = [method.name for method in methods]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise OptionError(
+            f"two exit criteria have the same name: {', '.join(twice)}",
+            where="the list of criteria",
+            mend="list each criterion once, or give the two different options",
+        )
+    return [*methods, *references.values()]
+
+
+def fit_criteria(criteria: Sequence[Criterion], calibration: StoredExits | None) -> None:
+    """Fit those criteria that fit something.
+
+    Args:
+        criteria: Any criteria.
+        calibration: The stored exits of the rows held out for this.
+
+    Raises:
+        OptionError: A criterion has to be fitted and no rows were held out.
+    """
+    for criterion in criteria:
+        if not isinstance(criterion, Fitted):
+            continue
+        if calibration is None:
+            raise OptionError(
+                f"the criterion {criterion.name} fits parameters, and no rows were held out for that",
+                where="the list of criteria",
+                mend="hold rows out of training with --data.calibration 500, or leave the criterion out",
+            )
+        criterion.fit(calibration)
+
+
+def sweep_exits(
+    criteria: Sequence[Criterion],
+    exits: StoredExits,
+    calibration: StoredExits | None,
+    *,
+    task: str,
+    metrics: Sequence[str],
+) -> Sweep:
+    """Trace the curve of every criterion.
+
+    Args:
+        criteria: The criteria, the oracle and the fixed exits among them.
+        exits: The stored exits of the split to report on.
+        calibration: Those of the rows that were held out for the criteria that fit something.
+        task: The name of the task.
+        metrics: Names of its metrics, the primary one first.
+
+    Raises:
+        OptionError: A criterion has to be fitted and no rows were held out.
+    """
+    fit_criteria(criteria, calibration)
+    curves = [trace_curve(criterion, exits, metrics) for criterion in criteria]
+    return Sweep(criteria, curves, {"task": task, "samples": exits.num_samples, **summarise(curves, metrics)})
+
+
+def write_sweep(folder: RunFolder, split: str, exits: StoredExits, found: Sweep) -> None:
+    """Write curves, plot, what was fitted, diagnostics and, last, the figures of a split into a run folder."""
+    folder.write_curves(split, found.curves)
+    with folder.whole("curves.png") as file:
+        title = describe(split, found.summary)
+        draw_curves(title, found.curves, found.summary["metrics"][0]).savefig(file, format="png")
+    folder.write_fitted(split, {c.name: c.fitted for c in found.criteria if isinstance(c, Fitted)})
+    folder.write_diagnostics(split, diagnose(exits, found.criteria, found.curves))
+    folder.write_summary(split, found.summary)

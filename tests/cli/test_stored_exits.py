@@ -1,0 +1,172 @@
+"""curves and choose: a run folder's stored exits answered without a model."""
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+
+from ee_lightning.cli import main
+from ee_lightning.exits import CRITERIA, Fitted, StoredExits
+from ee_lightning.inference import OperatingPoint
+from ee_lightning.reporting import CALIBRATION, RunFolder, sweep_exits, with_references, write_sweep
+
+FITTED = {name for name, kind in CRITERIA.items() if issubclass(kind, Fitted)}
+
+
+def _exits(num_samples: int, seed: int) -> StoredExits:
+    """Four exits of three classes, each surer and more often right than the one before."""
+    generator = torch.Generator().manual_seed(seed)
+    labels = torch.randint(3, (num_samples,), generator=generator)
+    signal = torch.nn.functional.one_hot(labels, 3) * torch.tensor([0.5, 1.0, 2.0, 3.0]).view(4, 1, 1)
+    return StoredExits(signal + torch.randn(4, num_samples, 3, generator=generator), labels, torch.arange(num_samples))
+
+
+@pytest.fixture
+def folder() -> RunFolder:
+    """Give a run folder as `validate` leaves it, without checkpoints."""
+    run = RunFolder("runs/one")
+    exits = _exits(400, 0)
+    run.write_exits("validation", exits)
+    methods = with_references([CRITERIA["voting"]()])
+    write_sweep(
+        run, "validation", exits, sweep_exits(methods, exits, None, task="own", metrics=["accuracy", "matthews"])
+    )
+    return run
+
+
+def test_every_criterion_that_applies_is_replayed(folder: RunFolder) -> None:
+    (folder.path / "curves.png").unlink()
+    assert main(["curves", str(folder.path)]) == 0
+    curves = pd.read_csv(folder.path / "curves.csv")
+    assert set(curves["criterion"]) == set(CRITERIA) - FITTED - {"gate"}
+    assert {"accuracy", "matthews"} <= set(curves.columns)
+    assert (folder.path / "curves.png").read_bytes().startswith(b"\x89PNG")
+    assert not (folder.path / "fitted.json").exists()
+
+
+def test_held_out_rows_let_the_rest_be_fitted_and_are_not_reported(folder: RunFolder) -> None:
+    folder.write_exits(CALIBRATION, _exits(200, 1))
+    assert main(["curves", str(folder.path)]) == 0
+    curves = pd.read_csv(folder.path / "curves.csv")
+    assert set(curves["criterion"]) == set(CRITERIA) - {"gate"}
+    assert set(curves["split"]) == {"validation"}
+    assert set(json.loads((folder.path / "fitted.json").read_text())["validation"]) == FITTED
+
+
+def test_named_criteria_take_options(folder: RunFolder, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["curves", str(folder.path), "--criteria", "voting(k=1, fallback=majority),patience"]) == 0
+    names = set(pd.read_csv(folder.path / "curves.csv")["criterion"])
+    assert names == {"voting(k=1, fallback=majority)", "patience", "oracle", "fixed"}
+    assert max(map(len, capsys.readouterr().out.splitlines())) <= 80
+
+
+def test_curves_need_neither_lightning_nor_transformers(folder: RunFolder) -> None:
+    code = (
+        "import sys; from ee_lightning.cli import main; status = main(['curves', sys.argv[1]]); "
+        "sys.exit(status or 'lightning' in sys.modules or 'transformers' in sys.modules)"
+    )
+    command = [sys.executable, "-c", code, str(folder.path)]
+    assert subprocess.run(command, stdout=subprocess.DEVNULL, check=False).returncode == 0
+
+
+def test_diagnostics_stand_beside_the_figures(folder: RunFolder) -> None:
+    found = json.loads((folder.path / "diagnostics.json").read_text())["validation"]
+    summary = folder.read_summary()["validation"]
+    gap = summary["oracle"]["accuracy"] - summary["full_model"]["accuracy"]
+    assert found["overthinking"] == pytest.approx(gap)
+    assert sum(found["exit_histograms"]["voting"]["1.5x"]["samples"]) == 400
+
+
+@pytest.mark.parametrize("budget", ["--min-speedup=1.5", "--max-loss=5", "--consistency=0.8"])
+@pytest.mark.parametrize("guarantee", [[], ["--guarantee=0.9"]])
+def test_choice_is_saved_and_printed(
+    budget: str, guarantee: list[str], folder: RunFolder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["choose", str(folder.path), "--criterion", "soft_voting", budget, *guarantee]) == 0
+    printed = capsys.readouterr().out
+    point = OperatingPoint.read(folder.path)
+    assert f"threshold {point.threshold:.6g}" in printed
+    assert f"{point.reached['speedup'].value:.2f}x" in printed
+    assert (point.guarantee is not None) == bool(guarantee)
+    assert point.chosen_on + point.measured_on == 400
+    assert point.criterion.build().name == "soft_voting"
+    assert max(map(len, printed.splitlines())) <= 80
+
+
+def test_choice_of_a_fitted_criterion_keeps_what_it_learnt(folder: RunFolder) -> None:
+    folder.write_exits(CALIBRATION, _exits(200, 1))
+    assert main(["choose", str(folder.path), "--criterion", "calibrated_confidence", "--min-speedup", "1.5"]) == 0
+    criterion = OperatingPoint.read(folder.path).criterion.build()
+    assert isinstance(criterion, Fitted)
+    expected = CRITERIA["calibrated_confidence"]()
+    assert isinstance(expected, Fitted)
+    expected.fit(_exits(200, 1))
+    assert criterion.fitted == expected.fitted
+
+
+MISTAKES = {
+    "unknown criterion": (["curves", "{run}", "--criteria", "vote"], r"'vote'[\s\S]*mend:.*voting"),
+    "unreadable criteria": (["curves", "{run}", "--criteria", "voting(k="], r"voting\(k=[\s\S]*mend:"),
+    "unknown option of a criterion": (["curves", "{run}", "--criteria", "voting(q=1)"], r"q[\s\S]*mend:"),
+    "senseless option of a criterion": (["curves", "{run}", "--criteria", "voting(k=-1)"], r"k=-1[\s\S]*mend:"),
+    "criterion twice": (["curves", "{run}", "--criteria", "voting,voting"], r"same name: voting[\s\S]*mend:"),
+    "nothing held out": (["curves", "{run}", "--criteria", "conformal"], r"conformal[\s\S]*--data.calibration"),
+    "no gate": (["curves", "{run}", "--criteria", "gate"], r"gate[\s\S]*mend:"),
+    "no run folder": (["curves", "nowhere"], r"nowhere[\s\S]*mend:"),
+    "no run": (["curves"], r"RUN[\s\S]*ee-lightning curves --help"),
+    "no budget": (["choose", "{run}", "--criterion", "voting"], r"--min-speedup --max-loss --consistency"),
+    "two budgets": (
+        ["choose", "{run}", "--criterion", "voting", "--max-loss", "1", "--min-speedup", "2"],
+        r"not allowed with",
+    ),
+    "two criteria": (["choose", "{run}", "--criterion", "voting,patience", "--max-loss", "1"], r"one at a time"),
+    "budget out of reach": (
+        ["choose", "{run}", "--criterion", "voting", "--min-speedup", "9"],
+        r"no threshold[\s\S]*mend:",
+    ),
+    "oracle": (["choose", "{run}", "--criterion", "oracle", "--max-loss", "1"], r"oracle[\s\S]*mend:"),
+    "missing split": (
+        ["choose", "{run}", "--criterion", "voting", "--max-loss", "1", "--split", "test"],
+        r"'test'[\s\S]*mend:",
+    ),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_mistakes_end_in_one_message(mistake: str, folder: RunFolder, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments, expected = MISTAKES[mistake]
+    assert main([argument.format(run=folder.path) for argument in arguments]) == 1
+    printed = capsys.readouterr().err
+    assert printed.count("error: ") == 1
+    assert re.search(expected, printed), printed
+    assert not (folder.path / "operating_point.json").exists()
+
+
+def test_fit_holds_rows_out_and_sweeps_fitted_criteria(run: Callable[..., int], small: dict[str, object]) -> None:
+    criteria = "[ee_lightning.exits.Voting, ee_lightning.exits.CalibratedConfidence, ee_lightning.exits.Conformal]"
+    assert run("fit", **small, **{"data.calibration": 20, "sweep.criteria": criteria}) == 0
+    folder = RunFolder("runs/run/version_0")
+    calibration = folder.read_calibration()
+    assert calibration is not None
+    assert calibration.num_samples == 20
+    fitted = json.loads((folder.path / "fitted.json").read_text())["validation"]
+    assert set(fitted) == {"calibrated_confidence", "conformal"}
+    before = (folder.path / "curves.csv").read_bytes()
+    named = "voting,calibrated_confidence,conformal"
+    assert main(["curves", str(folder.path), "--criteria", named]) == 0
+    assert (folder.path / "curves.csv").read_bytes() == before
+    assert json.loads((folder.path / "fitted.json").read_text())["validation"] == fitted
+
+
+def test_fitted_criteria_without_held_out_rows_are_refused(
+    run: Callable[..., int], small: dict[str, object], capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert run("fit", **small, **{"sweep.criteria": "[ee_lightning.exits.Conformal]"}) == 1
+    assert "--data.calibration" in capfd.readouterr().err
+    assert not list(Path().rglob("summary.json"))

@@ -1,0 +1,92 @@
+import math
+from fractions import Fraction
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ee_lightning.exits import Conformal, StoredExits, replay
+
+
+def largest_when_differing(exits):
+    """Give, by loops, the largest confidence of an exit that differs from the last one; -inf where none does."""
+    probabilities = exits.logits.softmax(-1)
+    last = probabilities[-1].argmax(-1)
+    return [
+        max(
+            (p[i].max().item() for p in probabilities[:-1] if p[i].argmax() != last[i]),
+            default=-math.inf,
+        )
+        for i in range(exits.num_samples)
+    ]
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    num_exits=st.integers(1, 4),
+    calibration=st.integers(1, 12),
+    kind=st.sampled_from(["continuous", "tied", "equal"]),
+    seed=st.integers(0, 2**32),
+)
+def test_the_threshold_is_a_quantile_with_infinity_appended(random_exits, num_exits, calibration, kind, seed):
+    held_out = random_exits(num_exits, calibration, 3, seed=seed, kind=kind)
+    exits = random_exits(num_exits, 5, 3, seed=seed + 1, kind=kind)
+    criterion = Conformal()
+    criterion.fit(held_out)
+    replayed = replay(criterion, exits)
+    confidence = exits.logits.softmax(-1).amax(-1)  # [exits, samples]
+    ordered = [*sorted(largest_when_differing(held_out)), math.inf]
+    for promised in {Fraction(step, 20) for step in range(1, 20)}:
+        quantile = ordered[math.ceil((calibration + 1) * promised) - 1]
+        assert torch.equal(replayed.scores >= float(promised), confidence > quantile)
+
+
+def two_exits(num_samples, generator):
+    """Give exits of which the first differs from the second in most samples, at any confidence."""
+    last = torch.randint(3, (num_samples,), generator=generator)
+    shift = torch.multinomial(torch.tensor([0.4, 0.3, 0.3]), num_samples, replacement=True, generator=generator)
+    first = torch.nn.functional.one_hot((last + shift) % 3, 3)
+    sureness = 5 * torch.rand(num_samples, 1, generator=generator)
+    logits = torch.stack([first * sureness, 9.0 * torch.nn.functional.one_hot(last, 3)])
+    return StoredExits(logits, None, torch.arange(num_samples))
+
+
+@pytest.mark.parametrize(("calibration", "promised"), [(10, 0.8), (19, 0.75), (50, 0.9)])
+def test_over_many_draws_the_full_model_is_agreed_with_as_promised_and_no_more_than_needed(calibration, promised):
+    generator = torch.Generator().manual_seed(0)
+    agreement = []
+    for _ in range(1000):
+        criterion = Conformal()
+        criterion.fit(two_exits(calibration, generator))
+        fresh = two_exits(100, generator)
+        _, label = replay(criterion, fresh).at(promised)
+        agreement.append((label == fresh.logits[-1].argmax(-1)).double().mean())
+    agreement = torch.stack(agreement)
+    error = agreement.std().item() / math.sqrt(len(agreement))
+    attained = math.ceil((calibration + 1) * promised) / (calibration + 1)  # exactly, for scores without ties
+    assert attained >= promised
+    assert agreement.mean().item() == pytest.approx(attained, abs=4 * error)
+    assert error < 0.005
+
+
+def test_too_few_samples_let_nobody_leave(random_exits):
+    criterion = Conformal()
+    criterion.fit(random_exits(3, 18, 3))
+    replayed = replay(criterion, random_exits(3, 50, 3, seed=1))
+    assert (replayed.at(0.95)[0] == 3).all()
+    assert (replayed.scores <= 18 / 19).all()
+
+
+def test_exits_that_never_differ_promise_all_that_the_samples_can(exits_predicting):
+    criterion = Conformal()
+    criterion.fit(exits_predicting([[0, 1, 2]] * 3))
+    assert replay(criterion, exits_predicting([[1, 1]] * 3)).scores.unique().item() == 0.75
+
+
+def test_labels_play_no_part(random_exits):
+    exits = random_exits(3, 20, 3)
+    with_labels, without = Conformal(), Conformal()
+    with_labels.fit(exits)
+    without.fit(StoredExits(exits.logits, None, exits.ids))
+    assert with_labels.fitted == without.fitted

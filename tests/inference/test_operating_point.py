@@ -1,0 +1,103 @@
+"""The file that deployment reads."""
+
+import json
+import math
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ee_lightning import __version__
+from ee_lightning.errors import RunFolderError
+from ee_lightning.inference import OPERATING_POINT, Asked, CriterionRecipe, Estimate, OperatingPoint
+
+POINT = OperatingPoint(
+    criterion=CriterionRecipe("ee_lightning.exits.Voting", {"k": 0.5, "fallback": "majority"}),
+    threshold=1.2,
+    num_exits=12,
+    asked=Asked("min_speedup", 2.0, "f1", 0.95, "validation", 7),
+    chosen_on=436,
+    measured_on=436,
+    confidence=0.95,
+    reached={"speedup": Estimate(2.04, 1.98, 2.1)},
+    guarantee="With probability ...",
+)
+
+
+@given(
+    threshold=st.floats(allow_nan=False, allow_infinity=False),
+    fitted=st.lists(st.floats(allow_nan=False), max_size=3),
+    guarantee=st.none() | st.text(),
+)
+@settings(deadline=None)
+def test_it_comes_back_to_the_last_bit(tmp_path_factory, threshold, fitted, guarantee):
+    recipe = CriterionRecipe("ee_lightning.exits.Voting", fitted={"quantiles": fitted})
+    point = replace(POINT, threshold=threshold, criterion=recipe, guarantee=guarantee)
+    file = tmp_path_factory.mktemp("run") / OPERATING_POINT
+    point.write(file)
+    assert OperatingPoint.read(file) == OperatingPoint.read(file.parent) == point
+
+
+def test_the_file_tells_its_format_and_who_wrote_it(tmp_path):
+    POINT.write(tmp_path / OPERATING_POINT)
+    fields = json.loads((tmp_path / OPERATING_POINT).read_text())
+    assert (fields["format"], fields["version"]) == (1, __version__)
+
+
+@pytest.mark.parametrize("threshold", [math.inf, math.nan])
+def test_a_threshold_that_is_not_finite_is_refused(threshold):
+    with pytest.raises(ValueError, match="`threshold` to be finite"):
+        replace(POINT, threshold=threshold)
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(
+        RunFolderError, match=f"no operating point[\\s\\S]*{OPERATING_POINT}[\\s\\S]*ee-lightning choose"
+    ):
+        OperatingPoint.read(tmp_path)
+
+
+def edited(tmp_path, edit):
+    """Write an operating point and change its fields."""
+    file = tmp_path / OPERATING_POINT
+    POINT.write(file)
+    fields = json.loads(file.read_text())
+    edit(fields)
+    file.write_text(json.dumps(fields))
+    return file
+
+
+@pytest.mark.parametrize("number", [0, 2, "1", None])
+def test_another_format_is_refused_with_the_release_that_wrote_it(tmp_path, number):
+    file = edited(tmp_path, lambda fields: fields.update(format=number, version="9.9"))
+    with pytest.raises(RunFolderError, match=f"has format {number}, written by ee_lightning 9.9"):
+        OperatingPoint.read(file)
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        lambda fields: fields.pop("format"),
+        lambda fields: fields.pop("threshold"),
+        lambda fields: fields.update(threshold="high"),
+        lambda fields: fields.update(threshold=math.inf),
+        lambda fields: fields.pop("asked"),
+        lambda fields: fields["asked"].pop("seed"),
+        lambda fields: fields["criterion"].update(unknown=1),
+        lambda fields: fields["reached"].update(speedup=2.0),
+        lambda fields: fields.update(reached=None),
+        lambda fields: fields.update(unknown=1),
+    ],
+)
+def test_missing_unknown_and_broken_fields_are_refused(tmp_path, edit):
+    with pytest.raises(RunFolderError, match="is damaged"):
+        OperatingPoint.read(edited(tmp_path, edit))
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "3", "\udcff"])
+def test_what_is_no_json_object_is_refused(tmp_path, text):
+    file = tmp_path / OPERATING_POINT
+    file.write_bytes(text.encode(errors="surrogateescape"))
+    with pytest.raises(RunFolderError, match="is damaged"):
+        OperatingPoint.read(file)

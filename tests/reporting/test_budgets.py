@@ -1,0 +1,195 @@
+"""Every budget against a search over all thresholds."""
+
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ee_lightning.errors import OptionError
+from ee_lightning.exits import Confidence, Patience, StoredExits, Voting
+from ee_lightning.exits import replay as replay_exits
+from ee_lightning.functional import CLASSIFICATION_METRICS, classification_counts
+from ee_lightning.reporting import BudgetOutOfReach, Consistency, MaxLoss, MinSpeedup
+from ee_lightning.reporting.candidates import list_candidates
+
+CRITERIA = [Confidence(), Patience(), Voting(k=1, fallback="majority")]
+cases = st.fixed_dictionaries(
+    {
+        "num_samples": st.integers(1, 12),
+        "num_exits": st.integers(2, 4),
+        "seed": st.integers(0, 2**32),
+        "tied": st.booleans(),
+    }
+)
+
+
+def score_of(predictions, labels, metric):
+    counts = classification_counts(predictions, labels, 2).sum(0)
+    return CLASSIFICATION_METRICS[metric](counts, labels.bincount(minlength=2)).item()
+
+
+def every_early_point(criterion, exits, metric):
+    """Apply every threshold there is: speed-up, score, loss in points, and consistency."""
+    replayed = replay_exits(criterion, exits)
+    full = exits.logits[-1].argmax(-1)
+    full_score = score_of(full, exits.labels, metric)
+    points = []
+    for threshold in replayed.scores.unique().tolist():
+        exit_layer, label = replayed.at(threshold)
+        if (exit_layer < exits.num_exits).any():
+            score = score_of(label, exits.labels, metric)
+            speedup = exits.num_exits / exit_layer.double().mean().item()
+            agreeing = (label == full).double().mean().item()
+            points.append((speedup, score, 100 * (full_score - score), agreeing))
+    return points
+
+
+@settings(deadline=None, max_examples=200)
+@given(
+    case=cases,
+    criterion=st.sampled_from(CRITERIA),
+    metric=st.sampled_from(["accuracy", "f1", "matthews"]),
+    budget=st.one_of(
+        st.builds(MaxLoss, st.sampled_from([0.0, 10.0, 25.0])),
+        st.builds(Consistency, st.sampled_from([0.4, 0.7, 0.75, 0.9, 1.0])),
+        st.builds(MinSpeedup, st.sampled_from([1.2, 2.0, 3.0, 5.0])),
+    ),
+)
+def test_no_threshold_keeps_to_the_budget_better(exits_of, case, criterion, metric, budget):
+    exits = exits_of(**case)
+    candidates = list_candidates(criterion, exits, metric)
+    keeps = {
+        "max_loss": lambda point: point[2] <= budget.value + 1e-9,
+        "consistency": lambda point: point[3] >= budget.value - 1e-9,
+        "min_speedup": lambda point: point[0] >= budget.value - 1e-9,
+    }[budget.name]
+    order = (
+        (lambda point: (-point[1], -point[0]))
+        if budget.name == "min_speedup"
+        else (lambda point: (-point[0], -point[1]))
+    )
+    expected = sorted(filter(keeps, every_early_point(criterion, exits, metric)), key=order)
+    if not expected:
+        with pytest.raises(BudgetOutOfReach):
+            budget.select(candidates, guarantee=None)
+        return
+    chosen = budget.select(candidates, guarantee=None)
+    reached = (candidates.curve.speedup[chosen].item(), candidates.score[chosen].item())
+    assert reached == pytest.approx(expected[0][:2])
+
+
+def test_the_slowest_point_that_is_fast_enough_is_not_taken_if_a_faster_one_is_better():
+    predictions = torch.tensor([[0, 0], [1, 0], [0, 1]])  # [exits, samples]: right, half right, wrong
+    confidences = torch.tensor([[1.0, 1.0], [2.0, 2.0], [1.0, 1.0]])
+    logits = torch.nn.functional.one_hot(predictions, 2) * confidences.unsqueeze(-1)
+    candidates = list_candidates(Confidence(), StoredExits(logits, torch.tensor([0, 0]), torch.arange(2)), "accuracy")
+    assert candidates.curve.speedup.tolist() == [1, 1.5, 3]
+    assert candidates.score.tolist() == [0.5, 0.5, 1]
+    assert MinSpeedup(1.4).select(candidates, guarantee=None) == 2
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    case=cases,
+    asked=st.one_of(
+        st.tuples(st.just(MinSpeedup(7.0)), st.none()),
+        st.tuples(st.sampled_from([MaxLoss(1.0), Consistency(0.99), MinSpeedup(3.99)]), st.sampled_from([0.6, 0.9])),
+    ),
+)
+def test_the_nearest_value_is_in_reach_and_nothing_tighter_is(exits_of, case, asked):
+    budget, guarantee = asked
+    candidates = list_candidates(Confidence(), exits_of(**case), "accuracy")
+    with pytest.raises(BudgetOutOfReach) as caught:
+        budget.select(candidates, guarantee)
+    nearest = caught.value.nearest
+    if nearest is not None:
+        assert f"{nearest:.8g}" in str(caught.value)
+        type(budget)(nearest).select(candidates, guarantee)
+        tighter = nearest + math.copysign(2e-4, budget.value - nearest)
+        if abs(budget.value - nearest) > 2e-4:
+            with pytest.raises(BudgetOutOfReach):
+                type(budget)(tighter).select(candidates, guarantee)
+
+
+@pytest.mark.parametrize("share", [0.2, 0.4, 0.7, 0.9])
+def test_a_share_that_is_met_exactly_is_met(share):
+    differing = round(10 * (1 - share))
+    logits = torch.tensor([[1.0, 0.0]]).expand(2, 10, 2).clone()  # [exits, samples, classes]
+    logits[1, :differing] = torch.tensor([0.0, 1.0])
+    candidates = list_candidates(
+        Confidence(), StoredExits(logits, torch.zeros(10, dtype=torch.int64), torch.arange(10)), "accuracy"
+    )
+    assert Consistency(share).select(candidates, guarantee=None) == 1
+
+
+def test_out_of_reach_names_criterion_budget_samples_and_the_nearest(exits_of):
+    candidates = list_candidates(Confidence(), exits_of(50), "accuracy")
+    with pytest.raises(BudgetOutOfReach) as caught:
+        MinSpeedup(9).select(candidates, guarantee=None)
+    assert caught.value.nearest == 4
+    assert str(caught.value).splitlines() == [
+        "no threshold keeps to --min-speedup 9",
+        "  where: confidence, on the 50 samples to choose on",
+        "  mend:  ask for --min-speedup 4",
+    ]
+
+
+def test_a_guarantee_that_takes_more_samples_says_so(exits_of):
+    candidates = list_candidates(Confidence(), exits_of(50), "accuracy")
+    MaxLoss(1.0).select(candidates, guarantee=None)
+    with pytest.raises(BudgetOutOfReach, match=r"with a guarantee of 0.95[\s\S]*give more samples") as caught:
+        MaxLoss(1.0).select(candidates, guarantee=0.95)
+    assert caught.value.nearest >= 100 * (1 - 0.05 ** (1 / 50)), "what 50 samples without a failure prove"
+
+
+@pytest.mark.parametrize("guarantee", [None, 0.9])
+@pytest.mark.parametrize("budget", [MaxLoss(50), Consistency(0.5), MinSpeedup(1.1)])
+def test_a_criterion_that_never_leaves_early_is_refused(exits_of, budget, guarantee):
+    candidates = list_candidates(Confidence(), exits_of(30, num_exits=1), "accuracy")
+    with pytest.raises(BudgetOutOfReach, match="lets no sample leave") as caught:
+        budget.select(candidates, guarantee)
+    assert caught.value.nearest is None
+
+
+@pytest.mark.parametrize("budget", [MaxLoss(5), Consistency(0.95)])
+def test_the_full_model_alone_is_no_choice(budget):
+    logits = torch.tensor([[1.0, 0.0], [0.0, 1.0]]).unsqueeze(1).expand(2, 100, 2)  # [exits, samples, classes]
+    exits = StoredExits(logits, torch.ones(100, dtype=torch.int64), torch.arange(100))
+    candidates = list_candidates(Confidence(), exits, "accuracy")
+    assert budget.guaranteed(candidates, budget.value, error=0.1).tolist() == [True, False]
+    for guarantee in (None, 0.9):
+        with pytest.raises(BudgetOutOfReach) as caught:
+            budget.select(candidates, guarantee)
+        assert caught.value.nearest is None
+
+
+@pytest.mark.parametrize("budget", [MaxLoss(20), Consistency(0.7), MinSpeedup(1.5)])
+def test_a_guarantee_is_stricter_the_higher_it_is(exits_of, budget):
+    candidates = list_candidates(Confidence(), exits_of(200), "accuracy")
+    allowed = [budget.guaranteed(candidates, budget.value, error) for error in (0.3, 0.1, 0.01)]
+    kept = budget.kept(candidates, budget.value)
+    for loose, strict in zip([kept, *allowed], allowed, strict=False):
+        assert (strict & ~loose).sum() == 0
+    assert 0 < allowed[-1].sum() < kept.sum()
+
+
+@pytest.mark.parametrize(
+    ("budget", "value"),
+    [
+        (budget, value)
+        for budget, values in ((MaxLoss, (-1, 100)), (Consistency, (0, 1.1)), (MinSpeedup, (1, math.inf)))
+        for value in (*values, math.nan)
+    ],
+)
+def test_budgets_that_make_no_sense_are_refused(budget, value):
+    with pytest.raises(OptionError, match=f"a {budget.name} of {value}"):
+        budget(value)
+
+
+@pytest.mark.parametrize("metric", ["f1", "matthews"])
+def test_the_loss_of_a_score_that_is_no_mean_cannot_be_guaranteed(exits_of, metric):
+    candidates = list_candidates(Confidence(), exits_of(30), metric)
+    with pytest.raises(OptionError, match=metric):
+        MaxLoss(5).select(candidates, guarantee=0.9)

@@ -1,0 +1,156 @@
+"""From stored exits and a budget to an operating point."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+import ee_lightning.exits
+from ee_lightning.errors import DataError, OptionError
+from ee_lightning.exits import Criterion, Decision, StoredExits, replay
+from ee_lightning.functional import halves
+from ee_lightning.inference import Asked, CriterionRecipe, OperatingPoint
+from ee_lightning.reporting import BudgetOutOfReach, Consistency, MaxLoss, MinSpeedup, choose
+
+VOTING = CriterionRecipe("ee_lightning.exits.Voting", {"k": 0.5})
+CONFIDENCE = CriterionRecipe("ee_lightning.exits.Confidence")
+ORDINARY = {"metric": "accuracy", "split": "validation"}
+
+
+@pytest.mark.parametrize("budget", [MaxLoss(10.0), Consistency(0.7), MinSpeedup(1.5)])
+@pytest.mark.parametrize("guarantee", [None, 0.9])
+def test_what_is_reported_is_what_the_criterion_does_on_the_other_half(exits_of, budget, guarantee, tmp_path):
+    exits = exits_of(801)
+    point = choose(exits, VOTING, budget, **ORDINARY, guarantee=guarantee, seed=3)
+    assert point.asked == Asked(budget.name, budget.value, "accuracy", guarantee, "validation", 3)
+    assert (point.chosen_on, point.measured_on, point.num_exits) == (400, 401, 4)
+
+    point.write(tmp_path / "operating_point.json")
+    again = OperatingPoint.read(tmp_path)
+    assert again == point
+
+    _, other = halves(801, seed=3)
+    exit_layer, label = replay(again.criterion.build(), exits).at(again.threshold)
+    full = exits.logits[-1].argmax(-1)
+    speedup = 4 / exit_layer[other].double().mean().item()
+    accuracy, full_accuracy = ((labels == exits.labels)[other].double().mean().item() for labels in (label, full))
+    assert speedup > 1
+    assert {name: estimate.value for name, estimate in point.reached.items()} == pytest.approx(
+        {
+            "speedup": speedup,
+            "score": accuracy,
+            "full_score": full_accuracy,
+            "loss": full_accuracy - accuracy,
+            "consistency": (label == full)[other].double().mean().item(),
+        }
+    )
+    for estimate in point.reached.values():
+        assert estimate.low <= estimate.value <= estimate.high
+
+
+def test_the_criterion_that_is_measured_has_its_options(exits_of):
+    count, share = (
+        choose(exits_of(400), replace(VOTING, init_args={"k": k}), MinSpeedup(1.3), **ORDINARY) for k in (0.0, 1.0)
+    )
+    assert (count.threshold, share.threshold) == (2, 1)
+
+
+def test_neither_half_sees_the_other(exits_of):
+    exits = exits_of(300)
+    first, second = halves(300, seed=0)
+    point = choose(exits, CONFIDENCE, MaxLoss(3.0), **ORDINARY)
+
+    assert choose(relabelled(exits, second), CONFIDENCE, MaxLoss(3.0), **ORDINARY).threshold == point.threshold
+    other = choose(relabelled(exits, first), CONFIDENCE, MaxLoss(3.0), **ORDINARY)
+    assert other.threshold != point.threshold
+    assert other.reached["full_score"].value == point.reached["full_score"].value
+
+
+def relabelled(exits, samples):
+    labels = exits.labels.clone()
+    labels[samples] = 1 - labels[samples]
+    return StoredExits(exits.logits, labels, exits.ids)
+
+
+def test_the_seed_draws_the_halves(exits_of):
+    exits = exits_of(300)
+    first, same, other = (choose(exits, CONFIDENCE, MinSpeedup(2.0), **ORDINARY, seed=seed) for seed in (0, 0, 1))
+    assert first == same
+    assert first.threshold != other.threshold
+
+
+def test_a_guarantee_is_safer_and_says_what_it_promises(exits_of):
+    exits = exits_of(2000)
+    plain, safe = (choose(exits, CONFIDENCE, Consistency(0.9), **ORDINARY, guarantee=level) for level in (None, 0.95))
+    assert safe.reached["speedup"].value < plain.reached["speedup"].value
+    assert plain.guarantee is None
+    assert safe.guarantee is not None
+    for words in ("at least 0.95", "1000 samples", "90 % of new samples get the full model's label", "2110.01052"):
+        assert words in safe.guarantee
+
+
+def test_the_promises_of_loss_and_speed_name_their_bounds(exits_of):
+    exits = exits_of(2000)
+    loss, speed = (
+        choose(exits, CONFIDENCE, budget, **ORDINARY, guarantee=0.9).guarantee
+        for budget in (MaxLoss(4), MinSpeedup(1.6))
+    )
+    assert "at most 4 % of new samples are right with the full model and wrong here" in loss
+    assert "at most 2.5 of 4, a speed-up of at least 1.6" in speed
+
+
+class Gate(Criterion):
+    """Scores what the exits say beside their logits."""
+
+    name = "gate"
+
+    def step(self, output, state):
+        return Decision(output.extras["gate"], output.predictions), state
+
+
+def test_a_criterion_gets_the_extras_of_its_own_samples(exits_of, monkeypatch):
+    monkeypatch.setattr(ee_lightning.exits, "Gate", Gate, raising=False)
+    exits = exits_of(100)
+    extras = {"gate": torch.zeros(4, 100)}
+    extras["gate"][0, halves(100, seed=0)[1][-20:]] = 1.0
+    extras["gate"][1] = 1.0
+    gated = StoredExits(exits.logits, exits.labels, exits.ids, extras)
+    point = choose(gated, CriterionRecipe("ee_lightning.exits.Gate"), MaxLoss(99), **ORDINARY)
+    assert point.threshold == 0
+
+    point = choose(gated, CriterionRecipe("ee_lightning.exits.Gate"), MinSpeedup(1.5), **ORDINARY)
+    assert point.threshold == 1
+    assert point.reached["speedup"].value == pytest.approx(4 / ((20 * 1 + 30 * 2) / 50))
+
+
+@pytest.mark.parametrize("guarantee", [0.0, 1.0, 95.0])
+def test_a_guarantee_that_is_no_probability_is_refused(exits_of, guarantee):
+    with pytest.raises(OptionError, match=f"a guarantee of {guarantee}"):
+        choose(exits_of(20), VOTING, MinSpeedup(1.5), **ORDINARY, guarantee=guarantee)
+
+
+def test_the_oracle_is_refused(exits_of):
+    with pytest.raises(OptionError, match="oracle"):
+        choose(exits_of(20), CriterionRecipe("ee_lightning.exits.Oracle"), MinSpeedup(1.5), **ORDINARY)
+
+
+def test_a_metric_that_does_not_suit_is_refused(exits_of):
+    with pytest.raises(OptionError, match="f1"):
+        choose(exits_of(20, num_classes=3), VOTING, MinSpeedup(1.5), metric="f1", split="validation")
+
+
+def test_data_that_cannot_be_chosen_on_are_refused(exits_of):
+    exits = exits_of(20)
+    values = StoredExits(torch.zeros(2, 5, 1), torch.zeros(5), torch.arange(5))
+    for broken, what in (
+        (StoredExits(exits.logits, None, exits.ids), "labels"),
+        (StoredExits(exits.logits[:, :1], exits.labels[:1], exits.ids[:1]), "two halves"),
+        (values, "needs classes"),
+    ):
+        with pytest.raises(DataError, match=what):
+            choose(broken, VOTING, MinSpeedup(1.5), **ORDINARY)
+
+
+def test_a_budget_out_of_reach_is_said_plainly(exits_of):
+    with pytest.raises(BudgetOutOfReach, match=r"no threshold keeps to --min-speedup 9[\s\S]*ask for --min-speedup 4"):
+        choose(exits_of(40), CONFIDENCE, MinSpeedup(9), **ORDINARY)

@@ -1,0 +1,71 @@
+"""Figures and intervals against a loop over samples."""
+
+import random
+
+import pytest
+import torch
+
+from ee_lightning.exits import Confidence, replay
+from ee_lightning.functional import CLASSIFICATION_METRICS, classification_counts
+from ee_lightning.reporting.measurement import measure
+
+THRESHOLD = 0.8
+
+
+def figures(exit_layer, early, full, labels, metric, num_exits):
+    """Compute them for one data set."""
+
+    def score(predictions):
+        counts = classification_counts(predictions, labels, 2).sum(0)
+        return CLASSIFICATION_METRICS[metric](counts, labels.bincount(minlength=2)).item()
+
+    return {
+        "speedup": num_exits / exit_layer.double().mean().item(),
+        "score": score(early),
+        "full_score": score(full),
+        "loss": score(full) - score(early),
+        "consistency": (early == full).double().mean().item(),
+    }
+
+
+@pytest.mark.parametrize("metric", ["accuracy", "f1", "matthews"])
+def test_intervals_are_those_of_drawing_samples_one_by_one(exits_of, metric):
+    exits = exits_of(60)
+    measured = measure(Confidence(), THRESHOLD, exits, metric, confidence=0.9, seed=0)
+
+    exit_layer, early = replay(Confidence(), exits).at(THRESHOLD)
+    data = (exit_layer, early, exits.logits[-1].argmax(-1), exits.labels)
+    expected = figures(*data, metric, exits.num_exits)
+    assert {name: estimate.value for name, estimate in measured.items()} == pytest.approx(expected)
+
+    rng = random.Random(1)
+    drawn = []
+    for _ in range(1500):
+        samples = torch.tensor(rng.choices(range(60), k=60))
+        drawn.append(figures(*(values[samples] for values in data), metric, exits.num_exits))
+    for name, estimate in measured.items():
+        values = sorted(row[name] for row in drawn)
+        spread = values[-1] - values[0]
+        assert estimate.low == pytest.approx(values[75], abs=0.06 * spread)
+        assert estimate.high == pytest.approx(values[1425], abs=0.06 * spread)
+
+
+def test_the_loss_is_paired_so_that_a_threshold_that_changes_nothing_loses_nothing_for_sure(exits_of):
+    measured = measure(Confidence(), 2.0, exits_of(60), "accuracy", confidence=0.95, seed=0)
+    assert measured["score"].low < measured["score"].high
+    assert (measured["loss"].low, measured["loss"].high) == (0, 0)
+    assert measured["speedup"].value == measured["consistency"].value == 1
+
+
+def test_a_higher_confidence_widens_the_intervals(exits_of):
+    narrow, wide = (measure(Confidence(), THRESHOLD, exits_of(60), "accuracy", level, seed=0) for level in (0.5, 0.99))
+    for name, estimate in narrow.items():
+        assert wide[name].low < estimate.low <= estimate.value <= estimate.high < wide[name].high
+
+
+def test_more_samples_narrow_the_intervals(exits_of):
+    few, many = (
+        measure(Confidence(), THRESHOLD, exits_of(number), "accuracy", 0.95, seed=0)["score"]
+        for number in (400, 40_000)
+    )
+    assert (few.high - few.low) / (many.high - many.low) == pytest.approx(10, rel=0.3)

@@ -52,8 +52,8 @@ class Criterion(ABC):
     """A rule for leaving early: a sample leaves at the first exit whose score is at least the threshold.
 
     Written once, as a `step` that live inference calls on the samples still there and that replay folds over stored
-    exits. For both to agree to the last bit, a row's score must not depend on the other rows: use softmax and
-    log_softmax over the last dimension rather than exp and log, which may round a row by its place in the batch.
+    exits. For both to agree to the last bit, a row's score must not depend on the other rows, not even by rounding:
+    work along the last dimension, without a matrix product or a number taken from the whole batch.
 
     Attributes:
         name: Short, for tables, columns and metric keys.

@@ -37,6 +37,6 @@ def exit_scores(logits: Tensor, labels: Tensor, metrics: Sequence[str]) -> dict[
 
 def _matthews(predictions: Tensor, labels: Tensor, num_classes: int) -> Tensor:
     """Take the undefined correlation with a constant as 0, as GLUE's scorer does; torchmetrics does not always."""
-    if predictions.unique().numel() == 1 or labels.unique().numel() == 1:
+    if (predictions == predictions[0]).all() or (labels == labels[0]).all():
         return torch.zeros(())
     return multiclass_matthews_corrcoef(predictions, labels, num_classes)

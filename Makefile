@@ -5,7 +5,7 @@ SHELL := bash
 .PHONY: help setup demo test test-slow lint format bench reproduce clean
 
 PYTHON ?= python3# makes .venv; 3.11 or newer
-THREADS ?= 1# threads of each process, here and in its tests: spinning threads on busy cores are slower than one
+THREADS ?= 1# threads of a test or benchmark process: on busy cores, several that spin are slower than one
 WORKERS ?= 0# processes that share the tests; 0 runs them in one, without the start of others
 SUITE ?=# the suite that `make reproduce` runs
 
@@ -16,7 +16,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 INSTALL := $(PIP) install --no-compile --constraint constraints.txt
 BIG_STEPS := (Downloading|Using cached|Processing) .*\([0-9]{2,}\.[0-9] [MG]B\)|Installing collected packages
 
-export OMP_NUM_THREADS := $(THREADS)
+test test-slow bench: export OMP_NUM_THREADS := $(THREADS)
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 12

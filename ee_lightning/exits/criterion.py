@@ -30,9 +30,9 @@ class Criterion(ABC):
     """A rule for leaving early: a sample leaves at the first exit whose score is at least the threshold.
 
     Written once, as a `step` that live inference calls on the samples still there and that replay folds over stored
-    exits. For both to agree to the last bit, a row's score must not depend on the other rows: use softmax and
-    log_softmax over the last dimension rather than exp and log, and a product and a sum rather than a matrix product or
-    `alpha=`, which may round a row by its place in the batch.
+    exits. For both to agree to the last bit, a row's score must not depend on the other rows, not even by rounding:
+    work along the last dimension, by products and sums, without a matrix product, `alpha=`, or a number taken from the
+    whole batch.
 
     Attributes:
         name: Short, for tables, columns and metric keys. A class carries its name with default options.

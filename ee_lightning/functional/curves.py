@@ -72,20 +72,20 @@ def operating_points(
     layer_before = torch.where(is_highest, num_exits, exit_layer.roll(-1))
     label_before = torch.where(is_highest, fallback[sample], label.roll(-1))
 
-    thresholds, order = scores[exit_index, sample].sort(descending=True)  # [events] each
-    sample, label, label_before = sample[order], label[order], label_before[order]
-    is_point = torch.ones_like(thresholds, dtype=torch.bool)  # of events at one threshold, the last has seen them all
-    is_point[:-1] = thresholds[1:] != thresholds[:-1]
+    distinct, rank = torch.unique(scores[exit_index, sample], return_inverse=True)  # [points - 1] ascending, [events]
+    point = len(distinct) - rank
 
     everyone = torch.arange(num_samples, device=scores.device)
     start = count(fallback, everyone).sum(0, keepdim=True)  # [1, statistics]
-    changes = count(label, sample) - count(label_before, sample)  # [events, statistics]
-    layers = num_exits * num_samples + (exit_layer - layer_before)[order].cumsum(0)  # [events]
-    return OperatingPoints(
-        thresholds=torch.cat([thresholds.new_full((1,), torch.inf), thresholds[is_point]]),  # [points]
-        mean_exit=torch.cat([layers.new_full((1,), num_exits * num_samples), layers[is_point]]).double() / num_samples,
-        counts=torch.cat([start, start + changes.cumsum(0)[is_point]]),  # [points, statistics]
-    )
+    changes = torch.cat([start, start.new_zeros(len(distinct), start.shape[1])])  # [points, statistics]
+    changes.index_add_(0, point, count(label, sample) - count(label_before, sample))
+
+    layers = torch.zeros(len(distinct) + 1, dtype=torch.int64, device=scores.device)  # [points]
+    layers[0] = num_exits * num_samples
+    layers.index_add_(0, point, exit_layer - layer_before)
+
+    thresholds = torch.cat([distinct.new_full((1,), torch.inf), distinct.flip(0)])  # [points]
+    return OperatingPoints(thresholds, layers.cumsum(0).double() / num_samples, changes.cumsum(0))
 
 
 def score_at(mean_exit: Tensor, score: Tensor, target_mean_exit: float) -> float:

@@ -5,22 +5,26 @@ import warnings
 from argparse import ArgumentError
 from collections.abc import Sequence
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import yaml
 from jsonargparse import set_parsing_settings
 from lightning import LightningModule, Trainer
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI, SaveConfigCallback
 from lightning.pytorch.loggers import CSVLogger, Logger, WandbLogger
+from omegaconf.errors import OmegaConfBaseException
 
 from ee_lightning.callbacks import ExitSweep, PredictionWriter
 from ee_lightning.cli.mistakes import parsing_mistake
 from ee_lightning.data import TaskDataModule
-from ee_lightning.errors import OptionError
+from ee_lightning.errors import OptionError, RunFolderError
 from ee_lightning.reporting import print_summary, run_folder_of
 from ee_lightning.training import EarlyExitModule
 
+_HELP = "'ee-lightning {} --help' lists the options"
 CRITERIA = ("Voting", "Patience", "Confidence", "Entropy")
 
 
@@ -65,6 +69,8 @@ class EarlyExitCLI(LightningCLI):
         assert isinstance(args, list)
         try:
             self.config = parser.parse_args(args)
+        except OmegaConfBaseException as error:
+            raise parsing_mistake(str(error), args, []) from error
         except ArgumentError as error:
             known = [*self._subcommand_parsers[args[0]].get_defaults().keys()]
             raise parsing_mistake(str(error.message), args, known) from error
@@ -88,10 +94,40 @@ class EarlyExitCLI(LightningCLI):
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Put the run folder's logger before the configured ones, so that every run has its folder."""
-        folder = CSVLogger(self._get(self.config, "run.root"), name=self._get(self.config, "run.name"))
+        root = Path(self._get(self.config, "run.root"))
+        try:
+            root.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise RunFolderError(
+                f"no run folder can be made: {error.strerror}", where=f"--run.root {root}", mend="name another folder"
+            ) from error
+        folder = CSVLogger(root, name=self._get(self.config, "run.name"))
         configured = self._get(self.config_init, "trainer")["logger"]
         others = [configured] if isinstance(configured, Logger) else configured or []
-        return super().instantiate_trainer(logger=[folder, *(others if others is not True else [])], **kwargs)
+        try:
+            return super().instantiate_trainer(logger=[folder, *(others if others is not True else [])], **kwargs)
+        except (MisconfigurationException, ValueError) as error:
+            raise OptionError(str(error), where="--trainer", mend=_HELP.format(self.subcommand)) from error
+
+    def _set_seed(self) -> None:
+        try:
+            super()._set_seed()
+        except ValueError as error:
+            raise OptionError(str(error), where="--seed_everything", mend="give a number from 0") from error
+
+    def _run_subcommand(self, subcommand: str) -> None:
+        try:
+            super()._run_subcommand(subcommand)
+        except MisconfigurationException as error:
+            raise OptionError(str(error), where="Lightning", mend=_HELP.format(subcommand)) from error
+        except (UnpicklingError, RuntimeError) as error:
+            if isinstance(error, RuntimeError) and "loading state_dict" not in str(error):
+                raise
+            raise RunFolderError(
+                f"the checkpoint can't be loaded into this model: {str(error).strip().splitlines()[0]}",
+                where=f"--ckpt_path {self._get(self.config, 'ckpt_path')}",
+                mend="give the config.yaml of the checkpoint's own run folder, and a .ckpt file from its checkpoints/",
+            ) from error
 
     def after_fit(self) -> None:
         """Sweep the exits of the best checkpoint."""
@@ -99,6 +135,8 @@ class EarlyExitCLI(LightningCLI):
         if isinstance(checkpoints, ModelCheckpoint) and checkpoints.best_model_path:
             self.trainer.validate(self.model, datamodule=self.datamodule, ckpt_path="best", verbose=False)
             self.after_validate()
+        elif self.trainer.is_global_zero:
+            print("no checkpoint was scored on the validation split, so there is nothing to sweep")
 
     def after_validate(self) -> None:
         """Print the figures of the sweep."""

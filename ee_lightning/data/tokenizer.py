@@ -34,6 +34,12 @@ def load_tokenizer(name: str) -> PreTrainedTokenizerBase:
             mend="give a name on the hub with a connection to it, a folder that holds tokenizer.json, "
             "or packaged:all-minilm-l6-v2",
         ) from error
+    if len(tokenizer) <= len(tokenizer.all_special_tokens):  # what transformers makes of a folder without its files
+        raise BackboneError(
+            "the tokenizer has no vocabulary",
+            where=place,
+            mend="put tokenizer.json beside the weights, as save_pretrained writes it",
+        )
     if tokenizer.pad_token_id is None:
         raise DataError(
             "the tokenizer has no padding token, so it can't make batches",

@@ -38,6 +38,10 @@ MISTAKES = {
         {"sweep.criteria": "[{class_path: ee_lightning.exits.Voting, init_args: {k: -1}}]"},
         r"k=-1[\s\S]*mend:",
     ),
+    "nothing to monitor": ({"checkpoint.monitor": "val/nope"}, r"val/nope[\s\S]*mend:"),
+    "unknown strategy": ({"trainer.strategy": "nope"}, r"strategy='nope'[\s\S]*where: --trainer"),
+    "negative seed": ({"seed_everything": -4}, r"-4[\s\S]*where: --seed_everything"),
+    "no place for the run folder": ({"run.root": "/dev/null/runs"}, r"--run.root /dev/null/runs[\s\S]*mend:"),
     "too long for the tokenizer": ({"data.max_length": 100_000}, r"100000[\s\S]*mend:"),
 }
 
@@ -65,6 +69,38 @@ def test_typo_in_a_config_names_the_file(run: Run, small: dict[str, object], cap
     check_refused(
         run("fit", config, **small), r"model.bakbone[\s\S]*mine.yaml[\s\S]*did you mean model.backbone", capfd
     )
+
+
+def test_interpolation_of_nothing_is_named(
+    run: Run, small: dict[str, object], capfd: pytest.CaptureFixture[str]
+) -> None:
+    config = Path("mine.yaml")
+    config.write_text("run:\n  name: on-${data.tsk}\n")
+    check_refused(run("fit", config, **small), r"data.tsk[\s\S]*mine.yaml[\s\S]*mend:", capfd)
+
+
+def test_backbone_without_tokenizer_is_refused(
+    run: Run, small: dict[str, object], tiny_backbone: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    folder = Path("no-tokenizer")
+    folder.mkdir()
+    for name in ("config.json", "model.safetensors"):
+        (folder / name).symlink_to(tiny_backbone / name)
+    options = {**small, "model.backbone": folder}
+    check_refused(run("fit", **options), r"no vocabulary[\s\S]*no-tokenizer[\s\S]*tokenizer.json", capfd)
+
+
+@pytest.mark.parametrize("kind", ["other model", "no checkpoint at all"])
+def test_checkpoint_that_does_not_fit_is_refused(
+    kind: str, run: Run, small: dict[str, object], tiny_backbone: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    checkpoint: object = tiny_backbone / "model.safetensors"
+    if kind == "other model":
+        assert run("fit", **small) == 0
+        checkpoint = "runs/run/version_0/checkpoints/last.ckpt"
+        Path("runs/run/version_0/summary.json").unlink()
+    options = {**small, "model.heads.pooler": "shared", "ckpt_path": checkpoint}
+    check_refused(run("validate", **options), r"can't be loaded[\s\S]*--ckpt_path[\s\S]*config.yaml", capfd)
 
 
 def test_missing_config_is_named(run: Run, capfd: pytest.CaptureFixture[str]) -> None:

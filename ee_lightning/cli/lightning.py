@@ -96,7 +96,8 @@ class EarlyExitCLI(LightningCLI):
         """Put the run folder's logger before the configured ones, so that every run has its folder."""
         root = Path(self._get(self.config, "run.root"))
         try:
-            root.mkdir(parents=True, exist_ok=True)
+            if not self._get(self.config_init, "trainer")["fast_dev_run"]:
+                root.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise RunFolderError(
                 f"no run folder can be made: {error.strerror}", where=f"--run.root {root}", mend="name another folder"
@@ -135,7 +136,7 @@ class EarlyExitCLI(LightningCLI):
         if isinstance(checkpoints, ModelCheckpoint) and checkpoints.best_model_path:
             self.trainer.validate(self.model, datamodule=self.datamodule, ckpt_path="best", verbose=False)
             self.after_validate()
-        elif self.trainer.is_global_zero:
+        elif self.trainer.is_global_zero and run_folder_of(self.trainer) is not None:
             print("no checkpoint was scored on the validation split, so there is nothing to sweep")
 
     def after_validate(self) -> None:

@@ -11,6 +11,7 @@ from ee_lightning.reporting import (
     CALIBRATION,
     RunFolder,
     Sweep,
+    diagnostic_scalars,
     run_folder_of,
     scalars,
     sweep_exits,
@@ -78,13 +79,14 @@ class ExitSweep(Callback):
         folder.write_exits(split, module.recorded_exits)
         if module.calibration_exits is not None:
             folder.write_exits(CALIBRATION, module.calibration_exits)
-        write_sweep(folder, split, module.recorded_exits, found)
+        write_sweep(folder, split, found)
+        figures = scalars(found.summary, stage) | diagnostic_scalars(found.diagnostics, stage)
         for logger in trainer.loggers:  # after the run folder, so that a logger that fails loses nothing
-            logger.log_metrics(scalars(found.summary, stage), step=trainer.global_step)
+            logger.log_metrics(figures, step=trainer.global_step)
             if isinstance(logger, WandbLogger):
-                from ee_lightning.reporting.wandb import log_curves  # wandb takes a second to import
+                from ee_lightning.reporting.wandb import log_sweep  # wandb takes a second to import
 
-                log_curves(logger, stage, found.curves, module.metrics)
+                log_sweep(logger, stage, found)
 
 
 def _as_ours(module: LightningModule) -> EarlyExitModule:

@@ -1,5 +1,7 @@
 """Writes the predictions of ``predict`` into the run folder."""
 
+from math import inf
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -7,12 +9,22 @@ from lightning import LightningModule, Trainer
 from lightning.pytorch import Callback
 from torch import Tensor
 
+from ee_lightning.errors import RunFolderError
+from ee_lightning.exits import Confidence, replay
+from ee_lightning.inference import OPERATING_POINT, OperatingPoint
 from ee_lightning.reporting import run_folder_of
 from ee_lightning.training.recorder import ExitRecorder
 
 
 class PredictionWriter(Callback):
-    """Writes ``predictions.csv`` after ``predict``: the full model's label and its probability for every sample."""
+    """Writes ``predictions.csv`` after ``predict``: a sample's label, its probability, and the exit it leaves at.
+
+    Samples leave by the ``operating_point.json`` beside the checkpoint, which ``choose`` wrote; where there is none, at
+    the last exit. All layers are run in any case: this tells what early exit predicts, not how fast.
+
+    Raises:
+        RunFolderError: The operating point is damaged, or was chosen for another model.
+    """
 
     def __init__(self) -> None:
         self._recorder = ExitRecorder()
@@ -39,9 +51,36 @@ class PredictionWriter(Callback):
         folder = run_folder_of(trainer)
         if not trainer.is_global_zero or folder is None:
             return
-        probabilities, labels = exits.logits[-1].softmax(-1).max(-1)  # [samples], [samples]
+        point = _operating_point(trainer, exits.num_exits)
+        criterion, threshold = (Confidence(), inf) if point is None else (point.criterion.build(), point.threshold)
+        exit_layer, label = replay(criterion, exits).at(threshold)  # [samples], [samples]
+        samples = range(exits.num_samples)
+        probability = exits.logits[exit_layer - 1, samples].softmax(-1)[samples, label]  # [samples]
         words = trainer.datamodule.label_names  # type: ignore[attr-defined]  # added at run time
         predictions = pd.DataFrame(
-            {"id": exits.ids, "label": [words[label] for label in labels.tolist()], "probability": probabilities}
+            {
+                "id": exits.ids,
+                "label": [words[number] for number in label.tolist()],
+                "probability": probability,
+                "exit_layer": exit_layer,
+            }
         )
-        print(f"predictions: {folder.write_predictions(predictions)}")
+        rule = "the full model" if point is None else f"{criterion.name} at threshold {threshold:.6g}"
+        mean_exit = exit_layer.double().mean().item()
+        print(f"predictions by {rule}, mean exit {mean_exit:.2f} of {exits.num_exits}")
+        print(f"saved: {folder.write_predictions(predictions)}")
+
+
+def _operating_point(trainer: Trainer, num_exits: int) -> OperatingPoint | None:
+    """Read the operating point of the run folder in whose ``checkpoints/`` the checkpoint lies, if it has one."""
+    file = Path(trainer.ckpt_path or "").resolve().parent.parent / OPERATING_POINT
+    if not file.is_file():
+        return None
+    point = OperatingPoint.read(file)
+    if point.num_exits != num_exits:
+        raise RunFolderError(
+            f"the operating point was chosen for {point.num_exits} exits, and the model has {num_exits}",
+            where=file,
+            mend="choose it again, on the run folder of this checkpoint: ee-lightning choose",
+        )
+    return point

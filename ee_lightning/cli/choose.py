@@ -10,6 +10,7 @@ from ee_lightning.errors import OptionError
 from ee_lightning.exits import Fitted
 from ee_lightning.inference import OPERATING_POINT, CriterionRecipe
 from ee_lightning.reporting import (
+    CALIBRATION,
     Budget,
     Consistency,
     MaxLoss,
@@ -19,6 +20,15 @@ from ee_lightning.reporting import (
     fit_criteria,
     print_choice,
 )
+
+SELECTED_ON = "validation"
+"""The split whose scores decide which checkpoint is kept."""
+
+_WARNING = """\
+warning: fit keeps the checkpoint that scores best on the validation split. If
+it chose among several, the guarantee does not hold strictly; it does on rows
+that nothing was selected on: --split test, or --split calibration for a
+criterion that fits nothing."""
 
 
 def run(arguments: Sequence[str]) -> None:
@@ -38,15 +48,23 @@ def run(arguments: Sequence[str]) -> None:
     budget.add_argument("--max-loss", type=float, help="at most so many points below the full model")
     budget.add_argument("--consistency", type=float, help="at least this share of the full model's labels")
     options.add_argument("--guarantee", type=float, help="keep to the budget with this probability, such as 0.95")
-    options.add_argument("--split", default="validation", help="the split whose exits are used (validation)")
+    options.add_argument(
+        "--split", default=SELECTED_ON, help="whose exits are used: validation (the default), test or calibration"
+    )
     options.add_argument("--seed", type=int, default=0, help="of the halves and of the intervals (0)")
     chosen = options.parse_args(arguments)
     folder, recipe = RunFolder(chosen.run), _only(criteria(chosen.criterion))
+    if chosen.split == CALIBRATION and isinstance(recipe.build(), Fitted):
+        raise OptionError(
+            f"{chosen.criterion} was fitted on the calibration rows, so they can't choose its threshold",
+            where="--split calibration",
+            mend="take another split, or a criterion that fits nothing",
+        )
     point = choose(
         folder.read_exits(chosen.split),
         _fitted(recipe, folder),
         _budget(chosen),
-        metric=folder.read_summary()[chosen.split]["metrics"][0],
+        metric=next(iter(folder.read_summary().values()))["metrics"][0],
         split=chosen.split,
         guarantee=chosen.guarantee,
         seed=chosen.seed,
@@ -54,6 +72,8 @@ def run(arguments: Sequence[str]) -> None:
     with folder.whole(OPERATING_POINT) as file:
         point.write(file)
     print_choice(point, criterion_name=recipe.build().name)
+    if chosen.guarantee is not None and chosen.split == SELECTED_ON:
+        print(_WARNING)
     print(f"saved: {folder.path / OPERATING_POINT}")
 
 

@@ -35,7 +35,7 @@ def run(arguments: Sequence[str]) -> None:
         found = sweep_exits(
             with_references(methods), exits, calibration, task=figures["task"], metrics=figures["metrics"]
         )
-        write_sweep(folder, split, exits, found)
+        write_sweep(folder, split, found)
     print_summary(folder)
 
 

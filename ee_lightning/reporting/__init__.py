@@ -7,6 +7,7 @@ from ee_lightning.reporting.budgets import MaxLoss as MaxLoss
 from ee_lightning.reporting.budgets import MinSpeedup as MinSpeedup
 from ee_lightning.reporting.choice import choose as choose
 from ee_lightning.reporting.diagnostics import diagnose as diagnose
+from ee_lightning.reporting.diagnostics import diagnostic_scalars as diagnostic_scalars
 from ee_lightning.reporting.plots import draw_curves as draw_curves
 from ee_lightning.reporting.run_folder import CALIBRATION as CALIBRATION
 from ee_lightning.reporting.run_folder import RunFolder as RunFolder

@@ -1,6 +1,6 @@
 """What a run's exits do beside each other: whether they differ, whether that helps, and who leaves where."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -9,6 +9,7 @@ from torch import Tensor
 from ee_lightning.errors import DataError
 from ee_lightning.exits import Criterion, Curve, Fixed, Oracle, Replay, StoredExits, replay
 from ee_lightning.functional import (
+    InformationSplit,
     double_fault,
     information_bias,
     information_split,
@@ -63,6 +64,18 @@ def diagnose(exits: StoredExits, criteria: Sequence[Criterion], curves: Sequence
             criterion.name: _histograms(criterion, by_name[criterion.name], exits) for criterion in methods
         },
     }
+
+
+def diagnostic_scalars(diagnostics: Mapping[str, Any], stage: str) -> dict[str, float]:
+    """Flatten what `diagnose` gives for loggers, but for matrices, histograms and biases.
+
+    The names are stable: ``<stage>/overthinking``, ``<stage>/late_correction``, ``<stage>/diversity/<measure>``, means
+    over pairs of exits, and ``<stage>/information/<term>`` in bits. Means over no pair are left out.
+    """
+    flat = {name: diagnostics[name] for name in ("overthinking", "late_correction")}
+    flat |= {f"diversity/{measure}": found["mean"] for measure, found in diagnostics["diversity"].items()}
+    flat |= {f"information/{term}": diagnostics["information"][term] for term in InformationSplit._fields}
+    return {f"{stage}/{name}": value for name, value in flat.items() if value is not None}
 
 
 def _over_pairs(matrix: Tensor) -> dict[str, Any]:

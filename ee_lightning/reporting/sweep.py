@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from ee_lightning.errors import OptionError
@@ -18,14 +19,21 @@ class Sweep:
     """All criteria on the stored exits of a split.
 
     Attributes:
+        exits: The stored exits.
         criteria: The criteria, those that fit something fitted.
         curves: Their curves, in the same order.
         summary: The figures of ``summary.json``.
     """
 
+    exits: StoredExits
     criteria: Sequence[Criterion]
     curves: Sequence[Curve]
     summary: dict[str, Any]
+
+    @cached_property
+    def diagnostics(self) -> dict[str, Any]:
+        """The figures of ``diagnostics.json``."""
+        return diagnose(self.exits, self.criteria, self.curves)
 
 
 def with_references(criteria: Sequence[Criterion]) -> list[Criterion]:
@@ -90,15 +98,15 @@ def sweep_exits(
     """
     fit_criteria(criteria, calibration)
     curves = [trace_curve(criterion, exits, metrics) for criterion in criteria]
-    return Sweep(criteria, curves, {"task": task, "samples": exits.num_samples, **summarise(curves, metrics)})
+    return Sweep(exits, criteria, curves, {"task": task, "samples": exits.num_samples, **summarise(curves, metrics)})
 
 
-def write_sweep(folder: RunFolder, split: str, exits: StoredExits, found: Sweep) -> None:
+def write_sweep(folder: RunFolder, split: str, found: Sweep) -> None:
     """Write curves, plot, what was fitted, diagnostics and, last, the figures of a split into a run folder."""
     folder.write_curves(split, found.curves)
     with folder.whole("curves.png") as file:
         title = describe(split, found.summary)
         draw_curves(title, found.curves, found.summary["metrics"][0]).savefig(file, format="png")
     folder.write_fitted(split, {c.name: c.fitted for c in found.criteria if isinstance(c, Fitted)})
-    folder.write_diagnostics(split, diagnose(exits, found.criteria, found.curves))
+    folder.write_diagnostics(split, found.diagnostics)
     folder.write_summary(split, found.summary)

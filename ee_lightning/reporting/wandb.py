@@ -1,7 +1,9 @@
-"""Curves as Weights & Biases draws them."""
+"""What a sweep finds, as Weights & Biases shows it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import combinations
 from math import isfinite
+from typing import Any
 
 import torch
 import wandb
@@ -9,20 +11,44 @@ from lightning.pytorch.loggers import WandbLogger
 from torch import Tensor
 
 from ee_lightning.exits import Curve
+from ee_lightning.reporting.sweep import Sweep
 
 _CHART_POINTS = 200
 """Points a line of the chart; the table has them all."""
 
 
-def log_curves(logger: WandbLogger, stage: str, curves: Sequence[Curve], metrics: Sequence[str]) -> None:
-    """Log the curves of a split as one table with every operating point and one line chart a metric.
+def log_sweep(logger: WandbLogger, stage: str, found: Sweep) -> None:
+    """Log what a sweep found, as tables and line charts.
+
+    ``<stage>/curves`` is the table of every operating point and ``<stage>/<metric>_by_speedup`` the chart with a line a
+    criterion; ``<stage>/pairs_of_exits`` tells how each pair of exits differs, and ``<stage>/exit_histograms`` how many
+    samples leave at each exit at the named speed-ups.
 
     Args:
         logger: The run's logger.
-        stage: The prefix of the keys: ``<stage>/curves`` and ``<stage>/<metric>_by_speedup``.
-        curves: The curves, one line each.
-        metrics: Metric names.
+        stage: The prefix of the keys.
+        found: The sweep.
     """
+    metrics = found.summary["metrics"]
+    charts = {
+        f"{stage}/{metric}_by_speedup": wandb.plot.line_series(
+            xs=[_thin(curve.speedup) for curve in found.curves],
+            ys=[_thin(curve.scores[metric]) for curve in found.curves],
+            keys=[curve.criterion for curve in found.curves],
+            title=f"{stage}: {metric} by speed-up",
+            xname="speedup",
+        )
+        for metric in metrics
+    }
+    tables = {
+        "curves": _operating_points(found.curves, metrics),
+        "pairs_of_exits": _pairs(found.diagnostics["diversity"]),
+        "exit_histograms": _histograms(found.diagnostics["exit_histograms"]),
+    }
+    logger.experiment.log({f"{stage}/{name}": table for name, table in tables.items()} | charts)
+
+
+def _operating_points(curves: Sequence[Curve], metrics: Sequence[str]) -> wandb.Table:
     rows = [
         [curve.criterion, threshold if isfinite(threshold) else None, *point]  # infinity is no JSON
         for curve in curves
@@ -34,18 +60,27 @@ def log_curves(logger: WandbLogger, stage: str, curves: Sequence[Curve], metrics
             strict=True,
         )
     ]
-    columns: list[str | int] = ["criterion", "threshold", "speedup", "mean_exit", *metrics]
-    charts = {
-        f"{stage}/{metric}_by_speedup": wandb.plot.line_series(
-            xs=[_thin(curve.speedup) for curve in curves],
-            ys=[_thin(curve.scores[metric]) for curve in curves],
-            keys=[curve.criterion for curve in curves],
-            title=f"{stage}: {metric} by speed-up",
-            xname="speedup",
-        )
-        for metric in metrics
-    }
-    logger.experiment.log({f"{stage}/curves": wandb.Table(columns=columns, data=rows), **charts})
+    return wandb.Table(columns=["criterion", "threshold", "speedup", "mean_exit", *metrics], data=rows)
+
+
+def _pairs(diversity: Mapping[str, Mapping[str, Any]]) -> wandb.Table:
+    matrices = [found["matrix"] for found in diversity.values()]
+    rows = [
+        [earlier + 1, later + 1, *(matrix[earlier][later] for matrix in matrices)]
+        for earlier, later in combinations(range(len(matrices[0])), 2)
+    ]
+    return wandb.Table(columns=["exit", "later_exit", *diversity], data=rows)
+
+
+def _histograms(by_criterion: Mapping[str, Mapping[str, Mapping[str, Any] | None]]) -> wandb.Table:
+    rows = [
+        [criterion, speedup, exit_layer, samples]
+        for criterion, by_speedup in by_criterion.items()
+        for speedup, histogram in by_speedup.items()
+        if histogram is not None
+        for exit_layer, samples in enumerate(histogram["samples"], 1)
+    ]
+    return wandb.Table(columns=["criterion", "at", "exit", "samples"], data=rows)
 
 
 def _thin(values: Tensor) -> list[float]:

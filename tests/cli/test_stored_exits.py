@@ -34,9 +34,7 @@ def folder() -> RunFolder:
     exits = _exits(400, 0)
     run.write_exits("validation", exits)
     methods = with_references([CRITERIA["voting"]()])
-    write_sweep(
-        run, "validation", exits, sweep_exits(methods, exits, None, task="own", metrics=["accuracy", "matthews"])
-    )
+    write_sweep(run, "validation", sweep_exits(methods, exits, None, task="own", metrics=["accuracy", "matthews"]))
     return run
 
 
@@ -99,6 +97,19 @@ def test_choice_is_saved_and_printed(
     assert max(map(len, printed.splitlines())) <= 80
 
 
+def test_rows_that_nothing_was_selected_on_can_choose(folder: RunFolder, capsys: pytest.CaptureFixture[str]) -> None:
+    folder.write_exits(CALIBRATION, _exits(300, 1))
+    choose = ["choose", str(folder.path), "--criterion", "voting", "--min-speedup", "1.2"]
+    assert main([*choose, "--split", "calibration", "--guarantee", "0.9"]) == 0
+    assert "warning: " not in capsys.readouterr().out
+    point = OperatingPoint.read(folder.path)
+    assert (point.asked.split, point.chosen_on + point.measured_on) == ("calibration", 300)
+    assert main([*choose, "--guarantee", "0.9"]) == 0
+    assert "warning: fit keeps the checkpoint that scores best on the validation split" in capsys.readouterr().out
+    assert main(choose) == 0
+    assert "warning: " not in capsys.readouterr().out
+
+
 def test_choice_of_a_fitted_criterion_keeps_what_it_learnt(folder: RunFolder) -> None:
     folder.write_exits(CALIBRATION, _exits(200, 1))
     assert main(["choose", str(folder.path), "--criterion", "calibrated_confidence", "--min-speedup", "1.5"]) == 0
@@ -131,6 +142,10 @@ MISTAKES = {
         r"no threshold[\s\S]*mend:",
     ),
     "oracle": (["choose", "{run}", "--criterion", "oracle", "--max-loss", "1"], r"oracle[\s\S]*mend:"),
+    "rows the criterion was fitted on": (
+        ["choose", "{run}", "--criterion", "conformal", "--max-loss", "1", "--split", "calibration"],
+        r"conformal was fitted on[\s\S]*mend:",
+    ),
     "missing split": (
         ["choose", "{run}", "--criterion", "voting", "--max-loss", "1", "--split", "test"],
         r"'test'[\s\S]*mend:",

@@ -33,6 +33,20 @@ def test_offline_run_holds_table_and_chart_of_the_run_folder(run: Callable[..., 
     assert set(chart["lineKey"]) == set(curves["criterion"])
     assert table("exits")["accuracy"].tolist() == pd.read_csv(folder / "exit_scores.csv")["accuracy"].tolist()
 
+    diagnostics = json.loads((folder / "diagnostics.json").read_text())["validation"]
+    for name in ("overthinking", "late_correction"):
+        assert summary[f"val/{name}"] == diagnostics[name]
+    assert summary["val/diversity/disagreement"] == diagnostics["diversity"]["disagreement"]["mean"]
+    assert summary["val/information/redundancy"] == diagnostics["information"]["redundancy"]
+    pairs = table("pairs_of_exits")
+    assert pairs[["exit", "later_exit"]].values.tolist() == [[1, 2], [1, 3], [2, 3]]
+    matrix = diagnostics["diversity"]["double_fault"]["matrix"]
+    assert pairs["double_fault"].tolist() == [matrix[0][1], matrix[0][2], matrix[1][2]]
+    histograms = table("exit_histograms").groupby(["criterion", "at"])["samples"]
+    assert (
+        histograms.get_group(("voting", "1.5x")).tolist() == diagnostics["exit_histograms"]["voting"]["1.5x"]["samples"]
+    )
+
     figures = json.loads((folder / "summary.json").read_text())["validation"]["criteria"]
     for criterion, by_metric in figures.items():
         for name, value in by_metric["accuracy"].items():

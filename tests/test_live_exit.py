@@ -6,7 +6,18 @@ import pytest
 import torch
 from torch import Tensor
 
-from ee_lightning.exits import Confidence, Criterion, Entropy, ExitOutput, Fixed, Patience, StoredExits, Voting, replay
+from ee_lightning.exits import (
+    Confidence,
+    Criterion,
+    Entropy,
+    ExitOutput,
+    Fixed,
+    Patience,
+    StoredExits,
+    Voting,
+    reaches,
+    replay,
+)
 from ee_lightning.models import HeadOptions, MultiExitModel, load_backbone
 
 CRITERIA = [Confidence(), Entropy(), Patience(), Voting(), Voting(k=0.5, fallback="majority"), Fixed()]
@@ -42,7 +53,7 @@ def _leave_early(
         state = model.backbone.layer(exit_layer - 1, state)
         output = ExitOutput(exit_layer, model.num_exits, model.heads(exit_layer, state))
         (score, label), memory = criterion.step(output, memory)
-        leaves = score >= threshold
+        leaves = reaches(score, threshold)
         if exit_layer == model.num_exits:
             label = torch.where(leaves, label, criterion.fallback(output, memory))
             leaves = torch.ones_like(leaves)

@@ -12,10 +12,10 @@ from ee_lightning.reporting import (
     RunFolder,
     Sweep,
     diagnostic_scalars,
+    distinct,
     run_folder_of,
     scalars,
     sweep_exits,
-    with_references,
     write_sweep,
 )
 from ee_lightning.training import EarlyExitModule
@@ -37,7 +37,7 @@ class ExitSweep(Callback):
     """
 
     def __init__(self, criteria: list[Criterion]) -> None:
-        self.criteria = with_references(criteria)
+        self.criteria = distinct(criteria)
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Log every exit's scores and every criterion's area after an epoch of training."""

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ee_lightning.cli.options import Options, criteria
-from ee_lightning.exits import CRITERIA, GATE, Criterion, Fitted, Gate, StoredExits
-from ee_lightning.reporting import RunFolder, print_summary, sweep_exits, with_references, write_sweep
+from ee_lightning.exits import CRITERIA, GATE, Criterion, Fitted, Gate, Patience, StoredExits
+from ee_lightning.reporting import RunFolder, distinct, print_summary, sweep_exits, write_sweep
 
 
 def run(arguments: Sequence[str]) -> None:
@@ -32,9 +32,7 @@ def run(arguments: Sequence[str]) -> None:
             methods = all_that_apply(exits, calibration)
         else:
             methods = [recipe.build() for recipe in criteria(chosen.criteria)]
-        found = sweep_exits(
-            with_references(methods), exits, calibration, task=figures["task"], metrics=figures["metrics"]
-        )
+        found = sweep_exits(distinct(methods), exits, calibration, task=figures["task"], metrics=figures["metrics"])
         write_sweep(folder, split, found)
     print_summary(folder)
 
@@ -42,6 +40,8 @@ def run(arguments: Sequence[str]) -> None:
 def all_that_apply(exits: StoredExits, calibration: StoredExits | None) -> list[Criterion]:
     """Make every criterion, with its defaults, that these exits can answer."""
     made = [kind() for kind in CRITERIA.values()]
+    if exits.num_classes == 1:
+        made = [criterion for criterion in made if criterion.handles_regression and not isinstance(criterion, Patience)]
     if GATE not in exits.extras:
         made = [criterion for criterion in made if not isinstance(criterion, Gate)]
     if calibration is None:

@@ -5,7 +5,7 @@ from ee_lightning.exits.calibrated_confidence import CalibratedConfidence
 from ee_lightning.exits.confidence import Confidence
 from ee_lightning.exits.conformal import Conformal
 from ee_lightning.exits.criteria import CRITERIA
-from ee_lightning.exits.criterion import Criterion, Decision, State, name_with_options
+from ee_lightning.exits.criterion import Criterion, Decision, State, name_with_options, reaches
 from ee_lightning.exits.curve import Curve, trace_curve
 from ee_lightning.exits.entropy import Entropy
 from ee_lightning.exits.f_pabee import FPABEE
@@ -54,6 +54,7 @@ __all__ = [
     "StoredExits",
     "Voting",
     "name_with_options",
+    "reaches",
     "replay",
     "trace_curve",
 ]

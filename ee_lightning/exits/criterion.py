@@ -26,6 +26,25 @@ class Decision(NamedTuple):
     label: Tensor
 
 
+def reaches(score: Tensor, threshold: float) -> Tensor:
+    """Tell who leaves: whose score is at least the threshold, exactly, though the score's type can't hold every number.
+
+    Args:
+        score: Scores, of any shape.
+        threshold: In the criterion's own unit; infinity lets nobody leave.
+
+    Returns:
+        Booleans of the same shape.
+
+    Example:
+        >>> reaches(torch.tensor([0.9499999, 0.95, 0.9500001]), 0.95)  # the float32 next to 0.95 is below it
+        tensor([False, False,  True])
+    """
+    nearest = torch.tensor(threshold, dtype=score.dtype)
+    least = nearest if nearest.double() >= threshold else nearest.nextafter(torch.tensor(torch.inf))
+    return score >= least.item()
+
+
 class Criterion(ABC):
     """A rule for leaving early: a sample leaves at the first exit whose score is at least the threshold.
 

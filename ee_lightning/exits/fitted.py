@@ -78,8 +78,8 @@ class Fitted(Criterion):
         Raises:
             OptionError: If nothing was learnt yet, or it was learnt from another number of exits or classes.
         """
-        self._parameters = {name: tensor.to(output.logits.device) for name, tensor in self._learnt().items()}
-        learnt_from = (int(self._parameters[NUM_EXITS]), int(self._parameters[NUM_CLASSES]))
+        learnt = self._learnt()
+        learnt_from = (int(learnt[NUM_EXITS]), int(learnt[NUM_CLASSES]))  # which lie where they were fitted: no waiting
         if learnt_from != (output.num_exits, output.logits.shape[-1]):
             raise OptionError(
                 f"The criterion {self.name} was fitted on {learnt_from[0]} exits of {learnt_from[1]} classes, "
@@ -87,7 +87,7 @@ class Fitted(Criterion):
                 where="criteria",
                 mend="fit it on a calibration split of this model",
             )
-        return self._parameters
+        return {name: tensor.to(output.logits.device) for name, tensor in learnt.items()}
 
     def _learnt(self) -> Parameters:
         if self._parameters is None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ee_lightning.exits.criterion import Criterion
+from ee_lightning.exits.criterion import Criterion, reaches
 from ee_lightning.exits.stored import StoredExits
 
 
@@ -33,9 +33,9 @@ class Replay:
             The number of the exit, from 1, at which each sample leaves, and what is predicted for it, each of shape
             [samples]. Who never reaches the threshold leaves at the last exit with the fallback.
         """
-        reaches = self.scores >= threshold  # [exits, samples]
-        first = reaches.int().argmax(0)  # [samples]
-        leaves_early = reaches.any(0)
+        leaves = reaches(self.scores, threshold)  # [exits, samples]
+        first = leaves.int().argmax(0)  # [samples]
+        leaves_early = leaves.any(0)
         label = self.labels.gather(0, first.unsqueeze(0)).squeeze(0)  # [samples]
         return (
             torch.where(leaves_early, first + 1, len(self.scores)),

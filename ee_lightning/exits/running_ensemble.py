@@ -8,7 +8,7 @@ from torch import Tensor
 from ee_lightning.exits.criterion import Criterion, Decision, State
 from ee_lightning.exits.output import ExitOutput
 
-LEAST_LOG_PROBABILITY = math.log(torch.finfo(torch.float32).tiny)
+LEAST_LOG_PROBABILITY_IN_A_MEAN = math.log(torch.finfo(torch.float32).tiny)
 
 
 class RunningEnsemble(Criterion):
@@ -42,4 +42,4 @@ class RunningEnsemble(Criterion):
 
 def bounded_log_probabilities(output: ExitOutput) -> Tensor:
     """Give the logarithms of an exit's probabilities, none below that of 1e-38, of shape [batch, classes]."""
-    return output.log_probabilities.clamp_min(LEAST_LOG_PROBABILITY)
+    return output.log_probabilities.clamp_min(LEAST_LOG_PROBABILITY_IN_A_MEAN)

@@ -110,7 +110,7 @@ def overthinking(predictions: Tensor, labels: Tensor) -> float:
 
 
 def late_correction(predictions: Tensor, labels: Tensor) -> float:
-    """Give the share of samples that the first exit has wrong and the last has right: the opposite of overthinking.
+    """Give the share of samples that the first exit has wrong and the last right: what the later layers mend.
 
     Args:
         predictions: Predicted class numbers, of shape [exits, samples].

@@ -15,9 +15,9 @@ from ee_lightning.reporting.run_folder import run_folder_of as run_folder_of
 from ee_lightning.reporting.summary import scalars as scalars
 from ee_lightning.reporting.summary import summarise as summarise
 from ee_lightning.reporting.sweep import Sweep as Sweep
+from ee_lightning.reporting.sweep import distinct as distinct
 from ee_lightning.reporting.sweep import fit_criteria as fit_criteria
 from ee_lightning.reporting.sweep import sweep_exits as sweep_exits
-from ee_lightning.reporting.sweep import with_references as with_references
 from ee_lightning.reporting.sweep import write_sweep as write_sweep
 from ee_lightning.reporting.tables import describe as describe
 from ee_lightning.reporting.tables import print_choice as print_choice

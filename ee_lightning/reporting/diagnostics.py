@@ -6,8 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ee_lightning.errors import DataError
-from ee_lightning.exits import Criterion, Curve, Fixed, Oracle, Replay, StoredExits, replay
+from ee_lightning.exits import Criterion, Curve, Replay, StoredExits, replay
 from ee_lightning.functional import (
     InformationSplit,
     double_fault,
@@ -25,29 +24,28 @@ def diagnose(exits: StoredExits, criteria: Sequence[Criterion], curves: Sequence
     """Work out the figures of ``diagnostics.json``.
 
     Args:
-        exits: The stored outputs of all exits, with class numbers as labels.
-        criteria: The exit criteria; the oracle and the fixed exits may be among them and are passed over.
-        curves: Their curves on these exits, in any order.
+        exits: The stored outputs of all exits, with labels.
+        criteria: The exit criteria, without the oracle and the fixed exits.
+        curves: Their curves on these exits, in any order; there may be others among them.
 
     Returns:
-        ``overthinking`` and ``late_correction``, shares of the samples; ``diversity``, by measure its ``matrix`` over
-        all exits and its ``mean`` over pairs of different ones, None where there is only one exit; ``information``,
-        the terms of the split and their ``bias`` in bits; ``exit_histograms``, by criterion and named speed-up the
-        operating point that reaches it most closely, as its ``threshold``, its own ``speedup`` and ``samples``, how
-        many leave at each exit, or None where the curve does not reach.
+        ``exit_histograms``, by criterion and named speed-up the slowest operating point that reaches it, as its
+        ``threshold``, its own ``speedup`` and ``samples``, how many leave at each exit, or None where the curve does
+        not reach. For classes also ``overthinking`` and ``late_correction``, shares of the samples; ``diversity``, by
+        measure its ``matrix`` over all exits and its ``mean`` over pairs of different ones, None where there is only
+        one exit; and ``information``, the terms of the split and their ``bias`` in bits.
 
     Raises:
-        DataError: The exits have no class numbers as labels.
+        DataError: Labels are missing or are no class numbers where these are needed.
     """
-    labels = exits.labels
-    if labels is None or labels.is_floating_point():
-        raise DataError(
-            "Diagnostics need class numbers as labels, and these stored exits have none",
-            mend="use a split with labels of a classification task",
-        )
-    predictions = exits.logits.argmax(-1)  # [exits, samples]
-    methods = [criterion for criterion in criteria if criterion.name not in (Oracle.name, Fixed.name)]
     by_name = {curve.criterion: curve for curve in curves}
+    histograms = {criterion.name: _histograms(criterion, by_name[criterion.name], exits) for criterion in criteria}
+    between_exits = {} if exits.num_classes == 1 else _between_exits(exits.logits.argmax(-1), exits.class_numbers())
+    return {**between_exits, "exit_histograms": histograms}
+
+
+def _between_exits(predictions: Tensor, labels: Tensor) -> dict[str, Any]:
+    """Compare what the exits predict, ``[exits, samples]``, with the labels ``[samples]`` and with each other."""
     return {
         "overthinking": overthinking(predictions, labels),
         "late_correction": late_correction(predictions, labels),
@@ -60,9 +58,6 @@ def diagnose(exits: StoredExits, criteria: Sequence[Criterion], curves: Sequence
             **information_split(predictions, labels)._asdict(),
             "bias": information_bias(predictions, labels)._asdict(),
         },
-        "exit_histograms": {
-            criterion.name: _histograms(criterion, by_name[criterion.name], exits) for criterion in methods
-        },
     }
 
 
@@ -70,8 +65,11 @@ def diagnostic_scalars(diagnostics: Mapping[str, Any], stage: str) -> dict[str, 
     """Flatten what `diagnose` gives for loggers, but for matrices, histograms and biases.
 
     The names are stable: ``<stage>/overthinking``, ``<stage>/late_correction``, ``<stage>/diversity/<measure>``, means
-    over pairs of exits, and ``<stage>/information/<term>`` in bits. Means over no pair are left out.
+    over pairs of exits, and ``<stage>/information/<term>`` in bits. Means over no pair are left out; for regression
+    there is none of them.
     """
+    if "diversity" not in diagnostics:
+        return {}
     flat = {name: diagnostics[name] for name in ("overthinking", "late_correction")}
     flat |= {f"diversity/{measure}": found["mean"] for measure, found in diagnostics["diversity"].items()}
     flat |= {f"information/{term}": diagnostics["information"][term] for term in InformationSplit._fields}

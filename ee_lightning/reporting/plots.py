@@ -1,55 +1,73 @@
 """The accuracy-versus-speed curve as a picture."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import cycle
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from ee_lightning.exits import Curve, Fixed, Oracle
 
 _TICKS = (1, 1.2, 1.5, 2, 2.5, 3, 4, 6, 8, 12, 24)
-_STYLES = ("-", "--", "-.", ":")
+_STYLES = [
+    color + style
+    for style in ("-", "--", ":")
+    for color in ("C0", "C1", "C2", "C3", "C4", "C5", "C6", "C8", "C9")  # without C7, the grey of the exits
+]
 
 
-def draw_curves(title: str, curves: Sequence[Curve], metric: str) -> Figure:
+def draw_curves(by_title: Mapping[str, Sequence[Curve]], metric: str) -> Figure:
     """Draw a score against speed-up: a line a criterion, a dot each exit alone, a star the oracle.
 
     The axis of speed-ups is spaced by executed layers, so that straight lines are what is read off between two
-    operating points and the space under a line is its reported area.
+    operating points and the space under a line is its reported area. Criteria whose points are the same share a line.
 
     Args:
-        title: What was evaluated.
-        curves: The curves of a split.
+        by_title: The curves of a split by what was evaluated; each has axes of its own, one above the other.
         metric: The metric to draw, in percent.
 
     Returns:
         The figure, to be saved by its own ``savefig``.
     """
-    figure = Figure(figsize=(9, 5), dpi=150, layout="constrained")
-    axes = figure.subplots()
+    figure = Figure(figsize=(9, 5 * len(by_title)), dpi=150, layout="constrained")
+    for axes, (title, curves) in zip(figure.subplots(len(by_title), squeeze=False).flat, by_title.items(), strict=True):
+        _draw(axes, curves, metric)
+        axes.set_title(title)
+    return figure
+
+
+def _draw(axes: Axes, curves: Sequence[Curve], metric: str) -> None:
     styles = cycle(_STYLES)
-    for curve in curves:
+    for same in _by_points(curves, metric):
+        curve, label = same[0], " = ".join(curve.criterion for curve in same)
         speedup, score = curve.speedup.tolist(), (100 * curve.scores[metric]).tolist()
         if curve.criterion == Oracle.name:
             at = curve.index_at(1.0)
-            axes.plot(speedup[at], score[at], "*", color="black", markersize=12, label="oracle")
+            axes.plot(speedup[at], score[at], "*", color="black", markersize=12, label=label)
         elif curve.criterion == Fixed.name:
             axes.plot(speedup, score, "o", color="grey", markersize=5, label="one exit alone")
             axes.axhline(score[0], color="grey", linewidth=0.8, linestyle=":", label="full model")
         else:
             few = len(score) <= 4 * curve.num_exits
-            axes.plot(speedup, score, next(styles), linewidth=1.6, marker="." if few else None, label=curve.criterion)
+            axes.plot(speedup, score, next(styles), linewidth=1.6, marker="." if few else None, label=label)
     num_exits = curves[0].num_exits
     axes.set_xscale("function", functions=(_cost, _cost))
     axes.set_xlim(0.97, 1.2 * num_exits)
     axes.set_xticks([tick for tick in _TICKS if tick <= num_exits], minor=False)
     axes.xaxis.set_major_formatter("{x:g}x")
-    axes.set(title=title, xlabel="speed-up: all layers / mean executed layers", ylabel=f"{metric} (%)")
+    axes.set(xlabel="speed-up: all layers / mean executed layers", ylabel=f"{metric} (%)")
     axes.grid(alpha=0.3)
-    figure.legend(loc="outside right upper", fontsize="small")
-    return figure
+    axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), fontsize="small")
+
+
+def _by_points(curves: Sequence[Curve], metric: str) -> list[list[Curve]]:
+    """Put curves together that have the same points."""
+    groups: dict[tuple[object, ...], list[Curve]] = {}
+    for curve in curves:
+        groups.setdefault((*curve.mean_exit.tolist(), *curve.scores[metric].tolist()), []).append(curve)
+    return list(groups.values())
 
 
 def _cost(speedup: NDArray[np.floating]) -> NDArray[np.floating]:

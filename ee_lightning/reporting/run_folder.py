@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
+import torch
 from safetensors.torch import load_file, save_file
 
 from ee_lightning.errors import RunFolderError
@@ -101,6 +102,14 @@ class RunFolder:
         points.insert(0, "split", split)
         self._write_rows("curves.csv", points, key="split")
 
+    def read_curves(self) -> dict[str, list[Curve]]:
+        """Read the curves of every split, in the order in which they were written."""
+        points = pd.read_csv(self.path / "curves.csv")
+        curves: dict[str, list[Curve]] = {}
+        for (split, criterion), rows in points.groupby(["split", "criterion"], sort=False):
+            curves.setdefault(split, []).append(_curve(criterion, rows.dropna(axis="columns")))
+        return curves
+
     def write_exit_scores(self, epoch: int, scores: Mapping[str, Sequence[float]]) -> None:
         """Write the scores of all exits after an epoch, one list a metric, beside those of other epochs."""
         rows = pd.DataFrame(scores)
@@ -187,3 +196,9 @@ def _operating_points(curve: Curve) -> pd.DataFrame:
             **{metric: score.numpy() for metric, score in curve.scores.items()},
         }
     )
+
+
+def _curve(criterion: str, points: pd.DataFrame) -> Curve:
+    columns = {name: torch.tensor(points[name].to_numpy(), dtype=torch.float64) for name in points.columns[2:]}
+    thresholds, speedup, mean_exit = (columns.pop(name) for name in ("threshold", "speedup", "mean_exit"))
+    return Curve(criterion, round((speedup * mean_exit)[0].item()), thresholds, mean_exit, columns)

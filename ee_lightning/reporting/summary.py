@@ -13,30 +13,31 @@ def summarise(curves: Sequence[Curve], metrics: Sequence[str]) -> dict[str, Any]
     """Reduce curves to the figures of ``summary.json``.
 
     Args:
-        curves: The curves of a split, those of the oracle and of the fixed exits among them.
+        curves: The curves of a split, that of the fixed exits and for classes that of the oracle among them.
         metrics: Metric names, the primary one first.
 
     Returns:
         ``metrics``, ``num_exits``; ``exits``, the scores of all exits by metric; ``full_model``, the scores of the
-        last; ``oracle``, its speed-up and scores; ``criteria``, by name and metric the ``area`` and the scores at the
-        named speed-ups, None where a curve does not reach.
+        last; ``oracle``, its speed-up and scores, None for regression; ``criteria``, by name and metric the ``area``
+        and the scores at the named speed-ups, None where a curve does not reach.
     """
     by_name = {curve.criterion: curve for curve in curves}
-    fixed, oracle = by_name.pop(Fixed.name), by_name.pop(Oracle.name)
+    fixed, oracle = by_name.pop(Fixed.name), by_name.pop(Oracle.name, None)
     every_exit = [fixed.index_at(exit_layer) for exit_layer in range(1, fixed.num_exits + 1)]
     exits = {metric: [float(fixed.scores[metric][index]) for index in every_exit] for metric in metrics}
-    right_at_once = oracle.index_at(1.0)
     return {
         "metrics": list(metrics),
         "num_exits": fixed.num_exits,
         "exits": exits,
         "full_model": {metric: scores[-1] for metric, scores in exits.items()},
-        "oracle": {
-            "speedup": float(oracle.speedup[right_at_once]),
-            **{metric: float(oracle.scores[metric][right_at_once]) for metric in metrics},
-        },
+        "oracle": None if oracle is None else _at_its_own_point(oracle, metrics),
         "criteria": {name: {metric: _figures(curve, metric) for metric in metrics} for name, curve in by_name.items()},
     }
+
+
+def _at_its_own_point(oracle: Curve, metrics: Sequence[str]) -> dict[str, float]:
+    point = oracle.index_at(1.0)
+    return {"speedup": float(oracle.speedup[point]), **{name: float(oracle.scores[name][point]) for name in metrics}}
 
 
 def _figures(curve: Curve, metric: str) -> dict[str, float | None]:
@@ -58,9 +59,7 @@ def scalars(summary: Mapping[str, Any], stage: str) -> dict[str, float]:
         for name, value in by_metric[metric].items()
         if value is not None
     }
-    return {
-        **flat,
-        f"{stage}/full_model/score": summary["full_model"][metric],
-        f"{stage}/oracle/score": summary["oracle"][metric],
-        f"{stage}/oracle/speedup": summary["oracle"]["speedup"],
-    }
+    flat[f"{stage}/full_model/score"] = summary["full_model"][metric]
+    if (oracle := summary["oracle"]) is not None:
+        flat |= {f"{stage}/oracle/score": oracle[metric], f"{stage}/oracle/speedup": oracle["speedup"]}
+    return flat

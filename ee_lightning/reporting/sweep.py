@@ -11,7 +11,9 @@ from ee_lightning.reporting.diagnostics import diagnose
 from ee_lightning.reporting.plots import draw_curves
 from ee_lightning.reporting.run_folder import RunFolder
 from ee_lightning.reporting.summary import summarise
-from ee_lightning.reporting.tables import describe
+
+WITHOUT_CURVE = ("spearman",)
+"""Metrics that don't add up over samples, so that only whole exits have them."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,7 +23,7 @@ class Sweep:
     Attributes:
         exits: The stored exits.
         criteria: The criteria, those that fit something fitted.
-        curves: Their curves, in the same order.
+        curves: Their curves, in the same order, then those of the oracle (not for regression) and the fixed exits.
         summary: The figures of ``summary.json``.
     """
 
@@ -36,14 +38,13 @@ class Sweep:
         return diagnose(self.exits, self.criteria, self.curves)
 
 
-def with_references(criteria: Sequence[Criterion]) -> list[Criterion]:
-    """Put the oracle and the fixed exits, which every sweep has, behind the criteria.
+def distinct(criteria: Sequence[Criterion]) -> list[Criterion]:
+    """Leave out the oracle and the fixed exits, which every sweep has in any case.
 
     Raises:
-        OptionError: Two criteria have the same name.
+        OptionError: Two criteria have the same name, or there is none.
     """
-    references = {reference.name: reference for reference in (Oracle(), Fixed())}
-    methods = [criterion for criterion in criteria if criterion.name not in references]
+    methods = [criterion for criterion in criteria if criterion.name not in (Oracle.name, Fixed.name)]
     names = [method.name for method in methods]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise OptionError(
@@ -51,7 +52,7 @@ def with_references(criteria: Sequence[Criterion]) -> list[Criterion]:
             where="the list of criteria",
             mend="list each criterion once, or give the two different options",
         )
-    return [*methods, *references.values()]
+    return methods
 
 
 def fit_criteria(criteria: Sequence[Criterion], calibration: StoredExits | None) -> None:
@@ -84,20 +85,22 @@ def sweep_exits(
     task: str,
     metrics: Sequence[str],
 ) -> Sweep:
-    """Trace the curve of every criterion.
+    """Trace the curve of every criterion, of every exit alone and, for classes, of the oracle.
 
     Args:
-        criteria: The criteria, the oracle and the fixed exits among them.
+        criteria: Distinct criteria, without the oracle and the fixed exits.
         exits: The stored exits of the split to report on.
         calibration: Those of the rows that were held out for the criteria that fit something.
         task: The name of the task.
-        metrics: Names of its metrics, the primary one first.
+        metrics: Names of its metrics, the primary one first; those that curves can't have are left out.
 
     Raises:
         OptionError: A criterion has to be fitted and no rows were held out.
     """
     fit_criteria(criteria, calibration)
-    curves = [trace_curve(criterion, exits, metrics) for criterion in criteria]
+    references = [Fixed()] if exits.num_classes == 1 else [Oracle(), Fixed()]
+    metrics = [metric for metric in metrics if metric not in WITHOUT_CURVE]
+    curves = [trace_curve(criterion, exits, metrics) for criterion in (*criteria, *references)]
     return Sweep(exits, criteria, curves, {"task": task, "samples": exits.num_samples, **summarise(curves, metrics)})
 
 
@@ -105,8 +108,8 @@ def write_sweep(folder: RunFolder, split: str, found: Sweep) -> None:
     """Write curves, plot, what was fitted, diagnostics and, last, the figures of a split into a run folder."""
     folder.write_curves(split, found.curves)
     with folder.whole("curves.png") as file:
-        title = describe(split, found.summary)
-        draw_curves(title, found.curves, found.summary["metrics"][0]).savefig(file, format="png")
+        by_title = {f"{found.summary['task']} {name}": curves for name, curves in folder.read_curves().items()}
+        draw_curves(by_title, found.summary["metrics"][0]).savefig(file, format="png")
     folder.write_fitted(split, {c.name: c.fitted for c in found.criteria if isinstance(c, Fitted)})
     folder.write_diagnostics(split, found.diagnostics)
     folder.write_summary(split, found.summary)

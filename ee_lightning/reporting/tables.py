@@ -77,8 +77,8 @@ def _table(summary: Mapping[str, Any]) -> Table:
         table.add_row(criterion, *(_percent(by_metric[metric][name]) for name in columns.values()))
     table.add_section()
     table.add_row("full model", _percent(summary["full_model"][metric]))
-    oracle = summary["oracle"]
-    table.add_row(f"oracle, at {oracle['speedup']:.2f}x", _percent(oracle[metric]))
+    if (oracle := summary["oracle"]) is not None:
+        table.add_row(f"oracle, at {oracle['speedup']:.2f}x", _percent(oracle[metric]))
     return table
 
 

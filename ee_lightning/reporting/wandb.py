@@ -42,9 +42,10 @@ def log_sweep(logger: WandbLogger, stage: str, found: Sweep) -> None:
     }
     tables = {
         "curves": _operating_points(found.curves, metrics),
-        "pairs_of_exits": _pairs(found.diagnostics["diversity"]),
         "exit_histograms": _histograms(found.diagnostics["exit_histograms"]),
     }
+    if "diversity" in found.diagnostics:  # not for regression
+        tables["pairs_of_exits"] = _pairs(found.diagnostics["diversity"])
     logger.experiment.log({f"{stage}/{name}": table for name, table in tables.items()} | charts)
 
 

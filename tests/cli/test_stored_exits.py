@@ -12,9 +12,9 @@ import pytest
 import torch
 
 from ee_lightning.cli import main
-from ee_lightning.exits import CRITERIA, Fitted, StoredExits
+from ee_lightning.exits import CRITERIA, Fitted, StoredExits, trace_curve
 from ee_lightning.inference import OperatingPoint
-from ee_lightning.reporting import CALIBRATION, RunFolder, sweep_exits, with_references, write_sweep
+from ee_lightning.reporting import CALIBRATION, RunFolder, sweep_exits, write_sweep
 
 FITTED = {name for name, kind in CRITERIA.items() if issubclass(kind, Fitted)}
 
@@ -33,7 +33,7 @@ def folder() -> RunFolder:
     run = RunFolder("runs/one")
     exits = _exits(400, 0)
     run.write_exits("validation", exits)
-    methods = with_references([CRITERIA["voting"]()])
+    methods = [CRITERIA["voting"]()]
     write_sweep(run, "validation", sweep_exits(methods, exits, None, task="own", metrics=["accuracy", "matthews"]))
     return run
 
@@ -55,6 +55,48 @@ def test_held_out_rows_let_the_rest_be_fitted_and_are_not_reported(folder: RunFo
     assert set(curves["criterion"]) == set(CRITERIA) - {"gate"}
     assert set(curves["split"]) == {"validation"}
     assert set(json.loads((folder.path / "fitted.json").read_text())["validation"]) == FITTED
+
+
+def test_regression_is_replayed_by_the_criteria_that_know_it(capsys: pytest.CaptureFixture[str]) -> None:
+    generator = torch.Generator().manual_seed(0)
+    labels = 5 * torch.rand(300, generator=generator)
+    values = labels + torch.tensor([2.0, 1.0, 0.5]).view(3, 1) * torch.randn(3, 300, generator=generator)
+    gate = torch.rand(3, 300, generator=generator)
+    run, exits = RunFolder("runs/values"), StoredExits(values.unsqueeze(-1), labels, torch.arange(300), {"gate": gate})
+    run.write_exits("validation", exits)
+    found = sweep_exits([CRITERIA["gate"]()], exits, None, task="own", metrics=["pearson", "spearman"])
+    write_sweep(run, "validation", found)
+    assert main(["curves", str(run.path)]) == 0
+    assert set(pd.read_csv(run.path / "curves.csv")["criterion"]) == {"gate", "fixed"}
+    assert main(["curves", str(run.path), "--criteria", "patience(tolerance=0.5),gate"]) == 0
+    assert set(pd.read_csv(run.path / "curves.csv")["criterion"]) == {"patience(tolerance=0.5)", "gate", "fixed"}
+    assert "oracle" not in capsys.readouterr().out
+    summary = run.read_summary()["validation"]
+    assert summary["oracle"] is None
+    expected = [torch.corrcoef(torch.stack([value, labels]))[0, 1].item() for value in values]
+    assert summary["exits"]["pearson"] == pytest.approx(expected)
+
+
+def test_every_split_is_in_the_table_and_in_the_picture(folder: RunFolder) -> None:
+    before = (folder.path / "curves.png").stat().st_size
+    folder.write_exits("test", _exits(100, 2))
+    (folder.path / "summary.json").write_text(
+        json.dumps(dict.fromkeys(("validation", "test"), folder.read_summary()["validation"]))
+    )
+    assert main(["curves", str(folder.path), "--criteria", "voting"]) == 0
+    curves = folder.read_curves()
+    assert set(curves) == {"validation", "test"}
+    exits = folder.read_exits("test")
+    voting = trace_curve(CRITERIA["voting"](), exits, ["accuracy"])
+    assert curves["test"][0].criterion == "voting"
+    assert curves["test"][0].num_exits == 4
+    for found, expected in (
+        (curves["test"][0].thresholds, voting.thresholds),
+        (curves["test"][0].mean_exit, voting.mean_exit),
+        (curves["test"][0].scores["accuracy"], voting.scores["accuracy"]),
+    ):
+        assert torch.equal(found, expected)
+    assert (folder.path / "curves.png").stat().st_size > 1.3 * before
 
 
 def test_named_criteria_take_options(folder: RunFolder, capsys: pytest.CaptureFixture[str]) -> None:

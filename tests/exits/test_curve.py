@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from torchmetrics.functional import accuracy, matthews_corrcoef, pearson_corrcoef
 
 from ee_lightning.errors import DataError, OptionError
-from ee_lightning.exits import Confidence, Fixed, Oracle, Patience, StoredExits, replay, trace_curve
+from ee_lightning.exits import Confidence, Fixed, Gate, Oracle, Patience, StoredExits, replay, trace_curve
 
 shapes = st.fixed_dictionaries(
     {
@@ -152,3 +152,18 @@ def test_metrics_of_classes_don_t_serve_values(random_exits):
 def test_values_need_labels_too():
     with pytest.raises(DataError, match="Labels are needed"):
         trace_curve(Fixed(), StoredExits(torch.zeros(2, 3, 1), None, torch.arange(3)), ["pearson"])
+
+
+@given(threshold=st.sampled_from([0.35, 0.55, 0.65, 0.7, 0.9, 0.95, 0.99, 1.05]), seed=st.integers(0, 9))
+def test_a_threshold_that_no_float32_holds_means_the_same_on_the_curve_and_in_a_replay(
+    threshold: float, seed: int
+) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    nearest = torch.full((4, 50), threshold)
+    towards = torch.tensor([-torch.inf, threshold, torch.inf])[torch.randint(3, (4, 50), generator=generator)]
+    gate = -nearest.nextafter(towards)  # a score that is next to the threshold, or on it
+    logits = torch.randn(4, 50, 2, generator=generator)
+    exits = StoredExits(logits, torch.zeros(50, dtype=torch.int64), torch.arange(50), {"gate": gate})
+    curve = trace_curve(Gate(), exits, ["accuracy"])
+    exit_layer, _ = replay(Gate(), exits).at(threshold)
+    assert curve.mean_exit[curve.index_at(threshold)] == exit_layer.double().mean()

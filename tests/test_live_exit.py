@@ -51,7 +51,7 @@ def _leave_early(
     memory = criterion.start(len(ids), 3, ids.device)
     for exit_layer in range(1, model.num_exits + 1):
         state = model.backbone.layer(exit_layer - 1, state)
-        output = ExitOutput(exit_layer, model.num_exits, model.heads(exit_layer, state))
+        output = ExitOutput(exit_layer, model.num_exits, model.heads(exit_layer, state).logits)
         (score, label), memory = criterion.step(output, memory)
         leaves = reaches(score, threshold)
         if exit_layer == model.num_exits:
@@ -70,7 +70,7 @@ def _leave_early(
 def test_replay_equals_leaving_early(criterion: Criterion, model: MultiExitModel, batch: tuple[Tensor, Tensor]) -> None:
     ids, mask = batch
     with torch.inference_mode():
-        logits = model(ids, mask)  # [exits, batch, classes]
+        logits = model(ids, mask).logits  # [exits, batch, classes]
     replayed = replay(criterion, StoredExits(logits, None, torch.arange(len(ids))))
     scores = replayed.scores.unique()
     between = ((scores[1:] + scores[:-1]) / 2).tolist()  # where batches of other sizes, which may round, can't matter
@@ -91,7 +91,7 @@ def test_batch_size_one_leaves_as_the_batch_does(
 ) -> None:
     ids, mask = batch
     with torch.inference_mode():
-        scores = replay(criterion, StoredExits(model(ids, mask), None, torch.arange(len(ids)))).scores
+        scores = replay(criterion, StoredExits(model(ids, mask).logits, None, torch.arange(len(ids)))).scores
     threshold = scores.unique()[:-1].median().item() + 1e-4
     together = _leave_early(model, criterion, threshold, ids, mask)
     for sample in range(len(ids)):

@@ -2,7 +2,6 @@
 
 from math import inf
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 from lightning import LightningModule, Trainer
@@ -12,6 +11,7 @@ from torch import Tensor
 from ee_lightning.errors import RunFolderError
 from ee_lightning.exits import Confidence, replay
 from ee_lightning.inference import OPERATING_POINT, OperatingPoint
+from ee_lightning.models import MultiExitOutput
 from ee_lightning.reporting import run_folder_of
 from ee_lightning.training.recorder import ExitRecorder
 
@@ -37,13 +37,13 @@ class PredictionWriter(Callback):
         self,
         trainer: Trainer,
         pl_module: LightningModule,
-        outputs: dict[str, Tensor],
-        batch: Any,
+        outputs: MultiExitOutput,
+        batch: dict[str, Tensor],
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
         """Record what every exit says of a batch."""
-        self._recorder.add(outputs["logits"], None, outputs["ids"])
+        self._recorder.add(outputs, None, batch["ids"])
 
     def on_predict_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write the file."""

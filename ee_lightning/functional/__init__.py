@@ -11,12 +11,16 @@ from ee_lightning.functional.diversity import (
     q_statistic,
 )
 from ee_lightning.functional.geometric_mean import fit_geometric_means
+from ee_lightning.functional.gradients import scale_gradient
 from ee_lightning.functional.information import InformationSplit, information_bias, information_split
 from ee_lightning.functional.layer_weights import equal_weights, linear_weights
 from ee_lightning.functional.losses import (
     accuracy_term,
+    divergences_from,
     diversity_term,
     exit_cross_entropies,
+    exit_losses,
+    gate_loss,
     pairwise_cross_entropies,
 )
 from ee_lightning.functional.metrics import CLASSIFICATION_METRICS, accuracy, classification_counts, f1, matthews
@@ -36,15 +40,18 @@ __all__ = [
     "best_point",
     "binomial_p_values",
     "classification_counts",
+    "divergences_from",
     "diversity_term",
     "double_fault",
     "equal_weights",
     "exit_cross_entropies",
+    "exit_losses",
     "f1",
     "fastest_point",
     "fit_geometric_means",
     "fit_temperatures",
     "fixed_sequence",
+    "gate_loss",
     "halves",
     "hoeffding_bentkus_p_values",
     "information_bias",
@@ -62,5 +69,6 @@ __all__ = [
     "q_statistic",
     "regression_moments",
     "resample",
+    "scale_gradient",
     "score_at",
 ]

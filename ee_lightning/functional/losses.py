@@ -1,4 +1,4 @@
-r"""The two terms of the ensemble objective of `Sun et al. 2021 <https://arxiv.org/abs/2105.13792>`_.
+r"""The losses of the training objectives, above all the two terms of `Sun et al. 2021 <https://arxiv.org/abs/2105.13792>`_.
 
 .. math:: L = \sum_{m=1}^{M} w_m \, CE(p_m, y) - \lambda \sum_{m=2}^{M} \min_{j<m} CE(p_m, p_j)
 
@@ -34,6 +34,68 @@ def exit_cross_entropies(logits: Tensor, labels: Tensor) -> Tensor:
     return -log_likelihoods.mean(-1)  # [exits]
 
 
+def exit_losses(logits: Tensor, labels: Tensor) -> Tensor:
+    """Give every exit's own loss as a mean over the batch: cross entropy in nats, or the squared error for regression.
+
+    Args:
+        logits: Logits of all exits, of shape [exits, batch, classes]; of regression one column of values.
+        labels: Class numbers, or for regression values, of shape [batch].
+
+    Returns:
+        The means, of shape [exits].
+
+    Example:
+        >>> exit_losses(torch.tensor([[[1.0], [2.0]]]), torch.tensor([1.0, 4.0]))
+        tensor([2.])
+    """
+    if logits.shape[-1] > 1:
+        return exit_cross_entropies(logits, labels)
+    return (logits.squeeze(-1) - labels).square().mean(-1)  # [exits]
+
+
+def divergences_from(teacher: Tensor, students: Tensor) -> Tensor:
+    r"""Give the Kullback-Leibler divergence of exits from a teacher, :math:`KL(p_t \| p_m)`, as means over the batch.
+
+    Args:
+        teacher: Logits of the teacher, a constant for the gradient, of shape [..., batch, classes].
+        students: Logits of the exits, of shape [..., batch, classes]; the two are broadcast.
+
+    Returns:
+        The means in nats, of shape [...].
+
+    Example:
+        >>> divergences_from(torch.zeros(1, 2), torch.tensor([[[0.0, 0.0]], [[1.0, -1.0]]]))
+        tensor([0.0000, 0.4338])
+    """
+    target = _log_probabilities(teacher.detach())  # [..., batch, classes]
+    return (target.exp() * (target - _log_probabilities(students))).sum(-1).mean(-1)  # [...]
+
+
+def gate_loss(gate: Tensor, logits: Tensor, labels: Tensor) -> Tensor:
+    r"""Teach a gate how wrong its exit is, by the squared error (BERxiT, Xin et al. 2021).
+
+    The target is 1 where the exit's most likely class is wrong and 0 where it is right; for regression
+    :math:`\tanh |\hat y - y|`. It is a constant for the gradient.
+
+    Args:
+        gate: The gate's probabilities of being wrong, of shape [exits, batch].
+        logits: Logits of all exits, of shape [exits, batch, classes]; of regression one column of values.
+        labels: Class numbers, or for regression values, of shape [batch].
+
+    Returns:
+        A scalar, the sum over exits of the means over the batch.
+
+    Example:
+        >>> gate_loss(torch.tensor([[0.5, 0.0]]), torch.tensor([[[1.0, 0.0], [1.0, 0.0]]]), torch.tensor([0, 1]))
+        tensor(0.6250)
+    """
+    if logits.shape[-1] > 1:
+        wrong = (logits.argmax(-1) != labels).to(gate.dtype)  # [exits, batch]
+    else:
+        wrong = (logits.detach().squeeze(-1) - labels).abs().tanh()  # [exits, batch]
+    return (gate - wrong).square().mean(-1).sum()
+
+
 def pairwise_cross_entropies(logits: Tensor, *, stop_gradient: bool = False) -> Tensor:
     """Give the cross entropy of every exit with every earlier exit, sample by sample, in nats.
 
@@ -62,15 +124,15 @@ def pairwise_cross_entropies(logits: Tensor, *, stop_gradient: bool = False) -> 
 
 
 def accuracy_term(logits: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
-    """Sum the exits' cross entropies with the labels, each times its layer weight.
+    """Sum the exits' losses (see `exit_losses`), each times its layer weight.
 
     Args:
         logits: Logits of all exits, of shape [exits, batch, classes].
-        labels: Class numbers, of shape [batch].
+        labels: Class numbers, or for regression values, of shape [batch].
         weights: Layer weights, of shape [exits].
 
     Returns:
-        A scalar, in nats.
+        A scalar.
 
     Raises:
         ValueError: If there is not one weight per exit.
@@ -81,7 +143,7 @@ def accuracy_term(logits: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
     """
     if weights.shape != logits.shape[:1]:
         raise ValueError(f"Expected argument `weights` of shape [{len(logits)}], but got {list(weights.shape)}.")
-    return (weights * exit_cross_entropies(logits, labels)).sum()
+    return (weights * exit_losses(logits, labels)).sum()
 
 
 def diversity_term(

@@ -1,7 +1,8 @@
-"""The internal classifiers: one on each layer."""
+"""The internal classifiers, one on each exit, and the gate beside them."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -15,18 +16,25 @@ class HeadOptions:
     """Options of the internal classifiers.
 
     Attributes:
+        exits: ``every`` puts an exit behind every layer; ``last`` one behind the last layer, the plain fine-tuned
+            model that others are compared with.
         pooling: ``cls`` takes the first token, ``mean`` the mean over the tokens (without padding). A mean-pooled
             sentence encoder needs ``mean``: under ``cls`` its shallow exits stay at chance after a short fine-tune.
         pooler: ``per_exit`` gives every exit a dense layer of its own, ``shared`` one to all of them, as PABEE does.
         dropout: Dropout before the linear layer, in [0, 1).
+        gate: Add the gate of BERxiT (Xin et al. 2021): one linear layer, shared by all exits, that tells from what an
+            exit pooled how likely it is wrong. It is trained beside any objective, and read by the criterion ``gate``.
     """
 
+    exits: Literal["every", "last"] = "every"
     pooling: Literal["cls", "mean"] = "cls"
     pooler: Literal["per_exit", "shared"] = "per_exit"
     dropout: float = 0.1
+    gate: bool = False
 
     def __post_init__(self) -> None:
         """Refuse values that make no sense."""
+        require_one_of(self.exits, ("every", "last"), "model.heads.exits")
         require_one_of(self.pooling, ("cls", "mean"), "model.heads.pooling")
         require_one_of(self.pooler, ("per_exit", "shared"), "model.heads.pooler")
         if not 0 <= self.dropout < 1:
@@ -37,14 +45,26 @@ class HeadOptions:
             )
 
 
+class HeadOutput(NamedTuple):
+    """What the head of an exit says of a batch.
+
+    Attributes:
+        logits: ``[batch, classes]``; for regression the predicted values, ``[batch, 1]``.
+        gate: How likely the exit is wrong, between 0 and 1, ``[batch]``; None without a gate.
+    """
+
+    logits: Tensor
+    gate: Tensor | None
+
+
 class ExitHeads(nn.Module):
     """Pool, dense, tanh, dropout, linear: one internal classifier for each exit.
 
     Args:
         num_exits: Number of exits M.
         hidden_size: Width of the hidden states.
-        num_classes: Number of classes C.
-        options: Pooling, pooler and dropout.
+        num_classes: Number of classes C; 1 for regression.
+        options: Pooling, pooler, dropout and gate.
     """
 
     def __init__(self, num_exits: int, hidden_size: int, num_classes: int, options: HeadOptions) -> None:
@@ -54,20 +74,27 @@ class ExitHeads(nn.Module):
         self.poolers = nn.ModuleList(nn.Linear(hidden_size, hidden_size) for _ in range(num_poolers))
         self.dropout = nn.Dropout(options.dropout)
         self.classifiers = nn.ModuleList(nn.Linear(hidden_size, num_classes) for _ in range(num_exits))
-        for linear in (*self.poolers, *self.classifiers):
+        self.gate = nn.Linear(hidden_size, 1) if options.gate else None
+        for linear in (*self.poolers, *self.classifiers, *([self.gate] if self.gate else [])):
             nn.init.normal_(linear.weight, std=0.02)  # as BERT initialises its own
             nn.init.zeros_(linear.bias)
 
-    def forward(self, exit_layer: int, state: EncoderState) -> Tensor:
-        """Classify behind the layer ``exit_layer`` (1-based).
-
-        Returns:
-            Logits ``[batch, classes]``.
-        """
+    def forward(self, exit_layer: int, state: EncoderState) -> HeadOutput:
+        """Classify behind the exit ``exit_layer`` (1-based)."""
         pooler = self.poolers[exit_layer - 1 if len(self.poolers) > 1 else 0]
         pooled = torch.tanh(pooler(self._pool(state)))  # [batch, width]
-        logits: Tensor = self.classifiers[exit_layer - 1](self.dropout(pooled))  # [batch, classes]
-        return logits
+        logits = self.classifiers[exit_layer - 1](self.dropout(pooled))  # [batch, classes]
+        return HeadOutput(
+            logits, None if self.gate is None else self.gate(pooled).squeeze(-1).sigmoid()
+        )  # gate [batch]
+
+    def of_last_exit(self) -> Iterable[nn.Module]:
+        """Give what the last exit uses; a shared pooler is the last exit's."""
+        return (self.poolers[-1], self.classifiers[-1])
+
+    def of_early_exits(self) -> Iterable[nn.Module]:
+        """Give what only the other exits use, and the gate."""
+        return (*self.poolers[:-1], *self.classifiers[:-1], *([self.gate] if self.gate else []))
 
     def _pool(self, state: EncoderState) -> Tensor:
         if self.pooling == "cls":

@@ -1,45 +1,84 @@
-"""The multi-exit model: a backbone with an internal classifier on every layer."""
+"""The multi-exit model: a backbone with internal classifiers."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from ee_lightning.functional import scale_gradient
 from ee_lightning.models.backbones import Backbone
 from ee_lightning.models.heads import ExitHeads, HeadOptions
 
+Part = Literal["backbone", "last_exit", "early_exits"]
+"""What a stage of training may train or leave alone."""
+
+
+class MultiExitOutput(NamedTuple):
+    """What all exits say of a batch.
+
+    Attributes:
+        logits: ``[exits, batch, classes]``; for regression the predicted values, ``[exits, batch, 1]``.
+        gate: How likely each exit is wrong, between 0 and 1, ``[exits, batch]``; None without a gate.
+    """
+
+    logits: Tensor
+    gate: Tensor | None
+
 
 class MultiExitModel(nn.Module):
-    """A backbone with an internal classifier on every layer.
+    """A backbone with an internal classifier behind every layer, or behind the last one alone.
 
     Args:
         backbone: The encoder, stepped layer by layer.
-        num_classes: Number of classes C.
+        num_classes: Number of classes C; 1 for regression.
         heads: Options of the internal classifiers.
     """
 
     def __init__(self, backbone: Backbone, num_classes: int, heads: HeadOptions) -> None:
         super().__init__()
         self.backbone = backbone
-        self.heads = ExitHeads(backbone.num_layers, backbone.hidden_size, num_classes, heads)
+        self.num_exits = backbone.num_layers if heads.exits == "every" else 1
+        self.heads = ExitHeads(self.num_exits, backbone.hidden_size, num_classes, heads)
 
-    @property
-    def num_exits(self) -> int:
-        """Number of exits M: one behind each layer."""
-        return self.backbone.num_layers
-
-    def forward(self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None = None) -> Tensor:
+    def forward(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor,
+        token_type_ids: Tensor | None = None,
+        *,
+        gradient_equilibrium: bool = False,
+    ) -> MultiExitOutput:
         """Run all layers and all exits.
 
         Args:
             input_ids: Token ids, ``[batch, length]``.
             attention_mask: 1 for tokens and 0 for padding, ``[batch, length]``.
             token_type_ids: Sentence of each token where the family knows them, ``[batch, length]``.
-
-        Returns:
-            Logits ``[exits, batch, classes]``.
+            gradient_equilibrium: Let the exits behind a layer send it the mean of their gradients instead of the sum
+                (Li et al. 2019; ElasticBERT): behind layer m of M the gradient is scaled by 1 / (M - m + 1), and what
+                comes from the deeper layers by M - m before. Needs an exit behind every layer.
         """
         state = self.backbone.embed(input_ids, attention_mask, token_type_ids)
-        logits = []
-        for exit_layer in range(1, self.num_exits + 1):
-            state = self.backbone.layer(exit_layer - 1, state)
-            logits.append(self.heads(exit_layer, state))  # [batch, classes]
-        return torch.stack(logits)  # [exits, batch, classes]
+        outputs = []
+        for layer in range(1, self.backbone.num_layers + 1):
+            state = self.backbone.layer(layer - 1, state)
+            exit_layer = layer - self.backbone.num_layers + self.num_exits
+            if gradient_equilibrium:
+                state = replace(state, hidden=scale_gradient(state.hidden, 1 / (self.num_exits - exit_layer + 1)))
+            if exit_layer > 0:
+                outputs.append(self.heads(exit_layer, state))
+            if gradient_equilibrium:
+                state = replace(state, hidden=scale_gradient(state.hidden, self.num_exits - exit_layer))
+        gates = [output.gate for output in outputs if output.gate is not None]
+        return MultiExitOutput(
+            torch.stack([output.logits for output in outputs]),  # [exits, batch, classes]
+            torch.stack(gates) if gates else None,  # [exits, batch]
+        )
+
+    def part(self, name: Part) -> Iterable[nn.Module]:
+        """Give the modules of a part; together the parts hold every parameter, and each one once."""
+        if name == "backbone":
+            return (self.backbone,)
+        return self.heads.of_last_exit() if name == "last_exit" else self.heads.of_early_exits()

@@ -1,16 +1,21 @@
 """The LightningModule: wires model, objective, optimisation and log; computes nothing itself."""
 
+from math import isfinite
+
 from lightning import LightningModule
+from lightning.pytorch.strategies import DDPStrategy
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor
 
-from ee_lightning.errors import TrainingDiverged
+from ee_lightning.errors import OptionError, TrainingDiverged
 from ee_lightning.exits import StoredExits
-from ee_lightning.models import HeadOptions, MultiExitModel, load_backbone
+from ee_lightning.functional import gate_loss
+from ee_lightning.models import HeadOptions, MultiExitModel, MultiExitOutput, load_backbone
 from ee_lightning.training.metrics import exit_scores
 from ee_lightning.training.objectives import Objective
 from ee_lightning.training.optimization import Optimization
 from ee_lightning.training.recorder import ExitRecorder
+from ee_lightning.training.timeline import EVERYTHING, Timeline
 
 Batch = dict[str, Tensor]
 
@@ -20,11 +25,15 @@ class EarlyExitModule(LightningModule):
 
     Args:
         backbone: A hub name, a local folder, or ``packaged:NAME``.
-        num_classes: Number of classes; the command line takes it from the task.
+        num_classes: Number of classes, 1 for regression; the command line takes it from the task.
         metrics: Names of the task's metrics, the primary one first; the command line takes them from the task.
         objective: The training objective; the command line takes the paper's unless told otherwise.
+        num_layers: Keep the backbone's first layers only; None keeps all.
         heads: Options of the internal classifiers.
         optimization: Options of the optimiser.
+
+    Raises:
+        OptionError: The objective does not suit the task or the heads.
     """
 
     def __init__(
@@ -33,15 +42,22 @@ class EarlyExitModule(LightningModule):
         num_classes: int,
         metrics: list[str],
         objective: Objective,
+        num_layers: int | None = None,
         heads: HeadOptions = HeadOptions(),
         optimization: Optimization = Optimization(),
     ) -> None:
         super().__init__()
-        self.model = MultiExitModel(load_backbone(backbone), num_classes, heads)
+        objective.check_task(num_classes)
+        _check_heads(objective, heads)
+        self.model = MultiExitModel(load_backbone(backbone, num_layers), num_classes, heads)
         self.metrics = metrics
         self.objective = objective
         self.optimization = optimization
+        if optimization.gradient_checkpointing:
+            self.model.backbone.encoder.gradient_checkpointing_enable({"use_reentrant": False})
         self._recorders: list[ExitRecorder] = []
+        self._timeline = Timeline(objective.stages(), 0)
+        self._stage = 0
 
     @property
     def recorded_exits(self) -> StoredExits:
@@ -60,30 +76,69 @@ class EarlyExitModule(LightningModule):
             raise ValueError("The evaluated samples have no labels")
         return exit_scores(exits.logits, exits.labels, self.metrics)
 
-    def forward(self, batch: Batch) -> Tensor:
-        """Logits of all exits, ``[exits, batch, classes]``."""
-        logits: Tensor = self.model(batch["input_ids"], batch["attention_mask"], batch.get("token_type_ids"))
-        return logits
+    def forward(self, batch: Batch) -> MultiExitOutput:
+        """What all exits say of a batch."""
+        output: MultiExitOutput = self.model(
+            batch["input_ids"],
+            batch["attention_mask"],
+            batch.get("token_type_ids"),
+            gradient_equilibrium=self.training and self.objective.gradient_equilibrium,
+        )
+        return MultiExitOutput(output.logits.float(), output.gate)  # losses are computed in full precision
+
+    def setup(self, stage: str) -> None:
+        """Refuse several processes that would wait for gradients which don't come."""
+        strategy = self.trainer.strategy
+        leaves_out = self.objective.leaves_parameters_out or len(self.objective.stages()) > 1
+        waits = isinstance(strategy, DDPStrategy) and not strategy._ddp_kwargs.get("find_unused_parameters", False)
+        if stage == "fit" and waits and leaves_out:
+            raise OptionError(
+                f"with {type(self.objective).__name__} some steps give some parameters no gradient, for which several "
+                "processes would wait",
+                where="--trainer.strategy",
+                mend="--trainer.strategy ddp_find_unused_parameters_true",
+            )
+
+    def on_train_epoch_start(self) -> None:
+        """Freeze and train the parts of the current stage, whatever an evaluation has left behind."""
+        self._enter(self._timeline.at(self.global_step).stage)
+
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        """Go on to the next stage where its first step is due."""
+        if (stage := self._timeline.at(self.global_step).stage) != self._stage:
+            self._enter(stage)
 
     def training_step(self, batch: Batch) -> Tensor:
         """Compute the objective and stop a run-away."""
-        logits = self(batch)  # [exits, batch, classes]
-        terms = self.objective(logits, batch["labels"])
-        if (reason := self.objective.divergence(terms, logits)) is not None:
+        output = self(batch)
+        terms = self.objective(output.logits, batch["labels"], self._timeline.at(self.global_step))
+        if (reason := self.objective.divergence(terms, output.logits)) is not None:
             raise TrainingDiverged(
                 f"training was stopped: {reason}",
                 where=f"epoch {self.current_epoch}, step {self.global_step}",
                 mend="lower model.objective.init_args.diversity_weight (λ) or the learning rates; checkpoints of "
                 "earlier epochs are kept",
             )
-        self.log("train/loss", terms.loss, prog_bar=True)
-        self.log_dict({f"train/{name}": term for name, term in terms.terms.items()})
         loss: Tensor = terms.loss
+        named = dict(terms.terms)
+        if output.gate is not None and "early_exits" in self._timeline.stages[self._stage].trains:
+            gate = gate_loss(output.gate, output.logits, batch["labels"])
+            loss, named["gate_term"] = loss + gate, gate.detach()
+        self.log("train/loss", loss, prog_bar=True)
+        self.log_dict({f"train/{name}": term for name, term in named.items()})
         return loss
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """AdamW with warm-up and linear decay over the real number of steps."""
-        optimizer, schedule = self.optimization.build(self.model, int(self.trainer.estimated_stepping_batches))
+        total_steps = self.trainer.estimated_stepping_batches
+        if not isfinite(total_steps):
+            raise OptionError(
+                "the learning rate decays until the end of training, and this training has none",
+                where="--trainer.max_epochs",
+                mend="give --trainer.max_epochs or --trainer.max_steps",
+            )
+        self._timeline = Timeline(self.objective.stages(), int(total_steps))
+        optimizer, schedule = self.optimization.build(self.model, self._timeline)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def on_validation_epoch_start(self) -> None:
@@ -107,11 +162,37 @@ class EarlyExitModule(LightningModule):
         """Log the scores of the last exit."""
         self._log_scores("test")
 
-    def predict_step(self, batch: Batch) -> dict[str, Tensor]:
-        """Logits of all exits ``[exits, batch, classes]`` and ids ``[batch]``."""
-        return {"logits": self(batch), "ids": batch["ids"]}
+    def predict_step(self, batch: Batch) -> MultiExitOutput:
+        """What all exits say of a batch."""
+        return self.forward(batch)
 
     def _log_scores(self, stage: str) -> None:
-        last = {f"{stage}/{name}": scores[-1] for name, scores in self.exit_scores().items()}
-        last[f"{stage}/score"] = last[f"{stage}/{self.metrics[0]}"]
-        self.log_dict(last, sync_dist=True)  # the same on every process
+        by_metric = self.exit_scores()
+        scores = {f"{stage}/{name}": by_exit[-1] for name, by_exit in by_metric.items()}
+        primary = by_metric[self.metrics[0]]
+        scores |= {f"{stage}/exit_{exit_layer}/score": score for exit_layer, score in enumerate(primary, 1)}
+        self.log_dict({**scores, f"{stage}/score": primary[-1]}, sync_dist=True)  # the same on every process
+
+    def _enter(self, stage: int) -> None:
+        self._stage = stage
+        for part in EVERYTHING:
+            trains = part in self._timeline.stages[stage].trains
+            trains = trains and not (part == "backbone" and self.optimization.freeze_backbone)
+            for module in self.model.part(part):
+                module.requires_grad_(trains).train(trains)
+
+
+def _check_heads(objective: Objective, heads: HeadOptions) -> None:
+    trains_early_exits = any("early_exits" in stage.trains for stage in objective.stages())
+    if heads.exits == "last" and (trains_early_exits or objective.gradient_equilibrium):
+        raise OptionError(
+            f"{type(objective).__name__} trains early exits, and there are none",
+            where="--model.heads.exits last",
+            mend="take ee_lightning.training.LastExitObjective, or --model.heads.exits every",
+        )
+    if heads.gate and not trains_early_exits:
+        raise OptionError(
+            f"{type(objective).__name__} trains no early exits, and no gate beside them",
+            where="--model.heads.gate",
+            mend="leave the gate out, or take another objective",
+        )

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from torch import nn
 from torch.optim import AdamW
 from torch.optim.lr_scheduler import LambdaLR
-from transformers import get_linear_schedule_with_warmup
 
 from ee_lightning.errors import OptionError
 from ee_lightning.models import MultiExitModel
+from ee_lightning.training.timeline import Timeline
 
 
 @dataclass(frozen=True)
@@ -20,13 +20,18 @@ class Optimization:
         head_learning_rate: Peak learning rate of the internal classifiers; None takes that of the backbone. About ten
             times as much lets shallow exits of a sentence encoder learn within a short fine-tune.
         weight_decay: Decoupled weight decay; biases and norms have none.
-        warmup_fraction: Share of all steps over which the learning rate rises, in [0, 1]; it then falls to 0.
+        warmup_fraction: Share of the steps of a stage over which the learning rate rises, in [0, 1]; it then falls to
+            0 linearly. Most objectives have a single stage.
+        freeze_backbone: Train the internal classifiers alone.
+        gradient_checkpointing: Save memory by running every layer again in the backward pass.
     """
 
     learning_rate: float = 2e-5
     head_learning_rate: float | None = None
     weight_decay: float = 0.01
     warmup_fraction: float = 0.1
+    freeze_backbone: bool = False
+    gradient_checkpointing: bool = False
 
     def __post_init__(self) -> None:
         """Refuse values that make no sense."""
@@ -41,26 +46,27 @@ class Optimization:
                 mend="it is a share of all steps: 0.1 is the usual value",
             )
 
-    def build(self, model: MultiExitModel, total_steps: int) -> tuple[AdamW, LambdaLR]:
+    def build(self, model: MultiExitModel, timeline: Timeline) -> tuple[AdamW, LambdaLR]:
         """Make the optimiser and the schedule.
 
         Args:
             model: The model whose parameters are optimised.
-            total_steps: Number of optimiser steps of the whole training.
+            timeline: The stages of the training.
         """
         head_rate = self.learning_rate if self.head_learning_rate is None else self.head_learning_rate
+        parts: list[tuple[nn.Module, float]] = [(model.heads, head_rate)]
+        if not self.freeze_backbone:
+            parts.insert(0, (model.backbone, self.learning_rate))
         groups = [
             {"params": parameters, "lr": rate, "weight_decay": decay}
-            for part, rate in ((model.backbone, self.learning_rate), (model.heads, head_rate))
+            for part, rate in parts
             for parameters, decay in zip(_by_decay(part), (self.weight_decay, 0.0), strict=True)
         ]
         optimizer = AdamW(groups)
-        warmup_steps = round(self.warmup_fraction * total_steps)
-        schedule: LambdaLR = get_linear_schedule_with_warmup(optimizer, warmup_steps, total_steps)  # type: ignore[no-untyped-call]
-        return optimizer, schedule
+        return optimizer, LambdaLR(optimizer, lambda step: timeline.learning_rate_factor(step, self.warmup_fraction))
 
 
 def _by_decay(part: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
-    """Split the trainable parameters into matrices, which decay, and biases and norms (vectors), which don't."""
-    parameters = [parameter for parameter in part.parameters() if parameter.requires_grad]
+    """Split the parameters into matrices, which decay, and biases and norms (vectors), which don't."""
+    parameters = list(part.parameters())
     return [p for p in parameters if p.ndim > 1], [p for p in parameters if p.ndim <= 1]

@@ -3,7 +3,8 @@
 import torch
 from torch import Tensor, distributed
 
-from ee_lightning.exits import StoredExits
+from ee_lightning.exits import GATE, StoredExits
+from ee_lightning.models import MultiExitOutput
 
 
 class ExitRecorder:
@@ -16,9 +17,11 @@ class ExitRecorder:
         self._batches: list[dict[str, Tensor]] = []
         self._joined: StoredExits | None = None
 
-    def add(self, logits: Tensor, labels: Tensor | None, ids: Tensor) -> None:
-        """Record a batch: logits ``[exits, batch, classes]``, labels ``[batch]`` or None, ids ``[batch]``."""
-        batch = {"logits": logits.transpose(0, 1).float(), "ids": ids}  # logits [batch, exits, classes]
+    def add(self, output: MultiExitOutput, labels: Tensor | None, ids: Tensor) -> None:
+        """Record a batch: what all exits say of it, labels ``[batch]`` or None, ids ``[batch]``."""
+        batch = {"logits": output.logits.transpose(0, 1).float(), "ids": ids}  # logits [batch, exits, classes]
+        if output.gate is not None:
+            batch[GATE] = output.gate.transpose(0, 1).float()  # [batch, exits]
         if labels is not None:
             batch["labels"] = labels
         self._batches.append({name: tensor.detach().cpu() for name, tensor in batch.items()})
@@ -48,6 +51,7 @@ class ExitRecorder:
             logits=joined["logits"][first].transpose(0, 1).contiguous(),  # [exits, samples, classes]
             labels=joined["labels"][first] if "labels" in joined else None,  # [samples]
             ids=ids,
+            extras={GATE: joined[GATE][first].T.contiguous()} if GATE in joined else {},  # [exits, samples]
         )
 
 

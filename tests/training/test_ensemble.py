@@ -8,7 +8,9 @@ import torch
 from torch import Tensor
 
 from ee_lightning.errors import OptionError
-from ee_lightning.training import EnsembleObjective
+from ee_lightning.training import EnsembleObjective, Progress
+
+START = Progress(0, 100)
 
 
 def _formula(
@@ -46,7 +48,7 @@ def test_loss_and_gradient_equal_the_formula(
     logits = (2 * torch.randn(5, 7, 3, generator=generator, dtype=torch.float64)).requires_grad_()
     labels = torch.randint(3, (7,), generator=generator)
     objective = EnsembleObjective(0.3, minimum, last_exit, layer_weights, stop_gradient)  # type: ignore[arg-type]
-    loss = objective(logits, labels).loss
+    loss = objective(logits, labels, START).loss
     expected = _formula(logits, labels, 0.3, minimum, last_exit, layer_weights == "linear", stop_gradient)
     torch.testing.assert_close(loss, expected)
     torch.testing.assert_close(*(torch.autograd.grad(value, logits)[0] for value in (loss, expected)))
@@ -54,13 +56,13 @@ def test_loss_and_gradient_equal_the_formula(
 
 def test_terms_are_separate_and_without_weight() -> None:
     logits, labels = torch.randn(4, 6, 2), torch.randint(2, (6,))
-    loss, terms = EnsembleObjective(0.25)(logits, labels)
+    loss, terms = EnsembleObjective(0.25)(logits, labels, START)
     torch.testing.assert_close(loss, terms["accuracy_term"] - 0.25 * terms["diversity_term"])
-    torch.testing.assert_close(EnsembleObjective(0.0)(logits, labels).loss, terms["accuracy_term"])
+    torch.testing.assert_close(EnsembleObjective(0.0)(logits, labels, START).loss, terms["accuracy_term"])
 
 
 def test_exits_that_only_guess_cost_log_c_each() -> None:
-    _, terms = EnsembleObjective(0.5)(torch.zeros(4, 6, 3), torch.randint(3, (6,)))
+    _, terms = EnsembleObjective(0.5)(torch.zeros(4, 6, 3), torch.randint(3, (6,)), START)
     assert terms["accuracy_term"].item() == pytest.approx(4 * log(3))
     assert terms["diversity_term"].item() == pytest.approx(3 * log(3))
 
@@ -82,12 +84,12 @@ def test_confident_disagreement_counts_as_a_run_away_once_it_outweighs_being_rig
     for confidence, runs_away in ((0.5, False), (50.0, True)):
         sign = torch.tensor([1.0, -1.0]).view(2, 1)  # two exits that contradict each other
         logits = confidence * torch.stack([sign, -sign], -1).expand(2, 8, 2)
-        reason = objective.divergence(objective(logits, labels), logits)
+        reason = objective.divergence(objective(logits, labels, START), logits)
         assert (reason is not None) == runs_away
-    assert EnsembleObjective(0.01).divergence(EnsembleObjective(0.01)(logits, labels), logits) is None
+    assert EnsembleObjective(0.01).divergence(EnsembleObjective(0.01)(logits, labels, START), logits) is None
 
 
 def test_a_loss_that_is_not_finite_counts_as_a_run_away() -> None:
     objective, logits = EnsembleObjective(), torch.full((2, 3, 2), float("nan"))
-    reason = objective.divergence(objective(logits, torch.zeros(3, dtype=torch.long)), logits)
+    reason = objective.divergence(objective(logits, torch.zeros(3, dtype=torch.long), START), logits)
     assert reason == "the loss is nan"

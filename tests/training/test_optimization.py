@@ -6,7 +6,7 @@ import pytest
 
 from ee_lightning.errors import OptionError
 from ee_lightning.models import HeadOptions, MultiExitModel, load_backbone
-from ee_lightning.training import Optimization
+from ee_lightning.training import Optimization, Stage, Timeline
 
 
 @pytest.fixture(scope="module")
@@ -16,7 +16,7 @@ def model(tiny_backbone: Path) -> MultiExitModel:
 
 def test_every_parameter_has_the_rate_of_its_part_and_only_matrices_decay(model: MultiExitModel) -> None:
     options = Optimization(learning_rate=1e-3, head_learning_rate=1e-2, weight_decay=0.5, warmup_fraction=0)
-    optimizer, _ = options.build(model, total_steps=10)
+    optimizer, _ = options.build(model, Timeline([Stage()], 10))
     of = {
         id(p): (group["initial_lr"], group["weight_decay"]) for group in optimizer.param_groups for p in group["params"]
     }
@@ -28,12 +28,12 @@ def test_every_parameter_has_the_rate_of_its_part_and_only_matrices_decay(model:
 
 
 def test_heads_take_the_rate_of_the_backbone_unless_told_otherwise(model: MultiExitModel) -> None:
-    optimizer, _ = Optimization(learning_rate=3e-4).build(model, total_steps=10)
+    optimizer, _ = Optimization(learning_rate=3e-4).build(model, Timeline([Stage()], 10))
     assert {group["initial_lr"] for group in optimizer.param_groups} == {3e-4}
 
 
 def test_rate_rises_over_the_warm_up_and_falls_to_zero(model: MultiExitModel) -> None:
-    optimizer, schedule = Optimization(learning_rate=1.0, warmup_fraction=0.2).build(model, total_steps=10)
+    optimizer, schedule = Optimization(learning_rate=1.0, warmup_fraction=0.2).build(model, Timeline([Stage()], 10))
     rates = []
     for _ in range(10):
         rates.append(optimizer.param_groups[0]["lr"])

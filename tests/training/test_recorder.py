@@ -3,26 +3,28 @@
 import pytest
 import torch
 
+from ee_lightning.models import MultiExitOutput
 from ee_lightning.training.recorder import ExitRecorder
 
 
 def test_batches_are_joined_in_the_order_of_their_ids_and_repeats_count_once() -> None:
     logits = torch.randn(3, 5, 2)  # [exits, samples, classes]
-    labels = torch.tensor([0, 1, 1, 0, 1])
+    labels, gate = torch.tensor([0, 1, 1, 0, 1]), torch.rand(3, 5)
     recorder = ExitRecorder()
     for ids in ([4, 0], [2, 1], [3, 4]):
         index = torch.tensor(ids)
-        recorder.add(logits[:, index], labels[index], index)
+        recorder.add(MultiExitOutput(logits[:, index], gate[:, index]), labels[index], index)
     exits = recorder.join()
     assert torch.equal(exits.ids, torch.arange(5))
     assert torch.equal(exits.logits, logits)
+    assert torch.equal(exits.extras["gate"], gate)
     assert exits.labels is not None
     assert torch.equal(exits.labels, labels)
 
 
 def test_samples_without_labels_are_joined_too() -> None:
     recorder = ExitRecorder()
-    recorder.add(torch.zeros(2, 3, 2, dtype=torch.bfloat16), None, torch.tensor([7, 5, 6]))
+    recorder.add(MultiExitOutput(torch.zeros(2, 3, 2, dtype=torch.bfloat16), None), None, torch.tensor([7, 5, 6]))
     exits = recorder.join()
     assert exits.labels is None
     assert exits.logits.dtype == torch.float32

@@ -9,7 +9,7 @@ from transformers import AutoConfig, AutoModel, PreTrainedConfig
 from transformers.utils import logging
 
 from ee_lightning import packaged
-from ee_lightning.errors import BackboneError
+from ee_lightning.errors import BackboneError, OptionError
 from ee_lightning.models.backbones.backbone import Backbone
 from ee_lightning.models.backbones.bert import BertBackbone
 
@@ -17,31 +17,42 @@ ADAPTERS: tuple[type[Backbone], ...] = (BertBackbone,)
 FAMILIES = {family: adapter for adapter in ADAPTERS for family in adapter.families}
 
 
-def load_backbone(source: str) -> Backbone:
+def load_backbone(source: str, num_layers: int | None = None) -> Backbone:
     """Load pretrained weights, through safetensors only, into the adapter of their family.
 
     Args:
         source: A hub name (``google-bert/bert-base-uncased``), a local folder, or ``packaged:NAME``.
+        num_layers: Keep the first layers only; None keeps all.
 
     Returns:
         The backbone, in float32.
 
     Raises:
+        OptionError: The encoder has fewer layers than are to be kept.
         BackboneError: The weights can't be found, are damaged or not safetensors, or the family is not known.
     """
     path: str = str(packaged.resolve(source)) if source.startswith(packaged.PREFIX) else source
-    adapter = FAMILIES.get(config_of(path).model_type)
+    config = config_of(path)
+    adapter = FAMILIES.get(config.model_type)
     if adapter is None:
         raise BackboneError(
-            f"the backbone family {config_of(path).model_type!r} is not known",
+            f"the backbone family {config.model_type!r} is not known",
             where=source,
             mend=f"choose a backbone of one of the families {', '.join(sorted(FAMILIES))}, or add an adapter "
             "(README, 'Adding to the house')",
         )
+    if num_layers is not None:
+        if not 1 <= num_layers <= config.num_hidden_layers:
+            raise OptionError(
+                f"{num_layers} layers are to be kept of {config.num_hidden_layers}",
+                where="--model.num_layers",
+                mend=f"give a number from 1 to {config.num_hidden_layers}",
+            )
+        config.num_hidden_layers = num_layers
     with _quiet_transformers():
         try:
             encoder, report = AutoModel.from_pretrained(
-                path, dtype=torch.float32, use_safetensors=True, output_loading_info=True
+                path, config=config, dtype=torch.float32, use_safetensors=True, output_loading_info=True
             )
         except Exception as error:  # transformers, safetensors and the hub's client each raise their own kinds
             raise BackboneError(

@@ -3,13 +3,14 @@
 from math import log
 from typing import Literal
 
+import torch
 from torch import Tensor
 
 from ee_lightning.errors import OptionError, require_one_of
-from ee_lightning.functional import accuracy_term, diversity_term, equal_weights, linear_weights
+from ee_lightning.functional import accuracy_term, diversity_term, pairwise_disagreement
+from ee_lightning.training.objectives.joint import LAYER_WEIGHTS
 from ee_lightning.training.objectives.objective import Objective, ObjectiveTerms
-
-LAYER_WEIGHTS = {"equal": equal_weights, "linear": linear_weights}
+from ee_lightning.training.timeline import Progress
 
 
 class EnsembleObjective(Objective):
@@ -30,6 +31,7 @@ class EnsembleObjective(Objective):
         last_exit: Whether the last exit has a diversity term; the paper's variant drops it.
         layer_weights: α: ``equal`` (1), or ``linear`` (m), which the paper's appendix mentions for BERT.
         stop_gradient: Whether the earlier exit counts as a constant in the diversity term.
+        diversity_warmup: The share of all steps over which λ rises from 0, in [0, 1]; 0 keeps it constant.
 
     Raises:
         OptionError: An option has a value that makes no sense.
@@ -42,6 +44,7 @@ class EnsembleObjective(Objective):
         last_exit: bool = True,
         layer_weights: Literal["equal", "linear"] = "equal",
         stop_gradient: bool = False,
+        diversity_warmup: float = 0.0,
     ) -> None:
         super().__init__()
         if not 0 <= diversity_weight < float("inf"):
@@ -50,6 +53,12 @@ class EnsembleObjective(Objective):
                 where="model.objective.init_args.diversity_weight",
                 mend="the paper searches [0, 1]; 0.1 is a good start, 0 leaves the accuracy term alone",
             )
+        if not 0 <= diversity_warmup <= 1:
+            raise OptionError(
+                f"diversity_warmup must lie in [0, 1], but is {diversity_warmup}",
+                where="model.objective.init_args.diversity_warmup",
+                mend="it is a share of all steps: 0 keeps λ constant",
+            )
         require_one_of(minimum, ("batch", "sample"), "model.objective.init_args.minimum")
         require_one_of(layer_weights, LAYER_WEIGHTS, "model.objective.init_args.layer_weights")
         self.diversity_weight = diversity_weight
@@ -57,15 +66,44 @@ class EnsembleObjective(Objective):
         self.last_exit = last_exit
         self.layer_weights = LAYER_WEIGHTS[layer_weights]
         self.stop_gradient = stop_gradient
+        self.diversity_warmup = diversity_warmup
 
-    def forward(self, logits: Tensor, labels: Tensor) -> ObjectiveTerms:
-        """See :meth:`Objective.forward`; the parts are ``accuracy_term`` and ``diversity_term`` (without λ)."""
+    def check_task(self, num_classes: int) -> None:
+        """See :meth:`Objective.check_task`; λ = 0 is defined for regression too."""
+        if num_classes == 1 and self.diversity_weight > 0:
+            raise OptionError(
+                "the diversity term is a cross entropy between classes, and this task has a value to predict",
+                where="model.objective.init_args.diversity_weight",
+                mend="set it to 0, or take ee_lightning.training.JointObjective",
+            )
+
+    def forward(self, logits: Tensor, labels: Tensor, progress: Progress) -> ObjectiveTerms:
+        """See :meth:`Objective.forward`.
+
+        The parts are ``accuracy_term``, ``diversity_term`` (without λ), ``diversity_weight`` (the λ of this step),
+        ``diversity_share``, λ times the diversity term over the sum of both terms' sizes, and ``disagreement``, the
+        share of pairs of exits that predict different classes.
+        """
         accuracy = accuracy_term(logits, labels, self.layer_weights(len(logits)).to(logits))
+        if logits.shape[-1] == 1:
+            return ObjectiveTerms(accuracy, {"accuracy_term": accuracy.detach()})
         diversity = diversity_term(
             logits, minimum=self.minimum, last_exit=self.last_exit, stop_gradient=self.stop_gradient
         )
-        loss = accuracy - self.diversity_weight * diversity
-        return ObjectiveTerms(loss, {"accuracy_term": accuracy.detach(), "diversity_term": diversity.detach()})
+        weight = self.diversity_weight * self._warmed_up(progress)
+        return ObjectiveTerms(
+            accuracy - weight * diversity,
+            {
+                "accuracy_term": accuracy.detach(),
+                "diversity_term": diversity.detach(),
+                "diversity_weight": torch.tensor(weight),
+                "diversity_share": weight * diversity.detach() / (accuracy.detach() + weight * diversity.detach()),
+                "disagreement": _mean_disagreement(logits.argmax(-1)),
+            },
+        )
+
+    def _warmed_up(self, progress: Progress) -> float:
+        return 1.0 if progress.share >= self.diversity_warmup else progress.share / self.diversity_warmup
 
     def divergence(self, terms: ObjectiveTerms, logits: Tensor) -> str | None:
         """See :meth:`Objective.divergence`; also when confident disagreement has become worth more than being right.
@@ -83,3 +121,9 @@ class EnsembleObjective(Objective):
             f"the diversity term runs away: it is {terms.terms['diversity_term'].item():.3g}, and λ times it has "
             f"brought the loss down to {terms.loss.item():.3g}"
         )
+
+
+def _mean_disagreement(predictions: Tensor) -> Tensor:
+    """Give the mean over pairs of different exits; predictions are of shape [exits, batch]."""
+    num_exits = len(predictions)
+    return pairwise_disagreement(predictions).sum() / max(1, num_exits * (num_exits - 1))

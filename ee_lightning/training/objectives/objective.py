@@ -1,10 +1,14 @@
 """The protocol of training objectives."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+
+from ee_lightning.errors import OptionError
+from ee_lightning.training.timeline import Progress, Stage
 
 
 class ObjectiveTerms(NamedTuple):
@@ -12,7 +16,7 @@ class ObjectiveTerms(NamedTuple):
 
     Attributes:
         loss: The scalar to minimise.
-        terms: Its named parts, scalars, for the log.
+        terms: Its named parts, scalars without gradient, for the log.
     """
 
     loss: Tensor
@@ -20,26 +24,59 @@ class ObjectiveTerms(NamedTuple):
 
 
 class Objective(nn.Module, ABC):
-    """A training objective over the logits of all exits."""
+    """A training objective over the logits of all exits.
+
+    Attributes:
+        handles_regression: Whether it is defined for exits that predict a value.
+        gradient_equilibrium: Whether the exits send each layer the mean of their gradients instead of the sum; see
+            `MultiExitModel.forward`.
+        leaves_parameters_out: Whether some steps give parameters that are not frozen no gradient, which several
+            processes have to be told.
+    """
+
+    handles_regression: bool = True
+    gradient_equilibrium: bool = False
+    leaves_parameters_out: bool = False
 
     @abstractmethod
-    def forward(self, logits: Tensor, labels: Tensor) -> ObjectiveTerms:
+    def forward(self, logits: Tensor, labels: Tensor, progress: Progress) -> ObjectiveTerms:
         """Compute the loss.
 
         Args:
-            logits: ``[exits, batch, classes]``.
-            labels: ``[batch]``.
+            logits: Of shape [exits, batch, classes], in float32; for regression values, of shape [exits, batch, 1].
+            labels: Class numbers, or for regression values, of shape [batch].
+            progress: How far training has come.
 
         Returns:
             The loss and its named parts.
         """
+
+    def stages(self) -> Sequence[Stage]:
+        """Give the stages of training in order; unless overridden, one that trains everything."""
+        return (Stage(),)
+
+    def check_task(self, num_classes: int) -> None:
+        """Refuse a task that this objective is not defined for.
+
+        Args:
+            num_classes: Number of classes; 1 for regression.
+
+        Raises:
+            OptionError: It is regression, and the objective compares distributions over classes.
+        """
+        if num_classes == 1 and not self.handles_regression:
+            raise OptionError(
+                f"{type(self).__name__} compares distributions over classes, and this task has a value to predict",
+                where="model.objective",
+                mend="for regression take ee_lightning.training.JointObjective, or another without distributions",
+            )
 
     def divergence(self, terms: ObjectiveTerms, logits: Tensor) -> str | None:
         """Say why the loss has run away, or None while it has not.
 
         Args:
             terms: What :meth:`forward` returned.
-            logits: The logits it was given, ``[exits, batch, classes]``.
+            logits: The logits it was given, of shape [exits, batch, classes].
         """
         if torch.isfinite(terms.loss):
             return None

@@ -1,0 +1,27 @@
+"""The last exit and all exits in turn."""
+
+from torch import Tensor
+
+from ee_lightning.functional import exit_losses
+from ee_lightning.training.objectives.objective import Objective, ObjectiveTerms
+from ee_lightning.training.timeline import Progress
+
+
+class AlternatingObjective(Objective):
+    r"""The last exit alone in even steps, counted from 0, and all exits in odd ones (BERxiT, Xin et al. 2021).
+
+    .. math:: L_{even} = \ell_M, \qquad L_{odd} = \sum_{m=1}^{M} \ell_m
+
+    with M exits and :math:`\ell_m` the cross entropy of exit m with the label, for regression the squared error. A step
+    is an optimiser step, with however many batches it accumulates.
+    """
+
+    leaves_parameters_out = True
+
+    def forward(self, logits: Tensor, labels: Tensor, progress: Progress) -> ObjectiveTerms:
+        """See :meth:`Objective.forward`; the part is ``last_exit_term`` or ``accuracy_term``."""
+        losses = exit_losses(logits, labels)  # [exits]
+        if progress.step % 2 == 0:
+            return ObjectiveTerms(losses[-1], {"last_exit_term": losses[-1].detach()})
+        loss = losses.sum()
+        return ObjectiveTerms(loss, {"accuracy_term": loss.detach()})

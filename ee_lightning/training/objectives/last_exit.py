@@ -1,0 +1,26 @@
+"""The last exit alone: a plain fine-tuned model."""
+
+from collections.abc import Sequence
+
+from torch import Tensor
+
+from ee_lightning.functional import exit_losses
+from ee_lightning.training.objectives.objective import Objective, ObjectiveTerms
+from ee_lightning.training.timeline import Progress, Stage
+
+
+class LastExitObjective(Objective):
+    """The last exit's cross entropy with the label, for regression the squared error.
+
+    With ``model.heads.exits: last`` this is the usual fine-tuning that early exits are compared with, and with
+    ``model.num_layers: 6`` the truncated "6L" baseline. Exits before the last stay untrained.
+    """
+
+    def stages(self) -> Sequence[Stage]:
+        """See :meth:`Objective.stages`; a single one, without the early exits."""
+        return (Stage(trains=frozenset({"backbone", "last_exit"})),)
+
+    def forward(self, logits: Tensor, labels: Tensor, progress: Progress) -> ObjectiveTerms:
+        """See :meth:`Objective.forward`; the part is ``accuracy_term``."""
+        loss = exit_losses(logits[-1:], labels).sum()
+        return ObjectiveTerms(loss, {"accuracy_term": loss.detach()})

@@ -1,0 +1,46 @@
+"""Exits that learn from the labels and from each other."""
+
+from torch import Tensor
+
+from ee_lightning.errors import OptionError
+from ee_lightning.functional import divergences_from, exit_losses
+from ee_lightning.training.objectives.objective import Objective, ObjectiveTerms
+from ee_lightning.training.timeline import Progress
+
+
+class MutualDistillationObjective(Objective):
+    r"""All exits' cross entropies, and every exit's divergence from every other.
+
+    .. math:: L = \sum_{m=1}^{M} CE(p_m, y)
+        + \beta \sum_{m=1}^{M} \frac{1}{M - 1} \sum_{j \ne m} KL(p_j \| p_m)
+
+    with M exits, :math:`p_m` the class probabilities of exit m, y the label, and the teacher :math:`p_j` a constant, as
+    in deep mutual learning (Zhang et al. 2018). The idea is LeeBERT's (Zhu 2021), which learns the weights of the terms
+    on held-out data; here they are equal.
+
+    Args:
+        distillation_weight: β ≥ 0.
+
+    Raises:
+        OptionError: The weight makes no sense.
+    """
+
+    handles_regression = False
+
+    def __init__(self, distillation_weight: float = 1.0) -> None:
+        super().__init__()
+        if not 0 <= distillation_weight < float("inf"):
+            raise OptionError(
+                f"distillation_weight (β) must be a number ≥ 0, but is {distillation_weight}",
+                where="model.objective.init_args.distillation_weight",
+                mend="1 lets the labels and the other exits count alike",
+            )
+        self.distillation_weight = distillation_weight
+
+    def forward(self, logits: Tensor, labels: Tensor, progress: Progress) -> ObjectiveTerms:
+        """See :meth:`Objective.forward`; the parts are ``accuracy_term`` and ``distillation_term`` (without β)."""
+        accuracy = exit_losses(logits, labels).sum()
+        divergences = divergences_from(logits.unsqueeze(1), logits.unsqueeze(0))  # [teachers, students]
+        distillation = divergences.sum() / max(1, len(logits) - 1)  # the divergence of an exit from itself is 0
+        loss = accuracy + self.distillation_weight * distillation
+        return ObjectiveTerms(loss, {"accuracy_term": accuracy.detach(), "distillation_term": distillation.detach()})

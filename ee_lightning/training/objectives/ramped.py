@@ -1,0 +1,45 @@
+"""Early exits that count more and more."""
+
+import torch
+from torch import Tensor
+
+from ee_lightning.errors import OptionError
+from ee_lightning.functional import accuracy_term
+from ee_lightning.training.objectives.objective import Objective, ObjectiveTerms
+from ee_lightning.training.timeline import Progress
+
+
+class RampedObjective(Objective):
+    r"""The last exit, and the early exits with weights that rise over training (Shallow-Deep, Kaya et al. 2019).
+
+    .. math:: L = \sum_{m=1}^{M-1} \tau_m \ell_m + \ell_M, \qquad \tau_m = s + t \, (m / M - s)
+
+    with M exits, :math:`\ell_m` the cross entropy of exit m with the label, for regression the squared error, t the
+    share of training that is done, and s the start. An exit's highest weight is its cost relative to the whole model,
+    here in layers.
+
+    Args:
+        start: s, the weight at the start, in [0, 1].
+
+    Raises:
+        OptionError: The start makes no sense.
+    """
+
+    def __init__(self, start: float = 0.01) -> None:
+        super().__init__()
+        if not 0 <= start <= 1:
+            raise OptionError(
+                f"start must lie in [0, 1], but is {start}",
+                where="model.objective.init_args.start",
+                mend="it is the early exits' first weight: 0.01 is the paper's",
+            )
+        self.start = start
+
+    def forward(self, logits: Tensor, labels: Tensor, progress: Progress) -> ObjectiveTerms:
+        """See :meth:`Objective.forward`; the parts are ``accuracy_term`` and ``mean_weight`` of the early exits."""
+        num_exits = len(logits)
+        highest = torch.arange(1, num_exits + 1).to(logits) / num_exits  # [exits]
+        weights = self.start + progress.share * (highest - self.start)  # [exits]
+        weights[-1] = 1.0
+        loss = accuracy_term(logits, labels, weights)
+        return ObjectiveTerms(loss, {"accuracy_term": loss.detach(), "mean_weight": weights[:-1].mean()})

@@ -1,0 +1,87 @@
+"""The backbone first, with its last exit; then the other exits on what it has become."""
+
+from abc import abstractmethod
+from collections.abc import Sequence
+
+from torch import Tensor
+
+from ee_lightning.errors import OptionError
+from ee_lightning.functional import divergences_from, exit_losses
+from ee_lightning.training.objectives.objective import Objective, ObjectiveTerms
+from ee_lightning.training.timeline import Progress, Stage
+
+
+class _TwoStage(Objective):
+    def __init__(self, first_stage: float = 0.5) -> None:
+        super().__init__()
+        if not 0 < first_stage < 1:
+            raise OptionError(
+                f"first_stage must lie between 0 and 1, but is {first_stage}",
+                where="model.objective.init_args.first_stage",
+                mend="it is a share of all steps: 0.5 gives both stages the same",
+            )
+        self.first_stage = first_stage
+
+    def stages(self) -> Sequence[Stage]:
+        """See :meth:`Objective.stages`; backbone and last exit, then the early exits."""
+        return (
+            Stage(self.first_stage, frozenset({"backbone", "last_exit"})),
+            Stage(1 - self.first_stage, frozenset({"early_exits"})),
+        )
+
+    def forward(self, logits: Tensor, labels: Tensor, progress: Progress) -> ObjectiveTerms:
+        """See :meth:`Objective.forward`; the part is ``accuracy_term`` in the first stage."""
+        if progress.stage == 0:
+            loss = exit_losses(logits[-1:], labels).sum()
+            return ObjectiveTerms(loss, {"accuracy_term": loss.detach()})
+        return self.second_stage(logits, labels)
+
+    @abstractmethod
+    def second_stage(self, logits: Tensor, labels: Tensor) -> ObjectiveTerms:
+        """Compute the loss of the early exits; the arguments are those of :meth:`forward`."""
+
+
+class TwoStageObjective(_TwoStage):
+    r"""Fine-tune backbone and last exit, freeze both, and train the other exits (DeeBERT, Xin et al. 2020).
+
+    .. math:: L_1 = \ell_M, \qquad L_2 = \sum_{m=1}^{M-1} \ell_m
+
+    with M exits and :math:`\ell_m` the cross entropy of exit m with the label, for regression the squared error. Each
+    stage has a warm-up and a decay of its own. A checkpoint should not be chosen by the last exit, which the second
+    stage does not change: monitor an area, such as ``val/entropy/area``.
+
+    Args:
+        first_stage: The share of all steps that the first stage takes, between 0 and 1.
+
+    Raises:
+        OptionError: The share makes no sense.
+    """
+
+    def second_stage(self, logits: Tensor, labels: Tensor) -> ObjectiveTerms:
+        """Compute :math:`L_2`; the part is ``accuracy_term``."""
+        loss = exit_losses(logits[:-1], labels).sum()
+        return ObjectiveTerms(loss, {"accuracy_term": loss.detach()})
+
+
+class SelfDistillationObjective(_TwoStage):
+    r"""Fine-tune backbone and last exit, freeze both, and let the other exits learn from the last (FastBERT, Liu 2020).
+
+    .. math:: L_1 = \ell_M, \qquad L_2 = \sum_{m=1}^{M-1} KL(p_M \| p_m)
+
+    with M exits, :math:`\ell_m` the cross entropy of exit m with the label, and :math:`p_m` the class probabilities of
+    exit m. The second stage needs no labels. Each stage has a warm-up and a decay of its own. A checkpoint should not
+    be chosen by the last exit, which the second stage does not change: monitor an area.
+
+    Args:
+        first_stage: The share of all steps that the first stage takes, between 0 and 1.
+
+    Raises:
+        OptionError: The share makes no sense.
+    """
+
+    handles_regression = False
+
+    def second_stage(self, logits: Tensor, labels: Tensor) -> ObjectiveTerms:
+        """Compute :math:`L_2`; the part is ``distillation_term``."""
+        loss = divergences_from(logits[-1], logits[:-1]).sum()
+        return ObjectiveTerms(loss, {"distillation_term": loss.detach()})

@@ -8,6 +8,7 @@ from pathlib import Path
 from ee_lightning.cli.options import Options, criteria
 from ee_lightning.errors import OptionError
 from ee_lightning.exits import Fitted
+from ee_lightning.functional import CLASSIFICATION_METRICS
 from ee_lightning.inference import OPERATING_POINT, CriterionRecipe
 from ee_lightning.reporting import (
     CALIBRATION,
@@ -47,7 +48,13 @@ def run(arguments: Sequence[str]) -> None:
     budget.add_argument("--min-speedup", type=float, help="at least so many times faster, by layers")
     budget.add_argument("--max-loss", type=float, help="at most so many points below the full model")
     budget.add_argument("--consistency", type=float, help="at least this share of the full model's labels")
-    options.add_argument("--guarantee", type=float, help="keep to the budget with this probability, such as 0.95")
+    options.add_argument("--metric", choices=CLASSIFICATION_METRICS, help="the score that counts (the task's first)")
+    options.add_argument(
+        "--guarantee",
+        type=float,
+        help="keep to the budget with this probability, such as 0.95; it holds for one choice made once: trying other "
+        "seeds, budgets or criteria until one succeeds voids it",
+    )
     options.add_argument(
         "--split", default=SELECTED_ON, help="whose exits are used: validation (the default), test or calibration"
     )
@@ -64,7 +71,7 @@ def run(arguments: Sequence[str]) -> None:
         folder.read_exits(chosen.split),
         _fitted(recipe, folder),
         _budget(chosen),
-        metric=next(iter(folder.read_summary().values()))["metrics"][0],
+        metric=chosen.metric or _primary_metric(folder, chosen.split),
         split=chosen.split,
         guarantee=chosen.guarantee,
         seed=chosen.seed,
@@ -87,6 +94,12 @@ def _fitted(recipe: CriterionRecipe, folder: RunFolder) -> CriterionRecipe:
     criterion = recipe.build()
     fit_criteria([criterion], folder.read_calibration())
     return replace(recipe, fitted=criterion.fitted) if isinstance(criterion, Fitted) else recipe
+
+
+def _primary_metric(folder: RunFolder, split: str) -> str:
+    """Name the task's first metric; the calibration rows have no figures of their own."""
+    figures = next(iter(folder.read_summary().values())) if split == CALIBRATION else folder.read_figures(split)
+    return str(figures["metrics"][0])
 
 
 def _budget(chosen: Namespace) -> Budget:

@@ -25,7 +25,8 @@ def run(arguments: Sequence[str]) -> None:
     )
     chosen = options.parse_args(arguments)
     folder = RunFolder(chosen.run)
-    splits, evaluated, calibration = folder.stored_splits(), folder.read_summary(), folder.read_calibration()
+    splits, calibration = folder.stored_splits(), folder.read_calibration()
+    evaluated = {split: folder.read_figures(split) for split in splits}
     for split in splits:
         exits, figures = folder.read_exits(split), evaluated[split]
         if chosen.criteria is None:

@@ -34,8 +34,7 @@ class BEEM(Criterion):
                 f"BEEM got weights={weights}", where="BEEM.weights", mend="give a number from 0 for each exit"
             )
         self.weights = weights
-        listed = None if weights is None else ",".join(f"{weight:g}" for weight in weights)
-        self.name = name_with_options(self.name, weights=(listed, None))
+        self.name = name_with_options(self.name, weights=(weights, None))
 
     def initial_state(self, batch_size: int, num_classes: int, device: torch.device) -> State:
         """See `Criterion.initial_state`."""

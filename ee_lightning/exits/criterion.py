@@ -135,9 +135,14 @@ def name_with_options(name: str, **options: tuple[object, object]) -> str:
         >>> name_with_options("voting", k=(1.0, 0.75), fallback=("last", "last"))
         'voting(k=1)'
     """
-    changed = [
-        f"{option}={value:g}" if isinstance(value, float) else f"{option}={value}"
-        for option, (value, default) in options.items()
-        if value != default
-    ]
+    changed = [f"{option}={_shown(value)}" for option, (value, default) in options.items() if value != default]
     return f"{name}({', '.join(changed)})" if changed else name
+
+
+def _shown(value: object) -> str:
+    """Write a value as short as reads back exactly."""
+    if isinstance(value, list):
+        return f"[{', '.join(map(_shown, value))}]"
+    if isinstance(value, float):
+        return f"{value:g}" if float(f"{value:g}") == value else repr(value)
+    return str(value)

@@ -20,10 +20,10 @@ class SoftVoting(Criterion):
     confidence.
 
     Args:
-        k: How fast the bar rises with the number of exits, from 0.
+        k: How fast the bar rises with the number of exits, from 0 to 16.
 
     Raises:
-        OptionError: If `k` is negative or not finite.
+        OptionError: If `k` is negative or above 16.
     """
 
     name = "soft_voting"

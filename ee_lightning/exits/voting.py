@@ -1,6 +1,5 @@
 """Leave when one class has enough of the exits' votes."""
 
-import math
 from typing import Literal, get_args
 
 import torch
@@ -11,6 +10,9 @@ from ee_lightning.exits.criterion import Criterion, Decision, State, name_with_o
 from ee_lightning.exits.output import ExitOutput
 
 DEFAULT_EXPONENT = 0.75
+LARGEST_EXPONENT = 16
+"""So that m^k can be told in float32 for as many as 255 exits m."""
+
 Fallback = Literal["last", "majority"]
 
 
@@ -23,12 +25,12 @@ class Voting(Criterion):
     first vote scores 1, so at 1 and below all leave at exit 1.
 
     Args:
-        k: How fast the bar rises with the number of votes cast, from 0. The default is the second author's.
+        k: How fast the bar rises with the number of votes cast, from 0 to 16. The default is the second author's.
         fallback: What to predict where no exit let a sample leave: the class of the "last" exit, or the class of the
             "majority" of all exits (of several, the last exit's, or else the first by number).
 
     Raises:
-        OptionError: If `k` is negative or not finite, or `fallback` is neither of the two.
+        OptionError: If `k` is negative or above 16, or `fallback` is neither of the two.
 
     .. _Sun et al. 2021: https://arxiv.org/abs/2105.13792
     """
@@ -67,13 +69,13 @@ def check_exponent(k: float, option: str) -> None:
         option: The option's full name.
 
     Raises:
-        OptionError: If it is negative or not finite.
+        OptionError: If it is negative or above 16.
     """
-    if not 0 <= k < math.inf:
+    if not 0 <= k <= LARGEST_EXPONENT:
         raise OptionError(
             f"{option.partition('.')[0]} got k={k}",
             where=option,
-            mend="give a number from 0: at 0 the score is a sum over the exits, at 1 their mean",
+            mend=f"give a number from 0 to {LARGEST_EXPONENT}: at 0 the score is a sum over the exits, at 1 their mean",
         )
 
 

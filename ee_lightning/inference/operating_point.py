@@ -8,6 +8,9 @@ from pathlib import Path
 
 from ee_lightning import __version__
 from ee_lightning.errors import RunFolderError
+from ee_lightning.exits.fitted import NUM_EXITS, Fitted
+from ee_lightning.files import read_json, reading
+from ee_lightning.inference.construction import construct
 from ee_lightning.inference.recipe import CriterionRecipe
 
 OPERATING_POINT = "operating_point.json"
@@ -106,14 +109,15 @@ class OperatingPoint:
             path: The file, or the folder with its ``operating_point.json``.
 
         Raises:
-            RunFolderError: There is no such file, it is damaged, or of a format that this release does not know.
+            RunFolderError: There is no such file, it is damaged, of a format that this release does not know, or its
+                criterion cannot be made or lacks what it has to learn.
         """
         file = Path(path) / OPERATING_POINT if Path(path).is_dir() else Path(path)
         again = "choose the operating point again: ee-lightning choose"
         if not file.is_file():
             raise RunFolderError("there is no operating point here", where=file, mend=again)
-        try:
-            fields = json.loads(file.read_text(encoding="utf-8"))
+        with reading(file, mend=again):
+            fields = read_json(file)
             if (found := fields.pop("format")) != FORMAT:
                 raise RunFolderError(
                     f"the operating point has format {found}, written by ee_lightning {fields.get('version')}, "
@@ -121,12 +125,11 @@ class OperatingPoint:
                     where=file,
                     mend=f"install the release that wrote it, or {again}",
                 )
-            return cls(
-                criterion=CriterionRecipe(**fields.pop("criterion")),
-                threshold=float(fields.pop("threshold")),
-                asked=Asked(**fields.pop("asked")),
-                reached={name: Estimate(**figures) for name, figures in fields.pop("reached").items()},
-                **fields,
-            )
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise RunFolderError(f"the operating point is damaged: {error}", where=file, mend=again) from error
+            fields["criterion"] = construct(CriterionRecipe, fields["criterion"])
+            fields["asked"] = construct(Asked, fields["asked"])
+            fields["reached"] = {name: construct(Estimate, figures) for name, figures in fields["reached"].items()}
+            point = construct(cls, fields)
+            criterion = point.criterion.build()
+            if isinstance(criterion, Fitted) and point.criterion.fitted.get(NUM_EXITS) != point.num_exits:
+                raise ValueError(f"{criterion.name} was not fitted on {point.num_exits} exits")
+            return point

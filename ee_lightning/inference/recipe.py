@@ -8,6 +8,7 @@ from typing import Any
 from ee_lightning.errors import OptionError
 from ee_lightning.exits import Criterion
 from ee_lightning.exits.fitted import Fitted
+from ee_lightning.inference.construction import construct
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class CriterionRecipe:
         """Make the criterion.
 
         Raises:
-            OptionError: There is no such criterion, or it does not take these options.
+            OptionError: There is no such criterion, or it does not take these options, or not such values.
         """
         module, _, name = self.class_path.rpartition(".")
         try:
@@ -41,11 +42,7 @@ class CriterionRecipe:
                 where="class_path",
                 mend="give the full name of a class, such as ee_lightning.exits.Voting",
             )
-        try:
-            criterion: Criterion = found(**self.init_args)
-        except TypeError as error:
-            mend = f"give the options of {self.class_path}"
-            raise OptionError(f"{name} cannot be made: {error}", where="init_args", mend=mend) from error
+        criterion: Criterion = construct(found, self.init_args)
         if isinstance(criterion, Fitted) and self.fitted:
             criterion.restore(self.fitted)
         return criterion

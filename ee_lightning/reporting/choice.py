@@ -9,6 +9,7 @@ from ee_lightning.reporting.candidates import Candidates, list_candidates
 from ee_lightning.reporting.measurement import measure
 
 CONFIDENCE = 0.95
+_SEEDS = 2**64
 
 
 def choose(
@@ -42,15 +43,15 @@ def choose(
         split: The name of the split, for the record.
         guarantee: The probability with which the budget is to be kept to on new samples, between 0 and 1; None for no
             guarantee.
-        seed: Of the halves and of the intervals, from 0.
+        seed: Of the halves and of the intervals, from 0 to below 2^64.
 
     Returns:
         The operating point. The same arguments give the same.
 
     Raises:
         BudgetOutOfReach: No threshold keeps to the budget; the error tells the nearest value that one does.
-        OptionError: The guarantee is no probability, or cannot be given for this metric; the metric is unknown or does
-            not suit the task; the criterion cannot be made, or reads the labels.
+        OptionError: The guarantee is no probability, or cannot be given for this metric; the seed is out of its range;
+            the metric is unknown or does not suit the task; the criterion cannot be made, or reads the labels.
         DataError: There are fewer than two samples or no classes, or labels are missing or are no class numbers.
 
     Example:
@@ -73,6 +74,8 @@ def choose(
             where="guarantee",
             mend="give a probability between 0 and 1, such as 0.95",
         )
+    if not 0 <= seed < _SEEDS:
+        raise OptionError(f"got a seed of {seed}", where="seed", mend="give a whole number from 0 to below 2^64")
     rule = criterion.build()
     if isinstance(rule, Oracle):
         raise OptionError("the oracle reads the labels", where="criterion", mend="choose a criterion that can be run")

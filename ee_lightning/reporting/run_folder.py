@@ -1,9 +1,8 @@
 """The run folder: everything a run leaves behind, readable without the program that wrote it."""
 
 import json
-import os
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +12,7 @@ from safetensors.torch import load_file, save_file
 
 from ee_lightning.errors import RunFolderError
 from ee_lightning.exits import Curve, StoredExits
+from ee_lightning.files import read_json, reading, written_whole
 
 if TYPE_CHECKING:
     from lightning import Trainer  # which takes seconds to import
@@ -22,6 +22,7 @@ DIAGNOSTICS = "diagnostics.json"
 FITTED = "fitted.json"
 CALIBRATION = "calibration"
 _EXTRA = "extra."
+_EVALUATE = "run validate or test on its checkpoint"
 
 
 class RunFolder:
@@ -38,7 +39,7 @@ class RunFolder:
     - ``diagnostics.json``: how the exits of a split differ, and at which exit its samples leave;
     - ``summary.json``: the figures to compare runs by. It is written last: where it is missing, the run did not finish.
 
-    Every file is written whole or not at all.
+    Every file is written whole or not at all. What can't be read or written raises a `RunFolderError`.
 
     Args:
         path: The folder; it need not exist yet.
@@ -60,22 +61,24 @@ class RunFolder:
         """Read what every exit said of a split.
 
         Raises:
-            RunFolderError: The split was not stored here.
+            RunFolderError: The split was not stored here, or the file is damaged.
         """
         file = self.path / "exits" / f"{split}.safetensors"
         if not file.is_file():
+            stored_by = "train with --data.calibration 500" if split == CALIBRATION else _EVALUATE
             raise RunFolderError(
                 f"the exits of the split {split!r} are not stored in this run folder",
                 where=file,
-                mend="run validate or test on its checkpoint, or name another run folder",
+                mend=f"{stored_by}, or name another split or run folder",
             )
-        tensors = load_file(file)
-        return StoredExits(
-            logits=tensors["logits"],
-            labels=tensors.get("labels"),
-            ids=tensors["ids"],
-            extras={name.removeprefix(_EXTRA): t for name, t in tensors.items() if name.startswith(_EXTRA)},
-        )
+        with reading(file, mend=_EVALUATE):
+            tensors = load_file(file)
+            return StoredExits(
+                logits=tensors["logits"],
+                labels=tensors.get("labels"),
+                ids=tensors["ids"],
+                extras={name.removeprefix(_EXTRA): t for name, t in tensors.items() if name.startswith(_EXTRA)},
+            )
 
     def stored_splits(self) -> list[str]:
         """Name the splits to report on whose exits are stored.
@@ -100,7 +103,7 @@ class RunFolder:
         """Write every operating point of a split's criteria, sorted by speed-up, beside those of other splits."""
         points = pd.concat([_operating_points(curve) for curve in curves], ignore_index=True)
         points.insert(0, "split", split)
-        self._write_rows("curves.csv", points, key="split")
+        self._write_rows("curves.csv", points, fixed=["split", "criterion", "threshold", "speedup", "mean_exit"])
 
     def read_curves(self) -> dict[str, list[Curve]]:
         """Read the curves of every split, in the order in which they were written."""
@@ -115,7 +118,7 @@ class RunFolder:
         rows = pd.DataFrame(scores)
         rows.insert(0, "epoch", epoch)
         rows.insert(1, "exit", range(1, len(rows) + 1))
-        self._write_rows("exit_scores.csv", rows, key="epoch")
+        self._write_rows("exit_scores.csv", rows, fixed=["epoch", "exit"])
 
     def write_predictions(self, predictions: pd.DataFrame) -> Path:
         """Write predictions, one row a sample, and return the file."""
@@ -124,9 +127,8 @@ class RunFolder:
         return self.path / "predictions.csv"
 
     def write_fitted(self, split: str, fitted: Mapping[str, Mapping[str, Any]]) -> None:
-        """Write what each criterion had learnt when the split was swept, by its name."""
-        if fitted:
-            self._write_split(FITTED, split, fitted)
+        """Write what each criterion had learnt when the split was swept, by its name; nothing where none had to."""
+        self._write_split(FITTED, split, fitted)
 
     def write_diagnostics(self, split: str, diagnostics: Mapping[str, Any]) -> None:
         """Write a split's diagnostics beside those of other splits."""
@@ -140,43 +142,62 @@ class RunFolder:
         """Read the figures of every split.
 
         Raises:
-            RunFolderError: There are none: the run did not finish.
+            RunFolderError: There are none: the run did not finish; or the file is damaged.
         """
-        path = self.path / SUMMARY
-        if not path.is_file():
+        splits = self._read_splits(SUMMARY)
+        if not splits:
             raise RunFolderError(
-                "the run did not finish: it has no summary", where=path, mend="run fit, validate or test to the end"
+                "the run did not finish: it has no summary",
+                where=self.path / SUMMARY,
+                mend="run fit, validate or test to the end",
             )
-        splits: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         return splits
 
-    def _write_split(self, name: str, split: str, figures: Mapping[str, Any]) -> None:
-        """Write a JSON file in which ``figures`` take the place of those of the same split."""
-        path = self.path / name
-        splits = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-        with self.whole(name) as file:
-            file.write_text(json.dumps({**splits, split: figures}, indent=2) + "\n", encoding="utf-8")
+    def read_figures(self, split: str) -> dict[str, Any]:
+        """Read the figures of a split.
 
-    def _write_rows(self, name: str, rows: pd.DataFrame, key: str) -> None:
-        """Write a CSV file in which ``rows`` take the place of the rows with the same ``key``."""
+        Raises:
+            RunFolderError: There are none, or the file is damaged.
+        """
+        splits = self.read_summary()
+        if split not in splits:
+            raise RunFolderError(
+                f"the summary has no figures of the split {split!r}",
+                where=self.path / SUMMARY,
+                mend=f"{_EVALUATE} again",
+            )
+        figures: dict[str, Any] = splits[split]
+        return figures
+
+    def _read_splits(self, name: str) -> dict[str, Any]:
+        """Read a JSON file that has an entry a split; empty where there is no such file."""
         path = self.path / name
+        with reading(path, mend=f"delete it, and {_EVALUATE}"):
+            return read_json(path) if path.is_file() else {}
+
+    def _write_split(self, name: str, split: str, figures: Mapping[str, Any]) -> None:
+        """Write a JSON file in which ``figures``, if there are any, take the place of those of the same split."""
+        before = self._read_splits(name)
+        splits = {key: entry for key, entry in {**before, split: figures}.items() if entry}
+        if splits != before:
+            with self.whole(name) as file:
+                file.write_text(json.dumps(splits, indent=2) + "\n", encoding="utf-8")
+
+    def _write_rows(self, name: str, rows: pd.DataFrame, fixed: Sequence[str]) -> None:
+        """Write a CSV file, with ``fixed`` columns, in which ``rows`` take the place of those with the same first."""
+        path, key = self.path / name, fixed[0]
         if path.is_file():
-            others = pd.read_csv(path)
+            with reading(path, mend=f"delete it, and {_EVALUATE}"):
+                others = pd.read_csv(path)
+                if lacking := [column for column in fixed if column not in others]:
+                    raise ValueError(f"it lacks the columns {', '.join(lacking)}")
             rows = pd.concat([others[~others[key].isin(rows[key])], rows], ignore_index=True)
         with self.whole(name) as file:
             rows.to_csv(file, index=False)
 
-    @contextmanager
-    def whole(self, name: str) -> Iterator[Path]:
+    def whole(self, name: str) -> AbstractContextManager[Path]:
         """Give a file to write that takes its place under ``name`` only when it is complete."""
-        path = self.path / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-        try:
-            yield unfinished
-            unfinished.replace(path)
-        finally:
-            unfinished.unlink(missing_ok=True)
+        return written_whole(self.path / name)
 
 
 def run_folder_of(trainer: "Trainer") -> RunFolder | None:

@@ -42,8 +42,13 @@ def print_choice(point: OperatingPoint, criterion_name: str) -> None:
     table.add_column("", justify="right")
     table.add_column("interval", justify="right")
     for name, estimate in point.reached.items():
-        table.add_row(_FIGURES.get(name, name), *_with_interval(name, estimate))
+        table.add_row(_heading(name), *_with_interval(name, estimate))
     console.print(table)
+    if without_width := [_heading(name) for name, figure in point.reached.items() if figure.low == figure.high]:
+        console.print(
+            f"note: the resamples do not differ in {' and '.join(without_width)}: an interval without width says "
+            "nothing about how rare a difference is"
+        )
     if point.guarantee is not None:
         console.print(point.guarantee)
 
@@ -54,6 +59,10 @@ _FIGURES = {
     "loss": "loss (points)",
     "speedup": "speed-up",
 }
+
+
+def _heading(name: str) -> str:
+    return _FIGURES.get(name, name)
 
 
 def _with_interval(name: str, estimate: Estimate) -> tuple[str, str]:

@@ -163,11 +163,69 @@ def test_choice_of_a_fitted_criterion_keeps_what_it_learnt(folder: RunFolder) ->
     assert criterion.fitted == expected.fitted
 
 
+def test_what_was_learnt_by_criteria_that_are_gone_is_gone(folder: RunFolder) -> None:
+    folder.write_exits(CALIBRATION, _exits(200, 1))
+    assert main(["curves", str(folder.path), "--criteria", "conformal"]) == 0
+    assert set(json.loads((folder.path / "fitted.json").read_text())["validation"]) == {"conformal"}
+    assert main(["curves", str(folder.path), "--criteria", "voting"]) == 0
+    assert "validation" not in json.loads((folder.path / "fitted.json").read_text())
+
+
+def test_lists_among_the_options_and_names_from_the_tables_are_read(folder: RunFolder) -> None:
+    for given in ("beem(weights=[1,0.5,2,0]),voting", "voting, beem(weights=[1, 0.5, 2, 0])"):
+        assert main(["curves", str(folder.path), "--criteria", given]) == 0
+        names = set(pd.read_csv(folder.path / "curves.csv")["criterion"])
+        assert names == {"beem(weights=[1, 0.5, 2, 0])", "voting", "oracle", "fixed"}
+
+
+@pytest.mark.parametrize(("given", "expected"), [([], "accuracy"), (["--metric", "matthews"], "matthews")])
+def test_the_metric_is_the_primary_one_or_the_one_asked_for(given: list[str], expected: str, folder: RunFolder) -> None:
+    folder.write_exits(CALIBRATION, _exits(300, 1))
+    for split in ("validation", "calibration"):
+        choose = ["choose", str(folder.path), "--criterion", "soft_voting", "--max-loss", "5", "--split", split]
+        assert main([*choose, *given]) == 0
+        assert OperatingPoint.read(folder.path).asked.metric == expected
+
+
+def test_a_point_names_its_criterion_by_its_public_path(folder: RunFolder) -> None:
+    assert main(["choose", str(folder.path), "--criterion", "soft_voting", "--min-speedup", "1.5"]) == 0
+    assert OperatingPoint.read(folder.path).criterion.class_path == "ee_lightning.exits.SoftVoting"
+
+
+def test_help_tells_what_voids_a_guarantee(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["choose", "--help"])
+    assert "trying other seeds, budgets or criteria" in " ".join(capsys.readouterr().out.split())
+
+
+VOTING = ["choose", "{run}", "--criterion", "voting", "--max-loss", "1"]
 MISTAKES = {
     "unknown criterion": (["curves", "{run}", "--criteria", "vote"], r"'vote'[\s\S]*mend:.*voting"),
     "unreadable criteria": (["curves", "{run}", "--criteria", "voting(k="], r"voting\(k=[\s\S]*mend:"),
     "unknown option of a criterion": (["curves", "{run}", "--criteria", "voting(q=1)"], r"q[\s\S]*mend:"),
     "senseless option of a criterion": (["curves", "{run}", "--criteria", "voting(k=-1)"], r"k=-1[\s\S]*mend:"),
+    "no criteria": (["curves", "{run}", "--criteria", ""], r"no criterion is given[\s\S]*mend:.*voting"),
+    "no criterion": (
+        ["choose", "{run}", "--criterion", " ", "--max-loss", "1"],
+        r"can't be read|no criterion is given",
+    ),
+    "brace": (["curves", "{run}", "--criteria", "voting(k={)"], r"'k=\{'[\s\S]*mend:  write voting\(option=value\)"),
+    "open list": (["curves", "{run}", "--criteria", "beem(weights=[1,2)"], r"weights=\[1,2[\s\S]*mend:"),
+    "option twice": (["curves", "{run}", "--criteria", "voting(k=1,k=2)"], r"k is given twice"),
+    "word for a number": (
+        ["curves", "{run}", "--criteria", "voting(k=abc)"],
+        r"Voting got k='abc'[\s\S]*Voting.k[\s\S]*k: float = 0.75, fallback: Literal\['last', 'majority'\] = 'last'",
+    ),
+    "option of another name": (["curves", "{run}", "--criteria", "voting(j=1)"], r"Voting got j=1[\s\S]*k: float"),
+    "broken patience": (["curves", "{run}", "--criteria", "pcee(patience=1.5)"], r"patience=1.5[\s\S]*: int = 2"),
+    "patience of true": (["curves", "{run}", "--criteria", "pcee(patience=true)"], r"patience='true'[\s\S]*: int = 2"),
+    "patience of True": (["curves", "{run}", "--criteria", "pcee(patience=True)"], r"patience=True[\s\S]*: int = 2"),
+    "huge exponent": (["curves", "{run}", "--criteria", "voting(k=1000)"], r"k=1000[\s\S]*mend:.*0 to 16"),
+    "words for weights": (
+        ["curves", "{run}", "--criteria", "beem(weights=[a])"],
+        r"weights='\[a\]'[\s\S]*list\[float\]",
+    ),
+    "another number of weights": (["curves", "{run}", "--criteria", "beem(weights=[1,1,1])"], r"3 weights for 4 exits"),
     "criterion twice": (["curves", "{run}", "--criteria", "voting,voting"], r"same name: voting[\s\S]*mend:"),
     "nothing held out": (["curves", "{run}", "--criteria", "conformal"], r"conformal[\s\S]*--data.calibration"),
     "no gate": (["curves", "{run}", "--criteria", "gate"], r"gate[\s\S]*mend:"),
@@ -188,21 +246,61 @@ MISTAKES = {
         ["choose", "{run}", "--criterion", "conformal", "--max-loss", "1", "--split", "calibration"],
         r"conformal was fitted on[\s\S]*mend:",
     ),
-    "missing split": (
-        ["choose", "{run}", "--criterion", "voting", "--max-loss", "1", "--split", "test"],
-        r"'test'[\s\S]*mend:",
-    ),
+    "missing split": ([*VOTING, "--split", "test"], r"'test'[\s\S]*mend:"),
+    "no calibration rows": ([*VOTING, "--split", "calibration"], r"'calibration'[\s\S]*mend:.*--data.calibration"),
+    "negative seed": ([*VOTING, "--seed", "-1"], r"seed of -1[\s\S]*mend:"),
+    "unknown metric": ([*VOTING, "--metric", "bleu"], r"--metric[\s\S]*bleu[\s\S]*accuracy"),
+    "metric of two classes": ([*VOTING, "--metric", "f1"], r"f1[\s\S]*mend:"),
 }
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)
 def test_mistakes_end_in_one_message(mistake: str, folder: RunFolder, capsys: pytest.CaptureFixture[str]) -> None:
     arguments, expected = MISTAKES[mistake]
-    assert main([argument.format(run=folder.path) for argument in arguments]) == 1
+    assert main([argument.replace("{run}", str(folder.path)) for argument in arguments]) == 1
     printed = capsys.readouterr().err
     assert printed.count("error: ") == 1
     assert re.search(expected, printed), printed
     assert not (folder.path / "operating_point.json").exists()
+
+
+def check_refused(arguments: list[str], expected: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(arguments) == 1
+    assert re.search(expected, capsys.readouterr().err)
+
+
+def test_an_empty_list_of_criteria_leaves_the_curves(folder: RunFolder) -> None:
+    before = (folder.path / "curves.csv").read_bytes()
+    assert main(["curves", str(folder.path), "--criteria", ""]) == 1
+    assert (folder.path / "curves.csv").read_bytes() == before
+
+
+def test_exits_without_figures_are_refused_before_anything_is_written(
+    folder: RunFolder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder.write_exits("test", _exits(50, 2))
+    folder.write_exits("validation_2", _exits(50, 2))
+    before = {file: file.read_bytes() for file in folder.path.rglob("*.*")}
+    expected = r"no figures of the split 'test'[\s\S]*summary.json[\s\S]*run validate or test"
+    check_refused(["curves", str(folder.path)], expected, capsys)
+    choose = ["choose", str(folder.path), "--criterion", "voting", "--max-loss", "1", "--split", "test"]
+    check_refused(choose, expected, capsys)
+    assert {file: file.read_bytes() for file in folder.path.rglob("*.*")} == before
+
+
+@pytest.mark.parametrize("content", ['{"validation": {"task', "{}"])
+def test_a_summary_that_tells_nothing_is_refused(
+    content: str, folder: RunFolder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder.path / "summary.json").write_text(content)
+    for command in (["curves"], ["choose", "--criterion", "voting", "--max-loss", "1"]):
+        check_refused([command[0], str(folder.path), *command[1:]], r"summary[\s\S]*mend:.*run", capsys)
+
+
+def test_a_point_that_cannot_be_written_is_refused(folder: RunFolder, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder.path / "operating_point.json").mkdir()
+    arguments = ["choose", str(folder.path), "--criterion", "voting", "--min-speedup", "1.2"]
+    check_refused(arguments, r"operating_point.json can't be written: Is a directory[\s\S]*mend:", capsys)
 
 
 def test_fit_holds_rows_out_and_sweeps_fitted_criteria(run: Callable[..., int], small: dict[str, object]) -> None:

@@ -43,4 +43,4 @@ def test_another_number_of_weights_is_refused(random_exits, weights):
 
 def test_name_tells_the_weights():
     assert BEEM().name == "beem"
-    assert BEEM([1, 0.5]).name == "beem(weights=1,0.5)"
+    assert BEEM([1, 0.5]).name == "beem(weights=[1, 0.5])"

@@ -32,6 +32,11 @@ def test_names_tell_changed_options_only():
     assert name_with_options("rule", a=(0.125, 1.0), b=("y", "x")) == "rule(a=0.125, b=y)"
 
 
+def test_names_tell_numbers_exactly():
+    assert name_with_options("rule", a=(0.12345678, 1.0)) == "rule(a=0.12345678)"
+    assert name_with_options("rule", a=([1.0, 2, 1 / 3], None)) == f"rule(a=[1, 2, {1 / 3!r}])"
+
+
 def test_repr_shows_the_name():
     assert repr(Confidence()) == "Confidence('confidence')"
     assert repr(Voting(k=1)) == "Voting('voting(k=1)')"

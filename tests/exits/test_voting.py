@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from ee_lightning.errors import OptionError
-from ee_lightning.exits import Voting, replay
+from ee_lightning.exits import SoftVoting, Voting, replay
 
 EARLIEST_EXIT = [
     (threshold, dissenting, earliest)
@@ -79,10 +79,17 @@ def test_name_tells_options_that_differ_from_the_default():
     assert Voting(k=0.5, fallback="majority").name == "voting(k=0.5, fallback=majority)"
 
 
-@pytest.mark.parametrize("k", [-0.1, math.nan, math.inf])
+@pytest.mark.parametrize("k", [-0.1, math.nan, math.inf, 16.1, 1000])
 def test_an_exponent_without_sense_is_refused(k):
     with pytest.raises(OptionError, match="k="):
         Voting(k=k)
+
+
+@pytest.mark.parametrize("kind", [Voting, SoftVoting])
+def test_the_largest_exponent_gives_numbers_still(exits_predicting, kind):
+    scores = replay(kind(k=16), exits_predicting([[1]] * 255)).scores
+    assert scores.isfinite().all()
+    assert (scores > 0).all()
 
 
 def test_an_unknown_fallback_is_refused():

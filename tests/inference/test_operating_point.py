@@ -32,7 +32,7 @@ POINT = OperatingPoint(
 )
 @settings(deadline=None)
 def test_it_comes_back_to_the_last_bit(tmp_path_factory, threshold, fitted, guarantee):
-    recipe = CriterionRecipe("ee_lightning.exits.Voting", fitted={"quantiles": fitted})
+    recipe = CriterionRecipe("ee_lightning.exits.Conformal", fitted={"num_exits": 12, "quantiles": fitted})
     point = replace(POINT, threshold=threshold, criterion=recipe, guarantee=guarantee)
     file = tmp_path_factory.mktemp("run") / OPERATING_POINT
     point.write(file)
@@ -88,16 +88,46 @@ def test_another_format_is_refused_with_the_release_that_wrote_it(tmp_path, numb
         lambda fields: fields["reached"].update(speedup=2.0),
         lambda fields: fields.update(reached=None),
         lambda fields: fields.update(unknown=1),
+        lambda fields: fields.update(num_exits="12"),
+        lambda fields: fields.update(num_exits=12.0),
+        lambda fields: fields.update(num_exits=True),
+        lambda fields: fields["asked"].update(seed=None),
+        lambda fields: fields["reached"]["speedup"].update(low="1"),
+        lambda fields: fields["criterion"].update(init_args=[]),
+        lambda fields: fields["criterion"].update(init_args={"k": "high"}),
+        lambda fields: fields["criterion"].update(class_path="ee_lightning.exits.Vote"),
     ],
 )
 def test_missing_unknown_and_broken_fields_are_refused(tmp_path, edit):
-    with pytest.raises(RunFolderError, match="is damaged"):
+    with pytest.raises(RunFolderError, match=r"operating_point.json can't be read: [\s\S]*ee-lightning choose"):
         OperatingPoint.read(edited(tmp_path, edit))
+
+
+@pytest.mark.parametrize("fitted", [{}, {"num_exits": 6}, {"num_exits": [[]]}, {"num_exits": 12, "quantiles": "all"}])
+def test_a_criterion_that_did_not_learn_what_it_needs_is_refused(tmp_path, fitted):
+    criterion = {"class_path": "ee_lightning.exits.Conformal", "init_args": {}, "fitted": fitted}
+    with pytest.raises(RunFolderError, match=r"operating_point.json can't be read: "):
+        OperatingPoint.read(edited(tmp_path, lambda fields: fields.update(criterion=criterion)))
+
+
+def test_what_is_wrong_is_named(tmp_path):
+    with pytest.raises(RunFolderError, match="can't be read: OperatingPoint got num_exits='12'"):
+        OperatingPoint.read(edited(tmp_path, lambda fields: fields.update(num_exits="12")))
+    unfitted = {"class_path": "ee_lightning.exits.Conformal"}
+    with pytest.raises(RunFolderError, match="can't be read: conformal was not fitted on 12 exits"):
+        OperatingPoint.read(edited(tmp_path, lambda fields: fields.update(criterion=unfitted)))
+
+
+def test_a_folder_in_its_place_is_refused(tmp_path):
+    (tmp_path / OPERATING_POINT).mkdir()
+    for path in (tmp_path, tmp_path / OPERATING_POINT):
+        with pytest.raises(RunFolderError, match="no operating point"):
+            OperatingPoint.read(path)
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "3", "\udcff"])
 def test_what_is_no_json_object_is_refused(tmp_path, text):
     file = tmp_path / OPERATING_POINT
     file.write_bytes(text.encode(errors="surrogateescape"))
-    with pytest.raises(RunFolderError, match="is damaged"):
+    with pytest.raises(RunFolderError, match="can't be read"):
         OperatingPoint.read(file)

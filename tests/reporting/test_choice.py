@@ -129,6 +129,12 @@ def test_a_guarantee_that_is_no_probability_is_refused(exits_of, guarantee):
         choose(exits_of(20), VOTING, MinSpeedup(1.5), **ORDINARY, guarantee=guarantee)
 
 
+@pytest.mark.parametrize("seed", [-1, 2**64])
+def test_a_seed_out_of_range_is_refused(exits_of, seed):
+    with pytest.raises(OptionError, match=rf"a seed of {seed}[\s\S]*mend:"):
+        choose(exits_of(20), VOTING, MinSpeedup(1.5), **ORDINARY, seed=seed)
+
+
 def test_the_oracle_is_refused(exits_of):
     with pytest.raises(OptionError, match="oracle"):
         choose(exits_of(20), CriterionRecipe("ee_lightning.exits.Oracle"), MinSpeedup(1.5), **ORDINARY)

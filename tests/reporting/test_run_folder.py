@@ -1,10 +1,12 @@
 """What a run leaves behind."""
 
+import json
 from pathlib import Path
 
 import pandas as pd
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from ee_lightning.errors import RunFolderError
 from ee_lightning.exits import Confidence, Fixed, Oracle, StoredExits, Voting, replay, trace_curve
@@ -70,6 +72,72 @@ def test_splits_stand_side_by_side_and_a_split_written_again_is_replaced(tmp_pat
         folder.write_exit_scores(epoch, {"accuracy": [score, score]})
     scores = pd.read_csv(tmp_path / "exit_scores.csv")
     assert scores.to_numpy().tolist() == [[0, 1, 0.5], [0, 2, 0.5], [1, 1, 0.7], [1, 2, 0.7]]
+
+
+def test_a_split_for_which_nothing_was_fitted_has_no_entry(tmp_path: Path) -> None:
+    folder, file = RunFolder(tmp_path), tmp_path / "fitted.json"
+    folder.write_fitted("validation", {})
+    assert not file.exists()
+    for split in ("validation", "test"):
+        folder.write_fitted(split, {"conformal": {"num_exits": 4}})
+    folder.write_fitted("validation", {})
+    assert json.loads(file.read_text()) == {"test": {"conformal": {"num_exits": 4}}}
+    folder.write_fitted("test", {})
+    assert json.loads(file.read_text()) == {}
+
+
+def test_figures_of_a_split_that_was_not_evaluated_are_missed(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    folder.write_summary("validation", {"samples": 1})
+    assert folder.read_figures("validation") == {"samples": 1}
+    with pytest.raises(RunFolderError, match=r"'test'[\s\S]*summary.json[\s\S]*run validate or test .*again"):
+        folder.read_figures("test")
+
+
+@pytest.mark.parametrize("content", ["", '{"validation": ', "[]", "\0"])
+@pytest.mark.parametrize("name", ["summary.json", "fitted.json", "diagnostics.json", "curves.csv", "exit_scores.csv"])
+def test_damaged_files_are_named_and_left_as_they_are(
+    tmp_path: Path, exits: StoredExits, name: str, content: str
+) -> None:
+    folder, file = RunFolder(tmp_path), tmp_path / name
+    file.write_text(content)
+    with pytest.raises(RunFolderError, match=rf"{name} can't be read: [\s\S]*where: .*{name}[\s\S]*mend:  delete it"):
+        {
+            "summary.json": lambda: folder.read_summary(),
+            "fitted.json": lambda: folder.write_fitted("test", {"conformal": {}}),
+            "diagnostics.json": lambda: folder.write_diagnostics("test", {"overthinking": 0.5}),
+            "curves.csv": lambda: folder.write_curves("test", [trace_curve(Voting(), exits, ["accuracy"])]),
+            "exit_scores.csv": lambda: folder.write_exit_scores(0, {"accuracy": [0.5, 0.6]}),
+        }[name]()
+    assert file.read_text() == content
+
+
+def test_curves_without_the_right_columns_are_refused(tmp_path: Path, exits: StoredExits) -> None:
+    (tmp_path / "curves.csv").write_text("split,criterion,threshold,mean_exit,accuracy\nvalidation,voting,1,4,1\n")
+    with pytest.raises(RunFolderError, match=r"curves.csv can't be read: it lacks the columns speedup"):
+        RunFolder(tmp_path).write_curves("test", [trace_curve(Voting(), exits, ["accuracy"])])
+
+
+@pytest.mark.parametrize("kept", [0, 7, 100, 1500])
+def test_truncated_exits_are_refused(tmp_path: Path, exits: StoredExits, kept: int) -> None:
+    folder, file = RunFolder(tmp_path), tmp_path / "exits/test.safetensors"
+    folder.write_exits("test", exits)
+    file.write_bytes(file.read_bytes()[:kept])
+    with pytest.raises(RunFolderError, match=r"test.safetensors can't be read: [\s\S]*mend:  run validate or test"):
+        folder.read_exits("test")
+
+
+@pytest.mark.parametrize("tensors", [{"logits": torch.zeros(2, 3)}, {"ids": torch.arange(3)}])
+def test_exits_without_the_right_tensors_are_refused(tmp_path: Path, tensors: dict[str, torch.Tensor]) -> None:
+    (tmp_path / "exits").mkdir()
+    save_file(tensors, tmp_path / "exits/test.safetensors")
+    with pytest.raises(RunFolderError, match=r"test.safetensors can't be read: it lacks"):
+        RunFolder(tmp_path).read_exits("test")
+
+
+def test_rows_that_were_not_held_out_are_to_be_held_out(tmp_path: Path) -> None:
+    with pytest.raises(RunFolderError, match=r"'calibration'[\s\S]*mend: .*--data.calibration"):
+        RunFolder(tmp_path).read_exits("calibration")
 
 
 def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:

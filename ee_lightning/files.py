@@ -1,0 +1,82 @@
+"""Files of a run folder: written whole or not at all, and read with a message where they are damaged."""
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+
+from ee_lightning.errors import OptionError, RunFolderError
+
+_UNREADABLE = (OSError, SafetensorError, KeyError, ValueError, TypeError, AttributeError, RuntimeError)
+_UNWRITABLE = (OSError, SafetensorError)
+
+
+@contextmanager
+def reading(file: Path, mend: str) -> Iterator[None]:
+    """Blame the file for what goes wrong while it is read.
+
+    Args:
+        file: The file.
+        mend: How to come by a sound one.
+
+    Raises:
+        RunFolderError: It can't be read, or what it holds makes no sense.
+    """
+    try:
+        yield
+    except _UNREADABLE as error:
+        raise RunFolderError(f"{file.name} can't be read: {_reason(error)}", where=file, mend=mend) from error
+
+
+@contextmanager
+def written_whole(file: Path) -> Iterator[Path]:
+    """Give a file to write that takes the place of ``file`` only when it is complete.
+
+    Args:
+        file: The file; its folder need not exist yet.
+
+    Raises:
+        RunFolderError: It can't be written.
+    """
+    unfinished = file.with_name(f".{file.name}.{os.getpid()}")
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            yield unfinished
+            unfinished.replace(file)
+        finally:
+            unfinished.unlink(missing_ok=True)
+    except _UNWRITABLE as error:
+        raise RunFolderError(
+            f"{file.name} can't be written: {_reason(error)}",
+            where=file,
+            mend="make its folder writable, free space on the disk, or remove what bears its name",
+        ) from error
+
+
+def read_json(file: Path) -> dict[str, Any]:
+    """Read a JSON object.
+
+    Args:
+        file: The file.
+
+    Raises:
+        ValueError: It holds no JSON, or none of an object.
+        OSError: It can't be opened.
+    """
+    fields = json.loads(file.read_text(encoding="utf-8"))
+    if not isinstance(fields, dict):
+        raise ValueError("it holds no JSON object")
+    return fields
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, OptionError):
+        return error.what
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return f"it lacks {error}" if isinstance(error, KeyError) else str(error)

@@ -1,0 +1,72 @@
+"""Criteria as the command line names them."""
+
+import inspect
+from typing import Any, get_args, get_type_hints
+
+import pytest
+
+import ee_lightning.exits
+from ee_lightning.cli.options import criteria
+from ee_lightning.errors import OptionError
+from ee_lightning.exits import CRITERIA
+
+OTHER_VALUES: dict[str, list[Any]] = {
+    "k": [0, 1, 1e-05, 0.123456789, 1 / 3],
+    "tolerance": [3, 0.25, 1e-12],
+    "patience": [1, 12],
+    "weights": [[1, 1.0, 1], [0.5], [1 / 3, 1e-07, 2], []],
+}
+"""Of each option whose values are not listed by its type."""
+
+
+def _other_values(kind: type, option: str) -> list[Any]:
+    words = get_args(get_type_hints(kind.__init__)[option])  # type: ignore[misc]
+    default = inspect.signature(kind).parameters[option].default
+    return [value for value in OTHER_VALUES.get(option, words) if value != default]
+
+
+OPTIONS = [
+    (name, option, value)
+    for name, kind in CRITERIA.items()
+    for option in inspect.signature(kind).parameters
+    for value in _other_values(kind, option)
+]
+
+
+@pytest.mark.parametrize(("name", "option", "value"), OPTIONS)
+def test_a_name_with_an_option_reads_back(name, option, value):
+    criterion = CRITERIA[name](**{option: value})
+    assert criterion.name.startswith(f"{name}({option}=")
+    (recipe,) = criteria(criterion.name)
+    assert recipe.init_args == {option: value}
+    assert recipe.build().name == criterion.name
+    assert vars(recipe.build()) == vars(criterion)
+
+
+def test_names_read_back_side_by_side():
+    made = [kind() for kind in CRITERIA.values()] + [
+        CRITERIA[name](**{option: value}) for name, option, value in OPTIONS
+    ]
+    names = [criterion.name for criterion in made]
+    assert [recipe.build().name for recipe in criteria(", ".join(names))] == names
+
+
+@pytest.mark.parametrize("name", CRITERIA)
+def test_a_criterion_is_named_by_its_public_path(name):
+    (recipe,) = criteria(name)
+    assert recipe.class_path == f"ee_lightning.exits.{CRITERIA[name].__name__}"
+    assert getattr(ee_lightning.exits, CRITERIA[name].__name__) is CRITERIA[name]
+
+
+@pytest.mark.parametrize(
+    "text", ["", " ", ",", "voting(", "voting(k)", "voting(k=)", "voting(k=[1)", "voting)", "beem([1])"]
+)
+def test_what_can_not_be_read_is_refused(text):
+    with pytest.raises(OptionError, match="mend:"):
+        criteria(text)
+
+
+def test_spaces_and_a_last_comma_do_no_harm():
+    voting, beem = criteria(" voting( k = 1 , fallback = majority, ) , beem(weights=[ 1,2 ] ),")
+    assert voting.init_args == {"k": 1, "fallback": "majority"}
+    assert beem.init_args == {"weights": [1, 2]}

@@ -1,0 +1,72 @@
+"""Files that are damaged, or can't be written."""
+
+import json
+
+import pytest
+from safetensors import SafetensorError
+
+from ee_lightning.errors import DataError, OptionError, RunFolderError
+from ee_lightning.files import read_json, reading, written_whole
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (KeyError("logits"), "it lacks 'logits'"),
+        (ValueError("no JSON"), "no JSON"),
+        (SafetensorError("too short"), "too short"),
+        (PermissionError(13, "Permission denied"), "Permission denied"),
+        (OptionError("got k=-1", where="Voting.k", mend="give a number"), "got k=-1"),
+    ],
+)
+def test_the_file_is_blamed(tmp_path, error, reason):
+    file = tmp_path / "a.json"
+    with pytest.raises(RunFolderError) as caught, reading(file, mend="do it again"):
+        raise error
+    assert (caught.value.what, caught.value.where, caught.value.mend) == (
+        f"a.json can't be read: {reason}",
+        file,
+        "do it again",
+    )
+
+
+@pytest.mark.parametrize("error", [RunFolderError("of another format"), DataError("empty"), KeyboardInterrupt()])
+def test_what_has_a_better_message_keeps_it(tmp_path, error):
+    with pytest.raises(type(error)) as caught, reading(tmp_path / "a.json", mend="do it again"):
+        raise error
+    assert caught.value is error
+
+
+@pytest.mark.parametrize("content", ["[]", "3", "null", ""])
+def test_json_that_is_no_object_is_refused(tmp_path, content):
+    file = tmp_path / "a.json"
+    file.write_text(content)
+    with pytest.raises(ValueError, match=r"no JSON object|Expecting value"):
+        read_json(file)
+
+
+@pytest.mark.parametrize("place", ["file/a.json", "folder"])
+def test_a_file_that_cannot_be_written_is_told_of(tmp_path, place):
+    (tmp_path / "file").touch()
+    (tmp_path / "folder").mkdir()
+    with (
+        pytest.raises(RunFolderError, match=r"can't be written: [\s\S]*mend:"),
+        written_whole(tmp_path / place) as file,
+    ):
+        file.write_text("{}")
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["file", "folder"]
+
+
+def test_a_disk_that_is_full_leaves_the_file_as_it_was(tmp_path):
+    file = tmp_path / "new" / "a.json"
+    with written_whole(file) as unfinished:
+        unfinished.write_text("{}")
+    with pytest.raises(RunFolderError, match=r"a.json can't be written: No space left"), written_whole(file):
+        raise OSError(28, "No space left on device")
+    assert [path.name for path in file.parent.iterdir()] == ["a.json"]
+    assert json.loads(file.read_text()) == {}
+
+
+def test_a_mistake_in_the_program_is_not_blamed_on_the_file(tmp_path):
+    with pytest.raises(ValueError, match="ours"), written_whole(tmp_path / "a.json"):
+        raise ValueError("ours")

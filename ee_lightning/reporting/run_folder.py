@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from lightning import Trainer  # which takes seconds to import
 
 SUMMARY = "summary.json"
+CURVES = "curves.csv"
 DIAGNOSTICS = "diagnostics.json"
 FITTED = "fitted.json"
 CALIBRATION = "calibration"
@@ -103,14 +104,19 @@ class RunFolder:
         """Write every operating point of a split's criteria, sorted by speed-up, beside those of other splits."""
         points = pd.concat([_operating_points(curve) for curve in curves], ignore_index=True)
         points.insert(0, "split", split)
-        self._write_rows("curves.csv", points, fixed=["split", "criterion", "threshold", "speedup", "mean_exit"])
+        self._write_rows(CURVES, points, fixed=["split", "criterion", "threshold", "speedup", "mean_exit"])
 
     def read_curves(self) -> dict[str, list[Curve]]:
-        """Read the curves of every split, in the order in which they were written."""
-        points = pd.read_csv(self.path / "curves.csv")
+        """Read the curves of every split, in the order in which they were written.
+
+        Raises:
+            RunFolderError: There are none, or the file is damaged.
+        """
         curves: dict[str, list[Curve]] = {}
-        for (split, criterion), rows in points.groupby(["split", "criterion"], sort=False):
-            curves.setdefault(split, []).append(_curve(criterion, rows.dropna(axis="columns")))
+        with reading(self.path / CURVES, mend=_EVALUATE):
+            points = pd.read_csv(self.path / CURVES)
+            for (split, criterion), rows in points.groupby(["split", "criterion"], sort=False):
+                curves.setdefault(split, []).append(_curve(criterion, rows.dropna(axis="columns")))
         return curves
 
     def write_exit_scores(self, epoch: int, scores: Mapping[str, Sequence[float]]) -> None:

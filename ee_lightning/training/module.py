@@ -20,7 +20,7 @@ class EarlyExitModule(LightningModule):
 
     Args:
         backbone: A hub name, a local folder, or ``packaged:NAME``.
-        num_classes: Number of classes; the command line takes it from the task.
+        num_classes: Number of classes, 1 for regression; the command line takes it from the task.
         metrics: Names of the task's metrics, the primary one first; the command line takes them from the task.
         objective: The training objective; the command line takes the paper's unless told otherwise.
         heads: Options of the internal classifiers.
@@ -38,6 +38,7 @@ class EarlyExitModule(LightningModule):
     ) -> None:
         super().__init__()
         self.model = MultiExitModel(load_backbone(backbone), num_classes, heads)
+        self.num_classes = num_classes
         self.metrics = metrics
         self.objective = objective
         self.optimization = optimization

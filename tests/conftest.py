@@ -47,7 +47,7 @@ def tiny_backbone(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def glue_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give a GLUE folder with small SST-2, CoLA, MRPC and RTE tasks in the official layout, easy to learn."""
+    """Give a GLUE folder with a small task of every kind in the official layout, easy to learn."""
     folder = tmp_path_factory.mktemp("glue")
     rng = random.Random(0)
 
@@ -72,6 +72,18 @@ def glue_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
             (f"{i}\t{sentence(y)}\t{sentence(1)}\t{words[y]}" for i, y in enumerate(labels)),
         )
     _write(folder / "SST-2" / "test.tsv", "index\tsentence", (f"{i}\t{sentence(i % 2)}" for i in range(10)))
+    pair = "index\tsentence1\tsentence2"
+
+    def similar(score: int) -> str:
+        words = [*rng.choices(POSITIVE, k=score), *rng.choices(NEGATIVE, k=5 - score)]
+        return f"{' '.join(rng.sample(words, k=5))}\t{rng.choice(POSITIVE)}"
+
+    for split, rows in (("train", 96), ("dev", 47)):
+        pairs = [f"{i}\t{sentence(i % 2)}\t{sentence(1)}\t{i % 2}" for i in range(rows)]
+        _write(folder / "WNLI" / f"{split}.tsv", f"{pair}\tlabel", pairs)
+        scored = [f"{i}\t{similar(i % 6)}\t{i % 6}.000" for i in range(rows)]
+        _write(folder / "STS-B" / f"{split}.tsv", f"{pair}\tscore", scored)
+    _write(folder / "STS-B" / "test.tsv", pair, (f"{i}\t{similar(i % 6)}" for i in range(12)))
     return folder
 
 

@@ -39,6 +39,16 @@ class ExitSweep(Callback):
     def __init__(self, criteria: list[Criterion]) -> None:
         self.criteria = distinct(criteria)
 
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Refuse criteria that can't judge the task, before anything is trained.
+
+        Raises:
+            OptionError: A criterion needs classes and the task is a regression, or the other way round.
+        """
+        if stage != TrainerFn.PREDICTING:
+            for criterion in self.criteria:
+                criterion.check_task(_as_ours(pl_module).num_classes)
+
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Log every exit's scores and every criterion's area after an epoch of training."""
         if trainer.state.fn != TrainerFn.FITTING or trainer.sanity_checking:

@@ -1,5 +1,6 @@
 """Writes the predictions of ``predict`` into the run folder."""
 
+from collections.abc import Sequence
 from math import inf
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from lightning.pytorch import Callback
 from torch import Tensor
 
 from ee_lightning.errors import RunFolderError
-from ee_lightning.exits import Confidence, replay
+from ee_lightning.exits import Fixed, StoredExits, replay
 from ee_lightning.inference import OPERATING_POINT, OperatingPoint
 from ee_lightning.models import MultiExitOutput
 from ee_lightning.reporting import run_folder_of
@@ -18,6 +19,8 @@ from ee_lightning.training.recorder import ExitRecorder
 
 class PredictionWriter(Callback):
     """Writes ``predictions.csv`` after ``predict``: a sample's label, its probability, and the exit it leaves at.
+
+    For regression the label is the predicted value, and there is no probability.
 
     Samples leave by the ``operating_point.json`` beside the checkpoint, which ``choose`` wrote; where there is none, at
     the last exit. All layers are run in any case: this tells what early exit predicts, not how fast.
@@ -52,23 +55,22 @@ class PredictionWriter(Callback):
         if not trainer.is_global_zero or folder is None:
             return
         point = _operating_point(trainer, exits.num_exits)
-        criterion, threshold = (Confidence(), inf) if point is None else (point.criterion.build(), point.threshold)
+        criterion, threshold = (Fixed(), inf) if point is None else (point.criterion.build(), point.threshold)
         exit_layer, label = replay(criterion, exits).at(threshold)  # [samples], [samples]
-        samples = range(exits.num_samples)
-        probability = exits.logits[exit_layer - 1, samples].softmax(-1)[samples, label]  # [samples]
         words = trainer.datamodule.label_names  # type: ignore[attr-defined]  # added at run time
-        predictions = pd.DataFrame(
-            {
-                "id": exits.ids,
-                "label": [words[number] for number in label.tolist()],
-                "probability": probability,
-                "exit_layer": exit_layer,
-            }
-        )
+        said = {"label": label} if exits.num_classes == 1 else _in_words(exits, exit_layer, label, words)
+        predictions = pd.DataFrame({"id": exits.ids, **said, "exit_layer": exit_layer})
         rule = "the full model" if point is None else f"{criterion.name} at threshold {threshold:.6g}"
         mean_exit = exit_layer.double().mean().item()
         print(f"predictions by {rule}, mean exit {mean_exit:.2f} of {exits.num_exits}")
         print(f"saved: {folder.write_predictions(predictions)}")
+
+
+def _in_words(exits: StoredExits, exit_layer: Tensor, label: Tensor, words: Sequence[str]) -> dict[str, Any]:
+    """Give the word of each sample's class, and the probability that the class has where the sample leaves."""
+    samples = range(exits.num_samples)
+    probability = exits.logits[exit_layer - 1, samples].softmax(-1)[samples, label]  # [samples]
+    return {"label": [words[number] for number in label.tolist()], "probability": probability}
 
 
 def _operating_point(trainer: Trainer, num_exits: int) -> OperatingPoint | None:

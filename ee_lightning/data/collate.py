@@ -34,7 +34,8 @@ class PadCollator:
 
         Returns:
             `input_ids`, `attention_mask` and `token_type_ids` where given, all [batch, tokens]; `labels` and `ids`,
-            both [batch]; int64 throughout. The mask is 1 on tokens and 0 on padding.
+            both [batch]; int64, but for the scores of a regression, in float32. The mask is 1 on tokens and 0 on
+            padding.
         """
         lengths = torch.tensor([len(tokens) for tokens in rows["input_ids"]])  # [batch]
         width = -(-int(lengths.max()) // self.multiple) * self.multiple

@@ -1,6 +1,7 @@
 """The data of one task as Lightning wants them."""
 
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from datasets import Dataset
@@ -25,8 +26,9 @@ class TaskDataModule(LightningDataModule):
     """Read a task, tokenise it once, and hand it out in padded batches of rows of similar length.
 
     A batch has `input_ids`, `attention_mask` and, where the backbone has them, `token_type_ids`, all [batch, tokens],
-    `labels` [batch] (-1 where a row has none) and `ids` [batch], the positions of the rows in their split. With several
-    processes an evaluation may see a row twice: drop ids seen before.
+    `labels` [batch] (class numbers, or for regression scores in float32; -1 where a row has none) and `ids` [batch],
+    the positions of the rows in their split. With several processes an evaluation may see a row twice: drop ids seen
+    before.
 
     Args:
         task: The name of a task, see `ee_lightning.data.tasks`.
@@ -42,9 +44,9 @@ class TaskDataModule(LightningDataModule):
         seed: Decides the order of the training rows, and which of them `limit_train` keeps.
 
     Attributes:
-        num_classes: The number of labels of the task.
+        num_classes: The number of labels of the task; 1 for regression.
         metrics: The names of its metrics, the primary one first.
-        label_names: A word for each label.
+        label_names: A word for each label; none for regression.
 
     Raises:
         DataError: The task is unknown.
@@ -187,8 +189,8 @@ class TaskDataModule(LightningDataModule):
         )
 
 
-def _column(rows: Dataset, name: str) -> NDArray[np.int64]:
-    return np.asarray(rows[name][:], dtype=np.int64)
+def _column(rows: Dataset, name: str) -> NDArray[Any]:
+    return np.asarray(rows[name][:])
 
 
 def _check_at_least(least: int, **options: int) -> None:

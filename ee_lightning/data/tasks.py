@@ -15,7 +15,7 @@ class GlueFiles:
     Args:
         folder: The folder of the task.
         text_columns: The columns with the sentence or the two sentences.
-        label_column: The column with the label, a number or one of the task's label names.
+        label_column: The column with the label: a class number, one of the task's label names, or a score.
         headerless: The columns of the train and validation files, where these have no header line.
         train: The file of the training split.
         validation: The file of the validation split.
@@ -38,17 +38,19 @@ class GlueFiles:
 
 @dataclass(frozen=True)
 class Task:
-    """A classification task on one sentence or a pair of sentences.
+    """A task on one sentence or a pair of sentences: classification, or regression where it has a range of scores.
 
     Args:
         name: The name users write.
         text_columns: The columns with text on the hub, one or two.
         label_column: The column with the label on the hub, as a number; -1 where a row has none.
-        label_names: A word for each label, in the official order of their numbers.
-        metrics: Names among `accuracy`, `f1` and `matthews`; the first is the primary one.
+        label_names: A word for each label, in the official order of their numbers; none for regression.
+        metrics: Names among `accuracy`, `f1` (for two labels) and `matthews`, or for regression `pearson` and
+            `spearman`; the first is the primary one, which for regression is `pearson`, as curves have no other.
         hub_path: The data set on the hub.
         hub_config: The configuration of that data set, where it has several.
         glue: The layout of the official files, where the task belongs to GLUE.
+        score_range: The lowest and the highest score, for regression; -1 is not within.
     """
 
     name: str
@@ -59,11 +61,29 @@ class Task:
     hub_path: str
     hub_config: str | None = None
     glue: GlueFiles | None = None
+    score_range: tuple[float, float] | None = None
 
     @property
     def num_classes(self) -> int:
-        """The number of labels."""
-        return len(self.label_names)
+        """The number of labels; 1 for regression."""
+        return len(self.label_names) if self.score_range is None else 1
+
+    @property
+    def label_type(self) -> str:
+        """The type of the labels, as `datasets` names it."""
+        return "int64" if self.score_range is None else "float32"
+
+    @property
+    def label_range(self) -> tuple[float, float]:
+        """The lowest and the highest label."""
+        return (0, self.num_classes - 1) if self.score_range is None else self.score_range
+
+    def accepts(self, label: float | None) -> bool:
+        """Whether a label is one of the task's: a class number, or for regression a number within the range."""
+        if self.score_range is None:
+            return label in range(self.num_classes)
+        low, high = self.score_range
+        return label is not None and low <= label <= high
 
 
 TASKS = {
@@ -106,6 +126,27 @@ TASKS = {
             hub_path=GLUE_ON_THE_HUB,
             hub_config="rte",
             glue=GlueFiles("RTE", text_columns=("sentence1", "sentence2"), label_column="label"),
+        ),
+        Task(
+            name="wnli",
+            text_columns=("sentence1", "sentence2"),
+            label_column="label",
+            label_names=("not_entailment", "entailment"),
+            metrics=("accuracy",),
+            hub_path=GLUE_ON_THE_HUB,
+            hub_config="wnli",
+            glue=GlueFiles("WNLI", text_columns=("sentence1", "sentence2"), label_column="label"),
+        ),
+        Task(
+            name="stsb",
+            text_columns=("sentence1", "sentence2"),
+            label_column="label",
+            label_names=(),
+            metrics=("pearson", "spearman"),
+            hub_path=GLUE_ON_THE_HUB,
+            hub_config="stsb",
+            glue=GlueFiles("STS-B", text_columns=("sentence1", "sentence2"), label_column="score"),
+            score_range=(0.0, 5.0),
         ),
         Task(
             name="cola",

@@ -73,7 +73,7 @@ def _tokenise(rows: Dataset, tokenizer: PreTrainedTokenizerBase, max_length: int
         )
         return {**encoded, "id": positions, "length": [len(tokens) for tokens in encoded["input_ids"]]}
 
-    columns = {"label": Value("int64"), "input_ids": List(Value("int32"))}
+    columns = {"label": rows.features["label"], "input_ids": List(Value("int32"))}
     if "token_type_ids" in tokenizer.model_input_names:
         columns["token_type_ids"] = List(Value("int8"))
     with quiet_progress(len(rows)), _every_core():

@@ -92,7 +92,7 @@ class Criterion(ABC):
             raise OptionError(
                 f"The criterion {self.name} needs classes, and these exits predict a value",
                 where="criteria",
-                mend="for regression use patience with a tolerance, gate or fixed",
+                mend="for regression use patience with a tolerance, gate or fixed, as configs/tasks/stsb.yaml does",
             )
 
     def initial_state(self, batch_size: int, num_classes: int, device: torch.device) -> State:

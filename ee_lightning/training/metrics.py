@@ -9,11 +9,29 @@ from torchmetrics.functional.classification import (
     multiclass_accuracy,
     multiclass_matthews_corrcoef,
 )
+from torchmetrics.functional.regression import pearson_corrcoef, spearman_corrcoef
 
-METRICS: dict[str, Callable[[Tensor, Tensor, int], Tensor]] = {
+Metric = Callable[[Tensor, Tensor, int], Tensor]
+"""Scores predictions ``[samples]`` against labels ``[samples]``, given the number of classes, 1 for regression."""
+
+
+def _zero_for_constants(correlation: Metric) -> Metric:
+    """Take the undefined correlation with a constant as 0; torchmetrics does not always."""
+
+    def score(predictions: Tensor, labels: Tensor, num_classes: int) -> Tensor:
+        if (predictions == predictions[0]).all() or (labels == labels[0]).all():
+            return torch.zeros(())
+        return correlation(predictions, labels, num_classes)
+
+    return score
+
+
+METRICS: dict[str, Metric] = {
     "accuracy": lambda predictions, labels, classes: multiclass_accuracy(predictions, labels, classes, average="micro"),
     "f1": lambda predictions, labels, _: binary_f1_score(predictions, labels),
-    "matthews": lambda predictions, labels, classes: _matthews(predictions, labels, classes),
+    "matthews": _zero_for_constants(multiclass_matthews_corrcoef),
+    "pearson": _zero_for_constants(lambda values, labels, _: pearson_corrcoef(values.double(), labels.double())),
+    "spearman": _zero_for_constants(lambda values, labels, _: spearman_corrcoef(values.double(), labels.double())),
 }
 
 
@@ -21,22 +39,15 @@ def exit_scores(logits: Tensor, labels: Tensor, metrics: Sequence[str]) -> dict[
     """Score every exit as if all samples left there.
 
     Args:
-        logits: ``[exits, samples, classes]``.
-        labels: ``[samples]``.
+        logits: ``[exits, samples, classes]``; for regression the values, ``[exits, samples, 1]``.
+        labels: Class numbers, or for regression values, ``[samples]``.
         metrics: Names from :data:`METRICS`.
 
     Returns:
         For each metric one score an exit.
     """
-    predictions = logits.argmax(-1)  # [exits, samples]
+    num_classes = logits.shape[-1]
+    predictions = logits.squeeze(-1) if num_classes == 1 else logits.argmax(-1)  # [exits, samples]
     return {
-        name: [METRICS[name](prediction, labels, logits.shape[-1]).item() for prediction in predictions]
-        for name in metrics
+        name: [METRICS[name](prediction, labels, num_classes).item() for prediction in predictions] for name in metrics
     }
-
-
-def _matthews(predictions: Tensor, labels: Tensor, num_classes: int) -> Tensor:
-    """Take the undefined correlation with a constant as 0, as GLUE's scorer does; torchmetrics does not always."""
-    if (predictions == predictions[0]).all() or (labels == labels[0]).all():
-        return torch.zeros(())
-    return multiclass_matthews_corrcoef(predictions, labels, num_classes)

@@ -50,6 +50,7 @@ class EarlyExitModule(LightningModule):
         objective.check_task(num_classes)
         _check_heads(objective, heads)
         self.model = MultiExitModel(load_backbone(backbone, num_layers), num_classes, heads)
+        self.num_classes = num_classes
         self.metrics = metrics
         self.objective = objective
         self.optimization = optimization

@@ -38,6 +38,14 @@ MISTAKES = {
         {"sweep.criteria": "[{class_path: ee_lightning.exits.Voting, init_args: {k: -1}}]"},
         r"k=-1[\s\S]*mend:",
     ),
+    "criterion for classes on a regression": (
+        {"data.task": "stsb"},
+        r"voting needs classes[\s\S]*mend:.*patience with a tolerance.*configs/tasks/stsb.yaml",
+    ),
+    "criterion for values on classes": (
+        {"sweep.criteria": "[{class_path: ee_lightning.exits.Patience, init_args: {tolerance: 0.5}}]"},
+        r"tolerance[\s\S]*mend:",
+    ),
     "nothing to monitor": ({"checkpoint.monitor": "val/nope"}, r"val/nope[\s\S]*mend:"),
     "unknown strategy": ({"trainer.strategy": "nope"}, r"strategy='nope'[\s\S]*where: --trainer"),
     "negative seed": ({"seed_everything": -4}, r"-4[\s\S]*where: --seed_everything"),

@@ -184,7 +184,12 @@ def test_test_sweeps_a_split_with_labels(run: Run, small: dict[str, object]) -> 
 
 
 def test_pairs_and_their_metrics(run: Run, small: dict[str, object]) -> None:
-    for task, metrics in (("mrpc", ["f1", "accuracy"]), ("cola", ["matthews"]), ("rte", ["accuracy"])):
+    for task, metrics in (
+        ("mrpc", ["f1", "accuracy"]),
+        ("cola", ["matthews"]),
+        ("rte", ["accuracy"]),
+        ("wnli", ["accuracy"]),
+    ):
         assert run("fit", **{**small, "data.task": task, "run.name": task}) == 0
         summary = json.loads(Path(f"runs/{task}/version_0/summary.json").read_text())["validation"]
         assert summary["task"] == task

@@ -51,7 +51,7 @@ def tokenizer(tokenizer_folder):
 
 @pytest.fixture
 def official_glue(tmp_path):
-    """All four GLUE tasks in the official layout, with a few sentences of our own."""
+    """Every GLUE task of the table in the official layout, with a few sentences of our own."""
     root = tmp_path / "glue"
     files = {
         "CoLA/train.tsv": 'ab1\t1\t\tThe cat sat on the mat.\nab1\t0\t*\tCat the "sat mat.\nab1\t1\t\tA dog ran.\n',
@@ -67,6 +67,12 @@ def official_glue(tmp_path):
         "0\tThe cat sat on the mat.\tThe cat sat.\tentailment\n1\tThe dog ran.\tThe dog slept.\tnot_entailment\n",
         "RTE/dev.tsv": "index\tsentence1\tsentence2\tlabel\n0\tA tree.\tA dog.\tnot_entailment\n",
         "RTE/test.tsv": "index\tsentence1\tsentence2\n0\tA cat ran.\tA cat.\n1\tA dog sat.\tA mat.\n",
+        "WNLI/train.tsv": "index\tsentence1\tsentence2\tlabel\n0\tThe cat sat on it.\tThe cat sat on the mat.\t1\n",
+        "WNLI/dev.tsv": "index\tsentence1\tsentence2\tlabel\n0\tThe dog ran.\tThe tree ran.\t0\n",
+        "STS-B/train.tsv": "index\tgenre\tsource1\tsentence1\tsentence2\tscore\n"
+        "0\tnews\tnone\tThe cat sat.\tA cat sat.\t5.000\n1\tnews\tnone\tThe dog ran.\tA tree slept.\t0.250\n",
+        "STS-B/dev.tsv": "index\tgenre\tsource1\tsentence1\tsentence2\tscore\n0\tnews\tnone\tA tree.\tA dog.\t0.000\n",
+        "STS-B/test.tsv": "index\tgenre\tsource1\tsentence1\tsentence2\n0\tnews\tnone\tA cat.\tA mat.\n",
     }
     for name, content in files.items():
         path = root / name

@@ -34,6 +34,12 @@ def test_names_and_types_are_what_a_backbone_takes():
     assert out["ids"].tolist() == [7, 2]
 
 
+def test_scores_come_in_float32():
+    out = PadCollator(0, 0)({"input_ids": [[4, 5], [6]], "label": [3.75, -1.0], "id": [7, 2]})
+    assert out["labels"].dtype == torch.float32
+    assert out["labels"].tolist() == [3.75, -1.0]
+
+
 def test_a_token_equal_to_padding_stays_visible():
     out = PadCollator(0, 0)({"input_ids": [[0, 0, 5]], "label": [0], "id": [0]})
     assert out["attention_mask"].tolist() == [[1, 1, 1]]

@@ -185,6 +185,20 @@ def test_testing_without_labels_is_refused_and_prediction_is_not(module):
     assert batch["labels"].tolist() == [-1, -1]
 
 
+def test_a_regression_has_scores_for_labels(module):
+    data = module("stsb")
+    assert (data.num_classes, data.metrics, data.label_names) == (1, ["pearson", "spearman"], ())
+    data.setup("fit")
+    [batch] = data.train_dataloader()
+    assert batch["labels"].dtype == torch.float32
+    assert dict(zip(batch["ids"].tolist(), batch["labels"].tolist(), strict=True)) == {0: 5.0, 1: 0.25}
+    with pytest.raises(DataError, match="split 'test' of stsb has no labels: 1 of 1 rows lack one"):
+        data.setup("test")
+    data.setup("predict")
+    [batch] = data.predict_dataloader()
+    assert batch["labels"].tolist() == [-1.0]
+
+
 def test_testing_with_labels_works(module, official_glue):
     (official_glue / "RTE" / "test.tsv").write_text(RTE_HEADER + "0\tA cat.\tA dog.\tentailment\n")
     data = module()

@@ -1,7 +1,11 @@
+import math
+
 import pytest
 
+from ee_lightning.data.sources import UNLABELLED
 from ee_lightning.data.tasks import TASKS, get_task
 from ee_lightning.errors import DataError
+from ee_lightning.functional import CLASSIFICATION_METRICS, REGRESSION_METRICS
 
 
 @pytest.mark.parametrize(
@@ -11,6 +15,7 @@ from ee_lightning.errors import DataError
         ("sst2", ("negative", "positive"), ("accuracy",), 1),
         ("mrpc", ("not_equivalent", "equivalent"), ("f1", "accuracy"), 2),
         ("rte", ("entailment", "not_entailment"), ("accuracy",), 2),
+        ("wnli", ("not_entailment", "entailment"), ("accuracy",), 2),
         ("cola", ("unacceptable", "acceptable"), ("matthews",), 1),
     ],
 )
@@ -22,8 +27,39 @@ def test_the_table_follows_the_official_tasks(name, label_names, metrics, num_te
     assert task.glue is None or len(task.glue.text_columns) == num_texts
 
 
-def test_every_row_names_known_metrics():
-    assert all(set(task.metrics) <= {"accuracy", "f1", "matthews"} for task in TASKS.values())
+def test_the_similarity_of_sentences_is_a_regression():
+    task = get_task("stsb")
+    assert (task.label_names, task.num_classes, task.label_range) == ((), 1, (0.0, 5.0))
+    assert task.metrics == ("pearson", "spearman")
+
+
+@pytest.mark.parametrize("task", TASKS.values(), ids=TASKS)
+def test_every_row_names_metrics_that_suit_it_and_curves_of_the_first(task):
+    if task.score_range is not None:
+        assert set(task.metrics) <= {"pearson", "spearman"}
+        assert task.metrics[0] in REGRESSION_METRICS
+    else:
+        assert set(task.metrics) <= set(CLASSIFICATION_METRICS)
+        assert "f1" not in task.metrics or task.num_classes == 2
+
+
+@pytest.mark.parametrize("task", TASKS.values(), ids=TASKS)
+def test_no_label_looks_like_a_missing_one(task):
+    low, high = task.label_range
+    assert task.accepts(low)
+    assert task.accepts(high)
+    assert not task.accepts(UNLABELLED)
+
+
+@pytest.mark.parametrize("name", ["stsb", "rte"])
+@pytest.mark.parametrize("label", [5.001, -0.001, math.nan, math.inf, None])
+def test_what_is_no_label_is_not_accepted(name, label):
+    assert not get_task(name).accepts(label)
+
+
+def test_only_a_regression_has_labels_between_whole_numbers():
+    assert get_task("stsb").accepts(0.5)
+    assert not get_task("rte").accepts(0.5)
 
 
 @pytest.mark.parametrize(("wrong", "meant"), [("SST-2", "sst2"), ("mrcp", "mrpc"), ("CoLA", "cola")])

@@ -66,6 +66,16 @@ def test_a_backbone_without_types_gets_none(singles, tokenizer):
     assert rows.features["label"] == Value("int64")
 
 
+def test_scores_stay_numbers_and_are_another_entry_than_classes(tokenizer, entries):
+    texts = [["the cat sat", "a dog"]]
+    scores = tokenised(build_rows(texts, [0.25, 1.0], "float32"), tokenizer, 10)
+    assert scores.features["label"] == Value("float32")
+    assert scores["label"][:] == [0.25, 1.0]
+    tokenised(build_rows(texts, [0, 1], "float32"), tokenizer, 10)
+    tokenised(build_rows(texts, [0, 1]), tokenizer, 10)
+    assert len(entries()) == 3
+
+
 def test_the_same_rows_are_tokenised_once(singles, tokenizer, entries, monkeypatch):
     first = tokenised(singles, tokenizer, 10).to_list()
     monkeypatch.setattr("ee_lightning.data.tokenised._tokenise", None)

@@ -2,9 +2,13 @@
 
 import pytest
 import torch
+from torch import Tensor
+from torch.nn.functional import one_hot
 
 from ee_lightning.exits import Fixed, StoredExits, trace_curve
-from ee_lightning.training.metrics import METRICS, exit_scores
+from ee_lightning.training.metrics import exit_scores
+
+CLASSIFICATION = ["accuracy", "f1", "matthews"]
 
 
 @pytest.mark.parametrize("collapsed", [False, True], ids=["mixed", "an exit that predicts one class"])
@@ -14,12 +18,49 @@ def test_scores_are_those_of_the_curve(collapsed: bool) -> None:
     if collapsed:
         logits[1] = torch.tensor([0.0, 1.0])
     labels = torch.randint(2, (25,), generator=generator)
-    scores = exit_scores(logits, labels, list(METRICS))
-    curve = trace_curve(Fixed(), StoredExits(logits, labels, torch.arange(25)), list(METRICS))
+    scores = exit_scores(logits, labels, CLASSIFICATION)
+    _assert_on_the_curve(scores, logits, labels)
+    assert (scores["matthews"][1] == 0) == collapsed
+
+
+@pytest.mark.parametrize("num_classes", [3, 20])
+def test_scores_of_many_classes_are_those_of_the_curve(num_classes: int) -> None:
+    generator = torch.Generator().manual_seed(0)
+    labels = torch.randint(num_classes, (200,), generator=generator)
+    logits = torch.randn(4, 200, num_classes, generator=generator) + 2 * one_hot(labels, num_classes)
+    _assert_on_the_curve(exit_scores(logits, labels, ["accuracy", "matthews"]), logits, labels)
+
+
+@pytest.mark.parametrize("constant", [None, 1, "labels"])
+@pytest.mark.parametrize("scale", [1.0, 1e-3])
+def test_correlations_are_those_of_the_curve_and_of_the_ranks(constant: object, scale: float) -> None:
+    generator = torch.Generator().manual_seed(0)
+    labels = (5 * torch.rand(60, generator=generator)).round(decimals=1)  # some are equal
+    values = 2.5 + scale * (labels + torch.randn(4, 60, generator=generator))
+    if constant == "labels":
+        labels = torch.full_like(labels, 2.2)
+    elif constant is not None:
+        values[constant] = 0.1
+    scores = exit_scores(values.unsqueeze(-1), labels, ["pearson", "spearman"])
+    _assert_on_the_curve({"pearson": scores["pearson"]}, values.unsqueeze(-1), labels)
+    for index, value in enumerate(values):
+        is_constant = constant in (index, "labels")
+        expected = 0.0 if is_constant else torch.corrcoef(torch.stack([_ranks(value), _ranks(labels)]))[0, 1].item()
+        assert scores["spearman"][index] == pytest.approx(expected, rel=1e-5)
+        assert (scores["pearson"][index] == 0) == is_constant
+
+
+def _assert_on_the_curve(scores: dict[str, list[float]], logits: Tensor, labels: Tensor) -> None:
+    curve = trace_curve(Fixed(), StoredExits(logits, labels, torch.arange(len(labels))), list(scores))
     for name, by_exit in scores.items():
         expected = [curve.scores[name][curve.index_at(exit_layer)].item() for exit_layer in (1, 2, 3, 4)]
-        assert by_exit == pytest.approx(expected)
-    assert (scores["matthews"][1] == 0) == collapsed
+        assert by_exit == pytest.approx(expected, rel=1e-5)
+
+
+def _ranks(values: Tensor) -> Tensor:
+    """Rank values from 1, equal ones by the mean of their ranks."""
+    below, equal = ((compare(values, values[:, None])).double().sum(1) for compare in (torch.lt, torch.eq))
+    return below + (equal + 1) / 2
 
 
 def test_closed_forms() -> None:

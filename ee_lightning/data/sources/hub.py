@@ -38,15 +38,16 @@ class HubSource:
             )
         labels = rows[self.task.label_column][:]
         self._check_labels(labels, split)
-        return build_rows([rows[column][:] for column in self.task.text_columns], labels)
+        return build_rows([rows[column][:] for column in self.task.text_columns], labels, self.task.label_type)
 
-    def _check_labels(self, labels: list[int], split: str) -> None:
+    def _check_labels(self, labels: list[float], split: str) -> None:
+        low, high = self.task.label_range
         for row, label in enumerate(labels):
-            if label != UNLABELLED and label not in range(self.task.num_classes):
+            if label != UNLABELLED and not self.task.accepts(label):
                 raise DataError(
-                    f"label {label!r} is out of range: {self.task.name} has 0 to {self.task.num_classes - 1}",
+                    f"label {label!r} is out of range: {self.task.name} has {low:g} to {high:g}",
                     where=f"{self._where}, split {split}, row {row}",
-                    mend="correct the task's label names in ee_lightning/data/tasks.py",
+                    mend="correct the task's row in ee_lightning/data/tasks.py",
                 )
 
     @property

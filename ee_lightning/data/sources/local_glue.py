@@ -1,16 +1,18 @@
-"""Rows from the official GLUE folder, which holds CoLA/, MRPC/, RTE/, SST-2/ with tab-separated files."""
+"""Rows from the official GLUE folder, which holds CoLA/, MRPC/, … with tab-separated files."""
 
 from functools import cached_property
+from math import isfinite, nan
 from pathlib import Path
 
 from datasets import Dataset
 
 from ee_lightning.data.sources.rows import UNLABELLED, build_rows
 from ee_lightning.data.sources.tsv import TsvFile, read_tsv
-from ee_lightning.data.tasks import Task
+from ee_lightning.data.tasks import TASKS, Task
 from ee_lightning.errors import DataError
 
-LAYOUT_HINT = "--data.root names the folder that holds CoLA/, MRPC/, RTE/, SST-2/ as GLUE publishes them"
+FOLDERS = ", ".join(sorted(f"{task.glue.folder}/" for task in TASKS.values() if task.glue))
+LAYOUT_HINT = f"--data.root names the folder that holds {FOLDERS} as GLUE publishes them"
 
 
 class LocalGlueSource:
@@ -44,22 +46,23 @@ class LocalGlueSource:
         file = read_tsv(self._path(split), () if split == "test" else self.layout.headerless)
         texts = [file.column(name) for name in self.layout.text_columns]
         if split == "test" and self.layout.label_column not in file.columns:
-            return build_rows(texts, [UNLABELLED] * len(texts[0]))
-        return build_rows(texts, self._labels(file))
+            return build_rows(texts, [UNLABELLED] * len(texts[0]), self.task.label_type)
+        return build_rows(texts, self._labels(file), self.task.label_type)
 
-    def _labels(self, file: TsvFile) -> list[int]:
+    def _labels(self, file: TsvFile) -> list[float]:
         words = file.column(self.layout.label_column)
-        numbers = {name: number for number, name in enumerate(self.task.label_names)}
-        numbers |= {str(number): number for number in range(self.task.num_classes)}
-        for row, word in enumerate(words):
-            if word not in numbers:
-                problem = "is out of range" if word.lstrip("-").isdecimal() else "is unknown"
+        names = self.task.label_names
+        numbers = {word: number for number, name in enumerate(names) for word in (name, str(number))}
+        labels = [numbers.get(word, nan) if names else _number(word) for word in words]
+        for row, (word, label) in enumerate(zip(words, labels, strict=True)):
+            if not self.task.accepts(label):
+                low, high = self.task.label_range
                 raise DataError(
-                    f"label {word!r} {problem}",
+                    f"label {word!r} {'is out of range' if isfinite(_number(word)) else 'is unknown'}",
                     where=file.where(row),
-                    mend=f"labels of {self.task.name}: {', '.join(numbers)}",
+                    mend=f"labels of {self.task.name}: {', '.join(numbers) or f'numbers from {low:g} to {high:g}'}",
                 )
-        return [numbers[word] for word in words]
+        return labels
 
     @cached_property
     def _folder(self) -> Path:
@@ -72,3 +75,10 @@ class LocalGlueSource:
 
     def _path(self, split: str) -> Path:
         return self._folder / self.layout.files[split]
+
+
+def _number(word: str) -> float:
+    try:
+        return float(word)
+    except ValueError:
+        return nan

@@ -27,16 +27,17 @@ class Source(Protocol):
         """
 
 
-def build_rows(texts: Sequence[Sequence[str]], labels: Sequence[int]) -> Dataset:
+def build_rows(texts: Sequence[Sequence[str]], labels: Sequence[float], label_type: str = "int64") -> Dataset:
     """Put texts and labels together.
 
     Args:
         texts: One or two columns, each of one text a row.
         labels: One label a row, -1 where it has none.
+        label_type: The task's `Task.label_type`.
 
     Returns:
         A data set with the columns `text_a`, `text_b` where two text columns were given, and `label`.
     """
     columns = dict(zip(TEXT_COLUMNS, texts, strict=False))
-    features = Features({**{name: Value("string") for name in columns}, "label": Value("int64")})
+    features = Features({**{name: Value("string") for name in columns}, "label": Value(label_type)})
     return Dataset.from_dict({**columns, "label": labels}, features=features)

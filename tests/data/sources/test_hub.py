@@ -1,3 +1,4 @@
+import math
 from dataclasses import replace
 
 import datasets
@@ -5,6 +6,7 @@ import pytest
 from datasets import ClassLabel, Dataset, Features, Value
 
 from ee_lightning.data.sources.hub import HubSource
+from ee_lightning.data.sources.rows import build_rows
 from ee_lightning.data.tasks import get_task
 from ee_lightning.errors import DataError
 
@@ -71,6 +73,23 @@ def test_a_label_out_of_range_is_named_with_its_row(hub_layout):
     with pytest.raises(DataError, match="label 2 is out of range") as caught:
         source.load("train")
     assert caught.value.where.endswith("split train, row 2")
+
+
+def test_scores_of_the_hub_are_those_of_a_file(hub_layout):
+    made = hub_layout(labels=(0.0, 3.8, 5.0), label_type=Value("float32"))
+    source = HubSource(replace(get_task("stsb"), hub_path=made.hub_path, hub_config="rte"))
+    train = source.load("train")
+    assert train.features["label"] == Value("float32")
+    assert train.to_dict()["label"] == build_rows([["a"] * 3], [0.0, 3.8, 5.0], "float32").to_dict()["label"]
+    assert source.load("test")["label"][:] == [-1.0, -1.0]
+
+
+@pytest.mark.parametrize("score", [5.5, -0.5, math.nan, None])
+def test_a_score_out_of_range_is_named_with_its_row(hub_layout, score):
+    made = hub_layout(labels=(2.0, score), label_type=Value("float32"))
+    with pytest.raises(DataError, match=f"label {score} is out of range: stsb has 0 to 5") as caught:
+        HubSource(replace(get_task("stsb"), hub_path=made.hub_path, hub_config="rte")).load("train")
+    assert caught.value.where.endswith("split train, row 1")
 
 
 def test_a_missing_column_is_answered_by_those_there_are(hub_layout):

@@ -6,6 +6,7 @@ from ee_lightning.errors import DataError
 
 GLUE_TASKS = [name for name, task in TASKS.items() if task.glue]
 COLA = "ab1\t1\t\tThe cat sat.\n"
+STSB = "index\tsentence1\tsentence2\tscore\n0\tA cat.\tA dog.\t3.800\n"
 RTE = "index\tsentence1\tsentence2\tlabel\n0\tA cat.\tA dog.\tentailment\n"
 
 
@@ -20,6 +21,9 @@ RTE = "index\tsentence1\tsentence2\tlabel\n0\tA cat.\tA dog.\tentailment\n"
         ("mrpc", "train", [('"The cat sat .', 'On the mat sat " the cat .', 1), ("A dog ran .", "A tree fell .", 0)]),
         ("rte", "train", [("The cat sat on the mat.", "The cat sat.", 0), ("The dog ran.", "The dog slept.", 1)]),
         ("rte", "test", [("A cat ran.", "A cat.", -1), ("A dog sat.", "A mat.", -1)]),
+        ("wnli", "train", [("The cat sat on it.", "The cat sat on the mat.", 1)]),
+        ("stsb", "train", [("The cat sat.", "A cat sat.", 5.0), ("The dog ran.", "A tree slept.", 0.25)]),
+        ("stsb", "test", [("A cat.", "A mat.", -1.0)]),
     ],
 )
 def test_the_official_files_are_read_in_their_order(official_glue, name, split, rows):
@@ -27,6 +31,7 @@ def test_the_official_files_are_read_in_their_order(official_glue, name, split, 
     texts = ["text_a", "text_b"][: len(rows[0]) - 1]
     assert data.column_names == [*texts, "label"]
     assert [tuple(row.values()) for row in data] == rows
+    assert {type(label) for label in data["label"]} == {type(rows[0][-1])}
 
 
 @pytest.mark.parametrize("name", GLUE_TASKS)
@@ -40,7 +45,7 @@ def test_the_folder_of_the_task_does_as_well(official_glue, name):
 
 def test_it_knows_which_splits_are_there(official_glue):
     there = {name: LocalGlueSource(official_glue, get_task(name)).has("test") for name in GLUE_TASKS}
-    assert there == {"sst2": True, "mrpc": False, "rte": True, "cola": True}
+    assert there == {"sst2": True, "mrpc": False, "rte": True, "wnli": False, "stsb": True, "cola": True}
 
 
 def test_a_test_file_with_labels_keeps_them(official_glue):
@@ -62,6 +67,12 @@ def test_a_test_file_with_labels_keeps_them(official_glue):
         ("cola", "CoLA/train.tsv", "index\tsentence\n" + COLA, "2 cells where 4", 1),
         ("cola", "CoLA/train.tsv", "", "no rows", None),
         ("sst2", "SST-2/train.tsv", "sentence\tlabel\n", "no rows", None),
+        ("stsb", "STS-B/train.tsv", STSB + "1\tA cat.\tA dog.\t5.001\n", "label '5.001' is out of range", 3),
+        ("stsb", "STS-B/train.tsv", STSB + "1\tA cat.\tA dog.\t-1\n", "label '-1' is out of range", 3),
+        ("stsb", "STS-B/train.tsv", STSB + "1\tA cat.\tA dog.\tnan\n", "label 'nan' is unknown", 3),
+        ("stsb", "STS-B/train.tsv", STSB + "1\tA cat.\tA dog.\thigh\n", "label 'high' is unknown", 3),
+        ("stsb", "STS-B/train.tsv", STSB + "1\tA cat.\tA dog.\t\n", "label '' is unknown", 3),
+        ("stsb", "STS-B/train.tsv", STSB.replace("\tscore\n", "\tlabel\n"), "no column 'score'", None),
     ],
 )
 def test_a_wrong_row_is_one_error_with_its_file_and_line(official_glue, name, file, content, problem, line):
@@ -71,6 +82,17 @@ def test_a_wrong_row_is_one_error_with_its_file_and_line(official_glue, name, fi
         LocalGlueSource(official_glue, get_task(name)).load("train")
     assert str(caught.value.where) == (f"{path}, line {line}" if line else str(path))
     assert caught.value.mend
+
+
+def test_labels_are_told_to_who_gave_a_wrong_one(official_glue):
+    told = {}
+    for name, folder, rows in (("stsb", "STS-B", STSB), ("rte", "RTE", RTE)):
+        (official_glue / folder / "dev.tsv").write_text(rows + "1\tA cat.\tA dog.\tno\n")
+        with pytest.raises(DataError) as caught:
+            LocalGlueSource(official_glue, get_task(name)).load("validation")
+        told[name] = caught.value.mend
+    assert told["stsb"] == "labels of stsb: numbers from 0 to 5"
+    assert told["rte"] == "labels of rte: entailment, 0, not_entailment, 1"
 
 
 def test_another_encoding_is_an_error_with_its_line(official_glue):
@@ -93,6 +115,7 @@ def test_a_folder_without_the_task_is_named(tmp_path, inside):
         LocalGlueSource(tmp_path / inside, get_task("cola")).load("train")
     assert caught.value.where == tmp_path / inside
     assert "--data.root" in caught.value.mend
+    assert all(f"{TASKS[name].glue.folder}/" in caught.value.mend for name in GLUE_TASKS)
 
 
 def test_a_task_outside_glue_has_no_local_layout(tmp_path):
@@ -113,6 +136,9 @@ def test_a_task_outside_glue_has_no_local_layout(tmp_path):
         ("rte", "train", 2_490, {0, 1}),
         ("rte", "validation", 277, {0, 1}),
         ("rte", "test", 3_000, {-1}),
+        ("wnli", "train", 635, {0, 1}),
+        ("wnli", "validation", 71, {0, 1}),
+        ("stsb", "test", 1_379, {-1.0}),
     ],
 )
 def test_the_real_files_have_their_published_number_of_rows(real_glue, name, split, rows, labels):
@@ -120,3 +146,11 @@ def test_the_real_files_have_their_published_number_of_rows(real_glue, name, spl
     assert len(data) == rows
     assert set(data["label"][:]) == labels
     assert all(text.strip() for column in data.column_names if column != "label" for text in data[column])
+
+
+@pytest.mark.parametrize(("split", "rows", "mean"), [("train", 5_749, 2.7010), ("validation", 1_500, 2.3639)])
+def test_the_real_scores_are_read_to_the_last_row(real_glue, split, rows, mean):
+    scores = LocalGlueSource(real_glue, get_task("stsb")).load(split)["label"][:]
+    assert len(scores) == rows
+    assert (min(scores), max(scores)) == (0.0, 5.0)
+    assert sum(scores) / rows == pytest.approx(mean, abs=1e-4)

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from math import inf
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from lightning import LightningModule, Trainer

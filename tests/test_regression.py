@@ -8,7 +8,6 @@ import pytest
 import torch
 from lightning import Trainer, seed_everything
 from lightning.pytorch.loggers import CSVLogger
-from torch import Tensor
 
 from ee_lightning.callbacks import ExitSweep, PredictionWriter
 from ee_lightning.data import TaskDataModule
@@ -16,16 +15,7 @@ from ee_lightning.errors import OptionError
 from ee_lightning.exits import Confidence, Criterion, Patience, Voting, replay
 from ee_lightning.models import HeadOptions
 from ee_lightning.reporting import RunFolder
-from ee_lightning.training import EarlyExitModule, Objective, Optimization
-from ee_lightning.training.objectives import ObjectiveTerms
-
-
-class SquaredError(Objective):
-    """Mean squared error of every exit."""
-
-    def forward(self, logits: Tensor, labels: Tensor) -> ObjectiveTerms:
-        """See :meth:`Objective.forward`."""
-        return ObjectiveTerms((logits.squeeze(-1) - labels).square().mean(), {})
+from ee_lightning.training import EarlyExitModule, JointObjective, Optimization
 
 
 def _data(task: str, glue_folder: Path, tiny_backbone: Path) -> TaskDataModule:
@@ -33,8 +23,14 @@ def _data(task: str, glue_folder: Path, tiny_backbone: Path) -> TaskDataModule:
 
 
 def _module(data: TaskDataModule, tiny_backbone: Path) -> EarlyExitModule:
-    heads, optimization = HeadOptions(pooling="mean"), Optimization(learning_rate=5e-4, head_learning_rate=2e-2)
-    return EarlyExitModule(str(tiny_backbone), data.num_classes, data.metrics, SquaredError(), heads, optimization)
+    return EarlyExitModule(
+        str(tiny_backbone),
+        data.num_classes,
+        data.metrics,
+        JointObjective(),
+        heads=HeadOptions(pooling="mean"),
+        optimization=Optimization(learning_rate=5e-4, head_learning_rate=2e-2),
+    )
 
 
 def _trainer(folder: Path, criteria: list[Criterion], epochs: int = 1) -> Trainer:

@@ -59,7 +59,22 @@ def test_a_criterion_is_named_by_its_public_path(name):
 
 
 @pytest.mark.parametrize(
-    "text", ["", " ", ",", "voting(", "voting(k)", "voting(k=)", "voting(k=[1)", "voting)", "beem([1])"]
+    "text",
+    [
+        "",
+        " ",
+        ",",
+        "voting(",
+        "voting(k)",
+        "voting(k=)",
+        "voting(k=[1)",
+        "voting)",
+        "beem([1])",
+        "voting patience",
+        "voting(k=1) patience",
+        ",voting",
+        "voting(k=1,majority)",
+    ],
 )
 def test_what_can_not_be_read_is_refused(text):
     with pytest.raises(OptionError, match="mend:"):

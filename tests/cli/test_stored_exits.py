@@ -13,7 +13,7 @@ import torch
 
 from ee_lightning.cli import main
 from ee_lightning.exits import CRITERIA, Fitted, StoredExits, trace_curve
-from ee_lightning.inference import OperatingPoint
+from ee_lightning.inference import Asked, OperatingPoint
 from ee_lightning.reporting import CALIBRATION, RunFolder, sweep_exits, write_sweep
 
 FITTED = {name for name, kind in CRITERIA.items() if issubclass(kind, Fitted)}
@@ -325,3 +325,59 @@ def test_fitted_criteria_without_held_out_rows_are_refused(
     assert run("fit", **small, **{"sweep.criteria": "[ee_lightning.exits.Conformal]"}) == 1
     assert "--data.calibration" in capfd.readouterr().err
     assert not list(Path().rglob("summary.json"))
+
+
+def test_every_stored_split_is_swept_by_itself(folder: RunFolder, capsys: pytest.CaptureFixture[str]) -> None:
+    folder.write_exits("test", _exits(300, 2))
+    before = {**folder.read_summary()["validation"], "samples": 0}
+    for split in ("validation", "test"):
+        folder.write_summary(split, before)
+    assert main(["curves", str(folder.path), "--criteria", "voting"]) == 0
+    for split, exits in (("validation", _exits(400, 0)), ("test", _exits(300, 2))):
+        figures = folder.read_summary()[split]
+        accuracy = (exits.logits[-1].argmax(-1) == exits.labels).double().mean().item()
+        assert (figures["samples"], figures["full_model"]["accuracy"]) == (exits.num_samples, pytest.approx(accuracy))
+    printed = capsys.readouterr().out
+    assert "own validation: 400 samples" in printed
+    assert "own test: 300 samples" in printed
+
+
+def test_what_is_fitted_is_fitted_on_the_rows_held_out(folder: RunFolder) -> None:
+    folder.write_exits(CALIBRATION, _exits(200, 1))
+    assert main(["curves", str(folder.path), "--criteria", "calibrated_confidence"]) == 0
+    expected = CRITERIA["calibrated_confidence"]()
+    assert isinstance(expected, Fitted)
+    expected.fit(_exits(200, 1))
+    assert json.loads((folder.path / "fitted.json").read_text())["validation"][expected.name] == expected.fitted
+
+
+def test_a_gate_that_was_stored_is_replayed_unasked(folder: RunFolder) -> None:
+    exits = _exits(400, 0)
+    gate = torch.rand(4, 400, generator=torch.Generator().manual_seed(3))
+    folder.write_exits("validation", StoredExits(exits.logits, exits.labels, exits.ids, {"gate": gate}))
+    assert main(["curves", str(folder.path)]) == 0
+    assert "gate" in set(pd.read_csv(folder.path / "curves.csv")["criterion"])
+
+
+def test_the_summary_is_written_last(folder: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[str] = []
+    for name in ("curves", "fitted", "diagnostics", "summary"):
+        monkeypatch.setattr(RunFolder, f"write_{name}", lambda *_, name=name: written.append(name))
+    monkeypatch.setattr(RunFolder, "read_curves", lambda _: {"validation": found.curves})
+    found = sweep_exits([CRITERIA["voting"]()], _exits(50, 0), None, task="own", metrics=["accuracy"])
+    write_sweep(folder, "validation", found)
+    assert written[-1] == "summary"
+
+
+@pytest.mark.parametrize(
+    ("option", "name", "value"),
+    [("--min-speedup", "min_speedup", 1.25), ("--max-loss", "max_loss", 7.5), ("--consistency", "consistency", 0.625)],
+)
+def test_choice_is_by_the_options_given(option: str, name: str, value: float, folder: RunFolder) -> None:
+    folder.write_exits("test", _exits(300, 2))
+    folder.write_summary("test", {**folder.read_summary()["validation"], "metrics": ["matthews", "accuracy"]})
+    budget = f"{option}={value}"
+    assert main(["choose", str(folder.path), "--criterion=voting", budget, "--split=test", "--seed=3"]) == 0
+    point = OperatingPoint.read(folder.path)
+    assert point.asked == Asked(name, value, "matthews", None, "test", 3)
+    assert point.chosen_on + point.measured_on == 300

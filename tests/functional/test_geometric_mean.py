@@ -90,3 +90,15 @@ def test_certainty_that_is_wrong_leaves_finite_weights(least):
     weights, biases = fit_geometric_means(log_probabilities, torch.tensor([1, 1]))
     assert weights.isfinite().all()
     assert biases.isfinite().all()
+
+
+@pytest.mark.parametrize("scale", [3.0, 30.0])
+@pytest.mark.parametrize("num_classes", [2, 4])
+def test_steps_that_overshoot_are_shortened(scale, num_classes):
+    generator = torch.Generator().manual_seed(0)
+    labels = torch.randint(num_classes, (40,), generator=generator)
+    log_probabilities = (scale * torch.randn(3, 40, num_classes, generator=generator)).log_softmax(-1)  # sure and wrong
+    weights, biases = fit_geometric_means(log_probabilities, labels)
+    own = [weights[-1].clone().requires_grad_(), biases[-1].clone().requires_grad_()]
+    gradient = torch.autograd.grad(objective(log_probabilities, labels, *own), own)
+    assert torch.cat(gradient).abs().max() < 1e-3

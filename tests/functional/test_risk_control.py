@@ -89,3 +89,11 @@ def test_many_true_nulls_are_rarely_rejected_in_sequence_and_mostly_without():
     in_sequence = torch.stack([fixed_sequence(row, ERROR).any() for row in p_values])
     assert in_sequence.double().mean() <= ERROR
     assert (p_values <= ERROR).any(-1).double().mean() > 0.8
+
+
+@pytest.mark.parametrize("p_values", [binomial_p_values, hoeffding_bentkus_p_values])
+@pytest.mark.parametrize(("samples", "risk"), [(300, 0.05), (5000, 0.01), (40_430, 0.3)])
+def test_rounding_takes_no_p_value_above_one_and_leaves_one_where_all_failed(p_values, samples, risk):
+    values = p_values(torch.arange(samples + 1), samples, risk)
+    assert values.max() <= 1
+    assert values[-1] == 1

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from ee_lightning.errors import OptionError
 from ee_lightning.exits import Confidence, Patience, StoredExits, Voting
 from ee_lightning.exits import replay as replay_exits
-from ee_lightning.functional import CLASSIFICATION_METRICS, classification_counts
+from ee_lightning.functional import CLASSIFICATION_METRICS, classification_counts, hoeffding_bentkus_p_values
 from ee_lightning.reporting import BudgetOutOfReach, Consistency, MaxLoss, MinSpeedup
 from ee_lightning.reporting.candidates import list_candidates
 
@@ -193,3 +193,60 @@ def test_the_loss_of_a_score_that_is_no_mean_cannot_be_guaranteed(exits_of, metr
     candidates = list_candidates(Confidence(), exits_of(30), metric)
     with pytest.raises(OptionError, match=metric):
         MaxLoss(5).select(candidates, guarantee=0.9)
+
+
+def exits_that_leave_first(leaving, samples):
+    """Give two exits, the first of which lets so many of the samples leave, all with the same label."""
+    logits = torch.tensor([1.0, 0.0]).repeat(2, samples, 1)  # [exits, samples, classes]
+    logits[0, :leaving, 0] = 5.0
+    return StoredExits(logits, torch.zeros(samples, dtype=torch.int64), torch.arange(samples))
+
+
+@pytest.mark.parametrize(("full_right", "early_right"), [(4, 1), (8, 6), (8, 7)])
+def test_a_loss_that_is_met_exactly_is_met(full_right, early_right):
+    logits = torch.zeros(2, 10, 2)  # [exits, samples, classes]
+    for exit_logits, right in zip(logits, (early_right, full_right), strict=True):
+        exit_logits[:right, 0] = exit_logits[right:, 1] = 1.0
+    candidates = list_candidates(
+        Confidence(), StoredExits(logits, torch.zeros(10, dtype=torch.int64), torch.arange(10)), "accuracy"
+    )
+    assert 100 * (candidates.full_score - candidates.score[1]) > 10 * (full_right - early_right), "by rounding"
+    assert MaxLoss(10.0 * (full_right - early_right)).select(candidates, guarantee=None) == 1
+
+
+def test_only_what_the_full_model_gets_right_can_be_lost():
+    labels = torch.zeros(100, dtype=torch.int64)
+    predictions = torch.zeros(2, 100, dtype=torch.int64)  # [exits, samples]
+    predictions[0, :40] = 1  # 40 that the full model has wrong as well, with a third class
+    predictions[1, :80] = 2  # and 40 that only the first exit has right
+    exits = StoredExits(torch.nn.functional.one_hot(predictions, 3).float(), labels, torch.arange(100))
+    candidates = list_candidates(Confidence(), exits, "accuracy")
+    assert candidates.differing.tolist() == [0, 80]
+    assert candidates.spoilt.tolist() == [0, 0]
+    assert MaxLoss(5.0).select(candidates, guarantee=0.95) == 1
+    with pytest.raises(BudgetOutOfReach):
+        Consistency(0.5).select(candidates, guarantee=0.95)
+
+
+def test_classes_that_no_sample_has_are_counted_all_the_same():
+    logits = torch.randn(2, 10, 3, generator=torch.Generator().manual_seed(0))
+    labels = torch.tensor([0, 1] * 5)
+    for metric in ("accuracy", "matthews"):
+        candidates = list_candidates(Confidence(), StoredExits(logits, labels, torch.arange(10)), metric)
+        assert candidates.full_score == pytest.approx(candidates.score[0].item())
+
+
+@pytest.mark.parametrize(("samples", "leaving", "speedup"), [(9, 8, 1.8), (18, 16, 1.8), (13, 6, 1.3)])
+def test_a_speed_up_that_is_met_exactly_is_met(samples, leaving, speedup):
+    candidates = list_candidates(Confidence(), exits_that_leave_first(leaving, samples), "accuracy")
+    assert candidates.curve.speedup[1] < speedup, "by rounding"
+    assert candidates.curve.speedup[1].item() == pytest.approx(speedup)
+    assert MinSpeedup(speedup).kept(candidates, speedup)[1]
+
+
+@pytest.mark.parametrize(("samples", "layers"), [(19, 21), (29, 30)])
+def test_rounding_of_the_mean_exit_takes_nothing_from_a_proof(samples, layers):
+    candidates = list_candidates(Confidence(), exits_that_leave_first(2 * samples - layers, samples), "accuracy")
+    assert (candidates.curve.mean_exit * samples > layers)[1], "by rounding"
+    proven = hoeffding_bentkus_p_values(torch.tensor([layers - samples]), samples, 0.5)[0].item()
+    assert MinSpeedup(4 / 3).guaranteed(candidates, 4 / 3, error=proven * 1.001).tolist()[1]

@@ -11,6 +11,8 @@ from ee_lightning.exits import Criterion, Decision, StoredExits, replay
 from ee_lightning.functional import halves
 from ee_lightning.inference import Asked, CriterionRecipe, OperatingPoint
 from ee_lightning.reporting import BudgetOutOfReach, Consistency, MaxLoss, MinSpeedup, choose
+from ee_lightning.reporting.candidates import list_candidates
+from ee_lightning.reporting.measurement import measure
 
 VOTING = CriterionRecipe("ee_lightning.exits.Voting", {"k": 0.5})
 CONFIDENCE = CriterionRecipe("ee_lightning.exits.Confidence")
@@ -160,3 +162,25 @@ def test_data_that_cannot_be_chosen_on_are_refused(exits_of):
 def test_a_budget_out_of_reach_is_said_plainly(exits_of):
     with pytest.raises(BudgetOutOfReach, match=r"no threshold keeps to --min-speedup 9[\s\S]*ask for --min-speedup 4"):
         choose(exits_of(40), CONFIDENCE, MinSpeedup(9), **ORDINARY)
+
+
+def test_the_metric_the_level_and_the_seed_are_those_of_the_measurement(exits_of):
+    exits = exits_of(300)
+    point = choose(exits, CONFIDENCE, MinSpeedup(1.5), metric="f1", split="validation", seed=3)
+    measured_on = exits.select(halves(300, seed=3)[1])
+    assert point.confidence == 0.95
+    assert point.reached == measure(CONFIDENCE.build(), point.threshold, measured_on, "f1", 0.95, seed=3)
+
+
+def test_the_budget_is_kept_to_by_the_metric_asked_for(exits_of):
+    exits = exits_of(300)
+    chosen_on = exits.select(halves(300, seed=0)[0])
+    for metric in ("accuracy", "matthews"):
+        candidates = list_candidates(CONFIDENCE.build(), chosen_on, metric)
+        expected = candidates.curve.thresholds[MaxLoss(2.0).select(candidates, guarantee=None)].item()
+        assert choose(exits, CONFIDENCE, MaxLoss(2.0), metric=metric, split="validation").threshold == expected
+
+
+def test_two_samples_are_enough_for_two_halves(exits_of):
+    point = choose(exits_of(2), CONFIDENCE, MinSpeedup(1.5), **ORDINARY)
+    assert (point.chosen_on, point.measured_on) == (1, 1)

@@ -69,3 +69,14 @@ def test_more_samples_narrow_the_intervals(exits_of):
         for number in (400, 40_000)
     )
     assert (few.high - few.low) / (many.high - many.low) == pytest.approx(10, rel=0.3)
+
+
+def test_the_intervals_hang_on_the_seed(exits_of):
+    first, same, other = (
+        measure(Confidence(), THRESHOLD, exits_of(60), "accuracy", 0.95, seed=seed) for seed in (1, 1, 2)
+    )
+    assert first == same
+    assert {name: estimate.value for name, estimate in first.items()} == {
+        name: estimate.value for name, estimate in other.items()
+    }
+    assert first["speedup"] != other["speedup"]

@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 
 from ee_lightning.errors import RunFolderError
 from ee_lightning.exits import Confidence, Fixed, Oracle, StoredExits, Voting, replay, trace_curve
-from ee_lightning.reporting import RunFolder, summarise
+from ee_lightning.reporting import RunFolder, scalars, summarise
 
 
 @pytest.fixture
@@ -176,3 +176,45 @@ def test_speed_ups_out_of_reach_are_null() -> None:
     figures = summarise(curves, ["accuracy"])["criteria"]["voting"]["accuracy"]
     assert figures["score_at_3x"] is None
     assert figures["score_at_2x"] is not None
+
+
+def test_every_column_of_a_point_is_its_own(tmp_path: Path, exits: StoredExits) -> None:
+    curve = trace_curve(Confidence(), exits, ["accuracy", "matthews"])
+    RunFolder(tmp_path).write_curves("validation", [curve])
+    points = pd.read_csv(tmp_path / "curves.csv")
+    for column, values in {
+        "speedup": curve.speedup,
+        "mean_exit": curve.mean_exit,
+        "threshold": curve.thresholds,
+        **curve.scores,
+    }.items():
+        assert points[column].tolist() == values.tolist()
+
+
+def test_stored_splits_are_in_order_and_without_the_rows_held_out(tmp_path: Path, exits: StoredExits) -> None:
+    folder, splits = RunFolder(tmp_path), ["validation", "test", "b", "calibration", "c", "a"]
+    for split in splits:
+        folder.write_exits(split, exits)
+    assert folder.stored_splits() == ["a", "b", "c", "test", "validation"]
+
+
+def test_loggers_get_the_first_metric_of_every_criterion_and_nothing_out_of_reach() -> None:
+    summary = {
+        "metrics": ["f1", "accuracy"],
+        "full_model": {"f1": 0.7, "accuracy": 0.8},
+        "oracle": {"speedup": 2.5, "f1": 0.85, "accuracy": 0.9},
+        "criteria": {"voting": {"f1": {"area": 0.5, "score_at_3x": None}, "accuracy": {"area": 0.6}}},
+    }
+    assert scalars(summary, "val") == {
+        "val/voting/area": 0.5,
+        "val/full_model/score": 0.7,
+        "val/oracle/score": 0.85,
+        "val/oracle/speedup": 2.5,
+    }
+
+
+def test_every_metric_has_its_own_area(exits: StoredExits) -> None:
+    curves = [trace_curve(criterion, exits, ["accuracy", "matthews"]) for criterion in (Voting(), Oracle(), Fixed())]
+    for metric, figures in summarise(curves, ["accuracy", "matthews"])["criteria"]["voting"].items():
+        assert figures["area"] == curves[0].area(metric)
+        assert figures["score_at_1.5x"] == curves[0].score_at(1.5, metric)

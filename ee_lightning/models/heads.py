@@ -72,7 +72,7 @@ class ExitHeads(nn.Module):
         self.pooling = options.pooling
         num_poolers = num_exits if options.pooler == "per_exit" else 1
         self.poolers = nn.ModuleList(nn.Linear(hidden_size, hidden_size) for _ in range(num_poolers))
-        self.dropout = nn.Dropout(options.dropout)
+        self.dropouts = nn.ModuleList(nn.Dropout(options.dropout) for _ in range(num_exits))
         self.classifiers = nn.ModuleList(nn.Linear(hidden_size, num_classes) for _ in range(num_exits))
         self.gate = nn.Linear(hidden_size, 1) if options.gate else None
         for linear in (*self.poolers, *self.classifiers, *([self.gate] if self.gate else [])):
@@ -83,18 +83,19 @@ class ExitHeads(nn.Module):
         """Classify behind the exit ``exit_layer`` (1-based)."""
         pooler = self.poolers[exit_layer - 1 if len(self.poolers) > 1 else 0]
         pooled = torch.tanh(pooler(self._pool(state)))  # [batch, width]
-        logits = self.classifiers[exit_layer - 1](self.dropout(pooled))  # [batch, classes]
+        logits = self.classifiers[exit_layer - 1](self.dropouts[exit_layer - 1](pooled))  # [batch, classes]
         return HeadOutput(
             logits, None if self.gate is None else self.gate(pooled).squeeze(-1).sigmoid()
         )  # gate [batch]
 
     def of_last_exit(self) -> Iterable[nn.Module]:
         """Give what the last exit uses; a shared pooler is the last exit's."""
-        return (self.poolers[-1], self.classifiers[-1])
+        return (self.poolers[-1], self.dropouts[-1], self.classifiers[-1])
 
     def of_early_exits(self) -> Iterable[nn.Module]:
         """Give what only the other exits use, and the gate."""
-        return (*self.poolers[:-1], *self.classifiers[:-1], *([self.gate] if self.gate else []))
+        gate = () if self.gate is None else (self.gate,)
+        return (*self.poolers[:-1], *self.dropouts[:-1], *self.classifiers[:-1], *gate)
 
     def _pool(self, state: EncoderState) -> Tensor:
         if self.pooling == "cls":

@@ -1,16 +1,17 @@
 """The LightningModule: wires model, objective, optimisation and log; computes nothing itself."""
 
+from collections.abc import Iterator
 from math import isfinite
 
 from lightning import LightningModule
 from lightning.pytorch.strategies import DDPStrategy
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
-from torch import Tensor
+from torch import Tensor, nn
 
 from ee_lightning.errors import OptionError, TrainingDiverged
 from ee_lightning.exits import StoredExits
 from ee_lightning.functional import gate_loss
-from ee_lightning.models import HeadOptions, MultiExitModel, MultiExitOutput, load_backbone
+from ee_lightning.models import HeadOptions, MultiExitModel, MultiExitOutput, Part, load_backbone
 from ee_lightning.training.metrics import exit_scores
 from ee_lightning.training.objectives import Objective
 from ee_lightning.training.optimization import Optimization
@@ -48,14 +49,14 @@ class EarlyExitModule(LightningModule):
     ) -> None:
         super().__init__()
         objective.check_task(num_classes)
-        _check_heads(objective, heads)
         self.model = MultiExitModel(load_backbone(backbone, num_layers), num_classes, heads)
+        _check_exits(objective, self.model.num_exits, heads)
         self.num_classes = num_classes
         self.metrics = metrics
         self.objective = objective
         self.optimization = optimization
         if optimization.gradient_checkpointing:
-            self.model.backbone.encoder.gradient_checkpointing_enable({"use_reentrant": False})
+            self.model.backbone.encoder.activation_checkpointing_enable()
         self._recorders: list[ExitRecorder] = []
         self._timeline = Timeline(objective.stages(), 0)
         self._stage = 0
@@ -85,23 +86,30 @@ class EarlyExitModule(LightningModule):
             batch.get("token_type_ids"),
             gradient_equilibrium=self.training and self.objective.gradient_equilibrium,
         )
-        return MultiExitOutput(output.logits.float(), output.gate)  # losses are computed in full precision
+        gate = None if output.gate is None else output.gate.float()
+        return MultiExitOutput(output.logits.float(), gate)  # losses are computed in full precision
 
     def setup(self, stage: str) -> None:
-        """Refuse several processes that would wait for gradients which don't come."""
-        strategy = self.trainer.strategy
-        leaves_out = self.objective.leaves_parameters_out or len(self.objective.stages()) > 1
+        """Freeze what no stage trains, and refuse several processes that would wait for gradients which don't come.
+
+        Several processes exchange the gradients of those parameters that are not frozen before training starts.
+        """
+        if stage != "fit":
+            return
+        stages, strategy = self.objective.stages(), self.trainer.strategy
+        for module, trains in self._modules_and_whether_trained(frozenset().union(*(each.trains for each in stages))):
+            module.requires_grad_(trains)
         waits = isinstance(strategy, DDPStrategy) and not strategy._ddp_kwargs.get("find_unused_parameters", False)
-        if stage == "fit" and waits and leaves_out:
+        if waits and len(stages) > 1:
             raise OptionError(
-                f"with {type(self.objective).__name__} some steps give some parameters no gradient, for which several "
-                "processes would wait",
+                f"the stages of {type(self.objective).__name__} each leave some parameters without gradient, for which "
+                "several processes would wait",
                 where="--trainer.strategy",
                 mend="--trainer.strategy ddp_find_unused_parameters_true",
             )
 
-    def on_train_epoch_start(self) -> None:
-        """Freeze and train the parts of the current stage, whatever an evaluation has left behind."""
+    def on_train_start(self) -> None:
+        """Freeze and train the parts of the current stage, which a resumed training may enter in its middle."""
         self._enter(self._timeline.at(self.global_step).stage)
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
@@ -117,8 +125,8 @@ class EarlyExitModule(LightningModule):
             raise TrainingDiverged(
                 f"training was stopped: {reason}",
                 where=f"epoch {self.current_epoch}, step {self.global_step}",
-                mend="lower model.objective.init_args.diversity_weight (λ) or the learning rates; checkpoints of "
-                "earlier epochs are kept",
+                mend="lower the learning rates, or λ (model.objective.init_args.diversity_weight) where there is one; "
+                "checkpoints of earlier epochs are kept",
             )
         loss: Tensor = terms.loss
         named = dict(terms.terms)
@@ -176,20 +184,23 @@ class EarlyExitModule(LightningModule):
 
     def _enter(self, stage: int) -> None:
         self._stage = stage
+        for module, trains in self._modules_and_whether_trained(self._timeline.stages[stage].trains):
+            module.requires_grad_(trains).train(trains)
+
+    def _modules_and_whether_trained(self, parts: frozenset[Part]) -> Iterator[tuple[nn.Module, bool]]:
         for part in EVERYTHING:
-            trains = part in self._timeline.stages[stage].trains
-            trains = trains and not (part == "backbone" and self.optimization.freeze_backbone)
+            is_trained = part in parts and not (part == "backbone" and self.optimization.freeze_backbone)
             for module in self.model.part(part):
-                module.requires_grad_(trains).train(trains)
+                yield module, is_trained
 
 
-def _check_heads(objective: Objective, heads: HeadOptions) -> None:
+def _check_exits(objective: Objective, num_exits: int, heads: HeadOptions) -> None:
     trains_early_exits = any("early_exits" in stage.trains for stage in objective.stages())
-    if heads.exits == "last" and (trains_early_exits or objective.gradient_equilibrium):
+    if num_exits == 1 and trains_early_exits:
         raise OptionError(
             f"{type(objective).__name__} trains early exits, and there are none",
-            where="--model.heads.exits last",
-            mend="take ee_lightning.training.LastExitObjective, or --model.heads.exits every",
+            where=f"--model.heads.exits {heads.exits}, --model.num_layers",
+            mend="take ee_lightning.training.LastExitObjective, or --model.heads.exits every on more than one layer",
         )
     if heads.gate and not trains_early_exits:
         raise OptionError(

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import NamedTuple
 
+from ee_lightning.errors import OptionError
 from ee_lightning.models import Part
 
 EVERYTHING: frozenset[Part] = frozenset({"backbone", "last_exit", "early_exits"})
@@ -49,6 +50,9 @@ class Timeline:
     Args:
         stages: The stages in order.
         total_steps: Optimiser steps of the whole training.
+
+    Raises:
+        OptionError: Training is too short for a stage to have a single step.
     """
 
     def __init__(self, stages: Sequence[Stage], total_steps: int) -> None:
@@ -57,6 +61,12 @@ class Timeline:
         ends = [round(total_steps * share) for share in accumulate(stage.share for stage in stages)]
         self._starts = [0, *ends[:-1]]
         self._lengths = [end - start for start, end in zip(self._starts, ends, strict=True)]
+        if total_steps > 0 and 0 in self._lengths:
+            raise OptionError(
+                f"stage {self._lengths.index(0) + 1} of {len(stages)} gets none of the {total_steps} optimiser steps",
+                where="--trainer.max_epochs, --trainer.max_steps, --model.objective.init_args.first_stage",
+                mend="train longer, or give that stage a larger share",
+            )
 
     def at(self, step: int) -> Progress:
         """Tell how far training has come before the optimiser step ``step``, counted from 0."""

@@ -50,6 +50,45 @@ MISTAKES = {
     "unknown strategy": ({"trainer.strategy": "nope"}, r"strategy='nope'[\s\S]*where: --trainer"),
     "negative seed": ({"seed_everything": -4}, r"-4[\s\S]*where: --seed_everything"),
     "no place for the run folder": ({"run.root": "/dev/null/runs"}, r"--run.root /dev/null/runs[\s\S]*mend:"),
+    "stage without steps": (
+        {"model.objective": "ee_lightning.training.TwoStageObjective", "model.objective.first_stage": 0.01},
+        r"stage 1 of 2 gets none of the 3[\s\S]*first_stage[\s\S]*mend:",
+    ),
+    "first stage is all": (
+        {"model.objective": "ee_lightning.training.SelfDistillationObjective", "model.objective.first_stage": 1},
+        r"first_stage must lie between 0 and 1, but is 1[\s\S]*mend:",
+    ),
+    "ramp above 1": (
+        {"model.objective": "ee_lightning.training.RampedObjective", "model.objective.start": 2},
+        r"start must lie in \[0, 1\], but is 2[\s\S]*mend:",
+    ),
+    "negative β": (
+        {
+            "model.objective": "ee_lightning.training.MutualDistillationObjective",
+            "model.objective.distillation_weight": -1,
+        },
+        r"distillation_weight \(β\).*-1[\s\S]*mend:",
+    ),
+    "λ never warm": ({"model.objective.diversity_warmup": 1.5}, r"diversity_warmup.*1.5[\s\S]*mend:"),
+    "unknown objective": ({"model.objective": "ee_lightning.training.BestObjective"}, r"BestObjective[\s\S]*mend:"),
+    "gate without early exits": (
+        {"model.objective": "ee_lightning.training.LastExitObjective", "model.heads.gate": "true"},
+        r"no gate beside them[\s\S]*model.heads.gate[\s\S]*mend:",
+    ),
+    "early exits that are not there": (
+        {"model.objective": "ee_lightning.training.JointObjective", "model.heads.exits": "last"},
+        r"early exits, and there are none[\s\S]*exits last[\s\S]*mend:.*LastExitObjective",
+    ),
+    "early exits of one layer": (
+        {"model.num_layers": 1},
+        r"early exits, and there are none[\s\S]*num_layers[\s\S]*mend:",
+    ),
+    "more layers than there are": ({"model.num_layers": 9}, r"9 layers[\s\S]*--model.num_layers[\s\S]*from 1 to 3"),
+    "no layers": ({"model.num_layers": 0}, r"0 layers[\s\S]*--model.num_layers[\s\S]*from 1 to 3"),
+    "training without end": (
+        {"trainer.max_epochs": -1},
+        r"this training has none[\s\S]*--trainer.max_epochs[\s\S]*mend:",
+    ),
     "too long for the tokenizer": ({"data.max_length": 100_000}, r"100000[\s\S]*mend:"),
 }
 

@@ -208,3 +208,45 @@ def test_training_learns_the_easy_task(run: Run, small: dict[str, object]) -> No
 def test_fast_dev_run_leaves_nothing_behind(run: Run, small: dict[str, object]) -> None:
     assert run("fit", **small, **{"trainer.fast_dev_run": "true"}) == 0
     assert not Path("runs").exists()
+
+
+def test_a_run_away_leaves_the_checkpoint_of_the_epoch_before(
+    run: Run, small: dict[str, object], capfd: pytest.CaptureFixture[str]
+) -> None:
+    rising = {"model.objective.diversity_weight": 7, "model.objective.diversity_warmup": 1, "trainer.max_epochs": 2}
+    assert run("fit", **{**small, **rising}) == 1  # from step 3 on, λ is more than 3
+    printed = capfd.readouterr().err
+    assert re.search(r"diversity term runs away: it is [\d.]+.*\n  where: epoch 1, step 3\n  mend:.*λ", printed), (
+        printed
+    )
+    folder = Path("runs/run/version_0")
+    saved = sorted(file.name for file in (folder / "checkpoints").iterdir())
+    assert [name.split("-")[0] for name in saved] == ["epoch=0", "last.ckpt"]
+    assert run("validate", folder / "config.yaml", **_options_of(folder)) == 0
+    scores = pd.read_csv(folder / "exit_scores.csv")
+    validated = json.loads(Path("runs/run/version_1/summary.json").read_text())["validation"]
+    assert validated["exits"]["accuracy"] == pytest.approx(scores["accuracy"].tolist())
+
+
+def test_the_gate_is_stored_and_replayed(run: Run, small: dict[str, object]) -> None:
+    options = {"model.objective": "ee_lightning.training.JointObjective", "model.heads.gate": "true"}
+    assert run("fit", **{**small, **options}) == 0
+    folder = Path("runs/run/version_0")
+    metrics = pd.read_csv(folder / "metrics.csv").dropna(subset=["train/loss"])
+    assert (metrics["train/gate_term"] > 0).all()
+    total = metrics["train/accuracy_term"] + metrics["train/gate_term"]
+    assert metrics["train/loss"].tolist() == pytest.approx(total.tolist(), rel=1e-5)
+
+    stored = load_file(folder / "exits" / "validation.safetensors")
+    gate = stored["extra.gate"]  # [exits, samples]
+    assert gate.shape == (3, 47)
+    assert gate.min() > 0
+    assert gate.max() < 1
+    assert main(["curves", str(folder), "--criteria", "gate"]) == 0
+    curve = pd.read_csv(folder / "curves.csv").query("criterion == 'gate'")
+    assert len(curve) > 3
+    right = stored["logits"].argmax(-1) == stored["labels"]  # [exits, samples]
+    for point in curve.itertuples():
+        leaves = [next((m for m in (0, 1) if -u[m] >= point.threshold), 2) for u in gate.T.tolist()]
+        assert point.mean_exit == pytest.approx(1 + sum(leaves) / 47)
+        assert point.accuracy == pytest.approx(right[leaves, range(47)].double().mean().item())

@@ -6,7 +6,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn.functional import cross_entropy
 
-from ee_lightning.functional import accuracy_term, diversity_term, exit_cross_entropies, pairwise_cross_entropies
+from ee_lightning.functional import (
+    accuracy_term,
+    divergences_from,
+    diversity_term,
+    exit_cross_entropies,
+    gate_loss,
+    pairwise_cross_entropies,
+)
 
 
 @st.composite
@@ -156,3 +163,42 @@ def test_unknown_minimum_is_refused():
 def test_one_weight_per_exit_is_required(weights):
     with pytest.raises(ValueError, match=r"`weights` of shape \[3\]"):
         accuracy_term(torch.zeros(3, 2, 2), torch.tensor([0, 1]), weights)
+
+
+@settings(deadline=None, max_examples=30)
+@given(batch=batches())
+def test_divergences_equal_a_loop_and_leave_the_teacher_alone(batch):
+    logits, _ = batch
+    num_exits, num_samples, _ = logits.shape
+    teacher = logits[-1].softmax(-1).tolist()
+    divergences = divergences_from(logits[-1], logits)
+    for m in range(num_exits):
+        student = logits[m].softmax(-1)
+        naive = [
+            sum(p * (math.log(p) - student[b, c].log().item()) for c, p in enumerate(teacher[b]) if p > 0)
+            for b in range(num_samples)
+        ]
+        assert divergences[m].item() == pytest.approx(sum(naive) / num_samples, rel=1e-6, abs=1e-9)
+    assert divergences[-1].item() == pytest.approx(0, abs=1e-12)
+    assert gradient(divergences.sum(), logits)[-1].abs().max() < 1e-12
+
+
+@pytest.mark.parametrize("classes", [1, 2, 20])
+def test_gate_loss_equals_a_loop_and_teaches_the_gate_alone(classes):
+    generator = torch.Generator().manual_seed(classes)
+    logits = torch.randn(3, 7, classes, generator=generator, dtype=torch.float64).requires_grad_()
+    gate = torch.rand(3, 7, generator=generator, dtype=torch.float64).requires_grad_()
+    labels = torch.randint(classes, (7,), generator=generator) if classes > 1 else torch.randn(7, dtype=torch.float64)
+    naive = 0.0
+    for m in range(3):
+        for b in range(7):
+            if classes == 1:
+                target = math.tanh(abs(logits[m, b, 0].item() - labels[b].item()))
+            else:
+                target = float(max(range(classes), key=logits[m, b].tolist().__getitem__) != labels[b])
+            naive += (gate[m, b].item() - target) ** 2 / 7
+    loss = gate_loss(gate, logits, labels)
+    assert loss.item() == pytest.approx(naive)
+    loss.backward()
+    assert logits.grad is None
+    assert gate.grad.abs().min() > 0

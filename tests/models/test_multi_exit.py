@@ -4,9 +4,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy
 
 from ee_lightning.errors import OptionError
-from ee_lightning.models import EncoderState, ExitHeads, HeadOptions, MultiExitModel, load_backbone
+from ee_lightning.models import EncoderState, ExitHeads, HeadOptions, MultiExitModel, MultiExitOutput, load_backbone
 
 
 def _state(hidden: torch.Tensor, lengths: list[int]) -> EncoderState:
@@ -38,7 +40,12 @@ def test_mean_pooling_ignores_padding() -> None:
 
 @pytest.mark.parametrize(
     ("options", "named"),
-    [({"pooling": "max"}, "pooling"), ({"pooler": "none"}, "pooler"), ({"dropout": 1.0}, "dropout")],
+    [
+        ({"exits": "first"}, "exits"),
+        ({"pooling": "max"}, "pooling"),
+        ({"pooler": "none"}, "pooler"),
+        ({"dropout": 1.0}, "dropout"),
+    ],
 )
 def test_senseless_options_are_refused(options: dict[str, object], named: str) -> None:
     with pytest.raises(OptionError, match=f"model.heads.{named}"):
@@ -62,3 +69,98 @@ def test_every_parameter_gets_a_gradient(tiny_backbone: Path) -> None:
     model = MultiExitModel(load_backbone(str(tiny_backbone)), 2, HeadOptions())
     model(torch.randint(5, 20, (2, 6)), torch.ones(2, 6, dtype=torch.long)).logits.square().sum().backward()
     assert [name for name, parameter in model.named_parameters() if parameter.grad is None] == []
+
+
+def _batch() -> dict[str, Tensor]:
+    generator = torch.Generator().manual_seed(1)
+    return {
+        "input_ids": torch.randint(5, 20, (4, 7), generator=generator),
+        "attention_mask": torch.ones(4, 7, dtype=torch.long),
+    }
+
+
+@pytest.mark.parametrize("options", [HeadOptions(), HeadOptions(pooling="mean", pooler="shared", gate=True)])
+def test_gradient_equilibrium_sends_every_layer_the_mean_of_the_exits_gradients(
+    options: HeadOptions, tiny_backbone: Path
+) -> None:
+    torch.manual_seed(0)
+    model = MultiExitModel(load_backbone(str(tiny_backbone)), 3, options).double().eval()
+    labels, parameters = torch.tensor([0, 2, 1, 2]), dict(model.named_parameters())
+
+    def loss_of(output: MultiExitOutput, exit_layer: int) -> Tensor:
+        loss = cross_entropy(output.logits[exit_layer - 1], labels)
+        return loss if output.gate is None else loss + output.gate[exit_layer - 1].square().mean()
+
+    by_exit = []  # of every exit, the gradients that its own loss sends back
+    for exit_layer in (1, 2, 3):
+        gradients = torch.autograd.grad(
+            loss_of(model(**_batch()), exit_layer), list(parameters.values()), allow_unused=True
+        )
+        by_exit.append([0 if gradient is None else gradient for gradient in gradients])
+
+    output = model(**_batch(), gradient_equilibrium=True)
+    assert torch.equal(output.logits, model(**_batch()).logits)
+    sum(loss_of(output, exit_layer) for exit_layer in (1, 2, 3)).backward()  # type: ignore[union-attr]
+    for (name, parameter), *gradients in zip(parameters.items(), *by_exit, strict=True):
+        behind = {"backbone.encoder.encoder.layer.1": 2, "backbone.encoder.encoder.layer.2": 1}
+        exits_behind = next((count for layer, count in behind.items() if name.startswith(f"{layer}.")), 3)
+        expected = sum(gradients) / (1 if name.startswith("heads") else exits_behind)
+        torch.testing.assert_close(parameter.grad, expected, rtol=1e-9, atol=1e-12, msg=name)
+
+
+def test_gradient_equilibrium_leaves_values_in_training_bit_for_bit(tiny_backbone: Path) -> None:
+    model = MultiExitModel(load_backbone(str(tiny_backbone)), 2, HeadOptions(gate=True))
+    outputs = []
+    for gradient_equilibrium in (False, True):
+        torch.manual_seed(7)  # of the dropout
+        outputs.append(model(**_batch(), gradient_equilibrium=gradient_equilibrium))
+    assert torch.equal(outputs[0].logits, outputs[1].logits)
+    assert torch.equal(outputs[0].gate, outputs[1].gate)
+
+
+@pytest.mark.parametrize("pooler", ["per_exit", "shared"])
+def test_gate_is_one_linear_layer_on_what_every_exit_pooled(pooler: str, tiny_backbone: Path) -> None:
+    model = MultiExitModel(load_backbone(str(tiny_backbone)), 2, HeadOptions(pooler=pooler, gate=True)).eval()  # type: ignore[arg-type]
+    with torch.inference_mode():
+        output = model(**_batch())
+        hidden = model.backbone.encoder(**_batch(), output_hidden_states=True).hidden_states
+        for index in range(3):
+            dense = model.heads.poolers[index if pooler == "per_exit" else 0]
+            pooled = torch.tanh(hidden[index + 1][:, 0] @ dense.weight.T + dense.bias)
+            score = pooled @ model.heads.gate.weight[0] + model.heads.gate.bias
+            torch.testing.assert_close(output.gate[index], 1 / (1 + torch.exp(-score)))
+
+
+@pytest.mark.parametrize("num_layers", [1, 2, None])
+def test_a_truncated_model_is_the_first_layers_of_the_whole(num_layers: int | None, tiny_backbone: Path) -> None:
+    whole, kept = load_backbone(str(tiny_backbone)).eval(), num_layers or 3
+    model = MultiExitModel(load_backbone(str(tiny_backbone), num_layers), 2, HeadOptions(exits="last")).eval()
+    with torch.inference_mode():
+        hidden = whole.encoder(**_batch(), output_hidden_states=True).hidden_states[kept]
+        expected = model.heads(1, _state(hidden, [7] * 4)).logits
+        assert torch.equal(model(**_batch()).logits, expected[None])
+    assert model.num_exits == 1
+    assert model.backbone.num_layers == len(model.backbone.encoder.encoder.layer) == kept
+
+
+@pytest.mark.parametrize("num_layers", [-1, 0, 4])
+def test_layers_that_are_not_there_can_not_be_kept(num_layers: int, tiny_backbone: Path) -> None:
+    with pytest.raises(OptionError, match=rf"{num_layers} layers are to be kept of 3[\s\S]*from 1 to 3"):
+        load_backbone(str(tiny_backbone), num_layers)
+
+
+@pytest.mark.parametrize(
+    "options", [HeadOptions(), HeadOptions(pooler="shared", gate=True), HeadOptions(exits="last")], ids=str
+)
+def test_the_parts_hold_every_leaf_of_the_model_once(options: HeadOptions, tiny_backbone: Path) -> None:
+    model = MultiExitModel(load_backbone(str(tiny_backbone)), 2, options)
+    held = [
+        leaf
+        for part in ("backbone", "last_exit", "early_exits")
+        for module in model.part(part)  # type: ignore[arg-type]
+        for leaf in module.modules()
+        if not [*leaf.children()]
+    ]
+    leaves = [module for module in model.modules() if not [*module.children()]]
+    assert len(held) == len(leaves)
+    assert {id(leaf) for leaf in held} == {id(leaf) for leaf in leaves}

@@ -93,3 +93,19 @@ def test_a_loss_that_is_not_finite_counts_as_a_run_away() -> None:
     objective, logits = EnsembleObjective(), torch.full((2, 3, 2), float("nan"))
     reason = objective.divergence(objective(logits, torch.zeros(3, dtype=torch.long), START), logits)
     assert reason == "the loss is nan"
+
+
+def test_share_and_disagreement_of_four_samples_by_hand() -> None:
+    predicted = torch.tensor([[0, 1, 2, 2], [0, 1, 1, 0], [0, 2, 1, 2]])  # [exits, batch]
+    logits = torch.nn.functional.one_hot(predicted, 3).double() * 3
+    _, terms = EnsembleObjective(0.4, diversity_warmup=0.5)(logits, torch.tensor([0, 1, 1, 2]), Progress(25, 100))
+    assert terms["disagreement"].item() == pytest.approx((2 / 4 + 2 / 4 + 2 / 4) / 3)
+    assert terms["diversity_weight"].item() == pytest.approx(0.2)
+    diversity = 0.2 * terms["diversity_term"].item()
+    assert terms["diversity_share"].item() == pytest.approx(diversity / (terms["accuracy_term"].item() + diversity))
+
+
+def test_a_single_exit_differs_from_none() -> None:
+    loss, terms = EnsembleObjective()(torch.randn(1, 5, 2), torch.randint(2, (5,)), START)
+    assert loss == terms["accuracy_term"]
+    assert terms["diversity_share"] == terms["disagreement"] == 0

@@ -13,10 +13,9 @@ class AlternatingObjective(Objective):
     .. math:: L_{even} = \ell_M, \qquad L_{odd} = \sum_{m=1}^{M} \ell_m
 
     with M exits and :math:`\ell_m` the cross entropy of exit m with the label, for regression the squared error. A step
-    is an optimiser step, with however many batches it accumulates.
+    is an optimiser step, with however many batches it accumulates. In even steps the early exits' gradients are 0, and
+    AdamW's momentum moves them on.
     """
-
-    leaves_parameters_out = True
 
     def forward(self, logits: Tensor, labels: Tensor, progress: Progress) -> ObjectiveTerms:
         """See :meth:`Objective.forward`; the part is ``last_exit_term`` or ``accuracy_term``."""

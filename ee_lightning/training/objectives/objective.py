@@ -30,13 +30,10 @@ class Objective(nn.Module, ABC):
         handles_regression: Whether it is defined for exits that predict a value.
         gradient_equilibrium: Whether the exits send each layer the mean of their gradients instead of the sum; see
             `MultiExitModel.forward`.
-        leaves_parameters_out: Whether some steps give parameters that are not frozen no gradient, which several
-            processes have to be told.
     """
 
     handles_regression: bool = True
     gradient_equilibrium: bool = False
-    leaves_parameters_out: bool = False
 
     @abstractmethod
     def forward(self, logits: Tensor, labels: Tensor, progress: Progress) -> ObjectiveTerms:

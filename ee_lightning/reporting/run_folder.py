@@ -1,9 +1,8 @@
 """The run folder: everything a run leaves behind, readable without the program that wrote it."""
 
 import json
-import os
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +12,7 @@ from safetensors.torch import load_file, save_file
 
 from ee_lightning.errors import RunFolderError
 from ee_lightning.exits import Curve, StoredExits
+from ee_lightning.reporting.whole_file import UNFINISHED, whole_file
 
 if TYPE_CHECKING:
     from lightning import Trainer  # which takes seconds to import
@@ -46,6 +46,26 @@ class RunFolder:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
+
+    @property
+    def checkpoints(self) -> Path:
+        """The folder of the checkpoints, which the folder of a training run has from its start."""
+        return self.path / "checkpoints"
+
+    @property
+    def last_checkpoint(self) -> Path:
+        """The checkpoint from which an interrupted training goes on."""
+        return self.checkpoints / "last.ckpt"
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the run was completed."""
+        return (self.path / SUMMARY).is_file()
+
+    def clear_unfinished(self) -> None:
+        """Delete what a killed process was writing."""
+        for file in self.path.rglob(f".*{UNFINISHED}"):
+            file.unlink(missing_ok=True)
 
     def write_exits(self, split: str, exits: StoredExits) -> None:
         """Store what every exit said of a split."""
@@ -166,17 +186,9 @@ class RunFolder:
         with self.whole(name) as file:
             rows.to_csv(file, index=False)
 
-    @contextmanager
-    def whole(self, name: str) -> Iterator[Path]:
+    def whole(self, name: str) -> AbstractContextManager[Path]:
         """Give a file to write that takes its place under ``name`` only when it is complete."""
-        path = self.path / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-        try:
-            yield unfinished
-            unfinished.replace(path)
-        finally:
-            unfinished.unlink(missing_ok=True)
+        return whole_file(self.path / name)
 
 
 def run_folder_of(trainer: "Trainer") -> RunFolder | None:

@@ -11,6 +11,9 @@ from safetensors import SafetensorError
 
 from ee_lightning.errors import OptionError, RunFolderError
 
+UNFINISHED = ".unfinished"
+"""How the names of files end whose writing was cut off."""
+
 _UNREADABLE = (OSError, SafetensorError, KeyError, ValueError, TypeError, AttributeError, RuntimeError)
 _UNWRITABLE = (OSError, SafetensorError)
 
@@ -34,7 +37,10 @@ def reading(file: Path, mend: str) -> Iterator[None]:
 
 @contextmanager
 def written_whole(file: Path) -> Iterator[Path]:
-    """Give a file to write that takes the place of ``file`` only when it is complete.
+    """Give a file to write that takes the place of ``file`` only when it is complete and on the disk.
+
+    A process that is killed in between leaves a hidden file whose name ends in ``.unfinished``, and what stood in its
+    place before.
 
     Args:
         file: The file; its folder need not exist yet.
@@ -42,11 +48,13 @@ def written_whole(file: Path) -> Iterator[Path]:
     Raises:
         RunFolderError: It can't be written.
     """
-    unfinished = file.with_name(f".{file.name}.{os.getpid()}")
+    unfinished = file.with_name(f".{file.name}.{os.getpid()}{UNFINISHED}")
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         try:
             yield unfinished
+            with unfinished.open("r+b") as written:
+                os.fsync(written.fileno())
             unfinished.replace(file)
         finally:
             unfinished.unlink(missing_ok=True)

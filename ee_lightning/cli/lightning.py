@@ -14,14 +14,17 @@ from lightning import LightningModule, Trainer
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI, SaveConfigCallback
-from lightning.pytorch.loggers import CSVLogger, Logger, WandbLogger
+from lightning.pytorch.loggers import Logger, WandbLogger
 from omegaconf.errors import OmegaConfBaseException
 
-from ee_lightning.callbacks import ExitSweep, PredictionWriter
+from ee_lightning.callbacks import ExitSweep, LastCheckpoint, PredictionWriter, StepSeed
 from ee_lightning.cli.mistakes import parsing_mistake
+from ee_lightning.cli.resume import RunIsFinished, run_to_resume
 from ee_lightning.data import TaskDataModule
 from ee_lightning.errors import OptionError, RunFolderError
-from ee_lightning.reporting import print_summary, run_folder_of
+from ee_lightning.reporting import RunFolder, print_summary, run_folder_of
+from ee_lightning.reporting.checkpoint_io import WholeCheckpointIO
+from ee_lightning.reporting.metrics_log import MetricsLog
 from ee_lightning.training import EarlyExitModule
 
 _HELP = "'ee-lightning {} --help' lists the options"
@@ -42,12 +45,16 @@ class SaveConfig(SaveConfigCallback):
 class EarlyExitCLI(LightningCLI):
     """Links the rooms: the task tells the model its classes and metrics, the backbone tells the data its tokenizer."""
 
+    resumed: RunFolder | None = None  # the run folder that `fit --ckpt_path last` goes on in
+    version: int | None = None  # and its version
+
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add the run's name, the checkpoints, the sweep, and what must agree."""
         parser.add_argument("--run.root", type=str, default="runs", help="Folder of all run folders.")
         parser.add_argument("--run.name", type=str, default="run", help="Name of the run: ROOT/NAME/version_N.")
         parser.add_lightning_class_args(ExitSweep, "sweep")
         parser.add_lightning_class_args(ModelCheckpoint, "checkpoint")
+        parser.add_lightning_class_args(LastCheckpoint, "last_checkpoint")
         parser.set_defaults(
             {
                 "model.objective": {"class_path": "ee_lightning.training.EnsembleObjective"},
@@ -56,7 +63,7 @@ class EarlyExitCLI(LightningCLI):
                 "checkpoint.mode": "max",
                 "checkpoint.filename": "epoch={epoch}-score={val/score:.4f}",
                 "checkpoint.auto_insert_metric_name": False,
-                "checkpoint.save_last": True,
+                "checkpoint.enable_version_counter": False,  # a checkpoint that is written again keeps its name
             }
         )
         parser.link_arguments("model.backbone", "data.tokenizer")
@@ -81,9 +88,14 @@ class EarlyExitCLI(LightningCLI):
         return parser
 
     def before_instantiate_classes(self) -> None:
-        """Refuse to evaluate without a checkpoint that is there, before anything is loaded."""
+        """Find the checkpoint, before anything is loaded, and refuse to evaluate without one that is there."""
         checkpoint = self._get(self.config, "ckpt_path")
-        if self.subcommand == "fit" and checkpoint in {None, "last"}:
+        if self.subcommand == "fit" and checkpoint == "last":
+            root, name = (self._get(self.config, f"run.{part}") for part in ("root", "name"))
+            self.resumed, self.version = run_to_resume(Path(root), name)
+            self.config["fit"]["ckpt_path"] = None  # so that the run folder has the configuration that it had before
+            return
+        if self.subcommand == "fit" and checkpoint is None:
             return
         if checkpoint is None or ("://" not in checkpoint and not Path(checkpoint).is_file()):
             raise OptionError(
@@ -102,9 +114,11 @@ class EarlyExitCLI(LightningCLI):
             raise RunFolderError(
                 f"no run folder can be made: {error.strerror}", where=f"--run.root {root}", mend="name another folder"
             ) from error
-        folder = CSVLogger(root, name=self._get(self.config, "run.name"))
+        folder = MetricsLog(root, self._get(self.config, "run.name"), self.version)
         configured = self._get(self.config_init, "trainer")["logger"]
         others = [configured] if isinstance(configured, Logger) else configured or []
+        plugins = self._get(self.config_init, "trainer")["plugins"] or []
+        kwargs["plugins"] = [WholeCheckpointIO(), *(plugins if isinstance(plugins, list) else [plugins])]
         try:
             return super().instantiate_trainer(logger=[folder, *(others if others is not True else [])], **kwargs)
         except (MisconfigurationException, ValueError) as error:
@@ -129,6 +143,15 @@ class EarlyExitCLI(LightningCLI):
                 where=f"--ckpt_path {self._get(self.config, 'ckpt_path')}",
                 mend="give the config.yaml of the checkpoint's own run folder, and a .ckpt file from its checkpoints/",
             ) from error
+
+    def before_fit(self) -> None:
+        """Go on from the last checkpoint of the run that was interrupted, or start again in its folder."""
+        if self.resumed is None:
+            return
+        if self.resumed.last_checkpoint.exists():
+            self.config_init["fit"]["ckpt_path"] = str(self.resumed.last_checkpoint)
+        elif self.trainer.is_global_zero:
+            print(f"no checkpoint was written yet, so the run starts again: {self.resumed.path}")
 
     def after_fit(self) -> None:
         """Sweep the exits of the best checkpoint."""
@@ -156,16 +179,20 @@ def run(arguments: Sequence[str]) -> None:
     """
     set_parsing_settings(omegaconf_absolute_to_relative_paths=True)
     _leave_out_noise()
-    EarlyExitCLI(
-        EarlyExitModule,
-        TaskDataModule,
-        save_config_callback=SaveConfig,
-        seed_everything_default=42,
-        trainer_defaults={"callbacks": [PredictionWriter()]},
-        parser_kwargs={"parser_mode": "omegaconf+", "exit_on_error": False},
-        auto_configure_optimizers=False,
-        args=list(arguments),
-    )
+    try:
+        EarlyExitCLI(
+            EarlyExitModule,
+            TaskDataModule,
+            save_config_callback=SaveConfig,
+            save_config_kwargs={"overwrite": True},  # by a run that goes on
+            seed_everything_default=42,
+            trainer_defaults={"callbacks": [StepSeed(), PredictionWriter()]},
+            parser_kwargs={"parser_mode": "omegaconf+", "exit_on_error": False},
+            auto_configure_optimizers=False,
+            args=list(arguments),
+        )
+    except RunIsFinished as finished:
+        print(finished)
 
 
 def _leave_out_noise() -> None:
@@ -173,4 +200,6 @@ def _leave_out_noise() -> None:
     messages = logging.getLogger("lightning.pytorch.utilities.rank_zero")
     messages.addFilter(lambda record: "Tip:" not in record.getMessage())  # which advertise other products
     warnings.filterwarnings("ignore", message="The dirpath has changed")  # a command's checkpoints go to its own folder
+    warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")  # when a run goes on
+    warnings.filterwarnings("ignore", message="You're resuming from a checkpoint that ended before")  # which ours can
     warnings.filterwarnings("ignore", category=FutureWarning, module=r"lightning\.pytorch\.utilities\._pytree")

@@ -51,14 +51,21 @@ class LengthBucketedBatches(DistributedSampler[list[int]]):
         # The base class asks its data set for no more than a length.
         super().__init__(self.lengths, world_size, rank, shuffle, seed)  # type: ignore[arg-type]
         self.global_batch_size = batch_size * world_size
+        self._done = (0, 0)
+
+    def go_on(self, epoch: int, done: int) -> None:
+        """Start with an epoch, and leave out its first ``done`` batches whenever it is asked for."""
+        self.set_epoch(epoch)
+        self._done = (epoch, done)
 
     def __len__(self) -> int:
-        """The number of batches an epoch, the same on every process."""
+        """The number of batches of a whole epoch, the same on every process."""
         return -(-len(self.lengths) // self.global_batch_size)
 
     def __iter__(self) -> Iterator[list[int]]:
         """Yield this process's share of every global batch of the epoch that `set_epoch` named."""
-        for batch in self._global_batches():
+        epoch, done = self._done
+        for batch in self._global_batches()[done if self.epoch == epoch else 0 :]:
             yield batch[self.rank :: self.num_replicas].tolist()
 
     def _global_batches(self) -> list[NDArray[np.int64]]:

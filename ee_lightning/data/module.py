@@ -78,6 +78,7 @@ class TaskDataModule(LightningDataModule):
         self.metrics: list[str] = list(self.task.metrics)
         self.label_names: tuple[str, ...] = self.task.label_names
         self._splits: dict[str, Dataset] = {}
+        self._progress = {"epoch": 0, "done": 0}
 
     def prepare_data(self) -> None:
         """Download and tokenise the splits of the trainer's stage; without a trainer, every split that is there."""
@@ -100,13 +101,27 @@ class TaskDataModule(LightningDataModule):
             )
         self._load(stage)
 
+    def state_dict(self) -> dict[str, int]:
+        """Tell a checkpoint the epoch that is to go on, or to start, and how many of its batches are done."""
+        assert self.trainer is not None
+        loop = self.trainer.fit_loop
+        epoch: int = loop.epoch_progress.current.processed  # type: ignore[attr-defined]  # Lightning types it too widely
+        batches: int = loop.epoch_loop.batch_progress.current.processed  # type: ignore[attr-defined]
+        return {"epoch": epoch, "done": batches if loop.epoch_progress.current.ready > epoch else 0}
+
+    def load_state_dict(self, state_dict: dict[str, int]) -> None:
+        """Go on with the training rows where the checkpoint was written."""
+        self._progress = state_dict
+
     def train_dataloader(self) -> DataLoader[dict[str, Tensor]]:
         """The training rows, shuffled anew each epoch."""
         rows = self._rows("train")
         if self.calibration or self.limit_train is not None:
             trained_on = self._order_of_train()[self.calibration :][: self.limit_train]
             rows = rows.select(np.sort(trained_on))
-        return self._loader(rows, self.batch_size, shuffle=True)
+        batches = self._batches(rows, self.batch_size, shuffle=True)
+        batches.go_on(**self._progress)
+        return self._loader(rows, batches)
 
     def val_dataloader(self) -> list[DataLoader[dict[str, Tensor]]]:
         """The validation rows, longest first, and those held out for calibration."""
@@ -118,7 +133,8 @@ class TaskDataModule(LightningDataModule):
 
     def predict_dataloader(self) -> DataLoader[dict[str, Tensor]]:
         """The test rows, longest first, with labels or without."""
-        return self._loader(self._rows("test"), self.eval_batch_size, shuffle=False)
+        rows = self._rows("test")
+        return self._loader(rows, self._batches(rows, self.eval_batch_size, shuffle=False))
 
     @cached_property
     def _source(self) -> Source:
@@ -157,7 +173,7 @@ class TaskDataModule(LightningDataModule):
         rows = [self._rows(split)]
         if self.calibration:
             rows.append(self._rows("train").select(np.sort(self._order_of_train()[: self.calibration])))
-        return [self._loader(some, self.eval_batch_size, shuffle=False) for some in rows]
+        return [self._loader(some, self._batches(some, self.eval_batch_size, shuffle=False)) for some in rows]
 
     def _order_of_train(self) -> NDArray[np.int64]:
         num_rows = len(self._rows("train"))
@@ -169,8 +185,8 @@ class TaskDataModule(LightningDataModule):
             )
         return np.random.default_rng(self.seed).permutation(num_rows)
 
-    def _loader(self, rows: Dataset, batch_size: int, *, shuffle: bool) -> DataLoader[dict[str, Tensor]]:
-        batches = LengthBucketedBatches(
+    def _batches(self, rows: Dataset, batch_size: int, *, shuffle: bool) -> LengthBucketedBatches:
+        return LengthBucketedBatches(
             _column(rows, "length"),
             batch_size,
             shuffle=shuffle,
@@ -178,6 +194,8 @@ class TaskDataModule(LightningDataModule):
             rank=self.trainer.global_rank if self.trainer else 0,
             world_size=self.trainer.world_size if self.trainer else 1,
         )
+
+    def _loader(self, rows: Dataset, batches: LengthBucketedBatches) -> DataLoader[dict[str, Tensor]]:
         return DataLoader(
             rows,
             sampler=batches,

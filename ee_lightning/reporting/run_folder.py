@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 
 from ee_lightning.errors import RunFolderError
 from ee_lightning.exits import Curve, StoredExits
-from ee_lightning.files import read_json, reading, written_whole
+from ee_lightning.files import UNFINISHED, read_json, reading, written_whole
 
 if TYPE_CHECKING:
     from lightning import Trainer  # which takes seconds to import
@@ -48,6 +48,26 @@ class RunFolder:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
+
+    @property
+    def checkpoints(self) -> Path:
+        """The folder of the checkpoints, which the folder of a training run has from its start."""
+        return self.path / "checkpoints"
+
+    @property
+    def last_checkpoint(self) -> Path:
+        """The checkpoint from which an interrupted training goes on."""
+        return self.checkpoints / "last.ckpt"
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the run was completed."""
+        return (self.path / SUMMARY).is_file()
+
+    def clear_unfinished(self) -> None:
+        """Delete what a killed process was writing."""
+        for file in self.path.rglob(f".*{UNFINISHED}"):
+            file.unlink(missing_ok=True)
 
     def write_exits(self, split: str, exits: StoredExits) -> None:
         """Store what every exit said of a split."""

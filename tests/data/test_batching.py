@@ -106,3 +106,18 @@ def test_lightning_takes_it_for_a_sampler_that_shares_out_rows_itself():
 def test_a_rank_outside_the_world_is_refused(rank):
     with pytest.raises(ValueError, match="Invalid rank"):
         LengthBucketedBatches([1, 2], 1, shuffle=True, rank=rank, world_size=2)
+
+
+@given(lengths=LENGTHS, batch_size=SIZES, world_size=st.integers(1, 3), epoch=EPOCHS, done=st.integers(0, 20))
+def test_an_epoch_that_goes_on_leaves_out_what_is_done_and_the_next_is_whole(
+    lengths, batch_size, world_size, epoch, done
+):
+    options = {"world_size": world_size, "shuffle": True}
+    for rank in range(world_size):
+        sampler = LengthBucketedBatches(lengths, batch_size, rank=rank, **options)
+        sampler.go_on(epoch, done)
+        assert len(sampler) == -(-len(lengths) // (batch_size * world_size))
+        whole = batches_of_every_rank(lengths, batch_size, epoch=epoch, **options)[1][rank]
+        assert list(sampler) == whole[done:]
+        sampler.set_epoch(epoch + 1)
+        assert list(sampler) == batches_of_every_rank(lengths, batch_size, epoch=epoch + 1, **options)[1][rank]

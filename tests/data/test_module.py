@@ -8,7 +8,7 @@ import datasets
 import pytest
 import torch
 from jsonargparse import ArgumentParser
-from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch import Callback, LightningModule, Trainer
 
 from ee_lightning.data import TaskDataModule
 from ee_lightning.errors import BackboneError, DataError, OptionError
@@ -246,6 +246,32 @@ def test_a_missing_tokenizer_is_told_before_any_row_is_read(module):
 def test_a_length_beyond_the_tokenizer_is_refused(module):
     with pytest.raises(OptionError, match="max_length is 500"):
         module(max_length=500).prepare_data()
+
+
+class SaveBefore(Callback):
+    """Write a checkpoint before a batch."""
+
+    def __init__(self, epoch, batch_idx, path):
+        self.place, self.path = (epoch, batch_idx), path
+
+    def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
+        if (trainer.current_epoch, batch_idx) == self.place:
+            trainer.save_checkpoint(self.path, weights_only=False)
+
+
+@pytest.mark.usefixtures("many_rows")
+@pytest.mark.filterwarnings("ignore:You're resuming from a checkpoint that ended before the epoch ended")
+@pytest.mark.parametrize("num_workers", [0, 1])
+@pytest.mark.parametrize(("epoch", "batch_idx"), [(0, 3), (1, 0), (1, 6)])
+def test_a_trainer_that_goes_on_sees_the_rows_that_it_has_not_seen(module, tmp_path, num_workers, epoch, batch_idx):
+    whole, resumed = Recorder(), Recorder()
+    checkpoint = tmp_path / "a.ckpt"
+    data = module("sst2", batch_size=8)
+    trainer(tmp_path, max_epochs=3, callbacks=[SaveBefore(epoch, batch_idx, checkpoint)]).fit(whole, datamodule=data)
+    data = module("sst2", batch_size=8, num_workers=num_workers)
+    trainer(tmp_path, max_epochs=3).fit(resumed, datamodule=data, ckpt_path=checkpoint, weights_only=True)
+    assert len(whole.seen["train"]) == 3 * 7
+    assert resumed.seen["train"] == whole.seen["train"][7 * epoch + batch_idx :]
 
 
 @pytest.mark.usefixtures("many_rows")

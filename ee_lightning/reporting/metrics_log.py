@@ -1,0 +1,69 @@
+"""The run folder's ``metrics.csv``, which a run that was interrupted takes up again."""
+
+import csv
+from pathlib import Path
+
+from lightning.fabric.loggers.logger import rank_zero_experiment
+from lightning.pytorch.loggers import CSVLogger
+from lightning.pytorch.loggers.csv_logs import ExperimentWriter
+
+from ee_lightning.files import written_whole
+
+
+class MetricsLog(CSVLogger):
+    """Lightning's logger into ``metrics.csv``, which can go on after the row at which a checkpoint was written.
+
+    Its arguments are those of its base class; a ``version`` that is there already is taken up again.
+    """
+
+    @property
+    @rank_zero_experiment
+    def experiment(self) -> "MetricsFile":
+        """The writer of the file; on the first process only."""
+        if not isinstance(self._experiment, MetricsFile):
+            self._experiment = MetricsFile(self.log_dir)
+        return self._experiment
+
+
+class MetricsFile(ExperimentWriter):
+    """Writes ``metrics.csv`` row by row, and anew, whole or not at all, where its columns change.
+
+    Attributes:
+        num_rows: The rows that count. With the next row, the first that this object writes, all others that an earlier
+            process has left on file are dropped.
+    """
+
+    def __init__(self, log_dir: str) -> None:
+        super().__init__(log_dir)
+        self.num_rows = 0
+
+    def save(self) -> None:
+        """Write the rows that were logged since the last time."""
+        if not self.metrics:
+            return
+        path = Path(self.metrics_file_path)
+        if new_columns := set().union(*self.metrics) - set(self.metrics_keys):
+            columns, rows = _read(path, self.num_rows)
+            self.metrics_keys = sorted({*self.metrics_keys, *columns, *new_columns})
+            with written_whole(path) as unfinished, unfinished.open("w", newline="") as file:
+                writer = csv.DictWriter(file, self.metrics_keys)
+                writer.writeheader()
+                writer.writerows([*rows, *self.metrics])
+            self.num_rows = len(rows)
+        else:
+            with path.open("a", newline="") as file:
+                csv.DictWriter(file, self.metrics_keys).writerows(self.metrics)
+        self.num_rows += len(self.metrics)
+        self.metrics = []
+
+    def _check_log_dir_exists(self) -> None:
+        """Leave what is there, which the base class would delete."""
+
+
+def _read(path: Path, num_rows: int) -> tuple[list[str], list[dict[str, str]]]:
+    """Read a file's columns and first rows, if it is to be taken up again at all."""
+    if num_rows == 0 or not path.is_file():
+        return [], []
+    with path.open(newline="") as file:
+        reader = csv.DictReader(file)
+        return list(reader.fieldnames or []), [row for _, row in zip(range(num_rows), reader, strict=False)]

@@ -1,0 +1,249 @@
+"""A run that is killed and resumed ends as if nothing had happened."""
+
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from itertools import zip_longest
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pandas as pd
+import pytest
+import torch
+
+from ee_lightning.cli.lightning import EarlyExitCLI
+
+Run = Callable[..., int]
+Options = dict[str, object]
+FOLDER = Path("runs/run/version_0")
+KILLED = Path(__file__).with_name("killed.py")
+NUM_STEPS = 36
+FILES = (
+    "config.yaml",
+    "metrics.csv",
+    "exit_scores.csv",
+    "summary.json",
+    "curves.csv",
+    "diagnostics.json",
+    "exits/validation.safetensors",
+)
+VARIANTS: dict[str, Options] = {
+    "plain": {},
+    "accumulating": {"trainer.accumulate_grad_batches": 2, "last_checkpoint.every_n_steps": 2},
+    "a worker": {"data.num_workers": 1},
+    "validating within epochs": {"trainer.val_check_interval": 0.5},
+    "by steps": {"trainer.max_epochs": -1, "trainer.max_steps": 30},
+}
+
+
+@pytest.fixture
+def training(small: Options) -> Options:
+    """Give options for three epochs of twelve batches."""
+    return {
+        **small,
+        "data.batch_size": 8,
+        "trainer.max_epochs": 3,
+        "trainer.deterministic": "true",
+        "model.heads.pooling": "mean",
+        "model.optimization.learning_rate": 5e-4,
+        "model.optimization.head_learning_rate": 3e-2,
+        "model.optimization.warmup_fraction": 0,  # so that every epoch is better than the one before
+        "last_checkpoint.every_n_steps": 5,
+    }
+
+
+@pytest.fixture
+def uninterrupted(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[Options], Path]:
+    """Give a function that trains to the end, in another folder, and returns the run folder."""
+
+    def _train(options: Options) -> Path:
+        with monkeypatch.context() as context:
+            elsewhere = tmp_path / "uninterrupted"
+            elsewhere.mkdir()
+            context.chdir(elsewhere)
+            assert run("fit", **options) == 0
+            return elsewhere / FOLDER
+
+    return _train
+
+
+def _flags(options: Options) -> list[str]:
+    return ["fit", *(f"--{name}={value}" for name, value in options.items())]
+
+
+def _dies(moment: str, number: int, options: Options) -> None:
+    command = [sys.executable, KILLED, moment, str(number), *_flags(options)]
+    died = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert died.returncode == -signal.SIGKILL, died.stdout + died.stderr
+
+
+def _kill_after_row(number: int, options: Options) -> None:
+    """Kill the command line from outside when so many rows are logged."""
+    process = subprocess.Popen([sys.executable, "-m", "ee_lightning", *_flags(options)], stdout=subprocess.DEVNULL)
+    metrics = FOLDER / "metrics.csv"
+    before = metrics.stat().st_mtime_ns if metrics.exists() else 0
+    while not metrics.exists() or metrics.stat().st_mtime_ns == before or _num_rows(metrics) < number:
+        assert process.poll() is None
+        time.sleep(0.001)
+    process.kill()
+    assert process.wait() == -signal.SIGKILL
+
+
+def _num_rows(metrics: Path) -> int:
+    return metrics.read_bytes().count(b"\n") - 1
+
+
+def _resume(run: Run, options: Options) -> None:
+    assert run("fit", **{**options, "ckpt_path": "last"}) == 0
+
+
+def _assert_same(folder: Path, expected: Path) -> None:
+    for name in FILES:
+        assert (folder / name).read_bytes() == (expected / name).read_bytes(), name
+    checkpoints = {file.name for file in (expected / "checkpoints").iterdir()}
+    assert {file.name for file in (folder / "checkpoints").iterdir()} == checkpoints
+    for name in checkpoints:
+        found, wanted = (torch.load(run / "checkpoints" / name, weights_only=True) for run in (folder, expected))
+        differences = [path for path, equal in _compared(found, wanted) if not equal]
+        assert not differences, name
+    assert not list(folder.rglob(".*"))
+
+
+def _compared(one: Any, other: Any, path: str = "") -> list[tuple[str, bool]]:
+    """Compare checkpoints leaf by leaf, bit by bit."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        assert one.keys() == other.keys(), path
+        keys = one.keys() - {"current_score"}  # which ModelCheckpoint saves, but neither loads nor reads
+        return [leaf for key in keys for leaf in _compared(one[key], other[key], f"{path}/{key}")]
+    if isinstance(one, list | tuple) and isinstance(other, list | tuple):
+        pairs = enumerate(zip_longest(one, other))
+        return [leaf for index, pair in pairs for leaf in _compared(*pair, f"{path}/{index}")]
+    if isinstance(one, torch.Tensor) and isinstance(other, torch.Tensor):
+        return [(path, torch.equal(one, other))]
+    return [(path, one == other)]
+
+
+def test_a_run_killed_twice_ends_as_an_uninterrupted_one(
+    training: Options, run: Run, uninterrupted: Callable[[Options], Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    expected = uninterrupted(training)
+    _dies("in the middle of a checkpoint", 3, training)
+    _kill_after_row(Random().randrange(14, 24), {**training, "ckpt_path": "last"})
+    capsys.readouterr()
+    _resume(run, training)
+    printed = capsys.readouterr().out
+    step, epoch = map(int, re.search(r"going on after step (\d+), in epoch (\d+)", printed).groups())  # type: ignore[union-attr]
+    assert 10 <= step <= NUM_STEPS
+    assert epoch == step // 12
+    _assert_same(FOLDER, expected)
+    assert pd.read_csv(FOLDER / "metrics.csv")["train/loss"].count() == NUM_STEPS
+    assert [folder.name for folder in FOLDER.parent.iterdir()] == ["version_0"]
+
+
+def test_a_run_stopped_early_is_not_trained_on(
+    training: Options, run: Run, uninterrupted: Callable[[Options], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stopping = "{class_path: EarlyStopping, init_args: {monitor: val/score, mode: max, stopping_threshold: 0.3}}"
+    options = {**training, "trainer.callbacks": f"[{stopping}]"}
+    expected = uninterrupted(options)
+    assert pd.read_csv(expected / "exit_scores.csv")["epoch"].max() == 0
+    with monkeypatch.context() as context:
+        context.setattr(EarlyExitCLI, "after_fit", _break_off)
+        with pytest.raises(KeyboardInterrupt):
+            run("fit", **options)
+    _resume(run, options)
+    _assert_same(FOLDER, expected)
+
+
+def test_a_checkpoint_can_be_named_too_and_goes_on_in_a_folder_of_its_own(training: Options, run: Run) -> None:
+    assert run("fit", **training, **{"checkpoint.save_top_k": -1}) == 0
+    (first, *_) = (FOLDER / "checkpoints").glob("epoch=0*")
+    assert run("fit", **training, ckpt_path=first) == 0
+    again = FOLDER.with_name("version_1")
+    weights, expected = (
+        torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"] for folder in (again, FOLDER)
+    )
+    assert all(torch.equal(weights[name], expected[name]) for name in expected)
+    rows = (FOLDER / "metrics.csv").read_text().splitlines()
+    assert (again / "metrics.csv").read_text().splitlines() == [rows[0], *rows[-len(rows) + 14 :]]
+
+
+def test_a_finished_run_is_left_alone(run: Run, capfd: pytest.CaptureFixture[str], small: Options) -> None:
+    assert run("fit", **small) == 0
+    before = {file: file.stat().st_mtime_ns for file in FOLDER.rglob("*")}
+    best = next((FOLDER / "checkpoints").glob("epoch=*"))
+    assert run("validate", **small, ckpt_path=best) == 0  # makes a newer folder, which is no training run's
+    capfd.readouterr()
+    _resume(run, small)
+    assert capfd.readouterr().out == f"this run is finished, and nothing was done: {FOLDER}\n"
+    assert {file: file.stat().st_mtime_ns for file in before} == before
+
+
+def test_where_nothing_was_started_there_is_nothing_to_go_on_with(
+    run: Run, small: Options, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert run("fit", **small, ckpt_path="last") == 1
+    assert re.search(r"no training run[\s\S]*runs/run[\s\S]*--run.name", capfd.readouterr().err)
+    assert not Path("runs").exists()
+
+
+def test_a_run_without_a_checkpoint_starts_again_in_its_folder(
+    training: Options, run: Run, uninterrupted: Callable[[Options], Path], capfd: pytest.CaptureFixture[str]
+) -> None:
+    expected = uninterrupted(training)
+    (FOLDER / "checkpoints").mkdir(parents=True)
+    (FOLDER / "metrics.csv").write_text("step,train/loss\n0,0.7\n")
+    (FOLDER / "config.yaml").write_text("data:")
+    capfd.readouterr()
+    _resume(run, training)
+    assert f"no checkpoint was written yet, so the run starts again: {FOLDER}" in capfd.readouterr().out
+    _assert_same(FOLDER, expected)
+
+
+def _break_off(self: EarlyExitCLI) -> None:
+    raise KeyboardInterrupt
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_runs_killed_twice_at_random_end_as_an_uninterrupted_one(
+    variant: str, training: Options, run: Run, uninterrupted: Callable[[Options], Path]
+) -> None:
+    options = {**training, **VARIANTS[variant]}
+    expected = uninterrupted(options)
+    first, second = sorted(Random().sample(range(1, _num_rows(expected / "metrics.csv") - 3), 2))
+    print(f"killed after rows {first} and {second}")
+    _kill_after_row(first, options)
+    _kill_after_row(second, {**options, "ckpt_path": "last"})
+    _resume(run, options)
+    _assert_same(FOLDER, expected)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("moment", "number"),
+    [
+        ("in a step", 3),  # no checkpoint yet
+        ("in a step", 31),
+        ("before a step", 13),
+        ("before a row is logged", 29),
+        ("in a validation", 2),  # the first is Lightning's sanity check
+        ("in a validation", 4),
+        ("in the middle of a checkpoint", 1),
+        ("in the middle of a checkpoint", 4),
+        ("after a checkpoint", 9),
+        ("before the sweep", 1),
+        ("in the sweep", 1),
+    ],
+)
+def test_no_moment_is_a_bad_one(
+    moment: str, number: int, training: Options, run: Run, uninterrupted: Callable[[Options], Path]
+) -> None:
+    expected = uninterrupted(training)
+    _dies(moment, number, training)
+    _resume(run, training)
+    _assert_same(FOLDER, expected)

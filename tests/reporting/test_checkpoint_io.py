@@ -1,0 +1,49 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from ee_lightning.reporting import RunFolder
+from ee_lightning.reporting.checkpoint_io import WholeCheckpointIO
+
+
+def test_a_checkpoint_is_written_beside_its_place_and_to_the_disk_before_it_is_renamed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place, seen = tmp_path / "checkpoints" / "last.ckpt", []
+
+    def fsync(descriptor: int) -> None:
+        (unfinished,) = place.parent.glob(".last.ckpt.*")
+        seen.append((place.exists(), torch.load(unfinished)["step"]))
+
+    monkeypatch.setattr("os.fsync", fsync)
+    for step in (1, 2):
+        WholeCheckpointIO().save_checkpoint({"step": step}, place)
+    assert seen == [(False, 1), (True, 2)]
+    assert WholeCheckpointIO().load_checkpoint(place) == {"step": 2}
+    assert [file.name for file in place.parent.iterdir()] == ["last.ckpt"]
+
+
+def test_one_that_breaks_off_leaves_the_one_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = tmp_path / "last.ckpt"
+    WholeCheckpointIO().save_checkpoint({"step": 1}, place)
+
+    def write_some(checkpoint: Any, file: Any) -> None:
+        file.write(b"PK")
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(torch, "save", write_some)
+    with pytest.raises(OSError, match="no space left"):
+        WholeCheckpointIO().save_checkpoint({"step": 2}, place)
+    assert WholeCheckpointIO().load_checkpoint(place) == {"step": 1}
+
+
+def test_what_a_killed_process_left_is_cleared_away(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    folder.write_summary("validation", {"samples": 1})
+    folder.checkpoints.mkdir()
+    for name in (".summary.json.17.unfinished", "checkpoints/.last.ckpt.17.unfinished", ".hidden"):
+        (tmp_path / name).touch()
+    folder.clear_unfinished()
+    assert {file.name for file in tmp_path.rglob("*")} == {"summary.json", "checkpoints", ".hidden"}

@@ -1,0 +1,48 @@
+from pathlib import Path
+
+import pytest
+
+from ee_lightning.reporting.metrics_log import MetricsLog
+
+ROWS = [{"loss": 0.1}, {"loss": 1 / 3}, {"score": 0.75}, {"loss": 1e-9, "score": 0.5}, {"area": 0.5}]
+
+
+def logged(folder: Path, rows: list[dict[str, float]], *, first: int = 0, kept: int = 0) -> str:
+    log = MetricsLog(folder, "run", "version_0")
+    log.experiment.num_rows = kept
+    for step, row in enumerate(rows, first):
+        log.log_metrics(row, step)
+        log.save()
+    assert log.experiment.num_rows == kept + len(rows)
+    return (folder / "run" / "version_0" / "metrics.csv").read_text()
+
+
+def test_rows_have_sorted_columns_that_may_come_late(tmp_path: Path) -> None:
+    assert logged(tmp_path, ROWS[:4]).splitlines() == [
+        "loss,score,step",
+        "0.1,,0",
+        "0.3333333333333333,,1",
+        ",0.75,2",
+        "1e-09,0.5,3",
+    ]
+
+
+@pytest.mark.parametrize("done", range(1, len(ROWS) + 1))
+@pytest.mark.parametrize("kept", range(len(ROWS)))
+def test_a_run_that_goes_on_leaves_the_file_of_one_that_never_stopped(tmp_path: Path, done: int, kept: int) -> None:
+    expected = logged(tmp_path / "whole", ROWS)
+    kept = min(kept, done)
+    logged(tmp_path, ROWS[:done])
+    file = tmp_path / "run" / "version_0" / "metrics.csv"
+    file.write_text(file.read_text() + "0.1,0")  # a row that was cut off
+    if kept < len(ROWS):
+        assert logged(tmp_path, ROWS[kept:], first=kept, kept=kept) == expected
+    assert [path.name for path in file.parent.iterdir()] == ["metrics.csv"]
+
+
+def test_rows_that_are_not_there_are_not_counted(tmp_path: Path) -> None:
+    log = MetricsLog(tmp_path, "run", "version_0")
+    log.experiment.num_rows = 7
+    log.log_metrics({"loss": 0.5}, 7)
+    log.save()
+    assert log.experiment.num_rows == 1

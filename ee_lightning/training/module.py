@@ -10,10 +10,11 @@ from torch import Tensor
 from ee_lightning.errors import OptionError, TrainingDiverged
 from ee_lightning.exits import StoredExits
 from ee_lightning.functional import gate_loss
-from ee_lightning.models import HeadOptions, MultiExitModel, MultiExitOutput, load_backbone
+from ee_lightning.models import HeadOptions, MultiExitModel, MultiExitOutput, Part, load_backbone
 from ee_lightning.training.metrics import exit_scores
 from ee_lightning.training.objectives import Objective
 from ee_lightning.training.optimization import Optimization
+from ee_lightning.training.processes import num_processes, whole_batch
 from ee_lightning.training.recorder import ExitRecorder
 from ee_lightning.training.timeline import EVERYTHING, Timeline
 
@@ -54,7 +55,7 @@ class EarlyExitModule(LightningModule):
         self.objective = objective
         self.optimization = optimization
         if optimization.gradient_checkpointing:
-            self.model.backbone.encoder.gradient_checkpointing_enable({"use_reentrant": False})
+            self.model.backbone.encoder.activation_checkpointing_enable()
         self._recorders: list[ExitRecorder] = []
         self._timeline = Timeline(objective.stages(), 0)
         self._stage = 0
@@ -87,7 +88,15 @@ class EarlyExitModule(LightningModule):
         return MultiExitOutput(output.logits.float(), output.gate)  # losses are computed in full precision
 
     def setup(self, stage: str) -> None:
-        """Refuse several processes that would wait for gradients which don't come."""
+        """Refuse several processes that would wait for gradients which don't come.
+
+        What no stage trains is frozen here already, before a strategy asks which gradients to wait for.
+        """
+        if stage == "fit":
+            for part in EVERYTHING:
+                if not any(self._trains(part, number) for number in range(len(self._timeline.stages))):
+                    for module in self.model.part(part):
+                        module.requires_grad_(False)
         strategy = self.trainer.strategy
         leaves_out = self.objective.leaves_parameters_out or len(self.objective.stages()) > 1
         waits = isinstance(strategy, DDPStrategy) and not strategy._ddp_kwargs.get("find_unused_parameters", False)
@@ -109,9 +118,9 @@ class EarlyExitModule(LightningModule):
             self._enter(stage)
 
     def training_step(self, batch: Batch) -> Tensor:
-        """Compute the objective and stop a run-away."""
-        output = self(batch)
-        terms = self.objective(output.logits, batch["labels"], self._timeline.at(self.global_step))
+        """Compute the objective over the whole batch, of which each process has a share, and stop a run-away."""
+        output, labels = whole_batch(self(batch), batch["labels"])
+        terms = self.objective(output.logits, labels, self._timeline.at(self.global_step))
         if (reason := self.objective.divergence(terms, output.logits)) is not None:
             raise TrainingDiverged(
                 f"training was stopped: {reason}",
@@ -122,11 +131,11 @@ class EarlyExitModule(LightningModule):
         loss: Tensor = terms.loss
         named = dict(terms.terms)
         if output.gate is not None and "early_exits" in self._timeline.stages[self._stage].trains:
-            gate = gate_loss(output.gate, output.logits, batch["labels"])
+            gate = gate_loss(output.gate, output.logits, labels)
             loss, named["gate_term"] = loss + gate, gate.detach()
         self.log("train/loss", loss, prog_bar=True)
         self.log_dict({f"train/{name}": term for name, term in named.items()})
-        return loss
+        return loss * num_processes()  # over which the gradient is a mean
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """AdamW with warm-up and linear decay over the real number of steps."""
@@ -176,10 +185,13 @@ class EarlyExitModule(LightningModule):
     def _enter(self, stage: int) -> None:
         self._stage = stage
         for part in EVERYTHING:
-            trains = part in self._timeline.stages[stage].trains
-            trains = trains and not (part == "backbone" and self.optimization.freeze_backbone)
+            trains = self._trains(part, stage)
             for module in self.model.part(part):
                 module.requires_grad_(trains).train(trains)
+
+    def _trains(self, part: Part, stage: int) -> bool:
+        frozen = part == "backbone" and self.optimization.freeze_backbone
+        return part in self._timeline.stages[stage].trains and not frozen
 
 
 def _check_heads(objective: Objective, heads: HeadOptions) -> None:

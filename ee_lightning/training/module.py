@@ -15,6 +15,7 @@ from ee_lightning.models import HeadOptions, MultiExitModel, MultiExitOutput, Pa
 from ee_lightning.training.metrics import exit_scores
 from ee_lightning.training.objectives import Objective
 from ee_lightning.training.optimization import Optimization
+from ee_lightning.training.processes import num_processes, whole_batch
 from ee_lightning.training.recorder import ExitRecorder
 from ee_lightning.training.timeline import EVERYTHING, Timeline
 
@@ -118,9 +119,9 @@ class EarlyExitModule(LightningModule):
             self._enter(stage)
 
     def training_step(self, batch: Batch) -> Tensor:
-        """Compute the objective and stop a run-away."""
-        output = self(batch)
-        terms = self.objective(output.logits, batch["labels"], self._timeline.at(self.global_step))
+        """Compute the objective over the whole batch, of which each process has a share, and stop a run-away."""
+        output, labels = whole_batch(self(batch), batch["labels"])
+        terms = self.objective(output.logits, labels, self._timeline.at(self.global_step))
         if (reason := self.objective.divergence(terms, output.logits)) is not None:
             raise TrainingDiverged(
                 f"training was stopped: {reason}",
@@ -131,11 +132,11 @@ class EarlyExitModule(LightningModule):
         loss: Tensor = terms.loss
         named = dict(terms.terms)
         if output.gate is not None and "early_exits" in self._timeline.stages[self._stage].trains:
-            gate = gate_loss(output.gate, output.logits, batch["labels"])
+            gate = gate_loss(output.gate, output.logits, labels)
             loss, named["gate_term"] = loss + gate, gate.detach()
         self.log("train/loss", loss, prog_bar=True)
         self.log_dict({f"train/{name}": term for name, term in named.items()})
-        return loss
+        return loss * num_processes()  # over which the gradient is a mean
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """AdamW with warm-up and linear decay over the real number of steps."""

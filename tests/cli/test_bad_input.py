@@ -39,7 +39,7 @@ MISTAKES = {
         r"k=-1[\s\S]*mend:",
     ),
     "criterion for classes on a regression": (
-        {"data.task": "stsb"},
+        {"data.task": "stsb", "model.objective": "ee_lightning.training.JointObjective"},
         r"voting needs classes[\s\S]*mend:.*patience with a tolerance.*configs/tasks/stsb.yaml",
     ),
     "criterion for values on classes": (

@@ -2,15 +2,18 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from pkgutil import resolve_name
 
 import pandas as pd
 import pytest
 import yaml
 
 from ee_lightning.cli import main
+from ee_lightning.models import load_backbone
 
 REPOSITORY = Path(__file__).parents[2]
 CONFIGS = sorted((REPOSITORY / "configs").rglob("*.yaml"))
+FOR_SEVERAL_PROCESSES = [file for file in CONFIGS if "strategy" in yaml.safe_load(file.read_text()).get("trainer", {})]
 SWEEPS = sorted((REPOSITORY / "sweeps").rglob("*.yaml"))
 Run = Callable[..., int]
 
@@ -27,7 +30,7 @@ def _data_for(task: str, glue_folder: Path) -> dict[str, object]:
     return {"data.root": glue_folder}
 
 
-@pytest.mark.parametrize("config", CONFIGS, ids=_name)
+@pytest.mark.parametrize("config", [file for file in CONFIGS if file not in FOR_SEVERAL_PROCESSES], ids=_name)
 def test_config_runs_small(config: Path, run: Run, small: dict[str, object], glue_folder: Path) -> None:
     content = yaml.safe_load(config.read_text())
     task = content.get("data", {}).get("task", "sst2")
@@ -35,11 +38,30 @@ def test_config_runs_small(config: Path, run: Run, small: dict[str, object], glu
     if "num_layers" in content.get("model", {}):
         options["model.num_layers"] = 2  # of the small encoder's three
     assert run("fit", config, **options) == 0
-    resolved = yaml.safe_load(Path("runs/small/version_0/config.yaml").read_text())
-    for path, value in _leaves(content):
-        if ".".join(path) not in options:
-            assert _at(resolved, path) == value, path
+    _assert_taken_over(content, Path("runs/small/version_0/config.yaml").read_text(), options)
     assert Path("runs/small/version_0/summary.json").is_file()
+
+
+@pytest.mark.parametrize("config", FOR_SEVERAL_PROCESSES, ids=_name)
+def test_config_for_several_processes_is_parsed(
+    config: Path, run: Run, small: dict[str, object], capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = {name: value for name, value in small.items() if name != "trainer.accelerator"}
+    with pytest.raises(SystemExit, match="0"):
+        run("fit", config, **options, print_config="")
+    _assert_taken_over(yaml.safe_load(config.read_text()), capsys.readouterr().out, options)
+
+
+def test_fsdp_wraps_the_layers_and_needs_cuda(
+    run: Run, small: dict[str, object], tiny_backbone: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = REPOSITORY / "configs" / "trainer" / "fsdp.yaml"
+    assert run("fit", config, **small) == 1
+    assert "FSDP" in capsys.readouterr().err  # the strategy was built, and Lightning refused it on the CPU
+    (wrapped,) = yaml.safe_load(config.read_text())["trainer"]["strategy"]["init_args"]["auto_wrap_policy"]
+    encoder = load_backbone(str(tiny_backbone)).encoder
+    layers = [module for module in encoder.modules() if isinstance(module, resolve_name(wrapped))]
+    assert layers == list(encoder.encoder.layer)
 
 
 def test_demo_runs_as_shipped_but_on_few_rows(run: Run) -> None:
@@ -81,6 +103,13 @@ def test_interpolation_follows_a_flag(run: Run, small: dict[str, object]) -> Non
     config.write_text("run:\n  name: on-${data.task}-by-${model.heads.pooling}\n")
     assert run("fit", config, **{**small, "data.task": "rte", "model.heads.pooling": "mean"}) == 0
     assert Path("runs/on-rte-by-mean/version_0/summary.json").is_file()
+
+
+def _assert_taken_over(content: dict[str, object], resolved: str, options: dict[str, object]) -> None:
+    found = yaml.safe_load(resolved)
+    for path, value in _leaves(content):
+        if ".".join(path) not in options:
+            assert _at(found, path) == value, path
 
 
 def _leaves(tree: dict[str, object], path: tuple[str, ...] = ()) -> list[tuple[tuple[str, ...], object]]:

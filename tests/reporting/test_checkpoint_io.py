@@ -4,6 +4,7 @@ from typing import Any
 import pytest
 import torch
 
+from ee_lightning.errors import RunFolderError
 from ee_lightning.reporting import RunFolder
 from ee_lightning.reporting.checkpoint_io import WholeCheckpointIO
 
@@ -34,7 +35,7 @@ def test_one_that_breaks_off_leaves_the_one_before(tmp_path: Path, monkeypatch: 
         raise OSError("no space left on device")
 
     monkeypatch.setattr(torch, "save", write_some)
-    with pytest.raises(OSError, match="no space left"):
+    with pytest.raises(RunFolderError, match=r"last.ckpt can't be written: no space left"):
         WholeCheckpointIO().save_checkpoint({"step": 2}, place)
     assert WholeCheckpointIO().load_checkpoint(place) == {"step": 1}
 

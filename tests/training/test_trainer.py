@@ -17,12 +17,12 @@ from ee_lightning.errors import OptionError
 from ee_lightning.exits import Voting
 from ee_lightning.models import HeadOptions
 from ee_lightning.training import (
-    AlternatingObjective,
     EarlyExitModule,
     EnsembleObjective,
     JointObjective,
     Objective,
     Optimization,
+    SelfDistillationObjective,
     TwoStageObjective,
 )
 
@@ -203,7 +203,7 @@ def test_training_stops_early_on_the_chosen_figure(
     assert stop.stopped_epoch == 2
 
 
-@pytest.mark.parametrize("objective", [TwoStageObjective(), AlternatingObjective()])
+@pytest.mark.parametrize("objective", [TwoStageObjective(), SelfDistillationObjective()])
 def test_plain_ddp_is_refused_where_parameters_are_left_out(
     objective: Objective, steady: Callable[..., EarlyExitModule], batches: list[Batch]
 ) -> None:

@@ -17,8 +17,12 @@ MISTAKES = {
     "batch size 0": ({"data.batch_size": 0}, r"batch_size is 0[\s\S]*mend:"),
     "negative λ": ({"model.objective.diversity_weight": -0.1}, r"λ.*-0.1[\s\S]*mend:.*\[0, 1\]"),
     "run-away λ": (
-        {"model.objective.diversity_weight": 50},
-        r"diversity term runs away[\s\S]*step 0[\s\S]*mend:.*lower",
+        {
+            "model.objective.diversity_weight": 50,
+            "model.optimization.head_learning_rate": 1,
+            "model.optimization.warmup_fraction": 0,
+        },
+        r"diversity term runs away[\s\S]*step \d[\s\S]*mend:.*lower",
     ),
     "run-away rate": ({"model.optimization.learning_rate": 1e30}, r"training was stopped|not finite[\s\S]*mend:"),
     "unknown backbone": ({"model.backbone": "no/such-model"}, r"no/such-model[\s\S]*packaged:all-minilm"),

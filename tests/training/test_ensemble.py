@@ -89,6 +89,15 @@ def test_confident_disagreement_counts_as_a_run_away_once_it_outweighs_being_rig
     assert EnsembleObjective(0.01).divergence(EnsembleObjective(0.01)(logits, labels, START), logits) is None
 
 
+@pytest.mark.parametrize("num_classes", [2, 20])
+@pytest.mark.parametrize("last_exit", [True, False])
+def test_exits_that_only_guess_are_no_run_away_however_large_the_weight(num_classes: int, last_exit: bool) -> None:
+    objective, logits = EnsembleObjective(100.0, last_exit=last_exit), torch.zeros(12, 4, num_classes)
+    terms = objective(logits, torch.zeros(4, dtype=torch.long), START)
+    assert terms.loss < -12 * log(num_classes)
+    assert objective.divergence(terms, logits) is None
+
+
 def test_a_loss_that_is_not_finite_counts_as_a_run_away() -> None:
     objective, logits = EnsembleObjective(), torch.full((2, 3, 2), float("nan"))
     reason = objective.divergence(objective(logits, torch.zeros(3, dtype=torch.long), START), logits)

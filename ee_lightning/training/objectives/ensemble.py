@@ -108,13 +108,16 @@ class EnsembleObjective(Objective):
     def divergence(self, terms: ObjectiveTerms, logits: Tensor) -> str | None:
         """See :meth:`Objective.divergence`; also when confident disagreement has become worth more than being right.
 
-        The limit is the accuracy term of exits that only guess, Σ α_m log C. The loss starts near it, and falls below
-        its negative only where the diversity term has run away.
+        Exits that only guess have the accuracy term Σ α_m log C, and a diversity term of log C for each exit that has
+        one. The limit is minus the first less λ times the second: the loss starts above it, and falls below it only
+        where the diversity term has run away.
         """
         if (reason := super().divergence(terms, logits)) is not None:
             return reason
         num_exits, _, num_classes = logits.shape
-        limit = self.layer_weights(num_exits).sum().item() * log(num_classes)
+        num_diverse = max(0, num_exits - (1 if self.last_exit else 2))
+        guesses = self.layer_weights(num_exits).sum().item() + self.diversity_weight * num_diverse
+        limit = guesses * log(num_classes)
         if terms.loss.item() >= -limit:
             return None
         return (

@@ -131,3 +131,17 @@ def test_prediction_asks_no_criterion(tmp_path: Path, glue_folder: Path, tiny_ba
     trainer = _trainer(tmp_path, [Voting()])
     trainer.predict(_module(data, tiny_backbone), data, return_predictions=False)
     assert (Path(str(trainer.log_dir)) / "predictions.csv").is_file()
+
+
+def test_weights_from_no_checkpoint_have_no_operating_point(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, glue_folder: Path, tiny_backbone: Path
+) -> None:
+    (tmp_path / "operating_point.json").write_text("{}", encoding="utf-8")  # above the folder above the working one
+    here = tmp_path / "one" / "two"
+    here.mkdir(parents=True)
+    monkeypatch.chdir(here)
+    data = _data("stsb", glue_folder, tiny_backbone)
+    trainer = _trainer(here, [Patience(tolerance=0.5)])
+    trainer.predict(_module(data, tiny_backbone), data, return_predictions=False)
+    predictions = pd.read_csv(Path(str(trainer.log_dir)) / "predictions.csv")
+    assert (predictions["exit_layer"] == 3).all()

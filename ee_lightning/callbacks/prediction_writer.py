@@ -76,7 +76,9 @@ def _in_words(exits: StoredExits, exit_layer: Tensor, label: Tensor, words: Sequ
 
 def _operating_point(trainer: Trainer, num_exits: int) -> OperatingPoint | None:
     """Read the operating point of the run folder in whose ``checkpoints/`` the checkpoint lies, if it has one."""
-    file = Path(trainer.ckpt_path or "").resolve().parent.parent / OPERATING_POINT
+    if trainer.ckpt_path is None:
+        return None
+    file = Path(trainer.ckpt_path).resolve().parent.parent / OPERATING_POINT
     if not file.is_file():
         return None
     point = OperatingPoint.read(file)

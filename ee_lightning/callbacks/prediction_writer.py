@@ -12,8 +12,8 @@ from torch import Tensor
 
 from ee_lightning.errors import RunFolderError
 from ee_lightning.exits import Fixed, StoredExits, replay
-from ee_lightning.inference import OPERATING_POINT, OperatingPoint
 from ee_lightning.models import MultiExitOutput
+from ee_lightning.operating import OPERATING_POINT, OperatingPoint
 from ee_lightning.reporting import run_folder_of
 from ee_lightning.training.recorder import ExitRecorder
 

@@ -9,7 +9,7 @@ from ee_lightning.cli.options import Options, criteria
 from ee_lightning.errors import OptionError
 from ee_lightning.exits import Fitted
 from ee_lightning.functional import CLASSIFICATION_METRICS
-from ee_lightning.inference import OPERATING_POINT, CriterionRecipe
+from ee_lightning.operating import OPERATING_POINT, CriterionRecipe
 from ee_lightning.reporting import (
     CALIBRATION,
     Budget,

@@ -9,7 +9,7 @@ from typing import NoReturn
 from ee_lightning import exits
 from ee_lightning.errors import OptionError
 from ee_lightning.exits import CRITERIA
-from ee_lightning.inference import CriterionRecipe
+from ee_lightning.operating import CriterionRecipe
 
 _CRITERION = re.compile(r"\s*(\w+)\s*(?:\(\s*([^()]*)\))?\s*(?:,|$)")
 _OPTION = re.compile(r"\s*(\w+)\s*=\s*([^,\[\]{}]+?|\[[^\[\]{}]*\])\s*(?:,\s*|$)")

@@ -1,6 +1,8 @@
 """What every exit criterion is: a score and a label after each exit, from what the exits so far have said."""
 
 from abc import ABC, abstractmethod
+from functools import lru_cache
+from math import inf
 from typing import NamedTuple
 
 import torch
@@ -40,9 +42,14 @@ def reaches(score: Tensor, threshold: float) -> Tensor:
         >>> reaches(torch.tensor([0.9499999, 0.95, 0.9500001]), 0.95)  # the float32 next to 0.95 is below it
         tensor([False, False,  True])
     """
-    nearest = torch.tensor(threshold, dtype=score.dtype)
-    least = nearest if nearest.double() >= threshold else nearest.nextafter(torch.tensor(torch.inf))
-    return score >= least.item()
+    return score >= _least(threshold, score.dtype)
+
+
+@lru_cache
+def _least(threshold: float, dtype: torch.dtype) -> float:
+    """Give the least number of a type that is at least the threshold."""
+    nearest = torch.tensor(threshold, dtype=dtype)
+    return (nearest if nearest.double() >= threshold else nearest.nextafter(torch.tensor(torch.inf))).item()
 
 
 class Criterion(ABC):
@@ -110,6 +117,16 @@ class Criterion(ABC):
         Returns:
             The decision, and the state for the next exit. The state passed in stays as it is.
         """
+
+    def highest_score(self, exit_layer: int) -> float:
+        """Give a bound that no sample's score exceeds after an exit; unless overridden, infinity.
+
+        Where it is below the threshold, nobody leaves, and inference need not look.
+
+        Args:
+            exit_layer: The number of the exit, from 1.
+        """
+        return inf
 
     def fallback(self, output: ExitOutput, state: State) -> Tensor:
         """Predict the samples that no exit let leave; unless overridden, what the last exit predicts.

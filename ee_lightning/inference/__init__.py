@@ -1,7 +1,6 @@
-"""Inference: what a deployed early-exit model is run with."""
+"""Inference: early exit for real, at any batch size."""
 
-from ee_lightning.inference.operating_point import OPERATING_POINT as OPERATING_POINT
-from ee_lightning.inference.operating_point import Asked as Asked
-from ee_lightning.inference.operating_point import Estimate as Estimate
-from ee_lightning.inference.operating_point import OperatingPoint as OperatingPoint
-from ee_lightning.inference.recipe import CriterionRecipe as CriterionRecipe
+from ee_lightning.inference.engine import EarlyExitEngine as EarlyExitEngine
+from ee_lightning.inference.predictions import Prediction as Prediction
+from ee_lightning.inference.predictions import Predictions as Predictions
+from ee_lightning.inference.samples import Sample as Sample

@@ -39,6 +39,7 @@ class MultiExitModel(nn.Module):
     def __init__(self, backbone: Backbone, num_classes: int, heads: HeadOptions) -> None:
         super().__init__()
         self.backbone = backbone
+        self.num_classes = num_classes
         self.num_exits = backbone.num_layers if heads.exits == "every" else 1
         self.heads = ExitHeads(self.num_exits, backbone.hidden_size, num_classes, heads)
 
@@ -64,7 +65,7 @@ class MultiExitModel(nn.Module):
         outputs = []
         for layer in range(1, self.backbone.num_layers + 1):
             state = self.backbone.layer(layer - 1, state)
-            exit_layer = layer - self.backbone.num_layers + self.num_exits
+            exit_layer = self.exit_behind(layer)
             if gradient_equilibrium:
                 state = replace(state, hidden=scale_gradient(state.hidden, 1 / (self.num_exits - exit_layer + 1)))
             if exit_layer > 0:
@@ -76,6 +77,10 @@ class MultiExitModel(nn.Module):
             torch.stack([output.logits for output in outputs]),  # [exits, batch, classes]
             torch.stack(gates) if gates else None,  # [exits, batch]
         )
+
+    def exit_behind(self, layer: int) -> int:
+        """Give the number of the exit behind a layer, both counted from 1; below 1 where there is none."""
+        return layer - self.backbone.num_layers + self.num_exits
 
     def part(self, name: Part) -> Iterable[nn.Module]:
         """Give the modules of a part; together the parts hold every parameter, and each one once."""

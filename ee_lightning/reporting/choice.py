@@ -3,7 +3,7 @@
 from ee_lightning.errors import DataError, OptionError
 from ee_lightning.exits import Oracle, StoredExits
 from ee_lightning.functional import halves
-from ee_lightning.inference import Asked, CriterionRecipe, OperatingPoint
+from ee_lightning.operating import Asked, CriterionRecipe, OperatingPoint
 from ee_lightning.reporting.budget import Budget
 from ee_lightning.reporting.candidates import Candidates, list_candidates
 from ee_lightning.reporting.measurement import measure

@@ -6,7 +6,7 @@ from torch.nn.functional import one_hot
 
 from ee_lightning.exits import Criterion, StoredExits, replay
 from ee_lightning.functional import CLASSIFICATION_METRICS, classification_counts, percentile_interval, resample
-from ee_lightning.inference import Estimate
+from ee_lightning.operating import Estimate
 
 RESAMPLES = 2000
 

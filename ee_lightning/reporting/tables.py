@@ -6,7 +6,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from ee_lightning.inference import Estimate, OperatingPoint
+from ee_lightning.operating import Estimate, OperatingPoint
 from ee_lightning.reporting.run_folder import RunFolder
 from ee_lightning.reporting.summary import NAMED_SPEEDUPS
 

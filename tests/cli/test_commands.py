@@ -15,7 +15,7 @@ import yaml
 from safetensors.torch import load_file
 
 from ee_lightning.cli import main
-from ee_lightning.inference import OperatingPoint
+from ee_lightning.operating import OperatingPoint
 from ee_lightning.reporting import RunFolder
 
 Run = Callable[..., int]

@@ -13,7 +13,7 @@ import torch
 
 from ee_lightning.cli import main
 from ee_lightning.exits import CRITERIA, Fitted, StoredExits, trace_curve
-from ee_lightning.inference import Asked, OperatingPoint
+from ee_lightning.operating import Asked, OperatingPoint
 from ee_lightning.reporting import CALIBRATION, RunFolder, sweep_exits, write_sweep
 
 FITTED = {name for name, kind in CRITERIA.items() if issubclass(kind, Fitted)}

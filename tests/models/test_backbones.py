@@ -77,8 +77,8 @@ def test_token_types_reach_the_embeddings(tiny_backbone: Path) -> None:
         assert not torch.equal(state.hidden, backbone.embed(**batch).hidden)
 
 
-@pytest.mark.parametrize("padded", [True, False])
-def test_selected_samples_go_on_as_before(padded: bool, tiny_backbone: Path) -> None:
+@pytest.mark.parametrize(("padded", "is_padded"), [(True, True), (True, None), (False, False), (False, None)])
+def test_selected_samples_go_on_as_before(padded: bool, is_padded: bool | None, tiny_backbone: Path) -> None:
     backbone = load_backbone(str(tiny_backbone)).eval()
     batch = _batch(padded)
     batch["input_ids"] = batch["input_ids"] % 30
@@ -86,7 +86,7 @@ def test_selected_samples_go_on_as_before(padded: bool, tiny_backbone: Path) -> 
     with torch.inference_mode():
         state = backbone.layer(0, backbone.embed(**batch))
         whole = backbone.layer(1, state).hidden
-        part = backbone.layer(1, state.select(kept))
+        part = backbone.layer(1, backbone.state(state.hidden[kept], state.padding_mask[kept], is_padded=is_padded))
     torch.testing.assert_close(part.hidden, whole[kept])
     assert torch.equal(part.padding_mask, batch["attention_mask"][kept])
 

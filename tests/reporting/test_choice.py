@@ -9,7 +9,7 @@ import ee_lightning.exits
 from ee_lightning.errors import DataError, OptionError
 from ee_lightning.exits import Criterion, Decision, StoredExits, replay
 from ee_lightning.functional import halves
-from ee_lightning.inference import Asked, CriterionRecipe, OperatingPoint
+from ee_lightning.operating import Asked, CriterionRecipe, OperatingPoint
 from ee_lightning.reporting import BudgetOutOfReach, Consistency, MaxLoss, MinSpeedup, choose
 from ee_lightning.reporting.candidates import list_candidates
 from ee_lightning.reporting.measurement import measure

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from ee_lightning.inference import Asked, CriterionRecipe, Estimate, OperatingPoint
+from ee_lightning.operating import Asked, CriterionRecipe, Estimate, OperatingPoint
 from ee_lightning.reporting import RunFolder, print_choice, print_summary
 
 

@@ -1,8 +1,8 @@
 """The protocol by which an encoder is stepped layer by layer."""
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, replace
-from typing import Any, Self
+from dataclasses import dataclass
+from typing import Any
 
 from torch import Tensor, nn
 from transformers import PreTrainedModel
@@ -21,15 +21,6 @@ class EncoderState:
     hidden: Tensor
     padding_mask: Tensor
     attention_mask: Tensor | None
-
-    def select(self, indices: Tensor) -> Self:
-        """Keep the samples at ``indices [kept]``, in that order."""
-        return replace(
-            self,
-            hidden=self.hidden.index_select(0, indices),  # [kept, length, width]
-            padding_mask=self.padding_mask.index_select(0, indices),  # [kept, length]
-            attention_mask=None if self.attention_mask is None else self.attention_mask.index_select(0, indices),
-        )
 
 
 class Backbone(nn.Module, ABC):
@@ -60,16 +51,34 @@ class Backbone(nn.Module, ABC):
         return int(self.encoder.config.hidden_size)
 
     @abstractmethod
-    def embed(self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None = None) -> EncoderState:
+    def embed(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor,
+        token_type_ids: Tensor | None = None,
+        *,
+        is_padded: bool | None = None,
+    ) -> EncoderState:
         """Embed the tokens.
 
         Args:
             input_ids: Token ids, ``[batch, length]``.
             attention_mask: 1 for tokens and 0 for padding, ``[batch, length]``.
             token_type_ids: Sentence of each token where the family knows them, ``[batch, length]``.
+            is_padded: As for :meth:`state`.
 
         Returns:
             The state before the first layer.
+        """
+
+    @abstractmethod
+    def state(self, hidden: Tensor, padding_mask: Tensor, *, is_padded: bool | None = None) -> EncoderState:
+        """Give the state of hidden states, also of samples that were selected, trimmed or put together.
+
+        Args:
+            hidden: Hidden states, ``[batch, length, width]``.
+            padding_mask: 1 for tokens and 0 for padding, ``[batch, length]``.
+            is_padded: Whether anything is padding; None finds out, for which an accelerator is waited for.
         """
 
     @abstractmethod

@@ -24,15 +24,29 @@ class BertBackbone(Backbone):
         if hasattr(encoder, "pooler"):
             self.encoder.pooler = None  # the exits pool for themselves
 
-    def embed(self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None = None) -> EncoderState:
+    def embed(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor,
+        token_type_ids: Tensor | None = None,
+        *,
+        is_padded: bool | None = None,
+    ) -> EncoderState:
         """See :meth:`Backbone.embed`."""
         hidden = self.encoder.embeddings(input_ids=input_ids, token_type_ids=token_type_ids)  # [batch, length, width]
         if hasattr(self.encoder, "embeddings_project"):  # ELECTRA, where embeddings are narrower than layers
             hidden = self.encoder.embeddings_project(hidden)  # [batch, length, width]
+        return self.state(hidden, attention_mask, is_padded=is_padded)
+
+    def state(self, hidden: Tensor, padding_mask: Tensor, *, is_padded: bool | None = None) -> EncoderState:
+        """See :meth:`Backbone.state`."""
         mask = create_bidirectional_mask(
-            config=self.encoder.config, inputs_embeds=hidden, attention_mask=attention_mask
+            config=self.encoder.config,
+            inputs_embeds=hidden,
+            attention_mask=None if is_padded is False else padding_mask,
+            allow_is_bidirectional_skip=not is_padded,
         )  # [batch, 1, length, length], or None
-        return EncoderState(hidden, attention_mask, cast("Tensor | None", mask))
+        return EncoderState(hidden, padding_mask, cast("Tensor | None", mask))
 
     def layer(self, index: int, state: EncoderState) -> EncoderState:
         """See :meth:`Backbone.layer`."""

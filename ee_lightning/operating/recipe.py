@@ -8,7 +8,7 @@ from typing import Any
 from ee_lightning.errors import OptionError
 from ee_lightning.exits import Criterion
 from ee_lightning.exits.fitted import Fitted
-from ee_lightning.inference.construction import construct
+from ee_lightning.operating.construction import construct
 
 
 @dataclass(frozen=True)

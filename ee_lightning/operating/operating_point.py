@@ -10,8 +10,8 @@ from ee_lightning import __version__
 from ee_lightning.errors import RunFolderError
 from ee_lightning.exits.fitted import NUM_EXITS, Fitted
 from ee_lightning.files import read_json, reading
-from ee_lightning.inference.construction import construct
-from ee_lightning.inference.recipe import CriterionRecipe
+from ee_lightning.operating.construction import construct
+from ee_lightning.operating.recipe import CriterionRecipe
 
 OPERATING_POINT = "operating_point.json"
 FORMAT = 1

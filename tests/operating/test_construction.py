@@ -7,7 +7,7 @@ import pytest
 
 from ee_lightning.errors import OptionError
 from ee_lightning.exits import PCEE, Entropy
-from ee_lightning.inference.construction import construct, suits
+from ee_lightning.operating.construction import construct, suits
 
 SUITS = [
     (float, [1, 0.5], [True, "1", None, [1.0]]),

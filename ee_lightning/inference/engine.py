@@ -1,0 +1,136 @@
+"""The inference engine: samples leave early for real, at any batch size."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain, islice
+from typing import Literal, get_args
+
+from ee_lightning.data.collate import pad_tokens
+from ee_lightning.errors import OptionError, require_one_of
+from ee_lightning.exits import Criterion
+from ee_lightning.inference.predictions import Predictions
+from ee_lightning.inference.samples import Sample
+from ee_lightning.inference.schedules import Batch, Packing, breadth_first, depth_first
+from ee_lightning.inference.stepper import Precision, Stepper
+from ee_lightning.models import MultiExitModel
+
+Schedule = Literal["auto", "depth_first", "breadth_first"]
+BATCHES_IN_A_POOL = 16
+
+
+class EarlyExitEngine:
+    """Runs a model layer by layer and lets every sample leave where the criterion says so.
+
+    What is predicted is what batch size 1 predicts: who left is dropped from hidden states, masks and what the
+    criterion remembers, and with them the padding that no other sample needs. Logits differ by rounding alone, as they
+    do between any two batch sizes, so that a score may fall on the other side of the threshold only where it is that
+    close. Exits and labels are those of `ee_lightning.exits.replay` on stored exits.
+
+    Two schedules do the same in another order. ``depth_first`` takes a batch down to its last sample before the next:
+    for latency. ``breadth_first`` takes a pool of many samples through a layer in full batches of similar length,
+    repacks those that stay, and goes on to the next layer: for throughput. ``auto`` takes the first for up to
+    ``batch_size`` samples, and the second for more.
+
+    Args:
+        model: The model; it is put into evaluation mode.
+        criterion: When to leave; fitted beforehand if it is one that has to be.
+        threshold: In the criterion's unit; infinity lets nobody leave early.
+        schedule: ``auto``, ``depth_first`` or ``breadth_first``.
+        batch_size: Samples a batch of ``depth_first``.
+        max_tokens: Tokens a batch of ``breadth_first``, padding included; a pool has 16 times as many. None takes 512
+            on the CPU and 32,768 elsewhere.
+        precision: ``fp32``, or ``bf16`` for matrix products in bfloat16.
+        keep_trail: Whether to give the logits of all exits that a sample passed.
+        pad_token_id: What fills ``input_ids``.
+        pad_token_type_id: What fills ``token_type_ids``.
+
+    Raises:
+        OptionError: An option makes no sense, or the criterion can't judge the model's exits.
+    """
+
+    def __init__(
+        self,
+        model: MultiExitModel,
+        criterion: Criterion,
+        threshold: float,
+        *,
+        schedule: Schedule = "auto",
+        batch_size: int = 32,
+        max_tokens: int | None = None,
+        precision: Precision = "fp32",
+        keep_trail: bool = False,
+        pad_token_id: int = 0,
+        pad_token_type_id: int = 0,
+    ) -> None:
+        require_one_of(schedule, get_args(Schedule), "schedule")
+        require_one_of(precision, get_args(Precision), "precision")
+        _check_at_least_one(batch_size=batch_size, max_tokens=1 if max_tokens is None else max_tokens)
+        if threshold != threshold:
+            raise OptionError("the threshold is no number", where="threshold", mend="infinity lets nobody leave early")
+        criterion.check_task(model.num_classes)
+        self.stepper = Stepper(model.eval(), criterion, threshold, precision, keep_trail=keep_trail)
+        self.schedule, self.batch_size = schedule, batch_size
+        self.packing = Packing.on(self.stepper.device, max_tokens)
+        self._fills = {"input_ids": pad_token_id, "token_type_ids": pad_token_type_id}
+
+    def predict(self, samples: Iterable[Sample]) -> Iterator[Predictions]:
+        """Predict a stream of samples of any length, in memory that does not grow with it.
+
+        Args:
+            samples: Tokenised samples; no more of them are taken than are needed next.
+
+        Yields:
+            The predictions of the next samples, in their order: of a batch, or of a pool.
+        """
+        stream = iter(samples)
+        schedule = self.schedule
+        if schedule == "auto":
+            first = list(islice(stream, self.batch_size + 1))
+            stream = chain(first, stream)
+            schedule = "depth_first" if len(first) <= self.batch_size else "breadth_first"
+        if schedule == "depth_first":
+            while batch := list(islice(stream, self.batch_size)):
+                yield depth_first(self.stepper, self.pad(batch))
+        else:
+            for pool in self._pools(stream):
+                yield breadth_first(self.stepper, pool, self.pad, self.packing)
+
+    def predict_batch(self, batch: Batch) -> Predictions:
+        """Predict a padded batch, such as a data loader gives.
+
+        Args:
+            batch: ``input_ids``, ``attention_mask`` and, where the backbone has them, ``token_type_ids``, each
+                ``[batch, length]``; other entries are ignored.
+
+        Raises:
+            OptionError: The padding does not stand on the right.
+        """
+        mask = batch["attention_mask"]
+        if (mask[:, 1:] > mask[:, :-1]).any():
+            raise OptionError("padding stands on the left", where="attention_mask", mend="pad on the right")
+        tokens = ("input_ids", "attention_mask", "token_type_ids")
+        return depth_first(self.stepper, {name: batch[name] for name in tokens if name in batch})
+
+    def pad(self, samples: Sequence[Sample]) -> Batch:
+        """Make a batch of samples, padded on the right to the longest."""
+        columns = {"input_ids": [sample.input_ids for sample in samples]}
+        if samples[0].token_type_ids is not None:
+            columns["token_type_ids"] = [sample.token_type_ids or [] for sample in samples]
+        return pad_tokens(columns, self._fills)
+
+    def _pools(self, samples: Iterable[Sample]) -> Iterator[list[Sample]]:
+        pool: list[Sample] = []
+        tokens = 0
+        for sample in samples:
+            pool.append(sample)
+            tokens += len(sample.input_ids)
+            if tokens >= BATCHES_IN_A_POOL * self.packing.max_tokens:
+                yield pool
+                pool, tokens = [], 0
+        if pool:
+            yield pool
+
+
+def _check_at_least_one(**options: int) -> None:
+    for name, value in options.items():
+        if value < 1:
+            raise OptionError(f"{name} is {value}", where=name, mend="give 1 or more")

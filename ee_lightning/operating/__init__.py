@@ -1,0 +1,7 @@
+"""Operating points: which criterion at which threshold, as a file that a deployed model reads."""
+
+from ee_lightning.operating.operating_point import OPERATING_POINT as OPERATING_POINT
+from ee_lightning.operating.operating_point import Asked as Asked
+from ee_lightning.operating.operating_point import Estimate as Estimate
+from ee_lightning.operating.operating_point import OperatingPoint as OperatingPoint
+from ee_lightning.operating.recipe import CriterionRecipe as CriterionRecipe

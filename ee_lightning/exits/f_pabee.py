@@ -64,6 +64,10 @@ class FPABEE(Criterion):
         following = {"closeness": closeness, "probabilities": current[0], "log_probabilities": current[1]}
         return Decision(closeness.amin(-1), output.predictions), following
 
+    def highest_score(self, exit_layer: int) -> float:
+        """See `Criterion.highest_score`."""
+        return -math.inf if exit_layer <= self.patience else math.inf
+
 
 Distribution = tuple[Tensor, Tensor]
 """Probabilities and their natural logarithms, each of shape [batch, classes]."""

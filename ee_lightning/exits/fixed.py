@@ -21,3 +21,7 @@ class Fixed(Criterion):
         """See `Criterion.step`."""
         predictions = output.predictions
         return Decision(torch.full_like(predictions, output.exit_layer, dtype=torch.float32), predictions), state
+
+    def highest_score(self, exit_layer: int) -> float:
+        """See `Criterion.highest_score`."""
+        return exit_layer

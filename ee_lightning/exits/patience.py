@@ -65,6 +65,10 @@ class Patience(Criterion):
         agreements = torch.where(self._agree(predictions, state["previous"]), state["agreements"] + 1, 0)
         return Decision(agreements, predictions), {"previous": predictions, "agreements": agreements}
 
+    def highest_score(self, exit_layer: int) -> float:
+        """See `Criterion.highest_score`."""
+        return exit_layer - 1
+
     def _agree(self, predictions: Tensor, previous: Tensor) -> Tensor:
         if self.tolerance is None:
             return predictions == previous

@@ -1,5 +1,6 @@
 """Leave when enough exits in a row were sure enough."""
 
+from math import inf
 from typing import Literal, get_args
 
 import torch
@@ -54,6 +55,10 @@ class PCEE(Criterion):
         sharpness = push(state["sharpness"], negative_normalised_entropy(output))  # [batch, patience]
         following = {"sharpness": sharpness, "sum": state["sum"] + output.probabilities}
         return Decision(sharpness.amin(-1), self._label(output, following)), following
+
+    def highest_score(self, exit_layer: int) -> float:
+        """See `Criterion.highest_score`."""
+        return -inf if exit_layer < self.patience else inf
 
     def fallback(self, output: ExitOutput, state: State) -> Tensor:
         """See `Criterion.fallback`; the label by the same rule as for those who leave."""

@@ -5,7 +5,7 @@ from torch import Tensor
 
 from ee_lightning.exits.criterion import Criterion, Decision, State, name_with_options
 from ee_lightning.exits.output import ExitOutput
-from ee_lightning.exits.voting import bar, check_exponent
+from ee_lightning.exits.voting import bar, check_exponent, highest_share
 
 DEFAULT_EXPONENT = 1.0
 
@@ -42,6 +42,10 @@ class SoftVoting(Criterion):
         summed = state["sum"] + output.probabilities  # [batch, classes]
         score, label = summed.max(-1)  # [batch], [batch]
         return Decision(score / bar(output, self.k), label), {"sum": summed}
+
+    def highest_score(self, exit_layer: int) -> float:
+        """See `Criterion.highest_score`."""
+        return highest_share(exit_layer, self.k)
 
     def fallback(self, output: ExitOutput, state: State) -> Tensor:
         """See `Criterion.fallback`; the label of all exits together."""

@@ -54,6 +54,10 @@ class Voting(Criterion):
         score = votes.amax(-1).float() / bar(output, self.k)  # [batch]
         return Decision(score, _leading(votes, voted)), {"votes": votes}
 
+    def highest_score(self, exit_layer: int) -> float:
+        """See `Criterion.highest_score`."""
+        return highest_share(exit_layer, self.k)
+
     def fallback(self, output: ExitOutput, state: State) -> Tensor:
         """See `Criterion.fallback`."""
         if self.fallback_rule == "last":
@@ -85,6 +89,11 @@ def bar(output: ExitOutput, k: float) -> Tensor:
     A tensor: dividing by a number, some devices multiply by its reciprocal, and the last bit would differ.
     """
     return torch.full((), output.exit_layer**k, dtype=torch.float32, device=output.logits.device)
+
+
+def highest_share(exit_layer: int, k: float) -> float:
+    """Give a bound on what m exits of one mind make together, m / m^k, with room for rounding in float32."""
+    return float(exit_layer ** (1 - k)) * 1.00001
 
 
 def _leading(votes: Tensor, voted: Tensor) -> Tensor:

@@ -75,6 +75,18 @@ class Departed:
     logits: Tensor
     trail: Tensor | None
 
+    def select(self, places: Tensor) -> "Departed":
+        """Give those at some places, ``[selected]`` on the host."""
+        there = places.to(self.logits.device, non_blocking=True)
+        return Departed(
+            rows=self.rows[places],  # [selected]
+            exit_layer=self.exit_layer,
+            labels=self.labels.index_select(0, there),  # [selected]
+            scores=self.scores.index_select(0, there),  # [selected]
+            logits=self.logits.index_select(0, there),  # [selected, classes]
+            trail=None if self.trail is None else self.trail.index_select(0, there),  # [selected, exit_layer, classes]
+        )
+
 
 def in_order(departed: Sequence[Departed]) -> Predictions:
     """Put together who left, in the order of their rows.

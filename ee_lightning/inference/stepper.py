@@ -127,16 +127,13 @@ class Stepper:
         Returns:
             Who left and who stays; None where that is nobody.
         """
-        cohort, everybody = judged.cohort, torch.arange(len(judged.cohort.rows))
-        if judged.exit_layer == self.model.num_exits:
-            return _departed(judged, everybody), None
-        if leaves is None:
+        cohort = judged.cohort
+        if judged.exit_layer == self.model.num_exits or (leaves is not None and leaves.all()):
+            return _departed(judged), None
+        if leaves is None or not leaves.any():
             return None, cohort
-        gone, kept = everybody[leaves], everybody[~leaves]  # [gone], [kept]
-        stays = None
-        if len(kept):
-            stays = cohort.keep(kept, self.model.backbone) if len(gone) else cohort
-        return _departed(judged, gone) if len(gone) else None, stays
+        gone, kept = leaves.nonzero().squeeze(1), (~leaves).nonzero().squeeze(1)  # [gone], [kept]
+        return _departed(judged, gone), cohort.keep(kept, self.model.backbone)
 
     def _precision(self) -> AbstractContextManager[object]:
         if self.precision == "fp32":
@@ -144,20 +141,12 @@ class Stepper:
         return torch.autocast(self.device.type, dtype=torch.bfloat16)
 
 
-def _departed(judged: Judged, gone: Tensor) -> Departed:
+def _departed(judged: Judged, gone: Tensor | None = None) -> Departed:
+    """Give those at some places, ``[gone]`` on the host, or all."""
     assert judged.decision is not None
     assert judged.logits is not None
-    trail = judged.cohort.memory.get(_TRAIL)
-    if len(gone) == len(judged.cohort.rows):
-        return Departed(
-            judged.cohort.rows, judged.exit_layer, judged.decision.label, judged.decision.score, judged.logits, trail
-        )
-    there = gone.to(judged.logits.device, non_blocking=True)
-    return Departed(
-        rows=judged.cohort.rows[gone],
-        exit_layer=judged.exit_layer,
-        labels=judged.decision.label.index_select(0, there),
-        scores=judged.decision.score.index_select(0, there),
-        logits=judged.logits.index_select(0, there),
-        trail=None if trail is None else trail.index_select(0, there),
+    cohort, trail = judged.cohort, judged.cohort.memory.get(_TRAIL)
+    all_of_them = Departed(
+        cohort.rows, judged.exit_layer, judged.decision.label, judged.decision.score, judged.logits, trail
     )
+    return all_of_them if gone is None else all_of_them.select(gone)

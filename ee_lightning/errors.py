@@ -44,6 +44,20 @@ def require_one_of(value: str, known: Collection[str], option: str) -> None:
         raise OptionError(f"{value!r} is not a value of {option}", where=option, mend=f"use one of {', '.join(known)}")
 
 
+def require_at_least_one(**options: int) -> None:
+    """Refuse numbers below 1.
+
+    Args:
+        **options: The numbers, by the names of their options.
+
+    Raises:
+        OptionError: One is below 1.
+    """
+    for name, value in options.items():
+        if value < 1:
+            raise OptionError(f"{name} is {value}", where=name, mend="give 1 or more")
+
+
 class DataError(EarlyExitError):
     """A task, a file, a column or a label is missing or wrong."""
 

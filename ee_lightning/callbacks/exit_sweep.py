@@ -5,7 +5,9 @@ from lightning.pytorch import Callback
 from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.trainer.states import TrainerFn
 
-from ee_lightning.data import Task
+from ee_lightning.callbacks.measured_sweep import measure_sweep, speed_scalars
+from ee_lightning.data import Task, TaskDataModule
+from ee_lightning.errors import OptionError
 from ee_lightning.exits import Criterion
 from ee_lightning.reporting import (
     CALIBRATION,
@@ -16,6 +18,7 @@ from ee_lightning.reporting import (
     run_folder_of,
     scalars,
     sweep_exits,
+    write_speed,
     write_sweep,
 )
 from ee_lightning.training import EarlyExitModule
@@ -31,23 +34,33 @@ class ExitSweep(Callback):
     Args:
         criteria: The exit criteria; the command line takes voting, patience, confidence and entropy unless told
             otherwise. The oracle and the fixed exits are always traced beside them.
+        speed: Whether to measure, after ``validate`` and ``test``, the speed of each criterion on the clock near 1.5x,
+            2x and 3x. This takes minutes.
 
     Raises:
         OptionError: Two criteria have the same name.
     """
 
-    def __init__(self, criteria: list[Criterion]) -> None:
-        self.criteria = distinct(criteria)
+    def __init__(self, criteria: list[Criterion], speed: bool = False) -> None:
+        self.criteria, self.speed = distinct(criteria), speed
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Refuse criteria that can't judge the task, before anything is trained.
+        """Refuse criteria that can't judge the task, and a speed that can't be measured, before anything is trained.
 
         Raises:
-            OptionError: A criterion needs classes and the task is a regression, or the other way round.
+            OptionError: A criterion needs classes and the task is a regression, or the other way round; or the speed is
+                to be measured on several processes, or on rows that are not the task's.
         """
-        if stage != TrainerFn.PREDICTING:
-            for criterion in self.criteria:
-                criterion.check_task(_as_ours(pl_module).num_classes)
+        if stage == TrainerFn.PREDICTING:
+            return
+        for criterion in self.criteria:
+            criterion.check_task(_as_ours(pl_module).num_classes)
+        if self.speed and (trainer.world_size > 1 or _data(trainer) is None):
+            raise OptionError(
+                "the speed is measured by one process, on the rows of a TaskDataModule",
+                where="--sweep.speed true",
+                mend="leave it out, and measure afterwards: ee-lightning speed RUN",
+            )
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Log every exit's scores and every criterion's area after an epoch of training."""
@@ -97,12 +110,22 @@ class ExitSweep(Callback):
                 from ee_lightning.reporting.wandb import log_sweep  # wandb takes a second to import
 
                 log_sweep(logger, stage, found)
+        if self.speed and (data := _data(trainer)) is not None:
+            measured = measure_sweep(module.model, data, split, found)
+            write_speed(folder, split, measured)
+            for logger in trainer.loggers:
+                logger.log_metrics(speed_scalars(found, measured, stage), step=trainer.global_step)
 
 
 def _as_ours(module: LightningModule) -> EarlyExitModule:
     if not isinstance(module, EarlyExitModule):
         raise TypeError(f"Expected an EarlyExitModule, but got {type(module).__name__}")
     return module
+
+
+def _data(trainer: Trainer) -> TaskDataModule | None:
+    data = getattr(trainer, "datamodule", None)  # an attribute that Lightning adds at run time
+    return data if isinstance(data, TaskDataModule) else None
 
 
 def _task(trainer: Trainer) -> str:

@@ -14,8 +14,9 @@ COMMANDS = {
     "predict": "write a checkpoint's predictions for the test split",
     "curves": "replay a run folder's stored exits, without a model",
     "choose": "choose a threshold by a budget, with or without a guarantee",
+    "speed": "measure operating points on the clock, beside the full model",
 }
-WITHOUT_LIGHTNING = ("curves", "choose")
+WITHOUT_LIGHTNING_CLI = ("curves", "choose", "speed")
 
 _HELP = """\
 usage: ee-lightning COMMAND [--config FILE ...] [--OPTION VALUE ...]
@@ -35,6 +36,7 @@ examples:
       --model.objective.diversity_weight 0.2
   ee-lightning curves runs/demo/version_0 --criteria 'voting(k=1),soft_voting'
   ee-lightning choose runs/demo/version_0 --criterion voting --min-speedup 2
+  ee-lightning speed runs/demo/version_0
   ee-lightning validate --config runs/demo/version_0/config.yaml \\
       --ckpt_path runs/demo/version_0/checkpoints/last.ckpt
 """
@@ -62,7 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 f"there is no command {arguments[0]!r}", mend=f"use one of {', '.join(COMMANDS)}, before all options"
             )
         command, *options = arguments  # modules that take seconds to import are imported when they are asked for
-        if command in WITHOUT_LIGHTNING:
+        if command in WITHOUT_LIGHTNING_CLI:
             import_module(f"ee_lightning.cli.{command}").run(options)
         else:
             import_module("ee_lightning.cli.lightning").run(arguments)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from ee_lightning.cli.options import Options, criteria
+from ee_lightning.cli.options import Options, one_criterion
 from ee_lightning.errors import OptionError
 from ee_lightning.exits import Fitted
 from ee_lightning.functional import CLASSIFICATION_METRICS
@@ -60,7 +60,7 @@ def run(arguments: Sequence[str]) -> None:
     )
     options.add_argument("--seed", type=int, default=0, help="of the halves and of the intervals (0)")
     chosen = options.parse_args(arguments)
-    folder, recipe = RunFolder(chosen.run), _only(criteria(chosen.criterion))
+    folder, recipe = RunFolder(chosen.run), one_criterion(chosen.criterion)
     if chosen.split == CALIBRATION and isinstance(recipe.build(), Fitted):
         raise OptionError(
             f"{chosen.criterion} was fitted on the calibration rows, so they can't choose its threshold",
@@ -82,12 +82,6 @@ def run(arguments: Sequence[str]) -> None:
     if chosen.guarantee is not None and chosen.split == SELECTED_ON:
         print(_WARNING)
     print(f"saved: {folder.path / OPERATING_POINT}")
-
-
-def _only(recipes: list[CriterionRecipe]) -> CriterionRecipe:
-    if len(recipes) != 1:
-        raise OptionError(f"{len(recipes)} criteria are given", where="--criterion", mend="choose for one at a time")
-    return recipes[0]
 
 
 def _fitted(recipe: CriterionRecipe, folder: RunFolder) -> CriterionRecipe:

@@ -22,7 +22,7 @@ from ee_lightning.cli.mistakes import parsing_mistake
 from ee_lightning.cli.resume import RunIsFinished, run_to_resume
 from ee_lightning.data import TaskDataModule
 from ee_lightning.errors import OptionError, RunFolderError
-from ee_lightning.reporting import RunFolder, print_summary, run_folder_of
+from ee_lightning.reporting import RunFolder, print_speed, print_summary, run_folder_of
 from ee_lightning.reporting.checkpoint_io import WholeCheckpointIO
 from ee_lightning.reporting.metrics_log import MetricsLog
 from ee_lightning.training import EarlyExitModule
@@ -166,6 +166,8 @@ class EarlyExitCLI(LightningCLI):
         """Print the figures of the sweep."""
         folder = run_folder_of(self.trainer)
         if self.trainer.is_global_zero and folder is not None:
+            for measured in folder.read_speed().values():
+                print_speed(measured)
             print_summary(folder)
 
     after_test = after_validate

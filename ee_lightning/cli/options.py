@@ -44,6 +44,21 @@ def criteria(text: str) -> list[CriterionRecipe]:
     return recipes
 
 
+def one_criterion(text: str) -> CriterionRecipe:
+    """Read one criterion as tables name it.
+
+    Args:
+        text: Such as ``voting(k=1)``.
+
+    Raises:
+        OptionError: As for `criteria`, or there are several.
+    """
+    recipes = criteria(text)
+    if len(recipes) != 1:
+        raise OptionError(f"{len(recipes)} criteria are given", where="--criterion", mend="choose for one at a time")
+    return recipes[0]
+
+
 def _recipe(name: str, options: str) -> CriterionRecipe:
     if name not in CRITERIA:
         raise OptionError(f"there is no criterion {name!r}", mend=f"use some of {_KNOWN}")

@@ -115,7 +115,7 @@ class TaskDataModule(LightningDataModule):
 
     def train_dataloader(self) -> DataLoader[dict[str, Tensor]]:
         """The training rows, shuffled anew each epoch."""
-        rows = self._rows("train")
+        rows = self.rows("train")
         if self.calibration or self.limit_train is not None:
             trained_on = self._order_of_train()[self.calibration :][: self.limit_train]
             rows = rows.select(np.sort(trained_on))
@@ -133,8 +133,26 @@ class TaskDataModule(LightningDataModule):
 
     def predict_dataloader(self) -> DataLoader[dict[str, Tensor]]:
         """The test rows, longest first, with labels or without."""
-        rows = self._rows("test")
+        rows = self.rows("test")
         return self._loader(rows, self._batches(rows, self.eval_batch_size, shuffle=False))
+
+    def rows(self, split: str) -> Dataset:
+        """Give the tokenised rows of a split, in their own order; see `ee_lightning.data.tokenised`.
+
+        Args:
+            split: ``train``, ``validation`` or ``test``.
+
+        Raises:
+            DataError: The split is missing, empty or wrong.
+            BackboneError: The tokenizer is not to be had.
+            OptionError: The tokenizer is not named, or `max_length` doesn't suit it.
+        """
+        if split not in self._splits:
+            tokenizer, rows = self._tokenizer, self._source.load(split)
+            if len(rows) == 0:
+                raise DataError(f"split {split!r} of {self.task.name} is empty", where=self.root or self.task.hub_path)
+            self._splits[split] = tokenised(rows, tokenizer, self.max_length)
+        return self._splits[split]
 
     @cached_property
     def _source(self) -> Source:
@@ -146,7 +164,7 @@ class TaskDataModule(LightningDataModule):
 
     def _load(self, stage: str | None) -> None:
         for split in self._splits_of(stage):
-            rows = self._rows(split)
+            rows = self.rows(split)
             unlabelled = int(np.sum(_column(rows, "label") == UNLABELLED))
             if unlabelled and (split != "test" or stage == "test"):
                 raise DataError(
@@ -161,22 +179,14 @@ class TaskDataModule(LightningDataModule):
         held_out = self.calibration and stage in {"validate", "test"}
         return [*SPLITS_OF_STAGE[stage], *(["train"] if held_out else [])]
 
-    def _rows(self, split: str) -> Dataset:
-        if split not in self._splits:
-            tokenizer, rows = self._tokenizer, self._source.load(split)
-            if len(rows) == 0:
-                raise DataError(f"split {split!r} of {self.task.name} is empty", where=self.root or self.task.hub_path)
-            self._splits[split] = tokenised(rows, tokenizer, self.max_length)
-        return self._splits[split]
-
     def _evaluation_loaders(self, split: str) -> list[DataLoader[dict[str, Tensor]]]:
-        rows = [self._rows(split)]
+        rows = [self.rows(split)]
         if self.calibration:
-            rows.append(self._rows("train").select(np.sort(self._order_of_train()[: self.calibration])))
+            rows.append(self.rows("train").select(np.sort(self._order_of_train()[: self.calibration])))
         return [self._loader(some, self._batches(some, self.eval_batch_size, shuffle=False)) for some in rows]
 
     def _order_of_train(self) -> NDArray[np.int64]:
-        num_rows = len(self._rows("train"))
+        num_rows = len(self.rows("train"))
         if self.calibration >= num_rows:
             raise OptionError(
                 f"calibration is {self.calibration}, and there are {num_rows} training rows",

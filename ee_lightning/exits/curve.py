@@ -56,6 +56,14 @@ class Curve:
         """
         return int((self.thresholds >= threshold).sum()) - 1
 
+    def threshold_near(self, speedup: float) -> float:
+        """Give the threshold of the operating point whose speed-up is nearest to a named one.
+
+        Args:
+            speedup: All layers over mean executed layers, from 1.
+        """
+        return self.thresholds[(self.speedup - speedup).abs().argmin()].item()
+
     def score_at(self, speedup: float, metric: str) -> float:
         """Read a metric at a speed-up, between two operating points linearly in mean executed layers.
 

@@ -4,11 +4,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, islice
 from typing import Literal, get_args
 
-from ee_lightning.data.collate import pad_tokens
-from ee_lightning.errors import OptionError, require_one_of
+from ee_lightning.errors import OptionError, require_at_least_one, require_one_of
 from ee_lightning.exits import Criterion
 from ee_lightning.inference.predictions import Predictions
-from ee_lightning.inference.samples import Sample
+from ee_lightning.inference.samples import Sample, pad_samples
 from ee_lightning.inference.schedules import Batch, Packing, breadth_first, depth_first
 from ee_lightning.inference.stepper import Precision, Stepper
 from ee_lightning.models import MultiExitModel
@@ -63,7 +62,7 @@ class EarlyExitEngine:
     ) -> None:
         require_one_of(schedule, get_args(Schedule), "schedule")
         require_one_of(precision, get_args(Precision), "precision")
-        _check_at_least_one(batch_size=batch_size, max_tokens=1 if max_tokens is None else max_tokens)
+        require_at_least_one(batch_size=batch_size, max_tokens=1 if max_tokens is None else max_tokens)
         if threshold != threshold:
             raise OptionError("the threshold is no number", where="threshold", mend="infinity lets nobody leave early")
         criterion.check_task(model.num_classes)
@@ -112,10 +111,7 @@ class EarlyExitEngine:
 
     def pad(self, samples: Sequence[Sample]) -> Batch:
         """Make a batch of samples, padded on the right to the longest."""
-        columns = {"input_ids": [sample.input_ids for sample in samples]}
-        if samples[0].token_type_ids is not None:
-            columns["token_type_ids"] = [sample.token_type_ids or [] for sample in samples]
-        return pad_tokens(columns, self._fills)
+        return pad_samples(samples, self._fills)
 
     def _pools(self, samples: Iterable[Sample]) -> Iterator[list[Sample]]:
         pool: list[Sample] = []
@@ -128,9 +124,3 @@ class EarlyExitEngine:
                 pool, tokens = [], 0
         if pool:
             yield pool
-
-
-def _check_at_least_one(**options: int) -> None:
-    for name, value in options.items():
-        if value < 1:
-            raise OptionError(f"{name} is {value}", where=name, mend="give 1 or more")

@@ -1,5 +1,6 @@
-"""Operating points: which criterion at which threshold, as a file that a deployed model reads."""
+"""Operating points: which criterion at which threshold, as a file that a deployed model reads, and what it reaches."""
 
+from ee_lightning.operating.measured_speed import MeasuredSpeed as MeasuredSpeed
 from ee_lightning.operating.operating_point import OPERATING_POINT as OPERATING_POINT
 from ee_lightning.operating.operating_point import Asked as Asked
 from ee_lightning.operating.operating_point import Estimate as Estimate

@@ -12,6 +12,12 @@ from ee_lightning.reporting.plots import draw_curves as draw_curves
 from ee_lightning.reporting.run_folder import CALIBRATION as CALIBRATION
 from ee_lightning.reporting.run_folder import RunFolder as RunFolder
 from ee_lightning.reporting.run_folder import run_folder_of as run_folder_of
+from ee_lightning.reporting.speed import print_latencies as print_latencies
+from ee_lightning.reporting.speed import print_precision_effects as print_precision_effects
+from ee_lightning.reporting.speed import print_speed as print_speed
+from ee_lightning.reporting.speed import write_speed as write_speed
+from ee_lightning.reporting.speed_plot import draw_speed as draw_speed
+from ee_lightning.reporting.summary import NAMED_SPEEDUPS as NAMED_SPEEDUPS
 from ee_lightning.reporting.summary import scalars as scalars
 from ee_lightning.reporting.summary import summarise as summarise
 from ee_lightning.reporting.sweep import Sweep as Sweep

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,17 +14,22 @@ from safetensors.torch import load_file, save_file
 from ee_lightning.errors import RunFolderError
 from ee_lightning.exits import Curve, StoredExits
 from ee_lightning.files import UNFINISHED, read_json, reading, written_whole
+from ee_lightning.operating import MeasuredSpeed
+from ee_lightning.operating.construction import construct
 
 if TYPE_CHECKING:
     from lightning import Trainer  # which takes seconds to import
 
 SUMMARY = "summary.json"
 CURVES = "curves.csv"
+SPEED = "speed.csv"
 DIAGNOSTICS = "diagnostics.json"
 FITTED = "fitted.json"
 CALIBRATION = "calibration"
 _EXTRA = "extra."
+_POINT = ("split", "criterion", "threshold", "speedup", "mean_exit")
 _EVALUATE = "run validate or test on its checkpoint"
+_MEASURE = "measure again: ee-lightning speed"
 
 
 class RunFolder:
@@ -35,6 +41,7 @@ class RunFolder:
       the exits' extras, ``extra.<name> [exits, samples]``;
     - ``exit_scores.csv``: the score of every exit after every epoch;
     - ``curves.csv``: every operating point of every criterion; ``curves.png`` draws them;
+    - ``speed.csv``: what operating points reach on the clock, where that was measured; ``speed.png`` draws it;
     - ``predictions.csv``, where predictions were asked for;
     - ``fitted.json``: what criteria learnt from the rows held out for calibration;
     - ``diagnostics.json``: how the exits of a split differ, and at which exit its samples leave;
@@ -124,7 +131,7 @@ class RunFolder:
         """Write every operating point of a split's criteria, sorted by speed-up, beside those of other splits."""
         points = pd.concat([_operating_points(curve) for curve in curves], ignore_index=True)
         points.insert(0, "split", split)
-        self._write_rows(CURVES, points, fixed=["split", "criterion", "threshold", "speedup", "mean_exit"])
+        self._write_rows(CURVES, points, fixed=_POINT, key=["split"])
 
     def read_curves(self) -> dict[str, list[Curve]]:
         """Read the curves of every split, in the order in which they were written.
@@ -139,12 +146,33 @@ class RunFolder:
                 curves.setdefault(split, []).append(_curve(criterion, rows.dropna(axis="columns")))
         return curves
 
+    def write_speed(self, split: str, measured: Sequence[MeasuredSpeed]) -> None:
+        """Write measured speeds in place of earlier ones of the same criteria on the same split, beside the others."""
+        rows = pd.DataFrame([{"split": split, **asdict(each)} for each in measured])
+        self._write_rows(SPEED, rows, fixed=list(rows.columns), key=["split", "criterion"], mend=_MEASURE)
+
+    def read_speed(self) -> dict[str, list[MeasuredSpeed]]:
+        """Read the measured speeds of every split, in the order in which they were written; empty where none were.
+
+        Raises:
+            RunFolderError: The file is damaged.
+        """
+        path = self.path / SPEED
+        if not path.is_file():
+            return {}
+        with reading(path, mend=f"delete it, and {_MEASURE}"):
+            measured = pd.read_csv(path, dtype={"batch_size": str, "torch": str})
+            return {
+                split: [construct(MeasuredSpeed, row) for row in rows.drop(columns="split").to_dict("records")]
+                for split, rows in measured.groupby("split", sort=False)
+            }
+
     def write_exit_scores(self, epoch: int, scores: Mapping[str, Sequence[float]]) -> None:
         """Write the scores of all exits after an epoch, one list a metric, beside those of other epochs."""
         rows = pd.DataFrame(scores)
         rows.insert(0, "epoch", epoch)
         rows.insert(1, "exit", range(1, len(rows) + 1))
-        self._write_rows("exit_scores.csv", rows, fixed=["epoch", "exit"])
+        self._write_rows("exit_scores.csv", rows, fixed=["epoch", "exit"], key=["epoch"])
 
     def write_predictions(self, predictions: pd.DataFrame) -> Path:
         """Write predictions, one row a sample, and return the file."""
@@ -209,15 +237,18 @@ class RunFolder:
             with self.whole(name) as file:
                 file.write_text(json.dumps(splits, indent=2) + "\n", encoding="utf-8")
 
-    def _write_rows(self, name: str, rows: pd.DataFrame, fixed: Sequence[str]) -> None:
-        """Write a CSV file, with ``fixed`` columns, in which ``rows`` take the place of those with the same first."""
-        path, key = self.path / name, fixed[0]
+    def _write_rows(
+        self, name: str, rows: pd.DataFrame, fixed: Sequence[str], key: Sequence[str], mend: str = _EVALUATE
+    ) -> None:
+        """Write a CSV file, with ``fixed`` columns, in which ``rows`` take the place of those with the same ``key``."""
+        path = self.path / name
         if path.is_file():
-            with reading(path, mend=f"delete it, and {_EVALUATE}"):
+            with reading(path, mend=f"delete it, and {mend}"):
                 others = pd.read_csv(path)
                 if lacking := [column for column in fixed if column not in others]:
                     raise ValueError(f"it lacks the columns {', '.join(lacking)}")
-            rows = pd.concat([others[~others[key].isin(rows[key])], rows], ignore_index=True)
+            written, now = (pd.MultiIndex.from_frame(some[list(key)]) for some in (others, rows))
+            rows = pd.concat([others[~written.isin(now)], rows], ignore_index=True)
         with self.whole(name) as file:
             rows.to_csv(file, index=False)
 

@@ -167,3 +167,14 @@ def test_a_threshold_that_no_float32_holds_means_the_same_on_the_curve_and_in_a_
     curve = trace_curve(Gate(), exits, ["accuracy"])
     exit_layer, _ = replay(Gate(), exits).at(threshold)
     assert curve.mean_exit[curve.index_at(threshold)] == exit_layer.double().mean()
+
+
+@settings(deadline=None, max_examples=40)
+@given(shape=shapes, speedup=st.floats(0.5, 8))
+def test_the_threshold_near_a_speedup_leads_to_the_nearest_there_is(case, shape, speedup):
+    exits = case.exits(**shape)
+    criterion = case.ready_for(exits)
+    curve = trace_curve(criterion, exits, metrics_of(exits))
+    exit_layer, _ = replay(criterion, exits).at(curve.threshold_near(speedup))
+    reached = exits.num_exits / exit_layer.double().mean().item()
+    assert abs(reached - speedup) == pytest.approx((curve.speedup - speedup).abs().min().item())

@@ -95,7 +95,9 @@ def test_figures_of_a_split_that_was_not_evaluated_are_missed(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("content", ["", '{"validation": ', "[]", "\0"])
-@pytest.mark.parametrize("name", ["summary.json", "fitted.json", "diagnostics.json", "curves.csv", "exit_scores.csv"])
+@pytest.mark.parametrize(
+    "name", ["summary.json", "fitted.json", "diagnostics.json", "curves.csv", "exit_scores.csv", "speed.csv"]
+)
 def test_damaged_files_are_named_and_left_as_they_are(
     tmp_path: Path, exits: StoredExits, name: str, content: str
 ) -> None:
@@ -108,6 +110,7 @@ def test_damaged_files_are_named_and_left_as_they_are(
             "diagnostics.json": lambda: folder.write_diagnostics("test", {"overthinking": 0.5}),
             "curves.csv": lambda: folder.write_curves("test", [trace_curve(Voting(), exits, ["accuracy"])]),
             "exit_scores.csv": lambda: folder.write_exit_scores(0, {"accuracy": [0.5, 0.6]}),
+            "speed.csv": lambda: folder.read_speed(),
         }[name]()
     assert file.read_text() == content
 

@@ -1,0 +1,164 @@
+"""``ee-lightning speed``: operating points on the clock, beside the full model."""
+
+from argparse import ArgumentTypeError, Namespace
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple, TypeVar, get_args
+
+import torch
+import yaml
+from datasets import Dataset
+
+from ee_lightning.cli.options import Options, one_criterion
+from ee_lightning.data import TaskDataModule
+from ee_lightning.errors import OptionError
+from ee_lightning.exits import Criterion, Oracle, StoredExits, trace_curve
+from ee_lightning.files import reading
+from ee_lightning.inference import SpeedMeter, samples_of
+from ee_lightning.inference.precision_effect import precision_effects
+from ee_lightning.inference.speed import BATCH_SIZES
+from ee_lightning.inference.stepper import Precision
+from ee_lightning.models import HeadOptions, MultiExitModel, load_backbone
+from ee_lightning.operating import OPERATING_POINT, CriterionRecipe, OperatingPoint
+from ee_lightning.reporting import (
+    NAMED_SPEEDUPS,
+    RunFolder,
+    fit_criteria,
+    print_latencies,
+    print_precision_effects,
+    print_speed,
+    write_speed,
+)
+from ee_lightning.training.metrics import METRICS
+
+_Number = TypeVar("_Number", int, float)
+
+
+class Point(NamedTuple):
+    """An operating point to measure.
+
+    Attributes:
+        criterion: When to leave, fitted if it has to be.
+        threshold: In the criterion's unit.
+    """
+
+    criterion: Criterion
+    threshold: float
+
+
+def run(arguments: Sequence[str]) -> None:
+    """Measure operating points of a run, print what they reach, and save it in the run folder.
+
+    Args:
+        arguments: What follows the command's name.
+    """
+    chosen = _options().parse_args(arguments)
+    folder, split = RunFolder(chosen.run), chosen.split
+    exits, metric = folder.read_exits(split), folder.read_figures(split)["metrics"][0]
+    points = _points(folder, exits, chosen, metric)
+    model, rows = load(folder, split)
+    meter = SpeedMeter(
+        model,
+        samples_of(rows.select(exits.ids.tolist())[:]),
+        batch_sizes=chosen.batch_sizes,
+        repeats=chosen.repeats,
+        threads=chosen.threads,
+        precision=chosen.precision,
+        max_samples=chosen.max_samples,
+    )
+    threads = "1 thread" if chosen.threads == 1 else f"{chosen.threads} threads"
+    print(f"measuring {len(meter.samples)} samples on {meter.device}, {threads}, torch {torch.__version__}")
+    measured = []
+    for point in points:
+        measured += (of_point := meter.measure(*point))
+        print_latencies(of_point)
+    write_speed(folder, split, measured)
+    print_speed(measured)
+    if chosen.precision == "bf16":
+        labels = exits.known_labels()[meter.places]  # [samples]
+        effects = precision_effects(
+            model, meter.samples, points, lambda said: METRICS[metric](said, labels, exits.num_classes).item()
+        )
+        print_precision_effects(effects, metric)
+    print(f"saved: {folder.path / 'speed.csv'} and speed.png")
+
+
+def load(folder: RunFolder, split: str) -> tuple[MultiExitModel, Dataset]:
+    """Load the model of a run, where it is to be measured, and the tokenised rows of a split.
+
+    Args:
+        folder: The folder of a training run.
+        split: The split.
+
+    Raises:
+        RunFolderError: The run's configuration or its checkpoint is missing or damaged.
+    """
+    file = folder.path / "config.yaml"
+    checkpoint = next(folder.checkpoints.glob("epoch=*.ckpt"), folder.last_checkpoint)
+    with reading(file, mend="name the folder of a training run"):
+        config = yaml.safe_load(file.read_text(encoding="utf-8"))
+        of_model, of_data = config["model"], config["data"]
+        data = TaskDataModule(**of_data, tokenizer=of_model["backbone"])
+    with reading(checkpoint, mend="name the folder of a training run"):
+        weights = torch.load(checkpoint, weights_only=True)["state_dict"]
+    backbone = load_backbone(of_model["backbone"], of_model["num_layers"])
+    model = MultiExitModel(backbone, data.num_classes, HeadOptions(**of_model["heads"]))
+    model.load_state_dict({name.removeprefix("model."): tensor for name, tensor in weights.items()})
+    return model.to("cuda" if torch.cuda.is_available() else "cpu"), data.rows(split)
+
+
+def _options() -> Options:
+    options = Options(
+        prog="ee-lightning speed",
+        description="Measure operating points on the clock, beside the full model of the same weights.",
+    )
+    options.add_argument("run", type=Path, metavar="RUN", help="the run folder, such as runs/demo/version_0")
+    options.add_argument("--criterion", help="such as voting (that of the operating point, or the run's first)")
+    options.add_argument(
+        "--speedups",
+        type=_list_of(float),
+        default=[speedup for speedup in NAMED_SPEEDUPS if speedup > 1],
+        help="operating points near these speed-ups by layers are measured, beside that of choose (1.5,2,3)",
+    )
+    options.add_argument("--batch-sizes", type=_list_of(int), default=BATCH_SIZES, help="samples a batch (1,8,32,128)")
+    options.add_argument("--threads", type=int, default=1, help="that share an operation on the processor (1)")
+    options.add_argument("--repeats", type=int, default=5, help="how often everything is timed (5)")
+    options.add_argument("--max-samples", type=int, default=256, help="taken evenly of those of the split (256)")
+    options.add_argument("--precision", choices=get_args(Precision), default="fp32", help="fp32 (the default) or bf16")
+    options.add_argument(
+        "--split", choices=("validation", "test"), default="validation", help="validation (the default) or test"
+    )
+    return options
+
+
+def _list_of(kind: Callable[[str], _Number]) -> Callable[[str], list[_Number]]:
+    def read(text: str) -> list[_Number]:
+        try:
+            return [kind(number) for number in text.split(",")]
+        except ValueError as error:
+            raise ArgumentTypeError(f"{text!r} is no list of numbers, such as 1,8") from error
+
+    return read
+
+
+def _points(folder: RunFolder, exits: StoredExits, chosen: Namespace, metric: str) -> list[Point]:
+    """Give the run's operating point, if there is one, and those of a criterion near the named speed-ups, each once."""
+    points: list[Point] = []
+    recipe = None if chosen.criterion is None else one_criterion(chosen.criterion)
+    if (folder.path / OPERATING_POINT).is_file():
+        saved = OperatingPoint.read(folder.path)
+        points.append(Point(saved.criterion.build(), saved.threshold))
+        recipe = recipe or saved.criterion
+    criterion = (recipe or _first_swept(folder, chosen.split)).build()
+    if isinstance(criterion, Oracle):
+        raise OptionError("the oracle reads the labels", where="--criterion", mend="take one that can be run")
+    fit_criteria([criterion], folder.read_calibration())
+    curve = trace_curve(criterion, exits, [metric])
+    points += [Point(criterion, curve.threshold_near(speedup)) for speedup in chosen.speedups]
+    return list({(point.criterion.name, point.threshold): point for point in points}.values())
+
+
+def _first_swept(folder: RunFolder, split: str) -> CriterionRecipe:
+    for name in folder.read_figures(split)["criteria"]:
+        return one_criterion(name)
+    raise OptionError("the run swept no criterion", where=folder.path, mend="name one: --criterion voting")

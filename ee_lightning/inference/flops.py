@@ -1,0 +1,102 @@
+"""Floating-point operations of early exit, counted on the model's own modules."""
+
+from collections.abc import Sequence
+from copy import deepcopy
+from itertools import pairwise
+from typing import NamedTuple
+
+import torch
+from torch import nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
+
+from ee_lightning.models import MultiExitModel
+
+
+class SampleFlops(NamedTuple):
+    """Floating-point operations that the parts of a model spend on a sample.
+
+    Attributes:
+        embedding: Of the embedding.
+        layers: Of each layer, ``[layers]``.
+        heads: Of the head behind each layer, ``[layers]``; 0 where there is none.
+    """
+
+    embedding: int
+    layers: Sequence[int]
+    heads: Sequence[int]
+
+    @property
+    def full(self) -> int:
+        """Of the full model: all layers and the last head alone."""
+        return self.until(len(self.layers)) - sum(self.heads[:-1])
+
+    def until(self, layer: int) -> int:
+        """Of the first layers, counted from 1, and of all heads behind them."""
+        return self.embedding + sum(self.layers[:layer]) + sum(self.heads[:layer])
+
+
+class FlopCounter:
+    """Counts a model's floating-point operations, by PyTorch's counter on the modules that run.
+
+    One multiply-add is two operations. Matrix products are counted, those of attention among them, and element-wise
+    work (norms, activations, softmax, what criteria do) is not, as PyTorch's counter has it; nor is padding, for a
+    sample is counted alone, at its own length. It runs on shapes alone: a copy of the model without weights, once for
+    each length.
+
+    Args:
+        model: The model; it stays as it is.
+    """
+
+    def __init__(self, model: MultiExitModel) -> None:
+        self._model = _without_weights(model)
+        self._by_length: dict[int, SampleFlops] = {}
+
+    def of_sample(self, num_tokens: int) -> SampleFlops:
+        """Count what a sample takes.
+
+        Args:
+            num_tokens: Its number of tokens, special ones included.
+        """
+        if num_tokens not in self._by_length:
+            self._by_length[num_tokens] = self._count(num_tokens)
+        return self._by_length[num_tokens]
+
+    def speedup(self, num_tokens: Sequence[int], exit_layers: Sequence[int]) -> float:
+        """Give the operations of the full model over those of samples that leave early.
+
+        Args:
+            num_tokens: Number of tokens of each sample, ``[samples]``.
+            exit_layers: The number of the exit at which it leaves, from 1, ``[samples]``.
+        """
+        samples = [self.of_sample(length) for length in num_tokens]
+        without_exit = self._model.backbone.num_layers - self._model.num_exits
+        early = sum(
+            sample.until(without_exit + exit_layer) for sample, exit_layer in zip(samples, exit_layers, strict=True)
+        )
+        return sum(sample.full for sample in samples) / early
+
+    @torch.inference_mode()
+    def _count(self, num_tokens: int) -> SampleFlops:
+        model, totals = self._model, [0]
+        tokens = torch.zeros(1, num_tokens, dtype=torch.long, device="meta")  # [1, tokens]
+        # One kernel of attention is counted as the products that it is made of; others may not be counted at all.
+        with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+            state = model.backbone.embed(tokens, torch.ones_like(tokens), is_padded=False)
+            totals.append(counter.get_total_flops())
+            for layer in range(1, model.backbone.num_layers + 1):
+                state = model.backbone.layer(layer - 1, state)
+                totals.append(counter.get_total_flops())
+                if (exit_layer := model.exit_behind(layer)) > 0:
+                    model.heads(exit_layer, state)
+                totals.append(counter.get_total_flops())
+        embedding, *parts = [after - before for before, after in pairwise(totals)]
+        return SampleFlops(embedding, layers=parts[::2], heads=parts[1::2])
+
+
+def _without_weights(model: MultiExitModel) -> MultiExitModel:
+    """Copy a model but for its tensors, of which the copy has the shapes alone."""
+    shapes: dict[int, object] = {id(buffer): buffer.to("meta") for buffer in model.buffers()}
+    for parameter in model.parameters():
+        shapes[id(parameter)] = nn.Parameter(parameter.to("meta"), requires_grad=False)
+    return deepcopy(model, shapes).eval()

@@ -1,0 +1,175 @@
+"""Honest speed: early exit beside the full model of the same weights, on the clock."""
+
+from collections.abc import Sequence
+from functools import partial
+from time import perf_counter
+from typing import get_args
+
+import torch
+from torch import Tensor
+
+from ee_lightning.errors import DataError, require_at_least_one, require_one_of
+from ee_lightning.exits import Criterion
+from ee_lightning.inference.engine import EarlyExitEngine, Schedule
+from ee_lightning.inference.flops import FlopCounter
+from ee_lightning.inference.full_model import FullModel
+from ee_lightning.inference.samples import Sample
+from ee_lightning.inference.stepper import Precision
+from ee_lightning.inference.timing import Clock, Stopwatch, latencies, paired_ratio, pinned_threads, time_alternately
+from ee_lightning.models import MultiExitModel
+from ee_lightning.operating import MeasuredSpeed
+
+BATCH_SIZES = (1, 8, 32, 128)
+POOL = "pool"
+
+
+class SpeedMeter:
+    """Measures operating points beside the full model: its layers and its last head alone, of the same weights.
+
+    At every batch size both get the same batches in the same order, tokenised beforehand and padded within the time,
+    and take turns batch by batch, after a warm-up. The engine's schedule is ``depth_first``. Its other one,
+    ``breadth_first``, makes batches of its own from all samples, and takes turns with the full model on the samples
+    sorted by length, at the batch size of all at which that is fastest.
+
+    Speed-ups on the clock are medians and quartiles over repeats, each the ratio of two totals of one repeat. Of the
+    operations, padding is not counted.
+
+    Args:
+        model: The model, where it is to be measured; it is put into evaluation mode.
+        samples: Tokenised samples.
+        batch_sizes: Samples a batch; the last batch may have fewer.
+        repeats: How often everything is timed.
+        threads: Number of threads that share an operation on the processor.
+        precision: ``fp32``, or ``bf16`` for matrix products in bfloat16, of both.
+        max_samples: Of more samples so many are taken, evenly over all.
+        clock: Gives the time in seconds.
+
+    Attributes:
+        places: Which of the samples are measured.
+
+    Raises:
+        OptionError: An option makes no sense.
+        DataError: There are no samples.
+    """
+
+    def __init__(
+        self,
+        model: MultiExitModel,
+        samples: Sequence[Sample],
+        batch_sizes: Sequence[int] = BATCH_SIZES,
+        repeats: int = 5,
+        threads: int = 1,
+        precision: Precision = "fp32",
+        max_samples: int = 256,
+        clock: Clock = perf_counter,
+    ) -> None:
+        require_one_of(precision, get_args(Precision), "precision")
+        require_at_least_one(
+            batch_sizes=min(batch_sizes, default=0), repeats=repeats, threads=threads, max_samples=max_samples
+        )
+        if not samples:
+            raise DataError("there are no samples to measure the speed on", mend="take a split that is not empty")
+        self.model, self.batch_sizes = model.eval(), batch_sizes
+        self.repeats, self.threads, self.precision = repeats, threads, precision
+        kept = min(len(samples), max_samples)
+        self.places = [place * len(samples) // kept for place in range(kept)]
+        self.samples = [samples[place] for place in self.places]
+        self._full = FullModel(model, precision)
+        self._flops = FlopCounter(model)
+        self._stopwatch = Stopwatch(self._full.device, clock)
+
+    @property
+    def device(self) -> str:
+        """The name of the device that is measured on."""
+        on = self._full.device
+        return torch.cuda.get_device_name(on) if on.type == "cuda" else on.type
+
+    def measure(self, criterion: Criterion, threshold: float) -> list[MeasuredSpeed]:
+        """Measure an operating point.
+
+        Args:
+            criterion: When to leave; fitted beforehand if it is one that has to be.
+            threshold: In the criterion's unit.
+
+        Returns:
+            What was measured at each batch size, and last of a pool.
+
+        Raises:
+            OptionError: The threshold is no number, or the criterion can't judge the model's exits.
+        """
+        with pinned_threads(self.threads):
+            at_sizes = [
+                self._depth_first(self._engine(criterion, threshold, "depth_first", size)) for size in self.batch_sizes
+            ]
+            return [*at_sizes, self._breadth_first(self._engine(criterion, threshold, "breadth_first"))]
+
+    def _engine(self, criterion: Criterion, threshold: float, schedule: Schedule, size: int = 1) -> EarlyExitEngine:
+        return EarlyExitEngine(
+            self.model, criterion, threshold, schedule=schedule, batch_size=size, precision=self.precision
+        )
+
+    def _depth_first(self, engine: EarlyExitEngine) -> MeasuredSpeed:
+        size = engine.batch_size
+        batches = _batches(self.samples, size)
+        exit_layers = _exit_layers(engine, self.samples)  # which warms up
+        self._full.predict(batches)
+        turns = [(partial(_exit_layers, engine, batch), partial(self._full.predict, [batch])) for batch in batches]
+        early, full = time_alternately(turns, self.repeats, self._stopwatch)  # [repeats, batches] each
+        return self._measured(engine, exit_layers, early, full, str(size), size)
+
+    def _breadth_first(self, engine: EarlyExitEngine) -> MeasuredSpeed:
+        by_length = sorted(self.samples, key=lambda sample: len(sample.input_ids), reverse=True)
+        at_sizes = [partial(self._full.predict, _batches(by_length, size)) for size in self.batch_sizes]
+        exit_layers = _exit_layers(engine, self.samples)  # which warms up
+        for predict in at_sizes:
+            predict()
+        turns = [(partial(_exit_layers, engine, self.samples), *at_sizes)]
+        early, *fulls = time_alternately(turns, self.repeats, self._stopwatch)  # [repeats, 1] each
+        fastest = min(range(len(fulls)), key=lambda place: fulls[place].quantile(0.5).item())
+        return self._measured(engine, exit_layers, early, fulls[fastest], POOL, self.batch_sizes[fastest])
+
+    def _measured(
+        self,
+        engine: EarlyExitEngine,
+        exit_layers: Tensor,
+        early: Tensor,
+        full: Tensor,
+        batch_size: str,
+        full_batch_size: int,
+    ) -> MeasuredSpeed:
+        """Reduce exits ``[samples]`` and seconds, ``[repeats, batches]`` of both, to the figures."""
+        lengths = [len(sample.input_ids) for sample in self.samples]
+        wall = paired_ratio(full, early)
+        (latency, latency_p95), (full_latency, full_latency_p95) = latencies(early), latencies(full)
+        return MeasuredSpeed(
+            criterion=engine.stepper.criterion.name,
+            threshold=engine.stepper.threshold,
+            schedule=engine.schedule,
+            batch_size=batch_size,
+            full_batch_size=full_batch_size,
+            samples=len(self.samples),
+            layer_speedup=self.model.num_exits / exit_layers.double().mean().item(),
+            flops_speedup=self._flops.speedup(lengths, exit_layers.tolist()),
+            wall_speedup=wall.median,
+            wall_speedup_low=wall.low,
+            wall_speedup_high=wall.high,
+            latency_ms=1000 * latency,
+            latency_p95_ms=1000 * latency_p95,
+            full_latency_ms=1000 * full_latency,
+            full_latency_p95_ms=1000 * full_latency_p95,
+            throughput=len(self.samples) / early.sum(1).quantile(0.5).item(),
+            full_throughput=len(self.samples) / full.sum(1).quantile(0.5).item(),
+            device=self.device,
+            threads=self.threads,
+            precision=self.precision,
+            torch=torch.__version__,
+        )
+
+
+def _batches(samples: Sequence[Sample], size: int) -> list[Sequence[Sample]]:
+    return [samples[start : start + size] for start in range(0, len(samples), size)]
+
+
+def _exit_layers(engine: EarlyExitEngine, samples: Sequence[Sample]) -> Tensor:
+    """Run the engine and give the exits at which samples leave, ``[samples]``."""
+    return torch.cat([predictions.exit_layers for predictions in engine.predict(samples)])  # [samples]

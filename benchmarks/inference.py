@@ -32,8 +32,6 @@ from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 import torch
-from ee_lightning.inference.full_model import FullModel
-from ee_lightning.inference.timing import Stopwatch, paired_ratio, pinned_threads, time_alternately
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 from torch.optim import AdamW
@@ -45,7 +43,9 @@ from ee_lightning.data.tokenised import tokenised
 from ee_lightning.data.tokenizer import load_tokenizer
 from ee_lightning.exits import CRITERIA, Criterion, ExitOutput, StoredExits, reaches, replay, trace_curve
 from ee_lightning.inference import EarlyExitEngine, Sample, SpeedMeter
+from ee_lightning.inference.full_model import FullModel
 from ee_lightning.inference.samples import samples_of
+from ee_lightning.inference.timing import Stopwatch, paired_ratio, pinned_threads, time_alternately
 from ee_lightning.models import EncoderState, HeadOptions, MultiExitModel, load_backbone
 from ee_lightning.operating import MeasuredSpeed
 
@@ -330,7 +330,7 @@ def say_what_precision_costs(
         right = [100 * (label == exits.labels).double().mean().item() for label in labels]
         same = 100 * (labels[0] == labels[1]).double().mean().item()
         print(
-            f"{point.speedup:.2f}x: accuracy {right[0]:.2f} in fp32, {right[1]:.2f} reduced; the same label for {same:.2f} %"
+            f"{point.speedup:.2f}x: accuracy {right[0]:.2f}, reduced {right[1]:.2f}; {same:.2f} % have the same label"
         )
 
 

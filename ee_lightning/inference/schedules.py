@@ -29,11 +29,16 @@ def depth_first(stepper: Stepper, batch: Batch) -> Predictions:
     for layer in range(1, stepper.num_layers + 1):
         if cohort is None:
             break
-        judged = stepper.advance(layer, cohort)
-        gone, cohort = stepper.part(judged, None if judged.leaves is None else judged.leaves.cpu())
+        gone, cohort = _through(stepper, layer, cohort)
         if gone is not None:
             departed.append(gone)
     return in_order(departed)
+
+
+def _through(stepper: Stepper, layer: int, cohort: Cohort) -> tuple[Departed | None, Cohort | None]:
+    """Take a cohort through a layer; give who left and who stays."""
+    judged = stepper.advance(layer, cohort)
+    return stepper.part(judged, None if judged.leaves is None else judged.leaves.cpu())
 
 
 @dataclass(frozen=True)

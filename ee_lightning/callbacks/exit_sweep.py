@@ -5,6 +5,7 @@ from lightning.pytorch import Callback
 from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.trainer.states import TrainerFn
 
+from ee_lightning.callbacks.monitors import check_monitors
 from ee_lightning.data import Task
 from ee_lightning.exits import Criterion
 from ee_lightning.reporting import (
@@ -40,14 +41,17 @@ class ExitSweep(Callback):
         self.criteria = distinct(criteria)
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Refuse criteria that can't judge the task, before anything is trained.
+        """Refuse what can't come about, before anything is trained.
 
         Raises:
-            OptionError: A criterion needs classes and the task is a regression, or the other way round.
+            OptionError: A criterion needs classes and the task is a regression, or the other way round; or a checkpoint
+                or early stopping monitors a figure that training does not log.
         """
         if stage != TrainerFn.PREDICTING:
             for criterion in self.criteria:
                 criterion.check_task(_as_ours(pl_module).num_classes)
+        if stage == TrainerFn.FITTING:
+            check_monitors(trainer.callbacks, self.criteria, _as_ours(pl_module))  # type: ignore[attr-defined]
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Log every exit's scores and every criterion's area after an epoch of training."""

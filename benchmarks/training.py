@@ -13,15 +13,18 @@ does hits all alike. A step lasts from one batch to the call for the next: what 
 - every step logged: the same with `log_every_n_steps` 1.
 - nothing logged: the same without logger, without `self.log`, and with an objective that computes the loss alone.
 
+The Trainer has the logger, callbacks and plugin of `ee-lightning fit`, and no progress bar.
+
 Prints three tables, all measured in this one run:
 
 1. A training step of the encoder, wall clock and CPU time as medians over the steps; ratios to the bare loop as medians
    over the steps of the ratios for the same batch, in brackets the middle half of them; and the peak memory of the
    process, imports and weights included.
 2. The same for a random encoder of the same depth, so narrow that little but what does not depend on the width is left:
-   what the Trainer, the exits and logging add, in CPU milliseconds and as a share of the first table's bare step.
-3. What is logged of the exits once an epoch, their scores as a table and as values, beside an epoch of --epoch steps
-   after which a ninth as many rows are validated, as in RTE.
+   what the Trainer, the exits and logging add, in CPU milliseconds and as a share of the first table's bare step, as
+   medians over the steps of the differences for the same batch, in brackets the middle half of them.
+3. What is worked out and logged of the exits once an epoch, their scores as a table and as values and the areas of all
+   criteria, beside an epoch of --epoch steps after which a ninth as many rows are validated, as in RTE.
 """
 
 import resource
@@ -40,17 +43,21 @@ from typing import Any, NamedTuple
 
 import torch
 from lightning import Trainer, seed_everything
-from lightning.pytorch.loggers import CSVLogger
+from lightning.pytorch.callbacks import ModelCheckpoint
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from transformers import AutoModel, BertConfig, BertModel
 from transformers.utils import logging as transformers_log
 
-from ee_lightning import packaged
+from ee_lightning import exits, packaged
+from ee_lightning.callbacks import ExitSweep, LastCheckpoint, PredictionWriter, StepSeed
+from ee_lightning.cli.lightning import CRITERIA
 from ee_lightning.data import TaskDataModule
 from ee_lightning.functional import accuracy_term, diversity_term
 from ee_lightning.models import HeadOptions, load_backbone
-from ee_lightning.reporting import RunFolder
+from ee_lightning.reporting import RunFolder, scalars, sweep_exits
+from ee_lightning.reporting.checkpoint_io import WholeCheckpointIO
+from ee_lightning.reporting.metrics_log import MetricsLog
 from ee_lightning.training import (
     EarlyExitModule,
     EnsembleObjective,
@@ -146,23 +153,30 @@ def bare_loop(backbone: str, batches: Turns) -> None:
         schedule.step()
 
 
+def criteria() -> list[exits.Criterion]:
+    return [getattr(exits, name)() for name in CRITERIA]
+
+
 def in_trainer(module: EarlyExitModule, batches: Turns, log_every: int | None) -> None:
     with TemporaryDirectory() as folder:
+        checkpoint = ModelCheckpoint(monitor="val/score", mode="max")
         trainer = Trainer(
             accelerator="cpu",
             max_epochs=1,
-            logger=CSVLogger(folder) if log_every else False,
+            logger=MetricsLog(folder) if log_every else False,
             log_every_n_steps=log_every,
-            enable_checkpointing=False,
+            callbacks=[StepSeed(), PredictionWriter(), ExitSweep(criteria()), LastCheckpoint(), checkpoint],
+            plugins=[WholeCheckpointIO()],
+            default_root_dir=folder,
             enable_progress_bar=False,
             enable_model_summary=False,
         )
         trainer.fit(module, batches)
 
 
-def ours(kind: type[EarlyExitModule], objective: Any, exits: str, log_every: int | None) -> Callable[..., None]:
+def ours(kind: type[EarlyExitModule], objective: Any, behind: str, log_every: int | None) -> Callable[..., None]:
     def train(backbone: str, batches: Turns) -> None:
-        heads = HeadOptions(exits=exits, **HEADS)  # type: ignore[arg-type]
+        heads = HeadOptions(exits=behind, **HEADS)  # type: ignore[arg-type]
         in_trainer(
             kind(backbone, NUM_CLASSES, ["accuracy"], objective(), heads=heads, optimization=OPTIMIZATION),
             batches,
@@ -226,9 +240,12 @@ def take_turns(names: Sequence[str], backbone: str, options: Namespace) -> dict[
 
 
 def ratio(taken: Sequence[float], other: Sequence[float]) -> str:
-    ratios = [mine / its for mine, its in zip(taken, other, strict=True)]
-    low, middle, high = quantiles(ratios, n=4)
-    return f"{middle:.3f} ({low:.3f} to {high:.3f})"
+    return quartiles([mine / its for mine, its in zip(taken, other, strict=True)], digits=3)
+
+
+def quartiles(values: Sequence[float], digits: int) -> str:
+    low, middle, high = quantiles(values, n=4)
+    return f"{middle:.{digits}f} ({low:.{digits}f} to {high:.{digits}f})"
 
 
 def whole_steps(options: Namespace) -> float:
@@ -249,32 +266,36 @@ def what_is_added(options: Namespace, num_layers: int, bare_step: float) -> None
         BertModel(narrow).save_pretrained(folder)
         measured = take_turns(tuple(CONTENDERS), folder, options)
     print(f"\n2. An encoder of {num_layers} layers that is 16 wide, medians of {options.steps} steps")
-    print(f"{'':<36}{'CPU (ms)':>10}{'% of the bare step above':>27}")
+    print(f"{'':<34}{'CPU (ms)':>25}{'% of the bare step above':>29}")
     for what, name, less in (
         ("the Trainer and our module add", ONE, BARE),
         ("all exits add to one exit", SILENT, ONE),
         ("logging adds", ALL, SILENT),
         ("logging every step adds", LOGGED, SILENT),
     ):
-        added = median(mine - its for mine, its in zip(measured[name].cpu, measured[less].cpu, strict=True))
-        print(f"{what:<36}{1e3 * added:>10.2f}{100 * added / bare_step:>27.2f}")
+        added = [mine - its for mine, its in zip(measured[name].cpu, measured[less].cpu, strict=True)]
+        shares = [100 * each / bare_step for each in added]
+        print(f"{what:<34}{quartiles([1e3 * each for each in added], 2):>25}{quartiles(shares, 2):>29}")
 
 
 def once_an_epoch(options: Namespace, num_exits: int, bare_step: float) -> None:
     rows = options.epoch * options.batch_size // TRAINED_ON_PER_VALIDATED
     logits, labels = torch.randn(num_exits, rows, NUM_CLASSES), torch.randint(NUM_CLASSES, (rows,))
+    said = exits.StoredExits(logits, labels, torch.arange(rows))
     taken = []
     for epoch in range(options.steps):
         with TemporaryDirectory() as folder:
             start = process_time()
             scores = exit_scores(logits, labels, ["accuracy"])
             RunFolder(Path(folder)).write_exit_scores(epoch, scores)
-            logger = CSVLogger(folder)
-            logger.log_metrics({f"val/exit_{layer}/score": score for layer, score in enumerate(scores["accuracy"], 1)})
+            figures = {f"val/exit_{layer}/score": score for layer, score in enumerate(scores["accuracy"], 1)}
+            swept = scalars(sweep_exits(criteria(), said, None, task="random", metrics=["accuracy"]).summary, "val")
+            logger = MetricsLog(folder)
+            logger.log_metrics(figures | {name: value for name, value in swept.items() if name.endswith("/area")})
             logger.save()
             taken.append(process_time() - start)
     share = 100 * median(taken) / (options.epoch * bare_step)
-    print(f"\n3. Scores of {num_exits} exits over {rows} rows, as a table and as values, once in {options.epoch} steps")
+    print(f"\n3. Scores of {num_exits} exits and areas of all criteria over {rows} rows, once in {options.epoch} steps")
     print(f"{1e3 * median(taken):.1f} CPU ms, {share:.3f} % of the epoch's bare steps")
 
 

@@ -6,6 +6,7 @@ from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.trainer.states import TrainerFn
 
 from ee_lightning.callbacks.measured_sweep import measure_sweep, speed_scalars
+from ee_lightning.callbacks.monitors import check_monitors
 from ee_lightning.data import Task, TaskDataModule
 from ee_lightning.errors import OptionError
 from ee_lightning.exits import Criterion
@@ -45,11 +46,12 @@ class ExitSweep(Callback):
         self.criteria, self.speed = distinct(criteria), speed
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Refuse criteria that can't judge the task, and a speed that can't be measured, before anything is trained.
+        """Refuse what can't come about, before anything is trained.
 
         Raises:
-            OptionError: A criterion needs classes and the task is a regression, or the other way round; or the speed is
-                to be measured on several processes, or on rows that are not the task's.
+            OptionError: A criterion needs classes and the task is a regression, or the other way round; a checkpoint or
+                early stopping monitors a figure that training does not log; or the speed is to be measured on several
+                processes, or on rows that are not the task's.
         """
         if stage == TrainerFn.PREDICTING:
             return
@@ -61,6 +63,8 @@ class ExitSweep(Callback):
                 where="--sweep.speed true",
                 mend="leave it out, and measure afterwards: ee-lightning speed RUN",
             )
+        if stage == TrainerFn.FITTING:
+            check_monitors(trainer.callbacks, self.criteria, _as_ours(pl_module))  # type: ignore[attr-defined]
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Log every exit's scores and every criterion's area after an epoch of training."""

@@ -79,6 +79,7 @@ class TaskDataModule(LightningDataModule):
         self.label_names: tuple[str, ...] = self.task.label_names
         self._splits: dict[str, Dataset] = {}
         self._progress = {"epoch": 0, "done": 0}
+        self._training_batches: LengthBucketedBatches | None = None
 
     def prepare_data(self) -> None:
         """Download and tokenise the splits of the trainer's stage; without a trainer, every split that is there."""
@@ -110,8 +111,13 @@ class TaskDataModule(LightningDataModule):
         return {"epoch": epoch, "done": batches if loop.epoch_progress.current.ready > epoch else 0}
 
     def load_state_dict(self, state_dict: dict[str, int]) -> None:
-        """Go on with the training rows where the checkpoint was written."""
+        """Go on with the training rows where the checkpoint was written, also if a loader of them is there already.
+
+        With FSDP it is: a checkpoint is loaded when the optimiser, which counts the steps of an epoch, has been made.
+        """
         self._progress = state_dict
+        if self._training_batches is not None:
+            self._training_batches.go_on(**state_dict)
 
     def train_dataloader(self) -> DataLoader[dict[str, Tensor]]:
         """The training rows, shuffled anew each epoch."""
@@ -119,9 +125,9 @@ class TaskDataModule(LightningDataModule):
         if self.calibration or self.limit_train is not None:
             trained_on = self._order_of_train()[self.calibration :][: self.limit_train]
             rows = rows.select(np.sort(trained_on))
-        batches = self._batches(rows, self.batch_size, shuffle=True)
-        batches.go_on(**self._progress)
-        return self._loader(rows, batches)
+        self._training_batches = self._batches(rows, self.batch_size, shuffle=True)
+        self._training_batches.go_on(**self._progress)
+        return self._loader(rows, self._training_batches)
 
     def val_dataloader(self) -> list[DataLoader[dict[str, Tensor]]]:
         """The validation rows, longest first, and those held out for calibration."""

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from math import isfinite
 
 from lightning import LightningModule
-from lightning.pytorch.strategies import DDPStrategy
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
 
@@ -15,7 +14,7 @@ from ee_lightning.models import HeadOptions, MultiExitModel, MultiExitOutput, Pa
 from ee_lightning.training.metrics import exit_scores
 from ee_lightning.training.objectives import Objective
 from ee_lightning.training.optimization import Optimization
-from ee_lightning.training.processes import num_processes, whole_batch
+from ee_lightning.training.processes import check_strategy, num_processes, shared_out, whole_batch
 from ee_lightning.training.recorder import ExitRecorder
 from ee_lightning.training.timeline import EVERYTHING, Timeline
 
@@ -91,23 +90,21 @@ class EarlyExitModule(LightningModule):
         return MultiExitOutput(output.logits.float(), gate)  # losses are computed in full precision
 
     def setup(self, stage: str) -> None:
-        """Freeze what no stage trains, and refuse several processes that would wait for gradients which don't come.
+        """Refuse a strategy that would not train everything, and freeze what no stage trains.
 
         Several processes exchange the gradients of those parameters that are not frozen before training starts.
         """
         if stage != "fit":
             return
-        stages, strategy = self.objective.stages(), self.trainer.strategy
+        stages = self.objective.stages()
+        check_strategy(self.trainer.strategy, stages)
         for module, trains in self._modules_and_whether_trained(frozenset().union(*(each.trains for each in stages))):
             module.requires_grad_(trains)
-        waits = isinstance(strategy, DDPStrategy) and not strategy._ddp_kwargs.get("find_unused_parameters", False)
-        if waits and len(stages) > 1:
-            raise OptionError(
-                f"the stages of {type(self.objective).__name__} each leave some parameters without gradient, for which "
-                "several processes would wait",
-                where="--trainer.strategy",
-                mend="--trainer.strategy ddp_find_unused_parameters_true",
-            )
+
+    def configure_model(self) -> None:
+        """Let a strategy that shares out the model wrap it; `load_from_checkpoint` calls this without a trainer."""
+        if self._trainer is not None:
+            self.model = shared_out(self.model, self.trainer.strategy)
 
     def on_train_start(self) -> None:
         """Freeze and train the parts of the current stage, which a resumed training may enter in its middle."""

@@ -10,6 +10,8 @@ from ee_lightning.errors import OptionError
 from ee_lightning.models import MultiExitModel
 from ee_lightning.training.timeline import Timeline
 
+_USUAL = {"learning_rate": 2e-5, "head_learning_rate": 2e-4, "weight_decay": 0.01, "warmup_fraction": 0.1}
+
 
 @dataclass(frozen=True)
 class Optimization:
@@ -35,10 +37,14 @@ class Optimization:
 
     def __post_init__(self) -> None:
         """Refuse values that make no sense."""
-        for name in ("learning_rate", "head_learning_rate", "weight_decay", "warmup_fraction"):
+        for name, usual in _USUAL.items():
             value = getattr(self, name)
             if value is not None and not 0 <= value < float("inf"):
-                raise OptionError(f"{name} must be a number ≥ 0, but is {value}", where=f"model.optimization.{name}")
+                raise OptionError(
+                    f"{name} must be a number ≥ 0, but is {value}",
+                    where=f"model.optimization.{name}",
+                    mend=f"{usual:g} is a usual value",
+                )
         if self.warmup_fraction > 1:
             raise OptionError(
                 f"warmup_fraction must lie in [0, 1], but is {self.warmup_fraction}",
@@ -67,6 +73,15 @@ class Optimization:
 
 
 def _by_decay(part: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
-    """Split the parameters into matrices, which decay, and biases and norms (vectors), which don't."""
+    """Split the parameters into those that decay, and biases and norms, which don't.
+
+    They are told by name and module, not by shape: of a sharded parameter a process holds a flat piece, or nothing.
+    """
+    spared = {
+        id(parameter)
+        for module in part.modules()
+        for name, parameter in module.named_parameters(recurse=False)
+        if name.endswith("bias") or "Norm" in type(module).__name__
+    }
     parameters = list(part.parameters())
-    return [p for p in parameters if p.ndim > 1], [p for p in parameters if p.ndim <= 1]
+    return [p for p in parameters if id(p) not in spared], [p for p in parameters if id(p) in spared]

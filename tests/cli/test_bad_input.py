@@ -9,6 +9,7 @@ import pytest
 from ee_lightning.cli import main
 
 Run = Callable[..., int]
+CONFIGS = Path(__file__).parents[2] / "configs"
 
 MISTAKES = {
     "unknown task": ({"data.task": "sst3"}, r"unknown task 'sst3'[\s\S]*did you mean 'sst2'"),
@@ -112,6 +113,57 @@ def check_refused(status: int, expected: str, capfd: pytest.CaptureFixture[str])
     assert re.search(expected, printed.err), printed.err
     assert "Traceback" not in printed.out + printed.err
     assert not list(Path().rglob("summary.json"))
+
+
+@pytest.mark.parametrize(
+    ("configs", "options", "expected"),
+    [
+        (
+            ["methods/deebert", "tasks/stsb"],
+            {"data.task": "stsb"},
+            r"ModelCheckpoint monitors val/entropy/area[\s\S]*--checkpoint.monitor[\s\S]*"
+            r"mend:.*val/patience\(tolerance=0.5\)/area",
+        ),
+        (
+            ["methods/pabee", "trainer/early_stopping"],
+            {},
+            r"EarlyStopping monitors val/voting/area.*[\s\S]*val/patience",
+        ),
+        (["methods/full", "trainer/early_stopping"], {}, r"EarlyStopping monitors val/voting/area.*[\s\S]*val/score"),
+    ],
+    ids=lambda value: "+".join(value) if isinstance(value, list) else None,
+)
+def test_a_figure_that_will_not_be_there_is_refused_before_training(
+    configs: list[str],
+    options: dict[str, object],
+    expected: str,
+    run: Run,
+    small: dict[str, object],
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    files = [CONFIGS / f"{name}.yaml" for name in configs]
+    check_refused(run("fit", *files, **{**small, **options}), expected, capfd)
+    assert not list(Path().rglob("metrics.csv"))
+
+
+@pytest.mark.parametrize(
+    ("configs", "options"),
+    [
+        (
+            ["methods/deebert", "tasks/stsb"],
+            {"data.task": "stsb", "checkpoint.monitor": "val/patience(tolerance=0.5)/area"},
+        ),
+        (
+            ["methods/pabee", "trainer/early_stopping"],
+            {"trainer.callbacks.init_args.monitor": "val/patience/area"},
+        ),
+    ],
+    ids=lambda value: "+".join(value) if isinstance(value, list) else None,
+)
+def test_a_figure_that_is_advised_instead_is_there(
+    configs: list[str], options: dict[str, object], run: Run, small: dict[str, object]
+) -> None:
+    assert run("fit", *(CONFIGS / f"{name}.yaml" for name in configs), **{**small, **options}) == 0
 
 
 def test_typo_in_a_config_names_the_file(run: Run, small: dict[str, object], capfd: pytest.CaptureFixture[str]) -> None:

@@ -9,6 +9,7 @@ import pytest
 import torch
 from jsonargparse import ArgumentParser
 from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.strategies import SingleDeviceStrategy
 
 from ee_lightning.data import TaskDataModule
 from ee_lightning.errors import BackboneError, DataError, OptionError
@@ -272,6 +273,32 @@ def test_a_trainer_that_goes_on_sees_the_rows_that_it_has_not_seen(module, tmp_p
     trainer(tmp_path, max_epochs=3).fit(resumed, datamodule=data, ckpt_path=checkpoint, weights_only=True)
     assert len(whole.seen["train"]) == 3 * 7
     assert resumed.seen["train"] == whole.seen["train"][7 * epoch + batch_idx :]
+
+
+class LoadsLast(SingleDeviceStrategy):
+    """Load a checkpoint when the optimiser has been made, as FSDP does."""
+
+    restore_checkpoint_after_setup = True
+
+
+class CountingRecorder(Recorder):
+    """Ask how many steps there are when the optimiser is made, for which the training rows are loaded."""
+
+    def configure_optimizers(self):
+        assert self.trainer.estimated_stepping_batches == 21
+        return super().configure_optimizers()
+
+
+@pytest.mark.usefixtures("many_rows")
+@pytest.mark.filterwarnings("ignore:You're resuming from a checkpoint that ended before the epoch ended")
+def test_rows_that_are_loaded_before_the_checkpoint_go_on_too(module, tmp_path):
+    whole, resumed = CountingRecorder(), CountingRecorder()
+    checkpoint = tmp_path / "a.ckpt"
+    saves = [SaveBefore(1, 3, checkpoint)]
+    trainer(tmp_path, max_epochs=3, callbacks=saves).fit(whole, datamodule=module("sst2", batch_size=8))
+    loads = trainer(tmp_path, max_epochs=3, strategy=LoadsLast(device="cpu"))
+    loads.fit(resumed, datamodule=module("sst2", batch_size=8), ckpt_path=checkpoint, weights_only=True)
+    assert resumed.seen["train"] == whole.seen["train"][10:]
 
 
 @pytest.mark.usefixtures("many_rows")

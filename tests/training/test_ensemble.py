@@ -114,6 +114,13 @@ def test_share_and_disagreement_of_four_samples_by_hand() -> None:
     assert terms["diversity_share"].item() == pytest.approx(diversity / (terms["accuracy_term"].item() + diversity))
 
 
+def test_exits_that_are_right_beyond_rounding_leave_the_diversity_no_share() -> None:
+    labels = torch.tensor([0, 1, 1])
+    logits = 200 * torch.nn.functional.one_hot(labels, 2).float().expand(3, 3, 2)  # [exits, batch, classes]
+    loss, terms = EnsembleObjective()(logits, labels, START)
+    assert loss == terms["diversity_share"] == 0
+
+
 def test_a_single_exit_differs_from_none() -> None:
     loss, terms = EnsembleObjective()(torch.randn(1, 5, 2), torch.randint(2, (5,)), START)
     assert loss == terms["accuracy_term"]

@@ -1,10 +1,13 @@
 """Every objective against its source's formula, followed one sample at a time in float64."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
+from torch._ops import OpOverload
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from ee_lightning.errors import OptionError
 from ee_lightning.training import (
@@ -136,6 +139,28 @@ def test_loss_and_gradient_follow_the_formula(case: str, classes: int) -> None:
     torch.testing.assert_close(*(torch.autograd.grad(value, logits)[0] for value in (loss, expected)))
     assert not any(term.requires_grad for term in terms.values())
     assert objective.divergence(objective(logits, labels, progress), logits) is None
+
+
+class Reads(TorchDispatchMode):
+    """Counts how often a value of the loss's type, or what follows from it, is read from a tensor."""
+
+    count = 0
+
+    def __torch_dispatch__(
+        self, func: OpOverload, types: object, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        if func is torch.ops.aten._local_scalar_dense.default:
+            self.count += args[0].dtype in (torch.float64, torch.bool)
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_step_waits_for_the_loss_once(case: str) -> None:
+    objective, progress, _ = CASES[case]
+    logits, labels = _batch(3)
+    with Reads() as reads:
+        objective.divergence(objective(logits, labels, progress), logits)
+    assert reads.count == 1
 
 
 @pytest.mark.parametrize("case", [case for case in CASES if not _handles_values(CASES[case][0])])

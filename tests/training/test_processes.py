@@ -3,6 +3,9 @@
 import json
 import subprocess
 import sys
+from collections.abc import Callable
+from functools import cache
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -10,31 +13,33 @@ import pytest
 import torch
 
 Trained = dict[str, dict[str, Any]]
+TRAININGS = ["ensemble", "ensemble by sample", "two stages", "alternating with a gate", "last exit", "frozen backbone"]
+SHARDED = ["ensemble", "two stages", "alternating with a gate"]
 
 
 @pytest.fixture(scope="module")
-def trained(
+def train(
     steady_backbone: Path, glue_folder: Path, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[Trained, Trained, Trained]:
-    """Give what one process trained, and what the first and the second of two did."""
+) -> Callable[[str, int], list[Trained]]:
+    """Give a function that trains in some way, on so many processes, and tells what each of them did."""
     out = tmp_path_factory.mktemp("trained")
     script = Path(__file__).with_name("two_processes.py")
-    for processes in ("1", "2"):
-        command = [sys.executable, str(script), str(steady_backbone), str(glue_folder), processes, str(out)]
+
+    @cache
+    def _train(how: str, processes: int) -> list[Trained]:
+        command = [sys.executable, str(script), str(steady_backbone), str(glue_folder), how, str(out)]
         done = subprocess.run(command, capture_output=True, text=True, timeout=500)
         assert done.returncode == 0, done.stderr
-    one, first, second = (json.loads((out / f"{name}.json").read_text()) for name in ("1-0", "2-0", "2-1"))
-    return one, first, second
+        return [json.loads((out / f"{how}-{rank}.json").read_text()) for rank in range(processes)]
+
+    return _train
 
 
-@pytest.mark.parametrize(
-    "training",
-    ["ensemble", "ensemble by sample", "two stages", "alternating with a gate", "last exit", "frozen backbone"],
-)
+@pytest.mark.parametrize(("how", "training"), [*product(["replicated"], TRAININGS), *product(["sharded"], SHARDED)])
 def test_losses_are_those_of_one_process_at_the_same_global_batch(
-    trained: tuple[Trained, Trained, Trained], training: str
+    train: Callable[[str, int], list[Trained]], how: str, training: str
 ) -> None:
-    one, first, second = (some[training] for some in trained)
+    one, first, second = (some[training] for some in (*train("one", 1), *train(how, 2)))
     assert len(one["steps"]) == len(first["steps"]) == 24
     assert first["steps"] == second["steps"]  # of the whole batch on each
     for alone, together in zip(one["steps"], first["steps"], strict=True):
@@ -47,9 +52,22 @@ def test_losses_are_those_of_one_process_at_the_same_global_batch(
     assert max(losses) - min(losses) > 0.01  # the weights moved
 
 
+@pytest.mark.parametrize("how", ["replicated", "sharded"])
 @pytest.mark.parametrize("training", ["ensemble", "alternating with a gate"])
-def test_recorded_exits_count_every_sample_once(trained: tuple[Trained, Trained, Trained], training: str) -> None:
-    one, first, second = (some[training] for some in trained)
+def test_recorded_exits_count_every_sample_once(
+    train: Callable[[str, int], list[Trained]], how: str, training: str
+) -> None:
+    one, first, second = (some[training] for some in (*train("one", 1), *train(how, 2)))
     assert one["ids"] == first["ids"] == second["ids"] == list(range(47))
     assert first["logits"] == second["logits"]
     torch.testing.assert_close(torch.tensor(first["logits"]), torch.tensor(one["logits"]), rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("training", SHARDED)
+def test_a_sharded_model_decays_and_is_evaluated_after_training_as_a_whole_one(
+    train: Callable[[str, int], list[Trained]], training: str
+) -> None:
+    one, first, second = (some[training] for some in (*train("one", 1), *train("sharded", 2)))
+    assert first["decays"] == second["decays"] == one["decays"]
+    assert one["evaluated"] == one["logits"]
+    assert first["evaluated"] == second["evaluated"] == first["logits"]

@@ -1,6 +1,7 @@
 """The options of optimisation, on the real Trainer."""
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import pytest
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer, seed_everything
 from lightning.pytorch.callbacks import EarlyStopping
+from lightning.pytorch.strategies import FSDPStrategy
 from torch import Tensor
 from torch.autograd.graph import saved_tensors_hooks
 from torch.utils.data import DataLoader
@@ -58,6 +60,17 @@ class Steps(Callback):
 
     def norms(self) -> list[float]:
         return [torch.cat([g.flatten() for g in kept.values()]).norm().item() for kept in self.gradients]
+
+
+class SaveAtEnd(Callback):
+    """Writes a checkpoint after training."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Write it."""
+        trainer.save_checkpoint(self.file)
 
 
 @pytest.fixture
@@ -203,19 +216,35 @@ def test_training_stops_early_on_the_chosen_figure(
     assert stop.stopped_epoch == 2
 
 
+@pytest.mark.parametrize("devices", [1, 2])
 @pytest.mark.parametrize("objective", [TwoStageObjective(), SelfDistillationObjective()])
 def test_plain_ddp_is_refused_where_parameters_are_left_out(
-    objective: Objective, steady: Callable[..., EarlyExitModule], batches: list[Batch]
+    objective: Objective, devices: int, steady: Callable[..., EarlyExitModule]
 ) -> None:
     module = steady(objective)
-    module.trainer = Trainer(accelerator="cpu", devices=2, strategy="ddp", logger=False, enable_checkpointing=False)
-    with pytest.raises(OptionError, match="ddp_find_unused_parameters_true"):
+    quiet: dict[str, Any] = {"accelerator": "cpu", "logger": False, "enable_checkpointing": False}
+    module.trainer = Trainer(devices=devices, strategy="ddp", **quiet)
+    with pytest.raises(OptionError, match="ddp_find_unused_parameters_true, or auto"):
         module.setup("fit")
-    module.trainer = Trainer(
-        accelerator="cpu",
-        devices=2,
-        strategy="ddp_find_unused_parameters_true",
-        logger=False,
-        enable_checkpointing=False,
-    )
-    module.setup("fit")
+    for strategy in ("ddp_find_unused_parameters_true", *(["auto"] if devices == 1 else [])):
+        module.trainer = Trainer(devices=devices, strategy=strategy, **quiet)
+        module.setup("fit")
+
+
+def test_a_checkpoint_is_loaded_without_a_trainer(steady_backbone: Path, batches: list[Batch], tmp_path: Path) -> None:
+    trained, file = _module(steady_backbone, 0.0, JointObjective()), tmp_path / "a.ckpt"
+    _fit(trained, batches, callbacks=[SaveAtEnd(file)])
+    options = {"backbone": str(steady_backbone), "num_classes": 2, "metrics": ["accuracy"]}
+    loaded = EarlyExitModule.load_from_checkpoint(file, weights_only=True, objective=JointObjective(), **options)
+    assert torch.equal(loaded.eval()(batches[0]).logits, trained.eval()(batches[0]).logits)
+
+
+@pytest.mark.parametrize("use_orig_params", [True, False])
+def test_parameters_joined_by_fsdp_are_refused(
+    use_orig_params: bool, steady: Callable[..., EarlyExitModule], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = steady()
+    module.trainer = Trainer(accelerator="cpu", logger=False, enable_checkpointing=False)
+    monkeypatch.setattr(Trainer, "strategy", FSDPStrategy(use_orig_params=use_orig_params))
+    with nullcontext() if use_orig_params else pytest.raises(OptionError, match="use_orig_params is false"):
+        module.setup("fit")

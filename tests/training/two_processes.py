@@ -1,4 +1,4 @@
-"""Train each objective without dropout, on one process or two, and write down what it logged and what the exits say."""
+"""Train each objective without dropout, on one process or several, and write down what it logged and the exits say."""
 
 import json
 import sys
@@ -9,6 +9,9 @@ from typing import Any
 import lightning.pytorch
 import torch
 from lightning.pytorch import Callback, Trainer, seed_everything
+from lightning.pytorch.strategies import FSDPStrategy
+from torch.distributed.fsdp import FullyShardedDataParallel
+from transformers import GradientCheckpointingLayer
 
 from ee_lightning.data import TaskDataModule
 from ee_lightning.models import HeadOptions
@@ -24,6 +27,8 @@ from ee_lightning.training import (
 )
 
 GLOBAL_BATCH = 8
+CLIPPED = "ensemble by sample"  # by norm, which FSDP can't
+SHARDED = ("ensemble", "two stages", "alternating with a gate")
 QUICK = Optimization(learning_rate=1e-3)
 STEADY = HeadOptions(dropout=0.0)
 TRAININGS: dict[str, tuple[Objective, HeadOptions, Optimization]] = {
@@ -34,6 +39,23 @@ TRAININGS: dict[str, tuple[Objective, HeadOptions, Optimization]] = {
     "last exit": (LastExitObjective(), STEADY, QUICK),
     "frozen backbone": (JointObjective(), STEADY, replace(QUICK, freeze_backbone=True)),
 }
+
+
+class ShardedOnCPU(FSDPStrategy):
+    """What ``configs/trainer/fsdp.yaml`` sets, without CUDA, which Lightning asks for where the class is its own."""
+
+    def __init__(self) -> None:
+        super().__init__(auto_wrap_policy={GradientCheckpointingLayer}, state_dict_type="full")
+
+
+def shard_on_the_cpu() -> None:
+    """Let FSDP work on the CPU, which it does where it is told to; Lightning names devices by number."""
+    wrap = FullyShardedDataParallel.__init__
+
+    def wrap_on_the_cpu(self: FullyShardedDataParallel, *args: Any, **options: Any) -> None:
+        wrap(self, *args, **{**options, "device_id": torch.device("cpu")})
+
+    FullyShardedDataParallel.__init__ = wrap_on_the_cpu  # type: ignore[method-assign]
 
 
 class Steps(Callback):
@@ -47,20 +69,20 @@ class Steps(Callback):
         self.logged.append({name: value.item() for name, value in trainer.logged_metrics.items() if "train/" in name})
 
 
-def train(
-    objective: Objective, heads: HeadOptions, optimization: Optimization, backbone: str, glue: str, processes: int
-) -> dict[str, Any]:
+def train(name: str, backbone: str, glue: str, how: str) -> dict[str, Any]:
+    objective, heads, optimization = TRAININGS[name]
     seed_everything(0, verbose=False)
     module = EarlyExitModule(backbone, 2, ["accuracy"], objective, heads=heads, optimization=optimization)
-    leaves_out = len(objective.stages()) > 1
+    ddp = "ddp_find_unused_parameters_true" if len(objective.stages()) > 1 else "ddp"
+    processes = 1 if how == "one" else 2
     steps = Steps()
     trainer = Trainer(
         accelerator="cpu",
         devices=processes,
-        strategy="ddp_find_unused_parameters_true" if leaves_out else "ddp",
+        strategy=ShardedOnCPU() if how == "sharded" else ddp,
         max_epochs=2,
         log_every_n_steps=1,
-        gradient_clip_val=1.0,
+        gradient_clip_val=1.0 if name == CLIPPED else None,
         callbacks=[steps],
         logger=False,
         enable_checkpointing=False,
@@ -70,15 +92,25 @@ def train(
     # 95 rows in batches of 8: the last one has 7, which two processes share unevenly.
     data = TaskDataModule("sst2", glue, backbone, GLOBAL_BATCH // processes, limit_train=95, max_length=32)
     trainer.fit(module, data)
+    decays = [[len(group["params"]), group["weight_decay"]] for group in trainer.optimizers[0].param_groups]
     exits = module.recorded_exits
-    return {"steps": steps.logged, "ids": exits.ids.tolist(), "logits": exits.logits.tolist()}
+    trainer.validate(module, data, verbose=False)
+    return {
+        "steps": steps.logged,
+        "decays": decays,
+        "ids": exits.ids.tolist(),
+        "logits": exits.logits.tolist(),
+        "evaluated": module.recorded_exits.logits.tolist(),
+    }
 
 
-def main(backbone: str, glue: str, processes: str, out: str) -> None:
+def main(backbone: str, glue: str, how: str, out: str) -> None:
     torch.set_num_threads(1)
-    trained = {name: train(*training, backbone, glue, int(processes)) for name, training in TRAININGS.items()}
+    if how == "sharded":
+        shard_on_the_cpu()
+    trained = {name: train(name, backbone, glue, how) for name in (SHARDED if how == "sharded" else TRAININGS)}
     rank = lightning.pytorch.utilities.rank_zero_only.rank
-    Path(out, f"{processes}-{rank}.json").write_text(json.dumps(trained))
+    Path(out, f"{how}-{rank}.json").write_text(json.dumps(trained))
 
 
 if __name__ == "__main__":

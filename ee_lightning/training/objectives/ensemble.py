@@ -1,6 +1,6 @@
 """The objective of "Early Exiting with Ensemble Internal Classifiers"."""
 
-from math import log
+from math import isfinite, log
 from typing import Literal
 
 import torch
@@ -91,13 +91,14 @@ class EnsembleObjective(Objective):
             logits, minimum=self.minimum, last_exit=self.last_exit, stop_gradient=self.stop_gradient
         )
         weight = self.diversity_weight * self._warmed_up(progress)
+        size = (accuracy + weight * diversity).detach()
         return ObjectiveTerms(
             accuracy - weight * diversity,
             {
                 "accuracy_term": accuracy.detach(),
                 "diversity_term": diversity.detach(),
                 "diversity_weight": torch.tensor(weight),
-                "diversity_share": weight * diversity.detach() / (accuracy.detach() + weight * diversity.detach()),
+                "diversity_share": weight * diversity.detach() / size.clamp_min(torch.finfo(size.dtype).tiny),
                 "disagreement": _mean_disagreement(logits.argmax(-1)),
             },
         )
@@ -112,17 +113,16 @@ class EnsembleObjective(Objective):
         one. The limit is minus the first less λ times the second: the loss starts above it, and falls below it only
         where the diversity term has run away.
         """
-        if (reason := super().divergence(terms, logits)) is not None:
-            return reason
         num_exits, _, num_classes = logits.shape
         num_diverse = max(0, num_exits - (1 if self.last_exit else 2))
         guesses = self.layer_weights(num_exits).sum().item() + self.diversity_weight * num_diverse
         limit = guesses * log(num_classes)
-        if terms.loss.item() >= -limit:
+        loss = terms.loss.item()  # once: where there is a GPU, the program waits for it here
+        if isfinite(loss) and loss >= -limit:
             return None
-        return (
+        return super().divergence(terms, logits) or (
             f"the diversity term runs away: it is {terms.terms['diversity_term'].item():.3g}, and λ times it has "
-            f"brought the loss down to {terms.loss.item():.3g}"
+            f"brought the loss down to {loss:.3g}"
         )
 
 

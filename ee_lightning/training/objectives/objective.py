@@ -2,9 +2,9 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from math import isfinite
 from typing import NamedTuple
 
-import torch
 from torch import Tensor, nn
 
 from ee_lightning.errors import OptionError
@@ -75,6 +75,5 @@ class Objective(nn.Module, ABC):
             terms: What :meth:`forward` returned.
             logits: The logits it was given, of shape [exits, batch, classes].
         """
-        if torch.isfinite(terms.loss):
-            return None
-        return f"the loss is {terms.loss.item()}"
+        loss = terms.loss.item()
+        return None if isfinite(loss) else f"the loss is {loss}"

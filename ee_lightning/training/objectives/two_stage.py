@@ -69,8 +69,10 @@ class SelfDistillationObjective(_TwoStage):
     .. math:: L_1 = \ell_M, \qquad L_2 = \sum_{m=1}^{M-1} KL(p_M \| p_m)
 
     with M exits, :math:`\ell_m` the cross entropy of exit m with the label, and :math:`p_m` the class probabilities of
-    exit m. The second stage needs no labels. Each stage has a warm-up and a decay of its own. A checkpoint should not
-    be chosen by the last exit, which the second stage does not change: monitor an area.
+    exit m. The teacher is the target and comes first, as is usual for soft targets, so that an exit pays for every
+    class that the teacher finds likely and it does not; the paper writes the student first, :math:`D_{KL}(p_s, p_t)`.
+    The second stage needs no labels. Each stage has a warm-up and a decay of its own. A checkpoint should not be chosen
+    by the last exit, which the second stage does not change: monitor an area.
 
     Args:
         first_stage: The share of all steps that the first stage takes, between 0 and 1.

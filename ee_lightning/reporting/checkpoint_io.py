@@ -36,7 +36,7 @@ class WholeCheckpointIO(TorchCheckpointIO):
         except OSError as error:
             raise _unreadable(path, error.strerror or str(error)) from error
         except Exception as error:  # of any kind, as a damaged file may be unpickled to anything
-            said = str(error).strip().partition("\n")[0].partition(". ")[0]
+            said = str(error).strip().partition("\n")[0].partition(". ")[0] or "it is empty"
             raise _unreadable(path, f"it is damaged, or no checkpoint ({said})") from error
 
 

@@ -210,9 +210,15 @@ def test_an_unfinished_version_behind_a_finished_one_is_named_and_can_be_gone_on
 
 def test_under_another_name_the_last_checkpoint_starts_another_run(interrupted: Options, run: Run) -> None:
     before = _content()
-    assert run("fit", **{**interrupted, "run.name": "longer", "trainer.max_epochs": 2}, ckpt_path=LAST) == 0
-    assert (Path("runs/longer/version_0") / "summary.json").is_file()
+    longer, folder = {**interrupted, "run.name": "longer", "trainer.max_epochs": 2}, Path("runs/longer/version_0")
+    assert run("fit", **longer, ckpt_path=LAST) == 0
+    assert (folder / "summary.json").is_file()
     assert _content() == before
+    shutil.rmtree(FOLDER)  # which the run needs no longer
+    (folder / "summary.json").unlink()
+    assert run("fit", **longer, ckpt_path="last") == 0
+    assert (folder / "summary.json").is_file()
+    assert yaml.safe_load((folder / "config.yaml").read_text())["ckpt_path"] == str(LAST)
 
 
 def test_a_run_that_has_nothing_to_sweep_is_finished(

@@ -1,9 +1,11 @@
 """Writes the checkpoint from which an interrupted run goes on."""
 
+from pathlib import Path
 from typing import Any
 
 from lightning import LightningModule, Trainer
 from lightning.pytorch import Callback
+from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.trainer.states import TrainerFn
 
 from ee_lightning.errors import OptionError
@@ -66,13 +68,17 @@ class LastCheckpoint(Callback):
         }
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Go on where the checkpoint was written."""
+        """Go on where the checkpoint was written, in its folder, wherever that is now, or in another."""
+        place = _place_of_own(trainer)
+        if place is not None:
+            _move(trainer, checkpoint["callbacks"], place)
         if trainer.state.fn != TrainerFn.FITTING or _KEY not in checkpoint:
             return
-        self._saved_at, self._loaded = checkpoint["global_step"], checkpoint[_KEY]
+        validations = checkpoint["loops"]["fit_loop"]["epoch_loop.val_loop.batch_progress"]
+        self._saved_at, self._loaded = checkpoint["global_step"], checkpoint[_KEY] | {"validations": validations}
         trainer.should_stop = checkpoint[_KEY]["should_stop"]
         for file, num_rows in zip(_metrics_files(trainer), checkpoint[_KEY]["rows"], strict=False):
-            file.num_rows = num_rows
+            file.num_rows = num_rows if place is not None else 0
         if trainer.is_global_zero:
             print(f"going on after step {checkpoint['global_step']}, in epoch {checkpoint['epoch']}")
 
@@ -83,11 +89,38 @@ class LastCheckpoint(Callback):
             self._saved_at = trainer.global_step
 
 
+def _place_of_own(trainer: Trainer) -> Path | None:
+    """Give the run folder's checkpoints/ if the checkpoint that is loaded lies there."""
+    folder = run_folder_of(trainer)
+    if folder is None or Path(str(trainer.ckpt_path)).resolve().parent != folder.checkpoints.resolve():
+        return None
+    return folder.checkpoints
+
+
+def _move(trainer: Trainer, states: dict[str, Any], place: Path) -> None:
+    """Make callbacks that wrote into a run folder's checkpoints/ find what they wrote in its present place."""
+    for callback in trainer.checkpoint_callbacks:
+        state = states.get(callback.state_key)
+        if isinstance(callback, ModelCheckpoint) and state and Path(str(callback.dirpath)) == place:
+            states[callback.state_key] = _renamed(state, str(state["dirpath"]), str(callback.dirpath))
+
+
+def _renamed(state: Any, old: str, new: str) -> Any:
+    """Put one path in the place of another in all that is called by it or lies below it."""
+    if isinstance(state, dict):
+        return {_renamed(key, old, new): _renamed(value, old, new) for key, value in state.items()}
+    is_below = isinstance(state, str) and f"{state}/".startswith(f"{old}/")
+    return new + state.removeprefix(old) if is_below else state
+
+
 def _mend(trainer: Trainer, state: dict[str, Any]) -> None:
-    """Mend what Lightning has wrong within an epoch: two counters, one too high, and the latest validation's scores."""
+    """Mend what Lightning has wrong within an epoch: three counters, and the latest validation's scores."""
     loop = trainer.fit_loop.epoch_loop
     loop._batches_that_stepped = state["batches_that_stepped"]
     loop.batch_progress.total.ready = loop.batch_progress.total.completed + 1
+    loop.val_loop.batch_progress.load_state_dict(state["validations"])
+    if loop.batch_idx == 0:
+        loop.val_loop.batch_progress.total.reset()  # as Lightning does in every epoch
     trainer.callback_metrics.update(state["metrics"])
 
 

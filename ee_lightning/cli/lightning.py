@@ -1,25 +1,27 @@
 """``fit``, ``validate``, ``test`` and ``predict``, by LightningCLI."""
 
-import logging
-import warnings
 from argparse import ArgumentError
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
 import yaml
 from jsonargparse import set_parsing_settings
-from lightning import LightningModule, Trainer
+from lightning import Trainer
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import ModelCheckpoint
-from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI, SaveConfigCallback
-from lightning.pytorch.loggers import Logger, WandbLogger
+from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
+from lightning.pytorch.loggers import Logger
 from omegaconf.errors import OmegaConfBaseException
 
 from ee_lightning.callbacks import ExitSweep, LastCheckpoint, PredictionWriter, StepSeed
+from ee_lightning.cli.checkpoints import loading_checkpoints, refuse_missing
+from ee_lightning.cli.lock import alone_in_its_folder
 from ee_lightning.cli.mistakes import parsing_mistake
-from ee_lightning.cli.resume import RunIsFinished, run_to_resume
+from ee_lightning.cli.noise import leave_out_noise, leave_out_other_folders
+from ee_lightning.cli.resume import RunIsFinished, check_resumable, refuse_finished, run_to_resume
+from ee_lightning.cli.save_config import SaveConfig, resolved
 from ee_lightning.data import TaskDataModule
 from ee_lightning.errors import OptionError, RunFolderError
 from ee_lightning.reporting import RunFolder, print_speed, print_summary, run_folder_of
@@ -31,21 +33,10 @@ _HELP = "'ee-lightning {} --help' lists the options"
 CRITERIA = ("Voting", "Patience", "Confidence", "Entropy")
 
 
-class SaveConfig(SaveConfigCallback):
-    """Saves the resolved configuration into the run folder and sends it to W&B."""
-
-    def save_config(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Send the configuration to W&B, under one key, where it can't collide with those of a sweep."""
-        for logger in trainer.loggers:
-            if isinstance(logger, WandbLogger):
-                resolved = yaml.safe_load(self.parser.dump(self.config, skip_none=False))
-                logger.log_hyperparams({"resolved_config": resolved})
-
-
 class EarlyExitCLI(LightningCLI):
     """Links the rooms: the task tells the model its classes and metrics, the backbone tells the data its tokenizer."""
 
-    resumed: RunFolder | None = None  # the run folder that `fit --ckpt_path last` goes on in
+    resumed: RunFolder | None = None  # the folder of the run that `fit` goes on with
     version: int | None = None  # and its version
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
@@ -87,22 +78,23 @@ class EarlyExitCLI(LightningCLI):
         parser.set_defaults(weights_only=True)  # no pickle, from a disk or from elsewhere
         return parser
 
+    def _parse_ckpt_path(self) -> None:
+        """Leave the options as they are given: a checkpoint holds none."""
+
     def before_instantiate_classes(self) -> None:
         """Find the checkpoint, before anything is loaded, and refuse to evaluate without one that is there."""
         checkpoint = self._get(self.config, "ckpt_path")
-        if self.subcommand == "fit" and checkpoint == "last":
+        if self.subcommand == "fit":
             root, name = (self._get(self.config, f"run.{part}") for part in ("root", "name"))
-            self.resumed, self.version = run_to_resume(Path(root), name)
-            self.config["fit"]["ckpt_path"] = None  # so that the run folder has the configuration that it had before
+            if (found := run_to_resume(Path(root), name, checkpoint)) is not None:
+                self.resumed, self.version = found
+                given = yaml.safe_load(resolved(self._parser("fit"), self.config["fit"]))
+                self.config["fit"]["ckpt_path"] = checkpoint = check_resumable(self.resumed, given)
+        if self.resumed is not None and self.resumed.last_checkpoint.exists():
             return
-        if self.subcommand == "fit" and checkpoint is None:
-            return
-        if checkpoint is None or ("://" not in checkpoint and not Path(checkpoint).is_file()):
-            raise OptionError(
-                f"{self.subcommand} needs a checkpoint" if checkpoint is None else "there is no such checkpoint",
-                where=f"--ckpt_path {checkpoint or ''}",
-                mend="name a file from the checkpoints/ of a run folder",
-            )
+        leave_out_other_folders()
+        if self.subcommand != "fit" or checkpoint is not None:
+            refuse_missing(checkpoint, str(self.subcommand))
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Put the run folder's logger before the configured ones, so that every run has its folder."""
@@ -131,23 +123,22 @@ class EarlyExitCLI(LightningCLI):
             raise OptionError(str(error), where="--seed_everything", mend="give a number from 0") from error
 
     def _run_subcommand(self, subcommand: str) -> None:
-        try:
-            super()._run_subcommand(subcommand)
-        except MisconfigurationException as error:
-            raise OptionError(str(error), where="Lightning", mend=_HELP.format(subcommand)) from error
-        except (UnpicklingError, RuntimeError) as error:
-            if isinstance(error, RuntimeError) and "loading state_dict" not in str(error):
-                raise
-            raise RunFolderError(
-                f"the checkpoint can't be loaded into this model: {str(error).strip().splitlines()[0]}",
-                where=f"--ckpt_path {self._get(self.config, 'ckpt_path')}",
-                mend="give the config.yaml of the checkpoint's own run folder, and a .ckpt file from its checkpoints/",
-            ) from error
+        with ExitStack() as stack:
+            if subcommand == "fit":
+                stack.enter_context(alone_in_its_folder(self.trainer, is_new=self.resumed is None))
+            stack.enter_context(loading_checkpoints(self.trainer))
+            try:
+                super()._run_subcommand(subcommand)
+            except MisconfigurationException as error:
+                raise OptionError(str(error), where="Lightning", mend=_HELP.format(subcommand)) from error
 
     def before_fit(self) -> None:
         """Go on from the last checkpoint of the run that was interrupted, or start again in its folder."""
         if self.resumed is None:
             return
+        refuse_finished(self.resumed)  # which it may have been before this process got the lock
+        if self.trainer.is_global_zero:
+            self.resumed.clear_unfinished()
         if self.resumed.last_checkpoint.exists():
             self.config_init["fit"]["ckpt_path"] = str(self.resumed.last_checkpoint)
         elif self.trainer.is_global_zero:
@@ -159,7 +150,8 @@ class EarlyExitCLI(LightningCLI):
         if isinstance(checkpoints, ModelCheckpoint) and checkpoints.best_model_path:
             self.trainer.validate(self.model, datamodule=self.datamodule, ckpt_path="best", verbose=False)
             self.after_validate()
-        elif self.trainer.is_global_zero and run_folder_of(self.trainer) is not None:
+        elif (folder := run_folder_of(self.trainer)) is not None and self.trainer.is_global_zero:
+            folder.finish()
             print("no checkpoint was scored on the validation split, so there is nothing to sweep")
 
     def after_validate(self) -> None:
@@ -180,13 +172,12 @@ def run(arguments: Sequence[str]) -> None:
         arguments: The command and its options.
     """
     set_parsing_settings(omegaconf_absolute_to_relative_paths=True)
-    _leave_out_noise()
+    leave_out_noise()
     try:
         EarlyExitCLI(
             EarlyExitModule,
             TaskDataModule,
             save_config_callback=SaveConfig,
-            save_config_kwargs={"overwrite": True},  # by a run that goes on
             seed_everything_default=42,
             trainer_defaults={"callbacks": [StepSeed(), PredictionWriter()]},
             parser_kwargs={"parser_mode": "omegaconf+", "exit_on_error": False},
@@ -195,13 +186,3 @@ def run(arguments: Sequence[str]) -> None:
         )
     except RunIsFinished as finished:
         print(finished)
-
-
-def _leave_out_noise() -> None:
-    """Keep off the terminal what a user can do nothing about, or did not ask for."""
-    messages = logging.getLogger("lightning.pytorch.utilities.rank_zero")
-    messages.addFilter(lambda record: "Tip:" not in record.getMessage())  # which advertise other products
-    warnings.filterwarnings("ignore", message="The dirpath has changed")  # a command's checkpoints go to its own folder
-    warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")  # when a run goes on
-    warnings.filterwarnings("ignore", message="You're resuming from a checkpoint that ended before")  # which ours can
-    warnings.filterwarnings("ignore", category=FutureWarning, module=r"lightning\.pytorch\.utilities\._pytree")

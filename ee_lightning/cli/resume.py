@@ -1,36 +1,123 @@
-"""Finds the run that ``fit --ckpt_path last`` goes on with."""
+"""Finds the run that ``fit`` goes on with, and makes sure that it can."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
+import yaml
+
+from ee_lightning.cli.changes import changes
 from ee_lightning.errors import OptionError
+from ee_lightning.files import reading
 from ee_lightning.reporting import RunFolder
+
+_MOST_LISTED = 8
 
 
 class RunIsFinished(Exception):
     """There is nothing left to do."""
 
 
-def run_to_resume(root: Path, name: str) -> tuple[RunFolder, int]:
-    """Give the newest folder of a training run and its version, what a killed process left half written cleared away.
+def run_to_resume(root: Path, name: str, checkpoint: str | None) -> tuple[RunFolder, int] | None:
+    """Give the folder of the training run that a checkpoint goes on with, and its version.
 
     Args:
         root: The folder of all run folders.
         name: The run's name.
+        checkpoint: ``last`` goes on with the newest version; the path of a version's ``last.ckpt`` with that version,
+            even where the file was not written yet.
+
+    Returns:
+        None where the checkpoint is another file, or None: a new version is to be made.
 
     Raises:
-        OptionError: There is none.
+        OptionError: There is no training run of that name.
+    """
+    versions = _training_runs(root / name)
+    if checkpoint == "last":
+        if not versions:
+            raise OptionError(
+                "there is no training run to go on with",
+                where=root / name,
+                mend="leave --ckpt_path last out to start one, or name another with --run.root and --run.name",
+            )
+        return versions[max(versions)], max(versions)
+    if checkpoint is not None:
+        for version, folder in versions.items():
+            if folder.last_checkpoint.resolve() == Path(checkpoint).resolve():
+                return folder, version
+    return None
+
+
+def check_resumable(folder: RunFolder, options: Mapping[str, Any]) -> str | None:
+    """Refuse to go on with a run by other options than it was started with, or with one that is complete.
+
+    Args:
+        folder: The run's folder.
+        options: The options that it is to go on with, nested.
+
+    Returns:
+        The checkpoint of another run from which this one was started, if it was.
+
+    Raises:
+        OptionError: Some options would change what the run computes.
+        RunFolderError: The options that it was started with can't be read.
         RunIsFinished: It is complete.
     """
-    names = [path.parent.name.removeprefix("version_") for path in (root / name).glob("version_*/checkpoints")]
-    versions = [int(number) for number in names if number.isdecimal()]
-    if not versions:
+    recorded = _recorded_options(folder)
+    if recorded and (changed := changes(recorded, options)):
+        listed = changed[:_MOST_LISTED]
+        if len(changed) > _MOST_LISTED:
+            listed.append(f"and {len(changed) - _MOST_LISTED} more")
+        ways = [
+            f"give them as they were, for instance by --config {folder.config} before --ckpt_path;",
+            "or start another run, without --ckpt_path, or from this checkpoint under another --run.name",
+            *_unfinished_beside(folder),
+        ]
         raise OptionError(
-            "there is no training run to go on with",
-            where=root / name,
-            mend="leave --ckpt_path last out to start one, or name another with --run.root and --run.name",
+            "\n    ".join(["these options differ from those that the run was started with:", *listed]),
+            where=folder.config,
+            mend="\n         ".join(ways),
         )
-    newest = RunFolder(root / name / f"version_{max(versions)}")
-    if newest.is_finished:
-        raise RunIsFinished(f"this run is finished, and nothing was done: {newest.path}")
-    newest.clear_unfinished()
-    return newest, max(versions)
+    refuse_finished(folder)
+    return recorded.get("ckpt_path")
+
+
+def refuse_finished(folder: RunFolder) -> None:
+    """Refuse to go on with a run that is complete, and name those beside it that are not.
+
+    Raises:
+        RunIsFinished: It is complete.
+    """
+    if folder.is_finished:
+        lines = [f"this run is finished, and nothing was done: {folder.path}", *_unfinished_beside(folder)]
+        raise RunIsFinished("\n".join(lines))
+
+
+def _recorded_options(folder: RunFolder) -> dict[str, Any]:
+    """Read the options that a run was started with; none where it was killed before it wrote them or a checkpoint."""
+    if not folder.config.exists() and not folder.last_checkpoint.exists():
+        return {}
+    with reading(folder.config, mend="leave --ckpt_path out to start another run"):
+        try:
+            options = yaml.safe_load(folder.config.read_text(encoding="utf-8"))
+        except yaml.YAMLError as error:
+            raise ValueError("it holds no YAML") from error
+        if not isinstance(options, dict):
+            raise ValueError("it holds no options")
+        return options
+
+
+def _unfinished_beside(folder: RunFolder) -> list[str]:
+    others = [run for _, run in sorted(_training_runs(folder.path.parent).items()) if run.path != folder.path]
+    return [
+        f"{run.path} is not finished; --ckpt_path {run.last_checkpoint} goes on with it"
+        for run in others
+        if not run.is_finished
+    ]
+
+
+def _training_runs(folder: Path) -> dict[int, RunFolder]:
+    """Find the versions of a run that ``fit`` made."""
+    runs = {path.parent.name.removeprefix("version_"): path.parent for path in folder.glob("version_*/checkpoints")}
+    return {int(version): RunFolder(path) for version, path in runs.items() if version.isdecimal()}

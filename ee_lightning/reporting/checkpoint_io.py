@@ -1,4 +1,4 @@
-"""Checkpoints that are written whole or not at all."""
+"""Checkpoints that are written whole or not at all, and read with a message where they are damaged."""
 
 from pathlib import Path
 from typing import Any
@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from lightning.fabric.plugins import TorchCheckpointIO
 
+from ee_lightning.errors import RunFolderError
 from ee_lightning.files import written_whole
 
 
@@ -23,3 +24,25 @@ class WholeCheckpointIO(TorchCheckpointIO):
             return
         with written_whole(Path(path)) as unfinished, unfinished.open("wb") as file:
             torch.save(checkpoint, file)
+
+    def load_checkpoint(self, path: str | Path, map_location: Any = None, weights_only: bool | None = None) -> Any:
+        """Read a checkpoint.
+
+        Raises:
+            RunFolderError: It can't be read.
+        """
+        try:
+            return super().load_checkpoint(path, map_location, weights_only)
+        except OSError as error:
+            raise _unreadable(path, error.strerror or str(error)) from error
+        except Exception as error:  # of any kind, as a damaged file may be unpickled to anything
+            said = str(error).strip().partition("\n")[0].partition(". ")[0] or "it is empty"
+            raise _unreadable(path, f"it is damaged, or no checkpoint ({said})") from error
+
+
+def _unreadable(path: str | Path, reason: str) -> RunFolderError:
+    return RunFolderError(
+        f"the checkpoint can't be loaded: {reason}",
+        where=path,
+        mend="give --ckpt_path a .ckpt file that is whole, and the config.yaml of its run folder",
+    )

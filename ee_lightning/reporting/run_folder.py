@@ -1,6 +1,7 @@
 """The run folder: everything a run leaves behind, readable without the program that wrote it."""
 
 import json
+import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict
@@ -45,7 +46,8 @@ class RunFolder:
     - ``predictions.csv``, where predictions were asked for;
     - ``fitted.json``: what criteria learnt from the rows held out for calibration;
     - ``diagnostics.json``: how the exits of a split differ, and at which exit its samples leave;
-    - ``summary.json``: the figures to compare runs by. It is written last: where it is missing, the run did not finish.
+    - ``summary.json``: the figures to compare runs by. It is written last: where it is missing, the run did not finish;
+    - ``.lock``: held by the process that trains here; one that ended, but was not killed, took it away.
 
     Every file is written whole or not at all. What can't be read or written raises a `RunFolderError`.
 
@@ -55,6 +57,16 @@ class RunFolder:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
+
+    @property
+    def config(self) -> Path:
+        """The file of the resolved configuration."""
+        return self.path / "config.yaml"
+
+    @property
+    def lock(self) -> Path:
+        """The file whose lock the process holds that trains here."""
+        return self.path / ".lock"
 
     @property
     def checkpoints(self) -> Path:
@@ -71,10 +83,21 @@ class RunFolder:
         """Whether the run was completed."""
         return (self.path / SUMMARY).is_file()
 
+    def finish(self) -> None:
+        """Mark a run as completed of which nothing was swept: its summary is empty."""
+        with self.whole(SUMMARY) as file:
+            file.write_text("{}\n", encoding="utf-8")
+
     def clear_unfinished(self) -> None:
         """Delete what a killed process was writing."""
         for file in self.path.rglob(f".*{UNFINISHED}"):
             file.unlink(missing_ok=True)
+
+    def remove_unused(self) -> None:
+        """Remove the folder, unless it holds more than a run leaves that never trained."""
+        files = {file for file in self.path.rglob("*") if not file.is_dir()}
+        if files <= {self.config, self.lock}:
+            shutil.rmtree(self.path, ignore_errors=True)
 
     def write_exits(self, split: str, exits: StoredExits) -> None:
         """Store what every exit said of a split."""
@@ -201,9 +224,9 @@ class RunFolder:
         splits = self._read_splits(SUMMARY)
         if not splits:
             raise RunFolderError(
-                "the run did not finish: it has no summary",
+                "nothing of this run was swept" if self.is_finished else "the run did not finish: it has no summary",
                 where=self.path / SUMMARY,
-                mend="run fit, validate or test to the end",
+                mend="run validate or test on its checkpoint" if self.is_finished else "run fit to the end",
             )
         return splits
 

@@ -14,6 +14,7 @@ from typing import Any
 import pandas as pd
 import pytest
 import torch
+import wandb
 
 from ee_lightning.cli.lightning import EarlyExitCLI
 
@@ -21,6 +22,7 @@ Run = Callable[..., int]
 Options = dict[str, object]
 FOLDER = Path("runs/run/version_0")
 KILLED = Path(__file__).with_name("killed.py")
+REPOSITORY = Path(__file__).parents[2]
 NUM_STEPS = 36
 FILES = (
     "config.yaml",
@@ -57,39 +59,50 @@ def training(small: Options) -> Options:
 
 
 @pytest.fixture
-def uninterrupted(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[Options], Path]:
+def uninterrupted(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Path]:
     """Give a function that trains to the end, in another folder, and returns the run folder."""
 
-    def _train(options: Options) -> Path:
+    def _train(options: Options, *configs: Path) -> Path:
         with monkeypatch.context() as context:
             elsewhere = tmp_path / "uninterrupted"
             elsewhere.mkdir()
             context.chdir(elsewhere)
-            assert run("fit", **options) == 0
+            assert run("fit", *configs, **options) == 0
             return elsewhere / FOLDER
 
     return _train
 
 
-def _flags(options: Options) -> list[str]:
-    return ["fit", *(f"--{name}={value}" for name, value in options.items())]
+def _flags(options: Options, *configs: Path) -> list[str]:
+    return [
+        "fit",
+        *(f"--config={config}" for config in configs),
+        *(f"--{name}={value}" for name, value in options.items()),
+    ]
 
 
-def _dies(moment: str, number: int, options: Options) -> None:
-    command = [sys.executable, KILLED, moment, str(number), *_flags(options)]
+def _dies(moment: str, number: int, options: Options, *configs: Path) -> None:
+    command = [sys.executable, KILLED, moment, str(number), *_flags(options, *configs)]
     died = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert died.returncode == -signal.SIGKILL, died.stdout + died.stderr
 
 
-def _kill_after_row(number: int, options: Options) -> None:
-    """Kill the command line from outside when so many rows are logged."""
-    process = subprocess.Popen([sys.executable, "-m", "ee_lightning", *_flags(options)], stdout=subprocess.DEVNULL)
+def _kill_after_row(
+    number: int, options: Options, *configs: Path, while_it_is_held: Callable[[], None] = lambda: None
+) -> None:
+    """Hold the command line from outside when so many rows are logged, and kill it."""
+    command = [sys.executable, "-m", "ee_lightning", *_flags(options, *configs)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     metrics = FOLDER / "metrics.csv"
     before = metrics.stat().st_mtime_ns if metrics.exists() else 0
     while not metrics.exists() or metrics.stat().st_mtime_ns == before or _num_rows(metrics) < number:
         assert process.poll() is None
         time.sleep(0.001)
-    process.kill()
+    process.send_signal(signal.SIGSTOP)
+    try:
+        while_it_is_held()
+    finally:
+        process.kill()
     assert process.wait() == -signal.SIGKILL
 
 
@@ -128,7 +141,7 @@ def _compared(one: Any, other: Any, path: str = "") -> list[tuple[str, bool]]:
 
 
 def test_a_run_killed_twice_ends_as_an_uninterrupted_one(
-    training: Options, run: Run, uninterrupted: Callable[[Options], Path], capsys: pytest.CaptureFixture[str]
+    training: Options, run: Run, uninterrupted: Callable[..., Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
     expected = uninterrupted(training)
     _dies("in the middle of a checkpoint", 3, training)
@@ -145,7 +158,7 @@ def test_a_run_killed_twice_ends_as_an_uninterrupted_one(
 
 
 def test_a_run_stopped_early_is_not_trained_on(
-    training: Options, run: Run, uninterrupted: Callable[[Options], Path], monkeypatch: pytest.MonkeyPatch
+    training: Options, run: Run, uninterrupted: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stopping = "{class_path: EarlyStopping, init_args: {monitor: val/score, mode: max, stopping_threshold: 0.3}}"
     options = {**training, "trainer.callbacks": f"[{stopping}]"}
@@ -155,6 +168,77 @@ def test_a_run_stopped_early_is_not_trained_on(
         context.setattr(EarlyExitCLI, "after_fit", _break_off)
         with pytest.raises(KeyboardInterrupt):
             run("fit", **options)
+    _resume(run, options)
+    _assert_same(FOLDER, expected)
+
+
+def test_a_run_that_is_still_alive_is_not_joined(
+    training: Options, run: Run, uninterrupted: Callable[..., Path], capfd: pytest.CaptureFixture[str]
+) -> None:
+    options = {**training, "data.num_workers": 1}  # a process that lives on for a while after it
+    expected = uninterrupted(options)
+    capfd.readouterr()
+
+    def join() -> None:
+        before = {file: file.read_bytes() for file in FOLDER.rglob("*") if file.is_file()}
+        assert run("fit", **{**options, "ckpt_path": "last"}) == 1
+        printed = capfd.readouterr().err
+        assert re.search(r"another process is still training[\s\S]*where: runs/run/version_0\n[\s\S]*mend:", printed)
+        assert {file: file.read_bytes() for file in FOLDER.rglob("*") if file.is_file()} == before
+        assert FOLDER / ".lock" in before
+
+    _kill_after_row(14, options, while_it_is_held=join)
+    _resume(run, options)
+    _assert_same(FOLDER, expected)
+
+
+@pytest.mark.parametrize("change", ["spelled in full", "moved"])
+def test_a_run_goes_on_in_the_place_where_its_folder_is_now(
+    change: str, training: Options, run: Run, uninterrupted: Callable[..., Path]
+) -> None:
+    expected = uninterrupted(training)
+    _dies("in a validation", 3, {**training, "run.root": Path("elsewhere" if change == "moved" else "runs").resolve()})
+    if change == "moved":
+        Path("elsewhere").rename("runs")
+    (best,) = (FOLDER / "checkpoints").glob("epoch=0*")
+    _resume(run, training)
+    assert not best.exists()  # as it is no longer among the best
+    _assert_same(FOLDER, expected)
+
+
+def test_the_configuration_is_that_of_the_uninterrupted_run_wherever_it_comes_from(
+    training: Options, run: Run, uninterrupted: Callable[..., Path]
+) -> None:
+    mine = Path("mine.yaml").resolve()
+    objective = "{class_path: EnsembleObjective, init_args: {diversity_weight: 5e-2}}"
+    mine.write_text(
+        "run: {name: run}\n"
+        f"model:\n  objective: {objective}\n"
+        "data: {max_length: 24, eval_batch_size: '${data.max_length}'}\n"
+        "sweep: {criteria: [Voting, {class_path: Patience}]}\n"
+    )
+    configs = (mine, REPOSITORY / "configs" / "trainer" / "wandb.yaml")
+    del training["data.max_length"]
+    expected = uninterrupted(training, *configs)
+    wandb.finish()
+    _dies("before a step", 20, training, *configs)
+    before = (FOLDER / "config.yaml").read_bytes()
+    assert run("fit", *configs, **training, ckpt_path="last") == 0
+    assert (FOLDER / "config.yaml").read_bytes() == before
+    assert b"eval_batch_size: 24" in before
+    assert b"WandbLogger" in before
+    _assert_same(FOLDER, expected)
+
+
+def test_a_run_from_a_checkpoint_starts_again_from_it_where_it_wrote_none_itself(
+    training: Options, run: Run, uninterrupted: Callable[..., Path]
+) -> None:
+    other = {**training, "run.name": "other", "checkpoint.save_top_k": -1}
+    assert run("fit", **other) == 0
+    (first,) = Path("runs/other/version_0/checkpoints").resolve().glob("epoch=0*")
+    options = {**training, "ckpt_path": first}
+    expected = uninterrupted(options)
+    _dies("in a step", 3, options)
     _resume(run, options)
     _assert_same(FOLDER, expected)
 
@@ -192,12 +276,11 @@ def test_where_nothing_was_started_there_is_nothing_to_go_on_with(
 
 
 def test_a_run_without_a_checkpoint_starts_again_in_its_folder(
-    training: Options, run: Run, uninterrupted: Callable[[Options], Path], capfd: pytest.CaptureFixture[str]
+    training: Options, run: Run, uninterrupted: Callable[..., Path], capfd: pytest.CaptureFixture[str]
 ) -> None:
     expected = uninterrupted(training)
     (FOLDER / "checkpoints").mkdir(parents=True)
     (FOLDER / "metrics.csv").write_text("step,train/loss\n0,0.7\n")
-    (FOLDER / "config.yaml").write_text("data:")
     capfd.readouterr()
     _resume(run, training)
     assert f"no checkpoint was written yet, so the run starts again: {FOLDER}" in capfd.readouterr().out
@@ -211,7 +294,7 @@ def _break_off(self: EarlyExitCLI) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_runs_killed_twice_at_random_end_as_an_uninterrupted_one(
-    variant: str, training: Options, run: Run, uninterrupted: Callable[[Options], Path]
+    variant: str, training: Options, run: Run, uninterrupted: Callable[..., Path]
 ) -> None:
     options = {**training, **VARIANTS[variant]}
     expected = uninterrupted(options)
@@ -241,9 +324,32 @@ def test_runs_killed_twice_at_random_end_as_an_uninterrupted_one(
     ],
 )
 def test_no_moment_is_a_bad_one(
-    moment: str, number: int, training: Options, run: Run, uninterrupted: Callable[[Options], Path]
+    moment: str, number: int, training: Options, run: Run, uninterrupted: Callable[..., Path]
 ) -> None:
-    expected = uninterrupted(training)
-    _dies(moment, number, training)
-    _resume(run, training)
+    options = {**training, "checkpoint.save_top_k": -1}
+    expected = uninterrupted(options)
+    _dies(moment, number, options)
+    _resume(run, options)
     _assert_same(FOLDER, expected)
+
+
+@pytest.mark.slow
+def test_two_processes_that_are_killed_go_on_together(training: Options) -> None:
+    options = {**training, "data.batch_size": 4, "trainer.devices": 2, "trainer.strategy": "ddp"}
+
+    def train(folder: str, **others: object) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "ee_lightning", *_flags({**options, **others})]
+        return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300, check=False)
+
+    def join() -> None:
+        refused = train(".", ckpt_path="last")
+        assert refused.returncode == 1
+        assert "another process is still training" in refused.stderr
+
+    Path("uninterrupted").mkdir()
+    expected = train("uninterrupted")
+    assert expected.returncode == 0, expected.stderr
+    _kill_after_row(Random().randrange(14, 24), options, while_it_is_held=join)
+    resumed = train(".", ckpt_path="last")
+    assert resumed.returncode == 0, resumed.stderr
+    _assert_same(FOLDER, "uninterrupted" / FOLDER)

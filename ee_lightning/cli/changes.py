@@ -1,0 +1,67 @@
+"""Compares the options of a run that goes on with those that it was started with."""
+
+import json
+from collections.abc import Mapping
+from pkgutil import resolve_name
+from typing import Any
+
+FREE_TO_DIFFER = (
+    "ckpt_path",
+    "data.num_workers",
+    "data.root",
+    "last_checkpoint.every_n_steps",
+    "run.root",
+    "trainer.enable_model_summary",
+    "trainer.enable_progress_bar",
+    "trainer.logger",
+)
+"""The options, with all below them, that don't change what a run computes."""
+
+
+def changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+    """Tell which options would change what a run computes: those that differ and are not :data:`FREE_TO_DIFFER`.
+
+    Args:
+        before: The options, nested, as YAML gives them.
+        after: The same with other values.
+
+    Returns:
+        A line an option, with both values.
+
+    Example:
+        >>> before = {"model": {"objective": {"class_path": "torch.nn.Module"}}, "data": {"batch_size": 32}}
+        >>> after = {"model": {"objective": {"class_path": "torch.nn.modules.Module"}}, "data": {"batch_size": 8}}
+        >>> changes(before, after)
+        ['data.batch_size: 32 → 8']
+    """
+    old, new = _leaves(before), _leaves(after)
+    return [
+        f"{name}: {old.get(name, '(none)')} → {new.get(name, '(none)')}"
+        for name in {**old, **new}
+        if not _is_free(name) and not _are_same(name, old.get(name), new.get(name))
+    ]
+
+
+def _leaves(options: object, name: str = "") -> dict[str, str]:
+    """Give nested options one by one: the dotted name, and the value as YAML writes it, but without quotes."""
+    if isinstance(options, Mapping) and options:
+        children = dict(options)
+    elif isinstance(options, list) and options:
+        children = dict(enumerate(options))
+    else:
+        return {name: options if isinstance(options, str) else json.dumps(options, default=str)}
+    prefix = f"{name}." if name else ""
+    return {leaf: value for key, child in children.items() for leaf, value in _leaves(child, f"{prefix}{key}").items()}
+
+
+def _is_free(name: str) -> bool:
+    return any(f"{name}.".startswith(f"{free}.") for free in FREE_TO_DIFFER)
+
+
+def _are_same(name: str, one: str | None, other: str | None) -> bool:
+    if one == other or one is None or other is None or not name.endswith("class_path"):
+        return one == other
+    try:
+        return resolve_name(one) is resolve_name(other)  # by a short name or by that of the module that defines it
+    except (ImportError, AttributeError, ValueError):
+        return False

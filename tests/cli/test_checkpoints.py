@@ -1,0 +1,32 @@
+"""How a checkpoint that does not fit is worded."""
+
+from types import SimpleNamespace
+
+import pytest
+import torch
+from torch import nn
+
+from ee_lightning.cli.checkpoints import loading_checkpoints
+from ee_lightning.errors import RunFolderError
+
+TRAINER = SimpleNamespace(ckpt_path="runs/x/version_0/checkpoints/last.ckpt")
+
+
+def test_the_weights_that_differ_are_named_and_counted() -> None:
+    model, other = (nn.Sequential(nn.Linear(2, size), nn.LayerNorm(size), nn.PReLU()) for size in (2, 3))
+    weights = {name.replace("2.weight", "2.slope"): weight for name, weight in other.state_dict().items()}
+    with pytest.raises(RunFolderError) as raised, loading_checkpoints(TRAINER):  # type: ignore[arg-type]
+        model.load_state_dict(weights | {"3.weight": torch.zeros(1)})
+    what, where, _ = str(raised.value).splitlines()
+    assert what == (
+        "the checkpoint can't be loaded into this model: it lacks 2.weight; "
+        "it has 3.weight and 1 more, which the model lacks; it has another shape of 0.weight and 3 more"
+    )
+    assert where == "  where: --ckpt_path runs/x/version_0/checkpoints/last.ckpt"
+
+
+@pytest.mark.parametrize("error", [RuntimeError("CUDA"), ValueError("no"), KeyError("loss")])
+def test_other_errors_stay_as_they_are(error: Exception) -> None:
+    with pytest.raises(type(error)) as raised, loading_checkpoints(TRAINER):  # type: ignore[arg-type]
+        raise error
+    assert raised.value is error

@@ -1,4 +1,4 @@
-"""``fit``, ``validate``, ``test`` and ``predict``, by LightningCLI."""
+"""``fit``, ``validate`` and ``test``, by LightningCLI."""
 
 import logging
 import warnings
@@ -17,7 +17,7 @@ from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCL
 from lightning.pytorch.loggers import Logger, WandbLogger
 from omegaconf.errors import OmegaConfBaseException
 
-from ee_lightning.callbacks import ExitSweep, LastCheckpoint, PredictionWriter, StepSeed
+from ee_lightning.callbacks import ExitSweep, LastCheckpoint, StepSeed
 from ee_lightning.cli.mistakes import parsing_mistake
 from ee_lightning.cli.resume import RunIsFinished, run_to_resume
 from ee_lightning.data import TaskDataModule
@@ -47,6 +47,11 @@ class EarlyExitCLI(LightningCLI):
 
     resumed: RunFolder | None = None  # the run folder that `fit --ckpt_path last` goes on in
     version: int | None = None  # and its version
+
+    @staticmethod
+    def subcommands() -> dict[str, set[str]]:
+        """Give Lightning's commands, but for ``predict``, which is ours."""
+        return {name: skipped for name, skipped in LightningCLI.subcommands().items() if name != "predict"}
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add the run's name, the checkpoints, the sweep, and what must agree."""
@@ -186,7 +191,7 @@ def run(arguments: Sequence[str]) -> None:
             save_config_callback=SaveConfig,
             save_config_kwargs={"overwrite": True},  # by a run that goes on
             seed_everything_default=42,
-            trainer_defaults={"callbacks": [StepSeed(), PredictionWriter()]},
+            trainer_defaults={"callbacks": [StepSeed()]},
             parser_kwargs={"parser_mode": "omegaconf+", "exit_on_error": False},
             auto_configure_optimizers=False,
             args=list(arguments),

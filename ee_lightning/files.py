@@ -9,6 +9,7 @@ from typing import Any
 
 from safetensors import SafetensorError
 
+from ee_lightning import __version__
 from ee_lightning.errors import OptionError, RunFolderError
 
 UNFINISHED = ".unfinished"
@@ -52,7 +53,10 @@ def written_whole(file: Path) -> Iterator[Path]:
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         try:
+            unfinished.touch()
+            mode = unfinished.stat().st_mode
             yield unfinished
+            unfinished.chmod(mode)  # safetensors lets nobody else read what it writes
             with unfinished.open("r+b") as written:
                 os.fsync(written.fileno())
             unfinished.replace(file)
@@ -80,6 +84,28 @@ def read_json(file: Path) -> dict[str, Any]:
     if not isinstance(fields, dict):
         raise ValueError("it holds no JSON object")
     return fields
+
+
+def check_format(fields: dict[str, Any], known: int, file: Path, mend: str) -> None:
+    """Refuse a file whose format another release writes, and take the format from its fields.
+
+    Args:
+        fields: What it holds, ``format`` and the ``version`` that wrote it among them.
+        known: The format of this release.
+        file: The file.
+        mend: How to come by one of this release.
+
+    Raises:
+        RunFolderError: It has another format.
+        KeyError: It has none.
+    """
+    if (found := fields.pop("format")) != known:
+        raise RunFolderError(
+            f"{file.name} has format {found}, written by ee_lightning {fields.get('version')}, "
+            f"and ee_lightning {__version__} reads format {known}",
+            where=file,
+            mend=f"install the release that wrote it, or {mend}",
+        )
 
 
 def _reason(error: Exception) -> str:

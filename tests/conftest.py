@@ -6,6 +6,8 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("WANDB_MODE", "offline")
 
 import random
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import lightning.pytorch  # noqa: F401 - here, because its log handlers keep the stderr of the moment of import
@@ -13,6 +15,10 @@ import pytest
 import torch
 from transformers import BertConfig, BertModel, BertTokenizerFast
 
+from ee_lightning.cli import main
+
+REPOSITORY = Path(__file__).parents[1]
+JOINT = "ee_lightning.training.JointObjective"
 POSITIVE = "lovely warm clever bright funny moving".split()  # noqa: SIM905
 NEGATIVE = "dull cold stupid dark boring empty".split()  # noqa: SIM905
 NEUTRAL = "the a film story plot scene actor camera is was and with of very quite rather".split()  # noqa: SIM905
@@ -85,6 +91,39 @@ def glue_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         _write(folder / "STS-B" / f"{split}.tsv", f"{pair}\tscore", scored)
     _write(folder / "STS-B" / "test.tsv", pair, (f"{i}\t{similar(i % 6)}" for i in range(12)))
     return folder
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory, glue_folder: Path, tiny_backbone: Path) -> Callable[..., Path]:
+    """Give a function that gives the folder of a short run on a task; tests that change it copy it first."""
+    root = tmp_path_factory.mktemp("runs")
+    regression = {"config": REPOSITORY / "configs/tasks/stsb.yaml", "model.objective": JOINT}
+
+    @cache
+    def train(task: str, **others: object) -> Path:
+        options = {
+            **(regression if task == "stsb" else {}),
+            "run.root": root,
+            "run.name": f"{task}-{len(list(root.iterdir()))}",
+            "data.task": task,
+            "data.root": glue_folder,
+            "data.max_length": 32,
+            "data.batch_size": 16,
+            "model.backbone": tiny_backbone,
+            "model.heads.pooling": "mean",
+            "model.optimization.learning_rate": 5e-3,
+            "model.optimization.head_learning_rate": 1e-2,
+            "trainer.max_epochs": 6,
+            "trainer.accelerator": "cpu",
+            "trainer.enable_progress_bar": "false",
+            "trainer.enable_model_summary": "false",
+            "trainer.log_every_n_steps": 1,
+            **{name.replace("__", "."): value for name, value in others.items()},
+        }
+        assert main(["fit", *(f"--{name}={value}" for name, value in options.items())]) == 0
+        return root / str(options["run.name"]) / "version_0"
+
+    return train
 
 
 def _write(file: Path, header: str | None, rows: object) -> None:

@@ -3,7 +3,9 @@
 import json
 
 import pytest
+import torch
 from safetensors import SafetensorError
+from safetensors.torch import save_file
 
 from ee_lightning.errors import DataError, OptionError, RunFolderError
 from ee_lightning.files import read_json, reading, written_whole
@@ -70,3 +72,10 @@ def test_a_disk_that_is_full_leaves_the_file_as_it_was(tmp_path):
 def test_a_mistake_in_the_program_is_not_blamed_on_the_file(tmp_path):
     with pytest.raises(ValueError, match="ours"), written_whole(tmp_path / "a.json"):
         raise ValueError("ours")
+
+
+def test_a_file_can_be_read_by_whom_the_user_lets(tmp_path):
+    (tmp_path / "plain").touch()
+    with written_whole(tmp_path / "a.safetensors") as file:
+        save_file({"logits": torch.zeros(3)}, file)
+    assert (tmp_path / "a.safetensors").stat().st_mode == (tmp_path / "plain").stat().st_mode

@@ -1,18 +1,21 @@
 """What the README says is so."""
 
 import re
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 from lightning import seed_everything
 
+from ee_lightning.cli import main
 from ee_lightning.exits import StoredExits
 from ee_lightning.reporting import RunFolder
 
 REPOSITORY = Path(__file__).parents[1]
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
-TRAINING, REPLAY = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+DEPLOYING, TRAINING, REPLAY = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 
 
 def test_training_from_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -36,6 +39,19 @@ def test_replay_from_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     names: dict[str, object] = {}
     exec(REPLAY, names)
     assert names["exit_layer"].shape == names["label"].shape == (9,)  # type: ignore[attr-defined]
+
+
+def test_deploying_from_python(
+    trained: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(trained("sst2"), "runs/demo/version_0")
+    assert main(["choose", "runs/demo/version_0", "--criterion", "voting", "--min-speedup", "1.2"]) == 0
+    capsys.readouterr()
+    exec(DEPLOYING, {})
+    first, second, third = (line.split() for line in capsys.readouterr().out.splitlines())
+    assert (first[0], first[2]) == tuple(second)
+    assert third[0] in {"negative", "positive"}
 
 
 def test_named_files_and_targets_are_there() -> None:

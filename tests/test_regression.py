@@ -1,4 +1,4 @@
-"""A task whose exits predict a value, from its file to curves and predictions."""
+"""A task whose exits predict a value, from its file to curves."""
 
 import json
 from pathlib import Path
@@ -9,7 +9,7 @@ import torch
 from lightning import Trainer, seed_everything
 from lightning.pytorch.loggers import CSVLogger
 
-from ee_lightning.callbacks import ExitSweep, PredictionWriter
+from ee_lightning.callbacks import ExitSweep
 from ee_lightning.data import TaskDataModule
 from ee_lightning.errors import OptionError
 from ee_lightning.exits import Confidence, Criterion, Patience, Voting, replay
@@ -38,7 +38,7 @@ def _trainer(folder: Path, criteria: list[Criterion], epochs: int = 1) -> Traine
         max_epochs=epochs,
         accelerator="cpu",
         logger=CSVLogger(folder, name=""),
-        callbacks=[ExitSweep(criteria), PredictionWriter()],
+        callbacks=[ExitSweep(criteria)],
         enable_checkpointing=False,
         enable_progress_bar=False,
         enable_model_summary=False,
@@ -48,14 +48,13 @@ def _trainer(folder: Path, criteria: list[Criterion], epochs: int = 1) -> Traine
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory, glue_folder: Path, tiny_backbone: Path) -> RunFolder:
-    """Give the folder of a run on the small STS-B: trained, validated, and asked for predictions."""
+    """Give the folder of a run on the small STS-B: trained and validated."""
     seed_everything(0)
     data = _data("stsb", glue_folder, tiny_backbone)
     module = _module(data, tiny_backbone)
     trainer = _trainer(tmp_path_factory.mktemp("runs"), [Patience(tolerance=0.5)], epochs=20)
     trainer.fit(module, data)
     trainer.validate(module, data, verbose=False)
-    trainer.predict(module, data, return_predictions=False)
     return RunFolder(str(trainer.log_dir))
 
 
@@ -98,14 +97,6 @@ def test_curves_are_of_the_correlation_that_adds_up(run: RunFolder) -> None:
     assert len(points) > 2
 
 
-def test_predictions_are_values_without_a_probability(run: RunFolder) -> None:
-    predictions = pd.read_csv(run.path / "predictions.csv")
-    assert list(predictions.columns) == ["id", "label", "exit_layer"]
-    assert predictions["id"].tolist() == list(range(12))
-    assert predictions["label"].corr(predictions["id"] % 6) > 0.8
-    assert (predictions["exit_layer"] == 3).all()
-
-
 @pytest.mark.parametrize(
     ("task", "criterion", "problem"),
     [
@@ -124,24 +115,3 @@ def test_a_criterion_that_cannot_judge_the_task_is_refused_before_training(
         _trainer(tmp_path, [criterion]).fit(module, data)
     assert "regression" in caught.value.mend
     assert module.global_step == 0
-
-
-def test_prediction_asks_no_criterion(tmp_path: Path, glue_folder: Path, tiny_backbone: Path) -> None:
-    data = _data("stsb", glue_folder, tiny_backbone)
-    trainer = _trainer(tmp_path, [Voting()])
-    trainer.predict(_module(data, tiny_backbone), data, return_predictions=False)
-    assert (Path(str(trainer.log_dir)) / "predictions.csv").is_file()
-
-
-def test_weights_from_no_checkpoint_have_no_operating_point(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, glue_folder: Path, tiny_backbone: Path
-) -> None:
-    (tmp_path / "operating_point.json").write_text("{}", encoding="utf-8")  # above the folder above the working one
-    here = tmp_path / "one" / "two"
-    here.mkdir(parents=True)
-    monkeypatch.chdir(here)
-    data = _data("stsb", glue_folder, tiny_backbone)
-    trainer = _trainer(here, [Patience(tolerance=0.5)])
-    trainer.predict(_module(data, tiny_backbone), data, return_predictions=False)
-    predictions = pd.read_csv(Path(str(trainer.log_dir)) / "predictions.csv")
-    assert (predictions["exit_layer"] == 3).all()

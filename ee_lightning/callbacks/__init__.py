@@ -2,5 +2,4 @@
 
 from ee_lightning.callbacks.exit_sweep import ExitSweep as ExitSweep
 from ee_lightning.callbacks.last_checkpoint import LastCheckpoint as LastCheckpoint
-from ee_lightning.callbacks.prediction_writer import PredictionWriter as PredictionWriter
 from ee_lightning.callbacks.step_seed import StepSeed as StepSeed

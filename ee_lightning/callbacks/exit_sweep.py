@@ -87,9 +87,11 @@ class ExitSweep(Callback):
         """Sweep after ``test``."""
         self._report(trainer, _as_ours(pl_module), split="test", stage="test")
 
-    def _sweep(self, trainer: Trainer, module: EarlyExitModule) -> Sweep:
+    def _sweep(self, trainer: Trainer, module: EarlyExitModule, checkpoint: str | None = None) -> Sweep:
         exits, calibration = module.recorded_exits, module.calibration_exits  # which join all processes
-        return sweep_exits(self.criteria, exits, calibration, task=_task(trainer), metrics=module.metrics)
+        return sweep_exits(
+            self.criteria, exits, calibration, task=_task(trainer), metrics=module.metrics, checkpoint=checkpoint
+        )
 
     def _log_exit_scores(self, trainer: Trainer, folder: RunFolder, scores: dict[str, list[float]]) -> None:
         folder.write_exit_scores(trainer.current_epoch, scores)
@@ -99,8 +101,9 @@ class ExitSweep(Callback):
                 logger.log_table("val/exits", columns=["exit", *scores], data=rows)
 
     def _report(self, trainer: Trainer, module: EarlyExitModule, split: str, stage: str) -> None:
-        found = self._sweep(trainer, module)
         folder = run_folder_of(trainer)
+        checkpoint = None if folder is None or trainer.ckpt_path is None else folder.name_of(trainer.ckpt_path)
+        found = self._sweep(trainer, module, checkpoint)
         if not trainer.is_global_zero or folder is None:
             return
         folder.write_exits(split, module.recorded_exits)

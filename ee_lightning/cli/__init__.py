@@ -11,12 +11,13 @@ COMMANDS = {
     "fit": "train, then sweep the exits of the best checkpoint",
     "validate": "sweep the exits of a checkpoint on the validation split",
     "test": "sweep the exits of a checkpoint on the test split",
-    "predict": "write a checkpoint's predictions for the test split",
     "curves": "replay a run folder's stored exits, without a model",
     "choose": "choose a threshold by a budget, with or without a guarantee",
     "speed": "measure operating points on the clock, beside the full model",
+    "predict": "label a file, or the test split, by a run's operating point",
+    "save": "write a run's model, tokenizer and operating point into one folder",
 }
-WITHOUT_LIGHTNING_CLI = ("curves", "choose", "speed")
+WITHOUT_LIGHTNING_CLI = ("curves", "choose", "speed", "predict", "save")
 
 _HELP = """\
 usage: ee-lightning COMMAND [--config FILE ...] [--OPTION VALUE ...]
@@ -37,6 +38,7 @@ examples:
   ee-lightning curves runs/demo/version_0 --criteria 'voting(k=1),soft_voting'
   ee-lightning choose runs/demo/version_0 --criterion voting --min-speedup 2
   ee-lightning speed runs/demo/version_0
+  ee-lightning predict runs/demo/version_0 --input texts.csv --output labels.csv
   ee-lightning validate --config runs/demo/version_0/config.yaml \\
       --ckpt_path runs/demo/version_0/checkpoints/last.ckpt
 """
@@ -49,7 +51,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: The command and its options; None takes those of the process.
 
     Returns:
-        The exit status: 0, or 1 after a mistake of the user. Options that can't be parsed exit with 2.
+        The exit status: 0, 1 after a mistake of the user, or 130 after an interrupt. Options that can't be parsed exit
+        with 2.
     """
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     if not arguments or arguments[0] in {"-h", "--help"}:
@@ -71,4 +74,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except EarlyExitError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        return 130
     return 0

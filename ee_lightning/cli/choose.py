@@ -2,14 +2,13 @@
 
 from argparse import Namespace
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
-from ee_lightning.cli.options import Options, one_criterion
+from ee_lightning.cli.options import Options
 from ee_lightning.errors import OptionError
 from ee_lightning.exits import Fitted
 from ee_lightning.functional import CLASSIFICATION_METRICS
-from ee_lightning.operating import OPERATING_POINT, CriterionRecipe
+from ee_lightning.operating import OPERATING_POINT, recipe_of
 from ee_lightning.reporting import (
     CALIBRATION,
     Budget,
@@ -18,7 +17,7 @@ from ee_lightning.reporting import (
     MinSpeedup,
     RunFolder,
     choose,
-    fit_criteria,
+    fit_recipe,
     print_choice,
 )
 
@@ -60,7 +59,7 @@ def run(arguments: Sequence[str]) -> None:
     )
     options.add_argument("--seed", type=int, default=0, help="of the halves and of the intervals (0)")
     chosen = options.parse_args(arguments)
-    folder, recipe = RunFolder(chosen.run), one_criterion(chosen.criterion)
+    folder, recipe = RunFolder(chosen.run), recipe_of(chosen.criterion)
     if chosen.split == CALIBRATION and isinstance(recipe.build(), Fitted):
         raise OptionError(
             f"{chosen.criterion} was fitted on the calibration rows, so they can't choose its threshold",
@@ -69,7 +68,7 @@ def run(arguments: Sequence[str]) -> None:
         )
     point = choose(
         folder.read_exits(chosen.split),
-        _fitted(recipe, folder),
+        fit_recipe(recipe, folder.read_calibration()),
         _budget(chosen),
         metric=chosen.metric or _primary_metric(folder, chosen.split),
         split=chosen.split,
@@ -82,12 +81,6 @@ def run(arguments: Sequence[str]) -> None:
     if chosen.guarantee is not None and chosen.split == SELECTED_ON:
         print(_WARNING)
     print(f"saved: {folder.path / OPERATING_POINT}")
-
-
-def _fitted(recipe: CriterionRecipe, folder: RunFolder) -> CriterionRecipe:
-    criterion = recipe.build()
-    fit_criteria([criterion], folder.read_calibration())
-    return replace(recipe, fitted=criterion.fitted) if isinstance(criterion, Fitted) else recipe
 
 
 def _primary_metric(folder: RunFolder, split: str) -> str:

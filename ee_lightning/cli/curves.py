@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from ee_lightning.cli.options import Options, criteria
+from ee_lightning.cli.options import Options
 from ee_lightning.exits import CRITERIA, GATE, Criterion, Fitted, Gate, Patience, StoredExits
+from ee_lightning.operating import criteria
 from ee_lightning.reporting import RunFolder, distinct, print_summary, sweep_exits, write_sweep
 
 
@@ -33,7 +34,14 @@ def run(arguments: Sequence[str]) -> None:
             methods = all_that_apply(exits, calibration)
         else:
             methods = [recipe.build() for recipe in criteria(chosen.criteria)]
-        found = sweep_exits(distinct(methods), exits, calibration, task=figures["task"], metrics=figures["metrics"])
+        found = sweep_exits(
+            distinct(methods),
+            exits,
+            calibration,
+            task=figures["task"],
+            metrics=figures["metrics"],
+            checkpoint=figures.get("checkpoint"),
+        )
         write_sweep(folder, split, found)
     print_summary(folder)
 

@@ -1,4 +1,4 @@
-"""``fit``, ``validate``, ``test`` and ``predict``, by LightningCLI."""
+"""``fit``, ``validate`` and ``test``, by LightningCLI."""
 
 from argparse import ArgumentError
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCL
 from lightning.pytorch.loggers import Logger
 from omegaconf.errors import OmegaConfBaseException
 
-from ee_lightning.callbacks import ExitSweep, LastCheckpoint, PredictionWriter, StepSeed
+from ee_lightning.callbacks import ExitSweep, LastCheckpoint, StepSeed
 from ee_lightning.cli.checkpoints import loading_checkpoints, refuse_missing
 from ee_lightning.cli.lock import alone_in_its_folder
 from ee_lightning.cli.mistakes import parsing_mistake
@@ -38,6 +38,11 @@ class EarlyExitCLI(LightningCLI):
 
     resumed: RunFolder | None = None  # the folder of the run that `fit` goes on with
     version: int | None = None  # and its version
+
+    @staticmethod
+    def subcommands() -> dict[str, set[str]]:
+        """Give Lightning's commands, but for ``predict``, which is ours."""
+        return {name: skipped for name, skipped in LightningCLI.subcommands().items() if name != "predict"}
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add the run's name, the checkpoints, the sweep, and what must agree."""
@@ -179,7 +184,7 @@ def run(arguments: Sequence[str]) -> None:
             TaskDataModule,
             save_config_callback=SaveConfig,
             seed_everything_default=42,
-            trainer_defaults={"callbacks": [StepSeed(), PredictionWriter()]},
+            trainer_defaults={"callbacks": [StepSeed()]},
             parser_kwargs={"parser_mode": "omegaconf+", "exit_on_error": False},
             auto_configure_optimizers=False,
             args=list(arguments),

@@ -6,20 +6,20 @@ from pathlib import Path
 from typing import NamedTuple, TypeVar, get_args
 
 import torch
-import yaml
 from datasets import Dataset
 
-from ee_lightning.cli.options import Options, one_criterion
+from ee_lightning.cli.options import Options
 from ee_lightning.data import TaskDataModule
 from ee_lightning.errors import OptionError
 from ee_lightning.exits import Criterion, Oracle, StoredExits, trace_curve
-from ee_lightning.files import reading
 from ee_lightning.inference import SpeedMeter, samples_of
+from ee_lightning.inference.devices import find_device
 from ee_lightning.inference.precision_effect import precision_effects
+from ee_lightning.inference.runs import RunOptions, read_model
 from ee_lightning.inference.speed import BATCH_SIZES
 from ee_lightning.inference.stepper import Precision
-from ee_lightning.models import HeadOptions, MultiExitModel, load_backbone
-from ee_lightning.operating import OPERATING_POINT, CriterionRecipe, OperatingPoint
+from ee_lightning.models import MultiExitModel
+from ee_lightning.operating import OPERATING_POINT, CriterionRecipe, OperatingPoint, recipe_of
 from ee_lightning.reporting import (
     NAMED_SPEEDUPS,
     RunFolder,
@@ -93,18 +93,9 @@ def load(folder: RunFolder, split: str) -> tuple[MultiExitModel, Dataset]:
     Raises:
         RunFolderError: The run's configuration or its checkpoint is missing or damaged.
     """
-    file = folder.path / "config.yaml"
-    checkpoint = next(folder.checkpoints.glob("epoch=*.ckpt"), folder.last_checkpoint)
-    with reading(file, mend="name the folder of a training run"):
-        config = yaml.safe_load(file.read_text(encoding="utf-8"))
-        of_model, of_data = config["model"], config["data"]
-        data = TaskDataModule(**of_data, tokenizer=of_model["backbone"])
-    with reading(checkpoint, mend="name the folder of a training run"):
-        weights = torch.load(checkpoint, weights_only=True)["state_dict"]
-    backbone = load_backbone(of_model["backbone"], of_model["num_layers"])
-    model = MultiExitModel(backbone, data.num_classes, HeadOptions(**of_model["heads"]))
-    model.load_state_dict({name.removeprefix("model."): tensor for name, tensor in weights.items()})
-    return model.to("cuda" if torch.cuda.is_available() else "cpu"), data.rows(split)
+    options = RunOptions.read(folder)
+    data = TaskDataModule(options.task.name, options.root, options.backbone, max_length=options.max_length)
+    return read_model(folder, options).to(find_device("auto")), data.rows(split)
 
 
 def _options() -> Options:
@@ -144,7 +135,7 @@ def _list_of(kind: Callable[[str], _Number]) -> Callable[[str], list[_Number]]:
 def _points(folder: RunFolder, exits: StoredExits, chosen: Namespace, metric: str) -> list[Point]:
     """Give the run's operating point, if there is one, and those of a criterion near the named speed-ups, each once."""
     points: list[Point] = []
-    recipe = None if chosen.criterion is None else one_criterion(chosen.criterion)
+    recipe = None if chosen.criterion is None else recipe_of(chosen.criterion)
     if (folder.path / OPERATING_POINT).is_file():
         saved = OperatingPoint.read(folder.path)
         points.append(Point(saved.criterion.build(), saved.threshold))
@@ -160,5 +151,5 @@ def _points(folder: RunFolder, exits: StoredExits, chosen: Namespace, metric: st
 
 def _first_swept(folder: RunFolder, split: str) -> CriterionRecipe:
     for name in folder.read_figures(split)["criteria"]:
-        return one_criterion(name)
+        return recipe_of(name)
     raise OptionError("the run swept no criterion", where=folder.path, mend="name one: --criterion voting")

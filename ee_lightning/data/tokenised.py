@@ -12,7 +12,7 @@ from datasets import Dataset, Features, List, Value
 from transformers import PreTrainedTokenizerBase
 
 from ee_lightning.data.cache import cached, quiet_progress
-from ee_lightning.errors import OptionError
+from ee_lightning.data.encoding import check_max_length, encode
 
 FORMAT = 1
 PARALLELISM = "TOKENIZERS_PARALLELISM"
@@ -36,19 +36,9 @@ def tokenised(rows: Dataset, tokenizer: PreTrainedTokenizerBase, max_length: int
         OptionError: `max_length` is more than the tokenizer takes, or leaves no room for text.
         DataError: The cache folder can't be written to.
     """
-    _check_max_length(tokenizer, max_length, pairs="text_b" in rows.column_names)
+    check_max_length(tokenizer, max_length, pairs="text_b" in rows.column_names)
     key = _key(rows, tokenizer, max_length)
     return cached(key, lambda: _tokenise(rows, tokenizer, max_length, fingerprint=key))
-
-
-def _check_max_length(tokenizer: PreTrainedTokenizerBase, max_length: int, *, pairs: bool) -> None:
-    special = tokenizer.num_special_tokens_to_add(pair=pairs)
-    if not special < max_length <= tokenizer.model_max_length:
-        raise OptionError(
-            f"max_length is {max_length}, the tokenizer takes {special + 1} to {tokenizer.model_max_length} tokens",
-            where="--data.max_length",
-            mend=f"give a length in that range; {special} tokens of it are special ones",
-        )
 
 
 def _key(rows: Dataset, tokenizer: PreTrainedTokenizerBase, max_length: int) -> str:
@@ -62,23 +52,16 @@ def _key(rows: Dataset, tokenizer: PreTrainedTokenizerBase, max_length: int) -> 
 
 
 def _tokenise(rows: Dataset, tokenizer: PreTrainedTokenizerBase, max_length: int, *, fingerprint: str) -> Dataset:
-    def encode(batch: dict[str, list[Any]], positions: list[int]) -> dict[str, list[Any]]:
-        encoded = tokenizer(
-            batch["text_a"],
-            batch["text_b"] if "text_b" in rows.column_names else None,
-            truncation="longest_first",
-            max_length=max_length,
-            padding=False,
-            return_attention_mask=False,
-        )
-        return {**encoded, "id": positions, "length": [len(tokens) for tokens in encoded["input_ids"]]}
+    def tokenise(batch: dict[str, list[Any]], positions: list[int]) -> dict[str, list[Any]]:
+        columns = encode(tokenizer, batch["text_a"], batch.get("text_b"), max_length).columns
+        return {**columns, "id": positions, "length": [len(tokens) for tokens in columns["input_ids"]]}
 
     columns = {"label": rows.features["label"], "input_ids": List(Value("int32"))}
     if "token_type_ids" in tokenizer.model_input_names:
         columns["token_type_ids"] = List(Value("int8"))
     with quiet_progress(len(rows)), _every_core():
         return rows.map(
-            encode,
+            tokenise,
             batched=True,
             with_indices=True,
             remove_columns=[column for column in rows.column_names if column != "label"],

@@ -26,7 +26,7 @@ def load_tokenizer(name: str) -> PreTrainedTokenizerBase:
         )
     place = str(resolve(name)) if name.startswith(PREFIX) else name
     try:
-        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(place)
+        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(place, trust_remote_code=False)
     except Exception as error:  # the Rust half of the tokenizers raises bare exceptions
         raise BackboneError(
             f"no tokenizer can be loaded: {str(error).splitlines()[0]}",

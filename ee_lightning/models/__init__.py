@@ -2,6 +2,7 @@
 
 from ee_lightning.models.backbones import Backbone as Backbone
 from ee_lightning.models.backbones import EncoderState as EncoderState
+from ee_lightning.models.backbones import backbone_config as backbone_config
 from ee_lightning.models.backbones import load_backbone as load_backbone
 from ee_lightning.models.heads import ExitHeads as ExitHeads
 from ee_lightning.models.heads import HeadOptions as HeadOptions
@@ -9,3 +10,4 @@ from ee_lightning.models.heads import HeadOutput as HeadOutput
 from ee_lightning.models.multi_exit import MultiExitModel as MultiExitModel
 from ee_lightning.models.multi_exit import MultiExitOutput as MultiExitOutput
 from ee_lightning.models.multi_exit import Part as Part
+from ee_lightning.models.restoring import restore_model as restore_model

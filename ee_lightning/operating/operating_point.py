@@ -5,11 +5,12 @@ import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from ee_lightning import __version__
 from ee_lightning.errors import RunFolderError
 from ee_lightning.exits.fitted import NUM_EXITS, Fitted
-from ee_lightning.files import read_json, reading
+from ee_lightning.files import check_format, read_json, reading
 from ee_lightning.operating.construction import construct
 from ee_lightning.operating.recipe import CriterionRecipe
 
@@ -118,18 +119,24 @@ class OperatingPoint:
             raise RunFolderError("there is no operating point here", where=file, mend=again)
         with reading(file, mend=again):
             fields = read_json(file)
-            if (found := fields.pop("format")) != FORMAT:
-                raise RunFolderError(
-                    f"the operating point has format {found}, written by ee_lightning {fields.get('version')}, "
-                    f"and ee_lightning {__version__} reads format {FORMAT}",
-                    where=file,
-                    mend=f"install the release that wrote it, or {again}",
-                )
-            fields["criterion"] = construct(CriterionRecipe, fields["criterion"])
-            fields["asked"] = construct(Asked, fields["asked"])
-            fields["reached"] = {name: construct(Estimate, figures) for name, figures in fields["reached"].items()}
-            point = construct(cls, fields)
-            criterion = point.criterion.build()
-            if isinstance(criterion, Fitted) and point.criterion.fitted.get(NUM_EXITS) != point.num_exits:
-                raise ValueError(f"{criterion.name} was not fitted on {point.num_exits} exits")
-            return point
+            check_format(fields, FORMAT, file, mend=again)
+            return cls.from_fields(fields)
+
+    @classmethod
+    def from_fields(cls, fields: Mapping[str, Any]) -> "OperatingPoint":
+        """Make an operating point of its fields, nested, as JSON holds them.
+
+        Raises:
+            ValueError: They make no sense, or the criterion cannot be made or lacks what it has to learn.
+            KeyError: Some are missing.
+        """
+        parts = {
+            "criterion": construct(CriterionRecipe, fields["criterion"]),
+            "asked": construct(Asked, fields["asked"]),
+            "reached": {name: construct(Estimate, figures) for name, figures in fields["reached"].items()},
+        }
+        point = construct(cls, {**fields, **parts})
+        criterion = point.criterion.build()
+        if isinstance(criterion, Fitted) and point.criterion.fitted.get(NUM_EXITS) != point.num_exits:
+            raise ValueError(f"{criterion.name} was not fitted on {point.num_exits} exits")
+        return point

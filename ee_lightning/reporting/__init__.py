@@ -23,6 +23,7 @@ from ee_lightning.reporting.summary import summarise as summarise
 from ee_lightning.reporting.sweep import Sweep as Sweep
 from ee_lightning.reporting.sweep import distinct as distinct
 from ee_lightning.reporting.sweep import fit_criteria as fit_criteria
+from ee_lightning.reporting.sweep import fit_recipe as fit_recipe
 from ee_lightning.reporting.sweep import sweep_exits as sweep_exits
 from ee_lightning.reporting.sweep import write_sweep as write_sweep
 from ee_lightning.reporting.tables import describe as describe

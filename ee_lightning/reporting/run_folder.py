@@ -43,13 +43,13 @@ class RunFolder:
     - ``exit_scores.csv``: the score of every exit after every epoch;
     - ``curves.csv``: every operating point of every criterion; ``curves.png`` draws them;
     - ``speed.csv``: what operating points reach on the clock, where that was measured; ``speed.png`` draws it;
-    - ``predictions.csv``, where predictions were asked for;
+    - ``predictions.csv``, where predictions were asked for, written row by row;
     - ``fitted.json``: what criteria learnt from the rows held out for calibration;
     - ``diagnostics.json``: how the exits of a split differ, and at which exit its samples leave;
     - ``summary.json``: the figures to compare runs by. It is written last: where it is missing, the run did not finish;
     - ``.lock``: held by the process that trains here; one that ended, but was not killed, took it away.
 
-    Every file is written whole or not at all. What can't be read or written raises a `RunFolderError`.
+    Every other file is written whole or not at all. What can't be read or written raises a `RunFolderError`.
 
     Args:
         path: The folder; it need not exist yet.
@@ -77,6 +77,18 @@ class RunFolder:
     def last_checkpoint(self) -> Path:
         """The checkpoint from which an interrupted training goes on."""
         return self.checkpoints / "last.ckpt"
+
+    def name_of(self, checkpoint: str | Path) -> str:
+        """Name a checkpoint: by its place in this folder, which may be moved, or else by its full path."""
+        if "://" in str(checkpoint):
+            return str(checkpoint)
+        file, here = Path(checkpoint).resolve(), self.path.resolve()
+        return str(file.relative_to(here) if file.is_relative_to(here) else file)
+
+    def swept_checkpoints(self) -> list[Path]:
+        """Give the checkpoints whose exits were swept, as far as that was recorded."""
+        named = [figures.get("checkpoint") for figures in self._read_splits(SUMMARY).values()]
+        return [self.path / name for name in dict.fromkeys(named) if name]
 
     @property
     def is_finished(self) -> bool:
@@ -196,12 +208,6 @@ class RunFolder:
         rows.insert(0, "epoch", epoch)
         rows.insert(1, "exit", range(1, len(rows) + 1))
         self._write_rows("exit_scores.csv", rows, fixed=["epoch", "exit"], key=["epoch"])
-
-    def write_predictions(self, predictions: pd.DataFrame) -> Path:
-        """Write predictions, one row a sample, and return the file."""
-        with self.whole("predictions.csv") as file:
-            predictions.to_csv(file, index=False)
-        return self.path / "predictions.csv"
 
     def write_fitted(self, split: str, fitted: Mapping[str, Mapping[str, Any]]) -> None:
         """Write what each criterion had learnt when the split was swept, by its name; nothing where none had to."""

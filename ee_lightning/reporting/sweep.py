@@ -1,12 +1,13 @@
 """What a sweep of the exits finds, as both the callback and the command line write it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 from ee_lightning.errors import OptionError
 from ee_lightning.exits import Criterion, Curve, Fitted, Fixed, Oracle, StoredExits, trace_curve
+from ee_lightning.operating import CriterionRecipe
 from ee_lightning.reporting.diagnostics import diagnose
 from ee_lightning.reporting.plots import draw_curves
 from ee_lightning.reporting.run_folder import RunFolder
@@ -77,6 +78,13 @@ def fit_criteria(criteria: Sequence[Criterion], calibration: StoredExits | None)
         criterion.fit(calibration)
 
 
+def fit_recipe(recipe: CriterionRecipe, calibration: StoredExits | None) -> CriterionRecipe:
+    """Add to a recipe what its criterion learns, if it fits something; see `fit_criteria`."""
+    criterion = recipe.build()
+    fit_criteria([criterion], calibration)
+    return replace(recipe, fitted=criterion.fitted) if isinstance(criterion, Fitted) else recipe
+
+
 def sweep_exits(
     criteria: Sequence[Criterion],
     exits: StoredExits,
@@ -84,6 +92,7 @@ def sweep_exits(
     *,
     task: str,
     metrics: Sequence[str],
+    checkpoint: str | None = None,
 ) -> Sweep:
     """Trace the curve of every criterion, of every exit alone and, for classes, of the oracle.
 
@@ -93,6 +102,7 @@ def sweep_exits(
         calibration: Those of the rows that were held out for the criteria that fit something.
         task: The name of the task.
         metrics: Names of its metrics, the primary one first; those that curves can't have are left out.
+        checkpoint: The file of the weights, as `RunFolder.name_of` names it, where they are of one.
 
     Raises:
         OptionError: A criterion has to be fitted and no rows were held out.
@@ -101,7 +111,8 @@ def sweep_exits(
     references = [Fixed()] if exits.num_classes == 1 else [Oracle(), Fixed()]
     metrics = [metric for metric in metrics if metric not in WITHOUT_CURVE]
     curves = [trace_curve(criterion, exits, metrics) for criterion in (*criteria, *references)]
-    return Sweep(exits, criteria, curves, {"task": task, "samples": exits.num_samples, **summarise(curves, metrics)})
+    about = {"task": task, "checkpoint": checkpoint, "samples": exits.num_samples}
+    return Sweep(exits, criteria, curves, {**about, **summarise(curves, metrics)})
 
 
 def write_sweep(folder: RunFolder, split: str, found: Sweep) -> None:

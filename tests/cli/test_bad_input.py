@@ -215,17 +215,17 @@ def test_missing_option_is_named(run: Run, capfd: pytest.CaptureFixture[str]) ->
 
 
 def test_unknown_command_lists_the_commands(capfd: pytest.CaptureFixture[str]) -> None:
-    check_refused(main(["train"]), r"'train'[\s\S]*fit, validate, test, predict", capfd)
+    check_refused(main(["train"]), r"'train'[\s\S]*fit, validate, test, curves, choose, predict, save", capfd)
 
 
-@pytest.mark.parametrize("command", ["fit", "validate", "test", "predict"])
+@pytest.mark.parametrize("command", ["fit", "validate", "test"])
 def test_missing_checkpoint_is_named(
     command: str, run: Run, small: dict[str, object], capfd: pytest.CaptureFixture[str]
 ) -> None:
     check_refused(run(command, **small, ckpt_path="nowhere.ckpt"), r"nowhere.ckpt[\s\S]*mend:", capfd)
 
 
-@pytest.mark.parametrize("command", ["validate", "test", "predict"])
+@pytest.mark.parametrize("command", ["validate", "test"])
 def test_untrained_exits_are_not_evaluated(
     command: str, run: Run, small: dict[str, object], capfd: pytest.CaptureFixture[str]
 ) -> None:

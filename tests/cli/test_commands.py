@@ -1,11 +1,9 @@
-"""fit, validate, test and predict, and what they leave in the run folder."""
+"""fit, validate and test, and what they leave in the run folder."""
 
 import json
 import math
 import re
-import shutil
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -15,8 +13,6 @@ import yaml
 from safetensors.torch import load_file
 
 from ee_lightning.cli import main
-from ee_lightning.operating import OperatingPoint
-from ee_lightning.reporting import RunFolder
 
 Run = Callable[..., int]
 
@@ -84,6 +80,7 @@ def test_stored_exits_curves_and_summary_agree(fitted: Path) -> None:
 
     summary = json.loads((fitted / "summary.json").read_text())["validation"]
     assert summary["samples"] == 47
+    assert (fitted / summary["checkpoint"]).is_file()
     assert summary["exits"]["accuracy"] == pytest.approx(accuracy.tolist())
     assert summary["full_model"]["accuracy"] == summary["criteria"]["voting"]["accuracy"]["score_at_1x"]
     scores = pd.read_csv(fitted / "exit_scores.csv")
@@ -118,52 +115,6 @@ def test_validate_repeats_the_sweep_of_its_checkpoint(fitted: Path, run: Run) ->
     assert run("validate", fitted / "config.yaml", **_options_of(fitted)) == 0
     again = Path("runs/first/version_1")
     assert (again / "curves.csv").read_bytes() == (fitted / "curves.csv").read_bytes()
-
-
-def test_predict_writes_words_for_samples_without_labels(
-    fitted: Path, run: Run, capfd: pytest.CaptureFixture[str]
-) -> None:
-    assert run("predict", fitted / "config.yaml", **_options_of(fitted)) == 0
-    predictions = pd.read_csv("runs/first/version_1/predictions.csv")
-    assert predictions["id"].tolist() == list(range(10))
-    assert set(predictions["label"]) <= {"negative", "positive"}
-    assert predictions["probability"].between(0.5, 1).all()
-    assert (predictions["exit_layer"] == 3).all()
-    assert "predictions by the full model, mean exit 3.00 of 3" in capfd.readouterr().out
-
-
-def test_predict_leaves_at_the_operating_point_that_choose_saved(
-    fitted: Path, run: Run, glue_folder: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
-    unlabelled = Path("unlabelled") / "SST-2"
-    shutil.copytree(glue_folder / "SST-2", unlabelled)
-    sentences = pd.read_csv(unlabelled / "dev.tsv", sep="\t")["sentence"]
-    sentences.rename_axis("index").to_csv(unlabelled / "test.tsv", sep="\t")
-    assert main(["choose", str(fitted), "--criterion", "voting(k=0.5)", "--min-speedup", "1.2"]) == 0
-    point = replace(OperatingPoint.read(fitted), threshold=1.4)  # which two exits that agree reach
-    point.write(fitted / "operating_point.json")
-    (best,) = (fitted / "checkpoints").glob("epoch=*")
-    options = _options_of(fitted) | {"ckpt_path": best, "data.root": "unlabelled"}
-    assert run("predict", fitted / "config.yaml", **options) == 0
-    predictions = pd.read_csv("runs/first/version_1/predictions.csv")
-    votes = RunFolder(fitted).read_exits("validation").logits.argmax(-1)  # [exits, samples]
-    for row, voted in zip(predictions.itertuples(), votes.T.tolist(), strict=True):
-        most = [max(voted[:m].count(label) for label in (0, 1)) / m**0.5 for m in (1, 2, 3)]
-        leaves = next((m for m in (1, 2, 3) if most[m - 1] >= point.threshold - 1e-6), 3)
-        assert row.exit_layer == leaves
-    assert 2 in set(predictions["exit_layer"])
-    assert f"predictions by voting(k=0.5) at threshold {point.threshold:.6g}" in capfd.readouterr().out
-
-
-def test_predict_refuses_the_operating_point_of_another_model(
-    fitted: Path, run: Run, capfd: pytest.CaptureFixture[str]
-) -> None:
-    assert main(["choose", str(fitted), "--criterion", "voting", "--min-speedup", "1.2"]) == 0
-    point = OperatingPoint.read(fitted)
-    replace(point, num_exits=12).write(fitted / "operating_point.json")
-    assert run("predict", fitted / "config.yaml", **_options_of(fitted)) == 1
-    assert re.search(r"12 exits[\s\S]*operating_point.json[\s\S]*mend: .*choose", capfd.readouterr().err)
-    assert not Path("runs/first/version_1/predictions.csv").exists()
 
 
 def test_test_refuses_a_split_without_labels(fitted: Path, run: Run, capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 import torch
 
+from ee_lightning.cli import main
 from ee_lightning.data import TASKS, Task
 from ee_lightning.data.tasks import GlueFiles
 from ee_lightning.reporting import RunFolder
@@ -59,9 +60,8 @@ def test_twenty_labels(intents: Path, run: Run, small: dict[str, object]) -> Non
     assert summary["exits"]["accuracy"] == pytest.approx(accuracy.tolist())
     assert set(summary["criteria"]) == {"voting", "patience", "confidence", "entropy"}
     assert set(summary["full_model"]) == {"accuracy", "matthews"}
-    options = {"trainer.enable_progress_bar": "false", "ckpt_path": folder.path / "checkpoints" / "last.ckpt"}
-    assert run("predict", folder.path / "config.yaml", **options) == 0
-    predicted = pd.read_csv("runs/run/version_1/predictions.csv")["label"]
+    assert main(["predict", str(folder.path), "--criterion", "fixed", "--threshold", "3"]) == 0
+    predicted = pd.read_csv(folder.path / "predictions.csv")["label"]
     assert sum(word == f"intent_{number}" for number, word in enumerate(predicted)) >= 18
 
 
@@ -77,8 +77,7 @@ def test_values(run: Run, small: dict[str, object]) -> None:
     assert min(summary["exits"]["pearson"]) > 0.8
     assert set(summary["criteria"]) == {"patience(tolerance=0.5)"}
     assert {"pearson", "spearman"} <= set(pd.read_csv(folder / "exit_scores.csv").columns)
-    options = {"trainer.enable_progress_bar": "false", "ckpt_path": folder / "checkpoints" / "last.ckpt"}
-    assert run("predict", folder / "config.yaml", **options) == 0
-    predictions = pd.read_csv("runs/run/version_1/predictions.csv")
-    assert list(predictions.columns) == ["id", "label", "exit_layer"]
+    assert main(["predict", str(folder), "--criterion", "patience(tolerance=0.5)", "--threshold", "2"]) == 0
+    predictions = pd.read_csv(folder / "predictions.csv")
+    assert list(predictions.columns) == ["id", "label", "score", "exit_layer"]
     assert predictions["label"].corr(predictions["id"] % 6) > 0.8

@@ -31,24 +31,8 @@ def load_backbone(source: str, num_layers: int | None = None) -> Backbone:
         OptionError: The encoder has fewer layers than are to be kept.
         BackboneError: The weights can't be found, are damaged or not safetensors, or the family is not known.
     """
-    path: str = str(packaged.resolve(source)) if source.startswith(packaged.PREFIX) else source
-    config = config_of(path)
-    adapter = FAMILIES.get(config.model_type)
-    if adapter is None:
-        raise BackboneError(
-            f"the backbone family {config.model_type!r} is not known",
-            where=source,
-            mend=f"choose a backbone of one of the families {', '.join(sorted(FAMILIES))}, or add an adapter "
-            "(README, 'Adding to the house')",
-        )
-    if num_layers is not None:
-        if not 1 <= num_layers <= config.num_hidden_layers:
-            raise OptionError(
-                f"{num_layers} layers are to be kept of {config.num_hidden_layers}",
-                where="--model.num_layers",
-                mend=f"give a number from 1 to {config.num_hidden_layers}",
-            )
-        config.num_hidden_layers = num_layers
+    path = _path_of(source)
+    config = _config_at(path, source, num_layers)
     with _quiet_transformers():
         try:
             encoder, report = AutoModel.from_pretrained(
@@ -65,25 +49,53 @@ def load_backbone(source: str, num_layers: int | None = None) -> Backbone:
             where=source,
             mend="use a checkpoint of the whole encoder",
         )
-    return adapter(encoder).train()  # from_pretrained leaves dropout off
+    return FAMILIES[config.model_type](encoder).train()  # from_pretrained leaves dropout off
 
 
-def config_of(source: str | Path) -> PreTrainedConfig:
-    """Read the configuration of the backbone at ``source`` (a hub name or a folder).
+def backbone_config(source: str, num_layers: int | None = None) -> PreTrainedConfig:
+    """Read the configuration of a backbone, for its first layers only if so asked.
+
+    Args:
+        source: A hub name, a local folder, or ``packaged:NAME``.
+        num_layers: Keep the first layers only; None keeps all.
 
     Raises:
-        BackboneError: There is none, or it is not a known kind.
+        OptionError: The encoder has fewer layers than are to be kept.
+        BackboneError: There is no configuration, or its family is not known.
     """
+    return _config_at(_path_of(source), source, num_layers)
+
+
+def _config_at(path: str, source: str, num_layers: int | None) -> PreTrainedConfig:
     try:
-        config: PreTrainedConfig = AutoConfig.from_pretrained(source)
-    except (OSError, ValueError) as error:
+        config: PreTrainedConfig = AutoConfig.from_pretrained(path, trust_remote_code=False)
+    except Exception as error:  # as below, each raises its own kinds
         raise BackboneError(
-            f"no backbone can be read there: {_first_line(error)}", where=source, mend=_mend(source)
+            f"no backbone can be read there: {_first_line(error)}", where=source, mend=_mend(path)
         ) from error
+    if config.model_type not in FAMILIES:
+        raise BackboneError(
+            f"the backbone family {config.model_type!r} is not known",
+            where=source,
+            mend=f"choose a backbone of one of the families {', '.join(sorted(FAMILIES))}, or add an adapter "
+            "(README, 'Adding to the house')",
+        )
+    if num_layers is not None:
+        if not 1 <= num_layers <= config.num_hidden_layers:
+            raise OptionError(
+                f"{num_layers} layers are to be kept of {config.num_hidden_layers}",
+                where="--model.num_layers",
+                mend=f"give a number from 1 to {config.num_hidden_layers}",
+            )
+        config.num_hidden_layers = num_layers
     return config
 
 
-def _mend(source: str | Path) -> str:
+def _path_of(source: str) -> str:
+    return str(packaged.resolve(source)) if source.startswith(packaged.PREFIX) else source
+
+
+def _mend(source: str) -> str:
     if Path(source).is_dir():
         return "the folder needs config.json, model.safetensors and the tokenizer, as save_pretrained writes them"
     return (

@@ -1,14 +1,15 @@
-"""Criteria as the command line names them."""
+"""Criteria as tables and command lines name them."""
 
 import inspect
 from typing import Any, get_args, get_type_hints
 
 import pytest
+import torch
 
 import ee_lightning.exits
-from ee_lightning.cli.options import criteria
 from ee_lightning.errors import OptionError
-from ee_lightning.exits import CRITERIA
+from ee_lightning.exits import CRITERIA, Criterion, Fitted, StoredExits, Voting
+from ee_lightning.operating import CriterionRecipe, criteria, recipe_of
 
 OTHER_VALUES: dict[str, list[Any]] = {
     "k": [0, 1, 1e-05, 0.123456789, 1 / 3],
@@ -85,3 +86,36 @@ def test_spaces_and_a_last_comma_do_no_harm():
     voting, beem = criteria(" voting( k = 1 , fallback = majority, ) , beem(weights=[ 1,2 ] ),")
     assert voting.init_args == {"k": 1, "fallback": "majority"}
     assert beem.init_args == {"weights": [1, 2]}
+
+
+@pytest.mark.parametrize("name", CRITERIA)
+def test_a_criterion_is_made_anew_with_what_it_has_learnt(name):
+    criterion: Criterion = CRITERIA[name]()
+    if isinstance(criterion, Fitted):
+        with pytest.raises(OptionError, match="not fitted yet"):
+            recipe_of(criterion)
+        logits = torch.randn(3, 40, 2, generator=torch.Generator().manual_seed(0))
+        criterion.fit(StoredExits(logits, torch.arange(40) % 2, torch.arange(40)))
+    again = recipe_of(criterion).build()
+    assert type(again) is type(criterion)
+    assert again.name == criterion.name
+    if isinstance(again, Fitted):
+        assert again.fitted == criterion.fitted
+
+
+def test_a_name_and_a_recipe_stand_for_themselves():
+    recipe = CriterionRecipe("ee_lightning.exits.Voting", {"k": 1})
+    assert recipe_of("voting(k=1)") == recipe_of(recipe) == recipe_of(Voting(k=1)) == recipe
+
+
+def test_one_criterion_is_one():
+    with pytest.raises(OptionError, match="2 criteria are given"):
+        recipe_of("voting,patience")
+
+
+def test_what_no_name_stands_for_is_refused():
+    class OwnVoting(Voting):
+        """Has the name of another."""
+
+    with pytest.raises(OptionError, match=r"OwnVoting[\s\S]*mend:.*CriterionRecipe"):
+        recipe_of(OwnVoting())

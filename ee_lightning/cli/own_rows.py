@@ -1,0 +1,44 @@
+"""The rows that a run's own task has for its test split."""
+
+from collections.abc import Iterator
+
+from ee_lightning.data.sources import open_source
+from ee_lightning.data.sources.rows import TEXT_COLUMNS
+from ee_lightning.errors import DataError
+from ee_lightning.inference.rows import Row
+from ee_lightning.inference.runs import RunOptions
+
+SPLIT = "test"
+
+
+class OwnRows:
+    """The rows of the test split, from where the run had its data.
+
+    Args:
+        options: The run's.
+
+    Attributes:
+        size: How many rows there are.
+        done: How many of them were given.
+
+    Raises:
+        DataError: They are not to be had.
+    """
+
+    def __init__(self, options: RunOptions) -> None:
+        try:
+            self._rows = open_source(options.root, options.task).load(SPLIT)
+        except DataError as error:
+            raise DataError(
+                error.what,
+                where=error.where,
+                mend="bring the run's data back to where its config.yaml says (data.root), or give rows: --input FILE",
+            ) from error
+        self.size, self.done = len(self._rows), 0
+
+    def __iter__(self) -> Iterator[Row]:
+        """Give the rows, in the order of the split."""
+        columns = [name for name in TEXT_COLUMNS if name in self._rows.column_names]
+        for row in self._rows.select_columns(columns):
+            self.done += 1
+            yield Row(self.done - 1, tuple(row[name] for name in columns))

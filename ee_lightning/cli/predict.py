@@ -1,0 +1,152 @@
+"""``ee-lightning predict``: labels for the rows of a file, or for the test split of a run's own task."""
+
+import sys
+from argparse import Namespace
+from collections import deque
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from time import perf_counter
+from typing import get_args
+
+from rich.console import Console
+from rich.progress import Progress
+
+from ee_lightning.cli.deployed import add_model, is_run, load
+from ee_lightning.cli.options import Options
+from ee_lightning.cli.own_rows import OwnRows
+from ee_lightning.errors import EarlyExitError, OptionError
+from ee_lightning.inference import Deployment, EarlyExitPredictor
+from ee_lightning.inference.encoder import Texts
+from ee_lightning.inference.engine import Schedule
+from ee_lightning.inference.prediction_file import PredictionFile, check_writable, writing
+from ee_lightning.inference.rows import TextFile, check_readable
+from ee_lightning.inference.runs import RunOptions
+from ee_lightning.inference.stepper import Precision
+from ee_lightning.reporting import RunFolder
+
+USUAL_COLUMNS = (("text",), ("sentence",))
+"""What the one text of a row may be called where it isn't called as in the task."""
+
+
+def run(arguments: Sequence[str]) -> None:
+    """Predict the rows of a file, or of the test split, and write the predictions as they are made.
+
+    Args:
+        arguments: What follows the command's name.
+    """
+    options = Options(
+        prog="ee-lightning predict",
+        description="Label the rows of a file, or without --input the test split of the run's own task.",
+    )
+    add_model(options)
+    options.add_argument("--input", type=Path, metavar="FILE", help="rows of texts: .csv, .tsv, .jsonl or .txt")
+    options.add_argument(
+        "--output", type=Path, metavar="FILE", help=".csv or .jsonl; for the test split RUN/predictions.csv if left out"
+    )
+    options.add_argument("--text-columns", metavar="A[,B]", help="what the file calls the texts, if not as the task")
+    options.add_argument(
+        "--skip-bad-rows", action="store_true", help="leave out rows that can't be read, and list them"
+    )
+    options.add_argument("--trail", action="store_true", help="write the logits of all exits that a text passed")
+    options.add_argument("--schedule", choices=get_args(Schedule), default="auto", help="order of the layers (auto)")
+    options.add_argument("--batch-size", type=int, default=32, help="texts in a batch of depth_first (32)")
+    options.add_argument("--precision", choices=get_args(Precision), default="fp32", help="of matrix products (fp32)")
+    options.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="where to run (auto)")
+    chosen = options.parse_args(arguments)
+    output = _output(chosen)
+    predictor = load(
+        chosen,
+        device=chosen.device,
+        schedule=chosen.schedule,
+        batch_size=chosen.batch_size,
+        precision=chosen.precision,
+        keep_trail=chosen.trail,
+    )
+    rows = _rows(chosen, predictor.deployment)
+    is_regression = predictor.deployment.num_classes == 1
+    with writing(output, is_regression=is_regression, with_trail=chosen.trail) as file:
+        _predict(predictor, rows, file)
+    if isinstance(rows, TextFile) and rows.num_bad:
+        print(f"{_counted(rows.num_bad, 'bad row')} left out:", *rows.bad, sep="\n  ")
+        if rows.num_bad > len(rows.bad):
+            print(f"  and {rows.num_bad - len(rows.bad)} more")
+    print(f"saved: {output}")
+
+
+def _output(chosen: Namespace) -> Path:
+    """Give the file to write, after a check of all files, before anything is loaded."""
+    if chosen.input is None:
+        if not is_run(chosen.model):
+            raise OptionError(
+                "this is no run folder, and only a run has a test split of its own",
+                where=chosen.model,
+                mend="name a run folder, such as runs/demo/version_0, or give the rows with --input FILE",
+            )
+        if chosen.text_columns or chosen.skip_bad_rows:
+            raise OptionError(
+                "--text-columns and --skip-bad-rows are for a file", where="the command line", mend="give --input FILE"
+            )
+        output: Path = chosen.output or Path(chosen.model) / "predictions.csv"
+    else:
+        check_readable(chosen.input)
+        if chosen.output is None:
+            raise OptionError("no place is named for the predictions", where="--output", mend="give --output FILE")
+        output = chosen.output
+        if output.resolve() == chosen.input.resolve() or (output.exists() and output.samefile(chosen.input)):
+            raise OptionError("the input would be overwritten", where=f"--output {output}", mend="name another file")
+    check_writable(output)
+    return output
+
+
+def _rows(chosen: Namespace, deployment: Deployment) -> TextFile | OwnRows:
+    if chosen.input is None:
+        return OwnRows(RunOptions.read(RunFolder(chosen.model)))
+    choices: list[Texts] = [deployment.text_columns]
+    if chosen.text_columns is not None:
+        choices = [tuple(name.strip() for name in chosen.text_columns.split(","))]
+        if len(choices[0]) != len(deployment.text_columns):
+            raise OptionError(
+                f"{_counted(len(choices[0]), 'column')} named, and {deployment.task} takes "
+                f"{_counted(len(deployment.text_columns), 'text')}",
+                where=f"--text-columns {chosen.text_columns}",
+                mend="name a column for each text, separated by commas",
+            )
+    elif not deployment.takes_pairs:
+        choices += USUAL_COLUMNS
+    return TextFile(chosen.input, choices, skip_bad_rows=chosen.skip_bad_rows)
+
+
+def _predict(predictor: EarlyExitPredictor, rows: TextFile | OwnRows, file: PredictionFile) -> None:
+    """Predict the rows, show how far it is, and say what it comes to, or where it broke off."""
+    ids = deque[int]()
+
+    def texts() -> Iterator[Texts]:
+        for row in rows:
+            ids.append(row.number)
+            yield row.texts
+
+    sum_of_exits, started, stream = 0, perf_counter(), predictor.stream(texts())
+    console = Console(stderr=True)
+    try:
+        with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+            bar = progress.add_task("predicting", total=rows.size)
+            for predictions in stream.chunks():
+                file.write([ids.popleft() for _ in predictions], predictions)
+                sum_of_exits += sum(prediction.exit_layer for prediction in predictions)
+                progress.update(bar, completed=rows.done, description=f"{file.num_rows} texts")
+    except (EarlyExitError, KeyboardInterrupt):
+        print(f"broken off: {_counted(file.num_rows, 'row')} written to {file.path}", file=sys.stderr)
+        raise
+    seconds = perf_counter() - started
+    num_exits = predictor.deployment.num_exits
+    print(f"{_counted(file.num_rows, 'text')}, {file.num_rows / seconds:.0f} a second, by {predictor.deployment.rule}")
+    if file.num_rows:
+        mean_exit = sum_of_exits / file.num_rows
+        print(f"mean exit {mean_exit:.2f} of {num_exits}: {num_exits / mean_exit:.2f}x faster by layers")
+    if stream.num_cut:
+        were = "was" if stream.num_cut == 1 else "were"
+        print(f"{_counted(stream.num_cut, 'text')} {were} cut to {predictor.deployment.max_length} tokens")
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"

@@ -1,0 +1,94 @@
+"""From texts to tokens, the same way for training and for inference."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from transformers import PreTrainedTokenizerBase
+
+from ee_lightning.errors import OptionError
+
+
+class Encoded(NamedTuple):
+    """Tokenised texts.
+
+    Attributes:
+        columns: ``input_ids``, and ``token_type_ids`` where the tokenizer gives them, with one list a row.
+        num_cut: How many rows were too long, and lost tokens.
+    """
+
+    columns: dict[str, list[list[int]]]
+    num_cut: int
+
+
+def encode(
+    tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], pairs: Sequence[str] | None, max_length: int
+) -> Encoded:
+    """Tokenise texts, and cut those that are too long; a pair loses tokens of its longer text first.
+
+    The tokens are those of the tokenizer's own ``truncation="longest_first"``, which keeps also what it cuts off, and
+    of a pair of two long texts every combination of it: more than fits the memory.
+
+    Args:
+        tokenizer: A fast tokenizer.
+        texts: One text a row; at least one.
+        pairs: The second text of each row; None where rows have one.
+        max_length: The most tokens a row may have, special ones included.
+    """
+    whole = tokenizer(
+        list(texts),
+        None if pairs is None else list(pairs),
+        truncation=False,
+        padding=False,
+        return_attention_mask=False,
+        verbose=False,
+    )
+    columns: dict[str, list[list[int]]] = dict(whole)
+    too_long = [row for row, tokens in enumerate(columns["input_ids"]) if len(tokens) > max_length]
+    for row in too_long:
+        kept = _kept(whole.encodings[row].sequence_ids, max_length, tokenizer.truncation_side)
+        for rows in columns.values():
+            rows[row] = [rows[row][place] for place in kept]
+    return Encoded(columns, len(too_long))
+
+
+def check_max_length(
+    tokenizer: PreTrainedTokenizerBase, max_length: int, *, pairs: bool, option: str = "--data.max_length"
+) -> None:
+    """Refuse a length that leaves no room for text, or is more than the tokenizer takes.
+
+    Args:
+        tokenizer: The tokenizer.
+        max_length: The most tokens a row may have, special ones included.
+        pairs: Whether rows have two texts.
+        option: The option's full name.
+
+    Raises:
+        OptionError: It is out of range.
+    """
+    special = tokenizer.num_special_tokens_to_add(pair=pairs)
+    if not special < max_length <= tokenizer.model_max_length:
+        raise OptionError(
+            f"max_length is {max_length}, the tokenizer takes {special + 1} to {tokenizer.model_max_length} tokens",
+            where=option,
+            mend=f"give a length in that range; {special} tokens of it are special ones",
+        )
+
+
+def _kept(sequences: Sequence[int | None], max_length: int, side: str) -> list[int]:
+    """Say which places of a row stay.
+
+    Args:
+        sequences: Of each place the text that it belongs to, 0 or 1; None for special tokens.
+        max_length: How many may stay.
+        side: Where texts are cut: ``right`` or ``left``.
+    """
+    texts = [[place for place, text in enumerate(sequences) if text == number] for number in (0, 1)]
+    shorter, longer = sorted(texts, key=len)  # of two of the same length the second counts as the longer
+    room = max_length - sequences.count(None)
+    left_of_shorter = min(len(shorter), room // 2)
+    dropped = {*_surplus(shorter, left_of_shorter, side), *_surplus(longer, room - left_of_shorter, side)}
+    return [place for place in range(len(sequences)) if place not in dropped]
+
+
+def _surplus(places: Sequence[int], left: int, side: str) -> Sequence[int]:
+    return places[left:] if side == "right" else places[: len(places) - left]

@@ -1,0 +1,105 @@
+"""What is to be known of a deployed model beside its weights and its tokenizer."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from ee_lightning import __version__
+from ee_lightning.data import Task
+from ee_lightning.files import check_format, read_json, reading
+from ee_lightning.inference.rules import Rule
+from ee_lightning.models import HeadOptions
+from ee_lightning.operating import CriterionRecipe, OperatingPoint
+from ee_lightning.operating.construction import construct
+
+EARLY_EXIT = "early_exit.json"
+FORMAT = 1
+"""Rises with every change of the file that older releases would misread."""
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """What a model predicts, of what, and when it lets a sample leave.
+
+    Attributes:
+        task: The task's name.
+        text_columns: What its one text, or its two, are called.
+        label_names: A word for each label; none for regression.
+        num_classes: Number of classes; 1 for regression.
+        num_exits: Number of exits of the model.
+        max_length: The most tokens a row may have, special ones included; longer rows are cut.
+        heads: Options of the internal classifiers.
+        rule: When a sample leaves.
+
+    Raises:
+        ValueError: There are not one or two texts, or not as many words as classes.
+    """
+
+    task: str
+    text_columns: tuple[str, ...]
+    label_names: tuple[str, ...]
+    num_classes: int
+    num_exits: int
+    max_length: int
+    heads: HeadOptions
+    rule: Rule
+
+    def __post_init__(self) -> None:
+        """Check the numbers of texts and words."""
+        if len(self.text_columns) not in (1, 2):
+            raise ValueError(f"Expected one or two of `text_columns`, but got {len(self.text_columns)}.")
+        if len(self.label_names) != (self.num_classes if self.num_classes > 1 else 0):
+            raise ValueError(f"Expected as many `label_names` as classes, but got {len(self.label_names)}.")
+
+    @classmethod
+    def of_task(cls, task: Task, num_exits: int, max_length: int, heads: HeadOptions, rule: Rule) -> "Deployment":
+        """Deploy a model of a task; the other arguments are the attributes."""
+        return cls(task.name, task.text_columns, task.label_names, task.num_classes, num_exits, max_length, heads, rule)
+
+    @property
+    def takes_pairs(self) -> bool:
+        """Whether a row has two texts."""
+        return len(self.text_columns) == 2
+
+    def write(self, file: Path) -> None:
+        """Write it as JSON; numbers come back to the last bit, and infinity stands as Python's JSON has it.
+
+        Args:
+            file: The file to write, by custom ``early_exit.json``.
+        """
+        fields = {"format": FORMAT, "version": __version__, **asdict(self)}
+        file.write_text(json.dumps(fields, indent=2) + "\n", encoding="utf-8")
+
+    @classmethod
+    def read(cls, file: Path) -> "Deployment":
+        """Read a deployment.
+
+        Args:
+            file: An ``early_exit.json``.
+
+        Raises:
+            RunFolderError: There is no such file, it is damaged, or of a format that this release does not know.
+        """
+        again = "save the model again: ee-lightning save"
+        with reading(file, mend=again):
+            fields = read_json(file)
+            check_format(fields, FORMAT, file, mend=again)
+            del fields["version"]
+            return construct(cls, {**fields, **_parts(fields)})
+
+
+def _parts(fields: Mapping[str, Any]) -> dict[str, Any]:
+    rule = fields["rule"]
+    point = rule["operating_point"]
+    parts = {
+        "criterion": construct(CriterionRecipe, rule["criterion"]),
+        "operating_point": None if point is None else OperatingPoint.from_fields(point),
+    }
+    return {
+        "text_columns": tuple(fields["text_columns"]),
+        "label_names": tuple(fields["label_names"]),
+        "heads": construct(HeadOptions, fields["heads"]),
+        "rule": construct(Rule, {**rule, **parts}),
+    }

@@ -1,0 +1,118 @@
+"""From rows of texts to samples, with a message where a row is none."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+from transformers import PreTrainedTokenizerBase
+
+from ee_lightning.data.encoding import check_max_length, encode
+from ee_lightning.errors import DataError
+from ee_lightning.inference.deployment import Deployment
+from ee_lightning.inference.samples import Sample
+
+Texts = tuple[str, ...]
+"""The text of a row, or its two."""
+
+
+class TextEncoder:
+    """Makes samples of texts, for any number of threads, which fast tokenizers aren't safe for.
+
+    Args:
+        tokenizer: The model's, a fast one.
+        deployment: What the model takes.
+
+    Raises:
+        OptionError: The longest row is too long for the tokenizer, or leaves no room for text.
+    """
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, deployment: Deployment) -> None:
+        check_max_length(tokenizer, deployment.max_length, pairs=deployment.takes_pairs, option="max_length")
+        self._tokenizer, self._deployment, self._lock = tokenizer, deployment, Lock()
+
+    def __call__(self, rows: Sequence[Texts]) -> tuple[list[Sample], int]:
+        """Tokenise rows, at least one, and count those that were cut."""
+        pairs = [second for _, second in rows] if self._deployment.takes_pairs else None
+        with self._lock:
+            columns, num_cut = encode(self._tokenizer, [row[0] for row in rows], pairs, self._deployment.max_length)
+        types: Iterable[list[int] | None] = columns.get("token_type_ids", [None] * len(rows))
+        return [Sample(*each) for each in zip(columns["input_ids"], types, strict=True)], num_cut
+
+    def check(self, row: object, place: str) -> Texts:
+        """Refuse what is no row of texts.
+
+        Args:
+            row: A text, or two in a tuple or a list.
+            place: Where it stands.
+
+        Raises:
+            DataError: It isn't one.
+        """
+        texts = tuple(row) if isinstance(row, tuple | list) else (row,)
+        for text in texts:
+            if not isinstance(text, str):
+                raise DataError(
+                    f"a text must be a string, but is {text!r:.60}", where=place, mend="give every text as a string"
+                )
+            if not is_unicode(text):
+                raise DataError("a text is not valid Unicode", where=place, mend="decode it with the right encoding")
+        expected = self._deployment.text_columns
+        if len(texts) != len(expected):
+            raise DataError(
+                f"the row has {_number_of(texts)}, and {self._deployment.task} takes {_number_of(expected)}",
+                where=place,
+                mend=f"give {' and '.join(expected)}",
+            )
+        return texts
+
+    def save(self, folder: Path) -> None:
+        """Write the tokenizer's files into a folder."""
+        with self._lock:
+            self._tokenizer.save_pretrained(folder)
+
+
+def side_by_side(texts: object, pairs: object) -> Iterable[Any]:
+    """Put first and second texts together.
+
+    Args:
+        texts: Several texts, or one.
+        pairs: As many; None where rows have one text.
+
+    Raises:
+        DataError: These are no texts, or not as many.
+    """
+    firsts = _several(texts)
+    if pairs is None:
+        return firsts
+    seconds = _several(pairs)
+    if isinstance(texts, str) != isinstance(pairs, str) or len(firsts) != len(seconds):
+        raise DataError(
+            f"there are {len(firsts)} first texts and {len(seconds)} second ones",
+            where="texts and pairs",
+            mend="give two strings, or two lists of the same length",
+        )
+    return zip(firsts, seconds, strict=True)
+
+
+def is_unicode(text: str) -> bool:
+    """Whether a text can be encoded; halves of surrogate pairs can't."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _number_of(texts: Sequence[str]) -> str:
+    return "one text" if len(texts) == 1 else f"{len(texts)} texts"
+
+
+def _several(texts: object) -> list[object]:
+    if isinstance(texts, str):
+        return [texts]
+    if isinstance(texts, bytes | Mapping) or not isinstance(texts, Iterable):
+        raise DataError(
+            f"texts are strings, but here is {type(texts).__name__}", where="texts", mend="give a string or a list"
+        )
+    return list(texts)

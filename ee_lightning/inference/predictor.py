@@ -1,0 +1,191 @@
+"""What a user deploys: texts in, labels out, as early as the operating point allows."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import TypedDict, Unpack, overload
+
+from transformers import PreTrainedTokenizerBase
+
+from ee_lightning.data.tokenizer import load_tokenizer
+from ee_lightning.inference.deployment import Deployment
+from ee_lightning.inference.devices import find_device
+from ee_lightning.inference.encoder import TextEncoder, Texts, side_by_side
+from ee_lightning.inference.engine import EarlyExitEngine, Schedule
+from ee_lightning.inference.rules import AnyCriterion, rule_of_run
+from ee_lightning.inference.runs import RunOptions, read_model
+from ee_lightning.inference.saved import find_folder, read_folder, write_folder
+from ee_lightning.inference.stepper import Precision
+from ee_lightning.inference.texts import TextPrediction, TextStream
+from ee_lightning.models import MultiExitModel
+from ee_lightning.reporting import RunFolder
+
+
+class EngineOptions(TypedDict, total=False):
+    """The options of `EarlyExitEngine` that a predictor hands on."""
+
+    schedule: Schedule
+    batch_size: int
+    max_tokens: int | None
+    precision: Precision
+    keep_trail: bool
+
+
+class PredictorOptions(EngineOptions, total=False):
+    """The options of `EarlyExitPredictor`."""
+
+    device: str
+
+
+class EarlyExitPredictor:
+    """Predicts texts with a trained model, each by as few layers as its criterion allows.
+
+    Several threads may predict with one predictor at once.
+
+    Args:
+        model: The model.
+        tokenizer: Its tokenizer, a fast one.
+        deployment: What it predicts, and when samples leave.
+        device: ``cpu``, ``cuda``, or ``auto`` for the GPU if there is one; the model is moved there.
+        **options: Those of `EarlyExitEngine`: ``schedule``, ``batch_size``, ``max_tokens``, ``precision`` and
+            ``keep_trail``.
+
+    Raises:
+        OptionError: An option makes no sense, or the criterion was not fitted or can't judge the model's exits.
+
+    Example:
+        ::
+
+            predictor = EarlyExitPredictor.from_run("runs/demo/version_0")
+            predictor("a gripping film")  # TextPrediction(label='positive', probability=0.97, …, exit_layer=2, …)
+            predictor(["a gripping film", "a dull one"])  # a list of two
+            for prediction in predictor.stream(texts):  # any number of them, one after the other
+                ...
+            predictor.save_pretrained("my-model")
+            predictor = EarlyExitPredictor.from_pretrained("my-model")
+    """
+
+    def __init__(
+        self,
+        model: MultiExitModel,
+        tokenizer: PreTrainedTokenizerBase,
+        deployment: Deployment,
+        *,
+        device: str = "auto",
+        **options: Unpack[EngineOptions],
+    ) -> None:
+        self.deployment = deployment
+        self._encoder = TextEncoder(tokenizer, deployment)
+        self.engine = EarlyExitEngine(
+            model.to(find_device(device)),
+            deployment.rule.build(),
+            deployment.rule.threshold,
+            **options,
+            pad_token_id=tokenizer.pad_token_id,
+            pad_token_type_id=tokenizer.pad_token_type_id,
+        )
+
+    @classmethod
+    def from_run(
+        cls,
+        run: str | Path,
+        checkpoint: str | Path | None = None,
+        *,
+        criterion: AnyCriterion | None = None,
+        threshold: float | None = None,
+        **options: Unpack[PredictorOptions],
+    ) -> "EarlyExitPredictor":
+        """Load the model of a run folder, at the operating point that ``ee-lightning choose`` saved there.
+
+        Args:
+            run: The run folder, such as ``runs/demo/version_0``.
+            checkpoint: A file, or the name of one in the run's ``checkpoints/``; None takes that whose exits were
+                swept, which is the best.
+            criterion: A name such as ``voting(k=1)``, a criterion or its recipe; None takes the operating point's.
+            threshold: In the criterion's own unit; None takes the operating point's.
+            **options: Those of the class.
+
+        Raises:
+            RunFolderError: Something is missing or damaged; no operating point was chosen and no rule is given.
+            BackboneError: The weights are of another model, or the backbone's configuration or tokenizer can't be had.
+            DataError: The run's task is unknown.
+            OptionError: An option makes no sense.
+        """
+        folder = RunFolder(run)
+        settings = RunOptions.read(folder)
+        model = read_model(folder, settings, checkpoint)
+        rule = rule_of_run(folder, model.num_exits, criterion, threshold)
+        deployment = Deployment.of_task(settings.task, model.num_exits, settings.max_length, settings.heads, rule)
+        return cls(model, load_tokenizer(settings.backbone), deployment, **options)
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        source: str | Path,
+        *,
+        criterion: AnyCriterion | None = None,
+        threshold: float | None = None,
+        **options: Unpack[PredictorOptions],
+    ) -> "EarlyExitPredictor":
+        """Load a model that `save_pretrained` wrote.
+
+        Args:
+            source: The folder, or a name on the hub.
+            criterion: As for `from_run`; None takes the one saved.
+            threshold: None takes the one saved.
+            **options: Those of the class.
+
+        Raises:
+            RunFolderError: ``early_exit.json`` is missing, damaged, or of a newer release.
+            BackboneError: There is no such folder or model, or weights, configuration or tokenizer are damaged.
+            OptionError: An option makes no sense.
+        """
+        model, tokenizer, deployment = read_folder(find_folder(str(source)))
+        rule = deployment.rule.changed(criterion, threshold)
+        return cls(model, tokenizer, replace(deployment, rule=rule), **options)
+
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Write everything that it takes to run the model elsewhere into one folder.
+
+        Args:
+            folder: The folder; it need not exist yet.
+
+        Raises:
+            RunFolderError: It can't be written.
+        """
+        write_folder(Path(folder), self.engine.stepper.model, self._encoder, self.deployment)
+
+    @overload
+    def __call__(self, texts: str, pairs: str | None = None) -> TextPrediction: ...  # type: ignore[overload-overlap]
+    @overload
+    def __call__(self, texts: Iterable[str], pairs: Iterable[str] | None = None) -> list[TextPrediction]: ...
+    def __call__(
+        self, texts: str | Iterable[str], pairs: str | Iterable[str] | None = None
+    ) -> TextPrediction | list[TextPrediction]:
+        """Predict one text or several, or the pairs of them and others.
+
+        Args:
+            texts: A text, or several.
+            pairs: For tasks on two texts the second one, or as many as there are texts.
+
+        Returns:
+            One prediction for one text, else a list with one for each.
+
+        Raises:
+            DataError: A text is no string, or there is one too many or too few; rows are counted from 0.
+        """
+        if isinstance(texts, str) and (pairs is None or isinstance(pairs, str)):
+            return next(self.stream([texts if pairs is None else (texts, pairs)]))
+        return list(self.stream(side_by_side(texts, pairs)))
+
+    def stream(self, rows: Iterable[str | Texts]) -> TextStream:
+        """Predict a stream of texts of any length, in memory that does not grow with it.
+
+        Args:
+            rows: Strings, or for tasks on two texts pairs of strings; no more are taken than are needed next.
+
+        Returns:
+            An iterator over the predictions, in their order, which also counts the texts that were cut. It raises a
+            `DataError`, with the row counted from 0, where it comes upon what is no text.
+        """
+        return TextStream(rows, self._encoder, self.engine, self.deployment.label_names)

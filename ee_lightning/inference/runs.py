@@ -1,0 +1,114 @@
+"""A trained model from its run folder."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import yaml
+from torch import Tensor
+
+from ee_lightning.data import Task, get_task
+from ee_lightning.errors import RunFolderError
+from ee_lightning.files import reading
+from ee_lightning.models import HeadOptions, MultiExitModel, backbone_config, restore_model
+from ee_lightning.operating.construction import construct
+from ee_lightning.reporting import RunFolder
+
+_MODEL = "model."  # what the names of a checkpoint's tensors of the model begin with
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """The options of a run that its model and its data hang on.
+
+    Attributes:
+        backbone: A hub name, a local folder, or ``packaged:NAME``; its tokenizer is used too.
+        num_layers: How many of its layers the model has; None for all.
+        heads: Options of the internal classifiers.
+        task: The task.
+        root: Where the task's rows are; None for the hub.
+        max_length: The most tokens a row may have.
+    """
+
+    backbone: str
+    num_layers: int | None
+    heads: HeadOptions
+    task: Task
+    root: str | None
+    max_length: int
+
+    @classmethod
+    def read(cls, folder: RunFolder) -> "RunOptions":
+        """Read them from a run's ``config.yaml``.
+
+        Raises:
+            RunFolderError: There is no such file, or it is damaged.
+            DataError: The task is unknown.
+        """
+        file = folder.config
+        with reading(file, mend="name the folder of a run of the command line, such as runs/demo/version_0"):
+            try:
+                config = yaml.safe_load(file.read_text(encoding="utf-8"))
+            except yaml.YAMLError as error:
+                raise ValueError("it holds no YAML") from error
+            model, data = config["model"], config["data"]
+            fields = {
+                "backbone": model["backbone"],
+                "num_layers": model.get("num_layers"),
+                "heads": construct(HeadOptions, model["heads"]),
+                "task": get_task(data["task"]),
+                "root": data.get("root"),
+                "max_length": data["max_length"],
+            }
+            return construct(cls, fields)
+
+
+def read_model(folder: RunFolder, options: RunOptions, checkpoint: str | Path | None = None) -> MultiExitModel:
+    """Read a run's model, without the pretrained weights that it started from.
+
+    Args:
+        folder: The run folder.
+        options: The run's.
+        checkpoint: A file, or the name of one in the run folder's ``checkpoints/``; None takes that whose exits were
+            swept, which is the best.
+
+    Raises:
+        RunFolderError: There is no such checkpoint, it can't be told which one, or it can't be read.
+        BackboneError: It is of another model, or the backbone's configuration can't be had.
+    """
+    file = _checkpoint(folder, checkpoint)
+    config = backbone_config(options.backbone, options.num_layers)
+    return restore_model(config, options.task.num_classes, options.heads, _tensors(file), where=file)
+
+
+def _checkpoint(folder: RunFolder, named: str | Path | None) -> Path:
+    if named is not None:
+        found = [file for file in (folder.checkpoints / named, Path(named)) if file.is_file()][:1]
+        problem = f"there is no checkpoint {named}"
+    elif swept := folder.swept_checkpoints():
+        found = swept if len(swept) > 1 else [file for file in swept if file.is_file()]
+        problem = "the exits of several checkpoints were swept" if found else "the checkpoint that was swept is gone"
+    else:
+        found = [file for file in folder.checkpoints.glob("*.ckpt") if file != folder.last_checkpoint]
+        problem = f"no checkpoint is recorded as the best, and there are {len(found)} beside last.ckpt"
+    if len(found) != 1:
+        raise RunFolderError(
+            problem,
+            where=folder.checkpoints,
+            mend="name one from Python with checkpoint=, or evaluate one by 'ee-lightning validate --config "
+            "RUN/config.yaml --ckpt_path FILE' and take the run folder that this makes",
+        )
+    return found[0]
+
+
+def _tensors(checkpoint: Path) -> dict[str, Tensor]:
+    """Read the model's tensors alone, which a checkpoint keeps beside the optimiser's."""
+    try:
+        tensors = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)["state_dict"]
+        return {name.removeprefix(_MODEL): tensor for name, tensor in tensors.items() if name.startswith(_MODEL)}
+    except Exception as error:  # of any kind, as a damaged file may be unpickled to anything
+        raise RunFolderError(
+            f"the checkpoint can't be read: {str(error).strip().partition(chr(10))[0] or 'it is empty'}",
+            where=checkpoint,
+            mend="take another checkpoint, or train again",
+        ) from error

@@ -1,0 +1,75 @@
+"""A trained model from its tensors, without the pretrained weights that it started from."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from threading import RLock
+
+import torch
+from torch import Tensor
+from transformers import AutoModel, PreTrainedConfig
+from transformers.initialization import no_init_weights
+
+from ee_lightning.errors import BackboneError
+from ee_lightning.models.backbones import FAMILIES
+from ee_lightning.models.heads import HeadOptions
+from ee_lightning.models.multi_exit import MultiExitModel
+
+_INITIALISING = (
+    RLock()
+)  # transformers turns initialisation off for the whole process: two threads would undo each other
+
+
+def restore_model(
+    config: PreTrainedConfig, num_classes: int, heads: HeadOptions, tensors: Mapping[str, Tensor], *, where: object
+) -> MultiExitModel:
+    """Make a model of a backbone's configuration, and fill it with tensors.
+
+    Args:
+        config: The backbone's, as `backbone_config` gives it.
+        num_classes: Number of classes C; 1 for regression.
+        heads: Options of the internal classifiers.
+        tensors: The model's ``state_dict``: every tensor of it, and no other.
+        where: Where they are from, for the error.
+
+    Returns:
+        The model, in float32, on the CPU, in evaluation mode.
+
+    Raises:
+        BackboneError: A tensor is missing, is of another shape, or belongs to another model.
+    """
+    with _without_initialisation():
+        try:
+            encoder = AutoModel.from_config(config, dtype=torch.float32)  # type: ignore[no-untyped-call]
+        except (ValueError, TypeError, RuntimeError) as error:
+            raise BackboneError(
+                f"no model can be made of the configuration: {error}", where=where, mend="give it as it was written"
+            ) from error
+        model = MultiExitModel(FAMILIES[config.model_type](encoder), num_classes, heads)
+    expected = model.state_dict()
+    wrong = {
+        "lack": sorted(expected.keys() - tensors.keys()),
+        "have, which the model lacks,": sorted(tensors.keys() - expected.keys()),
+        "have in another shape": [
+            name for name in expected if name in tensors and tensors[name].shape != expected[name].shape
+        ],
+    }
+    if any(wrong.values()):
+        raise BackboneError(
+            "the weights are of another model: "
+            + "; ".join(f"they {what} {_some(names)}" for what, names in wrong.items() if names),
+            where=where,
+            mend="give weights and configuration of the same run",
+        )
+    model.load_state_dict(tensors)
+    return model.eval()
+
+
+@contextmanager
+def _without_initialisation() -> Iterator[None]:
+    """Make modules without drawing their weights, which takes seconds and moves the random numbers on."""
+    with _INITIALISING, no_init_weights():
+        yield
+
+
+def _some(names: list[str]) -> str:
+    return names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"

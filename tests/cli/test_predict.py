@@ -1,0 +1,218 @@
+"""predict and save: files in, predictions out."""
+
+import csv
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from ee_lightning.cli import main
+from ee_lightning.inference import EarlyExitPredictor, TextPrediction
+from ee_lightning.operating import OPERATING_POINT, OperatingPoint
+
+Trained = Callable[..., Path]
+TEXTS = ["a lovely film", "the dull, boring plot", "", "film " * 40]
+RULE = ["--criterion", "voting(k=0.5)", "--threshold", "1.4"]
+
+
+@pytest.fixture
+def run(trained: Trained) -> Path:
+    """Give a copy of a run with an operating point."""
+    folder = shutil.copytree(trained("sst2"), Path("runs/sst2/version_0"))
+    assert main(["choose", str(folder), "--criterion", "voting(k=0.5)", "--min-speedup", "1.2"]) == 0
+    point = OperatingPoint.read(folder)
+    replace(point, threshold=1.4).write(folder / OPERATING_POINT)  # which two exits that agree reach
+    return folder
+
+
+@pytest.fixture
+def expected(run: Path) -> list[TextPrediction]:
+    return EarlyExitPredictor.from_run(run, keep_trail=True)(TEXTS)
+
+
+def read_csv(file: str | Path) -> list[dict[str, str]]:
+    with Path(file).open(newline="", encoding="utf-8") as rows:
+        return list(csv.DictReader(rows))
+
+
+def as_written(expected: list[TextPrediction]) -> list[dict[str, str]]:
+    names = ("label", "probability", "score", "exit_layer")
+    return [{"id": str(n), **{name: str(getattr(p, name)) for name in names}} for n, p in enumerate(expected)]
+
+
+def check_refused(status: int, match: str, capfd: pytest.CaptureFixture[str]) -> None:
+    printed = capfd.readouterr()
+    assert status == 1
+    assert printed.err.count("error: ") == 1
+    assert re.search(match, printed.err), printed.err
+    assert "Traceback" not in printed.err
+
+
+def test_the_test_split_goes_into_the_run_folder(
+    run: Path, glue_folder: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    capfd.readouterr()
+    assert main(["predict", str(run)]) == 0
+    printed = capfd.readouterr()
+    predictor = EarlyExitPredictor.from_run(run)
+    with (glue_folder / "SST-2" / "test.tsv").open() as file:
+        sentences = [row["sentence"] for row in csv.DictReader(file, delimiter="\t")]
+    predictions = predictor(sentences)
+    assert read_csv(run / "predictions.csv") == as_written(predictions)
+    mean_exit = sum(each.exit_layer for each in predictions) / 10
+    first, second, last = printed.out.splitlines()
+    assert re.fullmatch(rf"10 texts, \d+ a second, by {re.escape(str(predictor.deployment.rule))}", first)
+    assert second == f"mean exit {mean_exit:.2f} of 3: {3 / mean_exit:.2f}x faster by layers"
+    assert last == f"saved: {run / 'predictions.csv'}"
+    assert printed.err == ""
+
+
+def test_files_in_and_out(run: Path, expected: list[TextPrediction], capfd: pytest.CaptureFixture[str]) -> None:
+    Path("in.txt").write_text("\n".join(TEXTS) + "\n")
+    Path("in.jsonl").write_text("".join(f"{json.dumps({'text': text})}\n" for text in TEXTS))
+    with Path("in.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([["n", "review"], *enumerate(TEXTS)])
+    assert main(["save", str(run), "model"]) == 0
+    capfd.readouterr()
+    for model in (str(run), "model"):
+        for name, options in (("in.txt", []), ("in.jsonl", []), ("in.csv", ["--text-columns", "review"])):
+            assert main(["predict", model, "--input", name, "--output", "new/out.csv", *options]) == 0
+            assert read_csv("new/out.csv") == as_written(expected)
+            assert "1 text was cut to 32 tokens" in capfd.readouterr().out.splitlines()
+    assert main(["predict", "model", "--input", "in.txt", "--output", "out.jsonl", "--trail"]) == 0
+    rows = [json.loads(line) for line in Path("out.jsonl").read_text().splitlines()]
+    assert rows == [{"id": number, **each._asdict()} for number, each in enumerate(expected)]
+
+
+def test_save_says_what_it_saved(run: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    capfd.readouterr()
+    assert main(["save", str(run), "model", "--criterion", "patience", "--threshold", "1"]) == 0
+    assert capfd.readouterr().out == "early exit by patience at threshold 1\nsaved: model\n"
+    assert EarlyExitPredictor.from_pretrained("model").deployment.rule.threshold == 1
+
+
+def test_pairs_and_values(trained: Trained) -> None:
+    Path("in.tsv").write_text("sentence2\tsentence1\na film\ta lovely film\n")
+    Path("in.csv").write_text("one,other\na lovely film,a film\n")
+    for task, rule in (("rte", RULE), ("stsb", ["--criterion", "patience(tolerance=0.5)", "--threshold", "1"])):
+        model = str(trained(task))
+        predictor = EarlyExitPredictor.from_run(model, criterion=rule[1], threshold=float(rule[3]))
+        (expected,) = predictor(["a lovely film"], ["a film"])
+        for name, options in (("in.tsv", []), ("in.csv", ["--text-columns", "one, other"])):
+            assert main(["predict", model, "--input", name, "--output", "out.csv", *rule, *options]) == 0
+            (row,) = read_csv("out.csv")
+            assert ("probability" in row) == (task == "rte")
+            assert row["label"] == str(expected.label)
+            assert int(row["exit_layer"]) == expected.exit_layer
+
+
+def test_options_reach_the_engine(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("in.txt").write_text("\n".join(TEXTS))
+    options = ["--schedule=depth_first", "--batch-size=3", "--precision=bf16", "--device=cpu", "--threshold=inf"]
+    made = []
+    load = EarlyExitPredictor.from_run
+    monkeypatch.setattr(
+        EarlyExitPredictor, "from_run", lambda *args, **kwargs: made.append(load(*args, **kwargs)) or made[-1]
+    )
+    assert main(["predict", str(run), "--input=in.txt", "--output=out.csv", *options]) == 0
+    (engine,) = [predictor.engine for predictor in made]
+    assert (engine.schedule, engine.batch_size, engine.stepper.precision) == ("depth_first", 3, "bf16")
+    assert {row["exit_layer"] for row in read_csv("out.csv")} == {"3"}
+
+
+def test_bad_rows_are_left_out_counted_and_listed(
+    run: Path, expected: list[TextPrediction], capfd: pytest.CaptureFixture[str]
+) -> None:
+    lines = [json.dumps({"text": text}) for text in TEXTS]
+    Path("in.jsonl").write_text("\n".join([lines[0], *["{"] * 12, *lines[1:], '{"text": "half']))
+    options = ["predict", str(run), "--input", "in.jsonl", "--output", "out.csv"]
+    check_refused(main(options), r"broken off: 0 rows written[\s\S]*it is no JSON[\s\S]*in.jsonl, line 2\n", capfd)
+    assert main([*options, "--skip-bad-rows"]) == 0
+    assert [row["id"] for row in read_csv("out.csv")] == ["0", "13", "14", "15"]
+    assert [row["label"] for row in read_csv("out.csv")] == [each.label for each in expected]
+    printed = capfd.readouterr().out
+    assert "13 bad rows left out:\n  in.jsonl, line 2: it is no JSON: " in printed
+    assert len(re.findall(r"\n  in.jsonl, line \d+: ", printed)) == 10
+    assert "\n  and 3 more\n" in printed
+
+
+def test_no_rows_give_a_file_with_a_header(run: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    Path("in.txt").touch()
+    assert main(["predict", str(run), "--input", "in.txt", "--output", "out.csv"]) == 0
+    assert Path("out.csv").read_text() == "id,label,probability,score,exit_layer\n"
+    assert "0 texts" in capfd.readouterr().out
+
+
+MISTAKES = {
+    "no output": (["{run}", "--input", "in.txt"], r"no place[\s\S]*--output FILE"),
+    "stdin": (["{run}", "--input", "-", "--output", "o.csv"], r"not known how to read '-'[\s\S]*\.csv, \.tsv"),
+    "no such input": (["{run}", "--input", "nowhere.csv", "--output", "o.csv"], r"no such file[\s\S]*nowhere.csv"),
+    "ending of output": (["{run}", "--input", "in.txt", "--output", "o.txt"], r"how to write 'o.txt'[\s\S]*\.jsonl"),
+    "input is output": (["{run}", "--input", "in.csv", "--output", "./in.csv"], r"would be overwritten"),
+    "by another name": (["{run}", "--input", "in.csv", "--output", "link.csv"], r"would be overwritten"),
+    "no such run": (["runs/nothing/version_0"], r"no run folder[\s\S]*runs/nothing[\s\S]*--input FILE"),
+    "no such model": (["no-such/model", "--input", "in.txt", "--output", "o.csv"], r"hub[\s\S]*save_pretrained"),
+    "columns of nothing": (["{run}", "--text-columns", "text"], r"are for a file[\s\S]*--input FILE"),
+    "too many columns": (
+        ["{run}", "--input", "in.csv", "--output", "o.csv", "--text-columns", "a,b"],
+        r"2 columns named, and sst2 takes 1 text[\s\S]*--text-columns a,b",
+    ),
+    "no such column": (
+        ["{run}", "--input", "in.csv", "--output", "o.csv", "--text-columns", "words"],
+        r"no column words[\s\S]*in.csv, line 1[\s\S]*columns are a, b",
+    ),
+    "no threshold": (["{run}", "--criterion", "voting"], r"without a threshold[\s\S]*mend:"),
+    "unknown criterion": (["{run}", "--criterion", "votes", "--threshold", "1"], r"no criterion 'votes'"),
+    "no gate": (["{run}", "--criterion", "gate", "--threshold=-0.5"], r"reads the extra 'gate'"),
+    "batch of nothing": (["{run}", "--batch-size", "0"], r"batch_size is 0"),
+    "unknown option": (["{run}", "--fast"], r"--fast[\s\S]*'ee-lightning predict --help'"),
+    "unknown schedule": (["{run}", "--schedule", "fast"], r"--schedule[\s\S]*depth_first"),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_mistakes_end_in_one_message(mistake: str, run: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    Path("in.txt").write_text("a film\n")
+    Path("in.csv").write_text("a,b\n1,2\n")
+    Path("link.csv").symlink_to("in.csv")
+    arguments, match = MISTAKES[mistake]
+    capfd.readouterr()
+    check_refused(main(["predict", *(argument.format(run=run) for argument in arguments)]), match, capfd)
+    assert Path("in.csv").read_text() == "a,b\n1,2\n"
+
+
+def test_a_run_that_lost_its_data_says_so(run: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    config = (run / "config.yaml").read_text()
+    (run / "config.yaml").write_text(re.sub(r"(?m)^  root: .*$", "  root: nowhere", config))
+    check_refused(main(["predict", str(run)]), r"nowhere[\s\S]*data.root[\s\S]*--input FILE", capfd)
+
+
+def test_an_interrupt_keeps_what_was_done(run: Path) -> None:
+    Path("in.txt").write_text("a lovely film with a dull plot\n" * 300_000)
+    command = [sys.executable, "-m", "ee_lightning", "predict", str(run), "--input", "in.txt", "--output", "out.csv"]
+    started = subprocess.Popen([*command, "--batch-size=8"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        out = Path("out.csv")
+        while not (out.exists() and out.stat().st_size > 1000):
+            assert started.poll() is None, started.communicate()
+            time.sleep(0.05)
+        os.kill(started.pid, signal.SIGINT)
+        _, printed = started.communicate(timeout=120)
+    finally:
+        started.kill()
+    assert started.returncode == 130
+    rows = read_csv("out.csv")
+    assert 0 < len(rows) < 300_000
+    assert [int(row["id"]) for row in rows] == list(range(len(rows)))
+    assert all(row["exit_layer"] for row in rows)
+    assert printed.splitlines()[-1] == f"broken off: {len(rows)} rows written to out.csv"
+    assert "Traceback" not in printed

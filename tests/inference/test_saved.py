@@ -1,0 +1,216 @@
+"""One folder that holds a deployed model: bit for bit the same elsewhere, and one message where it is not whole."""
+
+import json
+import shutil
+from collections.abc import Callable
+from math import inf
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from transformers import AutoConfig
+
+from ee_lightning.cli import main
+from ee_lightning.data.tokenizer import load_tokenizer
+from ee_lightning.errors import BackboneError, EarlyExitError, OptionError, RunFolderError
+from ee_lightning.exits import Conformal, Criterion, Gate, StoredExits, Voting
+from ee_lightning.inference import Deployment, EarlyExitPredictor, Rule
+from ee_lightning.models import HeadOptions, MultiExitModel, load_backbone
+from ee_lightning.operating import recipe_of
+from ee_lightning.reporting import RunFolder
+
+Trained = Callable[..., Path]
+FILES = {"config.json", "early_exit.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"}
+TEXTS = ["a lovely film", "the dull plot was very very boring", "", "quite funny"] * 5
+
+
+@pytest.fixture(scope="module")
+def original(trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> EarlyExitPredictor:
+    run = shutil.copytree(trained("sst2"), tmp_path_factory.mktemp("runs") / "version_0")
+    assert main(["choose", str(run), "--criterion", "voting(k=0.5)", "--min-speedup", "1.2"]) == 0
+    return EarlyExitPredictor.from_run(run, keep_trail=True)
+
+
+@pytest.fixture
+def folder(original: EarlyExitPredictor, tmp_path: Path) -> Path:
+    original.save_pretrained(tmp_path / "model")
+    return tmp_path / "model"
+
+
+def test_a_saved_model_predicts_the_same_bit_for_bit(
+    original: EarlyExitPredictor, folder: Path, tmp_path: Path
+) -> None:
+    assert {file.name for file in folder.iterdir()} == FILES
+    again = EarlyExitPredictor.from_pretrained(shutil.move(folder, tmp_path / "elsewhere"), keep_trail=True)
+    assert again.deployment == original.deployment
+    assert again.deployment.rule.operating_point is not None
+    assert again(TEXTS) == original(TEXTS)
+    again.save_pretrained(tmp_path / "twice")
+    for name in FILES:
+        assert (tmp_path / "twice" / name).read_bytes() == (tmp_path / "elsewhere" / name).read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("heads", "num_layers", "criterion", "threshold"),
+    [
+        ({"pooler": "shared", "pooling": "cls"}, 2, Voting(fallback="majority"), 1.1),
+        ({"gate": True, "pooling": "mean"}, None, Gate(), -0.5),
+        ({"exits": "last"}, None, Voting(), inf),
+        ({"pooling": "mean"}, None, Conformal(), 0.5),
+    ],
+    ids=["shared pooler, 2 layers", "gate", "one exit", "fitted"],
+)
+def test_every_kind_of_model_comes_back(
+    heads: dict, num_layers: int | None, criterion: Criterion, threshold: float, tiny_backbone: Path, tmp_path: Path
+) -> None:
+    torch.manual_seed(0)
+    options = HeadOptions(**heads)
+    model = MultiExitModel(load_backbone(str(tiny_backbone), num_layers), 3, options)
+    if isinstance(criterion, Conformal):
+        logits = torch.randn(3, 30, 3, generator=torch.Generator().manual_seed(1))
+        criterion.fit(StoredExits(logits, None, torch.arange(30)))
+    deployment = Deployment(
+        task="own",
+        text_columns=("question", "answer"),
+        label_names=("no", "perhaps", "yes"),
+        num_classes=3,
+        num_exits=model.num_exits,
+        max_length=20,
+        heads=options,
+        rule=Rule(recipe_of(criterion), threshold),
+    )
+    tokenizer = load_tokenizer(str(tiny_backbone))
+    first = EarlyExitPredictor(model, tokenizer, deployment, keep_trail=True)
+    first.save_pretrained(tmp_path)
+    again = EarlyExitPredictor.from_pretrained(str(tmp_path), keep_trail=True)
+    assert again.deployment == deployment
+    pairs = TEXTS[::-1]
+    assert again(TEXTS, pairs) == first(TEXTS, pairs)
+    assert AutoConfig.from_pretrained(tmp_path).num_hidden_layers == (num_layers or 3)
+
+
+def test_a_value_comes_back(trained: Trained, tmp_path: Path) -> None:
+    first = EarlyExitPredictor.from_run(trained("stsb"), criterion="patience(tolerance=0.25)", threshold=1)
+    first.save_pretrained(tmp_path)
+    again = EarlyExitPredictor.from_pretrained(tmp_path)
+    assert again(TEXTS, TEXTS) == first(TEXTS, TEXTS)
+    assert again.deployment.label_names == ()
+
+
+def test_the_rule_can_be_another_than_the_one_saved(original: EarlyExitPredictor, folder: Path) -> None:
+    patient = EarlyExitPredictor.from_pretrained(folder, threshold=inf)
+    assert patient.deployment.rule == Rule(original.deployment.rule.criterion, inf)
+    assert {each.exit_layer for each in patient(TEXTS)} == {3}
+    hasty = EarlyExitPredictor.from_pretrained(folder, criterion="confidence", threshold=0.0)
+    assert {each.exit_layer for each in hasty(TEXTS)} == {1}
+    with pytest.raises(OptionError, match="without a threshold"):
+        EarlyExitPredictor.from_pretrained(folder, criterion="confidence")
+    with pytest.raises(OptionError, match="conformal has to be fitted"):
+        EarlyExitPredictor.from_pretrained(folder, criterion="conformal", threshold=0.5)
+
+
+def test_a_newer_format_is_refused(folder: Path) -> None:
+    file = folder / "early_exit.json"
+    fields = json.loads(file.read_text())
+    file.write_text(json.dumps({**fields, "format": 2, "version": "9.9", "shape": "round"}))
+    with pytest.raises(
+        RunFolderError, match=r"has format 2, written by ee_lightning 9.9, and .* reads format 1[\s\S]*install"
+    ):
+        EarlyExitPredictor.from_pretrained(folder)
+
+
+@pytest.mark.parametrize(
+    ("changes", "match"),
+    [
+        ({"max_length": 1000}, r"max_length is 1000[\s\S]*where: max_length"),
+        ({"max_length": "many"}, r"early_exit.json can't be read"),
+        ({"label_names": ["one"]}, "as many `label_names` as classes"),
+        ({"text_columns": []}, "one or two of `text_columns`"),
+        ({"heads": {"pooling": "max"}}, "early_exit.json can't be read"),
+        ({"heads": {"pooler": "shared", "pooling": "mean"}}, "weights are of another model"),
+        ({"rule": {}}, "early_exit.json can't be read: it lacks 'operating_point'"),
+        ({"unknown": 1}, "early_exit.json can't be read"),
+    ],
+)
+def test_a_deployment_that_makes_no_sense_is_refused(changes: dict, match: str, folder: Path) -> None:
+    file = folder / "early_exit.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | changes))
+    with pytest.raises(EarlyExitError, match=match):
+        EarlyExitPredictor.from_pretrained(folder)
+
+
+@pytest.mark.parametrize("name", sorted(FILES - {"tokenizer_config.json"}))
+@pytest.mark.parametrize("damage", ["missing", "truncated"])
+def test_a_folder_that_is_not_whole_is_refused(damage: str, name: str, folder: Path) -> None:
+    file = folder / name
+    content = file.read_bytes()
+    file.unlink()
+    if damage == "truncated":
+        file.write_bytes(content[: len(content) // 2])
+    with pytest.raises((RunFolderError, BackboneError), match=rf"where: {folder}"):
+        EarlyExitPredictor.from_pretrained(folder)
+
+
+@pytest.mark.parametrize("change", ["lacks one", "has one more", "another shape"])
+def test_every_tensor_is_needed_as_it_is(change: str, folder: Path) -> None:
+    tensors = load_file(folder / "model.safetensors")
+    name = "heads.classifiers.1.weight"
+    if change == "lacks one":
+        del tensors[name]
+    else:
+        tensors[name if change == "another shape" else "heads.more"] = torch.zeros(2, 2)
+    save_file(tensors, folder / "model.safetensors")
+    expected = {"lacks one": f"lack {name}", "has one more": "have, which the model lacks, heads.more"}
+    with pytest.raises(BackboneError, match=expected.get(change, f"have in another shape {name}")):
+        EarlyExitPredictor.from_pretrained(folder)
+
+
+def test_what_is_nowhere_names_the_ways_out(tmp_path: Path) -> None:
+    for name in ("nobody/no-model", "runs/no/such/run", str(tmp_path / "nothing")):
+        with pytest.raises(BackboneError, match=rf"hub[\s\S]*where: {name}[\s\S]*save_pretrained[\s\S]*network"):
+            EarlyExitPredictor.from_pretrained(name)
+    with pytest.raises(RunFolderError, match=r"no saved model[\s\S]*from_run"):
+        EarlyExitPredictor.from_pretrained(tmp_path)
+
+
+def test_a_name_on_the_hub_is_downloaded(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def download(name: str, allow_patterns: list[str]) -> str:
+        asked.append((name, allow_patterns))
+        return str(folder)
+
+    monkeypatch.setattr("ee_lightning.inference.saved.snapshot_download", download)
+    predictor = EarlyExitPredictor.from_pretrained("somebody/model")
+    assert predictor("a lovely film").label in {"negative", "positive"}
+    assert asked == [("somebody/model", ["*.json", "model.safetensors"])]
+
+
+def test_what_was_cut_off_while_it_was_saved_is_not_taken_for_whole(
+    original: EarlyExitPredictor, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("ee_lightning.inference.saved.save_file", fails)
+    with pytest.raises(RunFolderError, match=r"can't be written: No space left"):
+        original.save_pretrained(folder)
+    with pytest.raises(RunFolderError, match="no saved model"):
+        EarlyExitPredictor.from_pretrained(folder)
+
+
+def test_a_file_is_no_folder(original: EarlyExitPredictor, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(RunFolderError, match="can't be written"):
+        original.save_pretrained(tmp_path / "file")
+
+
+def test_the_run_folder_is_needed_no_longer(trained: Trained, tmp_path: Path) -> None:
+    run = shutil.copytree(trained("rte"), tmp_path / "run")
+    predictor = EarlyExitPredictor.from_run(run, criterion="voting", threshold=1.1)
+    predictor.save_pretrained(tmp_path / "model")
+    expected = predictor(TEXTS, TEXTS)
+    assert not RunFolder(tmp_path / "model").checkpoints.exists()
+    shutil.rmtree(run)
+    assert EarlyExitPredictor.from_pretrained(tmp_path / "model")(TEXTS, TEXTS) == expected

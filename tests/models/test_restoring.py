@@ -1,0 +1,43 @@
+"""Models made of their tensors alone."""
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import AutoModel, BertConfig, ElectraConfig, RobertaConfig
+
+from ee_lightning.errors import BackboneError
+from ee_lightning.models import HeadOptions, MultiExitModel, backbone_config, load_backbone, restore_model
+
+SMALL = {"vocab_size": 20, "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 16}
+BATCH = {"input_ids": torch.tensor([[5, 6, 7], [8, 9, 1]]), "attention_mask": torch.tensor([[1, 1, 1], [1, 1, 0]])}
+
+
+@pytest.mark.parametrize("config", [BertConfig(**SMALL), RobertaConfig(**SMALL), ElectraConfig(**SMALL)])
+def test_a_model_comes_back_with_its_buffers(config: object, tmp_path: Path) -> None:
+    AutoModel.from_config(config).save_pretrained(tmp_path)
+    heads = HeadOptions(gate=True)
+    model = MultiExitModel(load_backbone(str(tmp_path), 1), 3, heads).eval()
+    before = torch.get_rng_state()
+    again = restore_model(backbone_config(str(tmp_path), 1), 3, heads, model.state_dict(), where="here")
+    assert torch.equal(torch.get_rng_state(), before)
+    assert not again.training
+    with torch.inference_mode():
+        for said, expected in zip(again(**BATCH), model(**BATCH), strict=True):
+            assert torch.equal(said, expected)
+
+
+def test_several_threads_leave_initialisation_on(tiny_backbone: Path) -> None:
+    config, heads = backbone_config(str(tiny_backbone)), HeadOptions()
+    tensors = MultiExitModel(load_backbone(str(tiny_backbone)), 2, heads).state_dict()
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(lambda _: restore_model(config, 2, heads, tensors, where="here"), range(8)))
+    assert torch.nn.init.zeros_(torch.ones(2)).sum() == 0
+
+
+def test_a_configuration_of_no_model_is_refused(tiny_backbone: Path) -> None:
+    config = backbone_config(str(tiny_backbone))
+    config.num_attention_heads = 5
+    with pytest.raises(BackboneError, match=r"no model can be made of the configuration[\s\S]*where: here"):
+        restore_model(config, 2, HeadOptions(), {}, where="here")

@@ -50,7 +50,7 @@ from transformers import AutoModel, BertConfig, BertModel
 from transformers.utils import logging as transformers_log
 
 from ee_lightning import exits, packaged
-from ee_lightning.callbacks import ExitSweep, LastCheckpoint, PredictionWriter, StepSeed
+from ee_lightning.callbacks import ExitSweep, LastCheckpoint, StepSeed
 from ee_lightning.cli.lightning import CRITERIA
 from ee_lightning.data import TaskDataModule
 from ee_lightning.functional import accuracy_term, diversity_term
@@ -165,7 +165,7 @@ def in_trainer(module: EarlyExitModule, batches: Turns, log_every: int | None) -
             max_epochs=1,
             logger=MetricsLog(folder) if log_every else False,
             log_every_n_steps=log_every,
-            callbacks=[StepSeed(), PredictionWriter(), ExitSweep(criteria()), LastCheckpoint(), checkpoint],
+            callbacks=[StepSeed(), ExitSweep(criteria()), LastCheckpoint(), checkpoint],
             plugins=[WholeCheckpointIO()],
             default_root_dir=folder,
             enable_progress_bar=False,

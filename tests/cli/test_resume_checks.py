@@ -16,7 +16,7 @@ Run = Callable[..., int]
 Options = dict[str, object]
 FOLDER = Path("runs/run/version_0")
 LAST = FOLDER / "checkpoints" / "last.ckpt"
-COMMANDS = ["fit", "validate", "test", "predict"]
+COMMANDS = ["fit", "validate", "test"]
 
 
 @pytest.fixture

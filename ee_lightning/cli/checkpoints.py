@@ -78,7 +78,7 @@ def _differences(message: str) -> str:
         )
         if names
     ]
-    return "; ".join(differences)
+    return "; ".join(differences) or message.strip().splitlines()[-1].strip()
 
 
 def _some(names: Sequence[str]) -> str:

@@ -25,6 +25,13 @@ def test_the_weights_that_differ_are_named_and_counted() -> None:
     assert where == "  where: --ckpt_path runs/x/version_0/checkpoints/last.ckpt"
 
 
+def test_weights_that_differ_otherwise_are_told_in_torch_s_words() -> None:
+    weights = {"weight": torch.zeros(2, 2), "bias": 0.5}
+    with pytest.raises(RunFolderError, match=r"into this model: .*\"bias\"") as raised, loading_checkpoints(TRAINER):  # type: ignore[arg-type]
+        nn.Linear(2, 2).load_state_dict(weights)  # type: ignore[arg-type]
+    assert not raised.value.what.endswith(": ")
+
+
 @pytest.mark.parametrize("error", [RuntimeError("CUDA"), ValueError("no"), KeyError("loss")])
 def test_other_errors_stay_as_they_are(error: Exception) -> None:
     with pytest.raises(type(error)) as raised, loading_checkpoints(TRAINER):  # type: ignore[arg-type]

@@ -13,7 +13,7 @@ Prints, all measured in this one run:
 1. Batches in the order of the rows, each padded to its longest: the engine, depth-first, beside the full model of the
    same weights, all layers and the last exit alone, on the same batches; and the engine, breadth-first, beside the full
    model on rows sorted by length, at the batch size at which that is fastest. "Kept" is the speed-up on the clock as a
-   share of that by layers.
+   share of that by layers; at 1x it tells what the engine's batches of like length give without anyone leaving.
 2. A loop of the kind that prior code evaluates with: one row at a time, padded to --padded-to tokens, the exit's
    decision fetched after every layer, the same weights and exits. Rows a second, and the engine's beside it.
 3. Peak memory above that of the loaded model, of the full model and of the engine, at the same batch size, each in a
@@ -344,7 +344,7 @@ if __name__ == "__main__":
     parser.add_argument("--fit-rows", type=int, default=2000, help="training rows that the heads are fitted on")
     parser.add_argument("--samples", type=int, default=256, help="rows that are timed")
     parser.add_argument("--criterion", default="confidence", help="when to leave; one that fits nothing")
-    parser.add_argument("--speedups", type=float, nargs="+", default=[1.5, 2.0, 3.0], help="by layers")
+    parser.add_argument("--speedups", type=float, nargs="+", default=[1.0, 1.5, 2.0, 3.0], help="by layers")
     parser.add_argument("--batch-sizes", type=int, nargs="+", default=[1, 8, 32, 128], help="rows a batch")
     parser.add_argument("--padded-to", type=int, default=128, help="tokens that the loop pads to")
     parser.add_argument("--loop-samples", type=int, default=64, help="rows that the loop is timed on")

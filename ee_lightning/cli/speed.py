@@ -108,8 +108,8 @@ def _options() -> Options:
     options.add_argument(
         "--speedups",
         type=_list_of(float),
-        default=[speedup for speedup in NAMED_SPEEDUPS if speedup > 1],
-        help="operating points near these speed-ups by layers are measured, beside that of choose (1.5,2,3)",
+        default=NAMED_SPEEDUPS,
+        help="operating points near these speed-ups by layers are measured, beside that of choose (1,1.5,2,3)",
     )
     options.add_argument("--batch-sizes", type=_list_of(int), default=BATCH_SIZES, help="samples a batch (1,8,32,128)")
     options.add_argument("--threads", type=int, default=1, help="that share an operation on the processor (1)")

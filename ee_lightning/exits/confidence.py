@@ -36,6 +36,8 @@ class Confidence(Criterion):
 
     def initial_state(self, batch_size: int, num_classes: int, device: torch.device) -> State:
         """See `Criterion.initial_state`."""
+        if self.fallback_rule == "last":
+            return {}
         return {
             "highest": torch.zeros(batch_size, device=device),  # [batch]
             "label": torch.zeros(batch_size, dtype=torch.int64, device=device),  # [batch]
@@ -44,12 +46,14 @@ class Confidence(Criterion):
     def step(self, output: ExitOutput, state: State) -> tuple[Decision, State]:
         """See `Criterion.step`."""
         confidence, predictions = output.probabilities.amax(-1), output.predictions  # [batch], [batch]
-        is_higher = confidence > state["highest"]
-        following = {
-            "highest": torch.where(is_higher, confidence, state["highest"]),
-            "label": torch.where(is_higher, predictions, state["label"]),
+        decision = Decision(confidence, predictions)
+        if self.fallback_rule == "last":
+            return decision, state
+        is_higher = confidence > state["highest"]  # [batch]
+        return decision, {
+            "highest": torch.where(is_higher, confidence, state["highest"]),  # [batch]
+            "label": torch.where(is_higher, predictions, state["label"]),  # [batch]
         }
-        return Decision(confidence, predictions), following
 
     def fallback(self, output: ExitOutput, state: State) -> Tensor:
         """See `Criterion.fallback`."""

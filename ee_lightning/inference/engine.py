@@ -4,11 +4,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, islice
 from typing import Literal, get_args
 
+import torch
+from torch import Tensor
+
 from ee_lightning.errors import OptionError, require_at_least_one, require_one_of
 from ee_lightning.exits import Criterion
+from ee_lightning.inference.descent import Batch, descend
+from ee_lightning.inference.packing import Packing
 from ee_lightning.inference.predictions import Predictions
 from ee_lightning.inference.samples import Sample, pad_samples
-from ee_lightning.inference.schedules import Batch, Packing, breadth_first, depth_first
 from ee_lightning.inference.stepper import Precision, Stepper
 from ee_lightning.models import MultiExitModel
 
@@ -24,19 +28,19 @@ class EarlyExitEngine:
     do between any two batch sizes, so that a score may fall on the other side of the threshold only where it is that
     close. Exits and labels are those of `ee_lightning.exits.replay` on stored exits.
 
-    Two schedules do the same in another order. ``depth_first`` takes a batch down to its last sample before the next:
-    for latency. ``breadth_first`` takes a pool of many samples through a layer in full batches of similar length,
-    repacks those that stay, and goes on to the next layer: for throughput. ``auto`` takes the first for up to
-    ``batch_size`` samples, and the second for more.
+    Samples go through a layer in batches of similar length, which are repacked before the next layer from those that
+    stay. Two schedules differ in how many are on their way at a time: ``depth_first`` takes ``batch_size`` samples down
+    to the last of them before the next, for latency; ``breadth_first`` takes a pool of many batches, for throughput.
+    ``auto`` takes the first for up to ``batch_size`` samples, and the second for more.
 
     Args:
         model: The model; it is put into evaluation mode.
         criterion: When to leave; fitted beforehand if it is one that has to be.
         threshold: In the criterion's unit; infinity lets nobody leave early.
         schedule: ``auto``, ``depth_first`` or ``breadth_first``.
-        batch_size: Samples a batch of ``depth_first``.
-        max_tokens: Tokens a batch of ``breadth_first``, padding included; a pool has 16 times as many. None takes 512
-            on the CPU and 32,768 elsewhere.
+        batch_size: Samples on their way at a time by ``depth_first``.
+        max_tokens: Tokens a batch in a layer, padding included; a pool of ``breadth_first`` has 16 times as many. None
+            takes 512 on the CPU and 32,768 elsewhere.
         precision: ``fp32``, or ``bf16`` for matrix products in bfloat16.
         keep_trail: Whether to give the logits of all exits that a sample passed.
         pad_token_id: What fills ``input_ids``.
@@ -86,12 +90,8 @@ class EarlyExitEngine:
             first = list(islice(stream, self.batch_size + 1))
             stream = chain(first, stream)
             schedule = "depth_first" if len(first) <= self.batch_size else "breadth_first"
-        if schedule == "depth_first":
-            while batch := list(islice(stream, self.batch_size)):
-                yield depth_first(self.stepper, self.pad(batch))
-        else:
-            for pool in self._pools(stream):
-                yield breadth_first(self.stepper, pool, self.pad, self.packing)
+        for pool in self._pools(stream) if schedule == "breadth_first" else self._batches(stream):
+            yield self._predict(pool)
 
     def predict_batch(self, batch: Batch) -> Predictions:
         """Predict a padded batch, such as a data loader gives.
@@ -106,12 +106,28 @@ class EarlyExitEngine:
         mask = batch["attention_mask"]
         if (mask[:, 1:] > mask[:, :-1]).any():
             raise OptionError("padding stands on the left", where="attention_mask", mend="pad on the right")
-        tokens = ("input_ids", "attention_mask", "token_type_ids")
-        return depth_first(self.stepper, {name: batch[name] for name in tokens if name in batch})
+        names = [name for name in ("input_ids", "attention_mask", "token_type_ids") if name in batch]
+        lengths = mask.sum(1).cpu()  # [batch]
+
+        def take(rows: Tensor) -> Batch:
+            there, longest = rows.to(mask.device), int(lengths[rows].max())
+            return {name: batch[name][there, :longest] for name in names}
+
+        return descend(self.stepper, lengths, take, self.packing)
 
     def pad(self, samples: Sequence[Sample]) -> Batch:
         """Make a batch of samples, padded on the right to the longest."""
         return pad_samples(samples, self._fills)
+
+    def _predict(self, samples: Sequence[Sample]) -> Predictions:
+        lengths = torch.tensor([len(sample.input_ids) for sample in samples])  # [samples]
+        return descend(
+            self.stepper, lengths, lambda rows: self.pad([samples[row] for row in rows.tolist()]), self.packing
+        )
+
+    def _batches(self, samples: Iterator[Sample]) -> Iterator[list[Sample]]:
+        while batch := list(islice(samples, self.batch_size)):
+            yield batch
 
     def _pools(self, samples: Iterable[Sample]) -> Iterator[list[Sample]]:
         pool: list[Sample] = []

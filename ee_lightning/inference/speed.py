@@ -29,7 +29,8 @@ class SpeedMeter:
     At every batch size both get the same batches in the same order, tokenised beforehand and padded within the time,
     and take turns batch by batch, after a warm-up. The engine's schedule is ``depth_first``. Its other one,
     ``breadth_first``, makes batches of its own from all samples, and takes turns with the full model on the samples
-    sorted by length, at the batch size of all at which that is fastest.
+    sorted by length, at the batch size of all at which that is fastest. A point at which nobody leaves early tells what
+    the engine gains by taking samples of like length together, and loses by judging them.
 
     Speed-ups on the clock are medians and quartiles over repeats, each the ratio of two totals of one repeat. Of the
     operations, padding is not counted.

@@ -81,12 +81,16 @@ class ExitHeads(nn.Module):
 
     def forward(self, exit_layer: int, state: EncoderState) -> HeadOutput:
         """Classify behind the exit ``exit_layer`` (1-based)."""
+        return self.classify(exit_layer, self.pool(state))
+
+    def classify(self, exit_layer: int, pooled: Tensor) -> HeadOutput:
+        """Classify what was pooled, ``[batch, width]``, behind the exit ``exit_layer`` (1-based)."""
         pooler = self.poolers[exit_layer - 1 if len(self.poolers) > 1 else 0]
-        pooled = torch.tanh(pooler(self._pool(state)))  # [batch, width]
-        logits = self.classifiers[exit_layer - 1](self.dropouts[exit_layer - 1](pooled))  # [batch, classes]
-        return HeadOutput(
-            logits, None if self.gate is None else self.gate(pooled).squeeze(-1).sigmoid()
-        )  # gate [batch]
+        pooled = torch.tanh(pooler(pooled))  # [batch, width]
+        dropout = self.dropouts[exit_layer - 1]
+        logits = self.classifiers[exit_layer - 1](dropout(pooled) if dropout.training else pooled)  # [batch, classes]
+        gate = None if self.gate is None else self.gate(pooled).squeeze(-1).sigmoid()  # [batch]
+        return HeadOutput(logits, gate)
 
     def of_last_exit(self) -> Iterable[nn.Module]:
         """Give what the last exit uses; a shared pooler is the last exit's."""
@@ -97,8 +101,12 @@ class ExitHeads(nn.Module):
         gate = () if self.gate is None else (self.gate,)
         return (*self.poolers[:-1], *self.dropouts[:-1], *self.classifiers[:-1], *gate)
 
-    def _pool(self, state: EncoderState) -> Tensor:
+    def pool(self, state: EncoderState) -> Tensor:
+        """Give what an exit sees of a state, ``[batch, width]``."""
         if self.pooling == "cls":
             return state.hidden[:, 0]  # [batch, width]
-        mask = state.padding_mask.unsqueeze(-1).to(state.hidden.dtype)  # [batch, length, 1]
-        return (state.hidden * mask).sum(1) / mask.sum(1)  # [batch, width]
+        if state.attention_mask is None:
+            return state.hidden.mean(1)  # [batch, width]
+        mask = state.padding_mask.to(state.hidden.dtype)  # [batch, length]
+        total = torch.bmm(mask.unsqueeze(1), state.hidden).squeeze(1)  # [batch, width]
+        return total / mask.sum(1, keepdim=True)  # [batch, width]

@@ -36,7 +36,7 @@ def fitted(run: Run, small: dict[str, object], capfd: pytest.CaptureFixture[str]
 def test_points_near_the_named_speedups_are_measured(fitted: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert main(["speed", str(fitted), *QUICK]) == 0
     curve = trace_curve(Voting(), RunFolder(fitted).read_exits("validation"), ["accuracy"])
-    nearest = [curve.threshold_near(speedup) for speedup in (1.5, 2.0, 3.0)]
+    nearest = [curve.threshold_near(speedup) for speedup in (1.0, 1.5, 2.0, 3.0)]
     rows = pd.read_csv(fitted / "speed.csv")
     assert list(dict.fromkeys(rows["threshold"])) == list(dict.fromkeys(nearest))
     assert rows["batch_size"].tolist() == ["1", "8", "pool"] * len(set(nearest))

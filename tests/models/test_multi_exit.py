@@ -13,7 +13,7 @@ from ee_lightning.models import EncoderState, ExitHeads, HeadOptions, MultiExitM
 
 def _state(hidden: torch.Tensor, lengths: list[int]) -> EncoderState:
     mask = (torch.arange(hidden.shape[1])[None] < torch.tensor(lengths)[:, None]).long()
-    return EncoderState(hidden, mask, None)
+    return EncoderState(hidden, mask, None if mask.all() else mask)
 
 
 @pytest.mark.parametrize("pooling", ["cls", "mean"])

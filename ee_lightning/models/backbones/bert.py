@@ -40,10 +40,12 @@ class BertBackbone(Backbone):
 
     def state(self, hidden: Tensor, padding_mask: Tensor, *, is_padded: bool | None = None) -> EncoderState:
         """See :meth:`Backbone.state`."""
+        if is_padded is False:
+            return EncoderState(hidden, padding_mask, None)
         mask = create_bidirectional_mask(
             config=self.encoder.config,
             inputs_embeds=hidden,
-            attention_mask=None if is_padded is False else padding_mask,
+            attention_mask=padding_mask,
             allow_is_bidirectional_skip=not is_padded,
         )  # [batch, 1, length, length], or None
         return EncoderState(hidden, padding_mask, cast("Tensor | None", mask))

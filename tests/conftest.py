@@ -13,7 +13,17 @@ from pathlib import Path
 import lightning.pytorch  # noqa: F401 - here, because its log handlers keep the stderr of the moment of import
 import pytest
 import torch
-from transformers import BertConfig, BertModel, BertTokenizerFast
+from transformers import (
+    AutoModel,
+    BertConfig,
+    BertModel,
+    BertTokenizerFast,
+    CamembertConfig,
+    ElectraConfig,
+    PreTrainedConfig,
+    RobertaConfig,
+    XLMRobertaConfig,
+)
 
 from ee_lightning.cli import main
 
@@ -23,6 +33,22 @@ POSITIVE = "lovely warm clever bright funny moving".split()  # noqa: SIM905
 NEGATIVE = "dull cold stupid dark boring empty".split()  # noqa: SIM905
 NEUTRAL = "the a film story plot scene actor camera is was and with of very quite rather".split()  # noqa: SIM905
 SPECIAL = "[PAD] [UNK] [CLS] [SEP] [MASK]".split()  # noqa: SIM905
+
+SMALL = {
+    "vocab_size": 50,
+    "hidden_size": 32,
+    "num_hidden_layers": 4,
+    "num_attention_heads": 4,
+    "intermediate_size": 48,
+    "max_position_embeddings": 40,
+}
+FAMILY_CONFIGS: dict[str, PreTrainedConfig] = {
+    "bert": BertConfig(**SMALL),
+    "roberta": RobertaConfig(**SMALL),
+    "xlm-roberta": XLMRobertaConfig(**SMALL),
+    "camembert": CamembertConfig(**SMALL),
+    "electra": ElectraConfig(**SMALL, embedding_size=16),
+}
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -49,6 +75,20 @@ def tiny_backbone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     BertModel(config).save_pretrained(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def small_backbone(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Give a function that makes a folder with a 4-layer random encoder of a family, without a tokenizer."""
+
+    @cache
+    def make(family: str) -> Path:
+        torch.manual_seed(0)
+        folder = tmp_path_factory.mktemp(family)
+        AutoModel.from_config(FAMILY_CONFIGS[family]).save_pretrained(folder)
+        return folder
+
+    return make
 
 
 @pytest.fixture(scope="session")

@@ -8,6 +8,7 @@ from typing import Any
 
 import lightning.pytorch
 import torch
+import torch.distributed as dist
 from lightning.pytorch import Callback, Trainer, seed_everything
 from lightning.pytorch.strategies import FSDPStrategy
 from torch.distributed.fsdp import FullyShardedDataParallel
@@ -111,6 +112,9 @@ def main(backbone: str, glue: str, how: str, out: str) -> None:
     trained = {name: train(name, backbone, glue, how) for name in (SHARDED if how == "sharded" else TRAININGS)}
     rank = lightning.pytorch.utilities.rank_zero_only.rank
     Path(out, f"{how}-{rank}.json").write_text(json.dumps(trained))
+    if dist.is_initialized():
+        dist.barrier()  # nobody goes while another still talks to it, on which gloo aborts
+        dist.destroy_process_group()
 
 
 if __name__ == "__main__":

@@ -19,18 +19,19 @@ def _batch(padded: bool) -> dict[str, torch.Tensor]:
     return {"input_ids": torch.where(mask == 1, ids, 1), "attention_mask": mask}
 
 
+@pytest.mark.parametrize("told", [True, False])
 @pytest.mark.parametrize("attention", ["eager", "sdpa"])
 @pytest.mark.parametrize("padded", [True, False])
 @pytest.mark.parametrize("family", FAMILIES)
 def test_layer_loop_equals_output_hidden_states(
-    family: str, padded: bool, attention: str, small_backbone: Callable[[str], Path]
+    family: str, padded: bool, attention: str, told: bool, small_backbone: Callable[[str], Path]
 ) -> None:
     backbone = load_backbone(str(small_backbone(family))).eval()
     backbone.encoder.set_attn_implementation(attention)
     batch = _batch(padded)
     with torch.inference_mode():
         expected = backbone.encoder(**batch, output_hidden_states=True).hidden_states
-        state = backbone.embed(**batch)
+        state = backbone.embed(**batch, is_padded=padded if told else None)
         assert torch.equal(state.hidden, expected[0])
         for index in range(backbone.num_layers):
             state = backbone.layer(index, state)

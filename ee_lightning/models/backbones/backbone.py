@@ -2,10 +2,11 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from torch import Tensor, nn
 from transformers import PreTrainedModel
+from transformers.masking_utils import create_bidirectional_mask
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,27 @@ class Backbone(nn.Module, ABC):
             padding_mask: 1 for tokens and 0 for padding, ``[batch, length]``.
             is_padded: Whether anything is padding; None finds out, for which an accelerator is waited for.
         """
+
+    def bidirectional_mask(self, hidden: Tensor, padding_mask: Tensor, *, is_padded: bool | None) -> Tensor | None:
+        """Mask padding for attention in both directions, in the form that the model's kind of attention takes.
+
+        Args:
+            hidden: Hidden states, ``[batch, length, width]``.
+            padding_mask: 1 for tokens and 0 for padding, ``[batch, length]``.
+            is_padded: As for :meth:`state`.
+        """
+        config, length = self.encoder.config, hidden.shape[1]
+        if is_padded is False:
+            return None
+        if is_padded and config._attn_implementation == "sdpa":  # what follows gives the same in 30 times the time
+            return padding_mask.bool()[:, None, None].expand(-1, 1, length, -1)  # [batch, 1, length, length]
+        mask = create_bidirectional_mask(
+            config=config,
+            inputs_embeds=hidden,
+            attention_mask=padding_mask,
+            allow_is_bidirectional_skip=not is_padded,
+        )
+        return cast("Tensor | None", mask)
 
     @abstractmethod
     def layer(self, index: int, state: EncoderState) -> EncoderState:

@@ -1,11 +1,9 @@
 """The adapter of BERT and of the families that kept its shape."""
 
 from dataclasses import replace
-from typing import cast
 
 from torch import Tensor
 from transformers import PreTrainedModel
-from transformers.masking_utils import create_bidirectional_mask
 
 from ee_lightning.models.backbones.backbone import Backbone, EncoderState
 
@@ -40,15 +38,7 @@ class BertBackbone(Backbone):
 
     def state(self, hidden: Tensor, padding_mask: Tensor, *, is_padded: bool | None = None) -> EncoderState:
         """See :meth:`Backbone.state`."""
-        if is_padded is False:
-            return EncoderState(hidden, padding_mask, None)
-        mask = create_bidirectional_mask(
-            config=self.encoder.config,
-            inputs_embeds=hidden,
-            attention_mask=padding_mask,
-            allow_is_bidirectional_skip=not is_padded,
-        )  # [batch, 1, length, length], or None
-        return EncoderState(hidden, padding_mask, cast("Tensor | None", mask))
+        return EncoderState(hidden, padding_mask, self.bidirectional_mask(hidden, padding_mask, is_padded=is_padded))
 
     def layer(self, index: int, state: EncoderState) -> EncoderState:
         """See :meth:`Backbone.layer`."""

@@ -37,23 +37,16 @@ def descend(stepper: Stepper, lengths: Tensor, take: Callable[[Tensor], Batch], 
         judged = stepper.judge(layer, cohorts, memory)
         if judged is None:
             continue
-        memory = judged.memory
-        if judged.exit_layer == stepper.model.num_exits:
-            departed.append(judged.departed(rows))
-            break
-        if judged.leaves is None:
-            continue
-        leaves = judged.leaves.cpu()  # [samples still there]
+        memory, leaves = judged.memory, judged.leaves.cpu()  # leaves: [samples still there]
         leaving = int(leaves.count_nonzero())
-        if leaving == 0:
-            continue
-        if leaving == len(leaves):
+        if leaving == len(rows):
             departed.append(judged.departed(rows))
             break
-        gone, kept = leaves.nonzero().squeeze(1), (~leaves).nonzero().squeeze(1)  # [gone], [kept]
-        departed.append(judged.departed(rows, gone))
-        rows, memory = rows[kept], stepper.recall(memory, kept)
-        cohorts = _staying(stepper, cohorts, leaves)
+        if leaving > 0:
+            gone, kept = leaves.nonzero().squeeze(1), (~leaves).nonzero().squeeze(1)  # [gone], [kept]
+            departed.append(judged.departed(rows, gone))
+            rows, memory = rows[kept], stepper.recall(memory, kept)
+            cohorts = _staying(stepper, cohorts, leaves)
     return in_order(departed)
 
 

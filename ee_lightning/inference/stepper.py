@@ -27,14 +27,14 @@ class Judged:
         decision: The criterion's.
         logits: The exit's, ``[samples, classes]``.
         memory: What the criterion remembers now.
-        leaves: Who leaves, ``[samples]``; None where no score can reach the threshold, and at the last exit.
+        leaves: Who leaves, ``[samples]``; on the host where that is known without looking.
     """
 
     exit_layer: int
     decision: Decision
     logits: Tensor
     memory: State
-    leaves: Tensor | None
+    leaves: Tensor
 
     def departed(self, rows: Tensor, gone: Tensor | None = None) -> Departed:
         """Give those that leave.
@@ -137,12 +137,13 @@ class Stepper:
         if self.keep_trail:
             latest = output.logits.unsqueeze(1)  # [samples, 1, classes]
             following = {**following, _TRAIL: torch.cat([memory[_TRAIL], latest], dim=1)}  # [samples, exits, classes]
-        leaves = None
         if exit_layer == self.model.num_exits:
             fallback = self.criterion.fallback(output, following)  # [samples]
             label = torch.where(reaches(decision.score, self.threshold), decision.label, fallback)  # [samples]
-            decision = Decision(decision.score, label)
-        elif self.criterion.highest_score(exit_layer) >= self.threshold:
+            decision, leaves = Decision(decision.score, label), torch.ones(len(label), dtype=torch.bool)
+        elif self.criterion.highest_score(exit_layer) < self.threshold:
+            leaves = torch.zeros(len(decision.score), dtype=torch.bool)  # [samples]
+        else:
             leaves = reaches(decision.score, self.threshold)  # [samples]
         return Judged(exit_layer, decision, output.logits, following, leaves)
 

@@ -45,13 +45,13 @@ class Voting(Criterion):
 
     def initial_state(self, batch_size: int, num_classes: int, device: torch.device) -> State:
         """See `Criterion.initial_state`."""
-        return {"votes": torch.zeros(batch_size, num_classes, dtype=torch.int64, device=device)}  # [batch, classes]
+        return {"votes": torch.zeros(batch_size, num_classes, device=device)}  # [batch, classes]
 
     def step(self, output: ExitOutput, state: State) -> tuple[Decision, State]:
         """See `Criterion.step`."""
         voted = output.predictions.unsqueeze(-1)  # [batch, 1]
-        votes = state["votes"].scatter_add(1, voted, torch.ones_like(voted))  # [batch, classes]
-        score = votes.amax(-1).float() / bar(output, self.k)  # [batch]
+        votes = state["votes"].scatter(1, voted, 1, reduce="add")  # [batch, classes]
+        score = votes.amax(-1) / bar(output, self.k)  # [batch]
         return Decision(score, _leading(votes, voted)), {"votes": votes}
 
     def highest_score(self, exit_layer: int) -> float:
@@ -98,5 +98,4 @@ def highest_share(exit_layer: int, k: float) -> float:
 
 def _leading(votes: Tensor, voted: Tensor) -> Tensor:
     """Give the class with most votes, and of several the one just voted for."""
-    is_leading = votes.gather(1, voted) == votes.amax(-1, keepdim=True)  # [batch, 1]
-    return torch.where(is_leading, voted, votes.argmax(-1, keepdim=True)).squeeze(-1)  # [batch]
+    return votes.scatter(1, voted, 0.5, reduce="add").argmax(-1)  # [batch]; half a vote decides between equals

@@ -97,7 +97,7 @@ def pooled(model: MultiExitModel, samples: Sequence[Sample]) -> Tensor:
             mean_token = (state.hidden * mask).sum(1) / mask.sum(1)  # [batch, width]
             layers.append(state.hidden[:, 0] if model.heads.pooling == "cls" else mean_token)
         batches.append(torch.stack(layers, dim=1))  # [batch, exits, width]
-    return torch.cat(batches).clone()
+    return torch.cat(batches)
 
 
 def embedded(model: MultiExitModel, samples: Sequence[Sample], width: int | None = None) -> EncoderState:
@@ -350,7 +350,7 @@ if __name__ == "__main__":
     parser.add_argument("--loop-samples", type=int, default=64, help="rows that the loop is timed on")
     parser.add_argument("--repeats", type=int, default=5, help="turns of each contender")
     parser.add_argument("--threads", type=int, default=1, help="threads of torch")
-    parser.add_argument("--precision", default="fp32", choices=("fp32", "bf16"), help="of all but the loop")
+    parser.add_argument("--precision", default="fp32", choices=("fp32", "bf16"), help="table 2 is in fp32")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", help="where to run")
     parser.add_argument("--seed", type=int, default=0, help="of the heads")
     main(parser.parse_args())

@@ -26,6 +26,7 @@ class Fitted(Criterion):
     """
 
     _parameters: Parameters | None = None
+    _moved: tuple[torch.device, Parameters] | None = None  # the same where they were last asked for
 
     def fit(self, exits: StoredExits) -> None:
         """Learn from a calibration split.
@@ -39,7 +40,7 @@ class Fitted(Criterion):
         """
         self.check_task(exits.num_classes)
         shape = {NUM_EXITS: torch.tensor(exits.num_exits), NUM_CLASSES: torch.tensor(exits.num_classes)}
-        self._parameters = {**shape, **self.estimate(exits)}
+        self._parameters, self._moved = {**shape, **self.estimate(exits)}, None
 
     @property
     def fitted(self) -> dict[str, Any]:
@@ -56,7 +57,7 @@ class Fitted(Criterion):
         Args:
             fitted: The `fitted` of a criterion of the same class.
         """
-        self._parameters = {name: torch.tensor(values) for name, values in fitted.items()}
+        self._parameters, self._moved = {name: torch.tensor(values) for name, values in fitted.items()}, None
 
     @abstractmethod
     def estimate(self, exits: StoredExits) -> Parameters:
@@ -87,7 +88,10 @@ class Fitted(Criterion):
                 where="criteria",
                 mend="fit it on a calibration split of this model",
             )
-        return {name: tensor.to(output.logits.device) for name, tensor in learnt.items()}
+        device, moved = output.logits.device, self._moved
+        if moved is None or moved[0] != device:
+            moved = self._moved = (device, {name: tensor.to(device) for name, tensor in learnt.items()})
+        return moved[1]
 
     def _learnt(self) -> Parameters:
         if self._parameters is None:

@@ -1,5 +1,6 @@
 """The way of samples through the layers, up to the exit where each leaves."""
 
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 
 import torch
@@ -13,7 +14,6 @@ from ee_lightning.inference.stepper import Stepper
 Batch = Mapping[str, Tensor]
 
 
-@torch.inference_mode()
 def descend(stepper: Stepper, lengths: Tensor, take: Callable[[Tensor], Batch], packing: Packing) -> Predictions:
     """Let samples go through one layer, then those that stay through the next, each time in batches of like lengths.
 
@@ -25,6 +25,13 @@ def descend(stepper: Stepper, lengths: Tensor, take: Callable[[Tensor], Batch], 
         take: Makes a batch of the samples at some places, ``[batch]`` on the host, as `Stepper.start` takes it.
         packing: How full batches are.
     """
+    if stepper.model.training:
+        stepper.model.eval()
+    with torch.inference_mode(), stepper.lower_precision():  # once, for the weights are cast anew each time
+        return _descend(stepper, lengths, take, packing)
+
+
+def _descend(stepper: Stepper, lengths: Tensor, take: Callable[[Tensor], Batch], packing: Packing) -> Predictions:
     rows = lengths.argsort(descending=True, stable=True)  # [samples]; longest first, as in all that follows
     packs = packing([(1, length) for length in lengths[rows].tolist()])
     cohorts = [_started(stepper, lengths, take, rows[pack.start : pack.stop]) for pack in packs]
@@ -32,8 +39,11 @@ def descend(stepper: Stepper, lengths: Tensor, take: Callable[[Tensor], Batch], 
     departed: list[Departed] = []
     for layer in range(1, stepper.num_layers + 1):
         packs = packing([cohort.size for cohort in cohorts])
-        together = (join(cohorts[pack.start : pack.stop], stepper.model.backbone) for pack in packs)
-        cohorts = [stepper.advance(layer, cohort) for cohort in together]
+        waiting = deque(cohorts)
+        cohorts.clear()  # so that what went through the layer is given up batch by batch
+        for pack in packs:
+            together = join([waiting.popleft() for _ in pack], stepper.model.backbone)
+            cohorts.append(stepper.advance(layer, together))
         judged = stepper.judge(layer, cohorts, memory)
         if judged is None:
             continue

@@ -7,7 +7,7 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
-from ee_lightning.errors import OptionError, require_at_least_one, require_one_of
+from ee_lightning.errors import DataError, OptionError, require_at_least_one, require_one_of
 from ee_lightning.exits import Criterion
 from ee_lightning.inference.descent import Batch, descend
 from ee_lightning.inference.packing import Packing
@@ -25,8 +25,8 @@ class EarlyExitEngine:
 
     What is predicted is what batch size 1 predicts: who left is dropped from hidden states, masks and what the
     criterion remembers, and with them the padding that no other sample needs. Logits differ by rounding alone, as they
-    do between any two batch sizes, so that a score may fall on the other side of the threshold only where it is that
-    close. Exits and labels are those of `ee_lightning.exits.replay` on stored exits.
+    do between any two batch sizes: in float32 the tests allow 1e-5. A score may fall on the other side of the threshold
+    only where it is that close. Exits and labels are those of `ee_lightning.exits.replay` on stored exits.
 
     Samples go through a layer in batches of similar length, which are repacked before the next layer from those that
     stay. Two schedules differ in how many are on their way at a time: ``depth_first`` takes ``batch_size`` samples down
@@ -69,8 +69,8 @@ class EarlyExitEngine:
         require_at_least_one(batch_size=batch_size, max_tokens=1 if max_tokens is None else max_tokens)
         if threshold != threshold:
             raise OptionError("the threshold is no number", where="threshold", mend="infinity lets nobody leave early")
-        criterion.check_task(model.num_classes)
-        self.stepper = Stepper(model.eval(), criterion, threshold, precision, keep_trail=keep_trail)
+        self.stepper = Stepper(model.eval(), criterion, float(threshold), precision, keep_trail=keep_trail)
+        self.stepper.rehearse()
         self.schedule, self.batch_size = schedule, batch_size
         self.packing = Packing.on(self.stepper.device, max_tokens)
         self._fills = {"input_ids": pad_token_id, "token_type_ids": pad_token_type_id}
@@ -83,6 +83,9 @@ class EarlyExitEngine:
 
         Yields:
             The predictions of the next samples, in their order: of a batch, or of a pool.
+
+        Raises:
+            DataError: A sample has no tokens.
         """
         stream = iter(samples)
         schedule = self.schedule
@@ -94,20 +97,22 @@ class EarlyExitEngine:
             yield self._predict(pool)
 
     def predict_batch(self, batch: Batch) -> Predictions:
-        """Predict a padded batch, such as a data loader gives.
+        """Predict a padded batch, such as a data loader gives: ``map(engine.predict_batch, loader)`` predicts all.
 
         Args:
             batch: ``input_ids``, ``attention_mask`` and, where the backbone has them, ``token_type_ids``, each
                 ``[batch, length]``; other entries are ignored.
 
         Raises:
-            OptionError: The padding does not stand on the right.
+            DataError: There is no row, a row has no tokens, or tokens of a row don't all stand before its padding.
         """
         mask = batch["attention_mask"]
-        if (mask[:, 1:] > mask[:, :-1]).any():
-            raise OptionError("padding stands on the left", where="attention_mask", mend="pad on the right")
         names = [name for name in ("input_ids", "attention_mask", "token_type_ids") if name in batch]
         lengths = mask.sum(1).cpu()  # [batch]
+        if (mask[:, 1:] > mask[:, :-1]).any():
+            raise DataError("tokens stand behind padding", where="attention_mask", mend="pad on the right")
+        if lengths.numel() == 0 or lengths.min() == 0:
+            raise DataError("there is nothing to predict", where="attention_mask", mend="leave out what has no tokens")
 
         def take(rows: Tensor) -> Batch:
             there, longest = rows.to(mask.device), int(lengths[rows].max())
@@ -121,6 +126,8 @@ class EarlyExitEngine:
 
     def _predict(self, samples: Sequence[Sample]) -> Predictions:
         lengths = torch.tensor([len(sample.input_ids) for sample in samples])  # [samples]
+        if lengths.min() == 0:
+            raise DataError("a sample has no tokens", where="input_ids", mend="leave it out")
         return descend(
             self.stepper, lengths, lambda rows: self.pad([samples[row] for row in rows.tolist()]), self.packing
         )

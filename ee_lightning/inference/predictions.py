@@ -97,7 +97,7 @@ def in_order(departed: Sequence[Departed]) -> Predictions:
     rows = torch.cat([each.rows for each in departed])  # [samples]
     order = rows.argsort()  # [samples]
     exit_layers = torch.cat([torch.full((len(each.rows),), each.exit_layer) for each in departed])  # [samples]
-    trails = [trail.cpu() for each in departed if each.trail is not None for trail in each.trail]
+    trails = [trail for each in departed if each.trail is not None for trail in each.trail.cpu()]
     return Predictions(
         labels=torch.cat([each.labels for each in departed]).cpu()[order],  # [samples]
         scores=torch.cat([each.scores for each in departed]).cpu()[order],  # [samples]

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from math import inf
 from typing import Literal
 
 import torch
@@ -77,6 +78,19 @@ class Stepper:
         """Number of layers of the model."""
         return self.model.backbone.num_layers
 
+    def rehearse(self) -> None:
+        """Refuse a criterion that can't judge the model's exits, before there is anything to judge.
+
+        Raises:
+            OptionError: It needs labels, a gate, classes or to be fitted, or it is of another number of exits.
+        """
+        model, num_exits = self.model, self.model.num_exits
+        memory = self.criterion.start(1, model.num_classes, torch.device("cpu"))
+        extras = {} if model.heads.gate is None else {GATE: torch.zeros(1)}
+        for exit_layer in range(1, num_exits + 1):
+            output = ExitOutput(exit_layer, num_exits, torch.zeros(1, model.num_classes), extras)
+            _, memory = self.criterion.step(output, memory)
+
     def start(self, batch: Mapping[str, Tensor], lengths: Tensor) -> Cohort:
         """Embed samples.
 
@@ -87,8 +101,7 @@ class Stepper:
         """
         there = {name: tensor.to(self.device, non_blocking=True) for name, tensor in batch.items()}
         is_padded = int(lengths.min()) < there["input_ids"].shape[1]
-        with self._precision():
-            return Cohort(lengths, self.model.backbone.embed(**there, is_padded=is_padded))
+        return Cohort(lengths, self.model.backbone.embed(**there, is_padded=is_padded))
 
     def advance(self, layer: int, cohort: Cohort) -> Cohort:
         """Run a layer.
@@ -97,8 +110,7 @@ class Stepper:
             layer: The number of the layer, from 1.
             cohort: Samples behind the layer before.
         """
-        with self._precision():
-            return Cohort(cohort.lengths, self.model.backbone.layer(layer - 1, cohort.state))
+        return Cohort(cohort.lengths, self.model.backbone.layer(layer - 1, cohort.state))
 
     def remember(self, num_samples: int) -> State:
         """Give the criterion's memory of samples that no exit has seen."""
@@ -128,9 +140,8 @@ class Stepper:
         if exit_layer < 1:
             return None
         heads = self.model.heads
-        with self._precision():
-            pooled = [heads.pool(cohort.state) for cohort in cohorts]  # [batch, width] each
-            said = heads.classify(exit_layer, pooled[0] if len(pooled) == 1 else torch.cat(pooled))
+        pooled = [heads.pool(cohort.state) for cohort in cohorts]  # [batch, width] each
+        said = heads.classify(exit_layer, pooled[0] if len(pooled) == 1 else torch.cat(pooled))
         extras = {} if said.gate is None else {GATE: said.gate.float()}  # [samples]
         output = ExitOutput(exit_layer, self.model.num_exits, said.logits.float(), extras)
         decision, following = self.criterion.step(output, memory)
@@ -141,13 +152,14 @@ class Stepper:
             fallback = self.criterion.fallback(output, following)  # [samples]
             label = torch.where(reaches(decision.score, self.threshold), decision.label, fallback)  # [samples]
             decision, leaves = Decision(decision.score, label), torch.ones(len(label), dtype=torch.bool)
-        elif self.criterion.highest_score(exit_layer) < self.threshold:
+        elif self.threshold == inf or self.criterion.highest_score(exit_layer) < self.threshold:
             leaves = torch.zeros(len(decision.score), dtype=torch.bool)  # [samples]
         else:
             leaves = reaches(decision.score, self.threshold)  # [samples]
         return Judged(exit_layer, decision, output.logits, following, leaves)
 
-    def _precision(self) -> AbstractContextManager[object]:
+    def lower_precision(self) -> AbstractContextManager[object]:
+        """Give the context in which all this happens."""
         if self.precision == "fp32":
             return nullcontext()
         return torch.autocast(self.device.type, dtype=torch.bfloat16)

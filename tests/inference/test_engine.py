@@ -8,15 +8,18 @@ from math import inf, nan
 import pytest
 import torch
 
-from ee_lightning.errors import EarlyExitError, OptionError
+from ee_lightning.errors import DataError, OptionError
 from ee_lightning.exits import (
+    BEEM,
     CRITERIA,
     GATE,
     PCEE,
+    CalibratedConfidence,
     Confidence,
     Criterion,
     Fitted,
     Fixed,
+    Gate,
     Oracle,
     Patience,
     Replay,
@@ -148,8 +151,13 @@ def test_padded_batch_of_a_loader(model: MultiExitModel, samples: list[Sample], 
     predictions = engine.predict_batch(batch)
     assert torch.equal(predictions.exit_layers, exit_layer)
     assert torch.equal(predictions.labels, label)
-    with pytest.raises(OptionError, match="padding stands on the left"):
+    with pytest.raises(DataError, match="tokens stand behind padding"):
         engine.predict_batch({name: tensor.flip(1) for name, tensor in batch.items() if tensor.ndim == 2})
+    no_rows = {name: tensor[:0] for name, tensor in batch.items()}
+    no_tokens = batch | {"attention_mask": torch.zeros_like(batch["attention_mask"])}
+    for nothing in (no_rows, no_tokens):
+        with pytest.raises(DataError, match="nothing to predict"):
+            engine.predict_batch(nothing)
 
 
 @pytest.mark.parametrize("schedule", ["auto", "depth_first", "breadth_first"])
@@ -189,9 +197,44 @@ def test_options_that_make_no_sense(option: dict, match: str, model: MultiExitMo
         EarlyExitEngine(**{"model": model, "criterion": Voting(), "threshold": 1.0} | option)
 
 
-def test_oracle_is_refused(model: MultiExitModel, samples: list[Sample]) -> None:
-    with pytest.raises(EarlyExitError, match="labels"):
-        predict(EarlyExitEngine(model, Oracle(), 1.0), samples)
+@pytest.mark.parametrize(
+    ("criterion", "match"),
+    [
+        (Oracle(), "labels"),
+        (Gate(), "reads the extra 'gate'"),
+        (BEEM(weights=[1.0, 2.0]), "weights"),
+        (CalibratedConfidence(), "not fitted"),
+    ],
+)
+def test_criteria_that_cannot_judge_the_model_are_refused_at_once(
+    criterion: Criterion, match: str, model: MultiExitModel
+) -> None:
+    model = deepcopy(model)
+    model.heads.gate = None
+    with pytest.raises(OptionError, match=match):
+        EarlyExitEngine(model, criterion, 1.0)
+
+
+def test_sample_without_tokens_is_refused(model: MultiExitModel, samples: list[Sample]) -> None:
+    with pytest.raises(DataError, match="no tokens"):
+        predict(EarlyExitEngine(model, Voting(), 1.1), [*samples, Sample([], [])])
+
+
+def test_model_in_training_predicts_without_dropout(model: MultiExitModel, samples: list[Sample]) -> None:
+    engine = EarlyExitEngine(model, Voting(), 1.1)
+    before = predict(engine, samples)
+    model.train()
+    assert [each.logits.tolist() for each in predict(engine, samples)] == [each.logits.tolist() for each in before]
+
+
+def test_what_was_fitted_is_moved_once(model: MultiExitModel, samples: list[Sample], exits: StoredExits) -> None:
+    criterion = ready(CalibratedConfidence(), exits)
+    assert isinstance(criterion, Fitted)
+    predict(EarlyExitEngine(model, criterion, inf), samples)
+    moved = criterion.parameters(exits.output(1))
+    assert all(moved[name] is tensor for name, tensor in criterion.parameters(exits.output(2)).items())
+    criterion.restore({**criterion.fitted, "temperatures": [7.0] * 3})
+    assert criterion.parameters(exits.output(1))["temperatures"].tolist() == [7.0] * 3
 
 
 @pytest.mark.parametrize("criterion", DEFAULTS, ids=lambda criterion: criterion.name)

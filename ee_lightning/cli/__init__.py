@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib import import_module
 
 from ee_lightning import __version__
@@ -15,9 +16,10 @@ COMMANDS = {
     "choose": "choose a threshold by a budget, with or without a guarantee",
     "speed": "measure operating points on the clock, beside the full model",
     "predict": "label a file, or the test split, by a run's operating point",
+    "tables": "compare many runs in one table, over seeds",
     "save": "write a run's model, tokenizer and operating point into one folder",
 }
-WITHOUT_LIGHTNING_CLI = ("curves", "choose", "speed", "predict", "save")
+WITHOUT_LIGHTNING_CLI = ("curves", "choose", "speed", "predict", "save", "tables")
 
 _HELP = """\
 usage: ee-lightning COMMAND [--config FILE ...] [--OPTION VALUE ...]
@@ -39,6 +41,7 @@ examples:
   ee-lightning choose runs/demo/version_0 --criterion voting --min-speedup 2
   ee-lightning speed runs/demo/version_0
   ee-lightning predict runs/demo/version_0 --input texts.csv --output labels.csv
+  ee-lightning tables runs --output tables.csv
   ee-lightning validate --config runs/demo/version_0/config.yaml \\
       --ckpt_path runs/demo/version_0/checkpoints/last.ckpt
 """
@@ -73,7 +76,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
             import_module("ee_lightning.cli.lightning").run(arguments)
     except EarlyExitError as error:
         print(f"error: {error}", file=sys.stderr)
-        return 1
+        return _failed(1)
     except KeyboardInterrupt:
-        return 130
+        return _failed(130)
     return 0
+
+
+def _failed(status: int) -> int:
+    """End the W&B run that is open, if any, with the status of the process.
+
+    W&B takes it from ``sys.exit``, which it replaces when a run begins; but ``sys.exit(main())`` has looked that up
+    before.
+    """
+    if (wandb := sys.modules.get("wandb")) is not None:
+        with suppress(TimeoutError):  # what could not be uploaded in time stays on this disk
+            wandb.finish(exit_code=status)
+    return status

@@ -1,7 +1,7 @@
 """Compares the options of a run that goes on with those that it was started with."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pkgutil import resolve_name
 from typing import Any
 
@@ -34,16 +34,28 @@ def changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
         >>> changes(before, after)
         ['data.batch_size: 32 → 8']
     """
-    old, new = _leaves(before), _leaves(after)
+    old, new = leaves(before), leaves(after)
     return [
         f"{name}: {old.get(name, '(none)')} → {new.get(name, '(none)')}"
         for name in {**old, **new}
-        if not _is_free(name) and not _are_same(name, old.get(name), new.get(name))
+        if not is_free(name) and not _are_same(name, old.get(name), new.get(name))
     ]
 
 
-def _leaves(options: object, name: str = "") -> dict[str, str]:
-    """Give nested options one by one: the dotted name, and the value as YAML writes it, but without quotes."""
+def leaves(options: object, name: str = "") -> dict[str, str]:
+    """Give nested options one by one.
+
+    Args:
+        options: The options, nested, as YAML gives them, or a value.
+        name: The dotted name of all of them.
+
+    Returns:
+        By dotted name the value as YAML writes it, but without quotes.
+
+    Example:
+        >>> leaves({"data": {"task": "rte", "limit": None}})
+        {'data.task': 'rte', 'data.limit': 'null'}
+    """
     if isinstance(options, Mapping) and options:
         children = dict(options)
     elif isinstance(options, list) and options:
@@ -51,11 +63,17 @@ def _leaves(options: object, name: str = "") -> dict[str, str]:
     else:
         return {name: options if isinstance(options, str) else json.dumps(options, default=str)}
     prefix = f"{name}." if name else ""
-    return {leaf: value for key, child in children.items() for leaf, value in _leaves(child, f"{prefix}{key}").items()}
+    return {leaf: value for key, child in children.items() for leaf, value in leaves(child, f"{prefix}{key}").items()}
 
 
-def _is_free(name: str) -> bool:
-    return any(f"{name}.".startswith(f"{free}.") for free in FREE_TO_DIFFER)
+def is_free(name: str, others: Sequence[str] = ()) -> bool:
+    """Tell whether an option is :data:`FREE_TO_DIFFER`, or one of some others, or below one.
+
+    Args:
+        name: Its dotted name.
+        others: Dotted names.
+    """
+    return any(f"{name}.".startswith(f"{free}.") for free in (*FREE_TO_DIFFER, *others))
 
 
 def _are_same(name: str, one: str | None, other: str | None) -> bool:

@@ -1,16 +1,30 @@
 """``ee-lightning curves``: curves from stored exits, without a model."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
+from ee_lightning.cli.criterion_options import add_criterion_options, with_options
 from ee_lightning.cli.options import Options
 from ee_lightning.exits import CRITERIA, GATE, Criterion, Fitted, Gate, Patience, StoredExits
-from ee_lightning.operating import criteria
-from ee_lightning.reporting import RunFolder, distinct, print_summary, sweep_exits, write_sweep
+from ee_lightning.operating import CriterionRecipe, criteria
+from ee_lightning.reporting import (
+    RunFolder,
+    Sweep,
+    distinct,
+    print_figures,
+    print_summary,
+    scalars,
+    sweep_exits,
+    write_sweep,
+)
+
+STAGES = {"validation": "val"}
+"""The prefixes under which splits are logged, where they are not their names."""
 
 
 def run(arguments: Sequence[str]) -> None:
-    """Sweep the exits that a run folder holds, and write its curves, plot and figures anew.
+    """Sweep the exits that a run folder holds, and write its curves, plot and figures anew, or log them to W&B.
 
     Args:
         arguments: What follows the command's name.
@@ -18,30 +32,39 @@ def run(arguments: Sequence[str]) -> None:
     options = Options(
         prog="ee-lightning curves",
         description="Replay a run folder's stored exits, without a model: writes its curves, plot and figures anew.",
+        epilog="Options of the criteria are options too: --criteria voting --voting.k 0.5 --voting.fallback majority.",
     )
     options.add_argument("run", type=Path, metavar="RUN", help="the run folder, such as runs/demo/version_0")
     options.add_argument(
         "--criteria",
         help=f"such as 'voting(k=1),patience'; all that apply if left out. Known: {', '.join(CRITERIA)}",
     )
+    options.add_argument(
+        "--wandb", action="store_true", help="log the figures to W&B instead, and leave the run folder as it is"
+    )
+    add_criterion_options(options)
     chosen = options.parse_args(arguments)
     folder = RunFolder(chosen.run)
+    named = [] if chosen.criteria is None else criteria(chosen.criteria)
+    recipes = with_options(named, chosen)
     splits, calibration = folder.stored_splits(), folder.read_calibration()
     evaluated = {split: folder.read_figures(split) for split in splits}
+    sweeps = {}
     for split in splits:
         exits, figures = folder.read_exits(split), evaluated[split]
-        if chosen.criteria is None:
-            methods = all_that_apply(exits, calibration)
-        else:
-            methods = [recipe.build() for recipe in criteria(chosen.criteria)]
-        found = sweep_exits(
-            distinct(methods),
+        sweeps[split] = sweep_exits(
+            distinct([recipe.build() for recipe in recipes] or all_that_apply(exits, calibration)),
             exits,
             calibration,
             task=figures["task"],
             metrics=figures["metrics"],
             checkpoint=figures.get("checkpoint"),
         )
+    if chosen.wandb:
+        print_figures({split: found.summary for split, found in sweeps.items()})
+        _log(sweeps, dict(zip(map(_name, recipes), map(_name, named), strict=True)), {"run": str(folder.path)})
+        return
+    for split, found in sweeps.items():
         write_sweep(folder, split, found)
     print_summary(folder)
 
@@ -56,3 +79,25 @@ def all_that_apply(exits: StoredExits, calibration: StoredExits | None) -> list[
     if calibration is None:
         made = [criterion for criterion in made if not isinstance(criterion, Fitted)]
     return made
+
+
+def _name(recipe: CriterionRecipe) -> str:
+    return recipe.build().name
+
+
+def _log(sweeps: Mapping[str, Sweep], names: Mapping[str, str], config: Mapping[str, Any]) -> None:
+    """Log the figures of a sweep as a W&B run, of a sweep agent where one has started this process.
+
+    Args:
+        sweeps: What was found, by split.
+        names: The names to log criteria by; those without the options that a W&B sweep varies are the same throughout.
+        config: What to log as configuration.
+    """
+    import wandb  # which takes a second
+
+    figures: dict[str, float] = {}
+    for split, found in sweeps.items():
+        criteria = {names.get(name, name): by_metric for name, by_metric in found.summary["criteria"].items()}
+        figures |= scalars({**found.summary, "criteria": criteria}, STAGES.get(split, split))
+    with wandb.init(project="ee_lightning", job_type="curves", config={"curves": config}) as run:
+        run.log(figures)

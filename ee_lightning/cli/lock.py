@@ -8,6 +8,7 @@ from lightning import Trainer
 
 from ee_lightning.errors import EarlyExitError, RunFolderError, TrainingDiverged
 from ee_lightning.reporting import RunFolder, run_folder_of
+from ee_lightning.reporting.metrics_log import MetricsLog
 
 
 @contextmanager
@@ -25,6 +26,8 @@ def alone_in_its_folder(trainer: Trainer, *, is_new: bool) -> Iterator[None]:
     if folder is None or not trainer.is_global_zero:
         yield
         return
+    if is_new and isinstance(trainer.logger, MetricsLog):
+        folder = RunFolder(trainer.logger.take_new_folder())
     with locked(folder):
         try:
             yield

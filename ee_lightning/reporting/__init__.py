@@ -28,4 +28,5 @@ from ee_lightning.reporting.sweep import sweep_exits as sweep_exits
 from ee_lightning.reporting.sweep import write_sweep as write_sweep
 from ee_lightning.reporting.tables import describe as describe
 from ee_lightning.reporting.tables import print_choice as print_choice
+from ee_lightning.reporting.tables import print_figures as print_figures
 from ee_lightning.reporting.tables import print_summary as print_summary

@@ -24,6 +24,22 @@ class MetricsLog(CSVLogger):
             self._experiment = MetricsFile(self.log_dir)
         return self._experiment
 
+    def take_new_folder(self) -> str:
+        """Make the folder of a version that no other process has, even if several start at this moment.
+
+        Returns:
+            The folder; it is not made where that is impossible for another reason than its being there.
+        """
+        while True:
+            try:
+                Path(self.log_dir).mkdir(parents=True)
+            except OSError:
+                if not Path(self.log_dir).is_dir():
+                    return self.log_dir
+                self._version = None
+            else:
+                return self.log_dir
+
 
 class MetricsFile(ExperimentWriter):
     """Writes ``metrics.csv`` row by row, and anew, whole or not at all, where its columns change.

@@ -12,17 +12,26 @@ from ee_lightning.reporting.summary import NAMED_SPEEDUPS
 
 
 def print_summary(folder: RunFolder) -> None:
-    """Print the figures of a run, split by split, and where the run lies.
-
-    One row a criterion, the full model and the oracle beside them; scores in percent.
+    """Print the figures of a run, split by split, and where the run lies; see `print_figures`.
 
     Args:
         folder: The run's folder.
     """
+    print_figures(folder.read_summary())
+    Console(width=80, highlight=False).print(f"run folder: {folder.path}", soft_wrap=True)
+
+
+def print_figures(summaries: Mapping[str, Mapping[str, Any]]) -> None:
+    """Print figures, split by split.
+
+    One row a criterion, the full model and the oracle beside them; scores in percent.
+
+    Args:
+        summaries: The figures of ``summary.json``, by split.
+    """
     console = Console(width=80, highlight=False)
-    for split, summary in folder.read_summary().items():
+    for split, summary in summaries.items():
         console.print(f"\n{describe(split, summary)}", _table(summary), _exits(summary), sep="\n")
-    console.print(f"run folder: {folder.path}", soft_wrap=True)
 
 
 def print_choice(point: OperatingPoint, criterion_name: str) -> None:

@@ -1,10 +1,13 @@
 """The command line as users drive it, on small things."""
 
+import os
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import wandb
+from wandb_service import API_KEY, WandbService
 
 from ee_lightning.cli import main
 
@@ -31,6 +34,25 @@ def in_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator
 def small(tiny_backbone: Path, glue_folder: Path) -> dict[str, object]:
     """Give options for a run on the small SST-2 with the small encoder."""
     return {"data.task": "sst2", "data.root": glue_folder, "model.backbone": tiny_backbone, **QUICK}
+
+
+@pytest.fixture
+def service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[WandbService]:
+    """Give a service that the programs started here log in to, whatever else is set up on this machine."""
+    (tmp_path / "configs").symlink_to(REPOSITORY / "configs")
+    for name in [name for name in os.environ if name.startswith("WANDB_")]:
+        monkeypatch.delenv(name)
+    for name in ("WANDB_DIR", "WANDB_CONFIG_DIR", "WANDB_CACHE_DIR", "WANDB_DATA_DIR"):
+        monkeypatch.setenv(name, str(tmp_path / "of-wandb"))
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    monkeypatch.setenv("WANDB_API_KEY", API_KEY)
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.setenv("WANDB_HTTP_TIMEOUT", "60")  # 10 seconds are too few on a busy machine
+    monkeypatch.setenv("PYTHONPATH", str(REPOSITORY))
+    monkeypatch.setenv("PATH", str(Path(sys.executable).parent), prepend=os.pathsep)
+    with WandbService() as running:
+        monkeypatch.setenv("WANDB_BASE_URL", running.url)
+        yield running
 
 
 @pytest.fixture

@@ -1,21 +1,45 @@
 """Every shipped config and sweep, parsed and run small, and that a value reaches all that depends on it."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from pkgutil import resolve_name
+from typing import Any
 
 import pandas as pd
 import pytest
+import wandb
 import yaml
 
 from ee_lightning.cli import main
+from ee_lightning.exits import Voting, trace_curve
 from ee_lightning.models import load_backbone
+from ee_lightning.reporting import RunFolder
 
 REPOSITORY = Path(__file__).parents[2]
 CONFIGS = sorted((REPOSITORY / "configs").rglob("*.yaml"))
 FOR_SEVERAL_PROCESSES = [file for file in CONFIGS if "strategy" in yaml.safe_load(file.read_text()).get("trainer", {})]
 SWEEPS = sorted((REPOSITORY / "sweeps").rglob("*.yaml"))
+WANDB = REPOSITORY / "configs" / "trainer" / "wandb.yaml"
 Run = Callable[..., int]
+
+
+def _sweep(file: Path) -> dict[str, Any]:
+    content: dict[str, Any] = yaml.safe_load(file.read_text())
+    return content
+
+
+def _drawn(sweep: Path) -> dict[str, object]:
+    """Give a point of a sweep: the last of listed values, the least of a range."""
+    parameters = _sweep(sweep)["parameters"]
+    return {name: given["values"][-1] if "values" in given else given["min"] for name, given in parameters.items()}
+
+
+def _rendered(sweep: Path) -> list[str]:
+    """Give the command of a point, without the program, as the agent renders it."""
+    arguments = [f"--{name}={value}" for name, value in sorted(_drawn(sweep).items())]
+    _, *command = _sweep(sweep)["command"]
+    return [part for word in command for part in (arguments if word == "${args}" else [word])]
 
 
 def _name(path: Path) -> str:
@@ -78,24 +102,55 @@ def test_demo_runs_as_shipped_but_on_few_rows(run: Run) -> None:
     }
 
 
-@pytest.mark.parametrize("sweep", SWEEPS, ids=_name)
+@pytest.mark.parametrize("sweep", [file for file in SWEEPS if "fit" in _sweep(file)["command"]], ids=_name)
 def test_sweep_runs_small(
     sweep: Path, small: dict[str, object], glue_folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     (tmp_path / "configs").symlink_to(REPOSITORY / "configs")
-    content = yaml.safe_load(sweep.read_text())
-    program, *command = content["command"]
-    assert (content["program"], program) == ("ee-lightning", "${program}")
-    swept = {name: parameter["values"][-1] for name, parameter in content["parameters"].items()}
-    task = _data_for("rotten_tomatoes", glue_folder)
-    arguments = [f"--{name}={value}" for name, value in swept.items()]  # as W&B renders ${args}
-    quick = [f"--{k}={v}" for k, v in {**small, "data.task": "rotten_tomatoes", **task}.items() if k not in swept]
-    rendered = [part for word in command for part in (arguments if word == "${args}" else [word])]
-    assert main([*rendered, *quick]) == 0
+    content, point = _sweep(sweep), _drawn(sweep)
+    task = str(point.get("data.task", "rotten_tomatoes"))
+    quick = {**small, "data.task": task, **_data_for(task, glue_folder)}
+    options = {name: value for name, value in quick.items() if name not in point}
+    assert main([*_rendered(sweep), *(f"--{name}={value}" for name, value in options.items())]) == 0
     (folder,) = Path("runs").glob("*/version_0")
-    resolved = yaml.safe_load((folder / "config.yaml").read_text())
-    for name, value in swept.items():
-        assert _at(resolved, tuple(name.split("."))) == value
+    resolved = (folder / "config.yaml").read_text()
+    if "config" in point:
+        method = yaml.safe_load(Path(str(point.pop("config"))).read_text())
+        _assert_taken_over(method, resolved.replace(f"-{task}", "-${data.task}"), options)
+    for name, value in point.items():
+        assert _at(yaml.safe_load(resolved), tuple(name.split("."))) == value
+    assert content["metric"]["name"] in pd.read_csv(folder / "metrics.csv").columns
+
+
+def test_sweep_of_replays_runs_small_and_leaves_the_run_folder(
+    trained: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (sweep,) = (file for file in SWEEPS if "curves" in _sweep(file)["command"])
+    folder = RunFolder(shutil.copytree(trained("sst2"), "runs/demo/version_0"))
+    before = {file: file.read_bytes() for file in folder.path.rglob("*.*")}
+    logged: dict[str, float] = {}
+    monkeypatch.setattr(wandb.Run, "log", lambda _, figures: logged.update(figures))
+    assert main(_rendered(sweep)) == 0
+    assert {file: file.read_bytes() for file in folder.path.rglob("*.*")} == before
+    options = {name.removeprefix("voting."): value for name, value in _drawn(sweep).items()}
+    curve = trace_curve(Voting(**options), folder.read_exits("validation"), ["accuracy"])  # type: ignore[arg-type]
+    assert logged[_sweep(sweep)["metric"]["name"]] == curve.area("accuracy")
+    assert logged["val/full_model/score"] == folder.read_figures("validation")["full_model"]["accuracy"]
+
+
+def test_reproduction_has_every_method_on_every_task_for_classes() -> None:
+    parameters = _sweep(REPOSITORY / "sweeps" / "reproduce_glue.yaml")["parameters"]
+    methods = {str(file.relative_to(REPOSITORY)) for file in (REPOSITORY / "configs" / "methods").iterdir()}
+    tasks = {file.stem for file in (REPOSITORY / "configs" / "tasks").iterdir()}
+    assert set(parameters["config"]["values"]) == methods
+    assert set(parameters["data.task"]["values"]) == tasks - {"stsb", "rotten_tomatoes"}
+
+
+@pytest.mark.parametrize("sweep", SWEEPS, ids=_name)
+def test_sweep_starts_the_program_that_is_installed(sweep: Path) -> None:
+    content = _sweep(sweep)
+    assert (content["program"], content["command"][0]) == ("ee-lightning", "${program}")
+    assert content["project"] == yaml.safe_load(WANDB.read_text())["trainer"]["logger"][0]["init_args"]["project"]
 
 
 def test_interpolation_follows_a_flag(run: Run, small: dict[str, object]) -> None:

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from ee_lightning.cli.lock import locked
 from ee_lightning.errors import RunFolderError
 from ee_lightning.reporting import RunFolder
+from ee_lightning.reporting.metrics_log import MetricsLog
 
 HOLD_AND_FORK = """
 import os, sys, time
@@ -61,3 +63,15 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(RunFolderError, match=r"can't be locked: Not a directory[\s\S]*file/version_0[\s\S]*--run.root"):
         locked(RunFolder(tmp_path / "file" / "version_0")).__enter__()
+
+
+def test_a_run_that_starts_together_with_another_gets_a_folder_of_its_own(
+    run: Callable[..., int], small: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    of_the_other = Path("runs/run/version_0")
+    of_the_other.mkdir(parents=True)
+    seen = iter([0, 1])  # as both saw it, and as it is
+    monkeypatch.setattr(MetricsLog, "_get_next_version", lambda _: next(seen))
+    assert run("fit", **small) == 0
+    assert RunFolder("runs/run/version_1").is_finished
+    assert not list(of_the_other.iterdir())

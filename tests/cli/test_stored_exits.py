@@ -198,6 +198,13 @@ def test_help_tells_what_voids_a_guarantee(capsys: pytest.CaptureFixture[str]) -
     assert "trying other seeds, budgets or criteria" in " ".join(capsys.readouterr().out.split())
 
 
+def test_options_of_a_criterion_are_options_of_the_command(folder: RunFolder) -> None:
+    command = ["curves", str(folder.path), "--criteria", "voting,voting(fallback=majority),beem", "--voting.k=0.5"]
+    assert main([*command, "--beem.weights=[1, 0.5, 2, 0]"]) == 0
+    names = set(pd.read_csv(folder.path / "curves.csv")["criterion"]) - {"oracle", "fixed"}
+    assert names == {"voting(k=0.5)", "voting(k=0.5, fallback=majority)", "beem(weights=[1, 0.5, 2, 0])"}
+
+
 VOTING = ["choose", "{run}", "--criterion", "voting", "--max-loss", "1"]
 MISTAKES = {
     "unknown criterion": (["curves", "{run}", "--criteria", "vote"], r"'vote'[\s\S]*mend:.*voting"),
@@ -220,6 +227,23 @@ MISTAKES = {
     "broken patience": (["curves", "{run}", "--criteria", "pcee(patience=1.5)"], r"patience=1.5[\s\S]*: int = 2"),
     "patience of true": (["curves", "{run}", "--criteria", "pcee(patience=true)"], r"patience='true'[\s\S]*: int = 2"),
     "patience of True": (["curves", "{run}", "--criteria", "pcee(patience=True)"], r"patience=True[\s\S]*: int = 2"),
+    "option of a criterion left out": (
+        ["curves", "{run}", "--criteria", "patience", "--voting.k=1"],
+        r"--voting.k is given, but not the criterion voting[\s\S]*mend:",
+    ),
+    "option of all criteria": (
+        ["curves", "{run}", "--voting.k=1"],
+        r"but not the criterion voting[\s\S]*--criteria voting",
+    ),
+    "no option of the criterion": (
+        ["curves", "{run}", "--criteria", "voting", "--voting.q=1"],
+        r"--voting.q=1[\s\S]*mend:",
+    ),
+    "senseless dotted option": (["curves", "{run}", "--criteria", "voting", "--voting.k=a"], r"k='a'[\s\S]*k: float"),
+    "dotted option that ends the list": (
+        ["curves", "{run}", "--criteria", "voting", "--voting.k=1),patience("],
+        r"2 criteria are given|can't be read",
+    ),
     "huge exponent": (["curves", "{run}", "--criteria", "voting(k=1000)"], r"k=1000[\s\S]*mend:.*0 to 16"),
     "words for weights": (
         ["curves", "{run}", "--criteria", "beem(weights=[a])"],

@@ -1,0 +1,113 @@
+"""``ee-lightning tables``: many runs in one table."""
+
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ee_lightning.cli.changes import is_free, leaves
+from ee_lightning.cli.options import Options
+from ee_lightning.errors import OptionError, RunFolderError
+from ee_lightning.files import reading, written_whole
+from ee_lightning.reporting import RunFolder
+from ee_lightning.reporting.comparison import ComparedRun, compare, print_comparison
+
+NOT_COMPARED = ("run", "seed_everything")
+"""Options by which runs of one configuration differ."""
+RESOLVED_CONFIG = "resolved_config"
+"""The key under which W&B has the options of a run."""
+
+_FIGURE = re.compile(r"(val|test)/(.+)/(area|score_at_[\d.]+x)")
+_SPLITS = {"val": "validation", "test": "test"}
+
+
+def run(arguments: Sequence[str]) -> None:
+    """Gather run folders, or the runs of a W&B project, and print and save the table that compares them.
+
+    Args:
+        arguments: What follows the command's name.
+    """
+    options = Options(
+        prog="ee-lightning tables",
+        description="Compare the finished training runs below some folders, or of a W&B project. Runs of one name that "
+        "differ in nothing but the seed are one row, with mean and standard deviation.",
+    )
+    options.add_argument("folders", type=Path, nargs="*", metavar="FOLDER", help="a folder with run folders, as runs")
+    options.add_argument("--wandb", metavar="ENTITY/PROJECT", help="take the runs of this project instead")
+    options.add_argument("--output", type=Path, help="a CSV file for the table")
+    chosen = options.parse_args(arguments)
+    if bool(chosen.folders) == bool(chosen.wandb):
+        options.error("folders are needed, or else --wandb ENTITY/PROJECT")
+    sources = _of_project(chosen.wandb) if chosen.wandb else _of_folders(chosen.folders)
+    finished = [found for _, found in sources if found is not None]
+    unfinished = [name for name, found in sources if found is None]
+    if not finished:
+        raise RunFolderError(
+            "there is no finished training run",
+            where=chosen.wandb or ", ".join(map(str, chosen.folders)),
+            mend="name a folder of run folders, such as runs, or one of them, or a W&B project that fit logged to",
+        )
+    table = compare(finished)
+    print_comparison(table)
+    if unfinished:
+        print(f"left out, for they are not finished: {', '.join(unfinished)}")
+    if chosen.output is not None:
+        with written_whole(chosen.output) as file:
+            table.to_csv(file, index=False)
+        print(f"saved: {chosen.output}")
+
+
+def training_runs(path: Path) -> Iterator[RunFolder]:
+    """Find the folders of training runs at and below a folder, each once."""
+    for checkpoints in sorted(path.rglob("checkpoints")):
+        if (folder := RunFolder(checkpoints.parent)).config.is_file():
+            yield folder
+
+
+def _of_folders(paths: Sequence[Path]) -> list[tuple[str, ComparedRun | None]]:
+    folders = [folder for path in paths for folder in training_runs(path)]
+    return [(str(folder.path), _read(folder) if folder.is_finished else None) for folder in folders]
+
+
+def _read(folder: RunFolder) -> ComparedRun:
+    with reading(folder.config, mend="leave this run folder out"):
+        return _compared(yaml.safe_load(folder.config.read_text(encoding="utf-8")), folder.read_summary())
+
+
+def _compared(options: dict[str, Any], summary: dict[str, Any]) -> ComparedRun:
+    compared = {option: value for option, value in leaves(options).items() if not is_free(option, NOT_COMPARED)}
+    return ComparedRun(str(options["run"]["name"]), compared, summary)
+
+
+def _of_project(project: str) -> list[tuple[str, ComparedRun | None]]:
+    """Give the training runs of a W&B project, by their ids, those that are not finished without figures."""
+    import wandb  # which takes a second
+
+    try:
+        runs = [run for run in wandb.Api().runs(project, lazy=False) if RESOLVED_CONFIG in run.config]
+    except Exception as error:  # wandb has no class in common for what it raises here
+        raise OptionError(
+            f"W&B does not give the runs: {str(error).partition(chr(10))[0]}",
+            where=f"--wandb {project}",
+            mend="log in (wandb login), and write ENTITY/PROJECT as in the address of the project's page",
+        ) from error
+    return [
+        (run.id, _compared(run.config[RESOLVED_CONFIG], summary) if run.state == "finished" and summary else None)
+        for run in runs
+        for summary in [_summary(run.config[RESOLVED_CONFIG]["data"]["task"], run.summary_metrics)]
+    ]
+
+
+def _summary(task: str, logged: dict[str, Any]) -> dict[str, Any]:
+    """Turn what W&B has of a run's figures, those of the primary metric, into those of ``summary.json``."""
+    summary: dict[str, Any] = {}
+    for stage, split in _SPLITS.items():
+        if (full := logged.get(f"{stage}/full_model/score")) is not None:
+            about = {"task": task, "metrics": ["score"], "full_model": {"score": full}, "criteria": {}}
+            summary[split] = about
+    for name, value in logged.items():
+        if (found := _FIGURE.fullmatch(name)) and (split := _SPLITS[found[1]]) in summary:
+            summary[split]["criteria"].setdefault(found[2], {"score": {}})["score"][found[3]] = value
+    return summary

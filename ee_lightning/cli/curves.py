@@ -24,7 +24,7 @@ def run(arguments: Sequence[str]) -> None:
         "--criteria",
         help=f"such as 'voting(k=1),patience'; all that apply if left out. Known: {', '.join(CRITERIA)}",
     )
-    chosen = options.parse_args(arguments)
+    chosen = options.read(arguments)
     folder = RunFolder(chosen.run)
     splits, calibration = folder.stored_splits(), folder.read_calibration()
     evaluated = {split: folder.read_figures(split) for split in splits}

@@ -19,6 +19,11 @@ _UNREADABLE = (OSError, SafetensorError, KeyError, ValueError, TypeError, Attrib
 _UNWRITABLE = (OSError, SafetensorError)
 
 
+def unfinished_of(file: Path) -> Path:
+    """Name the hidden file beside a file that holds it while this process writes it."""
+    return file.with_name(f".{file.name}.{os.getpid()}{UNFINISHED}")
+
+
 @contextmanager
 def reading(file: Path, mend: str) -> Iterator[None]:
     """Blame the file for what goes wrong while it is read.
@@ -49,7 +54,7 @@ def written_whole(file: Path) -> Iterator[Path]:
     Raises:
         RunFolderError: It can't be written.
     """
-    unfinished = file.with_name(f".{file.name}.{os.getpid()}{UNFINISHED}")
+    unfinished = unfinished_of(file)
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         try:

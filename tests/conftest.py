@@ -6,6 +6,7 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("WANDB_MODE", "offline")
 
 import random
+import signal
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -26,6 +27,8 @@ from transformers import (
 )
 
 from ee_lightning.cli import main
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # which jobs in the background of a shell ignore
 
 REPOSITORY = Path(__file__).parents[1]
 JOINT = "ee_lightning.training.JointObjective"

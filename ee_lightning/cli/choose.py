@@ -58,7 +58,7 @@ def run(arguments: Sequence[str]) -> None:
         "--split", default=SELECTED_ON, help="whose exits are used: validation (the default), test or calibration"
     )
     options.add_argument("--seed", type=int, default=0, help="of the halves and of the intervals (0)")
-    chosen = options.parse_args(arguments)
+    chosen = options.read(arguments)
     folder, recipe = RunFolder(chosen.run), recipe_of(chosen.criterion)
     if chosen.split == CALIBRATION and isinstance(recipe.build(), Fitted):
         raise OptionError(

@@ -43,7 +43,7 @@ def run(arguments: Sequence[str]) -> None:
         "--wandb", action="store_true", help="log the figures to W&B instead, and leave the run folder as it is"
     )
     add_criterion_options(options)
-    chosen = options.parse_args(arguments)
+    chosen = options.read(arguments)
     folder = RunFolder(chosen.run)
     named = [] if chosen.criteria is None else criteria(chosen.criteria)
     recipes = with_options(named, chosen)

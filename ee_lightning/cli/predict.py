@@ -1,7 +1,7 @@
 """``ee-lightning predict``: labels for the rows of a file, or for the test split of a run's own task."""
 
 import sys
-from argparse import Namespace
+from argparse import ArgumentTypeError, Namespace
 from collections import deque
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from ee_lightning.cli.deployed import add_model, is_run, load
-from ee_lightning.cli.options import Options
+from ee_lightning.cli.options import Options, at_least_one
 from ee_lightning.cli.own_rows import OwnRows
 from ee_lightning.errors import EarlyExitError, OptionError
 from ee_lightning.inference import Deployment, EarlyExitPredictor
@@ -43,16 +43,18 @@ def run(arguments: Sequence[str]) -> None:
     options.add_argument(
         "--output", type=Path, metavar="FILE", help=".csv or .jsonl; for the test split RUN/predictions.csv if left out"
     )
-    options.add_argument("--text-columns", metavar="A[,B]", help="what the file calls the texts, if not as the task")
+    options.add_argument(
+        "--text-columns", type=_names, metavar="A[,B]", help="what the file calls the texts, if not as the task"
+    )
     options.add_argument(
         "--skip-bad-rows", action="store_true", help="leave out rows that can't be read, and list them"
     )
     options.add_argument("--trail", action="store_true", help="write the logits of all exits that a text passed")
     options.add_argument("--schedule", choices=get_args(Schedule), default="auto", help="order of the layers (auto)")
-    options.add_argument("--batch-size", type=int, default=32, help="texts in a batch of depth_first (32)")
+    options.add_argument("--batch-size", type=at_least_one, default=32, help="texts in a batch of depth_first (32)")
     options.add_argument("--precision", choices=get_args(Precision), default="fp32", help="of matrix products (fp32)")
     options.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="where to run (auto)")
-    chosen = options.parse_args(arguments)
+    chosen = options.read(arguments)
     output = _output(chosen)
     predictor = load(
         chosen,
@@ -98,17 +100,24 @@ def _output(chosen: Namespace) -> Path:
     return output
 
 
+def _names(text: str) -> Texts:
+    names = tuple(name.strip() for name in text.split(","))
+    if not all(names):
+        raise ArgumentTypeError(f"{text!r} lacks the name of a column; write text, or sentence1,sentence2")
+    return names
+
+
 def _rows(chosen: Namespace, deployment: Deployment) -> TextFile | OwnRows:
     if chosen.input is None:
         return OwnRows(RunOptions.read(RunFolder(chosen.model)))
     choices: list[Texts] = [deployment.text_columns]
     if chosen.text_columns is not None:
-        choices = [tuple(name.strip() for name in chosen.text_columns.split(","))]
+        choices = [chosen.text_columns]
         if len(choices[0]) != len(deployment.text_columns):
             raise OptionError(
                 f"{_counted(len(choices[0]), 'column')} named, and {deployment.task} takes "
                 f"{_counted(len(deployment.text_columns), 'text')}",
-                where=f"--text-columns {chosen.text_columns}",
+                where=f"--text-columns {','.join(chosen.text_columns)}",
                 mend="name a column for each text, separated by commas",
             )
     elif not deployment.takes_pairs:
@@ -135,7 +144,8 @@ def _predict(predictor: EarlyExitPredictor, rows: TextFile | OwnRows, file: Pred
                 sum_of_exits += sum(prediction.exit_layer for prediction in predictions)
                 progress.update(bar, completed=rows.done, description=f"{file.num_rows} texts")
     except (EarlyExitError, KeyboardInterrupt):
-        print(f"broken off: {_counted(file.num_rows, 'row')} written to {file.path}", file=sys.stderr)
+        done = f"{_counted(file.num_rows, 'row')} written to {file.path}" if file.num_rows else "nothing written"
+        print(f"broken off: {done}", file=sys.stderr)
         raise
     seconds = perf_counter() - started
     num_exits = predictor.deployment.num_exits

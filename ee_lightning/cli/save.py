@@ -18,7 +18,7 @@ def run(arguments: Sequence[str]) -> None:
     )
     add_model(options)
     options.add_argument("folder", metavar="FOLDER", help="the folder to write")
-    chosen = options.parse_args(arguments)
+    chosen = options.read(arguments)
     predictor = load(chosen, device="cpu")
     predictor.save_pretrained(chosen.folder)
     print(f"early exit by {predictor.deployment.rule}")

@@ -1,5 +1,6 @@
 """``ee-lightning speed``: operating points on the clock, beside the full model."""
 
+import math
 from argparse import ArgumentTypeError, Namespace
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import NamedTuple, TypeVar, get_args
 import torch
 from datasets import Dataset
 
-from ee_lightning.cli.options import Options
+from ee_lightning.cli.options import Options, at_least_one
 from ee_lightning.data import TaskDataModule
 from ee_lightning.errors import OptionError
 from ee_lightning.exits import Criterion, Oracle, StoredExits, trace_curve
@@ -52,7 +53,7 @@ def run(arguments: Sequence[str]) -> None:
     Args:
         arguments: What follows the command's name.
     """
-    chosen = _options().parse_args(arguments)
+    chosen = _options().read(arguments)
     folder, split = RunFolder(chosen.run), chosen.split
     exits, metric = folder.read_exits(split), folder.read_figures(split)["metrics"][0]
     points = _points(folder, exits, chosen, metric)
@@ -107,14 +108,18 @@ def _options() -> Options:
     options.add_argument("--criterion", help="such as voting (that of the operating point, or the run's first)")
     options.add_argument(
         "--speedups",
-        type=_list_of(float),
+        type=_list_of(_speedup),
         default=NAMED_SPEEDUPS,
         help="operating points near these speed-ups by layers are measured, beside that of choose (1,1.5,2,3)",
     )
-    options.add_argument("--batch-sizes", type=_list_of(int), default=BATCH_SIZES, help="samples a batch (1,8,32,128)")
-    options.add_argument("--threads", type=int, default=1, help="that share an operation on the processor (1)")
-    options.add_argument("--repeats", type=int, default=5, help="how often everything is timed (5)")
-    options.add_argument("--max-samples", type=int, default=256, help="taken evenly of those of the split (256)")
+    options.add_argument(
+        "--batch-sizes", type=_list_of(at_least_one), default=BATCH_SIZES, help="samples a batch (1,8,32,128)"
+    )
+    options.add_argument("--threads", type=at_least_one, default=1, help="that share an operation on the processor (1)")
+    options.add_argument("--repeats", type=at_least_one, default=5, help="how often everything is timed (5)")
+    options.add_argument(
+        "--max-samples", type=at_least_one, default=256, help="taken evenly of those of the split (256)"
+    )
     options.add_argument("--precision", choices=get_args(Precision), default="fp32", help="fp32 (the default) or bf16")
     options.add_argument(
         "--split", choices=("validation", "test"), default="validation", help="validation (the default) or test"
@@ -125,11 +130,18 @@ def _options() -> Options:
 def _list_of(kind: Callable[[str], _Number]) -> Callable[[str], list[_Number]]:
     def read(text: str) -> list[_Number]:
         try:
-            return [kind(number) for number in text.split(",")]
+            return list(dict.fromkeys(kind(number) for number in text.split(",")))
         except ValueError as error:
             raise ArgumentTypeError(f"{text!r} is no list of numbers, such as 1,8") from error
 
     return read
+
+
+def _speedup(text: str) -> float:
+    speedup = float(text)
+    if not 1 <= speedup < math.inf:
+        raise ArgumentTypeError(f"{text} is no speed-up, which is 1 or more, and finite")
+    return speedup
 
 
 def _points(folder: RunFolder, exits: StoredExits, chosen: Namespace, metric: str) -> list[Point]:

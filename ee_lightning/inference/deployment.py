@@ -12,7 +12,7 @@ from ee_lightning.files import check_format, read_json, reading
 from ee_lightning.inference.rules import Rule
 from ee_lightning.models import HeadOptions
 from ee_lightning.operating import CriterionRecipe, OperatingPoint
-from ee_lightning.operating.construction import construct
+from ee_lightning.operating.construction import construct, suits
 
 EARLY_EXIT = "early_exit.json"
 FORMAT = 1
@@ -94,12 +94,17 @@ def _parts(fields: Mapping[str, Any]) -> dict[str, Any]:
     rule = fields["rule"]
     point = rule["operating_point"]
     parts = {
-        "criterion": construct(CriterionRecipe, rule["criterion"]),
+        "criterion": CriterionRecipe.from_fields(rule["criterion"]),
         "operating_point": None if point is None else OperatingPoint.from_fields(point),
     }
     return {
-        "text_columns": tuple(fields["text_columns"]),
-        "label_names": tuple(fields["label_names"]),
+        **{name: _words(fields, name) for name in ("text_columns", "label_names")},
         "heads": construct(HeadOptions, fields["heads"]),
         "rule": construct(Rule, {**rule, **parts}),
     }
+
+
+def _words(fields: Mapping[str, Any], name: str) -> tuple[str, ...]:
+    if not suits(fields[name], list[str]):
+        raise ValueError(f"{name} is {fields[name]!r:.60}, and no list of words")
+    return tuple(fields[name])

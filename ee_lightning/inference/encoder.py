@@ -56,7 +56,11 @@ class TextEncoder:
                     f"a text must be a string, but is {text!r:.60}", where=place, mend="give every text as a string"
                 )
             if not is_unicode(text):
-                raise DataError("a text is not valid Unicode", where=place, mend="decode it with the right encoding")
+                raise DataError(
+                    f"a text is not valid Unicode: it holds {half_a_pair(text)}",
+                    where=place,
+                    mend="decode it with the encoding that it is in, without errors='surrogateescape'",
+                )
         expected = self._deployment.text_columns
         if len(texts) != len(expected):
             raise DataError(
@@ -86,13 +90,41 @@ def side_by_side(texts: object, pairs: object) -> Iterable[Any]:
     if pairs is None:
         return firsts
     seconds = _several(pairs)
-    if isinstance(texts, str) != isinstance(pairs, str) or len(firsts) != len(seconds):
+    mixed = ("one text", "a list") if isinstance(texts, str) else ("a list", "one text")
+    if isinstance(texts, str) != isinstance(pairs, str):
+        raise DataError(
+            f"texts is {mixed[0]}, and pairs {mixed[1]}",
+            where="texts and pairs",
+            mend="give two strings, or two lists of the same length",
+        )
+    if len(firsts) != len(seconds):
         raise DataError(
             f"there are {len(firsts)} first texts and {len(seconds)} second ones",
             where="texts and pairs",
             mend="give two strings, or two lists of the same length",
         )
     return zip(firsts, seconds, strict=True)
+
+
+def check_rows(rows: object) -> None:
+    """Refuse what is no stream of rows.
+
+    Raises:
+        DataError: It is one text, or nothing that gives rows.
+    """
+    if isinstance(rows, str):
+        raise DataError(
+            "a stream takes many texts, and here is one",
+            where="rows",
+            mend="wrap it in a list, as in predictor.stream([text]), or call predictor(text)",
+        )
+    _check_several(rows, "rows")
+
+
+def half_a_pair(text: str) -> str:
+    """Say which half of a surrogate pair, which is no character, a text that is no Unicode holds."""
+    half = next(character for character in text if not is_unicode(character))
+    return f"{half!a}, half of a surrogate pair"
 
 
 def is_unicode(text: str) -> bool:
@@ -111,8 +143,12 @@ def _number_of(texts: Sequence[str]) -> str:
 def _several(texts: object) -> list[object]:
     if isinstance(texts, str):
         return [texts]
-    if isinstance(texts, bytes | Mapping) or not isinstance(texts, Iterable):
+    return list(_check_several(texts, "texts"))
+
+
+def _check_several(texts: object, where: str) -> Iterable[object]:
+    if isinstance(texts, bytes | bytearray | Mapping) or not isinstance(texts, Iterable):
         raise DataError(
-            f"texts are strings, but here is {type(texts).__name__}", where="texts", mend="give a string or a list"
+            f"texts are strings, but here is {type(texts).__name__}", where=where, mend="give a list of strings"
         )
-    return list(texts)
+    return texts

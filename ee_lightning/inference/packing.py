@@ -40,7 +40,7 @@ class Packing:
 
         Example:
             >>> Packing(max_tokens=20, overhead=3)([(1, 9), (1, 8), (1, 3), (4, 2), (1, 2)])
-            [range(0, 2), range(2, 5)]
+            [range(0, 2), range(2, 3), range(3, 5)]
         """
         if len(sizes) < 2:
             return [range(len(sizes))] if sizes else []

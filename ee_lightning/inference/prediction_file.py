@@ -3,33 +3,37 @@
 import csv
 import io
 import json
+import math
+import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, BinaryIO
 
 from ee_lightning.errors import DataError
+from ee_lightning.files import unfinished_of
 from ee_lightning.inference.texts import TextPrediction
 
 ENDINGS = (".csv", ".jsonl")
 
 
 class PredictionFile:
-    """Predictions in a file, which holds whole rows whenever the process ends.
+    """Predictions in a file, which holds whole rows alone whenever the process ends.
 
     A row has an ``id``, ``label``, ``probability`` (not for regression), ``score`` and ``exit_layer``, and if asked for
-    ``trail``, the logits of all exits that the text passed, which a CSV file holds as JSON.
+    ``trail``, the logits of all exits that the text passed, which a CSV file holds as JSON. JSON knows no infinity and
+    no NaN: there they are ``null``.
 
     Attributes:
-        path: The file, a ``.csv`` or ``.jsonl``.
+        path: The file that is to be, a ``.csv`` or ``.jsonl``.
         num_rows: How many predictions were written.
     """
 
-    def __init__(self, path: Path, file: TextIO, columns: list[str]) -> None:
+    def __init__(self, path: Path, file: BinaryIO, columns: list[str]) -> None:
         self.path, self.num_rows = path, 0
         self._file, self._columns = file, columns
         if self._is_csv:
-            file.write(_as_csv([columns]))
+            self._append(_as_csv([columns]))
 
     def write(self, ids: Iterable[int], predictions: list[TextPrediction]) -> None:
         """Write predictions, and leave none of them in memory.
@@ -37,14 +41,16 @@ class PredictionFile:
         Args:
             ids: As many numbers.
             predictions: The predictions.
+
+        Raises:
+            OSError: They can't be written; none of them is in the file then.
         """
         rows = [{"id": number, **each._asdict()} for number, each in zip(ids, predictions, strict=True)]
-        self._file.write(
+        self._append(
             _as_csv([self._cell(row, name) for name in self._columns] for row in rows)
             if self._is_csv
-            else "".join(f"{json.dumps({name: row[name] for name in self._columns})}\n" for row in rows)
+            else "".join(f"{_as_json({name: row[name] for name in self._columns})}\n" for row in rows)
         )
-        self._file.flush()
         self.num_rows += len(rows)
 
     @property
@@ -52,12 +58,25 @@ class PredictionFile:
         return self.path.suffix == ".csv"
 
     def _cell(self, row: dict[str, Any], name: str) -> object:
-        return json.dumps(row[name]) if name == "trail" else row[name]
+        return _as_json(row[name]) if name == "trail" else row[name]
+
+    def _append(self, text: str) -> None:
+        """Write a text, or where a part of it alone can be written, nothing."""
+        size, left = self._file.tell(), text.encode()
+        try:
+            while left:
+                left = left[self._file.write(left) :]
+        except BaseException:
+            self._file.truncate(size)
+            raise
 
 
 @contextmanager
 def writing(path: Path, *, is_regression: bool, with_trail: bool) -> Iterator[PredictionFile]:
-    """Open a file for predictions, in the place of what stands there.
+    """Open a file for predictions, which takes the place of what stands there once there is something in it.
+
+    That is at the end, or where an error or an interrupt breaks off after the first prediction; without any, what stood
+    there stays. A process that is killed leaves a hidden file beside it whose name ends in ``.unfinished``.
 
     Args:
         path: The file; its folder need not exist yet.
@@ -70,29 +89,64 @@ def writing(path: Path, *, is_regression: bool, with_trail: bool) -> Iterator[Pr
     check_writable(path)
     left_out = {"probability": is_regression, "trail": not with_trail}
     columns = ["id", *(name for name in TextPrediction._fields if not left_out.get(name, False))]
+    target = path.resolve()  # a link stays one
+    unfinished = unfinished_of(target)
+    kept = 0
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("w", encoding="utf-8", newline="") as file:
-            yield PredictionFile(path, file, columns)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with unfinished.open("wb", buffering=0) as file:
+                predictions = PredictionFile(path, file, columns)
+                try:
+                    yield predictions
+                except BaseException:
+                    if predictions.num_rows:
+                        _put_in_place(file, unfinished, target)
+                        kept = predictions.num_rows
+                    raise
+                _put_in_place(file, unfinished, target)
+        finally:
+            unfinished.unlink(missing_ok=True)
     except OSError as error:
         raise DataError(
-            f"predictions can't be written: {error.strerror}", where=path, mend="make room, or name another file"
+            f"predictions can't be written: {error.strerror}; rows written before: {kept}",
+            where=path,
+            mend="make room, or name another file",
         ) from error
 
 
 def check_writable(path: Path) -> None:
-    """Refuse a file whose ending is not known, before anything is loaded.
+    """Refuse a file that can't be one of predictions, before anything is loaded.
 
     Raises:
-        DataError: It is neither ``.csv`` nor ``.jsonl``.
+        DataError: It is neither ``.csv`` nor ``.jsonl``, or a folder or something else that is no file bears its name.
     """
     if path.suffix not in ENDINGS:
         raise DataError(
             f"it is not known how to write {str(path)!r}", where=path, mend=f"use a file in {' or '.join(ENDINGS)}"
         )
+    if path.exists() and not path.is_file():
+        raise DataError("predictions can't be written: this is no file", where=path, mend="name another file")
+
+
+def _put_in_place(file: BinaryIO, unfinished: Path, target: Path) -> None:
+    os.fsync(file.fileno())
+    unfinished.replace(target)
 
 
 def _as_csv(rows: Iterable[Iterable[object]]) -> str:
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows(rows)
     return text.getvalue()
+
+
+def _as_json(value: object) -> str:
+    return json.dumps(_finite(value), allow_nan=False)
+
+
+def _finite(value: object) -> object:
+    if isinstance(value, dict):
+        return {name: _finite(entry) for name, entry in value.items()}
+    if isinstance(value, list):
+        return [_finite(entry) for entry in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

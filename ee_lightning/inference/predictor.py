@@ -8,9 +8,10 @@ from typing import TypedDict, Unpack, overload
 from transformers import PreTrainedTokenizerBase
 
 from ee_lightning.data.tokenizer import load_tokenizer
+from ee_lightning.errors import OptionError
 from ee_lightning.inference.deployment import Deployment
 from ee_lightning.inference.devices import find_device
-from ee_lightning.inference.encoder import TextEncoder, Texts, side_by_side
+from ee_lightning.inference.encoder import TextEncoder, Texts, check_rows, side_by_side
 from ee_lightning.inference.engine import EarlyExitEngine, Schedule
 from ee_lightning.inference.rules import AnyCriterion, rule_of_run
 from ee_lightning.inference.runs import RunOptions, read_model
@@ -46,7 +47,7 @@ class EarlyExitPredictor:
         model: The model.
         tokenizer: Its tokenizer, a fast one.
         deployment: What it predicts, and when samples leave.
-        device: ``cpu``, ``cuda``, or ``auto`` for the GPU if there is one; the model is moved there.
+        device: ``cpu``, ``cuda``, ``cuda:1``, or ``auto`` for the GPU if there is one; the model is moved there.
         **options: Those of `EarlyExitEngine`: ``schedule``, ``batch_size``, ``max_tokens``, ``precision`` and
             ``keep_trail``.
 
@@ -129,6 +130,8 @@ class EarlyExitPredictor:
     ) -> "EarlyExitPredictor":
         """Load a model that `save_pretrained` wrote.
 
+        Nothing is imported that the folder names: a criterion of your own has to be imported beforehand.
+
         Args:
             source: The folder, or a name on the hub.
             criterion: As for `from_run`; None takes the one saved.
@@ -136,7 +139,7 @@ class EarlyExitPredictor:
             **options: Those of the class.
 
         Raises:
-            RunFolderError: ``early_exit.json`` is missing, damaged, or of a newer release.
+            RunFolderError: ``early_exit.json`` is missing, damaged, of a newer release, or of another model.
             BackboneError: There is no such folder or model, or weights, configuration or tokenizer are damaged.
             OptionError: An option makes no sense.
         """
@@ -152,7 +155,12 @@ class EarlyExitPredictor:
 
         Raises:
             RunFolderError: It can't be written.
+            OptionError: It is no name of a folder.
         """
+        if folder == "" or not isinstance(folder, str | Path):
+            raise OptionError(
+                f"{folder!r} names no folder", where="folder", mend="name one, such as my-model; '.' is the present one"
+            )
         write_folder(Path(folder), self.engine.stepper.model, self._encoder, self.deployment)
 
     @overload
@@ -178,14 +186,21 @@ class EarlyExitPredictor:
             return next(self.stream([texts if pairs is None else (texts, pairs)]))
         return list(self.stream(side_by_side(texts, pairs)))
 
-    def stream(self, rows: Iterable[str | Texts]) -> TextStream:
+    def stream(self, rows: Iterable[str | Texts], *, skip_bad_rows: bool = False) -> TextStream:
         """Predict a stream of texts of any length, in memory that does not grow with it.
 
         Args:
             rows: Strings, or for tasks on two texts pairs of strings; no more are taken than are needed next.
+            skip_bad_rows: Leave out what is no text, and count it.
 
         Returns:
-            An iterator over the predictions, in their order, which also counts the texts that were cut. It raises a
-            `DataError`, with the row counted from 0, where it comes upon what is no text.
+            An iterator over the predictions, in their order, which also counts the texts that were cut and the rows
+            that were left out; its `TextStream.numbered` gives each prediction with its row. Where it comes upon what
+            is no text, it predicts the rows before, and then raises a `DataError` with the row counted from 0.
+
+        Raises:
+            DataError: It is one text, or nothing that gives rows.
         """
-        return TextStream(rows, self._encoder, self.engine, self.deployment.label_names)
+        check_rows(rows)
+        words = self.deployment.label_names
+        return TextStream(rows, self._encoder, self.engine, words, skip_bad_rows=skip_bad_rows)

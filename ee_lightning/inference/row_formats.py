@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from ee_lightning.errors import DataError
-from ee_lightning.inference.encoder import Texts, is_unicode
+from ee_lightning.inference.encoder import Texts, half_a_pair, is_unicode
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
@@ -137,6 +137,8 @@ def _of_json(line: str, choices: Sequence[Texts]) -> Texts | Bad:
     for name, text in zip(names, texts, strict=True):
         if not isinstance(text, str):
             return Bad(f"{name} is {json.dumps(text):.40}, and no text")
+        if is_unicode(line) and not is_unicode(text):
+            return Bad(f"{name} is no Unicode: it holds {half_a_pair(text)}")
     return texts
 
 

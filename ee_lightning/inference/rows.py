@@ -89,9 +89,7 @@ class TextFile:
                     else:
                         yield Row(number, texts)
         except OSError as error:
-            raise DataError(
-                f"the file can't be read: {error.strerror}", where=self.path, mend="mend the file or its permissions"
-            ) from error
+            raise _unreadable(self.path, error) from error
 
     def _leave_out(self, place: str, reason: str) -> None:
         if not self._skips:
@@ -110,7 +108,7 @@ def check_readable(path: Path) -> None:
         path: The file.
 
     Raises:
-        DataError: Its ending is not known, or there is no such file.
+        DataError: Its ending is not known, there is no such file, or it can't be opened.
     """
     if path.suffix not in READERS:
         raise DataError(
@@ -118,3 +116,11 @@ def check_readable(path: Path) -> None:
         )
     if not path.is_file():
         raise DataError("there is no such file", where=path, mend="check the name")
+    try:
+        path.open("rb").close()
+    except OSError as error:
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: OSError) -> DataError:
+    return DataError(f"the file can't be read: {error.strerror}", where=path, mend="mend the file or its permissions")

@@ -19,11 +19,19 @@ class Rule:
         criterion: How to make the criterion, with what it has learnt.
         threshold: In the criterion's own unit; infinity lets nobody leave early.
         operating_point: How the two were chosen and what may be expected of them; None where that is not known.
+
+    Raises:
+        OptionError: The threshold is no number.
     """
 
     criterion: CriterionRecipe
     threshold: float
     operating_point: OperatingPoint | None = None
+
+    def __post_init__(self) -> None:
+        """Check the threshold."""
+        if self.threshold != self.threshold:
+            raise OptionError("the threshold is no number", where="threshold", mend="infinity lets nobody leave early")
 
     def build(self) -> Criterion:
         """Make the criterion.

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from huggingface_hub import snapshot_download
+from huggingface_hub.errors import HFValidationError
 from safetensors.torch import load_file, save_file
 from transformers import PreTrainedTokenizerBase
 
@@ -51,14 +52,22 @@ def find_folder(source: str) -> Path:
     """
     if Path(source).is_dir():
         return Path(source)
+    mend = (
+        "give a folder that save_pretrained (ee-lightning save) wrote; the folder of a run, such as "
+        "runs/demo/version_0, which has a config.yaml (from Python with from_run); or a name on the hub"
+    )
     try:
         return Path(snapshot_download(source, allow_patterns=["*.json", WEIGHTS]))
+    except HFValidationError as error:
+        raise BackboneError(
+            "there is no such folder, and models on the hub bear no such names", where=source, mend=mend
+        ) from error
     except Exception as error:  # the hub's client and the network below it raise their own kinds
         reason = str(error).strip().partition("\n")[0] or type(error).__name__
         raise BackboneError(
             f"there is no such folder, and no such model can be had from the hub: {reason}",
             where=source,
-            mend="give a folder that save_pretrained (ee-lightning save) wrote, or check the name and the network",
+            mend=f"{mend}, and check the network",
         ) from error
 
 
@@ -66,14 +75,15 @@ def read_folder(folder: Path) -> tuple[MultiExitModel, PreTrainedTokenizerBase, 
     """Read a model from its folder.
 
     Raises:
-        RunFolderError: ``early_exit.json`` is missing, damaged, or of a newer release.
+        RunFolderError: ``early_exit.json`` is missing, damaged, of a newer release, or of another model.
         BackboneError: Weights, configuration or tokenizer are missing, damaged, or of another model.
     """
     if not (folder / EARLY_EXIT).is_file():
         raise RunFolderError(
             f"this folder holds no saved model: it has no {EARLY_EXIT}",
             where=folder,
-            mend="give one that save_pretrained (ee-lightning save) wrote; a run folder is for from_run",
+            mend="give one that save_pretrained (ee-lightning save) wrote, or a run folder, such as "
+            "runs/demo/version_0, which has a config.yaml; from Python that is for from_run",
         )
     deployment = Deployment.read(folder / EARLY_EXIT)
     config = backbone_config(str(folder))
@@ -85,4 +95,10 @@ def read_folder(folder: Path) -> tuple[MultiExitModel, PreTrainedTokenizerBase, 
             f"the weights can't be read: {str(error).partition(chr(10))[0]}", where=file, mend="save the model again"
         ) from error
     model = restore_model(config, deployment.num_classes, deployment.heads, tensors, where=file)
+    if model.num_exits != deployment.num_exits:
+        raise RunFolderError(
+            f"{EARLY_EXIT} is for {deployment.num_exits} exits, and the model has {model.num_exits}",
+            where=folder / EARLY_EXIT,
+            mend="save the model again: ee-lightning save",
+        )
     return model, load_tokenizer(str(folder)), deployment

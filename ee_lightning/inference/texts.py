@@ -1,12 +1,15 @@
 """Predictions for texts, one after the other."""
 
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, islice
 from typing import NamedTuple
 
-from ee_lightning.inference.encoder import TextEncoder
+from ee_lightning.errors import DataError
+from ee_lightning.inference.encoder import TextEncoder, Texts
 from ee_lightning.inference.engine import EarlyExitEngine
 from ee_lightning.inference.predictions import Predictions
+from ee_lightning.inference.rows import MOST_LISTED
 from ee_lightning.inference.samples import Sample
 
 
@@ -31,38 +34,87 @@ class TextPrediction(NamedTuple):
 class TextStream(Iterator[TextPrediction]):
     """Predictions for a stream of texts, in its order, as they are asked for.
 
+    Where it comes upon what is no text, or the rows end in an error, it predicts all that comes before first, and then
+    raises.
+
     Args:
         rows: The texts, or pairs of them.
         encoder: Makes samples of them.
         engine: Predicts samples.
         words: A word for each label; none for regression.
+        skip_bad_rows: Leave out what is no text, and count it.
 
     Attributes:
         num_cut: How many of the texts taken so far were too long, and were cut.
+        num_bad: How many rows were left out so far.
+        bad: The first ten of them, row and reason.
     """
 
     def __init__(
-        self, rows: Iterable[object], encoder: TextEncoder, engine: EarlyExitEngine, words: Sequence[str]
+        self,
+        rows: Iterable[object],
+        encoder: TextEncoder,
+        engine: EarlyExitEngine,
+        words: Sequence[str],
+        *,
+        skip_bad_rows: bool = False,
     ) -> None:
-        self.num_cut = 0
-        samples = self._samples(rows, encoder, engine.batch_size)
-        self._chunks = (_in_words(predictions, words) for predictions in engine.predict(samples))
-        self._predictions = chain.from_iterable(self._chunks)
+        self.num_cut = self.num_bad = 0
+        self.bad: list[str] = []
+        self._encoder, self._skips = encoder, skip_bad_rows
+        self._numbers = deque[int]()
+        self._error: Exception | None = None
+        self._portions = self._predict(rows, engine, words)
+        self._numbered = chain.from_iterable(self._portions)
 
     def __next__(self) -> TextPrediction:
         """Give the next prediction."""
-        return next(self._predictions)
+        return next(self._numbered)[1]
+
+    def numbered(self) -> Iterator[tuple[int, TextPrediction]]:
+        """Give each prediction with the number of its row, from 0, rows left out included; instead of it alone."""
+        return self._numbered
 
     def chunks(self) -> Iterator[list[TextPrediction]]:
         """Give the predictions in the portions in which the engine makes them; instead of one by one."""
-        return self._chunks
+        return ([prediction for _, prediction in portion] for portion in self._portions)
 
-    def _samples(self, rows: Iterable[object], encoder: TextEncoder, at_once: int) -> Iterator[Sample]:
-        checked = (encoder.check(row, f"row {number}") for number, row in enumerate(rows))
+    def _predict(
+        self, rows: Iterable[object], engine: EarlyExitEngine, words: Sequence[str]
+    ) -> Iterator[list[tuple[int, TextPrediction]]]:
+        for predictions in engine.predict(self._samples(rows, engine.batch_size)):
+            yield [(self._numbers.popleft(), each) for each in _in_words(predictions, words)]
+        if self._error is not None:
+            raise self._error
+
+    def _samples(self, rows: Iterable[object], at_once: int) -> Iterator[Sample]:
+        checked = self._checked(rows)
         while some := list(islice(checked, at_once)):
-            samples, num_cut = encoder(some)
+            samples, num_cut = self._encoder(some)
             self.num_cut += num_cut
             yield from samples
+
+    def _checked(self, rows: Iterable[object]) -> Iterator[Texts]:
+        """Give the texts up to an error, which is kept until they are predicted."""
+        try:
+            for number, row in enumerate(rows):
+                if (texts := self._texts_of(number, row)) is not None:
+                    self._numbers.append(number)
+                    yield texts
+        except Exception as error:
+            self._error = error
+
+    def _texts_of(self, number: int, row: object) -> Texts | None:
+        place = f"row {number}"
+        try:
+            return self._encoder.check(row, place)
+        except DataError as error:
+            if not self._skips:
+                raise
+            self.num_bad += 1
+            if self.num_bad <= MOST_LISTED:
+                self.bad.append(f"{place}: {error.what}")
+            return None
 
 
 def _in_words(predictions: Predictions, words: Sequence[str]) -> list[TextPrediction]:

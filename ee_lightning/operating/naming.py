@@ -68,7 +68,7 @@ def recipe_of(criterion: str | Criterion | CriterionRecipe) -> CriterionRecipe:
 
 def _recipe(name: str, options: str) -> CriterionRecipe:
     if name not in CRITERIA:
-        raise OptionError(f"there is no criterion {name!r}", mend=f"use some of {_KNOWN}")
+        raise OptionError(f"there is no criterion {name!r}", where="criterion", mend=f"use some of {_KNOWN}")
     init_args: dict[str, object] = {}
     for found in _read_all(_OPTION, options, mend=f"write {name}(option=value), and lists as in beem(weights=[1, 2])"):
         if found[1] in init_args:

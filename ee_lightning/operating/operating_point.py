@@ -131,7 +131,7 @@ class OperatingPoint:
             KeyError: Some are missing.
         """
         parts = {
-            "criterion": construct(CriterionRecipe, fields["criterion"]),
+            "criterion": CriterionRecipe.from_fields(fields["criterion"]),
             "asked": construct(Asked, fields["asked"]),
             "reached": {name: construct(Estimate, figures) for name, figures in fields["reached"].items()},
         }

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
+from sys import modules
 from typing import Any
 
 from ee_lightning.errors import OptionError
@@ -24,6 +25,26 @@ class CriterionRecipe:
     class_path: str
     init_args: Mapping[str, Any] = field(default_factory=dict)
     fitted: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def from_fields(cls, fields: Mapping[str, Any]) -> "CriterionRecipe":
+        """Take a recipe from a file, which must not make this program import anything.
+
+        Args:
+            fields: Its attributes.
+
+        Raises:
+            OptionError: They make no sense, or the class is neither one of ours nor was imported beforehand.
+        """
+        recipe = construct(cls, fields)
+        module, _, name = recipe.class_path.rpartition(".")
+        if module not in modules or name not in vars(modules[module]):
+            raise OptionError(
+                f"{recipe.class_path!r} is no criterion of ours; one of your own has to be imported beforehand",
+                where="class_path",
+                mend="give the full name of a class, such as ee_lightning.exits.Voting",
+            )
+        return recipe
 
     def build(self) -> Criterion:
         """Make the criterion.

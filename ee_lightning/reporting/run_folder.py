@@ -124,8 +124,12 @@ class RunFolder:
         """Read what every exit said of a split.
 
         Raises:
-            RunFolderError: The split was not stored here, or the file is damaged.
+            RunFolderError: There is no such folder, the split was not stored here, or the file is damaged.
         """
+        if not self.path.is_dir():
+            raise RunFolderError(
+                "there is no such folder", where=self.path, mend="name a run folder, such as runs/demo/version_0"
+            )
         file = self.path / "exits" / f"{split}.safetensors"
         if not file.is_file():
             stored_by = "train with --data.calibration 500" if split == CALIBRATION else _EVALUATE

@@ -135,7 +135,8 @@ def test_bad_rows_are_left_out_counted_and_listed(
     lines = [json.dumps({"text": text}) for text in TEXTS]
     Path("in.jsonl").write_text("\n".join([lines[0], *["{"] * 12, *lines[1:], '{"text": "half']))
     options = ["predict", str(run), "--input", "in.jsonl", "--output", "out.csv"]
-    check_refused(main(options), r"broken off: 0 rows written[\s\S]*it is no JSON[\s\S]*in.jsonl, line 2\n", capfd)
+    check_refused(main(options), r"broken off: 1 row written[\s\S]*it is no JSON[\s\S]*in.jsonl, line 2\n", capfd)
+    assert read_csv("out.csv") == as_written(expected[:1])
     assert main([*options, "--skip-bad-rows"]) == 0
     assert [row["id"] for row in read_csv("out.csv")] == ["0", "13", "14", "15"]
     assert [row["label"] for row in read_csv("out.csv")] == [each.label for each in expected]
@@ -152,6 +153,32 @@ def test_no_rows_give_a_file_with_a_header(run: Path, capfd: pytest.CaptureFixtu
     assert "0 texts" in capfd.readouterr().out
 
 
+def test_what_stands_there_stays_until_there_is_something_to_put_in_its_place(
+    run: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    Path("out.csv").write_text("old")
+    for name, content in {
+        "a.csv": b"a,b\n1,2\n",  # no column
+        "b.csv": "text\na film\n".encode("utf-16"),
+        "c.jsonl": b"{\n",
+    }.items():
+        Path(name).write_bytes(content)
+        check_refused(main(["predict", str(run), "--input", name, "--output", "out.csv"]), "broken off: nothing", capfd)
+        assert Path("out.csv").read_text() == "old"
+    assert not list(Path().glob(".*"))
+
+
+def test_negative_thresholds(run: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    Path("in.txt").write_text("a film\n")
+    options = ["--input", "in.txt", "--output", "out.csv", "--criterion", "entropy", "--trail", "--threshold"]
+    for threshold, named in (("-1e-05", "-1e-05"), ("-inf", "-inf"), ("-.5", "-0.5"), ("-2", "-2")):
+        capfd.readouterr()
+        assert main(["predict", str(run), *options, threshold]) == 0
+        assert f"by entropy at threshold {named}\n" in capfd.readouterr().out
+    assert main(["save", str(run), "model", "--criterion", "entropy", "--threshold", "-1e-05"]) == 0
+    assert EarlyExitPredictor.from_pretrained("model").deployment.rule.threshold == -1e-5
+
+
 MISTAKES = {
     "no output": (["{run}", "--input", "in.txt"], r"no place[\s\S]*--output FILE"),
     "stdin": (["{run}", "--input", "-", "--output", "o.csv"], r"not known how to read '-'[\s\S]*\.csv, \.tsv"),
@@ -160,6 +187,15 @@ MISTAKES = {
     "input is output": (["{run}", "--input", "in.csv", "--output", "./in.csv"], r"would be overwritten"),
     "by another name": (["{run}", "--input", "in.csv", "--output", "link.csv"], r"would be overwritten"),
     "no such run": (["runs/nothing/version_0"], r"no run folder[\s\S]*runs/nothing[\s\S]*--input FILE"),
+    "no such folder": (
+        ["runs/demo/version_9", "--input", "in.txt", "--output", "o.csv"],
+        r"no such folder[\s\S]*runs/demo/version_0, which has a config.yaml",
+    ),
+    "folder as output": (["{run}", "--input", "in.txt", "--output", "folder.csv"], r"this is no file[\s\S]*folder.csv"),
+    "no columns": (
+        ["{run}", "--input", "in.csv", "--output", "o.csv", "--text-columns", ""],
+        r"--text-columns: '' lacks the name of a column",
+    ),
     "no such model": (["no-such/model", "--input", "in.txt", "--output", "o.csv"], r"hub[\s\S]*save_pretrained"),
     "columns of nothing": (["{run}", "--text-columns", "text"], r"are for a file[\s\S]*--input FILE"),
     "too many columns": (
@@ -173,7 +209,7 @@ MISTAKES = {
     "no threshold": (["{run}", "--criterion", "voting"], r"without a threshold[\s\S]*mend:"),
     "unknown criterion": (["{run}", "--criterion", "votes", "--threshold", "1"], r"no criterion 'votes'"),
     "no gate": (["{run}", "--criterion", "gate", "--threshold=-0.5"], r"reads the extra 'gate'"),
-    "batch of nothing": (["{run}", "--batch-size", "0"], r"batch_size is 0"),
+    "batch of nothing": (["{run}", "--batch-size", "0"], r"--batch-size: '0' is no whole number of 1 or more"),
     "unknown option": (["{run}", "--fast"], r"--fast[\s\S]*'ee-lightning predict --help'"),
     "unknown schedule": (["{run}", "--schedule", "fast"], r"--schedule[\s\S]*depth_first"),
 }
@@ -184,6 +220,7 @@ def test_mistakes_end_in_one_message(mistake: str, run: Path, capfd: pytest.Capt
     Path("in.txt").write_text("a film\n")
     Path("in.csv").write_text("a,b\n1,2\n")
     Path("link.csv").symlink_to("in.csv")
+    Path("folder.csv").mkdir()
     arguments, match = MISTAKES[mistake]
     capfd.readouterr()
     check_refused(main(["predict", *(argument.format(run=run) for argument in arguments)]), match, capfd)
@@ -201,8 +238,7 @@ def test_an_interrupt_keeps_what_was_done(run: Path) -> None:
     command = [sys.executable, "-m", "ee_lightning", "predict", str(run), "--input", "in.txt", "--output", "out.csv"]
     started = subprocess.Popen([*command, "--batch-size=8"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
-        out = Path("out.csv")
-        while not (out.exists() and out.stat().st_size > 1000):
+        while not any(file.stat().st_size > 1000 for file in Path().glob(".out.csv.*.unfinished")):
             assert started.poll() is None, started.communicate()
             time.sleep(0.05)
         os.kill(started.pid, signal.SIGINT)

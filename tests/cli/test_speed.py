@@ -83,8 +83,13 @@ def test_bfloat16_tells_what_it_does_to_the_scores(fitted: Path, capfd: pytest.C
 
 
 MISTAKES = {
-    ("--batch-sizes", "1,eight"): r"'1,eight' is no list of numbers[\s\S]*mend: .*speed --help",
-    ("--batch-sizes", "0"): "batch_sizes is 0",
+    ("--batch-sizes", "1,eight"): r"--batch-sizes: 'eight' is no whole number of 1 or more[\s\S]*mend: .*speed --help",
+    ("--batch-sizes", "8,0"): "--batch-sizes: '0' is no whole number of 1 or more",
+    ("--repeats", "0"): "--repeats: '0' is no whole number of 1 or more",
+    ("--max-samples", "-1"): "--max-samples: '-1' is no whole number of 1 or more",
+    ("--speedups", "2,inf"): "--speedups: inf is no speed-up, which is 1 or more, and finite",
+    ("--speedups", "nan"): "--speedups: nan is no speed-up",
+    ("--speedups", "0.5"): "--speedups: 0.5 is no speed-up",
     ("--speedups", ""): "'' is no list of numbers",
     ("--precision", "fp8"): "invalid choice: 'fp8'",
     ("--criterion", "oracle"): "the oracle reads the labels",
@@ -99,6 +104,14 @@ def test_mistakes_are_named(fitted: Path, capfd: pytest.CaptureFixture[str]) -> 
         assert main(["speed", str(fitted), *options]) == 1
         assert re.search(message, capfd.readouterr().err)
     assert not (fitted / "speed.csv").exists()
+    assert main(["speed", "nix"]) == 1
+    assert re.search(r"no such folder[\s\S]*where: nix[\s\S]*runs/demo/version_0", capfd.readouterr().err)
+
+
+def test_a_batch_size_named_twice_is_measured_once(fitted: Path) -> None:
+    options = ["--batch-sizes", "8,1,8", "--speedups", "1.5,1.5", "--repeats", "1", "--max-samples", "10"]
+    assert main(["speed", str(fitted), *options]) == 0
+    assert pd.read_csv(fitted / "speed.csv")["batch_size"].tolist() == ["8", "1", "pool"]
 
 
 def test_a_sweep_measures_when_asked(

@@ -160,7 +160,7 @@ def test_threads_predict_what_one_alone_does(trained: Trained, glue_folder: Path
         (["film", None], r"but is None[\s\S]*where: row 1"),
         (["film", 3.5], r"but is 3.5[\s\S]*where: row 1"),
         ([b"film"], r"but is b'film'[\s\S]*where: row 0"),
-        (["film", "\ud800"], r"not valid Unicode[\s\S]*where: row 1"),
+        (["film", "\ud800"], r"not valid Unicode: it holds '\\ud800', half of a surrogate pair[\s\S]*where: row 1"),
         (["film"] * 40 + [["a", 2]], r"but is 2[\s\S]*where: row 40"),
         (["film", ("a film", "a plot")], r"2 texts, and sst2 takes one text[\s\S]*where: row 1"),
         (["film", ()], r"0 texts[\s\S]*where: row 1"),
@@ -184,8 +184,13 @@ def test_pairs_where_there_are_none_and_the_other_way_round(
     for call in (lambda: pair_predictor("film"), lambda: pair_predictor(["film"])):
         with pytest.raises(DataError, match=r"one text, and rte takes 2 texts[\s\S]*give sentence1 and sentence2"):
             call()
-    for texts, pairs in ((["film"], ["plot", "scene"]), ("film", ["plot"]), (["film"], "plot"), (["a", "b"], [])):
-        with pytest.raises(DataError, match=r"first texts and \d second ones[\s\S]*two lists of the same length"):
+    for texts, pairs, match in (
+        (["film"], ["plot", "scene"], "1 first texts and 2 second ones"),
+        (["a", "b"], [], "2 first texts and 0 second ones"),
+        ("film", ["plot"], "texts is one text, and pairs a list"),
+        (["film"], "plot", "texts is a list, and pairs one text"),
+    ):
+        with pytest.raises(DataError, match=rf"{match}[\s\S]*two strings, or two lists of the same length"):
             pair_predictor(texts, pairs)
 
 
@@ -194,10 +199,71 @@ def test_a_mistake_in_a_stream_comes_where_it_stands(trained: Trained) -> None:
         trained("sst2"), criterion="voting", threshold=1.1, schedule="depth_first", batch_size=2
     )
     stream = predictor.stream(["film", "plot", "scene", 4])
-    assert next(stream).label == predictor("film").label
-    assert next(stream).label == predictor("plot").label
+    for text in ("film", "plot", "scene"):
+        assert next(stream).label == predictor(text).label
     with pytest.raises(DataError, match="row 3"):
         next(stream)
+
+
+@pytest.mark.parametrize("schedule", ["auto", "depth_first", "breadth_first"])
+@pytest.mark.parametrize("good", [0, 1, 7, 50])
+def test_the_rows_before_a_mistake_are_predicted(schedule: str, good: int, trained: Trained) -> None:
+    predictor = EarlyExitPredictor.from_run(
+        trained("sst2"), criterion="voting", threshold=1.1, schedule=schedule, batch_size=4, max_tokens=20
+    )
+
+    def ends_in(error: Exception) -> Iterator[str]:
+        yield from ["film"] * good
+        raise error
+
+    for rows, error in (
+        (["film"] * good + [None, "plot"], DataError),
+        (ends_in(ConnectionError("gone")), ConnectionError),
+    ):
+        stream, done = predictor.stream(rows), []
+        with pytest.raises(error):
+            done.extend(stream)
+        assert [each.label for each in done] == [predictor("film").label] * good
+        assert list(stream) == []
+
+
+def test_bad_rows_of_a_stream_are_left_out_counted_and_listed(predictor: EarlyExitPredictor) -> None:
+    rows = [None, "film", *range(30), "the dull plot", ("a", "b"), "\ud800", "a lovely film"]
+    stream = predictor.stream(rows, skip_bad_rows=True)
+    numbers, predictions = zip(*stream.numbered(), strict=True)
+    assert numbers == (1, 32, 35)
+    assert [each.exit_layer for each in predictions] == [predictor(rows[number]).exit_layer for number in numbers]
+    assert stream.num_bad == 33
+    assert len(stream.bad) == 10
+    assert stream.bad[:2] == ["row 0: a text must be a string, but is None", "row 2: a text must be a string, but is 0"]
+    assert [each.label for each in predictor.stream(rows, skip_bad_rows=True)] == [each.label for each in predictions]
+
+
+def test_a_source_that_fails_is_no_bad_row(predictor: EarlyExitPredictor) -> None:
+    def failing() -> Iterator[str]:
+        yield "film"
+        raise ConnectionError("gone")
+
+    stream = predictor.stream(failing(), skip_bad_rows=True)
+    next(stream)
+    with pytest.raises(ConnectionError):
+        next(stream)
+    assert stream.num_bad == 0
+
+
+@pytest.mark.parametrize(
+    ("rows", "match"),
+    [
+        ("a text", r"many texts, and here is one[\s\S]*wrap it in a list"),
+        (None, r"here is NoneType[\s\S]*where: rows"),
+        (5, "here is int"),
+        (b"a text", "here is bytes"),
+        ({"film": 1}, "here is dict"),
+    ],
+)
+def test_what_is_no_stream_is_refused_at_once(rows: object, match: str, predictor: EarlyExitPredictor) -> None:
+    with pytest.raises(DataError, match=match):
+        predictor.stream(rows)
 
 
 def test_the_operating_point_is_the_runs_own(run: Path, glue_folder: Path) -> None:
@@ -250,10 +316,13 @@ def test_a_criterion_that_learns_does_so_from_the_rows_held_out(trained: Trained
 @pytest.mark.parametrize(
     ("options", "match"),
     [
-        ({"criterion": "votes"}, "there is no criterion 'votes'"),
+        ({"criterion": "votes"}, r"there is no criterion 'votes'[\s\S]*where: criterion"),
         ({"criterion": "patience(tolerance=1)"}, "tolerance"),
         ({"device": "gpu"}, "there is no device 'gpu'"),
         ({"device": "cuda"}, "no CUDA device"),
+        ({"device": "meta"}, "models don't run on 'meta'"),
+        ({"device": "mps"}, "models don't run on 'mps'"),
+        ({"device": None}, "there is no device None"),
         ({"schedule": "fast"}, "'fast' is not a value of schedule"),
         ({"threshold": float("nan")}, "threshold is no number"),
     ],
@@ -264,6 +333,19 @@ def test_options_that_make_no_sense(
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     with pytest.raises(OptionError, match=match):
         EarlyExitPredictor.from_run(trained("sst2"), **{"criterion": "voting", "threshold": 1.1} | options)
+
+
+def test_a_gpu_beyond_the_last_is_refused(trained: Trained, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 1)
+    with pytest.raises(OptionError, match="no CUDA device 1: there are 1 here"):
+        EarlyExitPredictor.from_run(trained("sst2"), criterion="voting", threshold=1.1, device="cuda:1")
+
+
+@pytest.mark.parametrize("folder", ["", None])
+def test_a_folder_to_save_into_has_a_name(folder: object, predictor: EarlyExitPredictor) -> None:
+    with pytest.raises(OptionError, match=r"names no folder[\s\S]*where: folder"):
+        predictor.save_pretrained(folder)
 
 
 def test_weights_are_those_of_the_best_checkpoint(run: Path) -> None:

@@ -77,7 +77,14 @@ BAD_ROWS = {
     "number": ("a.jsonl", '{"sentence": 7}\n{"sentence": "a"}\n', 1, "sentence is 7, and no text", ["a"]),
     "no text": ("a.jsonl", '{"sentence": "a"}\n{"label": 1}\n', 2, "it lacks sentence", ["a"]),
     "deep": ("a.jsonl", "[" * 100_000 + '\n{"sentence": "a"}', 1, "it is no JSON: maximum recursion", ["a"]),
-    "half a character": ("a.jsonl", '{"sentence": "\\ud83d"}\n{"sentence": "a"}', 1, "it is not UTF-8", ["a"]),
+    "half a character": (
+        "a.jsonl",
+        '{"sentence": "\\ud83d"}\n{"sentence": "a"}',
+        1,
+        r"sentence is no Unicode: it holds '\ud83d', half of a surrogate pair",
+        ["a"],
+    ),
+    "latin-1 in json": ("a.jsonl", b'{"sentence": "\xe9"}\n{"sentence": "a"}', 1, "it is not UTF-8", ["a"]),
     "latin-1": ("a.txt", b"a\nfianc\xe9\nb\n", 2, "it is not UTF-8", ["a", "b"]),
     "latin-1 in csv": ("a.csv", b"sentence\na\nfianc\xe9\nb\n", 3, "it is not UTF-8", ["a", "b"]),
     "cut character": ("a.txt", "a\né".encode()[:-1], 2, "it is not UTF-8", ["a"]),
@@ -135,6 +142,16 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
     for name in ("nowhere.csv", "folder.csv"):
         with pytest.raises(DataError, match=rf"no such file[\s\S]*{name}"):
             TextFile(tmp_path / name, ONE)
+
+
+def test_a_file_that_cannot_be_opened_is_refused_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def denied(*_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    (tmp_path / "a.csv").touch()
+    monkeypatch.setattr(Path, "open", denied)
+    with pytest.raises(DataError, match=r"can't be read: Permission denied[\s\S]*a.csv"):
+        TextFile(tmp_path / "a.csv", ONE)
 
 
 def test_a_file_is_read_as_it_is_needed(tmp_path: Path) -> None:

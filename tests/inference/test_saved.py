@@ -2,9 +2,11 @@
 
 import json
 import shutil
+import sys
 from collections.abc import Callable
-from math import inf
+from math import inf, nan
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -14,7 +16,7 @@ from transformers import AutoConfig
 from ee_lightning.cli import main
 from ee_lightning.data.tokenizer import load_tokenizer
 from ee_lightning.errors import BackboneError, EarlyExitError, OptionError, RunFolderError
-from ee_lightning.exits import Conformal, Criterion, Gate, StoredExits, Voting
+from ee_lightning.exits import Confidence, Conformal, Criterion, Gate, StoredExits, Voting
 from ee_lightning.inference import Deployment, EarlyExitPredictor, Rule
 from ee_lightning.models import HeadOptions, MultiExitModel, load_backbone
 from ee_lightning.operating import recipe_of
@@ -126,6 +128,9 @@ def test_a_newer_format_is_refused(folder: Path) -> None:
         ({"max_length": 1000}, r"max_length is 1000[\s\S]*where: max_length"),
         ({"max_length": "many"}, r"early_exit.json can't be read"),
         ({"label_names": ["one"]}, "as many `label_names` as classes"),
+        ({"label_names": [0, 1]}, r"label_names is \[0, 1\], and no list of words"),
+        ({"label_names": "ab"}, "label_names is 'ab', and no list of words"),
+        ({"num_exits": 12}, r"is for 12 exits, and the model has 3[\s\S]*where: .*early_exit.json"),
         ({"text_columns": []}, "one or two of `text_columns`"),
         ({"heads": {"pooling": "max"}}, "early_exit.json can't be read"),
         ({"heads": {"pooler": "shared", "pooling": "mean"}}, "weights are of another model"),
@@ -138,6 +143,31 @@ def test_a_deployment_that_makes_no_sense_is_refused(changes: dict, match: str, 
     file.write_text(json.dumps(json.loads(file.read_text()) | changes))
     with pytest.raises(EarlyExitError, match=match):
         EarlyExitPredictor.from_pretrained(folder)
+
+
+def test_a_threshold_that_is_no_number_names_the_file(folder: Path) -> None:
+    file = folder / "early_exit.json"
+    fields = json.loads(file.read_text())
+    fields["rule"]["threshold"] = nan
+    file.write_text(json.dumps(fields))
+    with pytest.raises(RunFolderError, match=r"the threshold is no number[\s\S]*where: .*early_exit.json"):
+        EarlyExitPredictor.from_pretrained(folder)
+
+
+@pytest.mark.parametrize("place", ["rule", "operating point"])
+def test_a_file_imports_nothing(place: str, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "hostile_criterion.py").write_text("from ee_lightning.exits import Confidence as Own\n")
+    file = folder / "early_exit.json"
+    fields = json.loads(file.read_text())
+    rule = fields["rule"] if place == "rule" else fields["rule"]["operating_point"]
+    rule["criterion"] = {"class_path": "hostile_criterion.Own"}
+    file.write_text(json.dumps(fields))
+    with pytest.raises(RunFolderError, match=r"'hostile_criterion.Own' is no criterion of ours[\s\S]*early_exit.json"):
+        EarlyExitPredictor.from_pretrained(folder)
+    assert "hostile_criterion" not in sys.modules
+    monkeypatch.setitem(sys.modules, "hostile_criterion", SimpleNamespace(Own=Confidence))  # imported by its owner
+    assert EarlyExitPredictor.from_pretrained(folder)("a lovely film").label in {"negative", "positive"}
 
 
 @pytest.mark.parametrize("name", sorted(FILES - {"tokenizer_config.json"}))
@@ -167,10 +197,13 @@ def test_every_tensor_is_needed_as_it_is(change: str, folder: Path) -> None:
 
 
 def test_what_is_nowhere_names_the_ways_out(tmp_path: Path) -> None:
-    for name in ("nobody/no-model", "runs/no/such/run", str(tmp_path / "nothing")):
-        with pytest.raises(BackboneError, match=rf"hub[\s\S]*where: {name}[\s\S]*save_pretrained[\s\S]*network"):
+    for name, more in (("nobody/no-model", "network"), ("runs/demo/version_9", ""), (str(tmp_path / "nothing"), "")):
+        match = (
+            rf"no such folder[\s\S]*hub[\s\S]*where: {name}[\s\S]*save_pretrained.*runs/demo/version_0, which.*{more}"
+        )
+        with pytest.raises(BackboneError, match=match):
             EarlyExitPredictor.from_pretrained(name)
-    with pytest.raises(RunFolderError, match=r"no saved model[\s\S]*from_run"):
+    with pytest.raises(RunFolderError, match=r"no saved model[\s\S]*a config.yaml[\s\S]*from_run"):
         EarlyExitPredictor.from_pretrained(tmp_path)
 
 

@@ -2,7 +2,6 @@
 
 from lightning import LightningModule, Trainer
 from lightning.pytorch import Callback
-from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.trainer.states import TrainerFn
 
 from ee_lightning.callbacks.measured_sweep import measure_sweep, speed_scalars
@@ -12,7 +11,6 @@ from ee_lightning.errors import OptionError
 from ee_lightning.exits import Criterion
 from ee_lightning.reporting import (
     CALIBRATION,
-    RunFolder,
     Sweep,
     diagnostic_scalars,
     distinct,
@@ -22,6 +20,7 @@ from ee_lightning.reporting import (
     write_speed,
     write_sweep,
 )
+from ee_lightning.tracking import EarlyExitWandbLogger
 from ee_lightning.training import EarlyExitModule
 
 
@@ -55,6 +54,8 @@ class ExitSweep(Callback):
         """
         if stage == TrainerFn.PREDICTING:
             return
+        for logger in _wandb_loggers(trainer):
+            logger.enter(training=stage == TrainerFn.FITTING)
         for criterion in self.criteria:
             criterion.check_task(_as_ours(pl_module).num_classes)
         if self.speed and (trainer.world_size > 1 or _data(trainer) is None):
@@ -71,12 +72,16 @@ class ExitSweep(Callback):
         if trainer.state.fn != TrainerFn.FITTING or trainer.sanity_checking:
             return
         module = _as_ours(pl_module)
-        figures = scalars(self._sweep(trainer, module).summary, "val")
+        found = self._sweep(trainer, module)
+        figures = scalars(found.summary, "val")
         areas = {name: value for name, value in figures.items() if name.endswith("/area")}
         module.log_dict(areas, sync_dist=True)  # the same on every process
         folder = run_folder_of(trainer)
         if trainer.is_global_zero and folder is not None:
-            self._log_exit_scores(trainer, folder, module.exit_scores())
+            scores = module.exit_scores()
+            folder.write_exit_scores(trainer.current_epoch, scores)
+            for logger in _wandb_loggers(trainer):
+                logger.log_epoch("val", trainer.current_epoch, trainer.global_step, found, scores)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Sweep after ``validate``."""
@@ -93,13 +98,6 @@ class ExitSweep(Callback):
             self.criteria, exits, calibration, task=_task(trainer), metrics=module.metrics, checkpoint=checkpoint
         )
 
-    def _log_exit_scores(self, trainer: Trainer, folder: RunFolder, scores: dict[str, list[float]]) -> None:
-        folder.write_exit_scores(trainer.current_epoch, scores)
-        rows = [[exit_layer, *row] for exit_layer, row in enumerate(zip(*scores.values(), strict=True), 1)]
-        for logger in trainer.loggers:
-            if isinstance(logger, WandbLogger):
-                logger.log_table("val/exits", columns=["exit", *scores], data=rows)
-
     def _report(self, trainer: Trainer, module: EarlyExitModule, split: str, stage: str) -> None:
         folder = run_folder_of(trainer)
         checkpoint = None if folder is None or trainer.ckpt_path is None else folder.name_of(trainer.ckpt_path)
@@ -113,10 +111,8 @@ class ExitSweep(Callback):
         figures = scalars(found.summary, stage) | diagnostic_scalars(found.diagnostics, stage)
         for logger in trainer.loggers:  # after the run folder, so that a logger that fails loses nothing
             logger.log_metrics(figures, step=trainer.global_step)
-            if isinstance(logger, WandbLogger):
-                from ee_lightning.reporting.wandb import log_sweep  # wandb takes a second to import
-
-                log_sweep(logger, stage, found)
+        for wandb_logger in _wandb_loggers(trainer):
+            wandb_logger.log_sweep(stage, found, module.exit_scores(), folder.curves_picture)
         if self.speed and (data := _data(trainer)) is not None:
             measured = measure_sweep(module.model, data, split, found)
             write_speed(folder, split, measured)
@@ -128,6 +124,10 @@ def _as_ours(module: LightningModule) -> EarlyExitModule:
     if not isinstance(module, EarlyExitModule):
         raise TypeError(f"Expected an EarlyExitModule, but got {type(module).__name__}")
     return module
+
+
+def _wandb_loggers(trainer: Trainer) -> list[EarlyExitWandbLogger]:
+    return [logger for logger in trainer.loggers if isinstance(logger, EarlyExitWandbLogger)]
 
 
 def _data(trainer: Trainer) -> TaskDataModule | None:

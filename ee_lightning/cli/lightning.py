@@ -27,6 +27,7 @@ from ee_lightning.errors import OptionError, RunFolderError
 from ee_lightning.reporting import RunFolder, print_speed, print_summary, run_folder_of
 from ee_lightning.reporting.checkpoint_io import WholeCheckpointIO
 from ee_lightning.reporting.metrics_log import MetricsLog
+from ee_lightning.tracking import EarlyExitWandbLogger
 from ee_lightning.training import EarlyExitModule
 
 _HELP = "'ee-lightning {} --help' lists the options"
@@ -179,7 +180,7 @@ def run(arguments: Sequence[str]) -> None:
     set_parsing_settings(omegaconf_absolute_to_relative_paths=True)
     leave_out_noise()
     try:
-        EarlyExitCLI(
+        cli = EarlyExitCLI(
             EarlyExitModule,
             TaskDataModule,
             save_config_callback=SaveConfig,
@@ -191,3 +192,7 @@ def run(arguments: Sequence[str]) -> None:
         )
     except RunIsFinished as finished:
         print(finished)
+        return
+    for logger in cli.trainer.loggers:
+        if isinstance(logger, EarlyExitWandbLogger):
+            logger.finish()

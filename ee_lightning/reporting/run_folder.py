@@ -69,6 +69,11 @@ class RunFolder:
         return self.path / ".lock"
 
     @property
+    def curves_picture(self) -> Path:
+        """The file that draws the curves."""
+        return self.path / "curves.png"
+
+    @property
     def checkpoints(self) -> Path:
         """The folder of the checkpoints, which the folder of a training run has from its start."""
         return self.path / "checkpoints"

@@ -118,7 +118,7 @@ def sweep_exits(
 def write_sweep(folder: RunFolder, split: str, found: Sweep) -> None:
     """Write curves, plot, what was fitted, diagnostics and, last, the figures of a split into a run folder."""
     folder.write_curves(split, found.curves)
-    with folder.whole("curves.png") as file:
+    with folder.whole(folder.curves_picture.name) as file:
         by_title = {f"{found.summary['task']} {name}": curves for name, curves in folder.read_curves().items()}
         draw_curves(by_title, found.summary["metrics"][0]).savefig(file, format="png")
     folder.write_fitted(split, {c.name: c.fitted for c in found.criteria if isinstance(c, Fitted)})

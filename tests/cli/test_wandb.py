@@ -1,56 +1,280 @@
-"""Weights & Biases, without an account or a network."""
+"""Weights & Biases, without an account or a network; what is answered and read here is that of wandb 0.31."""
 
 import json
-from collections.abc import Callable
+import os
+import re
+import socket
+import struct
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Event, Thread
+from time import monotonic
 
 import pandas as pd
+import pytest
 import wandb
+import yaml
+from wandb.proto.wandb_internal_pb2 import Record
+from wandb.sdk.lib import wbauth
+
+from ee_lightning.cli import main
 
 REPOSITORY = Path(__file__).parents[2]
+WANDB = REPOSITORY / "configs" / "trainer" / "wandb.yaml"
+KEY = "0" * 40
+FOLDER = Path("runs/run/version_0")
+BLOCK = 32768
 
 
-def test_offline_run_holds_table_and_chart_of_the_run_folder(run: Callable[..., int], small: dict[str, object]) -> None:
-    assert run("fit", REPOSITORY / "configs" / "trainer" / "wandb.yaml", **small) == 0
-    summary = dict(wandb.run.summary)
-    wandb.finish()
-    folder, (offline,) = Path("runs/run/version_0"), Path("runs/wandb").glob("offline-run-*")
+@pytest.fixture
+def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[pytest.MonkeyPatch]:
+    """Give W&B variables of its own, and a home without an account, to a test."""
+    wandb.teardown()
+    wbauth.unauthenticate_session(update_settings=False)
+    for name in [name for name in os.environ if name.startswith("WANDB_") or name.lower().endswith("_proxy")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    yield monkeypatch
+    wandb.teardown()
 
-    def refuse(word: str) -> None:
-        raise AssertionError(f"{word} is no JSON")
 
-    def table(key: str) -> pd.DataFrame:
-        (file,) = offline.glob(f"files/media/table/val/{key}_*.table.json")
-        content = json.loads(file.read_text(), parse_constant=refuse)
+@pytest.fixture
+def silent() -> Iterator[int]:
+    """Give the port of something that accepts connections and never answers."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        yield listening.getsockname()[1]
+
+
+@pytest.fixture
+def dying() -> Iterator[str]:
+    """Give the address of a W&B that answers until it is sent a first table, and nothing after that."""
+    is_dead, is_over = Event(), Event()
+    viewer = {"id": "1", "entity": "me", "username": "me", "email": "", "flags": "{}", "teams": {"edges": []}}
+    project = {"id": "1", "name": "ee_lightning", "entity": {"id": "1", "name": "me"}}
+    bucket = {"id": "1", "displayName": "run", "config": "{}", "project": project, "historyLineCount": 0}
+
+    class Answers(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.answer({})
+
+        def do_POST(self) -> None:
+            sent = self.rfile.read(int(self.headers["Content-Length"]))
+            query = json.loads(sent)["query"] if self.path == "/graphql" else ""
+            if "createArtifact" in query:
+                is_dead.set()
+            if is_dead.is_set():
+                is_over.wait(120)
+            if "upsertBucket" in query:
+                name = json.loads(sent)["variables"]["name"]
+                self.answer({"data": {"upsertBucket": {"bucket": {**bucket, "name": name}, "inserted": True}}})
+            else:
+                self.answer({"data": {"viewer": viewer}} if "viewer" in query else {"errors": [{"message": "unknown"}]})
+
+        def answer(self, content: object) -> None:
+            body = json.dumps(content).encode()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            with suppress(BrokenPipeError):  # who asked may have ceased to wait
+                self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None: ...
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Answers)
+    server.daemon_threads = True
+    Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    is_over.set()
+    server.shutdown()
+    server.server_close()
+
+
+def test_offline_run_holds_what_the_run_folder_holds(
+    run: Callable[..., int], small: dict[str, object], capsys: pytest.CaptureFixture[str]
+) -> None:
+    learning = {"model.heads.pooling": "mean", "model.optimization.learning_rate": 5e-3, "data.batch_size": 16}
+    worst = {"checkpoint.mode": "min", "trainer.max_epochs": 3, **learning}
+    assert run("fit", WANDB, **{**small, **worst}) == 0
+    assert capsys.readouterr().err.count("wandb: WARNING") == 0
+    (offline,) = Path("runs/wandb").glob("offline-run-*")
+    history, summary, config, axes = _read(offline)
+
+    def table(logged: dict[str, object]) -> pd.DataFrame:
+        text = (offline / "files" / str(logged["path"])).read_text()
+        content = json.loads(text, parse_constant=_refuse)
         return pd.DataFrame(content["data"], columns=content["columns"])
 
-    curves = pd.read_csv(folder / "curves.csv")
-    logged = table("curves")
+    curves = pd.read_csv(FOLDER / "curves.csv", dtype={"threshold": str})
+    logged = table(summary["val/curves"])
     assert logged["criterion"].tolist() == curves["criterion"].tolist()
+    assert logged["threshold"].map(float).tolist() == curves["threshold"].map(float).tolist()
+    assert logged["threshold"][0] == "inf"
     for column in ("speedup", "mean_exit", "accuracy"):
         assert logged[column].tolist() == curves[column].tolist()
-    chart = table("accuracy_by_speedup_table")
-    assert set(chart["lineKey"]) == set(curves["criterion"])
-    assert table("exits")["accuracy"].tolist() == pd.read_csv(folder / "exit_scores.csv")["accuracy"].tolist()
+    assert (offline / "files" / summary["val/curves_picture"]["path"]).read_bytes() == (
+        FOLDER / "curves.png"
+    ).read_bytes()
 
-    diagnostics = json.loads((folder / "diagnostics.json").read_text())["validation"]
+    results = json.loads((FOLDER / "summary.json").read_text())["validation"]
+    chart = table(summary["val/accuracy_by_speedup_table"])
+    criteria = set(curves["criterion"]) - {"oracle"}
+    assert set(chart["lineKey"]) == criteria | {"oracle", "full model"}
+    assert config["_wandb"]["visualize"]["val/accuracy_by_speedup"]["panel_config"]["panelDefId"] == (
+        "wandb/lineseries/v0"
+    )
+    for name in criteria:
+        drawn, traced = chart[chart["lineKey"] == name], curves[curves["criterion"] == name]
+        assert drawn[["step", "lineVal"]].values.tolist() == traced[["speedup", "accuracy"]].values.tolist()
+    markers = {"full model": (1, results["full_model"]["accuracy"]), "oracle": tuple(results["oracle"].values())}
+    for name, (speedup, accuracy) in markers.items():
+        cross = chart[chart["lineKey"] == name]
+        assert (cross["step"].median(), cross["lineVal"].median()) == (speedup, accuracy)
+        assert cross["step"].is_monotonic_increasing  # as the chart sorts the points of a line
+        assert cross["step"].nunique() == cross["lineVal"].nunique() == 3
+
+    epochs = [row for row in history if "val/voting/area" in row]
+    assert [row["epoch"] for row in epochs] == [0, 1, 2]  # and no row of the evaluation after training
+    assert [row["epoch"] for row in history if "val/exits" in row][:3] == [0, 1, 2]
+    assert [row["epoch"] for row in history if "val/accuracy_by_speedup_table" in row][:3] == [0, 1, 2]
+    assert axes == {"train/*": "trainer/global_step", "lr-*": "trainer/global_step", "val/*": "epoch"}
+    by_epoch = [row["val/voting/area"] for row in epochs]
+    kept = results["criteria"]["voting"]["accuracy"]["area"]
+    assert kept == pytest.approx(min(by_epoch))
+    assert kept < by_epoch[-1] - 0.01  # or the next lines would not tell the best checkpoint from the last
+
+    for criterion, by_metric in results["criteria"].items():
+        for name, value in by_metric["accuracy"].items():
+            assert summary[f"val/{criterion}/{name}"] == value
+    for name in ("score", "accuracy"):
+        assert summary[f"val/{name}"] == pytest.approx(results["full_model"]["accuracy"])
+    assert summary["val/oracle/speedup"] == results["oracle"]["speedup"]
+    assert table(summary["val/exits"])["accuracy"].tolist() == pytest.approx(results["exits"]["accuracy"])
+    drawn = table(summary["val/scores_by_exit_table"])
+    assert drawn["lineVal"].tolist() == pytest.approx(results["exits"]["accuracy"])
+    assert [summary[f"val/exit_{m}/score"] for m in (1, 2, 3)] == pytest.approx(results["exits"]["accuracy"])
+
+    diagnostics = json.loads((FOLDER / "diagnostics.json").read_text())["validation"]
     for name in ("overthinking", "late_correction"):
         assert summary[f"val/{name}"] == diagnostics[name]
     assert summary["val/diversity/disagreement"] == diagnostics["diversity"]["disagreement"]["mean"]
     assert summary["val/information/redundancy"] == diagnostics["information"]["redundancy"]
-    pairs = table("pairs_of_exits")
+    pairs = table(summary["val/pairs_of_exits"])
     assert pairs[["exit", "later_exit"]].values.tolist() == [[1, 2], [1, 3], [2, 3]]
     matrix = diagnostics["diversity"]["double_fault"]["matrix"]
     assert pairs["double_fault"].tolist() == [matrix[0][1], matrix[0][2], matrix[1][2]]
-    histograms = table("exit_histograms").groupby(["criterion", "at"])["samples"]
-    assert (
-        histograms.get_group(("voting", "1.5x")).tolist() == diagnostics["exit_histograms"]["voting"]["1.5x"]["samples"]
-    )
+    samples = diagnostics["exit_histograms"]["voting"]["1.5x"]["samples"]
+    histograms = table(summary["val/exit_histograms"]).groupby(["criterion", "at"])["samples"]
+    assert histograms.get_group(("voting", "1.5x")).tolist() == samples
+    drawn = table(summary["val/exit_histogram_at_1.5x_table"])
+    assert drawn[drawn["lineKey"] == "voting"]["lineVal"].tolist() == samples
 
-    figures = json.loads((folder / "summary.json").read_text())["validation"]["criteria"]
-    for criterion, by_metric in figures.items():
-        for name, value in by_metric["accuracy"].items():
-            assert summary[f"val/{criterion}/{name}"] == value
+    assert set(config) == {"_wandb", "resolved_config"}
+    assert config["resolved_config"] == yaml.safe_load((FOLDER / "config.yaml").read_text())
+
+
+@pytest.mark.filterwarnings("ignore:Exception ignored in. <_io.FileIO name='sweep.yaml'")  # which wandb leaves open
+def test_configuration_does_not_collide_with_what_a_sweep_has_locked(
+    environment: pytest.MonkeyPatch,
+    run: Callable[..., int],
+    small: dict[str, object],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    swept = "model.objective.init_args.diversity_weight"
+    Path("sweep.yaml").write_text(yaml.safe_dump({"wandb_version": 1, swept: {"value": 0.3}}))
+    for name, value in {"MODE": "offline", "SWEEP_ID": "abc", "SWEEP_PARAM_PATH": "sweep.yaml"}.items():
+        environment.setenv(f"WANDB_{name}", value)
+    assert run("fit", WANDB, **small, **{swept: 0.3}) == 0
+    (offline,) = Path("runs/wandb").glob("offline-run-*")
+    _, _, config, _ = _read(offline)
+    assert config[swept] == 0.3
+    assert config["resolved_config"]["model"]["objective"]["init_args"]["diversity_weight"] == 0.3
+    assert "locked" not in capsys.readouterr().err
+
+
+def test_proxy_that_hangs_costs_seconds(
+    environment: pytest.MonkeyPatch, silent: int, small: dict[str, object], run: Callable[..., int]
+) -> None:
+    environment.setenv("WANDB_MODE", "disabled")
+    seconds, _ = _seconds(small)
+    for name, value in {"HTTPS_PROXY": f"http://127.0.0.1:{silent}", "WANDB_API_KEY": KEY}.items():
+        environment.setenv(name, value)
+    environment.setenv("WANDB_MODE", "online")
+    waited, printed = _seconds({**small, "trainer.logger.init_args.start_timeout": 3})
+    assert waited < 2 * seconds + 3
+    _assert_complete(Path("runs/run/version_1"))
+    assert "can't be reached. This run is kept offline" in printed
+    _assert_names_a_run(printed)
+
+
+def test_service_that_stops_to_answer_costs_no_more_than_the_time_to_finish(
+    environment: pytest.MonkeyPatch, dying: str, small: dict[str, object]
+) -> None:
+    environment.setenv("WANDB_BASE_URL", dying)
+    environment.setenv("WANDB_API_KEY", KEY)
+    _, printed = _seconds({**small, "trainer.logger.init_args.finish_timeout": 1})
+    _assert_complete(FOLDER)
+    assert "The run folder has all results" in printed
+    history, *_ = _read(_assert_names_a_run(printed))
+    assert any("val/voting/area" in row for row in history)
+
+
+def test_without_an_account_the_run_is_kept_offline(
+    environment: pytest.MonkeyPatch,
+    dying: str,
+    run: Callable[..., int],
+    small: dict[str, object],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    environment.setenv("WANDB_BASE_URL", dying)
+    assert run("fit", WANDB, **small) == 0
+    printed = capsys.readouterr().err
+    assert "there is no account on this machine, which `wandb login` would set up" in printed
+    history, *_ = _read(_assert_names_a_run(printed))
+    assert any("val/voting/area" in row for row in history)
+
+
+def test_options_that_wandb_refuses_end_the_run_before_it_trains(
+    environment: pytest.MonkeyPatch, small: dict[str, object], capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = {**small, "trainer.logger.init_args.project": "a/b"}
+    arguments = ["fit", "--config", str(WANDB), *(f"--{name}={value}" for name, value in options.items())]
+    assert main(arguments) == 1
+    printed = capsys.readouterr().err
+    assert "W&B refuses to start a run" in printed
+    assert "WANDB_MODE=disabled" in printed
+    assert not (FOLDER / "metrics.csv").exists()
+
+
+def test_failure_of_wandb_loses_no_training(
+    monkeypatch: pytest.MonkeyPatch,
+    run: Callable[..., int],
+    small: dict[str, object],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    calls = []
+
+    def fail(self: wandb.Run, *_: object, **__: object) -> None:
+        calls.append("log")
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(wandb.Run, "log", fail)
+    assert run("fit", WANDB, **small) == 0
+    assert calls == ["log"]  # and none after it
+    _assert_complete(FOLDER)
+    assert "W&B: nothing more is logged there, because of OSError: no space left" in capsys.readouterr().err
+
+
+def test_disabled_run_leaves_nothing(
+    environment: pytest.MonkeyPatch, run: Callable[..., int], small: dict[str, object]
+) -> None:
+    environment.setenv("WANDB_MODE", "disabled")
+    assert run("fit", WANDB, **small) == 0
+    _assert_complete(FOLDER)
+    assert not Path("runs/wandb").exists()
 
 
 def test_wandb_is_off_unless_asked_for(run: Callable[..., int], small: dict[str, object]) -> None:
@@ -58,3 +282,80 @@ def test_wandb_is_off_unless_asked_for(run: Callable[..., int], small: dict[str,
     assert wandb.run is None
     assert not Path("runs/wandb").exists()
     assert not Path("wandb").exists()
+
+
+def _refuse(word: str) -> None:
+    raise AssertionError(f"{word} is no JSON")
+
+
+def _seconds(options: dict[str, object]) -> tuple[float, str]:
+    """Fit in a process of its own, from its start to its end; what it prints is told too."""
+    began = monotonic()
+    flags = [f"--{name}={value}" for name, value in options.items()]
+    done = subprocess.run(
+        [sys.executable, "-m", "ee_lightning", "fit", "--config", str(WANDB), *flags],
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=250,  # many times what it takes; without a bound it would not end at all
+    )
+    assert done.returncode == 0, done.stderr
+    return monotonic() - began, done.stderr
+
+
+def _assert_complete(folder: Path) -> None:
+    for name in ("config.yaml", "metrics.csv", "exit_scores.csv", "curves.csv", "curves.png", "summary.json"):
+        assert (folder / name).is_file()
+    assert (folder / "exits" / "validation.safetensors").is_file()
+
+
+def _assert_names_a_run(printed: str) -> Path:
+    """Find the folder that the notice says `wandb sync` would upload."""
+    named = re.search(r"^W&B: .* later: wandb sync (\S+)$", printed, re.MULTILINE)
+    assert named is not None, printed
+    return Path(named[1])
+
+
+def _read(run: Path) -> tuple[list[dict[str, object]], dict[str, object], dict[str, object], dict[str, str]]:
+    """Read history, summary, configuration and axes of what `wandb sync` would upload."""
+    wandb.teardown()  # or W&B's process may still be writing
+    history, summary, config, axes = [], {}, {}, {}
+    (file,) = run.glob("*.wandb")
+    for record in _records(file.read_bytes()):
+        if record.HasField("history"):
+            history.append(_merged({}, record.history.item))
+        elif record.HasField("summary"):
+            _merged(summary, record.summary.update)
+        elif record.HasField("config"):
+            _merged(config, record.config.update)
+        elif record.HasField("run"):
+            _merged(config, record.run.config.update)
+        elif record.HasField("metric") and record.metric.glob_name:
+            axes[record.metric.glob_name] = record.metric.step_metric
+    return history, summary, config, axes
+
+
+def _records(content: bytes) -> Iterator[Record]:
+    """Give the records of a ``.wandb`` file: after 7 bytes, LevelDB's format of logs, in blocks of 32 KiB."""
+    position, whole = 7, b""
+    while position + 7 <= len(content):
+        if (left := BLOCK - position % BLOCK) < 7:
+            position += left
+            continue
+        _, length, kind = struct.unpack_from("<IHB", content, position)
+        whole += content[position + 7 : position + 7 + length]
+        position += 7 + length
+        if kind in {1, 4}:  # complete, or the last part
+            yield Record.FromString(whole)
+            whole = b""
+
+
+def _merged(values: dict[str, object], items: object) -> dict[str, object]:
+    for item in items:
+        *above, name = list(item.nested_key) or [item.key]
+        place = values
+        for key in above:
+            place = place.setdefault(key, {})
+        place[name] = json.loads(item.value_json)
+    return values

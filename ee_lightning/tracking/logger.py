@@ -1,0 +1,167 @@
+"""The logger that neither a slow nor a broken Weights & Biases keeps from training."""
+
+import atexit
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from lightning.fabric.loggers.logger import rank_zero_experiment
+from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.loggers import WandbLogger
+from lightning.pytorch.utilities import rank_zero_only
+
+from ee_lightning.reporting import Sweep
+from ee_lightning.tracking.background import Background
+
+if TYPE_CHECKING:
+    import wandb  # which takes a second to import
+
+Scores = Mapping[str, Sequence[float]]
+_STEP, _EPOCH = "trainer/global_step", "epoch"
+_AXES = {"train/*": _STEP, "lr-*": _STEP, "val/*": _EPOCH}  # disjoint: where two fit a name, W&B takes either
+_GRACE = 15.0
+"""Seconds for W&B to notice that its time to finish is over, which it does not always."""
+
+
+class EarlyExitWandbLogger(WandbLogger):
+    """Lightning's logger for Weights & Biases, bounded in time, and showing what a sweep of the exits finds.
+
+    Where there is no account or W&B does not answer when the run starts, the run is kept offline, for ``wandb sync``.
+    What fails later ends what is logged here, and not the training. ``train/*`` is drawn over steps and ``val/*`` over
+    epochs. What an evaluation after training finds of a figure that has a curve over epochs goes to the summary alone.
+
+    Args:
+        start_timeout: Seconds to wait for W&B to register the run, after up to 20 to reach it and to log in.
+        finish_timeout: Seconds to wait for uploads when the run is over.
+        **options: Options of Lightning's logger and of ``wandb.init``.
+
+    Raises:
+        OptionError: When the run starts: W&B refuses the options.
+    """
+
+    def __init__(self, start_timeout: float = 30.0, finish_timeout: float = 300.0, **options: Any) -> None:
+        super().__init__(**options)
+        self._timeouts = (start_timeout, finish_timeout)
+        self._background: Background | None = None
+        self._is_own = False
+        self._is_training = True
+        self._over_epochs: set[str] = set()
+
+    @property
+    @rank_zero_experiment
+    def experiment(self) -> "wandb.Run":
+        """The W&B run, which is started when it is first asked for."""
+        if self._experiment is None:
+            self._is_own = _no_run_is_active() and not hasattr(self, "_attach_id")
+            if self._is_own:
+                self._experiment = self._started()
+                atexit.register(self.finish)
+            self._background = Background(self._tell_of)
+        return cast("wandb.Run", super().experiment)
+
+    def _started(self) -> "wandb.Run":
+        from ee_lightning.tracking.start import start_run
+
+        options = {name: value for name, value in self._wandb_init.items() if name != "anonymous"}  # deprecated
+        run = start_run(options | ({"mode": "offline"} if self._offline else {}), *self._timeouts)
+        for axis in dict.fromkeys(_AXES.values()):
+            run.define_metric(axis)
+        for names, axis in _AXES.items():
+            run.define_metric(names, step_metric=axis)
+        return run
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave to the process that takes this over a thread of its own."""
+        return super().__getstate__() | {"_background": None}
+
+    def enter(self, *, training: bool) -> None:
+        """Tell whether what is logged from now on comes from training or from an evaluation."""
+        self._is_training = training
+
+    @rank_zero_only
+    def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
+        """Log figures; see the class."""
+        if self._is_training:
+            self._over_epochs |= metrics.keys()
+        else:
+            ended = {name: value for name, value in metrics.items() if name in {*self._over_epochs, _EPOCH}}
+            metrics = {name: value for name, value in metrics.items() if name not in ended}
+            ended.pop(_EPOCH, None)
+            self._later(lambda: self.experiment.summary.update(ended))
+        if metrics:
+            self._later(partial(super().log_metrics, metrics, step))
+
+    @rank_zero_only
+    def log_hyperparams(self, params: Any) -> None:
+        """Log options."""
+        self._later(partial(super().log_hyperparams, params))
+
+    @rank_zero_only
+    def log_epoch(self, stage: str, epoch: int, step: int, found: Sweep, scores: Scores) -> None:
+        """Log charts of the curves after an epoch, and every exit's scores."""
+        from ee_lightning.tracking.curves import charts, exit_scores
+
+        log = super().log_metrics
+        self._later(lambda: log({**charts(stage, found), **exit_scores(stage, scores), _EPOCH: epoch}, step))
+
+    @rank_zero_only
+    def log_sweep(self, stage: str, found: Sweep, scores: Scores, picture: Path) -> None:
+        """Log what a sweep found: see `ee_lightning.tracking.curves`."""
+        from ee_lightning.tracking.curves import charts, diagnostics, exit_scores, operating_points
+
+        self._later(
+            lambda: self.experiment.log(
+                {
+                    **operating_points(stage, found, picture),
+                    **charts(stage, found),
+                    **exit_scores(stage, scores),
+                    **diagnostics(stage, found),
+                }
+            )
+        )
+
+    def after_save_checkpoint(self, checkpoint_callback: ModelCheckpoint) -> None:
+        """Upload a checkpoint, where that was asked for."""
+        if self._log_model:
+            self._later(partial(super().after_save_checkpoint, checkpoint_callback))
+
+    @rank_zero_only
+    def finalize(self, status: str) -> None:
+        """Upload the checkpoints that wait for the end of training, where that was asked for."""
+        if self._experiment is not None:
+            self._later(partial(super().finalize, status))
+
+    @rank_zero_only
+    def finish(self) -> None:
+        """End the run and wait for its uploads, for a limited time; done at the end of the process at the latest."""
+        if self._background is None:
+            return
+        from ee_lightning.tracking.start import end_service
+
+        atexit.unregister(self.finish)
+        background, self._background = self._background, None
+        seconds = self._timeouts[1]
+        if not background.end(self.experiment.finish if self._is_own else lambda: None, seconds + _GRACE):
+            self._tell_of(TimeoutError())
+            end_service()
+
+    def _later(self, log: Callable[[], object]) -> None:
+        """Log without keeping training waiting; the run itself is started here and now."""
+        if self.experiment is not None and self._background is not None:
+            self._background.do(log)
+
+    def _tell_of(self, error: Exception) -> None:
+        from ee_lightning.tracking.start import notice, upload_of
+
+        if isinstance(error, TimeoutError):
+            what = f"not everything was uploaded within {self._timeouts[1]:g} seconds"
+        else:
+            what = f"nothing more is logged there, because of {type(error).__name__}: {error}"
+        notice(f"{what}. The run folder has all results. Upload the rest later: {upload_of(self.experiment)}")
+
+
+def _no_run_is_active() -> bool:
+    import wandb
+
+    return wandb.run is None

@@ -37,7 +37,7 @@ def run(arguments: Sequence[str]) -> None:
     options.add_argument("folders", type=Path, nargs="*", metavar="FOLDER", help="a folder with run folders, as runs")
     options.add_argument("--wandb", metavar="ENTITY/PROJECT", help="take the runs of this project instead")
     options.add_argument("--output", type=Path, help="a CSV file for the table")
-    chosen = options.parse_args(arguments)
+    chosen = options.read(arguments)
     if bool(chosen.folders) == bool(chosen.wandb):
         options.error("folders are needed, or else --wandb ENTITY/PROJECT")
     sources = _of_project(chosen.wandb) if chosen.wandb else _of_folders(chosen.folders)

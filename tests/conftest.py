@@ -15,12 +15,18 @@ import lightning.pytorch  # noqa: F401 - here, because its log handlers keep the
 import pytest
 import torch
 from transformers import (
+    AlbertConfig,
     AutoModel,
     BertConfig,
     BertModel,
     BertTokenizerFast,
     CamembertConfig,
+    DebertaV2Config,
+    DistilBertConfig,
     ElectraConfig,
+    MobileBertConfig,
+    ModernBertConfig,
+    MPNetConfig,
     PreTrainedConfig,
     RobertaConfig,
     XLMRobertaConfig,
@@ -46,11 +52,39 @@ SMALL = {
     "max_position_embeddings": 40,
 }
 FAMILY_CONFIGS: dict[str, PreTrainedConfig] = {
+    "albert": AlbertConfig(**SMALL, embedding_size=16),
     "bert": BertConfig(**SMALL),
     "roberta": RobertaConfig(**SMALL),
     "xlm-roberta": XLMRobertaConfig(**SMALL),
     "camembert": CamembertConfig(**SMALL),
     "electra": ElectraConfig(**SMALL, embedding_size=16),
+    "deberta-v2": DebertaV2Config(
+        **SMALL,
+        relative_attention=True,
+        pos_att_type="p2c|c2p",
+        position_buckets=4,  # so that far tokens share one
+        position_biased_input=False,
+        share_att_key=True,
+        norm_rel_ebd="layer_norm",
+        conv_kernel_size=3,
+        conv_act="gelu",
+    ),
+    "distilbert": DistilBertConfig(
+        vocab_size=50, dim=32, n_layers=4, n_heads=4, hidden_dim=48, max_position_embeddings=40
+    ),
+    "mobilebert": MobileBertConfig(
+        **SMALL, embedding_size=16, intra_bottleneck_size=16, num_feedforward_networks=2, initializer_range=0.1
+    ),
+    "modernbert": ModernBertConfig(
+        **SMALL,
+        local_attention=4,  # so that near layers don't see all tokens
+        pad_token_id=0,
+        bos_token_id=1,
+        eos_token_id=2,
+        cls_token_id=1,
+        sep_token_id=2,
+    ),
+    "mpnet": MPNetConfig(**SMALL),
 }
 
 
@@ -81,14 +115,18 @@ def tiny_backbone(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def small_backbone(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """Give a function that makes a folder with a 4-layer random encoder of a family, without a tokenizer."""
+def small_backbone(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Give a function that makes a folder with a 4-layer random encoder of a family, without a tokenizer.
+
+    Other fields of its configuration can be given by name.
+    """
 
     @cache
-    def make(family: str) -> Path:
+    def make(family: str, **fields: object) -> Path:
         torch.manual_seed(0)
         folder = tmp_path_factory.mktemp(family)
-        AutoModel.from_config(FAMILY_CONFIGS[family]).save_pretrained(folder)
+        config = type(FAMILY_CONFIGS[family]).from_dict({**FAMILY_CONFIGS[family].to_dict(), **fields})
+        AutoModel.from_config(config).save_pretrained(folder)
         return folder
 
     return make

@@ -11,11 +11,12 @@ from lightning import seed_everything
 
 from ee_lightning.cli import main
 from ee_lightning.exits import StoredExits
+from ee_lightning.models.backbones import FAMILIES
 from ee_lightning.reporting import RunFolder
 
 REPOSITORY = Path(__file__).parents[1]
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
-DEPLOYING, TRAINING, REPLAY = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+DEPLOYING, TRAINING, REPLAY, ADAPTER = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 
 
 def test_training_from_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -52,6 +53,19 @@ def test_deploying_from_python(
     first, second, third = (line.split() for line in capsys.readouterr().out.splitlines())
     assert (first[0], first[2]) == tuple(second)
     assert third[0] in {"negative", "positive"}
+
+
+def test_the_adapter_shown_is_the_one_that_runs() -> None:
+    assert (REPOSITORY / "ee_lightning/models/backbones/mpnet.py").read_text(encoding="utf-8") == ADAPTER
+    assert len(ADAPTER.splitlines()) <= 40
+
+
+def test_backbones_are_the_families_with_an_adapter_and_their_files() -> None:
+    (table,) = re.findall(r"\| family \| `model_type`.*?\n\n", README, re.DOTALL)
+    rows = [[re.findall(r"`([\w-]+)`", cell) for cell in row.split("|")[2:4]] for row in table.splitlines()[2:-1]]
+    assert [family for (family,), _ in rows] == sorted(FAMILIES)
+    files = {f"{name}.yaml" for _, names in rows for name in names}
+    assert files == {file.name for file in (REPOSITORY / "configs/backbones").iterdir()}
 
 
 def test_named_files_and_targets_are_there() -> None:

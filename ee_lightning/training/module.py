@@ -56,7 +56,7 @@ class EarlyExitModule(LightningModule):
         self.objective = objective
         self.optimization = optimization
         if optimization.gradient_checkpointing:
-            self.model.backbone.encoder.activation_checkpointing_enable()
+            self.model.backbone.recompute_layers()
         self._recorders: list[ExitRecorder] = []
         self._timeline = Timeline(objective.stages(), 0)
         self._stage = 0

@@ -19,6 +19,11 @@ from ee_lightning.reporting import RunFolder
 REPOSITORY = Path(__file__).parents[2]
 CONFIGS = sorted((REPOSITORY / "configs").rglob("*.yaml"))
 FOR_SEVERAL_PROCESSES = [file for file in CONFIGS if "strategy" in yaml.safe_load(file.read_text()).get("trainer", {})]
+NAMING_A_BACKBONE = [
+    file
+    for file in CONFIGS
+    if file.parent.name == "backbones" and [*yaml.safe_load(file.read_text())["model"]] == ["backbone"]
+]
 SWEEPS = sorted((REPOSITORY / "sweeps").rglob("*.yaml"))
 WANDB = REPOSITORY / "configs" / "trainer" / "wandb.yaml"
 Run = Callable[..., int]
@@ -54,7 +59,9 @@ def _data_for(task: str, glue_folder: Path) -> dict[str, object]:
     return {"data.root": glue_folder}
 
 
-@pytest.mark.parametrize("config", [file for file in CONFIGS if file not in FOR_SEVERAL_PROCESSES], ids=_name)
+@pytest.mark.parametrize(
+    "config", [file for file in CONFIGS if file not in {*FOR_SEVERAL_PROCESSES, *NAMING_A_BACKBONE}], ids=_name
+)
 def test_config_runs_small(config: Path, run: Run, small: dict[str, object], glue_folder: Path) -> None:
     content = yaml.safe_load(config.read_text())
     task = content.get("data", {}).get("task", "sst2")
@@ -71,6 +78,16 @@ def test_config_for_several_processes_is_parsed(
     config: Path, run: Run, small: dict[str, object], capsys: pytest.CaptureFixture[str]
 ) -> None:
     options = {name: value for name, value in small.items() if name != "trainer.accelerator"}
+    with pytest.raises(SystemExit, match="0"):
+        run("fit", config, **options, print_config="")
+    _assert_taken_over(yaml.safe_load(config.read_text()), capsys.readouterr().out, options)
+
+
+@pytest.mark.parametrize("config", NAMING_A_BACKBONE, ids=_name)
+def test_config_that_names_a_backbone_is_parsed(
+    config: Path, run: Run, small: dict[str, object], capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = {name: value for name, value in small.items() if name != "model.backbone"}
     with pytest.raises(SystemExit, match="0"):
         run("fit", config, **options, print_config="")
     _assert_taken_over(yaml.safe_load(config.read_text()), capsys.readouterr().out, options)

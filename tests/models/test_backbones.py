@@ -1,73 +1,239 @@
 """Every family, stepped layer by layer, against the model's own hidden states, bit for bit."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
-from transformers import BertConfig, DistilBertConfig
+from torch import Tensor
+from transformers import AutoModelForMaskedLM, BertConfig
 
-from ee_lightning.errors import BackboneError
-from ee_lightning.models import load_backbone
+from ee_lightning.errors import BackboneError, OptionError
+from ee_lightning.models import Backbone, backbone_config, load_backbone
 from ee_lightning.models.backbones import FAMILIES
 
+Make = Callable[..., Path]
+VARIANTS: list[tuple[str, dict[str, Any]]] = [
+    *((family, {}) for family in sorted(FAMILIES)),
+    ("albert", {"num_hidden_groups": 2}),
+    ("albert", {"num_hidden_layers": 3, "num_hidden_groups": 3, "inner_group_num": 2}),
+    ("deberta-v2", {"conv_kernel_size": 0, "share_att_key": False, "position_buckets": -1, "norm_rel_ebd": "none"}),
+    ("deberta-v2", {"relative_attention": False, "position_biased_input": True, "pos_att_type": None}),
+    ("modernbert", {"local_attention": 64}),  # more than there are tokens
+    ("mobilebert", {"use_bottleneck_attention": True, "normalization_type": "layer_norm"}),
+]
+EAGER_ALONE = {"deberta-v2", "mpnet"}  # whose attention is their own
+each_variant = pytest.mark.parametrize(("family", "fields"), VARIANTS, ids=lambda part: str(part))
 
-def _batch(padded: bool) -> dict[str, torch.Tensor]:
+
+def _batch(padded: bool = True, pad: int = 1) -> dict[str, Tensor]:
     lengths = [9, 4, 7] if padded else [9, 9, 9]
     mask = (torch.arange(9)[None] < torch.tensor(lengths)[:, None]).long()  # [batch, length]
     ids = torch.randint(5, 50, mask.shape, generator=torch.Generator().manual_seed(1))
-    return {"input_ids": torch.where(mask == 1, ids, 1), "attention_mask": mask}
+    return {"input_ids": torch.where(mask == 1, ids, pad), "attention_mask": mask}
+
+
+def _stepped(backbone: Backbone, batch: dict[str, Tensor], is_padded: bool | None = None) -> list[Tensor]:
+    """Give the hidden states before the first layer and behind each."""
+    state = backbone.embed(**batch, is_padded=is_padded)
+    states = [state.hidden]
+    for index in range(backbone.num_layers):
+        state = backbone.layer(index, state)
+        states.append(state.hidden)
+    return states
+
+
+def _own(backbone: Backbone, batch: dict[str, Tensor]) -> tuple[Tensor, ...]:
+    """Give the same as the model itself does."""
+    return backbone.encoder(**batch, output_hidden_states=True).hidden_states
 
 
 @pytest.mark.parametrize("told", [True, False])
-@pytest.mark.parametrize("attention", ["eager", "sdpa"])
 @pytest.mark.parametrize("padded", [True, False])
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize(
+    ("family", "fields", "attention"),
+    [
+        (family, fields, attention)
+        for attention in ("eager", "sdpa")
+        for family, fields in VARIANTS
+        if attention == "eager" or family not in EAGER_ALONE
+    ],
+    ids=lambda part: str(part),
+)
+@torch.inference_mode()
 def test_layer_loop_equals_output_hidden_states(
-    family: str, padded: bool, attention: str, told: bool, small_backbone: Callable[[str], Path]
+    family: str, fields: dict[str, Any], padded: bool, attention: str, told: bool, small_backbone: Make
 ) -> None:
-    backbone = load_backbone(str(small_backbone(family))).eval()
-    backbone.encoder.set_attn_implementation(attention)
-    batch = _batch(padded)
-    with torch.inference_mode():
-        expected = backbone.encoder(**batch, output_hidden_states=True).hidden_states
-        state = backbone.embed(**batch, is_padded=padded if told else None)
-        assert torch.equal(state.hidden, expected[0])
-        for index in range(backbone.num_layers):
+    backbone = load_backbone(str(small_backbone(family, **fields))).eval()
+    if family not in EAGER_ALONE:
+        backbone.encoder.set_attn_implementation(attention)
+    batch = _batch(padded, backbone.encoder.config.pad_token_id)
+    stepped, own = _stepped(backbone, batch, padded if told else None), _own(backbone, batch)
+    assert len(stepped) == len(own)
+    for index, (hidden, expected) in enumerate(zip(stepped, own, strict=True)):
+        assert torch.equal(hidden, expected), index
+
+
+@each_variant
+def test_gradients_are_the_models_own(family: str, fields: dict[str, Any], small_backbone: Make) -> None:
+    backbone = load_backbone(str(small_backbone(family, **fields))).eval()
+    batch = _batch(pad=backbone.encoder.config.pad_token_id)
+    gradients = []
+    for hidden in (_stepped(backbone, batch)[1:], _own(backbone, batch)[1:]):
+        loss = sum(torch.sin(each * 7 + layer)[batch["attention_mask"] == 1].sum() for layer, each in enumerate(hidden))
+        named = dict(backbone.named_parameters())
+        found = torch.autograd.grad(loss, list(named.values()), materialize_grads=True)  # type: ignore[arg-type]
+        gradients.append(dict(zip(named, found, strict=True)))
+    for name, gradient in gradients[0].items():  # of layers that share weights the sum over their runs
+        torch.testing.assert_close(gradient, gradients[1][name], msg=name)
+
+
+@pytest.mark.parametrize("is_padded", [True, None])
+@each_variant
+@torch.inference_mode()
+def test_selected_and_trimmed_samples_go_on_as_before(
+    family: str, fields: dict[str, Any], is_padded: bool | None, small_backbone: Make
+) -> None:
+    backbone = load_backbone(str(small_backbone(family, **fields))).eval()
+    whole = _stepped(backbone, _batch())
+    for first in range(backbone.num_layers):
+        mask = _batch()["attention_mask"][[2, 1], :7]  # [2, 7]
+        state = backbone.state(whole[first][[2, 1], :7], mask, is_padded=is_padded)
+        assert torch.equal(state.padding_mask, mask)
+        for index in range(first, backbone.num_layers):
             state = backbone.layer(index, state)
-            assert torch.equal(state.hidden, expected[index + 1])
-    assert len(expected) == backbone.num_layers + 1
+            real = mask == 1
+            torch.testing.assert_close(state.hidden[real], whole[index + 1][[2, 1], :7][real])
 
 
-def test_token_types_reach_the_embeddings(tiny_backbone: Path) -> None:
-    backbone = load_backbone(str(tiny_backbone)).eval()
+@pytest.mark.parametrize("is_padded", [False, None])
+@each_variant
+@torch.inference_mode()
+def test_a_sample_alone_goes_on_as_before(
+    family: str, fields: dict[str, Any], is_padded: bool | None, small_backbone: Make
+) -> None:
+    backbone = load_backbone(str(small_backbone(family, **fields))).eval()
+    whole = _stepped(backbone, _batch())
+    state = backbone.state(whole[0][1:2, :4], torch.ones(1, 4).long(), is_padded=is_padded)
+    for index in range(backbone.num_layers):
+        state = backbone.layer(index, state)
+        torch.testing.assert_close(state.hidden, whole[index + 1][1:2, :4])
+
+
+@each_variant
+@torch.inference_mode()
+def test_what_fills_the_padding_does_not_matter(family: str, fields: dict[str, Any], small_backbone: Make) -> None:
+    backbone = load_backbone(str(small_backbone(family, **fields))).eval()
+    torch.nn.init.normal_(backbone.encoder.get_input_embeddings().weight)  # also of the padding token, as on the hub
+    real = _batch()["attention_mask"] == 1
+    for one, other in zip(_stepped(backbone, _batch(pad=3)), _stepped(backbone, _batch(pad=4)), strict=True):
+        torch.testing.assert_close(one[real], other[real])
+
+
+@pytest.mark.parametrize(
+    ("family", "fields"),
+    [("albert", {}), ("bert", {}), ("electra", {}), ("mobilebert", {}), ("deberta-v2", {"type_vocab_size": 2})],
+)
+@torch.inference_mode()
+def test_token_types_reach_the_embeddings(family: str, fields: dict[str, Any], small_backbone: Make) -> None:
+    backbone = load_backbone(str(small_backbone(family, **fields))).eval()
     batch = {"input_ids": torch.tensor([[5, 6, 7, 8]]), "attention_mask": torch.ones(1, 4, dtype=torch.long)}
     types = torch.tensor([[0, 0, 1, 1]])
+    state = backbone.embed(**batch, token_type_ids=types)
+    assert torch.equal(state.hidden, _own(backbone, {**batch, "token_type_ids": types})[0])
+    assert not torch.equal(state.hidden, backbone.embed(**batch).hidden)
+
+
+@pytest.mark.parametrize(
+    ("family", "fields"),
+    [
+        ("roberta", {"type_vocab_size": 1}),
+        ("xlm-roberta", {"type_vocab_size": 1}),
+        ("camembert", {"type_vocab_size": 1}),
+        ("deberta-v2", {}),
+        ("distilbert", {}),  # whose tokenizer gives them nevertheless
+        ("modernbert", {}),
+        ("mpnet", {}),
+    ],
+)
+@torch.inference_mode()
+def test_a_family_without_token_types_is_given_none(family: str, fields: dict[str, Any], small_backbone: Make) -> None:
+    backbone = load_backbone(str(small_backbone(family, **fields))).eval()
+    batch = _batch()
+    types = torch.ones_like(batch["input_ids"])
+    assert torch.equal(backbone.embed(**batch, token_type_ids=types).hidden, backbone.embed(**batch).hidden)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@torch.inference_mode()
+def test_the_first_layers_are_those_of_the_whole(family: str, small_backbone: Make, tmp_path: Path) -> None:
+    folder = str(small_backbone(family))
+    whole, short = load_backbone(folder).eval(), load_backbone(folder, 2).eval()
+    expected, stepped = _own(whole, _batch(pad=0)), _stepped(short, _batch(pad=0))
+    last = expected[2]
+    if family == "modernbert":
+        last = whole.encoder.final_norm(last)  # [batch, length, width]; the last layer's, which the second is now
+    for hidden, there in zip(stepped, [*expected[:2], last], strict=True):
+        assert torch.equal(hidden, there)
+    short.encoder.save_pretrained(tmp_path)
+    named = {"_name_or_path": str(tmp_path)}
+    assert backbone_config(str(tmp_path)).to_dict() == short.encoder.config.to_dict() | named
+    again = load_backbone(str(tmp_path)).eval()
+    assert torch.equal(_stepped(again, _batch(pad=0))[-1], stepped[-1])
+
+
+@pytest.mark.parametrize("num_layers", [1, 2, 3, 4])
+def test_an_albert_of_several_groups_keeps_what_its_layers_share(num_layers: int, small_backbone: Make) -> None:
+    folder = str(small_backbone("albert", num_hidden_groups=2))
+    whole, short = load_backbone(folder).eval(), load_backbone(folder, num_layers).eval()
     with torch.inference_mode():
-        expected = backbone.encoder(**batch, token_type_ids=types, output_hidden_states=True).hidden_states
-        state = backbone.embed(**batch, token_type_ids=types)
-        assert torch.equal(state.hidden, expected[0])
-        assert not torch.equal(state.hidden, backbone.embed(**batch).hidden)
+        assert torch.equal(_stepped(short, _batch())[-1], _own(whole, _batch())[num_layers])
+    assert len(short.encoder.encoder.albert_layer_groups) == (1 if num_layers < 3 else 2)
 
 
-@pytest.mark.parametrize(("padded", "is_padded"), [(True, True), (True, None), (False, False), (False, None)])
-def test_selected_samples_go_on_as_before(padded: bool, is_padded: bool | None, tiny_backbone: Path) -> None:
-    backbone = load_backbone(str(tiny_backbone)).eval()
-    batch = _batch(padded)
-    batch["input_ids"] = batch["input_ids"] % 30
-    kept = torch.tensor([2, 0])
-    with torch.inference_mode():
-        state = backbone.layer(0, backbone.embed(**batch))
-        whole = backbone.layer(1, state).hidden
-        part = backbone.layer(1, backbone.state(state.hidden[kept], state.padding_mask[kept], is_padded=is_padded))
-    torch.testing.assert_close(part.hidden, whole[kept])
-    assert torch.equal(part.padding_mask, batch["attention_mask"][kept])
+def test_an_albert_has_no_groups_of_unequal_size(small_backbone: Make) -> None:
+    with pytest.raises(OptionError, match=r"4 layers are to be kept .* 2 groups of 1[\s\S]*give one of 1, 2, 3, 5, 6"):
+        load_backbone(str(small_backbone("albert", num_hidden_layers=6, num_hidden_groups=2)), 4)
+    six = str(small_backbone("albert", num_hidden_layers=3, num_hidden_groups=3, inner_group_num=2))
+    with pytest.raises(OptionError, match=r"3 groups of 2[\s\S]*give one of 2, 4, 6"):
+        load_backbone(six, 5)
+    with pytest.raises(OptionError, match=r"7 layers are to be kept of 6[\s\S]*from 1 to 6"):
+        load_backbone(six, 7)
 
 
-def test_unknown_family_is_refused_with_the_known_ones(tmp_path: Path) -> None:
-    DistilBertConfig(n_layers=1, dim=8, n_heads=1, hidden_dim=8).save_pretrained(tmp_path)
-    with pytest.raises(BackboneError, match=r"'distilbert' is not known[\s\S]*bert, camembert, electra"):
+@pytest.mark.parametrize("family", FAMILIES)
+def test_weights_of_a_language_model_are_found(family: str, small_backbone: Make, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    model = AutoModelForMaskedLM.from_config(backbone_config(str(small_backbone(family))))
+    model.save_pretrained(tmp_path)
+    tensors = load_backbone(str(tmp_path)).encoder.state_dict()
+    expected = {name: tensor for name, tensor in model.base_model.state_dict().items() if "pooler" not in name}
+    assert tensors.keys() == expected.keys()
+    assert all(torch.equal(tensor, expected[name]) for name, tensor in tensors.items())
+
+
+@pytest.mark.parametrize("family", ["gpt2", "of-tomorrow"])
+def test_unknown_family_is_refused_with_the_known_ones(family: str, tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": family}))
+    with pytest.raises(BackboneError, match=rf"'{family}' is not known[\s\S]*'Adding a backbone family'") as error:
         load_backbone(str(tmp_path))
+    assert str(tmp_path) in str(error.value)
+    assert all(f" {known}," in str(error.value) for known in FAMILIES)
+    readme = Path(__file__).parents[2] / "README.md"
+    assert "## Adding a backbone family\n" in readme.read_text(encoding="utf-8")
+
+
+def test_a_configuration_without_a_family_is_refused(tiny_backbone: Path, tmp_path: Path) -> None:
+    for file in tiny_backbone.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    fields = json.loads((tmp_path / "config.json").read_text())
+    del fields["model_type"]
+    (tmp_path / "config.json").write_text(json.dumps(fields))
+    with pytest.raises(BackboneError, match=r"names no model_type[\s\S]*one of albert, bert") as error:
+        load_backbone(str(tmp_path))
+    assert str(tmp_path) in str(error.value)
 
 
 @pytest.mark.parametrize("missing", ["config.json", "model.safetensors"])

@@ -1,12 +1,15 @@
 """The protocol by which an encoder is stepped layer by layer."""
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, cast
 
 from torch import Tensor, nn
-from transformers import PreTrainedModel
+from transformers import PreTrainedConfig, PreTrainedModel
 from transformers.masking_utils import create_bidirectional_mask
+
+from ee_lightning.errors import OptionError
 
 
 @dataclass(frozen=True)
@@ -16,18 +19,22 @@ class EncoderState:
     Attributes:
         hidden: Hidden states, ``[batch, length, width]``.
         padding_mask: 1 for tokens and 0 for padding, ``[batch, length]``.
-        attention_mask: The same in the form that the family's attention takes, batch first; None if nothing is masked.
+        attention_mask: The same in the form that the family's attention takes; None if nothing is masked.
+        extras: What else the family's layers take, such as positions. It hangs on the batch, its length and its mask
+            alone, and :meth:`Backbone.state` makes it anew for other samples.
     """
 
     hidden: Tensor
     padding_mask: Tensor
     attention_mask: Tensor | None
+    extras: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Backbone(nn.Module, ABC):
     """Steps an installed ``transformers`` encoder through its own modules.
 
-    A family's adapter names the ``model_type`` values it serves and drives the modules of the given model; it holds no
+    A family's adapter names the ``model_type`` values it serves and drives the modules of the given model by
+    :meth:`embedding` and :meth:`layer`, with a :meth:`state` of its own where layers take more than a mask; it holds no
     modeling code. The hidden states are, bit for bit, those of the model's own ``output_hidden_states``.
 
     Args:
@@ -40,18 +47,37 @@ class Backbone(nn.Module, ABC):
     def __init__(self, encoder: PreTrainedModel) -> None:
         super().__init__()
         self.encoder = encoder
+        if hasattr(encoder, "pooler"):
+            self.encoder.pooler = None  # the exits pool for themselves
+
+    @classmethod
+    def depth(cls, config: PreTrainedConfig) -> int:
+        """Give the number of layers of the model of a configuration."""
+        return int(config.num_hidden_layers)
+
+    @classmethod
+    def shorten(cls, config: PreTrainedConfig, num_layers: int) -> None:
+        """Let a configuration make a model of the first layers only.
+
+        Args:
+            config: The configuration, which is changed.
+            num_layers: How many; at most its :meth:`depth`.
+
+        Raises:
+            OptionError: The family can't do without the others.
+        """
+        config.num_hidden_layers = num_layers
 
     @property
     def num_layers(self) -> int:
         """Number of layers, each of which carries one exit."""
-        return int(self.encoder.config.num_hidden_layers)
+        return self.depth(self.encoder.config)
 
     @property
     def hidden_size(self) -> int:
         """Width of the hidden states."""
         return int(self.encoder.config.hidden_size)
 
-    @abstractmethod
     def embed(
         self,
         input_ids: Tensor,
@@ -65,14 +91,22 @@ class Backbone(nn.Module, ABC):
         Args:
             input_ids: Token ids, ``[batch, length]``.
             attention_mask: 1 for tokens and 0 for padding, ``[batch, length]``.
-            token_type_ids: Sentence of each token where the family knows them, ``[batch, length]``.
+            token_type_ids: Sentence of each token, ``[batch, length]``; ignored where the model does not tell them
+                apart, as some tokenizers give them all the same.
             is_padded: As for :meth:`state`.
 
         Returns:
             The state before the first layer.
         """
+        if getattr(self.encoder.config, "type_vocab_size", 0) < 2:
+            token_type_ids = None
+        hidden = self.embedding(input_ids, attention_mask, token_type_ids)  # [batch, length, width]
+        return self.state(hidden, attention_mask, is_padded=is_padded)
 
     @abstractmethod
+    def embedding(self, input_ids: Tensor, padding_mask: Tensor, token_type_ids: Tensor | None) -> Tensor:
+        """Give what the first layer takes, ``[batch, length, width]``; arguments are ``[batch, length]``."""
+
     def state(self, hidden: Tensor, padding_mask: Tensor, *, is_padded: bool | None = None) -> EncoderState:
         """Give the state of hidden states, also of samples that were selected, trimmed or put together.
 
@@ -81,6 +115,7 @@ class Backbone(nn.Module, ABC):
             padding_mask: 1 for tokens and 0 for padding, ``[batch, length]``.
             is_padded: Whether anything is padding; None finds out, for which an accelerator is waited for.
         """
+        return EncoderState(hidden, padding_mask, self.bidirectional_mask(hidden, padding_mask, is_padded=is_padded))
 
     def bidirectional_mask(self, hidden: Tensor, padding_mask: Tensor, *, is_padded: bool | None) -> Tensor | None:
         """Mask padding for attention in both directions, in the form that the model's kind of attention takes.
@@ -106,3 +141,17 @@ class Backbone(nn.Module, ABC):
     @abstractmethod
     def layer(self, index: int, state: EncoderState) -> EncoderState:
         """Run the layer ``index`` (counted from 0) and return the state behind it."""
+
+    def recompute_layers(self) -> None:
+        """Run every layer again in the backward pass instead of keeping what it computed.
+
+        Raises:
+            OptionError: The family can't.
+        """
+        if not self.encoder.supports_gradient_checkpointing:
+            raise OptionError(
+                f"layers of {self.encoder.config.model_type} can't be run again in the backward pass",
+                where="--model.optimization.gradient_checkpointing",
+                mend="leave it out; a smaller --data.batch_size and --trainer.accumulate_grad_batches save memory too",
+            )
+        self.encoder.activation_checkpointing_enable()

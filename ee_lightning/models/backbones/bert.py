@@ -3,7 +3,6 @@
 from dataclasses import replace
 
 from torch import Tensor
-from transformers import PreTrainedModel
 
 from ee_lightning.models.backbones.backbone import Backbone, EncoderState
 
@@ -17,28 +16,12 @@ class BertBackbone(Backbone):
 
     families = ("bert", "roberta", "xlm-roberta", "camembert", "electra")
 
-    def __init__(self, encoder: PreTrainedModel) -> None:
-        super().__init__(encoder)
-        if hasattr(encoder, "pooler"):
-            self.encoder.pooler = None  # the exits pool for themselves
-
-    def embed(
-        self,
-        input_ids: Tensor,
-        attention_mask: Tensor,
-        token_type_ids: Tensor | None = None,
-        *,
-        is_padded: bool | None = None,
-    ) -> EncoderState:
-        """See :meth:`Backbone.embed`."""
-        hidden = self.encoder.embeddings(input_ids=input_ids, token_type_ids=token_type_ids)  # [batch, length, width]
+    def embedding(self, input_ids: Tensor, padding_mask: Tensor, token_type_ids: Tensor | None) -> Tensor:
+        """See :meth:`Backbone.embedding`."""
+        hidden: Tensor = self.encoder.embeddings(input_ids=input_ids, token_type_ids=token_type_ids)
         if hasattr(self.encoder, "embeddings_project"):  # ELECTRA, where embeddings are narrower than layers
             hidden = self.encoder.embeddings_project(hidden)  # [batch, length, width]
-        return self.state(hidden, attention_mask, is_padded=is_padded)
-
-    def state(self, hidden: Tensor, padding_mask: Tensor, *, is_padded: bool | None = None) -> EncoderState:
-        """See :meth:`Backbone.state`."""
-        return EncoderState(hidden, padding_mask, self.bidirectional_mask(hidden, padding_mask, is_padded=is_padded))
+        return hidden
 
     def layer(self, index: int, state: EncoderState) -> EncoderState:
         """See :meth:`Backbone.layer`."""

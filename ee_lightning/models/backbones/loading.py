@@ -10,10 +10,24 @@ from transformers.utils import logging
 
 from ee_lightning import packaged
 from ee_lightning.errors import BackboneError, OptionError
+from ee_lightning.models.backbones.albert import AlbertBackbone
 from ee_lightning.models.backbones.backbone import Backbone
 from ee_lightning.models.backbones.bert import BertBackbone
+from ee_lightning.models.backbones.deberta_v2 import DebertaV2Backbone
+from ee_lightning.models.backbones.distilbert import DistilBertBackbone
+from ee_lightning.models.backbones.mobilebert import MobileBertBackbone
+from ee_lightning.models.backbones.modernbert import ModernBertBackbone
+from ee_lightning.models.backbones.mpnet import MPNetBackbone
 
-ADAPTERS: tuple[type[Backbone], ...] = (BertBackbone,)
+ADAPTERS: tuple[type[Backbone], ...] = (
+    AlbertBackbone,
+    BertBackbone,
+    DebertaV2Backbone,
+    DistilBertBackbone,
+    MobileBertBackbone,
+    ModernBertBackbone,
+    MPNetBackbone,
+)
 FAMILIES = {family: adapter for adapter in ADAPTERS for family in adapter.families}
 
 
@@ -67,28 +81,47 @@ def backbone_config(source: str, num_layers: int | None = None) -> PreTrainedCon
 
 
 def _config_at(path: str, source: str, num_layers: int | None) -> PreTrainedConfig:
-    try:
+    with _reading_config(path, source):
+        fields = PreTrainedConfig.get_config_dict(path)[0]
+        if not fields:
+            raise FileNotFoundError("there is no config.json")
+        family = fields.get("model_type")
+    known = ", ".join(sorted(FAMILIES))
+    if family is None:
+        raise BackboneError(
+            "config.json names no model_type, so the backbone's family can't be told",
+            where=source,
+            mend=f"name it there: one of {known}",
+        )
+    if family not in FAMILIES:
+        raise BackboneError(
+            f"the backbone family {family!r} is not known",
+            where=source,
+            mend=f"choose a backbone of one of the families {known}, or add an adapter (README, 'Adding a backbone "
+            "family')",
+        )
+    with _reading_config(path, source):
         config: PreTrainedConfig = AutoConfig.from_pretrained(path, trust_remote_code=False)
+    if num_layers is not None:
+        adapter = FAMILIES[family]
+        if not 1 <= num_layers <= adapter.depth(config):
+            raise OptionError(
+                f"{num_layers} layers are to be kept of {adapter.depth(config)}",
+                where="--model.num_layers",
+                mend=f"give a number from 1 to {adapter.depth(config)}",
+            )
+        adapter.shorten(config, num_layers)
+    return config
+
+
+@contextmanager
+def _reading_config(path: str, source: str) -> Iterator[None]:
+    try:
+        yield
     except Exception as error:  # as below, each raises its own kinds
         raise BackboneError(
             f"no backbone can be read there: {_first_line(error)}", where=source, mend=_mend(path)
         ) from error
-    if config.model_type not in FAMILIES:
-        raise BackboneError(
-            f"the backbone family {config.model_type!r} is not known",
-            where=source,
-            mend=f"choose a backbone of one of the families {', '.join(sorted(FAMILIES))}, or add an adapter "
-            "(README, 'Adding to the house')",
-        )
-    if num_layers is not None:
-        if not 1 <= num_layers <= config.num_hidden_layers:
-            raise OptionError(
-                f"{num_layers} layers are to be kept of {config.num_hidden_layers}",
-                where="--model.num_layers",
-                mend=f"give a number from 1 to {config.num_hidden_layers}",
-            )
-        config.num_hidden_layers = num_layers
-    return config
 
 
 def _path_of(source: str) -> str:

@@ -1,0 +1,32 @@
+"""The adapter of MobileBERT."""
+
+from dataclasses import replace
+
+from torch import Tensor
+
+from ee_lightning.models.backbones.backbone import Backbone, EncoderState
+
+
+class MobileBertBackbone(Backbone):
+    """MobileBERT: BERT's shape, but a token's embedding is made of its neighbours' too.
+
+    Beside the last token the model sees nothing when a sample stands alone, and the padding token's embedding when it
+    is padded. Here it always sees nothing, so that a sample does not hang on the others of its batch: padded hidden
+    states are the model's own if that embedding is 0.
+
+    Source: Sun et al. 2020 (arXiv 2004.02984).
+    """
+
+    families = ("mobilebert",)
+
+    def embedding(self, input_ids: Tensor, padding_mask: Tensor, token_type_ids: Tensor | None) -> Tensor:
+        """See :meth:`Backbone.embedding`."""
+        embeddings = self.encoder.embeddings
+        words = embeddings.word_embeddings(input_ids) * padding_mask.unsqueeze(-1)  # [batch, length, narrow]
+        hidden: Tensor = embeddings(inputs_embeds=words, token_type_ids=token_type_ids)  # [batch, length, width]
+        return hidden
+
+    def layer(self, index: int, state: EncoderState) -> EncoderState:
+        """See :meth:`Backbone.layer`."""
+        hidden = self.encoder.encoder.layer[index](state.hidden, state.attention_mask)  # [batch, length, width]
+        return replace(state, hidden=hidden)

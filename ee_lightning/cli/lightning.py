@@ -22,7 +22,7 @@ from ee_lightning.cli.mistakes import parsing_mistake
 from ee_lightning.cli.noise import leave_out_noise, leave_out_other_folders
 from ee_lightning.cli.resume import RunIsFinished, check_resumable, refuse_finished, run_to_resume
 from ee_lightning.cli.save_config import SaveConfig, resolved
-from ee_lightning.data import TaskDataModule
+from ee_lightning.data import OwnTask, TaskDataModule
 from ee_lightning.errors import OptionError, RunFolderError
 from ee_lightning.reporting import RunFolder, print_speed, print_summary, run_folder_of
 from ee_lightning.reporting.checkpoint_io import WholeCheckpointIO
@@ -88,7 +88,8 @@ class EarlyExitCLI(LightningCLI):
         """Leave the options as they are given: a checkpoint holds none."""
 
     def before_instantiate_classes(self) -> None:
-        """Find the checkpoint, before anything is loaded, and refuse to evaluate without one that is there."""
+        """Find the labels of a task of one's own, and the checkpoint; refuse to evaluate without one that is there."""
+        self._name_labels()
         checkpoint = self._get(self.config, "ckpt_path")
         if self.subcommand == "fit":
             root, name = (self._get(self.config, f"run.{part}") for part in ("root", "name"))
@@ -101,6 +102,13 @@ class EarlyExitCLI(LightningCLI):
         leave_out_other_folders()
         if self.subcommand != "fit" or checkpoint is not None:
             refuse_missing(checkpoint, str(self.subcommand))
+
+    def _name_labels(self) -> None:
+        """Write the labels that were found in the rows into the options, so that the run folder keeps them."""
+        data = self.config[str(self.subcommand)]["data"]
+        if data["own"] is not None and data["own"]["label_names"] is None and not data["own"]["regression"]:
+            own = OwnTask(**data["own"].as_dict())
+            data["own"]["label_names"] = list(own.as_task(data["task"], data["root"]).label_names)
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Put the run folder's logger before the configured ones, so that every run has its folder."""

@@ -95,7 +95,8 @@ def load(folder: RunFolder, split: str) -> tuple[MultiExitModel, Dataset]:
         RunFolderError: The run's configuration or its checkpoint is missing or damaged.
     """
     options = RunOptions.read(folder)
-    data = TaskDataModule(options.task.name, options.root, options.backbone, max_length=options.max_length)
+    name, own = options.task.name, options.own
+    data = TaskDataModule(name, options.root, options.backbone, max_length=options.max_length, own=own)
     return read_model(folder, options).to(find_device("auto")), data.rows(split)
 
 

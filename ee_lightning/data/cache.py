@@ -37,7 +37,7 @@ def cached(key: str, build: Callable[[], Dataset]) -> Dataset:
     Raises:
         DataError: The cache folder can't be written to.
     """
-    folder = Path(os.environ.get("EE_LIGHTNING_CACHE") or "~/.cache/ee_lightning").expanduser()
+    folder = cache_folder()
     entry = folder / key
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -52,6 +52,11 @@ def cached(key: str, build: Callable[[], Dataset]) -> Dataset:
             where=folder,
             mend="set EE_LIGHTNING_CACHE to a folder that can be written to",
         ) from error
+
+
+def cache_folder() -> Path:
+    """Give the folder of the cache, which need not exist yet."""
+    return Path(os.environ.get("EE_LIGHTNING_CACHE") or "~/.cache/ee_lightning").expanduser()
 
 
 @contextmanager

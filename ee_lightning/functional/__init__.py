@@ -23,10 +23,18 @@ from ee_lightning.functional.losses import (
     gate_loss,
     pairwise_cross_entropies,
 )
-from ee_lightning.functional.metrics import CLASSIFICATION_METRICS, accuracy, classification_counts, f1, matthews
+from ee_lightning.functional.metrics import (
+    CLASSIFICATION_METRICS,
+    accuracy,
+    classification_counts,
+    f1,
+    macro_f1,
+    matthews,
+)
 from ee_lightning.functional.regression import REGRESSION_METRICS, label_moments, pearson, regression_moments
 from ee_lightning.functional.risk_control import binomial_p_values, fixed_sequence, hoeffding_bentkus_p_values
 from ee_lightning.functional.selection import best_point, fastest_point, halves
+from ee_lightning.functional.targets import balanced_weights, soft_targets
 
 __all__ = [
     "CLASSIFICATION_METRICS",
@@ -37,6 +45,7 @@ __all__ = [
     "accuracy",
     "accuracy_term",
     "area",
+    "balanced_weights",
     "best_point",
     "binomial_p_values",
     "classification_counts",
@@ -59,6 +68,7 @@ __all__ = [
     "label_moments",
     "late_correction",
     "linear_weights",
+    "macro_f1",
     "matthews",
     "operating_points",
     "overthinking",
@@ -71,4 +81,5 @@ __all__ = [
     "resample",
     "scale_gradient",
     "score_at",
+    "soft_targets",
 ]

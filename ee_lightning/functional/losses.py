@@ -20,7 +20,8 @@ def exit_cross_entropies(logits: Tensor, labels: Tensor) -> Tensor:
 
     Args:
         logits: Logits of all exits, of shape [exits, batch, classes].
-        labels: Class numbers, of shape [batch].
+        labels: Class numbers, of shape [batch], or each class's share as `soft_targets` gives it, of shape
+            [batch, classes].
 
     Returns:
         The means, of shape [exits].
@@ -29,6 +30,8 @@ def exit_cross_entropies(logits: Tensor, labels: Tensor) -> Tensor:
         >>> exit_cross_entropies(torch.zeros(3, 4, 2), torch.tensor([0, 1, 1, 0]))
         tensor([0.6931, 0.6931, 0.6931])
     """
+    if labels.ndim == 2:
+        return -(labels * _log_probabilities(logits)).sum(-1).mean(-1)  # [exits]
     targets = labels.expand(len(logits), -1).unsqueeze(-1)  # [exits, batch, 1]
     log_likelihoods = _log_probabilities(logits).gather(-1, targets).squeeze(-1)  # [exits, batch]
     return -log_likelihoods.mean(-1)  # [exits]
@@ -39,7 +42,7 @@ def exit_losses(logits: Tensor, labels: Tensor) -> Tensor:
 
     Args:
         logits: Logits of all exits, of shape [exits, batch, classes]; of regression one column of values.
-        labels: Class numbers, or for regression values, of shape [batch].
+        labels: Class numbers, or for regression values, of shape [batch]; or classes' shares, [batch, classes].
 
     Returns:
         The means, of shape [exits].
@@ -128,7 +131,7 @@ def accuracy_term(logits: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
 
     Args:
         logits: Logits of all exits, of shape [exits, batch, classes].
-        labels: Class numbers, or for regression values, of shape [batch].
+        labels: Class numbers, or for regression values, of shape [batch]; or classes' shares, [batch, classes].
         weights: Layer weights, of shape [exits].
 
     Returns:

@@ -73,6 +73,25 @@ def f1(counts: Tensor, actual: Tensor) -> Tensor:
     return _ratio(2 * true_positives[..., 1], predicted[..., 1] + actual[1])
 
 
+def macro_f1(counts: Tensor, actual: Tensor) -> Tensor:
+    """Give the mean of the classes' F1 scores, over those classes that occur or are predicted.
+
+    Args:
+        counts: Summed counts, of shape [..., 2 * classes].
+        actual: How often each class occurs, of shape [classes].
+
+    Returns:
+        Means in float64, of shape [...].
+
+    Example:
+        >>> macro_f1(torch.tensor([1, 2, 1, 3]), torch.tensor([2, 2]))
+        tensor(0.7333, dtype=torch.float64)
+    """
+    true_positives, predicted = _split(counts, actual)
+    sizes = predicted + actual  # [..., classes]
+    return _ratio(_ratio(2 * true_positives, sizes).sum(-1), (sizes > 0).double().sum(-1))
+
+
 def matthews(counts: Tensor, actual: Tensor) -> Tensor:
     r"""Give the Matthews correlation of predicted and true classes (`Gorodkin 2004`_'s R_K for any number of classes).
 
@@ -107,6 +126,7 @@ def matthews(counts: Tensor, actual: Tensor) -> Tensor:
 CLASSIFICATION_METRICS: Mapping[str, Callable[[Tensor, Tensor], Tensor]] = {
     "accuracy": accuracy,
     "f1": f1,
+    "macro_f1": macro_f1,
     "matthews": matthews,
 }
 

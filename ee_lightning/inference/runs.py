@@ -7,7 +7,7 @@ import torch
 import yaml
 from torch import Tensor
 
-from ee_lightning.data import Task, get_task
+from ee_lightning.data import OwnTask, Task, resolve_task
 from ee_lightning.errors import RunFolderError
 from ee_lightning.files import reading
 from ee_lightning.models import HeadOptions, MultiExitModel, backbone_config, restore_model
@@ -26,6 +26,7 @@ class RunOptions:
         num_layers: How many of its layers the model has; None for all.
         heads: Options of the internal classifiers.
         task: The task.
+        own: The description of the task, where it is not one of the table.
         root: Where the task's rows are; None for the hub.
         max_length: The most tokens a row may have.
     """
@@ -34,6 +35,7 @@ class RunOptions:
     num_layers: int | None
     heads: HeadOptions
     task: Task
+    own: OwnTask | None
     root: str | None
     max_length: int
 
@@ -52,11 +54,13 @@ class RunOptions:
             except yaml.YAMLError as error:
                 raise ValueError("it holds no YAML") from error
             model, data = config["model"], config["data"]
+            own = None if data.get("own") is None else construct(OwnTask, data["own"])
             fields = {
                 "backbone": model["backbone"],
                 "num_layers": model.get("num_layers"),
                 "heads": construct(HeadOptions, model["heads"]),
-                "task": get_task(data["task"]),
+                "task": resolve_task(data["task"], own, data.get("root")),
+                "own": own,
                 "root": data.get("root"),
                 "max_length": data["max_length"],
             }

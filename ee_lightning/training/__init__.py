@@ -1,5 +1,6 @@
 """Training: the LightningModule, objectives and optimisation."""
 
+from ee_lightning.training.label_options import LabelOptions as LabelOptions
 from ee_lightning.training.module import EarlyExitModule as EarlyExitModule
 from ee_lightning.training.objectives import AlternatingObjective as AlternatingObjective
 from ee_lightning.training.objectives import EnsembleObjective as EnsembleObjective

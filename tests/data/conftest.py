@@ -11,6 +11,14 @@ WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "the", "a", "cat", "dog", "sat", "r
 MODEL_MAX_LENGTH = 24
 
 
+MNLI_TEST_HEADER = "index\tpromptID\tpairID\tgenre\tsentence1_parse\tsentence2_parse\tsentence1\tsentence2\n"
+MNLI_TEST_ROW = "0\t1\t1n\tfiction\t(a)\t(b)\t{text}\tAn animal.\n"
+MNLI_HEADER = MNLI_TEST_HEADER.rstrip() + "\t{votes}\tgold_label\n"
+MNLI_ROW = MNLI_TEST_ROW.rstrip() + "\t{votes}\t{gold}\n"
+FIVE_VOTES = "\t".join(f"label{number}" for number in range(1, 6))
+SNLI_HEADER = "index\tcaptionID\tpairID\tsentence1\tsentence2\tlabel1\tgold_label\n"
+
+
 @pytest.fixture(autouse=True)
 def cache_folder(tmp_path, monkeypatch):
     """Keep tokenised rows of tests out of the user's cache."""
@@ -73,6 +81,30 @@ def official_glue(tmp_path):
         "0\tnews\tnone\tThe cat sat.\tA cat sat.\t5.000\n1\tnews\tnone\tThe dog ran.\tA tree slept.\t0.250\n",
         "STS-B/dev.tsv": "index\tgenre\tsource1\tsentence1\tsentence2\tscore\n0\tnews\tnone\tA tree.\tA dog.\t0.000\n",
         "STS-B/test.tsv": "index\tgenre\tsource1\tsentence1\tsentence2\n0\tnews\tnone\tA cat.\tA mat.\n",
+        "QQP/train.tsv": "id\tqid1\tqid2\tquestion1\tquestion2\tis_duplicate\n"
+        "7\t1\t2\tWho sat?\tWho sat on it?\t1\n8\t3\t4\tWho ran\n?\tWho slept?\t0\n9\t5\t6\tA cat?\tA dog?\t0\n",
+        "QQP/dev.tsv": "id\tqid1\tqid2\tquestion1\tquestion2\tis_duplicate\n5\t1\t2\tA tree?\tA mat?\t0\n",
+        "QQP/test.tsv": "id\tquestion1\tquestion2\n0\tWho ran?\tWho sat?\n",
+        "QNLI/train.tsv": "index\tquestion\tsentence\tlabel\n"
+        "0\tWho sat?\tThe cat sat.\tentailment\n1\tWho ran?\tThe cat sat.\tnot_entailment\n",
+        "QNLI/dev.tsv": "index\tquestion\tsentence\tlabel\n0\tWho slept?\tA dog slept.\tentailment\n",
+        "QNLI/test.tsv": "index\tquestion\tsentence\n0\tWho ran?\tA dog ran.\n",
+        "MNLI/train.tsv": MNLI_HEADER.format(votes="label1")
+        + MNLI_ROW.format(text="A cat sat.", votes="neutral", gold="neutral")
+        + MNLI_ROW.format(text="A dog ran.", votes="contradiction", gold="contradiction"),
+        "diagnostic/diagnostic.tsv": "index\tsentence1\tsentence2\n0\tThe cat sat.\tThe cat did not sit.\n",
+        "SNLI/train.tsv": SNLI_HEADER
+        + "0\tc\tp\tA cat sat.\tIt sat.\tentailment\tentailment\n1\tc\tp\tA dog ran.\tIt slept.\tneutral\t-\n"
+        + "2\tc\tp\tA dog ran.\tIt sat.\tcontradiction\tcontradiction\n",
+        "SNLI/dev.tsv": SNLI_HEADER + "0\tc\tp\tA tree.\tA dog.\tneutral\tneutral\n",
+        **{
+            f"MNLI/{split}_{half}.tsv": header + row.format(text=f"A {half} cat.", votes=five, gold="entailment")
+            for half in ("matched", "mismatched")
+            for split, header, row, five in (
+                ("dev", MNLI_HEADER.format(votes=FIVE_VOTES), MNLI_ROW, "\t".join(["neutral"] * 5)),
+                ("test", MNLI_TEST_HEADER, MNLI_TEST_ROW, ""),
+            )
+        },
     }
     for name, content in files.items():
         path = root / name

@@ -100,7 +100,7 @@ def test_a_number_too_small_is_refused_at_once(option, value):
 
 def test_an_unknown_task_is_refused_at_once():
     with pytest.raises(DataError, match="unknown task"):
-        TaskDataModule("qnli")
+        TaskDataModule("sst3")
 
 
 def test_a_batch_has_all_a_backbone_needs(module):
@@ -159,6 +159,15 @@ def test_rows_held_out_are_evaluated_and_never_trained_on(module, limit):
 
 
 @pytest.mark.usefixtures("many_rows")
+def test_classes_are_counted_in_the_rows_that_are_trained_on(module):
+    assert module("sst2").class_counts == [25, 25]
+    data = module("sst2", calibration=15, limit_train=10)
+    trained_on = [label for batch in data.train_dataloader() for label in batch["labels"].tolist()]
+    assert data.class_counts == [trained_on.count(0), trained_on.count(1)]
+    assert sum(data.class_counts) == 10
+
+
+@pytest.mark.usefixtures("many_rows")
 def test_holding_out_every_row_is_refused(module):
     data = module("sst2", calibration=50)
     data.setup("fit")
@@ -197,7 +206,7 @@ def test_a_regression_has_scores_for_labels(module):
         data.setup("test")
     data.setup("predict")
     [batch] = data.predict_dataloader()
-    assert batch["labels"].tolist() == [-1.0]
+    assert batch["labels"].isnan().all()
 
 
 def test_testing_with_labels_works(module, official_glue):
@@ -212,11 +221,11 @@ def test_a_stage_reads_only_what_it_needs(module, official_glue):
     (official_glue / "RTE" / "train.tsv").write_text("broken")
     module().setup("validate")
     module().setup("predict")
-    with pytest.raises(DataError, match="no rows"):
+    with pytest.raises(DataError, match="no column"):
         module().setup("fit")
     (official_glue / "RTE" / "test.tsv").write_text("broken")
     module().setup("validate")
-    with pytest.raises(DataError, match="no rows"):
+    with pytest.raises(DataError, match="no column"):
         module().setup("predict")
 
 
@@ -225,6 +234,48 @@ def test_without_a_trainer_every_split_that_is_there_is_prepared(module, cache_f
     assert len([path for path in cache_folder.iterdir() if path.is_dir()]) == 2
     module("rte").prepare_data()
     assert len([path for path in cache_folder.iterdir() if path.is_dir()]) == 5
+
+
+def test_training_rows_of_one_label_are_refused(module, official_glue):
+    rows = "".join(f"{row}\tA cat.\tA dog.\tentailment\n" for row in range(3))
+    (official_glue / "RTE" / "dev.tsv").write_text(RTE_HEADER + rows)
+    module().setup("fit")  # a validation split may be so
+    (official_glue / "RTE" / "train.tsv").write_text(RTE_HEADER + rows)
+    with pytest.raises(DataError, match="all 3 training rows of rte have the label 'entailment'") as caught:
+        module().setup("fit")
+    assert caught.value.where == str(official_glue)
+    module().setup("validate")
+
+
+def test_training_scores_that_are_all_the_same_are_refused(module, official_glue):
+    path = official_glue / "STS-B" / "train.tsv"
+    path.write_text("index\tsentence1\tsentence2\tscore\n0\ta\tb\t2.5\n1\tc\td\t2.5\n")
+    with pytest.raises(DataError, match=r"all 2 training rows of stsb have the label '2\.5'"):
+        module("stsb").setup("fit")
+
+
+def test_a_task_without_training_rows_names_the_one_to_train_on(module):
+    data = module("ax")
+    data.setup("predict")
+    with pytest.raises(DataError, match="ax has a test split only") as caught:
+        data.setup("fit")
+    assert "train on mnli" in caught.value.mend
+
+
+def test_rows_that_are_cut_are_counted_and_told(module, official_glue, caplog):
+    rows = "".join(f"{'the cat ' * length}\t{length % 2}\n" for length in range(1, 9))
+    (official_glue / "SST-2" / "train.tsv").write_text("sentence\tlabel\n" + rows)
+    module("sst2", max_length=12).setup("fit")
+    assert "3 of 8 train rows (37.5 %) are cut to 12 tokens" in caplog.text
+    assert "validation" not in caplog.text
+
+
+def test_rows_of_both_splits_are_counted_and_told(module, official_glue, caplog):
+    module("sst2").setup("fit")
+    assert not caplog.text
+    (official_glue / "SST-2" / "dev.tsv").write_text("sentence\tlabel\na dull dog \t0\na new dog\t1\na dull dog \t1\n")
+    module("sst2").setup("fit")
+    assert "2 of 3 validation rows have the same texts as a training row" in caplog.text
 
 
 def test_an_empty_split_is_refused(module, monkeypatch):

@@ -2,7 +2,6 @@ import math
 
 import pytest
 
-from ee_lightning.data.sources import UNLABELLED
 from ee_lightning.data.tasks import TASKS, get_task
 from ee_lightning.errors import DataError
 from ee_lightning.functional import CLASSIFICATION_METRICS, REGRESSION_METRICS
@@ -17,12 +16,23 @@ from ee_lightning.functional import CLASSIFICATION_METRICS, REGRESSION_METRICS
         ("rte", ("entailment", "not_entailment"), ("accuracy",), 2),
         ("wnli", ("not_entailment", "entailment"), ("accuracy",), 2),
         ("cola", ("unacceptable", "acceptable"), ("matthews",), 1),
+        ("qqp", ("not_duplicate", "duplicate"), ("f1", "accuracy"), 2),
+        ("qnli", ("entailment", "not_entailment"), ("accuracy",), 2),
+        ("mnli", ("entailment", "neutral", "contradiction"), ("accuracy",), 2),
+        ("mnli_mismatched", ("entailment", "neutral", "contradiction"), ("accuracy",), 2),
+        ("ax", ("entailment", "neutral", "contradiction"), ("matthews",), 2),
+        ("snli", ("entailment", "neutral", "contradiction"), ("accuracy",), 2),
+        ("scitail", ("neutral", "entailment"), ("accuracy",), 2),
+        ("imdb", ("negative", "positive"), ("accuracy",), 1),
+        ("ag_news", ("World", "Sports", "Business", "Sci/Tech"), ("accuracy",), 1),
+        ("sst5", ("very negative", "negative", "neutral", "positive", "very positive"), ("accuracy",), 1),
+        ("trec", ("ABBR", "ENTY", "DESC", "HUM", "LOC", "NUM"), ("accuracy",), 1),
     ],
 )
 def test_the_table_follows_the_official_tasks(name, label_names, metrics, num_texts):
     task = get_task(name)
     assert (task.name, task.label_names, task.metrics) == (name, label_names, metrics)
-    assert task.num_classes == 2
+    assert task.num_classes == len(label_names)
     assert len(task.text_columns) == num_texts
     assert task.glue is None or len(task.glue.text_columns) == num_texts
 
@@ -48,7 +58,24 @@ def test_no_label_looks_like_a_missing_one(task):
     low, high = task.label_range
     assert task.accepts(low)
     assert task.accepts(high)
-    assert not task.accepts(UNLABELLED)
+    assert not task.accepts(task.unlabelled)
+
+
+def test_the_rows_that_the_glue_server_wants_are_known():
+    wanted = {name: task.glue.test_rows for name, task in TASKS.items() if task.glue and task.glue.test_rows}
+    assert wanted == {
+        "sst2": 1_821,
+        "mrpc": 1_725,
+        "qqp": 390_965,
+        "rte": 3_000,
+        "wnli": 146,
+        "qnli": 5_463,
+        "mnli": 9_796,
+        "mnli_mismatched": 9_847,
+        "ax": 1_104,
+        "stsb": 1_379,
+        "cola": 1_063,
+    }
 
 
 @pytest.mark.parametrize("name", ["stsb", "rte"])

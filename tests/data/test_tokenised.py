@@ -29,7 +29,8 @@ def entries(cache_folder):
 
 
 def test_single_texts(singles, tokenizer):
-    assert tokenised(singles, tokenizer, 10).to_list() == [
+    facts = ("is_cut", "text_hash")
+    assert tokenised(singles, tokenizer, 10).remove_columns(facts).to_list() == [
         {"label": 1, "input_ids": [CLS, 4, 6, 8, SEP], "token_type_ids": [0] * 5, "id": 0, "length": 5},
         {"label": -1, "input_ids": [CLS, 5, 7, SEP], "token_type_ids": [0] * 4, "id": 1, "length": 4},
     ]
@@ -59,10 +60,24 @@ def test_rows_are_what_the_tokenizer_says_and_no_longer_than_asked(texts, max_le
         assert (row["id"], row["length"]) == (place, len(row["input_ids"]))
 
 
+def test_rows_that_lost_tokens_are_marked(tokenizer):
+    rows = tokenised(build_rows([["the cat sat", "a dog", "a cat sat on"]], [0, 1, 0]), tokenizer, 5)
+    assert rows["is_cut"][:] == [False, False, True]
+
+
+def test_equal_texts_share_a_number_whatever_their_tokens(tokenizer):
+    texts = [["unseen", "unheard", "unseen", "the"], ["cat", "cat", "cat", "cat"]]
+    numbers = tokenised(build_rows(texts, [0, 1, 1, 0]), tokenizer, 10)["text_hash"][:]
+    assert numbers[0] == numbers[2]
+    assert len(set(numbers)) == 3
+    joined = [["a b", "a"], ["c", "b c"]]
+    assert len(set(tokenised(build_rows(joined, [0, 0]), tokenizer, 10)["text_hash"])) == 2
+
+
 def test_a_backbone_without_types_gets_none(singles, tokenizer):
     tokenizer.model_input_names = ["input_ids", "attention_mask"]
     rows = tokenised(singles, tokenizer, 10)
-    assert rows.column_names == ["label", "input_ids", "id", "length"]
+    assert rows.column_names == ["label", "input_ids", "id", "length", "is_cut", "text_hash"]
     assert rows.features["label"] == Value("int64")
 
 

@@ -6,7 +6,7 @@ from torchmetrics.functional import accuracy as reference_accuracy
 from torchmetrics.functional import f1_score as reference_f1
 from torchmetrics.functional import matthews_corrcoef as reference_matthews
 
-from ee_lightning.functional import CLASSIFICATION_METRICS, accuracy, classification_counts, f1, matthews
+from ee_lightning.functional import CLASSIFICATION_METRICS, accuracy, classification_counts, f1, macro_f1, matthews
 
 
 @st.composite
@@ -56,6 +56,14 @@ def test_f1_equals_torchmetrics(data):
     predictions, labels, _ = data
     expected = reference_f1(predictions, labels, task="binary")
     assert f1(*counted(predictions, labels, 2)).item() == pytest.approx(expected.item(), abs=1e-6)
+
+
+@given(data=classified())
+@settings(deadline=None)
+def test_macro_f1_equals_torchmetrics(data):
+    predictions, labels, num_classes = data
+    expected = reference_f1(predictions, labels, task="multiclass", num_classes=num_classes, average="macro")
+    assert macro_f1(*counted(predictions, labels, num_classes)).item() == pytest.approx(expected.item(), abs=1e-6)
 
 
 @given(data=classified(min_classes=3))

@@ -8,7 +8,7 @@ from torch.nn.functional import one_hot
 from ee_lightning.exits import Fixed, StoredExits, trace_curve
 from ee_lightning.training.metrics import exit_scores
 
-CLASSIFICATION = ["accuracy", "f1", "matthews"]
+CLASSIFICATION = ["accuracy", "f1", "macro_f1", "matthews"]
 
 
 @pytest.mark.parametrize("collapsed", [False, True], ids=["mixed", "an exit that predicts one class"])
@@ -28,7 +28,7 @@ def test_scores_of_many_classes_are_those_of_the_curve(num_classes: int) -> None
     generator = torch.Generator().manual_seed(0)
     labels = torch.randint(num_classes, (200,), generator=generator)
     logits = torch.randn(4, 200, num_classes, generator=generator) + 2 * one_hot(labels, num_classes)
-    _assert_on_the_curve(exit_scores(logits, labels, ["accuracy", "matthews"]), logits, labels)
+    _assert_on_the_curve(exit_scores(logits, labels, ["accuracy", "macro_f1", "matthews"]), logits, labels)
 
 
 @pytest.mark.parametrize("constant", [None, 1, "labels"])

@@ -368,3 +368,19 @@ def test_losses_are_in_full_precision_under_autocast(tiny_backbone: Path) -> Non
     with torch.autocast("cpu", dtype=torch.bfloat16):
         output = module(next(iter(_loader(2))))
     assert output.logits.dtype == output.gate.dtype == torch.float32
+
+
+@pytest.mark.parametrize("regime", ["ours", "full", "fastbert", "berxit"])
+def test_smoothed_and_weighted_labels_are_taught_and_gates_still_learn_from_the_classes(
+    regime: str, tiny_backbone: Path, glue_folder: Path
+) -> None:
+    losses = {}
+    for name, labels in {"plain": {}, "all": {"smoothing": 0.3, "class_weights": [1.0, 3.0]}}.items():
+        torch.manual_seed(0)
+        module, spy = _configured(regime, tiny_backbone, labels=labels), Spy()
+        Trainer(max_steps=2, limit_val_batches=0, callbacks=[spy], **QUIET).fit(
+            module, _data(glue_folder, tiny_backbone)
+        )
+        losses[name] = [logged.get("train/accuracy_term", logged.get("train/last_exit_term")) for logged in spy.logged]
+    # The loss of untrained exits is log 2 whatever the label, and samples of classes as frequent count 2 on average.
+    assert losses["all"][0] == pytest.approx(2 * losses["plain"][0], rel=0.15)

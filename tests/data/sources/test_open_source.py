@@ -2,7 +2,7 @@ import pytest
 
 from ee_lightning.data.sources import open_source
 from ee_lightning.data.sources.hub import HubSource
-from ee_lightning.data.sources.local_glue import LocalGlueSource
+from ee_lightning.data.sources.local import LocalSource
 from ee_lightning.data.sources.packaged import PackagedSource
 from ee_lightning.data.tasks import get_task
 from ee_lightning.errors import DataError
@@ -19,7 +19,7 @@ def test_a_packaged_name_is_a_package():
 @pytest.mark.parametrize("as_text", [True, False])
 def test_anything_else_is_a_folder(official_glue, as_text):
     source = open_source(str(official_glue) if as_text else official_glue, get_task("rte"))
-    assert isinstance(source, LocalGlueSource)
+    assert isinstance(source, LocalSource)
     assert len(source.load("train")) == 2
 
 

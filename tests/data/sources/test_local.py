@@ -1,6 +1,8 @@
+import math
+
 import pytest
 
-from ee_lightning.data.sources.local_glue import LocalGlueSource
+from ee_lightning.data.sources.local import LocalSource
 from ee_lightning.data.tasks import TASKS, get_task
 from ee_lightning.errors import DataError
 
@@ -22,12 +24,24 @@ RTE = "index\tsentence1\tsentence2\tlabel\n0\tA cat.\tA dog.\tentailment\n"
         ("rte", "train", [("The cat sat on the mat.", "The cat sat.", 0), ("The dog ran.", "The dog slept.", 1)]),
         ("rte", "test", [("A cat ran.", "A cat.", -1), ("A dog sat.", "A mat.", -1)]),
         ("wnli", "train", [("The cat sat on it.", "The cat sat on the mat.", 1)]),
+        ("qnli", "train", [("Who sat?", "The cat sat.", 0), ("Who ran?", "The cat sat.", 1)]),
+        ("qnli", "test", [("Who ran?", "A dog ran.", -1)]),
+        ("qqp", "train", [("Who sat?", "Who sat on it?", 1), ("A cat?", "A dog?", 0)]),
+        ("qqp", "test", [("Who ran?", "Who sat?", -1)]),
+        ("mnli", "train", [("A cat sat.", "An animal.", 1), ("A dog ran.", "An animal.", 2)]),
+        ("mnli", "validation", [("A matched cat.", "An animal.", 0)]),
+        ("mnli", "test", [("A matched cat.", "An animal.", -1)]),
+        ("mnli_mismatched", "train", [("A cat sat.", "An animal.", 1), ("A dog ran.", "An animal.", 2)]),
+        ("mnli_mismatched", "validation", [("A mismatched cat.", "An animal.", 0)]),
+        ("mnli_mismatched", "test", [("A mismatched cat.", "An animal.", -1)]),
+        ("ax", "test", [("The cat sat.", "The cat did not sit.", -1)]),
+        ("snli", "train", [("A cat sat.", "It sat.", 0), ("A dog ran.", "It sat.", 2)]),
+        ("snli", "validation", [("A tree.", "A dog.", 1)]),
         ("stsb", "train", [("The cat sat.", "A cat sat.", 5.0), ("The dog ran.", "A tree slept.", 0.25)]),
-        ("stsb", "test", [("A cat.", "A mat.", -1.0)]),
     ],
 )
 def test_the_official_files_are_read_in_their_order(official_glue, name, split, rows):
-    data = LocalGlueSource(official_glue, get_task(name)).load(split)
+    data = LocalSource(official_glue, get_task(name)).load(split)
     texts = ["text_a", "text_b"][: len(rows[0]) - 1]
     assert data.column_names == [*texts, "label"]
     assert [tuple(row.values()) for row in data] == rows
@@ -37,20 +51,37 @@ def test_the_official_files_are_read_in_their_order(official_glue, name, split, 
 @pytest.mark.parametrize("name", GLUE_TASKS)
 def test_the_folder_of_the_task_does_as_well(official_glue, name):
     task = get_task(name)
-    whole, own = (
-        LocalGlueSource(root, task).load("train") for root in (official_glue, official_glue / task.glue.folder)
-    )
+    split = "test" if task.trained_on else "train"
+    whole, own = (LocalSource(root, task).load(split) for root in (official_glue, official_glue / task.glue.folder))
     assert whole.to_dict() == own.to_dict()
 
 
 def test_it_knows_which_splits_are_there(official_glue):
-    there = {name: LocalGlueSource(official_glue, get_task(name)).has("test") for name in GLUE_TASKS}
-    assert there == {"sst2": True, "mrpc": False, "rte": True, "wnli": False, "stsb": True, "cola": True}
+    without = {name for name in GLUE_TASKS if not LocalSource(official_glue, get_task(name)).has("test")}
+    assert without == {"mrpc", "wnli", "snli"}
+    assert not any(LocalSource(official_glue, get_task("ax")).has(split) for split in ("train", "validation"))
+
+
+def test_a_score_that_is_missing_is_no_number(official_glue):
+    test = LocalSource(official_glue, get_task("stsb")).load("test")
+    assert test["text_b"][:] == ["A mat."]
+    assert math.isnan(test["label"][0])
+
+
+def test_ragged_rows_of_qqp_are_left_out_and_told(official_glue, caplog):
+    LocalSource(official_glue, get_task("qqp")).load("train")
+    assert "2 rows have too few or too many cells and are left out: lines 3, 4" in caplog.text
+
+
+def test_rows_that_annotators_did_not_agree_on_are_left_out_and_told(official_glue, caplog):
+    with caplog.at_level("INFO"):
+        LocalSource(official_glue, get_task("snli")).load("train")
+    assert "snli, train: 1 rows without an agreed label are left out" in caplog.text
 
 
 def test_a_test_file_with_labels_keeps_them(official_glue):
     (official_glue / "RTE" / "test.tsv").write_text(RTE)
-    assert LocalGlueSource(official_glue, get_task("rte")).load("test")["label"][:] == [0]
+    assert LocalSource(official_glue, get_task("rte")).load("test")["label"][:] == [0]
 
 
 @pytest.mark.parametrize(
@@ -72,14 +103,14 @@ def test_a_test_file_with_labels_keeps_them(official_glue):
         ("stsb", "STS-B/train.tsv", STSB + "1\tA cat.\tA dog.\tnan\n", "label 'nan' is unknown", 3),
         ("stsb", "STS-B/train.tsv", STSB + "1\tA cat.\tA dog.\thigh\n", "label 'high' is unknown", 3),
         ("stsb", "STS-B/train.tsv", STSB + "1\tA cat.\tA dog.\t\n", "label '' is unknown", 3),
-        ("stsb", "STS-B/train.tsv", STSB.replace("\tscore\n", "\tlabel\n"), "no column 'score'", None),
+        ("stsb", "STS-B/train.tsv", STSB.replace("\tscore\n", "\tverdict\n"), "no column 'score'", None),
     ],
 )
 def test_a_wrong_row_is_one_error_with_its_file_and_line(official_glue, name, file, content, problem, line):
     path = official_glue / file
     path.write_text(content)
     with pytest.raises(DataError, match=problem) as caught:
-        LocalGlueSource(official_glue, get_task(name)).load("train")
+        LocalSource(official_glue, get_task(name)).load("train")
     assert str(caught.value.where) == (f"{path}, line {line}" if line else str(path))
     assert caught.value.mend
 
@@ -89,7 +120,7 @@ def test_labels_are_told_to_who_gave_a_wrong_one(official_glue):
     for name, folder, rows in (("stsb", "STS-B", STSB), ("rte", "RTE", RTE)):
         (official_glue / folder / "dev.tsv").write_text(rows + "1\tA cat.\tA dog.\tno\n")
         with pytest.raises(DataError) as caught:
-            LocalGlueSource(official_glue, get_task(name)).load("validation")
+            LocalSource(official_glue, get_task(name)).load("validation")
         told[name] = caught.value.mend
     assert told["stsb"] == "labels of stsb: numbers from 0 to 5"
     assert told["rte"] == "labels of rte: entailment, 0, not_entailment, 1"
@@ -99,28 +130,24 @@ def test_another_encoding_is_an_error_with_its_line(official_glue):
     path = official_glue / "CoLA" / "train.tsv"
     path.write_bytes((COLA * 4 + "ab1\t1\t\tThe café slept.\n").encode("latin-1"))
     with pytest.raises(DataError, match="not UTF-8") as caught:
-        LocalGlueSource(official_glue, get_task("cola")).load("train")
+        LocalSource(official_glue, get_task("cola")).load("train")
     assert caught.value.where == f"{path}, line 5"
 
 
 def test_a_missing_file_is_named(official_glue):
     with pytest.raises(DataError, match="no test file of task mrpc") as caught:
-        LocalGlueSource(official_glue, get_task("mrpc")).load("test")
+        LocalSource(official_glue, get_task("mrpc")).load("test")
     assert caught.value.where == official_glue / "MRPC" / "test.tsv"
 
 
 @pytest.mark.parametrize("inside", ["", "nowhere"])
 def test_a_folder_without_the_task_is_named(tmp_path, inside):
     with pytest.raises(DataError, match="no folder CoLA") as caught:
-        LocalGlueSource(tmp_path / inside, get_task("cola")).load("train")
+        LocalSource(tmp_path / inside, get_task("cola")).load("train")
     assert caught.value.where == tmp_path / inside
     assert "--data.root" in caught.value.mend
-    assert all(f"{TASKS[name].glue.folder}/" in caught.value.mend for name in GLUE_TASKS)
-
-
-def test_a_task_outside_glue_has_no_local_layout(tmp_path):
-    with pytest.raises(DataError, match="rotten_tomatoes is not a GLUE task"):
-        LocalGlueSource(tmp_path, get_task("rotten_tomatoes"))
+    assert "a folder that holds CoLA/" in caught.value.mend
+    assert ".tsv, .csv, .jsonl, .parquet" in caught.value.mend
 
 
 @pytest.mark.parametrize(
@@ -138,19 +165,24 @@ def test_a_task_outside_glue_has_no_local_layout(tmp_path):
         ("rte", "test", 3_000, {-1}),
         ("wnli", "train", 635, {0, 1}),
         ("wnli", "validation", 71, {0, 1}),
-        ("stsb", "test", 1_379, {-1.0}),
     ],
 )
 def test_the_real_files_have_their_published_number_of_rows(real_glue, name, split, rows, labels):
-    data = LocalGlueSource(real_glue, get_task(name)).load(split)
+    data = LocalSource(real_glue, get_task(name)).load(split)
     assert len(data) == rows
     assert set(data["label"][:]) == labels
     assert all(text.strip() for column in data.column_names if column != "label" for text in data[column])
 
 
+def test_the_real_test_scores_are_missing(real_glue):
+    test = LocalSource(real_glue, get_task("stsb")).load("test")
+    assert len(test) == 1_379
+    assert all(map(math.isnan, test["label"]))
+
+
 @pytest.mark.parametrize(("split", "rows", "mean"), [("train", 5_749, 2.7010), ("validation", 1_500, 2.3639)])
 def test_the_real_scores_are_read_to_the_last_row(real_glue, split, rows, mean):
-    scores = LocalGlueSource(real_glue, get_task("stsb")).load(split)["label"][:]
+    scores = LocalSource(real_glue, get_task("stsb")).load(split)["label"][:]
     assert len(scores) == rows
     assert (min(scores), max(scores)) == (0.0, 5.0)
     assert sum(scores) / rows == pytest.approx(mean, abs=1e-4)

@@ -1,0 +1,89 @@
+"""What is looked at in the rows before they are trained on: what is wrong is refused, what is odd is told."""
+
+import logging
+from typing import Any
+
+import numpy as np
+from datasets import Dataset
+from lightning.pytorch.utilities import rank_zero_only
+from numpy.typing import NDArray
+
+from ee_lightning.data.task import Task
+from ee_lightning.data.tokenised import column
+from ee_lightning.errors import DataError
+
+log = logging.getLogger(__name__)
+
+
+def refuse_unlabelled(labels: NDArray[Any], task: Task, split: str, where: object) -> None:
+    """Refuse rows without labels.
+
+    Args:
+        labels: The labels, [rows].
+        task: Their task.
+        split: Their split, for the message.
+        where: Where they come from.
+
+    Raises:
+        DataError: Some rows have none.
+    """
+    missing = int(np.sum(np.isnan(labels) if np.isnan(task.unlabelled) else labels == task.unlabelled))
+    if missing:
+        raise DataError(
+            f"split {split!r} of {task.name} has no labels: {missing} of {len(labels)} rows lack one",
+            where=where,
+            mend="run validate, whose split has labels, or predict, which needs none",
+        )
+
+
+def refuse_one_label(labels: NDArray[Any], task: Task, where: object) -> None:
+    """Refuse training rows of which nothing can be learnt, as all have the same label.
+
+    Args:
+        labels: The labels, [rows].
+        task: Their task.
+        where: Where they come from.
+
+    Raises:
+        DataError: All are the same.
+    """
+    if (labels == labels[0]).all():
+        label = task.label_names[labels[0]] if task.label_names else f"{labels[0]:g}"
+        raise DataError(
+            f"all {len(labels)} training rows of {task.name} have the label {label!r}",
+            where=where,
+            mend="give rows of other labels too; is the file sorted and cut short, or is it another column?",
+        )
+
+
+@rank_zero_only
+def tell_cut(rows: Dataset, split: str, max_length: int) -> None:
+    """Say how many rows lost tokens.
+
+    Args:
+        rows: Tokenised rows.
+        split: Their split.
+        max_length: The most tokens that a row may have.
+    """
+    if num_cut := int(column(rows, "is_cut").sum()):
+        share = num_cut / len(rows)
+        log.warning(
+            "%d of %d %s rows (%.1f %%) are cut to %d tokens", num_cut, len(rows), split, 100 * share, max_length
+        )
+
+
+@rank_zero_only
+def tell_duplicates(train: Dataset, validation: Dataset) -> None:
+    """Say how many validation rows have the texts of a training row, which makes scores look better than they are.
+
+    Args:
+        train: Tokenised training rows.
+        validation: Tokenised validation rows.
+    """
+    num_seen = int(np.isin(column(validation, "text_hash"), column(train, "text_hash")).sum())
+    if num_seen:
+        log.warning(
+            "%d of %d validation rows have the same texts as a training row: their scores tell little about new rows",
+            num_seen,
+            len(validation),
+        )

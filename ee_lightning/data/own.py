@@ -1,0 +1,138 @@
+"""Tasks of one's own, described by options alone."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from ee_lightning.data.sources.local import LocalSource
+from ee_lightning.data.sources.rows import SPLITS
+from ee_lightning.data.task import Task
+from ee_lightning.data.tasks import TASKS, get_task
+from ee_lightning.errors import DataError, OptionError
+from ee_lightning.functional import CLASSIFICATION_METRICS
+from ee_lightning.packaged import PREFIX
+
+REGRESSION_METRICS = ("pearson", "spearman")
+MOST_LABELS = 1_000
+ANY_NUMBER = (float("-inf"), float("inf"))
+
+
+@dataclass(frozen=True)
+class OwnTask:
+    """A task of one's own, on local files.
+
+    Args:
+        text_columns: The column with the text, or the two with a pair of texts.
+        label_column: The column with the label.
+        label_names: The words for the labels, in the order of their numbers; left out, those of the training rows,
+            sorted.
+        regression: Whether labels are values to be predicted, not classes.
+        metrics: The first is that of curves and checkpoints; left out, `accuracy`, or `pearson` and `spearman` for
+            regression.
+        files: The file of each split (`train`, `validation`, `test`), below `data.root` where that is given; left out,
+            `data.root` is a folder with files called like the splits, or one file with all rows.
+        validation_share: The share of the training rows that validates where there is no validation file.
+        test_share: The share of the training rows that tests where there is no test file.
+    """
+
+    text_columns: list[str]
+    label_column: str = "label"
+    label_names: list[str] | None = None
+    regression: bool = False
+    metrics: list[str] | None = None
+    files: dict[str, str] = field(default_factory=dict)
+    validation_share: float = 0.1
+    test_share: float = 0.0
+
+    def as_task(self, name: str, root: str | Path | None) -> Task:
+        """Give the task as if it stood in the table; label names that were left out are looked up in the rows.
+
+        Args:
+            name: What it is called.
+            root: The folder or the file with its rows.
+
+        Raises:
+            OptionError: An option makes no sense.
+            DataError: The label names can't be found.
+        """
+        shares = {"validation": self.validation_share, "test": self.test_share}
+        metrics = self.metrics or (REGRESSION_METRICS if self.regression else ("accuracy",))
+        task = Task(
+            name=name,
+            text_columns=tuple(self.text_columns),
+            label_column=self.label_column,
+            label_names=tuple(self.label_names or ()),
+            metrics=tuple(metrics),
+            files=self.files,
+            score_range=ANY_NUMBER if self.regression else None,
+            held_out={split: share for split, share in shares.items() if share},
+        )
+        if not self.regression and self.label_names is None:
+            self._refuse(self._mistakes(name, root, None))
+            task = replace(task, label_names=_found_names(LocalSource(Path(root or "."), task), self.label_column))
+        self._refuse(self._mistakes(name, root, task.label_names))
+        return task
+
+    def _refuse(self, mistakes: Iterator[tuple[bool, str, str, str]]) -> None:
+        for is_wrong, option, what, mend in mistakes:
+            if is_wrong:
+                raise OptionError(what, where=f"--data.{option}", mend=mend)
+
+    def _mistakes(
+        self, name: str, root: str | Path | None, names: Sequence[str] | None
+    ) -> Iterator[tuple[bool, str, str, str]]:
+        """Yield for each thing that can be wrong whether it is, the option, what to say and how to mend it."""
+        yield name in TASKS, "task", f"{name!r} is a task of the table", "give your own another name"
+        yield str(root).startswith(PREFIX), "root", f"{root} holds no rows of your own", "name a folder or a file"
+        yield root is None and not self.files, "root", "the rows of your own have no place", "name a folder or a file"
+        count = len(self.text_columns)
+        yield count not in (1, 2), "own.text_columns", f"{count} columns have texts", "name one, or two for pairs"
+        others = ", ".join(self.files.keys() - set(SPLITS))
+        yield bool(others), "own.files", f"{others} is no split", f"name files of {', '.join(SPLITS)}"
+        yield bool(self.files) and "train" not in self.files, "own.files", "no file trains", "name a file for train"
+        total = self.validation_share + self.test_share
+        is_share = min(self.validation_share, self.test_share) >= 0 and total < 1
+        yield not is_share, "own.validation_share", f"{total:g} of the rows are held out", "hold out from 0 to below 1"
+        if names is not None and not self.regression:
+            yield len({*names}) < len(names), "own.label_names", "a label is named twice", "name each label once"
+            yield len(names) < 2, "own.label_names", f"{len(names)} label is named", "name two labels or more"
+        known = REGRESSION_METRICS if self.regression else tuple(CLASSIFICATION_METRICS)
+        unknown = [metric for metric in self.metrics or () if metric not in known]
+        yield bool(unknown), "own.metrics", f"{', '.join(unknown)} is no metric here", f"use {', '.join(known)}"
+        is_second = self.regression and (self.metrics or ["pearson"])[0] != "pearson"
+        yield is_second, "own.metrics", "curves are of pearson alone", "name pearson first"
+        is_binary = "f1" in (self.metrics or ()) and names is not None and len(names) != 2
+        yield is_binary, "own.metrics", "f1 is of two labels", "use macro_f1, the mean of all labels'"
+
+
+def resolve_task(name: str, own: OwnTask | None, root: str | Path | None) -> Task:
+    """Give the task of the table, or the one that was described.
+
+    Args:
+        name: The task's name.
+        own: The description of a task of one's own; None for one of the table.
+        root: Where the rows are.
+
+    Raises:
+        DataError: The task is unknown, or label names that were left out can't be found.
+        OptionError: An option of one's own makes no sense.
+    """
+    return get_task(name) if own is None else own.as_task(name, root)
+
+
+def _found_names(source: LocalSource, column: str) -> tuple[str, ...]:
+    found = source.label_words()
+    place = f"column {column!r} of {source.root}"
+    if len(found) < 2:
+        raise DataError(
+            f"all training rows have the label {found[0]!r}" if found else "no training row has a label",
+            where=place,
+            mend="give rows of two labels or more, or name another column with --data.own.label_column",
+        )
+    if len(found) > MOST_LABELS:
+        raise DataError(
+            f"the training rows have {len(found)} different labels",
+            where=place,
+            mend="for values to be predicted give --data.own.regression true; for classes name another column",
+        )
+    return tuple(found)

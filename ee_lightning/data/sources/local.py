@@ -1,0 +1,148 @@
+"""Rows from local files: the official GLUE folder, ELUE's, or files of the kinds that data come in."""
+
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from datasets import ClassLabel, Dataset
+
+from ee_lightning.data.sources.arrow import STATE, read_parquet, read_saved
+from ee_lightning.data.sources.delimited import read_csv, read_tsv
+from ee_lightning.data.sources.jsonl import read_jsonl
+from ee_lightning.data.sources.rows import rows_of
+from ee_lightning.data.sources.table import Table, choose_columns
+from ee_lightning.data.task import Task
+from ee_lightning.errors import DataError
+
+STEMS = {"train": ("train",), "validation": ("validation", "dev", "val", "valid"), "test": ("test",)}
+ENDINGS = (".tsv", ".csv", ".jsonl", ".parquet")
+
+
+class LocalSource:
+    """The files of a task below a local folder, or one file.
+
+    A split is a file called `train`, `validation` (or `dev`, `val`, `valid`) or `test`, ending in `.tsv`, `.csv`,
+    `.jsonl` or `.parquet`; or Parquet shards, as `train-00000-of-00002.parquet`; or a folder of `datasets`. GLUE's own
+    files, and those that a task of one's own names, come first.
+
+    Args:
+        root: The folder of the task, or one that holds a folder called like it; or the file with the training rows.
+        task: The task to read.
+    """
+
+    def __init__(self, root: Path, task: Task) -> None:
+        self.root, self.task = root, task
+
+    def has(self, split: str) -> bool:
+        """Whether the file of a split is there, or is named."""
+        return bool(self._places(split))
+
+    def load(self, split: str) -> Dataset:
+        """Read a split; see `Source.load`. A test file without the label column is unlabelled."""
+        return rows_of(self._table(split), self.task, split)
+
+    def label_words(self) -> list[str]:
+        """Give the different labels of the training rows: in the data set's own order if it has one, else sorted.
+
+        Raises:
+            DataError: There are no training rows, or something in them is wrong.
+        """
+        table = self._table("train")
+        label = table.columns.label
+        if isinstance(feature := table.rows.features[label], ClassLabel):
+            return list(feature.names)
+        words = [_word(value) for value in table.rows.unique(label) if value is not None]
+        return sorted(words, key=int) if all(map(_is_number, words)) else sorted(words)
+
+    def _table(self, split: str) -> Table:
+        if not (places := self._places(split)):
+            raise DataError(
+                f"no {split} file of task {self.task.name}", where=self._folder / self._expected(split), mend=self._hint
+            )
+        if missing := [place for place in places if not place.exists()]:
+            raise DataError(f"there is no such {split} file", where=missing[0], mend="correct --data.own.files")
+        return self._read(places, split)
+
+    def _read(self, places: list[Path], split: str) -> Table:
+        choose, first = choose_columns(self.task, split), places[0]
+        if first.is_dir():
+            return read_saved(first, choose)
+        if first.suffix == ".parquet":
+            return read_parquet(places, choose)
+        if first.suffix == ".tsv":
+            glue = self.task.glue
+            names = glue.headerless if glue is not None and split != "test" else ()
+            return read_tsv(first, choose, names, skips_ragged=glue is not None and glue.skips_ragged)
+        if first.suffix in ENDINGS:
+            return read_csv(first, choose) if first.suffix == ".csv" else read_jsonl(first, choose)
+        raise DataError(
+            f"files ending in {first.suffix!r} are not read", where=first, mend=f"give one of {', '.join(ENDINGS)}"
+        )
+
+    def _places(self, split: str) -> list[Path]:
+        """Give the one file or folder of a split, or its shards; none where it is not there."""
+        if self.task.files:
+            return [self.root / self.task.files[split]] if split in self.task.files else []
+        if self.root.is_file():
+            return [self.root] if split == "train" else []
+        if self.task.glue is not None and (official := self._folder / self.task.glue.files[split]).is_file():
+            return [official]
+        found = [
+            place
+            for stem in STEMS[split]
+            for place in (self._folder / stem, *(self._folder / f"{stem}{ending}" for ending in ENDINGS))
+            if (place / STATE).is_file() or place.is_file()
+        ]
+        if len(found) > 1:
+            raise DataError(
+                f"several files could be the {split} split: {', '.join(place.name for place in found)}",
+                where=self._folder,
+                mend="leave one of them in the folder",
+            )
+        shards = [place for stem in STEMS[split] for place in sorted(self._folder.glob(f"{stem}-*-of-*.parquet"))]
+        return found or shards
+
+    @cached_property
+    def _folder(self) -> Path:
+        """The folder of the task: one below the root that is called like it, or the root itself."""
+        names = {_plain(self.task.name), *([_plain(self.task.glue.folder)] if self.task.glue else [])}
+        inside = sorted(self.root.iterdir()) if self.root.is_dir() else []
+        below = [place for place in inside if place.is_dir() and _plain(place.name) in names]
+        if below or self._holds_splits(inside):
+            return below[0] if below else self.root
+        raise DataError(
+            f"no folder {self.task.glue.folder if self.task.glue else self.task.name} for task {self.task.name}",
+            where=self.root,
+            mend=self._hint,
+        )
+
+    def _holds_splits(self, inside: list[Path]) -> bool:
+        stems = {stem for names in STEMS.values() for stem in names}
+        official = set(self.task.glue.files.values()) if self.task.glue else set()
+        return any(
+            place.name in official or place.name.partition(".")[0].partition("-")[0] in stems for place in inside
+        )
+
+    def _expected(self, split: str) -> str:
+        return self.task.glue.files[split] if self.task.glue else f"{split}.csv"
+
+    @property
+    def _hint(self) -> str:
+        folder = self.task.glue.folder if self.task.glue else self.task.name
+        return (
+            f"--data.root names a folder that holds {folder}/, or that folder itself; in it is for each split a file "
+            f"called {', '.join(STEMS)} or as GLUE calls it, ending in {', '.join(ENDINGS)}, or a folder of datasets"
+        )
+
+
+def _plain(name: str) -> str:
+    """Give a folder's or a task's name as both may write it: without case, hyphens and underscores."""
+    return name.lower().replace("-", "").replace("_", "")
+
+
+def _word(label: Any) -> str:
+    return str(int(label) if isinstance(label, float) and label.is_integer() else label)
+
+
+def _is_number(word: str) -> bool:
+    return word.removeprefix("-").isdecimal()

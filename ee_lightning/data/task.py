@@ -1,0 +1,117 @@
+"""What is to be known of a task: what its rows hold, what its labels mean, and where both lie."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+NO_LABEL = -1
+
+
+@dataclass(frozen=True)
+class GlueFiles:
+    """How a task lies in the official GLUE folder, as tab-separated files.
+
+    Args:
+        folder: The folder of the task.
+        text_columns: The columns with the sentence or the two sentences.
+        label_column: The column with the label: a class number, one of the task's label names, or a score.
+        headerless: The columns of the train and validation files, where these have no header line.
+        skips_ragged: Whether the official files are known to hold rows with too few or too many cells, which everyone
+            leaves out.
+        train: The file of the training split.
+        validation: The file of the validation split.
+        test: The file of the test split, which always has a header and often no labels.
+        test_rows: How many rows the official test split has, which the GLUE server wants one by one; None where GLUE
+            takes no predictions.
+    """
+
+    folder: str
+    text_columns: tuple[str, ...]
+    label_column: str
+    headerless: tuple[str, ...] = ()
+    skips_ragged: bool = False
+    train: str = "train.tsv"
+    validation: str = "dev.tsv"
+    test: str = "test.tsv"
+    test_rows: int | None = None
+
+    @property
+    def files(self) -> dict[str, str]:
+        """The file name of each split."""
+        return {"train": self.train, "validation": self.validation, "test": self.test}
+
+
+@dataclass(frozen=True)
+class Task:
+    """A task on one sentence or a pair of sentences: classification, or regression where it has a range of scores.
+
+    Args:
+        name: The name users write.
+        text_columns: The columns with text on the hub, or in files of one's own: one or two.
+        label_column: The column with the label there.
+        label_names: A word for each label, in the official order of their numbers; none for regression.
+        metrics: The names of its metrics, the primary one first, which for regression is `pearson`, as curves have no
+            other.
+        hub_path: The data set on the hub; None where it has none.
+        hub_config: The configuration of that data set, where it has several.
+        hub_revision: The branch of that data set that is to be read, if it is not the main one.
+        hub_splits: The names of its splits, where they differ from ours.
+        glue: The layout of the official GLUE files, where there is one.
+        files: The file of each split, for a task of one's own whose files have other names than the splits.
+        score_range: The lowest and the highest score, for regression.
+        synonyms: Other words for a label, each with the name that it stands for.
+        skips_unlabelled: Whether rows without a label, on which annotators did not agree, are left out of every split.
+        held_out: The share of the training rows that makes up a split which the task comes without.
+        trained_on: The task whose models predict this one, where it has a test split only.
+    """
+
+    name: str
+    text_columns: tuple[str, ...]
+    label_column: str
+    label_names: tuple[str, ...]
+    metrics: tuple[str, ...]
+    hub_path: str | None = None
+    hub_config: str | None = None
+    hub_revision: str | None = None
+    hub_splits: Mapping[str, str] = field(default_factory=dict)
+    glue: GlueFiles | None = None
+    files: Mapping[str, str] = field(default_factory=dict)
+    score_range: tuple[float, float] | None = None
+    synonyms: Mapping[str, str] = field(default_factory=dict)
+    skips_unlabelled: bool = False
+    held_out: Mapping[str, float] = field(default_factory=dict)
+    trained_on: str | None = None
+
+    @property
+    def num_classes(self) -> int:
+        """The number of labels; 1 for regression."""
+        return len(self.label_names) if self.score_range is None else 1
+
+    @property
+    def label_type(self) -> str:
+        """The type of the labels, as `datasets` names it."""
+        return "int64" if self.score_range is None else "float32"
+
+    @property
+    def unlabelled(self) -> float:
+        """What stands for the label of a row that has none: -1, or for regression NaN."""
+        return NO_LABEL if self.score_range is None else float("nan")
+
+    @property
+    def label_range(self) -> tuple[float, float]:
+        """The lowest and the highest label."""
+        return (0, self.num_classes - 1) if self.score_range is None else self.score_range
+
+    @property
+    def label_words(self) -> dict[str, int]:
+        """The number of every word for a label: its names, synonyms, and the numbers unless these are names."""
+        words = {name: number for number, name in enumerate(self.label_names)}
+        if not any(name.lstrip("-").isdecimal() for name in self.label_names):
+            words = {word: number for name, number in words.items() for word in (name, str(number))}
+        return words | {synonym: words[name] for synonym, name in self.synonyms.items()}
+
+    def accepts(self, label: float | None) -> bool:
+        """Whether a label is one of the task's: a class number, or for regression a number within the range."""
+        if self.score_range is None:
+            return label in range(self.num_classes)
+        low, high = self.score_range
+        return label is not None and low <= label <= high and abs(label) != float("inf")

@@ -1,0 +1,100 @@
+"""Options of what the exits are taught of a label."""
+
+from dataclasses import dataclass
+from math import isfinite
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from ee_lightning.errors import OptionError
+from ee_lightning.functional import balanced_weights, soft_targets
+
+
+@dataclass(frozen=True)
+class LabelOptions:
+    """Options of the labels that are trained on; evaluation knows nothing of them.
+
+    Attributes:
+        smoothing: The share of a label that is spread over all classes, in [0, 1).
+        class_weights: How much a sample of each class counts, in the order of the labels; ``balanced`` lets all classes
+            of the training rows count alike; None lets all samples.
+    """
+
+    smoothing: float = 0.0
+    class_weights: Literal["balanced"] | list[float] | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse values that make no sense."""
+        if not 0 <= self.smoothing < 1:
+            raise OptionError(
+                f"smoothing is {self.smoothing}",
+                where="--model.labels.smoothing",
+                mend="give 0 to below 1, such as 0.1",
+            )
+        weights = [] if self.class_weights in (None, "balanced") else [*(self.class_weights or ())]
+        if any(not isinstance(weight, int | float) or not isfinite(weight) or weight < 0 for weight in weights):
+            raise OptionError(
+                f"class_weights are {self.class_weights}",
+                where="--model.labels.class_weights",
+                mend="give a number from 0 for each class, or balanced",
+            )
+
+    @property
+    def are_plain(self) -> bool:
+        """Whether samples are taught their class alone, and count alike."""
+        return self.smoothing == 0 and self.class_weights is None
+
+    def check_task(self, num_classes: int) -> None:
+        """Refuse a task that these options make no sense for.
+
+        Args:
+            num_classes: Number of classes; 1 for regression.
+
+        Raises:
+            OptionError: It has no classes, or not as many as there are weights.
+        """
+        if num_classes == 1 and not self.are_plain:
+            raise OptionError(
+                "smoothing and class weights are of classes, and this task has a value to predict",
+                where="--model.labels",
+                mend="leave both out",
+            )
+        if isinstance(self.class_weights, list) and len(self.class_weights) != num_classes:
+            raise OptionError(
+                f"{len(self.class_weights)} class weights for {num_classes} classes",
+                where="--model.labels.class_weights",
+                mend="give one for each class, or balanced",
+            )
+
+    def weights_for(self, data: Any) -> Tensor | None:
+        """Give the class weights, of shape [classes], or None where all samples count alike.
+
+        Args:
+            data: The trainer's data module, which knows ``class_counts``.
+
+        Raises:
+            OptionError: They are to be balanced, and the data module can't tell how often each class occurs.
+        """
+        if self.class_weights != "balanced":
+            return None if self.class_weights is None else torch.tensor(self.class_weights)
+        if not hasattr(data, "class_counts"):
+            raise OptionError(
+                "the data can't tell how often each class occurs",
+                where="--model.labels.class_weights balanced",
+                mend="train with a TaskDataModule, or give the weights one by one",
+            )
+        return balanced_weights(torch.tensor(data.class_counts))
+
+    def targets(self, labels: Tensor, num_classes: int, weights: Tensor | None) -> Tensor:
+        """Give what an objective takes for labels.
+
+        Args:
+            labels: Class numbers, or for regression values, of shape [batch].
+            num_classes: Number of classes; 1 for regression.
+            weights: What :meth:`weights_for` gave.
+
+        Returns:
+            The labels as they are where these options are plain, else targets of shape [batch, classes].
+        """
+        return labels if self.are_plain else soft_targets(labels, num_classes, self.smoothing, weights)

@@ -1,0 +1,232 @@
+"""Local files of every kind, and what can be wrong with them."""
+
+import json
+
+import pyarrow.parquet as pq
+import pytest
+from datasets import ClassLabel, Dataset, DatasetDict, Features, Value
+
+from ee_lightning.data.sources.local import LocalSource
+from ee_lightning.data.tasks import get_task
+from ee_lightning.errors import DataError
+
+ROWS = [
+    {"sentence1": 'He said "a cat, sat".', "sentence2": "Two\nlines.", "label": "entailment"},
+    {"sentence1": "A dog ran.", "sentence2": "Naïve.", "label": "not_entailment"},
+]
+EXPECTED = [(row["sentence1"], row["sentence2"], number) for number, row in enumerate(ROWS)]
+CSV = (
+    '\ufefflabel,sentence1,sentence2\nentailment,"He said ""a cat, sat"".","Two\nlines."\n'
+    "not_entailment,A dog ran.,Naïve.\n"
+)
+
+
+def write_csv(folder):
+    (folder / "train.csv").write_text(CSV, encoding="utf-8")
+
+
+def write_jsonl(folder):
+    (folder / "train.jsonl").write_text("".join(json.dumps(row) + "\n\n" for row in ROWS))
+
+
+def write_parquet(folder):
+    Dataset.from_list(ROWS).to_parquet(folder / "train.parquet")
+
+
+def write_shards(folder):
+    for shard, row in enumerate(ROWS):
+        Dataset.from_list([row]).to_parquet(folder / f"train-0000{shard}-of-00002.parquet")
+
+
+def write_saved(folder):
+    features = Features({**dict.fromkeys(("sentence1", "sentence2"), Value("string")), "label": ClassLabel(2)})
+    features["label"] = ClassLabel(names=["not_entailment", "entailment"])  # the other way round
+    rows = Dataset.from_list([{**row, "label": 1 - number} for number, row in enumerate(ROWS)], features=features)
+    DatasetDict({"train": rows}).save_to_disk(folder)
+
+
+@pytest.mark.parametrize("write", [write_csv, write_jsonl, write_parquet, write_shards, write_saved])
+@pytest.mark.parametrize("inside", ["", "rte", "RTE"])
+def test_every_kind_of_file_gives_the_same_rows(tmp_path, write, inside, capfd):
+    (tmp_path / inside).mkdir(exist_ok=True)
+    write(tmp_path / inside)
+    capfd.readouterr()
+    source = LocalSource(tmp_path, get_task("rte"))
+    assert [tuple(row.values()) for row in source.load("train")] == EXPECTED
+    assert source.has("train")
+    assert not source.has("validation")
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("stem", ["validation", "dev", "val", "valid"])
+def test_the_validation_file_goes_by_any_of_its_names(tmp_path, stem):
+    (tmp_path / f"{stem}.csv").write_text("text,label\na film,positive\n")
+    source = LocalSource(tmp_path, get_task("rotten_tomatoes"))
+    assert source.load("validation").to_list() == [{"text_a": "a film", "label": 1}]
+
+
+@pytest.mark.parametrize(
+    ("task", "folder", "train", "test", "row"),
+    [
+        ("sst2", "SST-2", "sentence\tlabel\na film\t1\n", "index\tsentence\n0\ta film\n", ("a film", 1)),
+        ("imdb", "IMDb", "sentence\tlabel\na film\t0\n", "index\tsentence\n0\ta film\n", ("a film", 0)),
+        (
+            "mrpc",
+            "MRPC",
+            "sentence1\tsentence2\tlabel\na\tb\t1\n",
+            "index\tsentence1\tsentence2\n0\ta\tb\n",
+            ("a", "b", 1),
+        ),
+        (
+            "stsb",
+            "STS-B",
+            "sentence1\tsentence2\tlabel\na\tb\t2.5\n",
+            "index\tsentence1\tsentence2\n0\ta\tb\n",
+            ("a", "b", 2.5),
+        ),
+        (
+            "snli",
+            "SNLI",
+            "premise\thypothesis\tlabel\na\tb\t2\n",
+            "index\tpremise\thypothesis\n0\ta\tb\n",
+            ("a", "b", 2),
+        ),
+        (
+            "scitail",
+            "SciTail",
+            "premise\thypothesis\tlabel\na\tb\t1\n",
+            "index\tpremise\thypothesis\n0\ta\tb\n",
+            ("a", "b", 1),
+        ),
+    ],
+)
+def test_files_of_elue_have_texts_first_and_unlabelled_tests(tmp_path, task, folder, train, test, row):
+    (tmp_path / folder).mkdir()
+    (tmp_path / folder / "train.tsv").write_text(train)
+    (tmp_path / folder / "test.tsv").write_text(test)
+    source = LocalSource(tmp_path, get_task(task))
+    assert tuple(source.load("train")[0].values()) == row
+    (unlabelled,) = source.load("test")
+    assert tuple(unlabelled.values())[:-1] == row[:-1]
+    assert not get_task(task).accepts(unlabelled["label"])
+
+
+def test_an_exported_test_split_keeps_its_missing_labels(tmp_path):
+    (tmp_path / "test.csv").write_text("sentence,label,idx\na film,-1,0\n")
+    (tmp_path / "train.csv").write_text("sentence,label,idx\na film,-1,0\n")
+    source = LocalSource(tmp_path, get_task("sst2"))
+    assert source.load("test")["label"][:] == [-1]
+    with pytest.raises(DataError, match="label '-1' is out of range"):
+        source.load("train")
+
+
+SST2 = "sentence,label\na film,1\n"
+BAD = {
+    "ragged": ("train.csv", SST2 + "a film\n", "1 cells where 2 are expected: sentence, label", "train.csv, line 3"),
+    "ragged after a long cell": (
+        "train.csv",
+        SST2 + '"two\nlines",1\na film\n',
+        "1 cells where 2",
+        "train.csv, line 5",
+    ),
+    "no CSV": ("train.csv", SST2 + '"a" film,1\n', "it is no CSV", "train.csv, line 3"),
+    "an open quote": ("train.csv", SST2 + '"a film,1\nend', "it is no CSV", "train.csv, line 3"),
+    "an empty CSV": ("train.csv", "", "no rows", "train.csv"),
+    "a header alone": ("train.csv", "sentence,label\n", "no rows", "train.csv"),
+    "wrong columns": ("train.csv", "phrase,label\na,1\n", "no column 'sentence'", "train.csv"),
+    "no label": ("train.csv", "sentence,mark\na,1\n", "no column 'label'", "train.csv"),
+    "an unknown word": (
+        "train.csv",
+        SST2 + "a film,entailment\n",
+        "label 'entailment' is unknown",
+        "train.csv, line 3",
+    ),
+    "words and numbers": (
+        "train.csv",
+        SST2 + "a film,0\na dull film,negative\nmore,positive\n",
+        "labels are words in some rows and numbers in others",
+        "train.csv, line 4",
+    ),
+    "numbers for texts": ("train.csv", "sentence,label\n3.5,1\n-2,0\n", "column 'sentence' holds numbers", "line 2"),
+    "another encoding": ("train.csv", (SST2 + "un café,1\n").encode("latin-1"), "not UTF-8", "train.csv, line 3"),
+    "no JSON": ("train.jsonl", '{"sentence": "a", "label": 1}\n{"sentence":\n', "it is no JSON", "train.jsonl, line 2"),
+    "no object": ("train.jsonl", '["a", 1]\n', "no JSON object", "train.jsonl, line 1"),
+    "an empty JSONL": ("train.jsonl", "\n", "no rows", "train.jsonl"),
+    "a row that lacks a label": (
+        "train.jsonl",
+        '{"sentence": "a", "label": 1}\n{"sentence": "b"}\n',
+        "the row lacks 'label'",
+        "train.jsonl, line 2",
+    ),
+    "kinds that differ": (
+        "train.jsonl",
+        '{"sentence": "a", "label": 1}\n{"sentence": "b", "label": "one"}\n',
+        "'label' is text, and was a number in the rows before",
+        "train.jsonl, line 2",
+    ),
+    "a list for a text": (
+        "train.jsonl",
+        '{"sentence": ["a"], "label": 1}\n',
+        "neither text nor",
+        "train.jsonl, line 1",
+    ),
+    "JSON numbers for texts": ("train.jsonl", '{"sentence": 5, "label": 1}\n', "'sentence' holds int64", "line 1"),
+    "null for a label": ("train.jsonl", '{"sentence": "a", "label": null}\n', "the row has no label", "line 1"),
+    "half a label": ("train.jsonl", '{"sentence": "a", "label": 0.5}\n', "label 0.5 is out of range", "line 1"),
+    "no Parquet": ("train.parquet", "PAR", "it can't be read", "train.parquet"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_a_wrong_file_is_one_error_with_its_place(tmp_path, case):
+    name, content, problem, place = BAD[case]
+    (tmp_path / name).write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(DataError, match=problem) as caught:
+        LocalSource(tmp_path, get_task("sst2")).load("train")
+    assert str(caught.value.where).endswith(place)
+    assert caught.value.mend
+
+
+def test_who_mixed_tasks_up_is_told_whose_label_it_is(tmp_path):
+    (tmp_path / "train.csv").write_text("sentence1,sentence2,label\na,b,entailment\nc,d,contradiction\n")
+    with pytest.raises(DataError, match="label 'contradiction' is unknown") as caught:
+        LocalSource(tmp_path, get_task("rte")).load("train")
+    assert "'contradiction' is one of mnli, mnli_mismatched, ax, snli" in caught.value.mend
+
+
+def test_a_text_that_is_missing_is_named_with_its_row(tmp_path):
+    rows = [{"sentence": "a", "label": 1}, {"sentence": None, "label": 0}]
+    Dataset.from_list(rows).to_parquet(tmp_path / "train.parquet")
+    with pytest.raises(DataError, match="the row has no 'sentence'") as caught:
+        LocalSource(tmp_path, get_task("sst2")).load("train")
+    assert str(caught.value.where).endswith("train.parquet, row 2")
+
+
+@pytest.mark.parametrize("kind", ["parquet", "saved"])
+def test_no_rows_on_the_disk_are_an_error(tmp_path, kind):
+    rows = Dataset.from_list([{"sentence": "a", "label": 1}]).select([])
+    rows.to_parquet(tmp_path / "train.parquet") if kind == "parquet" else rows.save_to_disk(tmp_path / "train")
+    with pytest.raises(DataError, match="no rows"):
+        LocalSource(tmp_path, get_task("sst2")).load("train")
+
+
+def test_a_damaged_folder_of_datasets_is_named(tmp_path):
+    Dataset.from_list([{"sentence": "a", "label": 1}]).save_to_disk(tmp_path / "train")
+    next((tmp_path / "train").glob("*.arrow")).write_bytes(b"ARROW")
+    with pytest.raises(DataError, match="it can't be read") as caught:
+        LocalSource(tmp_path, get_task("sst2")).load("train")
+    assert caught.value.where == tmp_path / "train"
+
+
+def test_two_files_for_a_split_are_refused(tmp_path):
+    write_csv(tmp_path)
+    write_jsonl(tmp_path)
+    with pytest.raises(DataError, match=r"several files could be the train split: train\.csv, train\.jsonl"):
+        LocalSource(tmp_path, get_task("rte")).load("train")
+
+
+def test_parquet_is_read_from_the_disk(tmp_path):
+    write_parquet(tmp_path)
+    assert pq.read_metadata(tmp_path / "train.parquet").num_rows == 2
+    rows = LocalSource(tmp_path, get_task("rte")).load("train")
+    assert rows.cache_files  # empty for rows that are in memory

@@ -16,8 +16,9 @@ COMMANDS = {
     "speed": "measure operating points on the clock, beside the full model",
     "predict": "label a file, or the test split, by a run's operating point",
     "save": "write a run's model, tokenizer and operating point into one folder",
+    "reproduce": "run a suite of trainings, and set its tables beside published ones",
 }
-WITHOUT_LIGHTNING_CLI = ("curves", "choose", "speed", "predict", "save")
+WITHOUT_LIGHTNING_CLI = ("curves", "choose", "speed", "predict", "save", "reproduce")
 
 _HELP = """\
 usage: ee-lightning COMMAND [--config FILE ...] [--OPTION VALUE ...]
@@ -39,6 +40,7 @@ examples:
   ee-lightning choose runs/demo/version_0 --criterion voting --min-speedup 2
   ee-lightning speed runs/demo/version_0
   ee-lightning predict runs/demo/version_0 --input texts.csv --output labels.csv
+  ee-lightning reproduce smoke --plan
   ee-lightning validate --config runs/demo/version_0/config.yaml \\
       --ckpt_path runs/demo/version_0/checkpoints/last.ckpt
 """

@@ -12,7 +12,7 @@ from ee_lightning.cli import main
 from ee_lightning.models import load_backbone
 
 REPOSITORY = Path(__file__).parents[2]
-CONFIGS = sorted((REPOSITORY / "configs").rglob("*.yaml"))
+CONFIGS = sorted(file for file in (REPOSITORY / "configs").rglob("*.yaml") if file.parent.name != "reproduce")
 FOR_SEVERAL_PROCESSES = [file for file in CONFIGS if "strategy" in yaml.safe_load(file.read_text()).get("trainer", {})]
 SWEEPS = sorted((REPOSITORY / "sweeps").rglob("*.yaml"))
 Run = Callable[..., int]

@@ -7,7 +7,8 @@ SHELL := bash
 PYTHON ?= python3# makes .venv; 3.11 or newer
 THREADS ?= 1# threads of a test or benchmark process: on busy cores, several that spin are slower than one
 WORKERS ?= 0# processes that share the tests; 0 runs them in one, without the start of others
-SUITE ?=# the suite that `make reproduce` runs
+SUITE ?= paper_glue# the suite that `make reproduce` runs: one of configs/reproduce/, or a file
+OPTIONS ?=# further options of `make reproduce`, such as '--plan' or '--data.root DIR'
 
 BIN := .venv/bin
 SITE_PACKAGES := .venv/lib/python*/site-packages
@@ -67,8 +68,8 @@ bench: $(READY) ## run every benchmark, one after the other
 		if [[ -e $$script ]]; then echo "== $$script"; $(BIN)/python "$$script"; fi; \
 	done
 
-reproduce: ## run a suite of the paper's tables: not built yet
-	@echo "No suite is built yet, so there is nothing to reproduce$(SUITE:%= as '%')." >&2; exit 1
+reproduce: $(READY) ## run a suite, by default the paper's main table, and set its tables beside those published
+	$(BIN)/ee-lightning reproduce $(SUITE) $(OPTIONS)
 
 clean: ## remove caches and build artefacts; .venv and runs/ stay
 	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -18,8 +18,9 @@ COMMANDS = {
     "predict": "label a file, or the test split, by a run's operating point",
     "tables": "compare many runs in one table, over seeds",
     "save": "write a run's model, tokenizer and operating point into one folder",
+    "reproduce": "run a suite of trainings, and set its tables beside published ones",
 }
-WITHOUT_LIGHTNING_CLI = ("curves", "choose", "speed", "predict", "save", "tables")
+WITHOUT_LIGHTNING_CLI = ("curves", "choose", "speed", "predict", "save", "tables", "reproduce")
 
 _HELP = """\
 usage: ee-lightning COMMAND [--config FILE ...] [--OPTION VALUE ...]
@@ -42,6 +43,7 @@ examples:
   ee-lightning speed runs/demo/version_0
   ee-lightning predict runs/demo/version_0 --input texts.csv --output labels.csv
   ee-lightning tables runs --output tables.csv
+  ee-lightning reproduce smoke --plan
   ee-lightning validate --config runs/demo/version_0/config.yaml \\
       --ckpt_path runs/demo/version_0/checkpoints/last.ckpt
 """

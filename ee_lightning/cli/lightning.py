@@ -179,25 +179,27 @@ class EarlyExitCLI(LightningCLI):
     after_test = after_validate
 
 
+def settings() -> dict[str, Any]:
+    """Give the settings of the command line, apart from what it works on."""
+    set_parsing_settings(omegaconf_absolute_to_relative_paths=True)
+    return {
+        "save_config_callback": SaveConfig,
+        "seed_everything_default": 42,
+        "trainer_defaults": {"callbacks": [StepSeed()]},
+        "parser_kwargs": {"parser_mode": "omegaconf+", "exit_on_error": False},
+        "auto_configure_optimizers": False,
+    }
+
+
 def run(arguments: Sequence[str]) -> None:
     """Run a command of LightningCLI.
 
     Args:
         arguments: The command and its options.
     """
-    set_parsing_settings(omegaconf_absolute_to_relative_paths=True)
     leave_out_noise()
     try:
-        cli = EarlyExitCLI(
-            EarlyExitModule,
-            TaskDataModule,
-            save_config_callback=SaveConfig,
-            seed_everything_default=42,
-            trainer_defaults={"callbacks": [StepSeed()]},
-            parser_kwargs={"parser_mode": "omegaconf+", "exit_on_error": False},
-            auto_configure_optimizers=False,
-            args=list(arguments),
-        )
+        cli = EarlyExitCLI(EarlyExitModule, TaskDataModule, args=list(arguments), **settings())
     except RunIsFinished as finished:
         print(finished)
         return

@@ -1,3 +1,4 @@
+import resource
 from pathlib import Path
 from typing import Any
 
@@ -48,3 +49,16 @@ def test_what_a_killed_process_left_is_cleared_away(tmp_path: Path) -> None:
         (tmp_path / name).touch()
     folder.clear_unfinished()
     assert {file.name for file in tmp_path.rglob("*")} == {"summary.json", "checkpoints", ".hidden"}
+
+
+def test_a_full_disk_is_told_and_what_was_there_stays(tmp_path: Path) -> None:
+    before, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    WholeCheckpointIO().save_checkpoint({"step": 1}, tmp_path / "last.ckpt")
+    resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, hard))
+    try:
+        with pytest.raises(RunFolderError, match=r"last\.ckpt can't be written: File too large"):
+            WholeCheckpointIO().save_checkpoint({"weights": torch.zeros(100_000)}, tmp_path / "last.ckpt")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (before, hard))
+    assert WholeCheckpointIO().load_checkpoint(tmp_path / "last.ckpt") == {"step": 1}
+    assert [file.name for file in tmp_path.iterdir()] == ["last.ckpt"]

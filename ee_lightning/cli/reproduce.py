@@ -1,0 +1,129 @@
+"""``ee-lightning reproduce``: the trainings of a suite, as far as they are not there yet, and its tables."""
+
+import shlex
+import sys
+from argparse import ArgumentTypeError, Namespace
+from collections.abc import Sequence
+from dataclasses import replace
+from importlib import import_module
+from pathlib import Path
+
+from rich.console import Console
+
+from ee_lightning.cli.options import Options
+from ee_lightning.errors import EarlyExitError
+from ee_lightning.reproduce.clusters import write_slurm_array, write_wandb_sweep
+from ee_lightning.reproduce.condition import State
+from ee_lightning.reproduce.fit_arguments import fit_arguments, read_fit_arguments
+from ee_lightning.reproduce.interrupts import interruptible
+from ee_lightning.reproduce.plan import plan
+from ee_lightning.reproduce.plan_table import print_plan
+from ee_lightning.reproduce.planned import PlannedRun
+from ee_lightning.reproduce.progress import SuiteProgress
+from ee_lightning.reproduce.runner import Runner
+from ee_lightning.reproduce.selection import Selection
+from ee_lightning.reproduce.suite import FitOptions, Suite, trainings
+from ee_lightning.reproduce.suite_files import configs_folder, load_suite
+
+
+def run(arguments: Sequence[str]) -> None:
+    """Print the plan of a suite, bring its trainings to their end, and write its tables.
+
+    Args:
+        arguments: What follows the command's name.
+
+    Raises:
+        EarlyExitError: Some trainings can't be run, or failed.
+    """
+    chosen, others = _options().parse_known_args(arguments)
+    extra = read_fit_arguments(others)
+    given = load_suite(chosen.suite)
+    suite = replace(given, trainings={name: fit + extra for name, fit in given.trainings.items()})
+    selection = Selection(chosen.tasks, chosen.trainings, chosen.seeds)
+    selection.check(suite)
+    if chosen.slurm is not None or chosen.wandb_sweep is not None:
+        _write_for_cluster(suite, selection, chosen, extra)
+        return
+    console, whole = Console(), plan(suite, chosen.root)
+    runs = [run for run in whole.runs if run.training in selection]
+    print_plan(suite, runs, chosen.root, console)
+    if chosen.plan:
+        return
+    blocked = [run for run in runs if run.state is State.BLOCKED]
+    if blocked and not chosen.keep_going:
+        raise EarlyExitError(
+            f"{len(blocked)} of {len(runs)} trainings can't be run, so nothing is started",
+            mend="mend what the plan says of them, or run the others with --keep-going",
+        )
+    failed = _bring_to_end([run for run in runs if run not in blocked], chosen.root, console, arguments)
+    if not chosen.runs_only:
+        tables = chosen.root / suite.name
+        import_module("ee_lightning.reproduce.report").write_report(suite, whole.finished(), tables)
+        print(f"tables: {tables}")
+    if failed or blocked:
+        raise EarlyExitError(
+            f"of {len(runs)} trainings {failed} failed, and {len(blocked)} can't be run",
+            mend="the same command runs again what is not finished",
+        )
+
+
+def _bring_to_end(runs: Sequence[PlannedRun], root: Path, console: Console, arguments: Sequence[str]) -> int:
+    """Train what is not finished, and tell what failed and how to go on after an interrupt."""
+    with SuiteProgress(console, root, runs) as progress, interruptible():
+        try:
+            failures = Runner(root, progress).bring_to_end(runs)
+        except KeyboardInterrupt:
+            again = shlex.join(["ee-lightning", "reproduce", *arguments])
+            print(f"interrupted; nothing finished is lost, and this goes on from here: {again}", file=sys.stderr)
+            raise
+    for failure in failures:
+        print(f"{failure.run.title} failed: {failure.reason}\n  log: {failure.log}", file=sys.stderr)
+    return len(failures)
+
+
+def _write_for_cluster(suite: Suite, selection: Selection, chosen: Namespace, extra: FitOptions) -> None:
+    meant = [training for training in trainings(suite) if training in selection]
+    tables = [sys.executable, "-m", "ee_lightning", "reproduce", chosen.suite, f"--root={chosen.root}"]
+    command = [*tables, "--runs-only"]
+    if chosen.slurm is not None:
+        options = fit_arguments(extra)
+        write_slurm_array(chosen.slurm, suite, meant, [*command, *options], [*tables, *options])
+        print(f"{len(meant)} trainings are written as a SLURM array: sbatch {chosen.slurm}")
+    if chosen.wandb_sweep is not None:
+        logged = FitOptions([configs_folder() / "trainer" / "wandb.yaml"]) + extra
+        write_wandb_sweep(chosen.wandb_sweep, suite, meant, [*command, *fit_arguments(logged)])
+        print(f"{len(meant)} trainings are written as a sweep: wandb sweep {chosen.wandb_sweep}")
+
+
+def _options() -> Options:
+    options = Options(
+        prog="ee-lightning reproduce",
+        usage="ee-lightning reproduce SUITE [OPTIONS]",
+        description="Print the plan of a suite, bring its trainings to their end, and write its tables. Finished runs "
+        "are not repeated, interrupted ones go on, and several such commands share the work.",
+        epilog="All other options are those of fit, for every training: --data.root DIR, --model.backbone DIR, "
+        "--trainer.accelerator cpu, --config FILE, …",
+        allow_abbrev=False,
+    )
+    options.add_argument("suite", metavar="SUITE", help="the name of a shipped suite, such as smoke, or a YAML file")
+    options.add_argument("--root", type=Path, default=Path("runs/reproduce"), help="folder of the runs and tables")
+    options.add_argument("--plan", action="store_true", help="print the plan, and do nothing")
+    options.add_argument("--keep-going", action="store_true", help="run the rest where some can't be run")
+    options.add_argument("--tasks", type=_words, help="run the trainings on these tasks only: RTE,MRPC")
+    options.add_argument("--trainings", type=_words, help="run these trainings only: pabee,ours")
+    options.add_argument("--seeds", type=_numbers, help="run the trainings by these seeds only: 1,2")
+    options.add_argument("--runs-only", action="store_true", help="write no tables")
+    options.add_argument("--slurm", type=Path, metavar="FILE", help="write a SLURM array of the trainings instead")
+    options.add_argument("--wandb-sweep", type=Path, metavar="FILE", help="write a W&B sweep of the trainings instead")
+    return options
+
+
+def _words(text: str) -> list[str]:
+    return [word.strip() for word in text.split(",")]
+
+
+def _numbers(text: str) -> list[int]:
+    try:
+        return [int(word) for word in text.split(",")]
+    except ValueError as error:
+        raise ArgumentTypeError(f"{text!r} are no whole numbers separated by commas") from error

@@ -1,0 +1,107 @@
+"""In what condition the folder of a run is: what a training that ended, or was killed, or a bad disk left there."""
+
+import shutil
+from enum import StrEnum
+from itertools import count
+from pathlib import Path
+from zipfile import is_zipfile
+
+import yaml
+
+from ee_lightning.errors import RunFolderError
+from ee_lightning.files import reading
+from ee_lightning.reporting import RunFolder
+from ee_lightning.reporting.run_folder import CURVES
+
+SET_ASIDE = "set_aside"
+_MEND = "it is set aside and run again by ee-lightning reproduce"
+
+
+class State(StrEnum):
+    """What is to be done about a training."""
+
+    FINISHED = "finished"
+    TO_RESUME = "to resume"
+    TO_DO = "to do"
+    BLOCKED = "can't be run"
+
+
+def examine(folder: RunFolder) -> tuple[State, str | None]:
+    """Tell the condition of a run's folder, which is only read.
+
+    Args:
+        folder: The folder; it need not be there.
+
+    Returns:
+        The state, and what is damaged there, if something is: then it is to do.
+    """
+    try:
+        if folder.is_finished:
+            _check_results(folder)
+            return State.FINISHED, None
+        if folder.checkpoints.is_dir():
+            _check_resumable(folder)
+            return State.TO_RESUME, None
+    except RunFolderError as error:
+        return State.TO_DO, error.what
+    return State.TO_DO, None
+
+
+def make_room(folder: RunFolder, root: Path) -> Path | None:
+    """Leave no folder where a run is to start anew: what a start left is deleted, anything else is set aside.
+
+    Args:
+        folder: The folder of the run.
+        root: Of the suite, below which things are set aside.
+
+    Returns:
+        Where it now lies, if it was set aside.
+
+    Raises:
+        RunFolderError: It can't be moved.
+    """
+    if not folder.path.exists():
+        return None
+    _, damage = examine(folder)
+    folder.clear_unfinished()
+    folder.remove_unused()
+    if not folder.path.exists():
+        return None
+    name = folder.path.parent.name
+    places = (root / SET_ASIDE / f"{name}.{number}" for number in count(1))
+    place = next(place for place in places if not place.exists())
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        shutil.move(folder.path, place)
+        (place / "why.txt").write_text(f"{damage or 'it has no checkpoints to go on from'}\n", encoding="utf-8")
+    except OSError as error:
+        raise RunFolderError(
+            f"the damaged run folder can't be set aside: {error.strerror}", where=folder.path, mend="move it yourself"
+        ) from error
+    return place
+
+
+def _check_results(folder: RunFolder) -> None:
+    splits = folder.read_summary().keys()
+    for split in splits:
+        folder.read_exits(split)
+    folder.read_calibration()
+    if not folder.read_curves().keys() >= splits:
+        raise RunFolderError("curves.csv is cut off", where=folder.path / CURVES, mend=_MEND)
+
+
+def _check_resumable(folder: RunFolder) -> None:
+    if folder.config.exists() or folder.last_checkpoint.exists():
+        with reading(folder.config, mend=_MEND):
+            if not isinstance(_yaml(folder.config), dict):
+                raise ValueError("it holds no options")
+    if folder.last_checkpoint.exists() and not is_zipfile(folder.last_checkpoint):
+        raise RunFolderError("last.ckpt is cut off, or no checkpoint", where=folder.last_checkpoint, mend=_MEND)
+
+
+def _yaml(file: Path) -> object:
+    try:
+        content: object = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise ValueError("it holds no YAML") from error
+    return content

@@ -1,0 +1,59 @@
+"""Makes the plan of a suite."""
+
+import re
+from pathlib import Path
+
+from ee_lightning.errors import EarlyExitError
+from ee_lightning.reporting import RunFolder
+from ee_lightning.reproduce.condition import State, examine
+from ee_lightning.reproduce.identity import Identifier
+from ee_lightning.reproduce.planned import IDENTITY, Identity, Plan, PlannedRun, read_identity
+from ee_lightning.reproduce.suite import Suite, Training, trainings
+
+RUNS = "runs"
+
+
+def plan(suite: Suite, root: Path) -> Plan:
+    """Find out what there is to do for a suite; nothing is changed.
+
+    Data and weights are read, as a run is known by their content; without them a finished run is known by its options.
+
+    Args:
+        suite: The suite.
+        root: The folder of its runs, which lie in ``root/runs``.
+
+    Raises:
+        OptionError: The options of a training can't be parsed.
+    """
+    identifier = Identifier()
+    return Plan([_planned(training, root, identifier) for training in trainings(suite)])
+
+
+def _planned(training: Training, root: Path, identifier: Identifier) -> PlannedRun:
+    config = identifier.config(training.fit)
+    try:
+        identity = identifier.identity(training.fit)
+    except EarlyExitError as error:
+        return _without_sources(training, root, config, str(error))
+    folder = _folder(root, training, identity.digest)
+    state, damage = examine(folder)
+    return PlannedRun(training, folder, state, identity, damage)
+
+
+def _without_sources(training: Training, root: Path, config: str, reason: str) -> PlannedRun:
+    """Find the latest finished run of a training whose data or weights can't be read."""
+    files = (root / RUNS).glob(f"{_stem(training)}-*/{IDENTITY}")
+    for file in sorted(files, key=lambda file: file.stat().st_mtime, reverse=True):
+        folder, identity = RunFolder(file.parent / "version_0"), read_identity(file)
+        is_known = identity is not None and (identity.config, identity.version) == (config, Identity.version)
+        if is_known and examine(folder)[0] is State.FINISHED:
+            return PlannedRun(training, folder, State.FINISHED, identity)
+    return PlannedRun(training, _folder(root, training, "unknown"), State.BLOCKED, reason=reason)
+
+
+def _folder(root: Path, training: Training, digest: str) -> RunFolder:
+    return RunFolder(root / RUNS / f"{_stem(training)}-{digest}" / "version_0")
+
+
+def _stem(training: Training) -> str:
+    return "-".join(re.sub(r"[^\w.-]+", "_", part) for part in (training.task, training.name, str(training.seed)))

@@ -1,0 +1,181 @@
+"""``ee-lightning reproduce`` as its user drives it, with a stand-in for the trainings."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import yaml
+
+from ee_lightning.cli import main, reproduce
+from ee_lightning.reproduce.runner import Runner
+
+STAND_IN = str(Path(__file__).with_name("stand_in.py"))
+Run = Callable[..., int]
+
+
+@pytest.fixture
+def suite(tmp_path: Path, glue_folder: Path, tiny_backbone: Path) -> Path:
+    """Give a suite of one training on two tasks."""
+    content = {
+        "title": "Two tasks",
+        "seeds": [1, 2],
+        "options": {
+            "data.root": str(shutil.copytree(glue_folder, tmp_path / "glue")),
+            "data.max_length": 32,
+            "model.backbone": str(tiny_backbone),
+        },
+        "tasks": {"SST-2": {"options": {"data.task": "sst2"}}, "CoLA": {"options": {"data.task": "cola"}}},
+        "trainings": {"ours": {}},
+        "rows": [
+            {"label": "Ours w/ Patience", "training": "ours", "criterion": "patience"},
+            {"label": "Ours w/ Voting", "training": "ours", "criterion": "voting"},
+        ],
+    }
+    file = tmp_path / "mine.yaml"
+    file.write_text(yaml.safe_dump(content, sort_keys=False))
+    return file
+
+
+@pytest.fixture
+def run(suite: Path, template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Give a function that runs the command on the suite."""
+
+    def write_report(suite: object, folders: object, root: Path) -> None:
+        root.mkdir(exist_ok=True)
+        (root / "runs.json").write_text(json.dumps(sorted(folders)))  # type: ignore[call-overload]
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(sys.modules, "ee_lightning.reproduce.report", SimpleNamespace(write_report=write_report))
+    monkeypatch.setattr(reproduce, "Runner", partial(Runner, command=[sys.executable, STAND_IN, str(template)]))
+    return lambda *options: main(["reproduce", str(suite), "--root=made", *options])
+
+
+def _logs(tmp_path: Path) -> int:
+    return len(list(tmp_path.glob("made/logs/*.log")))
+
+
+def test_the_plan_comes_first_and_the_tables_last(run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("--plan") == 0
+    planned = capsys.readouterr().out
+    assert planned.startswith(
+        "mine: Two tasks\n"
+        "4 trainings for 2 rows: 4 to do\n"
+        "estimated time: not known, none of them was trained on this machine yet\n"
+    )
+    assert "│ ours     │ Ours w/ Patience, Ours w/ Voting │ 0 of 2 │ 0 of 2 │" in planned
+    assert not Path("made").exists()
+
+    assert run() == 0
+    printed = capsys.readouterr().out
+    assert printed.startswith(planned)
+    lines = printed.removeprefix(planned).splitlines()
+    assert [line.split(" in ")[0] for line in lines] == [
+        "[1/4] SST-2, ours, seed 1: finished",
+        "[2/4] SST-2, ours, seed 2: finished",
+        "[3/4] CoLA, ours, seed 1: finished",
+        "[4/4] CoLA, ours, seed 2: finished",
+        "tables: made/mine",
+    ]
+    keys = [[task, "ours", seed] for task in ("CoLA", "SST-2") for seed in (1, 2)]
+    assert json.loads(Path("made/mine/runs.json").read_text()) == keys
+
+    assert run() == 0
+    assert "4 trainings for 2 rows: 4 finished\nestimated time: none, nothing is left" in capsys.readouterr().out
+    assert _logs(tmp_path) == 4
+
+
+def test_some_trainings_can_be_run_and_the_time_of_their_like_is_known(
+    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("--tasks=SST-2", "--seeds=1", "--runs-only") == 0
+    assert not Path("made/mine").exists()
+    assert _logs(tmp_path) == 1
+    capsys.readouterr()
+    assert run("--plan") == 0
+    planned = capsys.readouterr().out
+    assert "4 trainings for 2 rows: 1 finished, 3 to do\nestimated time: " in planned
+    assert " s, without CoLA, of which nothing was trained on this machine yet\n" in planned
+    assert run("--tasks=STS-B") == 1
+    assert "use one of SST-2, CoLA" in capsys.readouterr().err
+
+
+def test_without_data_nothing_starts_unless_the_rest_is_wanted(
+    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "glue" / "CoLA" / "dev.tsv").unlink()
+    assert run() == 1
+    printed = capsys.readouterr()
+    assert "4 trainings for 2 rows: 2 to do, 2 can't be run" in printed.out
+    assert "can't be run: CoLA, ours, seed 1, and 1 more: no validation file of task cola" in printed.out
+    assert printed.err.startswith("error: 2 of 4 trainings can't be run, so nothing is started")
+    assert not Path("made").exists()
+
+    assert run("--keep-going") == 1
+    assert "error: of 4 trainings 0 failed, and 2 can't be run" in capsys.readouterr().err
+    assert _logs(tmp_path) == 2
+    assert len(json.loads(Path("made/mine/runs.json").read_text())) == 2
+
+
+def test_what_failed_is_told_with_its_log(run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "made").mkdir()
+    (tmp_path / "made" / "runs").touch()  # a file where a folder has to be
+    assert run("--seeds=1") == 1
+    printed = capsys.readouterr()
+    assert "SST-2, ours, seed 1 failed: identity.json can't be written" in printed.err
+    assert "\n  log: made/logs/SST-2-ours-1-" in printed.err
+    assert "of 2 trainings 2 failed, and 0 can't be run" in printed.err
+
+
+def test_options_of_fit_reach_every_training(run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("more.yaml").write_text("trainer: {max_epochs: 2}\n")
+    others = ["--config", "more.yaml", "--data.batch_size", "16", "--data.num_workers=1"]
+    assert run("--tasks=CoLA", "--seeds=1", *others) == 0
+    (log,) = tmp_path.glob("made/logs/*.log")
+    command = log.read_text().splitlines()[0]
+    assert "--config=more.yaml" in command
+    assert "--data.batch_size=16" in command
+    assert run("--data.batch_sise=16") == 1
+    assert "did you mean data.batch_size?" in capsys.readouterr().err
+    assert run("--data.batch_size") == 1
+    assert "'--data.batch_size' is no option with a value" in capsys.readouterr().err
+
+
+def test_a_slurm_array_has_a_job_a_training(run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("--slurm=array.sh", "--data.batch_size=16") == 0
+    assert capsys.readouterr().out == "4 trainings are written as a SLURM array: sbatch array.sh\n"
+    script = Path("array.sh").read_text()
+    assert "#SBATCH --array=0-3\n" in script
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    (tools / "srun").write_text('#!/bin/bash\nprintf "%s\\n" "$@"\n')
+    (tools / "srun").chmod(0o755)
+    path = f"{tools}:{os.environ['PATH']}"
+    for index, chosen in ((0, ["SST-2", 1]), (3, ["CoLA", 2])):
+        environment = {"PATH": path, "SLURM_ARRAY_TASK_ID": str(index)}
+        done = subprocess.run(["bash", "array.sh"], env=environment, capture_output=True, text=True, check=True)
+        assert done.stdout.splitlines()[1:] == [
+            "-m", "ee_lightning", "reproduce", str(tmp_path / "mine.yaml"), "--root=made", "--runs-only",
+            "--data.batch_size=16", f"--tasks={chosen[0]}", "--trainings=ours", f"--seeds={chosen[1]}",
+        ]  # fmt: skip
+
+
+def test_a_sweep_has_a_run_a_training(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("--wandb-sweep=sweep.yaml") == 0
+    capsys.readouterr()
+    sweep = yaml.safe_load(Path("sweep.yaml").read_text())
+    assert sweep["method"] == "grid"
+    values = {name: parameter["values"] for name, parameter in sweep["parameters"].items()}
+    assert values == {"tasks": ["SST-2", "CoLA"], "trainings": ["ours"], "seeds": [1, 2]}
+    program, *words = sweep["command"]
+    assert (sweep["program"], program, words[:3]) == (sys.executable, "${program}", ["-m", "ee_lightning", "reproduce"])
+    chosen = [f"--{name}={options[-1]}" for name, options in values.items()]  # as W&B renders ${args}
+    arguments = [part for word in words[2:] for part in (chosen if word == "${args}" else [word])]
+    assert main([*arguments, "--plan"]) == 0
+    assert "1 training for 2 rows: 1 to do" in capsys.readouterr().out

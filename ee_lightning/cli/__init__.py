@@ -16,8 +16,9 @@ COMMANDS = {
     "speed": "measure operating points on the clock, beside the full model",
     "predict": "label a file, or the test split, by a run's operating point",
     "save": "write a run's model, tokenizer and operating point into one folder",
+    "submit": "predict GLUE's test sets, and write the files for its server",
 }
-WITHOUT_LIGHTNING_CLI = ("curves", "choose", "speed", "predict", "save")
+WITHOUT_LIGHTNING_CLI = ("curves", "choose", "speed", "predict", "save", "submit")
 
 _HELP = """\
 usage: ee-lightning COMMAND [--config FILE ...] [--OPTION VALUE ...]

@@ -27,6 +27,7 @@ from ee_lightning.functional.metrics import CLASSIFICATION_METRICS, accuracy, cl
 from ee_lightning.functional.regression import REGRESSION_METRICS, label_moments, pearson, regression_moments
 from ee_lightning.functional.risk_control import binomial_p_values, fixed_sequence, hoeffding_bentkus_p_values
 from ee_lightning.functional.selection import best_point, fastest_point, halves
+from ee_lightning.functional.weighted import weighted_scores
 
 __all__ = [
     "CLASSIFICATION_METRICS",
@@ -71,4 +72,5 @@ __all__ = [
     "resample",
     "scale_gradient",
     "score_at",
+    "weighted_scores",
 ]

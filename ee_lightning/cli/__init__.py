@@ -19,8 +19,9 @@ COMMANDS = {
     "tables": "compare many runs in one table, over seeds",
     "save": "write a run's model, tokenizer and operating point into one folder",
     "reproduce": "run a suite of trainings, and set its tables beside published ones",
+    "submit": "predict GLUE's test sets, and write the files for its server",
 }
-WITHOUT_LIGHTNING_CLI = ("curves", "choose", "speed", "predict", "save", "tables", "reproduce")
+WITHOUT_LIGHTNING_CLI = ("curves", "choose", "speed", "predict", "save", "tables", "reproduce", "submit")
 
 _HELP = """\
 usage: ee-lightning COMMAND [--config FILE ...] [--OPTION VALUE ...]

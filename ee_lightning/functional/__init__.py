@@ -35,6 +35,7 @@ from ee_lightning.functional.regression import REGRESSION_METRICS, label_moments
 from ee_lightning.functional.risk_control import binomial_p_values, fixed_sequence, hoeffding_bentkus_p_values
 from ee_lightning.functional.selection import best_point, fastest_point, halves
 from ee_lightning.functional.targets import balanced_weights, soft_targets
+from ee_lightning.functional.weighted import weighted_scores
 
 __all__ = [
     "CLASSIFICATION_METRICS",
@@ -82,4 +83,5 @@ __all__ = [
     "scale_gradient",
     "score_at",
     "soft_targets",
+    "weighted_scores",
 ]

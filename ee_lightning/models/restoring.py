@@ -37,14 +37,7 @@ def restore_model(
     Raises:
         BackboneError: A tensor is missing, is of another shape, or belongs to another model.
     """
-    with _without_initialisation():
-        try:
-            encoder = AutoModel.from_config(config, dtype=torch.float32)  # type: ignore[no-untyped-call]
-        except (ValueError, TypeError, RuntimeError) as error:
-            raise BackboneError(
-                f"no model can be made of the configuration: {error}", where=where, mend="give it as it was written"
-            ) from error
-        model = MultiExitModel(FAMILIES[config.model_type](encoder), num_classes, heads)
+    model = _without_weights(config, num_classes, heads, where=where)
     expected = model.state_dict()
     wrong = {
         "lack": sorted(expected.keys() - tensors.keys()),
@@ -62,6 +55,37 @@ def restore_model(
         )
     model.load_state_dict(tensors)
     return model.eval()
+
+
+def model_of_shapes(config: PreTrainedConfig, num_classes: int, heads: HeadOptions) -> MultiExitModel:
+    """Make a model that has the shapes of its tensors alone, for counting what it takes.
+
+    Args:
+        config: The backbone's, as `backbone_config` gives it.
+        num_classes: Number of classes C; 1 for regression.
+        heads: Options of the internal classifiers.
+
+    Returns:
+        The model, on PyTorch's device ``meta``, in evaluation mode.
+
+    Raises:
+        BackboneError: No model can be made of the configuration.
+    """
+    with torch.device("meta"):
+        return _without_weights(config, num_classes, heads, where=config.model_type).eval()
+
+
+def _without_weights(
+    config: PreTrainedConfig, num_classes: int, heads: HeadOptions, *, where: object
+) -> MultiExitModel:
+    with _without_initialisation():
+        try:
+            encoder = AutoModel.from_config(config, dtype=torch.float32)  # type: ignore[no-untyped-call]
+        except (ValueError, TypeError, RuntimeError) as error:
+            raise BackboneError(
+                f"no model can be made of the configuration: {error}", where=where, mend="give it as it was written"
+            ) from error
+        return MultiExitModel(FAMILIES[config.model_type](encoder), num_classes, heads)
 
 
 @contextmanager

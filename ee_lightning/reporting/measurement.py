@@ -2,10 +2,9 @@
 
 import torch
 from torch import Tensor
-from torch.nn.functional import one_hot
 
 from ee_lightning.exits import Criterion, StoredExits, replay
-from ee_lightning.functional import CLASSIFICATION_METRICS, classification_counts, percentile_interval, resample
+from ee_lightning.functional import percentile_interval, resample, weighted_scores
 from ee_lightning.operating import Estimate
 
 RESAMPLES = 2000
@@ -47,10 +46,7 @@ def _figures(outcomes: Tensor, weights: Tensor, num_exits: int, num_classes: int
     weights = weights.double()  # [data sets, distinct]; whole numbers, which matmul takes only in floating point
 
     def score(predictions: Tensor) -> Tensor:
-        counts = weights @ classification_counts(predictions, labels, num_classes).double()  # [data sets, 2 * classes]
-        actual = weights @ one_hot(labels, num_classes).double()  # [data sets, classes]
-        scores: Tensor = torch.vmap(CLASSIFICATION_METRICS[metric])(counts, actual)
-        return scores
+        return weighted_scores(predictions, labels, weights, metric, num_classes)  # [data sets]
 
     samples = weights.sum(-1)  # [data sets]
     return {

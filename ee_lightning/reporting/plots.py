@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 from ee_lightning.exits import Curve, Fixed, Oracle
 
 _TICKS = (1, 1.2, 1.5, 2, 2.5, 3, 4, 6, 8, 12, 24)
-_STYLES = [
+STYLES = [
     color + style
     for style in ("-", "--", ":")
     for color in ("C0", "C1", "C2", "C3", "C4", "C5", "C6", "C8", "C9")  # without C7, the grey of the exits
 ]
+"""Of lines, as matplotlib writes colour and dashes, all different."""
 
 
 def draw_curves(by_title: Mapping[str, Sequence[Curve]], metric: str) -> Figure:
@@ -39,7 +40,7 @@ def draw_curves(by_title: Mapping[str, Sequence[Curve]], metric: str) -> Figure:
 
 
 def _draw(axes: Axes, curves: Sequence[Curve], metric: str) -> None:
-    styles = cycle(_STYLES)
+    styles = cycle(STYLES)
     for same in _by_points(curves, metric):
         curve, label = same[0], " = ".join(curve.criterion for curve in same)
         speedup, score = curve.speedup.tolist(), (100 * curve.scores[metric]).tolist()
@@ -52,10 +53,20 @@ def _draw(axes: Axes, curves: Sequence[Curve], metric: str) -> None:
         else:
             few = len(score) <= 4 * curve.num_exits
             axes.plot(speedup, score, next(styles), linewidth=1.6, marker="." if few else None, label=label)
-    num_exits = curves[0].num_exits
+    lay_out(axes, curves[0].num_exits, metric)
+
+
+def lay_out(axes: Axes, num_layers: int, metric: str) -> None:
+    """Give axes the scale of speed-ups, spaced by executed layers, labels, a grid and a legend on the right.
+
+    Args:
+        axes: The axes, with everything drawn.
+        num_layers: All layers, the highest speed-up there can be.
+        metric: What is drawn, in percent.
+    """
     axes.set_xscale("function", functions=(_cost, _cost))
-    axes.set_xlim(0.97, 1.2 * num_exits)
-    axes.set_xticks([tick for tick in _TICKS if tick <= num_exits], minor=False)
+    axes.set_xlim(0.97, 1.2 * num_layers)
+    axes.set_xticks([tick for tick in _TICKS if tick <= num_layers], minor=False)
     axes.xaxis.set_major_formatter("{x:g}x")
     axes.set(xlabel="speed-up: all layers / mean executed layers", ylabel=f"{metric} (%)")
     axes.grid(alpha=0.3)

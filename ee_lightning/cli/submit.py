@@ -1,0 +1,95 @@
+"""``ee-lightning submit``: the files that the GLUE server takes, from runs at their operating points."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from ee_lightning.cli.options import Options
+from ee_lightning.cli.own_rows import OwnRows
+from ee_lightning.data.tasks import TASKS
+from ee_lightning.errors import DataError, OptionError
+from ee_lightning.inference import EarlyExitPredictor
+from ee_lightning.inference.runs import RunOptions
+from ee_lightning.operating import OperatingPoint
+from ee_lightning.reporting import RunFolder
+from ee_lightning.reproduce.glue_server import SERVER_FILES, ServerFile, write_zip
+
+Planned = tuple[ServerFile, Path, OwnRows]
+
+
+def run(arguments: Sequence[str]) -> None:
+    """Predict GLUE's test sets with runs, each at its operating point, and write the files for the server.
+
+    All test sets and operating points are looked at before anything is predicted.
+
+    Args:
+        arguments: What follows the command's name.
+    """
+    options = Options(
+        prog="ee-lightning submit",
+        description="Predict GLUE's test sets at the operating points of runs, and write the files for its server.",
+    )
+    options.add_argument(
+        "runs",
+        type=Path,
+        nargs="+",
+        metavar="RUN",
+        help="run folders, one a task, in which 'ee-lightning choose' saved an operating point",
+    )
+    options.add_argument("--output", type=Path, required=True, metavar="FOLDER", help="where to write files and zip")
+    options.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="where to run (auto)")
+    chosen = options.parse_args(arguments)
+    planned = _plan(chosen.runs)
+    written = [_predict(each, chosen.device, chosen.output) for each in planned]
+    print(f"saved: {write_zip(chosen.output, written)}")
+    if missing := [file.name for file in SERVER_FILES if file.name not in {each.name for each in written}]:
+        print(f"of the {len(SERVER_FILES)} files that the server takes these are not in it: {', '.join(missing)}")
+
+
+def _plan(paths: Sequence[Path]) -> list[Planned]:
+    """Find the files that runs can predict, and their rows, of the official number."""
+    by_name: dict[str, Planned] = {}
+    for path in paths:
+        for file, rows in _files_of(path):
+            if (other := by_name.get(file.name)) is not None:
+                raise OptionError(
+                    f"two runs predict {file.name}", where=f"{other[1]} and {path}", mend="name one run for each task"
+                )
+            by_name[file.name] = (file, path, rows)
+    return [by_name[file.name] for file in SERVER_FILES if file.name in by_name]
+
+
+def _files_of(path: Path) -> Iterator[tuple[ServerFile, OwnRows]]:
+    """Give the files that a run can predict; of MNLI's three those whose rows are there, but at least its own."""
+    options = RunOptions.read(RunFolder(path))
+    own = options.task.name
+    files = [file for file in SERVER_FILES if own in file.trained_on and file.task in TASKS]
+    if not files:
+        raise DataError(
+            f"the task {own} is not one of GLUE's test sets",
+            where=path,
+            mend=f"name runs of {', '.join(dict.fromkeys(file.task for file in SERVER_FILES))}",
+        )
+    OperatingPoint.read(path)
+    for file in files:
+        try:
+            rows = OwnRows(replace(options, task=TASKS[file.task]))
+        except DataError as error:
+            if file.task == own:
+                raise
+            print(f"left out: {file.name}, as its rows are not there: {error.what}")
+            continue
+        file.check_rows(rows.size, where=options.root or options.task.hub_path)
+        yield file, rows
+
+
+def _predict(planned: Planned, device: str, folder: Path) -> Path:
+    file, path, rows = planned
+    predictor = EarlyExitPredictor.from_run(path, device=device)
+    names, words, sum_of_exits = predictor.deployment.label_names, list[str](), 0
+    for prediction in predictor.stream(row.texts for row in rows):
+        words.append(file.word(prediction.label, names))
+        sum_of_exits += prediction.exit_layer
+    speedup = predictor.deployment.num_exits * len(words) / sum_of_exits
+    print(f"{file.name}: {len(words)} rows, {speedup:.2f}x faster by layers, by {predictor.deployment.rule} of {path}")
+    return file.write(folder, words, where=path)

@@ -1,0 +1,160 @@
+"""Whether one row is better than another: a paired bootstrap over samples, with the scores of the seeds averaged."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ee_lightning.exits import Oracle
+from ee_lightning.functional import percentile_interval, resample, weighted_scores
+from ee_lightning.reproduce.evaluation import Evaluation
+from ee_lightning.reproduce.stored_run import VARIANTS, Variant
+from ee_lightning.reproduce.suite import Row
+
+RESAMPLES = 10_000
+LEVEL = 0.95
+
+
+@dataclass(frozen=True)
+class Difference:
+    """By how much a row scores above another, in points.
+
+    Attributes:
+        value: The mean over seeds.
+        low: The lower end of the 95 % bootstrap interval.
+        high: The upper end.
+        p_value: Of the two-sided paired bootstrap test.
+        num_seeds: Number of seeds that both rows have.
+        num_ahead: For how many of these seeds it scores above.
+    """
+
+    value: float
+    low: float
+    high: float
+    p_value: float
+    num_seeds: int
+    num_ahead: int
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A row beside another.
+
+    Attributes:
+        row: The row that is tested.
+        other: The row that it is tested against.
+        variant: Where thresholds were chosen.
+        by_task: On each task where both have a seed in common.
+        average: Of the plain mean over these tasks, for the seeds that all of them have; None if there are none.
+    """
+
+    row: Row
+    other: Row
+    variant: Variant
+    by_task: Mapping[str, Difference]
+    average: Difference | None
+
+
+def compare(found: Evaluation) -> list[Comparison]:
+    """Test a row against its rivals at the same stated speed-up, for both ways of choosing thresholds.
+
+    Args:
+        found: What the rows reach.
+
+    Returns:
+        Those of the first row that the suite names in ``compare``: against the second one, then against every other
+        row that leaves early at the same stated speed-up. None for what has no results.
+    """
+    if found.suite.compare is None:
+        return []
+    by_label = {row.label: row for row in reversed(found.suite.rows)}
+    tested, rival = (by_label[label] for label in found.suite.compare)
+    others = [
+        row
+        for row in found.suite.rows
+        if row not in (tested, rival) and row.speedup == tested.speedup and row.criterion not in (None, Oracle.name)
+    ]
+    comparisons = [_compare(found, tested, other, variant) for other in (rival, *others) for variant in VARIANTS]
+    return [comparison for comparison in comparisons if comparison.by_task]
+
+
+def _compare(found: Evaluation, tested: Row, other: Row, variant: Variant) -> Comparison:
+    by_task: dict[str, dict[int, Tensor]] = {}
+    for number, task in enumerate(found.suite.tasks):
+        first, second = (found.of(task, row, variant) for row in (tested, other))
+        if seeds := [seed for seed in first if seed in second]:
+            run = found.runs[task, tested.training, seeds[0]]
+            differences = bootstrap_differences(
+                [first[seed].predictions for seed in seeds],
+                [second[seed].predictions for seed in seeds],
+                labels=run.exits.known_labels(),
+                metric=run.metric,
+                num_classes=run.exits.num_classes,
+                seed=number,
+            )
+            by_task[task] = dict(zip(seeds, differences, strict=True))
+    common = [seed for seed in found.suite.seeds if by_task and all(seed in drawn for drawn in by_task.values())]
+    averages = [torch.stack([drawn[seed] for drawn in by_task.values()]).mean(0) for seed in common]
+    return Comparison(
+        tested,
+        other,
+        variant,
+        {task: summarise(list(drawn.values())) for task, drawn in by_task.items()},
+        summarise(averages) if averages else None,
+    )
+
+
+def bootstrap_differences(
+    tested: Sequence[Tensor],
+    other: Sequence[Tensor],
+    *,
+    labels: Tensor,
+    metric: str,
+    num_classes: int,
+    seed: int = 0,
+    resamples: int = RESAMPLES,
+) -> Tensor:
+    """Resample a data set, and score both rows on the same resamples, seed by seed.
+
+    Args:
+        tested: The predictions of a row for each seed, each of shape [samples].
+        other: Those of the other row for the same seeds.
+        labels: True class numbers, or values for regression, of shape [samples].
+        metric: The score.
+        num_classes: Number of classes; 1 for regression.
+        seed: Of the resamples.
+        resamples: Number of resamples.
+
+    Returns:
+        Differences of the scores, as shares: first on the data themselves, then on every resample, in float64, of
+        shape [seeds, 1 + resamples].
+    """
+    drawn = resample(torch.stack([labels, *tested, *other], dim=-1), resamples, seed)
+    weights = torch.cat([drawn.counts.unsqueeze(0), drawn.draws])  # [1 + resamples, distinct]
+    true, *said = drawn.outcomes.unbind(-1)  # [distinct] each
+    scores = torch.stack(
+        [weighted_scores(predictions, true, weights, metric, num_classes) for predictions in said]
+    )  # [2 * seeds, 1 + resamples]
+    first, second = scores.chunk(2)
+    return first - second
+
+
+def summarise(differences: Sequence[Tensor]) -> Difference:
+    """Average differences over seeds, and test them.
+
+    The p-value is twice the smaller of two shares, of the resamples in which the mean over seeds is 0 or below and of
+    those in which it is 0 or above, each with one more on both sides of the fraction, as the data count themselves; at
+    most 1.
+
+    Args:
+        differences: For each seed, on the data and on every resample, each of shape [1 + resamples].
+    """
+    by_seed = torch.stack(list(differences))  # [seeds, 1 + resamples]
+    mean = 100 * by_seed.mean(0)  # [1 + resamples]
+    on_data, drawn = mean[0].item(), mean[1:]
+    tails = [1 + int((drawn <= 0).sum()), 1 + int((drawn >= 0).sum())]
+    p_value = min(1.0, 2 * min(tails) / (1 + len(drawn)))
+    return Difference(
+        on_data, *percentile_interval(drawn, LEVEL), p_value, len(by_seed), int((by_seed[:, 0] > 0).sum())
+    )

@@ -1,0 +1,156 @@
+"""Figures that others have published, in types of their own, so that they are never taken for measured ones."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.resources import files
+from math import isclose
+from typing import Any, Literal
+
+import yaml
+
+from ee_lightning.errors import require_one_of
+from ee_lightning.operating.construction import construct
+
+_FILE = "published.yaml"
+_HALF_A_DIGIT = 0.05
+_SAME_SPEED = 0.05
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where figures were published, and how they came here.
+
+    Attributes:
+        title: Authors, year and title.
+        arxiv: The paper's number there.
+        read: How the figures were read.
+        confidence: That they were read rightly.
+    """
+
+    title: str
+    arxiv: str
+    read: str
+    confidence: Literal["high", "medium", "low"]
+
+    def __str__(self) -> str:
+        """Say it in a line."""
+        return f"{self.title} (arXiv {self.arxiv}), {self.read}, confidence {self.confidence}"
+
+
+@dataclass(frozen=True)
+class PublishedRow:
+    """A row of a published table.
+
+    Attributes:
+        label: What the method is called.
+        source: Where the row is from.
+        speedup: The speed-up that was stated.
+        scores: In percent, by column; what was not recovered is absent.
+        average: As it was printed, in percent; None where none was.
+        note: What a reader should know; None for nothing.
+    """
+
+    label: str
+    source: Source
+    speedup: float
+    scores: Mapping[str, float]
+    average: float | None = None
+    note: str | None = None
+
+    def average_over(self, columns: Sequence[str]) -> float | None:
+        """Give the plain mean over some columns, as the paper averages; None unless all of them are there."""
+        if not columns or any(column not in self.scores for column in columns):
+            return None
+        return sum(self.scores[column] for column in columns) / len(columns)
+
+
+@dataclass(frozen=True)
+class PublishedTable:
+    """A published table, or the points of a figure.
+
+    Attributes:
+        title: What it shows.
+        split: On which part of the data: ``dev`` or ``test``.
+        backbone: Of which model.
+        where: Its place in the paper.
+        columns: The tasks.
+        rows: From top to bottom; those of a curve bear the same label at several speed-ups.
+        metrics: The metric of a column, by the names of `ee_lightning`; absent where it is not known.
+
+    Raises:
+        ValueError: A row has a column that the table lacks, a score is no percentage, or a printed average is not the
+            mean of the scores.
+    """
+
+    title: str
+    split: Literal["dev", "test"]
+    backbone: str
+    where: str
+    columns: Sequence[str]
+    rows: Sequence[PublishedRow]
+    metrics: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Check the rows."""
+        for row in self.rows:
+            if unknown := row.scores.keys() - set(self.columns):
+                raise ValueError(f"{row.label} in {self.title!r} has unknown columns {sorted(unknown)}.")
+            if not all(-100 <= score <= 100 for score in row.scores.values()):
+                raise ValueError(f"{row.label} in {self.title!r} has a score that is no percentage: {row.scores}.")
+            mean = row.average_over(self.columns)
+            if row.average is not None and mean is not None and not _prints_as(mean, row.average):
+                raise ValueError(f"{row.label} in {self.title!r} averages {mean:.3f}, and {row.average} is printed.")
+
+    def find(self, label: str, speedup: float) -> PublishedRow | None:
+        """Find a row by its label; of several with it, that of the same speed-up."""
+        rows = [row for row in self.rows if row.label == label]
+        if len(rows) > 1:
+            rows = [row for row in rows if abs(row.speedup - speedup) <= _SAME_SPEED]
+        return rows[0] if rows else None
+
+
+@cache
+def published_tables() -> dict[str, PublishedTable]:
+    """Read all published tables, by name.
+
+    Raises:
+        ValueError: The package's file of them makes no sense.
+    """
+    return parse_tables(yaml.safe_load(files(__package__).joinpath(_FILE).read_text(encoding="utf-8")))
+
+
+def published_table(name: str) -> PublishedTable:
+    """Give a published table.
+
+    Args:
+        name: Such as ``glue_dev``.
+
+    Raises:
+        OptionError: There is none of that name.
+    """
+    require_one_of(name, published_tables(), "published")
+    return published_tables()[name]
+
+
+def parse_tables(content: Mapping[str, Any]) -> dict[str, PublishedTable]:
+    """Make tables of nested values as a file holds them, ``sources`` and ``tables``.
+
+    Raises:
+        ValueError: They make no sense.
+    """
+    sources = {name: construct(Source, fields) for name, fields in content["sources"].items()}
+
+    def row(fields: Mapping[str, Any]) -> PublishedRow:
+        require_one_of(fields["source"], sources, f"the source of {fields['label']}")
+        return construct(PublishedRow, {**fields, "source": sources[fields["source"]]})
+
+    return {
+        name: construct(PublishedTable, {**fields, "rows": [row(each) for each in fields["rows"]]})
+        for name, fields in content["tables"].items()
+    }
+
+
+def _prints_as(mean: float, printed: float) -> bool:
+    difference = abs(mean - printed)
+    return difference < _HALF_A_DIGIT or isclose(difference, _HALF_A_DIGIT)

@@ -1,0 +1,123 @@
+"""A finished run, as far as tables need it."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal, get_args
+
+from ee_lightning.exits import Criterion, Curve, Fitted, StoredExits, trace_curve
+from ee_lightning.functional import best_point, halves
+from ee_lightning.inference.runs import RunOptions
+from ee_lightning.operating import recipe_of
+from ee_lightning.reporting import RunFolder, fit_criteria
+from ee_lightning.reproduce.costs import Layers, layers_of
+
+SPLIT = "validation"
+Variant = Literal["dev", "held_out"]
+"""Where a threshold is chosen: on the dev set, which is reported on, or on rows held out of training."""
+VARIANTS: tuple[Variant, ...] = get_args(Variant)
+
+CLOCK_BATCH = "32"
+_CLOCK_TOLERANCE = 0.05
+_ROUNDING = 1e-9
+
+
+@dataclass(frozen=True, eq=False)
+class StoredRun:
+    """A finished run.
+
+    Attributes:
+        folder: Its folder.
+        exits: What its exits said of the dev set, with labels.
+        held_out: What they said of the rows held out of training; None if there are none.
+        metric: The task's first.
+        options: Of its model and data.
+    """
+
+    folder: RunFolder
+    exits: StoredExits
+    held_out: StoredExits | None
+    metric: str
+    options: RunOptions
+
+    @classmethod
+    def read(cls, folder: RunFolder) -> "StoredRun":
+        """Read a run folder.
+
+        Raises:
+            RunFolderError: Something is missing or damaged.
+            DataError: The task is unknown.
+        """
+        metric = folder.read_figures(SPLIT)["metrics"][0]
+        exits, held_out = folder.read_exits(SPLIT), folder.read_calibration()
+        return cls(folder, exits, held_out, metric, RunOptions.read(folder))
+
+    @cached_property
+    def layers(self) -> Layers:
+        """The layers of its model.
+
+        Raises:
+            BackboneError: The backbone's configuration is needed and can't be had.
+        """
+        return layers_of(self.options, self.exits.num_exits)
+
+    @cached_property
+    def halves(self) -> tuple[StoredExits, StoredExits] | None:
+        """Halves of the rows held out of training: one to fit a criterion on, one to choose its threshold on."""
+        if self.held_out is None or self.held_out.num_samples < 2:
+            return None
+        first, second = (self.held_out.select(half) for half in halves(self.held_out.num_samples, seed=0))
+        return first, second
+
+    def criterion(self, name: str) -> Criterion:
+        """Make a criterion, fitted on the first of the `halves` if it has to be.
+
+        Raises:
+            OptionError: There is none of that name, or it has to be fitted and no rows were held out.
+        """
+        made = recipe_of(name).build()
+        fit_criteria([made], None if self.halves is None else self.halves[0])
+        return made
+
+    def curve(self, criterion: Criterion) -> Curve:
+        """Trace a criterion's curve on the dev set."""
+        return trace_curve(criterion, self.exits, [self.metric])
+
+    def choose_threshold(self, criterion: Criterion, speedup: float, variant: Variant) -> float | None:
+        """Choose the threshold with the best score among those that are at least so fast; of equals the fastest.
+
+        Args:
+            criterion: What `criterion` gives.
+            speedup: All layers of the whole backbone over the mean of those run.
+            variant: Where it is chosen.
+
+        Returns:
+            The threshold; None where no rows were held out to choose it on, or none is so fast.
+        """
+        exits = self._to_choose_on(criterion, variant)
+        if exits is None:
+            return None
+        curve = trace_curve(criterion, exits, [self.metric])
+        reached = self.layers.full / (self.layers.without_exit + curve.mean_exit)  # [points]
+        chosen = best_point(curve.mean_exit, curve.scores[self.metric], allowed=reached >= speedup - _ROUNDING)
+        return None if chosen is None else curve.thresholds[chosen].item()
+
+    def wall_speedup(self, criterion: Criterion, layer_speedup: float) -> float | None:
+        """Give the speed-up on the clock at the operating point measured nearest to a speed-up by layers.
+
+        Returns:
+            Of batches of 32; None where none was measured within 5 %.
+        """
+        near = [
+            measured
+            for measured in self.folder.read_speed().get(SPLIT, [])
+            if (measured.criterion, measured.batch_size) == (criterion.name, CLOCK_BATCH)
+            and abs(measured.layer_speedup / layer_speedup - 1) <= _CLOCK_TOLERANCE
+        ]
+        return min(near, key=lambda each: abs(each.layer_speedup - layer_speedup)).wall_speedup if near else None
+
+    def _to_choose_on(self, criterion: Criterion, variant: Variant) -> StoredExits | None:
+        if variant == "dev":
+            return self.exits
+        if isinstance(criterion, Fitted):
+            return None if self.halves is None else self.halves[1]
+        return self.held_out

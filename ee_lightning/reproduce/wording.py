@@ -1,0 +1,176 @@
+"""What a table says in words: its verdict, and its footnotes."""
+
+from collections.abc import Sequence
+
+from ee_lightning.exits import Fitted, Oracle
+from ee_lightning.operating import recipe_of
+from ee_lightning.reproduce.comparison import LEVEL, RESAMPLES, Comparison, Difference
+from ee_lightning.reproduce.evaluation import Evaluation
+from ee_lightning.reproduce.published import PublishedTable
+from ee_lightning.reproduce.results import Cell, Results
+from ee_lightning.reproduce.settings import diversity_weights, settings, spelt_out
+from ee_lightning.reproduce.stored_run import Variant
+
+LETTERS: dict[Variant, str] = {"dev": "a", "held_out": "b"}
+CHOSEN_ON: dict[Variant, str] = {"dev": "the dev set", "held_out": "rows held out of training"}
+SIGNIFICANT = 0.05
+
+
+def counted(number: int, what: str) -> str:
+    """Say how many there are."""
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
+def signed(points: float) -> str:
+    """Write a difference with its sign."""
+    return f"{round(points, 1) + 0.0:+.1f}".replace("-", "−")
+
+
+def p_value(difference: Difference) -> str:
+    """Write a p-value."""
+    return "p < 0.001" if difference.p_value < 0.001 else f"p = {difference.p_value:.2g}"
+
+
+def score(cell: Cell, most_seeds: int) -> str:
+    """Write a score with its deviation, and with its number of seeds where others have more."""
+    deviation = "" if cell.deviation is None else f" ± {cell.deviation:.1f}"
+    seeds = f" (n={cell.num_seeds})" if cell.num_seeds < most_seeds else ""
+    return f"{cell.score:.1f}{deviation}{seeds}".replace("-", "−")
+
+
+def beside(cell: Cell) -> str:
+    """Write the published figure and the difference from it; nothing where there is none."""
+    return "" if cell.difference is None else f"[{cell.published:.1f}, {signed(cell.difference)}]"
+
+
+def speed(factor: float | None) -> str:
+    """Write a speed-up."""
+    return "–" if factor is None else f"{factor:.2f}x"
+
+
+def speeds(cell: Cell) -> str:
+    """Write the speed-ups by layers, by FLOPs and on the clock."""
+    return " · ".join(speed(factor) for factor in (cell.layer_speedup, cell.flops_speedup, cell.wall_speedup))
+
+
+def verdict(results: Results, comparisons: Sequence[Comparison]) -> str:
+    """Say in a sentence or two what the data say of the rows that the suite compares, honest variant first."""
+    if not results.cells:
+        return "No run of this suite has finished yet."
+    if results.suite.compare is None:
+        return _best(results)
+    headline = [each for each in reversed(comparisons) if each.other.label == results.suite.compare[1]]
+    if not headline:
+        return f"{' and '.join(results.suite.compare)} have no finished runs of the same seed yet. {_best(results)}"
+    return " ".join(_sentence(results, comparison) for comparison in headline)
+
+
+def _sentence(results: Results, comparison: Comparison) -> str:
+    by_task, chosen = comparison.by_task, f"With thresholds chosen on {CHOSEN_ON[comparison.variant]}"
+    tested, other = comparison.row.label, comparison.other.label
+    if (difference := comparison.average) is None:
+        return f"{chosen}, no seed has {tested} and {other} on all of {', '.join(by_task)}."
+    num_tasks = len(results.suite.tasks)
+    of_all = "" if len(by_task) == num_tasks else f" of {num_tasks}"
+    on = f"on {next(iter(by_task))}" if num_tasks == 1 else f"on average over {len(by_task)}{of_all} tasks"
+    side = "above" if difference.value > 0 else "below"
+    by = f"{abs(difference.value):.1f} points {side} {other}" if difference.value else f"the same as {other}"
+    told = (
+        f"the data say that it is {'better' if difference.value > 0 else 'worse'}"
+        if difference.p_value < SIGNIFICANT
+        else "the data do not tell the two apart"
+    )
+    ahead = f"ahead for {difference.num_ahead} of {counted(difference.num_seeds, 'seed')}"
+    return f"{chosen}, {tested} scores {by} {on} ({p_value(difference)}, {ahead}): {told}."
+
+
+def _best(results: Results) -> str:
+    column = results.columns[-1]
+    best = [row.label for row in results.suite.rows if (cell := results.cell(row, column, "dev")) and cell.is_best]
+    where = "on average" if len(results.suite.tasks) > 1 else f"on {column}"
+    return f"The best score {where}, over {counted(results.num_seeds, 'seed')}: {' and '.join(best) or 'none yet'}."
+
+
+def footnotes(found: Evaluation, results: Results, comparisons: Sequence[Comparison]) -> list[str]:
+    """Say how every figure came about, and what was chosen where the paper leaves something open."""
+    suite, metrics = found.suite, _metrics(found)
+    criteria = {row.label: row.criterion for row in suite.rows if row.criterion is not None}
+    notes = [
+        f"Scores on the dev set (validation split) in percent: {', '.join(f'{t} {m}' for t, m in metrics.items())}. "
+        f"Mean ± sample standard deviation over {counted(results.num_seeds, 'seed')}; a cell of fewer says so. Bold: "
+        "the best of its column.",
+        "(a) The threshold is chosen on the dev set itself, as papers report it: of all operating points that are at "
+        "least as fast there as stated, by layers, the one with the best score, of equals the fastest. The paper's own "
+        "rule is not known. No grid of thresholds: every threshold that changes an outcome is a candidate.",
+        "(b) The threshold is chosen by the same rule on rows held out of training, and applied to the dev set: the "
+        "honest variant. The speed-up reached there may miss the stated one.",
+        f"Checkpoints are chosen on the dev set ({_monitors(found)}), in both variants.",
+        "Rows without a criterion read the last exit: nothing is chosen, and (a) and (b) are the same.",
+        "Speed-up by layers: all layers of the whole backbone / mean of those executed. By FLOPs: those of the whole "
+        "backbone with its last head over those spent, heads passed included, without padding. On the clock: in "
+        "batches of 32, beside the full model of the same weights, at an operating point within 5 % of this one by "
+        "layers; – where none was measured.",
+    ]
+    if len(suite.tasks) > 1:
+        notes.append(
+            "avg: the plain mean over the tasks, seed by seed, as the paper averages; only where all tasks are there. "
+            "Its speed-ups are plain means too."
+        )
+    if comparisons:
+        notes.append(
+            f"Tests: two-sided paired bootstrap over the samples of the dev set ({RESAMPLES} resamples, the same for "
+            f"all rows and seeds), of the difference averaged over seeds; {100 * LEVEL:g} % intervals. It speaks of "
+            "other samples, not of other seeds, and is not corrected for the number of tests."
+        )
+    if chosen := ", ".join(f"{label}: {spelt_out(name)}" for label, name in criteria.items()):
+        notes.append(f"Criteria with all their options: {chosen}.")
+    if weights := ", ".join(f"{training} {weight}" for training, weight in diversity_weights(found).items()):
+        notes.append(f"Weight λ of the diversity term by training, which the paper does not state per task: {weights}.")
+    if any(isinstance(recipe_of(name).build(), Fitted) for name in criteria.values()):
+        notes.append(
+            "Criteria that learn something are fitted on one half of the rows held out, drawn at random; (b) chooses "
+            "their threshold on the other half."
+        )
+    if Oracle.name in criteria.values():
+        notes.append("The oracle reads the labels: an upper bound, not a method.")
+    return [*notes, *_of_published(results, metrics), *(f"Left out: {problem}." for problem in found.problems)]
+
+
+def _metrics(found: Evaluation) -> dict[str, str]:
+    return {task: run.metric for (task, _, _), run in found.runs.items()}
+
+
+def _monitors(found: Evaluation) -> str:
+    named = dict.fromkeys(name for row in settings(found) for name in row["checkpoint by"].split(", "))
+    return "by " + ", ".join(named) if named else "none yet"
+
+
+def _of_published(results: Results, metrics: dict[str, str]) -> list[str]:
+    published = results.published
+    if published is None:
+        return []
+    notes = [
+        f"In brackets the published figure and the difference from it: {published.title}; {published.where}. "
+        + " ".join(f"{source}." for source in dict.fromkeys(str(row.source) for row in published.rows))
+        + " It is one figure, without deviation, and stands beside both (a) and (b)."
+    ]
+    if published.split != "dev":
+        notes.append(f"The published figures are of the {published.split} set, those measured of the dev set.")
+    if unknown := [task for task in metrics if task in published.columns and task not in published.metrics]:
+        notes.append(
+            f"The metric of the published {' and '.join(unknown)} is not known; here it is "
+            f"{', '.join(f'{metrics[task]} for {task}' for task in unknown)}."
+        )
+    return (
+        notes
+        + _disagreeing(published, metrics)
+        + [f"Published row {row.label}: {row.note}." for row in published.rows if row.note is not None]
+    )
+
+
+def _disagreeing(published: PublishedTable, metrics: dict[str, str]) -> list[str]:
+    return [
+        f"The published metric of {task} is {published.metrics[task]}, measured is {metric}."
+        for task, metric in metrics.items()
+        if published.metrics.get(task, metric) != metric
+    ]

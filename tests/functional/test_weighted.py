@@ -1,0 +1,26 @@
+"""Scores of many data sets at once."""
+
+import pytest
+import torch
+
+from ee_lightning.functional import weighted_scores
+from ee_lightning.training.metrics import METRICS
+
+
+@pytest.mark.parametrize(("metric", "classes"), [("accuracy", 3), ("matthews", 3), ("f1", 2), ("pearson", 1)])
+def test_a_data_set_scores_as_if_its_samples_were_written_out(metric, classes):
+    generator = torch.Generator().manual_seed(0)
+    shape = (2, 12)
+    said, labels = (
+        torch.rand(shape, generator=generator) if classes == 1 else torch.randint(classes, shape, generator=generator)
+    )
+    weights = torch.randint(4, (5, 12), generator=generator)
+    expected = [
+        METRICS[metric](said.repeat_interleave(row), labels.repeat_interleave(row), classes).item() for row in weights
+    ]
+    assert weighted_scores(said, labels, weights, metric, classes).tolist() == pytest.approx(expected, abs=1e-6)
+
+
+def test_a_metric_that_does_not_suit_is_refused():
+    with pytest.raises(ValueError, match="two classes"):
+        weighted_scores(torch.tensor([0]), torch.tensor([2]), torch.ones(1, 1), "f1", 3)

@@ -1,0 +1,95 @@
+"""The sentence that a reader sees first, and the footnotes."""
+
+from dataclasses import replace
+
+import pytest
+
+from ee_lightning.reproduce.comparison import Comparison, Difference, compare
+from ee_lightning.reproduce.evaluation import evaluate
+from ee_lightning.reproduce.results import Cell, tabulate
+from ee_lightning.reproduce.suite import Row
+from ee_lightning.reproduce.wording import beside, footnotes, p_value, score, signed, speeds, verdict
+
+CELL = Cell(61.44, 0.75, 3, 1.532, None, 1.2, published=61.2)
+ROWS = Row("Ours", "ours", "voting", 1.5), Row("PABEE", "pabee", "patience", 1.5)
+
+
+def comparison(difference, variant="held_out"):
+    return Comparison(*ROWS, variant, {"RTE": difference, "CoLA": difference}, difference)
+
+
+def test_cells_in_words():
+    assert score(CELL, most_seeds=3) == "61.4 ± 0.8"
+    assert score(CELL, most_seeds=5) == "61.4 ± 0.8 (n=3)"
+    assert score(replace(CELL, deviation=None, score=-3.2), most_seeds=3) == "−3.2"
+    assert beside(CELL) == "[61.2, +0.2]"
+    assert beside(replace(CELL, published=None)) == ""
+    assert speeds(CELL) == "1.53x · – · 1.20x"
+    assert [signed(points) for points in (-0.04, -1.25, 2)] == ["+0.0", "−1.2", "+2.0"]
+
+
+@pytest.mark.parametrize(
+    ("value", "p", "ahead", "expected"),
+    [
+        (
+            0.92, 0.004, 3,
+            "Ours scores 0.9 points above PABEE on average over 2 tasks (p = 0.004, ahead for 3 of 3 seeds): the data "
+            "say that it is better.",
+        ),
+        (
+            -0.92, 0.0004, 0,
+            "Ours scores 0.9 points below PABEE on average over 2 tasks (p < 0.001, ahead for 0 of 3 seeds): the data "
+            "say that it is worse.",
+        ),
+        (
+            0.3, 0.31, 2,
+            "Ours scores 0.3 points above PABEE on average over 2 tasks (p = 0.31, ahead for 2 of 3 seeds): the data "
+            "do not tell the two apart.",
+        ),
+    ],
+)  # fmt: skip
+def test_the_verdict_says_what_the_data_say(make_suite, make_folder, noisy_exits, value, p, ahead, expected):
+    suite = make_suite(*ROWS, tasks=("RTE", "CoLA"), compare=("Ours", "PABEE"))
+    results = tabulate(evaluate(suite, {("RTE", "ours", 1): make_folder(noisy_exits(20, 0))}))
+    found = [comparison(Difference(value, -1, 2, p, 3, ahead), variant) for variant in ("dev", "held_out")]
+    honest, usual = verdict(results, found).split(" With ")
+    assert honest == f"With thresholds chosen on rows held out of training, {expected}"
+    assert usual == f"thresholds chosen on the dev set, {expected}"
+    assert p_value(found[0].average) in honest
+
+
+def test_the_verdict_of_what_is_not_there_yet(make_suite, make_folder, noisy_exits):
+    suite = make_suite(*ROWS, compare=("Ours", "PABEE"))
+    assert verdict(tabulate(evaluate(suite, {})), []) == "No run of this suite has finished yet."
+    results = tabulate(evaluate(suite, {("RTE", "ours", 1): make_folder(noisy_exits(20, 0))}))
+    assert verdict(results, []).startswith("Ours and PABEE have no finished runs of the same seed yet. The best score")
+    assert verdict(replace(results, suite=replace(suite, compare=None)), []) == (
+        "The best score on RTE, over 1 seed: Ours."
+    )
+
+
+def test_the_footnotes_tell_what_the_paper_leaves_open(whole):
+    notes = "\n".join(footnotes(whole, tabulate(whole), compare(whole)))
+    for said in (
+        "RTE accuracy, CoLA matthews",
+        "Ours w/ Voting: voting(k=0.75, fallback=last)",
+        "full 0.2, 6l 0.2, pabee 0.2, ours 0.2",
+        "No grid of thresholds",
+        "arXiv 2105.13792",
+        "these are PABEE's published figures",
+        "by val/score",
+        "The oracle reads the labels",
+        "Left out: speed-ups of 6l on RTE: no backbone can be read there",
+        "Left out: FLOPs of ours on CoLA: no tokenizer can be loaded",
+    ):
+        assert said in notes
+    assert "is not known; here it is" not in notes
+
+
+def test_a_metric_that_was_not_published_is_said(make_suite, make_folder, noisy_exits):
+    suite = make_suite(Row("PABEE", "pabee", "patience", 1.5), tasks=("MRPC", "RTE"), published="glue_dev")
+    folders = {(task, "pabee", 1): make_folder(noisy_exits(20, 0), metrics=("f1",)) for task in suite.tasks}
+    found = evaluate(suite, folders)
+    notes = footnotes(found, tabulate(found), [])
+    assert "The metric of the published MRPC is not known; here it is f1 for MRPC." in notes
+    assert "The published metric of RTE is accuracy, measured is f1." in notes

@@ -11,9 +11,11 @@ from huggingface_hub import snapshot_download
 from ee_lightning import packaged
 from ee_lightning.data import TaskDataModule
 from ee_lightning.data.module import SPLITS_OF_STAGE
+from ee_lightning.data.own import OwnTask
 from ee_lightning.data.tokenizer import load_tokenizer
 from ee_lightning.errors import BackboneError
 from ee_lightning.models.backbones.loading import load_backbone
+from ee_lightning.operating.construction import construct
 
 _WEIGHT_FILES = ("config.json", "*.safetensors", "*.safetensors.index.json")
 _TOKENIZER_FILES = ("tokenizer*", "special_tokens_map.json", "added_tokens.json", "vocab*", "merges.txt", "*.model")
@@ -32,7 +34,8 @@ def data_fingerprint(options: Mapping[str, Any], tokenizer: str) -> str:
         BackboneError: The tokenizer is not to be had.
         OptionError: An option makes no sense.
     """
-    data = TaskDataModule(**options, tokenizer=tokenizer)
+    own = None if options.get("own") is None else construct(OwnTask, options["own"])
+    data = TaskDataModule(**{**options, "own": own}, tokenizer=tokenizer)
     data.setup("fit")
     digest = hashlib.sha256()
     for split in SPLITS_OF_STAGE["fit"]:

@@ -15,7 +15,15 @@ LENGTHS = [3, 5, 8, 9, 12, 17, 30]
 
 
 def options(backbone, root="", num_layers=None, exits="every"):
-    return RunOptions(str(backbone), num_layers, HeadOptions(exits=exits), get_task("sst2"), str(root), 32)
+    return RunOptions(
+        backbone=str(backbone),
+        num_layers=num_layers,
+        heads=HeadOptions(exits=exits),
+        task=get_task("sst2"),
+        own=None,
+        root=str(root),
+        max_length=32,
+    )
 
 
 def test_speed_up_by_layers_is_all_layers_over_the_mean_of_those_run():

@@ -34,7 +34,8 @@ def descend(stepper: Stepper, lengths: Tensor, take: Callable[[Tensor], Batch], 
 def _descend(stepper: Stepper, lengths: Tensor, take: Callable[[Tensor], Batch], packing: Packing) -> Predictions:
     rows = lengths.argsort(descending=True, stable=True)  # [samples]; longest first, as in all that follows
     packs = packing([(1, length) for length in lengths[rows].tolist()])
-    cohorts = [_started(stepper, lengths, take, rows[pack.start : pack.stop]) for pack in packs]
+    together = [rows[pack.start : pack.stop] for pack in packs]  # [batch] each
+    cohorts = [stepper.start(take(some), lengths[some]) for some in together]
     memory = stepper.remember(len(rows))
     departed: list[Departed] = []
     for layer in range(1, stepper.num_layers + 1):
@@ -42,8 +43,8 @@ def _descend(stepper: Stepper, lengths: Tensor, take: Callable[[Tensor], Batch],
         waiting = deque(cohorts)
         cohorts.clear()  # so that what went through the layer is given up batch by batch
         for pack in packs:
-            together = join([waiting.popleft() for _ in pack], stepper.model.backbone)
-            cohorts.append(stepper.advance(layer, together))
+            joined = join([waiting.popleft() for _ in pack], stepper.model.backbone)
+            cohorts.append(stepper.advance(layer, joined))
         judged = stepper.judge(layer, cohorts, memory)
         if judged is None:
             continue
@@ -58,11 +59,6 @@ def _descend(stepper: Stepper, lengths: Tensor, take: Callable[[Tensor], Batch],
             rows, memory = rows[kept], stepper.recall(memory, kept)
             cohorts = _staying(stepper, cohorts, leaves)
     return in_order(departed)
-
-
-def _started(stepper: Stepper, lengths: Tensor, take: Callable[[Tensor], Batch], rows: Tensor) -> Cohort:
-    """Embed some samples, ``[batch]``, longest first."""
-    return stepper.start(take(rows), lengths[rows])
 
 
 def _staying(stepper: Stepper, cohorts: Sequence[Cohort], leaves: Tensor) -> list[Cohort]:

@@ -106,17 +106,17 @@ class EarlyExitEngine:
         Raises:
             DataError: There is no row, a row has no tokens, or tokens of a row don't all stand before its padding.
         """
-        mask = batch["attention_mask"]
+        mask = batch["attention_mask"].cpu()
         names = [name for name in ("input_ids", "attention_mask", "token_type_ids") if name in batch]
-        lengths = mask.sum(1).cpu()  # [batch]
+        lengths = mask.sum(1)  # [batch]
         if (mask[:, 1:] > mask[:, :-1]).any():
             raise DataError("tokens stand behind padding", where="attention_mask", mend="pad on the right")
         if lengths.numel() == 0 or lengths.min() == 0:
             raise DataError("there is nothing to predict", where="attention_mask", mend="leave out what has no tokens")
 
         def take(rows: Tensor) -> Batch:
-            there, longest = rows.to(mask.device), int(lengths[rows].max())
-            return {name: batch[name][there, :longest] for name in names}
+            longest = int(lengths[rows].max())
+            return {name: batch[name][rows.to(batch[name].device), :longest] for name in names}
 
         return descend(self.stepper, lengths, take, self.packing)
 

@@ -54,8 +54,6 @@ class ExitSweep(Callback):
         """
         if stage == TrainerFn.PREDICTING:
             return
-        for logger in _wandb_loggers(trainer):
-            logger.enter(training=stage == TrainerFn.FITTING)
         for criterion in self.criteria:
             criterion.check_task(_as_ours(pl_module).num_classes)
         if self.speed and (trainer.world_size > 1 or _data(trainer) is None):
@@ -66,6 +64,8 @@ class ExitSweep(Callback):
             )
         if stage == TrainerFn.FITTING:
             check_monitors(trainer.callbacks, self.criteria, _as_ours(pl_module))  # type: ignore[attr-defined]
+        for logger in _wandb_loggers(trainer):
+            logger.enter(training=stage == TrainerFn.FITTING)
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Log every exit's scores and every criterion's area after an epoch of training."""

@@ -13,6 +13,7 @@ import yaml
 
 from ee_lightning.cli import main
 from ee_lightning.data import TASKS, Task
+from ee_lightning.data.tasks import GLUE_ON_THE_HUB
 from ee_lightning.exits import Voting, trace_curve
 from ee_lightning.models import load_backbone
 from ee_lightning.reporting import RunFolder
@@ -169,9 +170,10 @@ def test_sweep_of_replays_runs_small_and_leaves_the_run_folder(
 def test_reproduction_has_every_method_on_every_task_for_classes() -> None:
     parameters = _sweep(REPOSITORY / "sweeps" / "reproduce_glue.yaml")["parameters"]
     methods = {str(file.relative_to(REPOSITORY)) for file in (REPOSITORY / "configs" / "methods").iterdir()}
-    tasks = {file.stem for file in (REPOSITORY / "configs" / "tasks").iterdir()}
+    shipped = [TASKS[file.stem] for file in (REPOSITORY / "configs" / "tasks").iterdir()]
+    tasks = {task.name for task in shipped if task.hub_path == GLUE_ON_THE_HUB and task.label_names}
     assert set(parameters["config"]["values"]) == methods
-    assert set(parameters["data.task"]["values"]) == tasks - {"stsb", "rotten_tomatoes"}
+    assert set(parameters["data.task"]["values"]) == tasks - {"mnli_mismatched"}  # it trains on mnli's rows
 
 
 @pytest.mark.parametrize("sweep", SWEEPS, ids=_name)

@@ -104,7 +104,7 @@ def test_every_metric_is_that_of_the_predictions(exits_predicting):
 
 
 def test_unknown_metrics_are_refused(random_exits):
-    with pytest.raises(OptionError, match=r"(?s)Unknown metrics \['f2'\].*'accuracy', 'f1', 'matthews'"):
+    with pytest.raises(OptionError, match=r"(?s)Unknown metrics \['f2'\].*'accuracy', 'f1', 'macro_f1', 'matthews'"):
         trace_curve(Confidence(), random_exits(2, 3, 2), ["accuracy", "f2"])
 
 

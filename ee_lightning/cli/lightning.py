@@ -49,6 +49,7 @@ class EarlyExitCLI(LightningCLI):
         """Add the run's name, the checkpoints, the sweep, and what must agree."""
         parser.add_argument("--run.root", type=str, default="runs", help="Folder of all run folders.")
         parser.add_argument("--run.name", type=str, default="run", help="Name of the run: ROOT/NAME/version_N.")
+        parser.add_argument("--run.test", type=bool, default=False, help="Sweep the test split too, after training.")
         parser.add_lightning_class_args(ExitSweep, "sweep")
         parser.add_lightning_class_args(ModelCheckpoint, "checkpoint")
         parser.add_lightning_class_args(LastCheckpoint, "last_checkpoint")
@@ -148,6 +149,8 @@ class EarlyExitCLI(LightningCLI):
 
     def before_fit(self) -> None:
         """Go on from the last checkpoint of the run that was interrupted, or start again in its folder."""
+        if self._get(self.config, "run.test"):
+            self.datamodule.setup("test")  # which refuses rows without labels now, not when training is over
         if self.resumed is None:
             return
         refuse_finished(self.resumed)  # which it may have been before this process got the lock
@@ -163,6 +166,8 @@ class EarlyExitCLI(LightningCLI):
         checkpoints = self.trainer.checkpoint_callback
         if isinstance(checkpoints, ModelCheckpoint) and checkpoints.best_model_path:
             self.trainer.validate(self.model, datamodule=self.datamodule, ckpt_path="best", verbose=False)
+            if self._get(self.config, "run.test"):
+                self.trainer.test(self.model, datamodule=self.datamodule, ckpt_path="best", verbose=False)
             self.after_validate()
         elif (folder := run_folder_of(self.trainer)) is not None and self.trainer.is_global_zero:
             folder.finish()

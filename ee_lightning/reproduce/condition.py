@@ -4,6 +4,7 @@ import shutil
 from enum import StrEnum
 from itertools import count
 from pathlib import Path
+from typing import Any
 from zipfile import is_zipfile
 
 import yaml
@@ -88,20 +89,23 @@ def _check_results(folder: RunFolder) -> None:
     folder.read_calibration()
     if not folder.read_curves().keys() >= splits:
         raise RunFolderError("curves.csv is cut off", where=folder.path / CURVES, mend=_MEND)
+    if _options(folder).get("run", {}).get("test") and "test" not in splits:
+        raise RunFolderError("the test split was not swept", where=folder.path, mend=_MEND)
 
 
 def _check_resumable(folder: RunFolder) -> None:
     if folder.config.exists() or folder.last_checkpoint.exists():
-        with reading(folder.config, mend=_MEND):
-            if not isinstance(_yaml(folder.config), dict):
-                raise ValueError("it holds no options")
+        _options(folder)
     if folder.last_checkpoint.exists() and not is_zipfile(folder.last_checkpoint):
         raise RunFolderError("last.ckpt is cut off, or no checkpoint", where=folder.last_checkpoint, mend=_MEND)
 
 
-def _yaml(file: Path) -> object:
-    try:
-        content: object = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        raise ValueError("it holds no YAML") from error
+def _options(folder: RunFolder) -> dict[str, Any]:
+    with reading(folder.config, mend=_MEND):
+        try:
+            content = yaml.safe_load(folder.config.read_text(encoding="utf-8"))
+        except yaml.YAMLError as error:
+            raise ValueError("it holds no YAML") from error
+        if not isinstance(content, dict):
+            raise ValueError("it holds no options")
     return content

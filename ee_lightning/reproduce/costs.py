@@ -59,7 +59,26 @@ def layers_of(options: RunOptions, num_exits: int) -> Layers:
     return Layers(full, options.num_layers or full, num_exits)
 
 
-def flops_speedup(options: RunOptions, layers: Layers, ids: Tensor, exit_layers: Tensor, *, judged: bool) -> float:
+def tokens_of(options: RunOptions, split: str) -> list[int]:
+    """Give the number of tokens of every row of a split, in the rows' order.
+
+    Args:
+        options: Of the run that reads them.
+        split: Such as ``validation``.
+
+    Raises:
+        EarlyExitError: The rows or the tokenizer can't be had.
+    """
+    data = TaskDataModule(
+        options.task.name, options.root, options.backbone, max_length=options.max_length, own=options.own
+    )
+    lengths: list[int] = data.rows(split)["length"][:]
+    return lengths
+
+
+def flops_speedup(
+    options: RunOptions, layers: Layers, num_tokens: Sequence[int], exit_layers: Tensor, *, judged: bool
+) -> float:
     """Give the operations of the whole backbone with the last head alone over those of samples that leave early.
 
     Heads that are passed are counted, padding is not; see `FlopCounter`.
@@ -67,16 +86,15 @@ def flops_speedup(options: RunOptions, layers: Layers, ids: Tensor, exit_layers:
     Args:
         options: The run's.
         layers: Those of its model.
-        ids: Which rows of the validation split the samples are, of shape [samples].
+        num_tokens: Of each sample.
         exit_layers: The number of the exit where each leaves, from 1, of shape [samples].
         judged: Whether the exits passed were asked; if not, all samples leave at the last one, which is.
 
     Raises:
-        EarlyExitError: The rows, the tokenizer or the backbone's configuration can't be had.
+        EarlyExitError: The backbone's configuration can't be had.
     """
-    num_tokens = _num_tokens(options.task.name, options.root, options.backbone, options.max_length)
-    pairs = Counter(zip((num_tokens[row] for row in ids.tolist()), exit_layers.tolist(), strict=True))
-    lengths = tuple(sorted({num_tokens[row] for row in ids.tolist()}))
+    pairs = Counter(zip(num_tokens, exit_layers.tolist(), strict=True))
+    lengths = tuple(sorted({*num_tokens}))
     whole = _flops(options.backbone, None, options.task.num_classes, options.heads, lengths)
     own = _flops(options.backbone, options.num_layers, options.task.num_classes, options.heads, lengths)
 
@@ -134,10 +152,3 @@ def _flops(
 ) -> dict[int, SampleFlops]:
     counter = FlopCounter(model_of_shapes(backbone_config(backbone, num_layers), num_classes, heads))
     return flops_by_length(counter.of_sample, lengths)
-
-
-@cache
-def _num_tokens(task: str, root: str | None, backbone: str, max_length: int) -> list[int]:
-    rows = TaskDataModule(task, root, backbone, max_length=max_length).rows("validation")
-    lengths: list[int] = rows["length"][:]
-    return lengths

@@ -104,8 +104,8 @@ def evaluate(suite: Suite, folders: Mapping[RunKey, RunFolder]) -> Evaluation:
         for name in dict.fromkeys(row.training for row in suite.rows):
             rows = [row for row in suite.rows if row.training == name]
             for key in ((task, name, seed) for seed in suite.seeds):
-                run = found.attempt(_named(key), partial(StoredRun.read, folders[key])) if key in folders else None
-                if run is not None:
+                read = partial(StoredRun.read, folders[key], suite.split) if key in folders else lambda: None
+                if (run := found.attempt(_named(key), read)) is not None:
                     found.runs[key] = run
                     _evaluate_rows(found, key, rows)
     return found
@@ -135,8 +135,10 @@ def _outcome(found: Evaluation, key: RunKey, row: Row, variant: Variant) -> Outc
     by_layers = by_flops = None
     if (layers := found.attempt(f"speed-ups {about}", lambda: run.layers)) is not None:
         by_layers = layers.speedup(exit_layers)
-        is_judged = row.criterion is not None
-        count = partial(flops_speedup, run.options, layers, run.exits.ids, exit_layers, judged=is_judged)
+
+        def count() -> float:
+            return flops_speedup(run.options, layers, run.num_tokens, exit_layers, judged=row.criterion is not None)
+
         by_flops = found.attempt(f"FLOPs {about}", count)
     return Outcome(threshold, predictions, exit_layers, score.item(), by_layers, by_flops, wall)
 

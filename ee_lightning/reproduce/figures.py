@@ -16,6 +16,7 @@ from ee_lightning.reproduce.evaluation import Evaluation
 from ee_lightning.reproduce.results import Results
 from ee_lightning.reproduce.stored_run import StoredRun
 from ee_lightning.reproduce.suite import Row
+from ee_lightning.reproduce.wording import reported
 
 _POINTS = 201
 
@@ -60,7 +61,7 @@ def draw_task(found: Evaluation, results: Results, task: str) -> Figure | None:
     layers = [each.exits.num_exits for row in trained for each in found.runs_of(task, row.training)]
     lay_out(axes, max(layers), run.metric)
     seeds = max(len(found.runs_of(task, row.training)) for row in trained)
-    axes.set_title(f"{task}, dev set, {seeds} seed{'s' if seeds > 1 else ''}")
+    axes.set_title(f"{task}, {reported(found.suite).removeprefix('the ')}, {seeds} seed{'s' if seeds > 1 else ''}")
     return figure
 
 

@@ -9,11 +9,12 @@ from ee_lightning.functional import best_point, halves
 from ee_lightning.inference.runs import RunOptions
 from ee_lightning.operating import recipe_of
 from ee_lightning.reporting import RunFolder, fit_criteria
-from ee_lightning.reproduce.costs import Layers, layers_of
+from ee_lightning.reproduce.costs import Layers, layers_of, tokens_of
+from ee_lightning.reproduce.suite import Split
 
-SPLIT = "validation"
+DEV: Split = "validation"
 Variant = Literal["dev", "held_out"]
-"""Where a threshold is chosen: on the dev set, which is reported on, or on rows held out of training."""
+"""Where a threshold is chosen: on the dev set, or on rows held out of training."""
 VARIANTS: tuple[Variant, ...] = get_args(Variant)
 
 CLOCK_BATCH = "32"
@@ -27,29 +28,38 @@ class StoredRun:
 
     Attributes:
         folder: Its folder.
-        exits: What its exits said of the dev set, with labels.
+        split: Of which rows its scores are reported.
+        exits: What its exits said of them, with labels.
+        dev: What they said of the dev set, with labels.
         held_out: What they said of the rows held out of training; None if there are none.
         metric: The task's first.
         options: Of its model and data.
     """
 
     folder: RunFolder
+    split: Split
     exits: StoredExits
+    dev: StoredExits
     held_out: StoredExits | None
     metric: str
     options: RunOptions
 
     @classmethod
-    def read(cls, folder: RunFolder) -> "StoredRun":
+    def read(cls, folder: RunFolder, split: Split = DEV) -> "StoredRun":
         """Read a run folder.
+
+        Args:
+            folder: The folder.
+            split: Of which rows scores are reported.
 
         Raises:
             RunFolderError: Something is missing or damaged.
             DataError: The task is unknown.
         """
-        metric = folder.read_figures(SPLIT)["metrics"][0]
-        exits, held_out = folder.read_exits(SPLIT), folder.read_calibration()
-        return cls(folder, exits, held_out, metric, RunOptions.read(folder))
+        metric = folder.read_figures(split)["metrics"][0]
+        dev, held_out = folder.read_exits(DEV), folder.read_calibration()
+        exits = dev if split == DEV else folder.read_exits(split)
+        return cls(folder, split, exits, dev, held_out, metric, RunOptions.read(folder))
 
     @cached_property
     def layers(self) -> Layers:
@@ -59,6 +69,16 @@ class StoredRun:
             BackboneError: The backbone's configuration is needed and can't be had.
         """
         return layers_of(self.options, self.exits.num_exits)
+
+    @cached_property
+    def num_tokens(self) -> list[int]:
+        """The number of tokens of each sample that is reported.
+
+        Raises:
+            EarlyExitError: The rows or the tokenizer can't be had.
+        """
+        of_rows = tokens_of(self.options, self.split)
+        return [of_rows[row] for row in self.exits.ids.tolist()]
 
     @cached_property
     def halves(self) -> tuple[StoredExits, StoredExits] | None:
@@ -79,7 +99,7 @@ class StoredRun:
         return made
 
     def curve(self, criterion: Criterion) -> Curve:
-        """Trace a criterion's curve on the dev set."""
+        """Trace a criterion's curve on the rows that are reported."""
         return trace_curve(criterion, self.exits, [self.metric])
 
     def choose_threshold(self, criterion: Criterion, speedup: float, variant: Variant) -> float | None:
@@ -109,7 +129,7 @@ class StoredRun:
         """
         near = [
             measured
-            for measured in self.folder.read_speed().get(SPLIT, [])
+            for measured in self.folder.read_speed().get(self.split, [])
             if (measured.criterion, measured.batch_size) == (criterion.name, CLOCK_BATCH)
             and abs(measured.layer_speedup / layer_speedup - 1) <= _CLOCK_TOLERANCE
         ]
@@ -117,7 +137,7 @@ class StoredRun:
 
     def _to_choose_on(self, criterion: Criterion, variant: Variant) -> StoredExits | None:
         if variant == "dev":
-            return self.exits
+            return self.dev
         if isinstance(criterion, Fitted):
             return None if self.halves is None else self.halves[1]
         return self.held_out

@@ -3,9 +3,12 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from ee_lightning.errors import OptionError
+
+Split = Literal["validation", "test"]
+"""Of which rows scores are reported."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,7 @@ class Suite:
         trainings: What each training gets besides, by its name.
         seeds: Every training is run with each.
         rows: From top to bottom.
+        split: Of which rows scores are reported.
         published: The name of the published table that this one stands beside; None if there is none.
         compare: The labels of two rows, of which the first is tested against the second; None for no test.
     """
@@ -65,6 +69,7 @@ class Suite:
     trainings: Mapping[str, FitOptions]
     seeds: Sequence[int]
     rows: Sequence[Row]
+    split: Split = "validation"
     published: str | None = None
     compare: tuple[str, str] | None = None
 

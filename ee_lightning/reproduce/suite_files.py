@@ -4,14 +4,15 @@ from collections.abc import Collection, Mapping
 from dataclasses import MISSING, fields
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import yaml
 
 import ee_lightning
 from ee_lightning.errors import OptionError
 from ee_lightning.operating import recipe_of
-from ee_lightning.reproduce.suite import FitOptions, Row, Suite
+from ee_lightning.reproduce.published import published_table
+from ee_lightning.reproduce.suite import FitOptions, Row, Split, Suite
 
 _FIT = {field.name for field in fields(FitOptions)}
 _ROW = {field.name for field in fields(Row)}
@@ -64,15 +65,22 @@ class _SuiteFile:
     def suite(self, content: Any) -> Suite:
         """Read the whole file."""
         self._check_keys(content, "the suite", _SUITE, _NEEDED_OF_SUITE)
+        split = content.get("split", "validation")
+        if split not in get_args(Split):
+            raise self._mistake(f"the split is {split!r}", "split", f"use one of {', '.join(get_args(Split))}")
+        if (published := content.get("published")) is not None:
+            published_table(published)  # which refuses an unknown name now, not after the trainings
+        fit = self._fit({key: value for key, value in content.items() if key in _FIT}, "the suite")
         return Suite(
             name=self.file.stem,
             title=str(content["title"]),
-            fit=self._fit({key: value for key, value in content.items() if key in _FIT}, "the suite"),
+            fit=fit + FitOptions(options={"run.test": True}) if split == "test" else fit,
             tasks=self._all_fits(content, "tasks"),
             trainings=self._all_fits(content, "trainings"),
             seeds=self._seeds(content["seeds"]),
             rows=[self._row(row) for row in self._filled(content, "rows", list)],
-            published=content.get("published"),
+            split=split,
+            published=published,
             compare=self._compare(content.get("compare")),
         )
 

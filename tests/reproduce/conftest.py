@@ -32,6 +32,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder.write_exits("validation", exits)
     found = sweep_exits([Voting()], exits, None, task="sst2", metrics=["accuracy"], checkpoint=None)
     write_sweep(folder, "validation", found)
+    folder.config.write_text("run: {}\n")
     return folder.path
 
 

@@ -47,6 +47,13 @@ def test_a_finished_folder_with_a_damaged_file_is_to_do_again(name: str, rest: i
     assert (examine(finished)[1] is None) == (name == "summary.json")
 
 
+def test_a_finished_run_whose_test_split_was_not_swept_is_to_do_again(finished: RunFolder) -> None:
+    finished.config.write_text("run: {test: true}\n")
+    assert examine(finished) == (State.TO_DO, "the test split was not swept")
+    finished.config.write_text("run: {test: false}\n")
+    assert examine(finished) == (State.FINISHED, None)
+
+
 def test_an_interrupted_run_goes_on_unless_it_is_damaged(interrupted: RunFolder) -> None:
     assert examine(interrupted) == (State.TO_RESUME, None)
     checkpoint = interrupted.last_checkpoint.read_bytes()

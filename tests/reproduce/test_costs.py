@@ -9,7 +9,7 @@ from ee_lightning.inference.flops import FlopCounter, SampleFlops
 from ee_lightning.inference.runs import RunOptions
 from ee_lightning.models import HeadOptions, backbone_config, load_backbone, model_of_shapes
 from ee_lightning.models.multi_exit import MultiExitModel
-from ee_lightning.reproduce.costs import Layers, flops_by_length, flops_speedup, layers_of
+from ee_lightning.reproduce.costs import Layers, flops_by_length, flops_speedup, layers_of, tokens_of
 
 LENGTHS = [3, 5, 8, 9, 12, 17, 30]
 
@@ -67,19 +67,21 @@ def test_flops_are_those_of_the_counter_on_the_model_itself(tiny_backbone, glue_
     own = options(tiny_backbone, glue_folder)
     ids = torch.arange(0, 47, 5)
     exit_layers = ids % 3 + 1
+    of_rows = tokens_of(own, "validation")
     rows = TaskDataModule("sst2", str(glue_folder), str(tiny_backbone), max_length=32).rows("validation")
-    lengths = [rows["length"][number] for number in ids.tolist()]
+    assert of_rows == [len(row["input_ids"]) for row in rows]
+    lengths = [of_rows[number] for number in ids.tolist()]
     assert len(set(lengths)) > 4
     counter = FlopCounter(MultiExitModel(load_backbone(str(tiny_backbone)), 2, own.heads))
     expected = counter.speedup(lengths, exit_layers.tolist())
-    assert flops_speedup(own, Layers(3, 3, 3), ids, exit_layers, judged=True) == pytest.approx(expected)
+    assert flops_speedup(own, Layers(3, 3, 3), lengths, exit_layers, judged=True) == pytest.approx(expected)
     last = torch.full_like(ids, 3)
-    assert flops_speedup(own, Layers(3, 3, 3), ids, last, judged=False) == 1
-    assert flops_speedup(own, Layers(3, 3, 3), ids, last, judged=True) < 1
+    assert flops_speedup(own, Layers(3, 3, 3), lengths, last, judged=False) == 1
+    assert flops_speedup(own, Layers(3, 3, 3), lengths, last, judged=True) < 1
     cut = options(tiny_backbone, glue_folder, num_layers=1, exits="last")
     one, full = (
         FlopCounter(model_of_shapes(backbone_config(str(tiny_backbone), number), 2, cut.heads)) for number in (1, None)
     )
-    assert flops_speedup(cut, Layers(3, 1, 1), ids, torch.ones_like(ids), judged=False) == pytest.approx(
+    assert flops_speedup(cut, Layers(3, 1, 1), lengths, torch.ones_like(ids), judged=False) == pytest.approx(
         sum(full.of_sample(n).full for n in lengths) / sum(one.of_sample(n).full for n in lengths)
     )

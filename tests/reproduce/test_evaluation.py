@@ -49,6 +49,17 @@ def test_the_dev_threshold_is_the_best_of_those_that_are_fast_enough(folder):
     assert reached[2.0] == (2.0, 0.5)
 
 
+def test_of_the_test_split_thresholds_are_chosen_on_the_dev_set_all_the_same(make_suite, folder, make_exits):
+    folder.write_exits("test", make_exits(*HELD_OUT))
+    folder.write_summary("test", {"task": "rte", "metrics": ["accuracy"]})
+    row = Row("Confidence", "ours", "confidence", 4 / 3)
+    found = evaluate(make_suite(row, split="test"), {("RTE", "ours", 1): folder})
+    (dev,), (held_out,) = (list(found.of("RTE", row, variant).values()) for variant in ("dev", "held_out"))
+    assert dev.exit_layers.tolist() == [1, 1, 2, 2]  # at the dev set's threshold
+    assert (dev.score, held_out.score) == (0.75, 0.75)
+    assert held_out.exit_layers.tolist() == [1, 1, 1, 1]
+
+
 def test_what_no_threshold_reaches_is_absent(make_suite, folder):
     row = Row("Patience", "ours", "patience", 2.5)
     found = evaluate(make_suite(row), {("RTE", "ours", 1): folder})
@@ -80,8 +91,8 @@ def test_what_is_fitted_is_fitted_on_other_rows_than_its_threshold_is_chosen_on(
     expected.fit(first)
     assert criterion.fitted == expected.fitted
     chosen = {
-        "first": replace(run, exits=first).choose_threshold(criterion, 1.5, "dev"),
-        "second": replace(run, exits=second).choose_threshold(criterion, 1.5, "dev"),
+        "first": replace(run, dev=first).choose_threshold(criterion, 1.5, "dev"),
+        "second": replace(run, dev=second).choose_threshold(criterion, 1.5, "dev"),
     }
     assert run.choose_threshold(criterion, 1.5, "held_out") == chosen["second"] != chosen["first"]
 

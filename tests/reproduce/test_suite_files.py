@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from ee_lightning.errors import OptionError
+from ee_lightning.reproduce.published import published_table
 from ee_lightning.reproduce.suite import Row, trainings
 from ee_lightning.reproduce.suite_files import configs_folder, load_suite
 
@@ -70,6 +71,8 @@ def test_a_suite_is_read(write: Callable[..., Path], tmp_path: Path, monkeypatch
         ({"rows": [{**SMALLEST["rows"][0], "criterion": "votting"}]}, "votting"),
         ({"rows": [{**SMALLEST["rows"][0], "criterion": "voting, patience"}]}, "2 criteria are given"),
         ({"rows": [{**SMALLEST["rows"][0], "speedup": 0.5}]}, "the speed-up is 0.5"),
+        ({"split": "dev"}, "the split is 'dev'"),
+        ({"published": "glue"}, "'glue' is not a value of published"),
         ({"compare": ["Ours"]}, "are not two rows"),
         ({"compare": ["Ours", "PABEE"]}, "there is no row 'PABEE'"),
     ],
@@ -78,6 +81,19 @@ def test_a_suite_is_read(write: Callable[..., Path], tmp_path: Path, monkeypatch
 def test_what_makes_no_sense_is_named(changes: dict[str, object], said: str, write: Callable[..., Path]) -> None:
     with pytest.raises(OptionError, match=said):
         load_suite(write(**changes))
+
+
+def test_what_is_reported_on_the_test_split_is_swept_there(write: Callable[..., Path]) -> None:
+    assert "run.test" not in load_suite(write()).fit.options
+    suite = load_suite(write(split="test"))
+    assert (suite.split, suite.fit.options["run.test"]) == ("test", True)
+
+
+@pytest.mark.parametrize("name", SUITES)
+def test_a_shipped_suite_reports_the_split_that_was_published(name: str) -> None:
+    suite = load_suite(name)
+    if suite.published is not None:
+        assert suite.split == {"dev": "validation", "test": "test"}[published_table(suite.published).split]
 
 
 @pytest.mark.parametrize("content", ["title: [", "- a list", ""])

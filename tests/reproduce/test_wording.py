@@ -86,6 +86,23 @@ def test_the_footnotes_tell_what_the_paper_leaves_open(whole):
     assert "is not known; here it is" not in notes
 
 
+def test_the_rows_that_are_reported_are_named(make_suite, make_folder, noisy_exits):
+    folder = make_folder(noisy_exits(20, 0))
+    folder.write_exits("test", noisy_exits(20, 1))
+    folder.write_summary("test", {"task": "rte", "metrics": ["accuracy"]})
+    notes = {}
+    for split in ("validation", "test"):
+        suite = make_suite(Row("PABEE", "pabee", "patience", 1.5), split=split, published="multiclass_test")
+        found = evaluate(suite, {("RTE", "pabee", 1): folder})
+        notes[split] = "\n".join(footnotes(found, tabulate(found), []))
+    assert "Scores on the dev set (validation split)" in notes["validation"]
+    assert "published figures are of the test set, those measured of the dev set" in notes["validation"]
+    assert "Scores on the test set (test split)" in notes["test"]
+    assert "applied to the test set" in notes["test"]
+    assert "those measured of" not in notes["test"]
+    assert "honest" not in notes["test"]
+
+
 def test_a_metric_that_was_not_published_is_said(make_suite, make_folder, noisy_exits):
     suite = make_suite(Row("PABEE", "pabee", "patience", 1.5), tasks=("MRPC", "RTE"), published="glue_dev")
     folders = {(task, "pabee", 1): make_folder(noisy_exits(20, 0), metrics=("f1",)) for task in suite.tasks}

@@ -5,7 +5,6 @@ import sys
 from argparse import ArgumentTypeError, Namespace
 from collections.abc import Sequence
 from dataclasses import replace
-from importlib import import_module
 from pathlib import Path
 
 from rich.console import Console
@@ -58,7 +57,9 @@ def run(arguments: Sequence[str]) -> None:
     failed = _bring_to_end([run for run in runs if run not in blocked], chosen.root, console, arguments)
     if not chosen.runs_only:
         tables = chosen.root / suite.name
-        import_module("ee_lightning.reproduce.report").write_report(suite, whole.finished(), tables)
+        from ee_lightning.reproduce.report import write_report  # which takes seconds to import
+
+        write_report(suite, whole.finished(), tables)
         print(f"tables: {tables}")
     if failed or blocked:
         raise EarlyExitError(

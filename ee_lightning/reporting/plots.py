@@ -70,7 +70,8 @@ def lay_out(axes: Axes, num_layers: int, metric: str) -> None:
     axes.xaxis.set_major_formatter("{x:g}x")
     axes.set(xlabel="speed-up: all layers / mean executed layers", ylabel=f"{metric} (%)")
     axes.grid(alpha=0.3)
-    axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), fontsize="small")
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), fontsize="small")
 
 
 def _by_points(curves: Sequence[Curve], metric: str) -> list[list[Curve]]:

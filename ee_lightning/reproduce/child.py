@@ -15,8 +15,26 @@ from filelock import lock_descriptor, unlock_descriptor
 from ee_lightning.errors import RunFolderError
 
 FIT = (sys.executable, "-m", "ee_lightning", "fit")
+_LOCKS = "locks"
 _TICK = 1.0
 _PATIENCE = 30.0
+
+
+def lock_of(root: Path, name: str) -> Path:
+    """Give the file that is locked while a run is trained."""
+    return root / _LOCKS / f"{name}.lock"
+
+
+def is_locked(file: Path) -> bool:
+    """Tell whether a process has locked a run; nothing is written.
+
+    Raises:
+        RunFolderError: It can't be found out here.
+    """
+    if not file.exists():
+        return False
+    with attempted_lock(file) as lock:
+        return lock is None
 
 
 @contextmanager

@@ -24,6 +24,7 @@ class State(StrEnum):
     FINISHED = "finished"
     TO_RESUME = "to resume"
     TO_DO = "to do"
+    AT_WORK = "at work elsewhere"
     BLOCKED = "can't be run"
 
 

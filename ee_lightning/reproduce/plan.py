@@ -5,6 +5,7 @@ from pathlib import Path
 
 from ee_lightning.errors import EarlyExitError
 from ee_lightning.reporting import RunFolder
+from ee_lightning.reproduce.child import is_locked, lock_of
 from ee_lightning.reproduce.condition import State, examine
 from ee_lightning.reproduce.identity import Identifier
 from ee_lightning.reproduce.planned import IDENTITY, Identity, Plan, PlannedRun, read_identity
@@ -37,6 +38,8 @@ def _planned(training: Training, root: Path, identifier: Identifier) -> PlannedR
         return _without_sources(training, root, config, str(error))
     folder = _folder(root, training, identity.digest)
     state, damage = examine(folder)
+    if state is not State.FINISHED and is_locked(lock_of(root, folder.path.parent.name)):
+        state, damage = State.AT_WORK, None
     return PlannedRun(training, folder, state, identity, damage)
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ee_lightning.errors import EarlyExitError, RunFolderError
-from ee_lightning.reproduce.child import FIT, attempted_lock, train
+from ee_lightning.reproduce.child import FIT, attempted_lock, lock_of, train
 from ee_lightning.reproduce.condition import State, examine, make_room
 from ee_lightning.reproduce.fit_arguments import fit_arguments
 from ee_lightning.reproduce.planned import PlannedRun
@@ -15,7 +15,6 @@ from ee_lightning.reproduce.progress import SuiteProgress
 from ee_lightning.reproduce.records import Record, log_of, read_record, write_record
 from ee_lightning.reproduce.suite import FitOptions
 
-LOCKS = "locks"
 _PAUSE = 1.0
 
 
@@ -64,7 +63,7 @@ class Runner:
         while waiting:
             elsewhere = []
             for run in waiting:
-                with attempted_lock(self.root / LOCKS / f"{run.name}.lock") as lock:
+                with attempted_lock(lock_of(self.root, run.name)) as lock:
                     if lock is None:
                         elsewhere.append(run)
                     else:

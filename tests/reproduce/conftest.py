@@ -26,13 +26,11 @@ MakeRunner = Callable[..., Runner]
 @pytest.fixture(scope="session")
 def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Give a finished run folder, without checkpoints."""
-    folder = RunFolder(tmp_path_factory.mktemp("template"))
     torch.manual_seed(0)
     exits = StoredExits(torch.randn(3, 20, 2), torch.randint(2, (20,)), torch.arange(20))
-    folder.write_exits("validation", exits)
+    folder = write_run(tmp_path_factory.mktemp("template") / "version_0", exits)
     found = sweep_exits([Voting()], exits, None, task="sst2", metrics=["accuracy"], checkpoint=None)
     write_sweep(folder, "validation", found)
-    folder.config.write_text("run: {}\n")
     return folder.path
 
 

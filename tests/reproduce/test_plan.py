@@ -11,6 +11,7 @@ import transformers.utils.hub
 
 from ee_lightning.errors import BackboneError, OptionError
 from ee_lightning.reproduce import planned
+from ee_lightning.reproduce.child import attempted_lock, lock_of
 from ee_lightning.reproduce.condition import State
 from ee_lightning.reproduce.fingerprints import weights_fingerprint
 from ee_lightning.reproduce.plan import plan
@@ -116,6 +117,17 @@ def test_missing_data_and_weights_are_told_and_block_only_what_needs_them(
     assert "the weights can't be loaded" in str(made.runs[0].reason)
     made = plan(make_suite(model__num_layers=4), tmp_path)
     assert "4 layers are to be kept of 3" in str(made.runs[0].reason)
+
+
+def test_a_run_that_is_at_work_elsewhere_is_told_so(make_suite: Make, tmp_path: Path) -> None:
+    suite = make_suite()
+    first = plan(suite, tmp_path).runs[0]
+    first.folder.checkpoints.mkdir(parents=True)
+    file = lock_of(tmp_path, first.name)
+    with attempted_lock(file):
+        assert plan(suite, tmp_path).runs[0].state is State.AT_WORK
+    assert file.exists()
+    assert plan(suite, tmp_path).runs[0].state is State.TO_RESUME
 
 
 def test_a_finished_run_is_known_without_its_data(make_suite: Make, template: Path, tmp_path: Path) -> None:

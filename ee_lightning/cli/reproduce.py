@@ -17,7 +17,7 @@ from ee_lightning.reproduce.fit_arguments import fit_arguments, read_fit_argumen
 from ee_lightning.reproduce.interrupts import interruptible
 from ee_lightning.reproduce.plan import plan
 from ee_lightning.reproduce.plan_table import print_plan
-from ee_lightning.reproduce.planned import PlannedRun
+from ee_lightning.reproduce.planned import Plan, PlannedRun
 from ee_lightning.reproduce.progress import SuiteProgress
 from ee_lightning.reproduce.runner import Runner
 from ee_lightning.reproduce.selection import Selection
@@ -55,9 +55,13 @@ def run(arguments: Sequence[str]) -> None:
             mend="mend what the plan says of them, or run the others with --keep-going",
         )
     failed = _bring_to_end([run for run in runs if run not in blocked], chosen.root, console, arguments)
+    if not chosen.no_clock:
+        from ee_lightning.reproduce.clock import measure_rows  # which, like the next, takes seconds to import
+
+        measure_rows(suite, Plan(runs).finished(), chosen.root, console)
     if not chosen.runs_only:
         tables = chosen.root / suite.name
-        from ee_lightning.reproduce.report import write_report  # which takes seconds to import
+        from ee_lightning.reproduce.report import write_report
 
         write_report(suite, whole.finished(), tables)
         print(f"tables: {tables}")
@@ -113,6 +117,7 @@ def _options() -> Options:
     options.add_argument("--tasks", type=_words, help="run the trainings on these tasks only: RTE,MRPC")
     options.add_argument("--trainings", type=_words, help="run these trainings only: pabee,ours")
     options.add_argument("--seeds", type=_numbers, help="run the trainings by these seeds only: 1,2")
+    options.add_argument("--no-clock", action="store_true", help="don't measure the rows' speed on the clock")
     options.add_argument("--runs-only", action="store_true", help="write no tables")
     options.add_argument("--slurm", type=Path, metavar="FILE", help="write a SLURM array of the trainings instead")
     options.add_argument("--wandb-sweep", type=Path, metavar="FILE", help="write a W&B sweep of the trainings instead")

@@ -7,19 +7,15 @@ from pathlib import Path
 from typing import NamedTuple, TypeVar, get_args
 
 import torch
-from datasets import Dataset
 
 from ee_lightning.cli.options import Options, at_least_one
-from ee_lightning.data import TaskDataModule
 from ee_lightning.errors import OptionError
 from ee_lightning.exits import Criterion, Oracle, StoredExits, trace_curve
 from ee_lightning.inference import SpeedMeter, samples_of
-from ee_lightning.inference.devices import find_device
 from ee_lightning.inference.precision_effect import precision_effects
-from ee_lightning.inference.runs import RunOptions, read_model
+from ee_lightning.inference.runs import load_run
 from ee_lightning.inference.speed import BATCH_SIZES
 from ee_lightning.inference.stepper import Precision
-from ee_lightning.models import MultiExitModel
 from ee_lightning.operating import OPERATING_POINT, CriterionRecipe, OperatingPoint, recipe_of
 from ee_lightning.reporting import (
     NAMED_SPEEDUPS,
@@ -57,7 +53,7 @@ def run(arguments: Sequence[str]) -> None:
     folder, split = RunFolder(chosen.run), chosen.split
     exits, metric = folder.read_exits(split), folder.read_figures(split)["metrics"][0]
     points = _points(folder, exits, chosen, metric)
-    model, rows = load(folder, split)
+    model, rows = load_run(folder, split)
     meter = SpeedMeter(
         model,
         samples_of(rows.select(exits.ids.tolist())[:]),
@@ -82,22 +78,6 @@ def run(arguments: Sequence[str]) -> None:
         )
         print_precision_effects(effects, metric)
     print(f"saved: {folder.path / 'speed.csv'} and speed.png")
-
-
-def load(folder: RunFolder, split: str) -> tuple[MultiExitModel, Dataset]:
-    """Load the model of a run, where it is to be measured, and the tokenised rows of a split.
-
-    Args:
-        folder: The folder of a training run.
-        split: The split.
-
-    Raises:
-        RunFolderError: The run's configuration or its checkpoint is missing or damaged.
-    """
-    options = RunOptions.read(folder)
-    name, own = options.task.name, options.own
-    data = TaskDataModule(name, options.root, options.backbone, max_length=options.max_length, own=own)
-    return read_model(folder, options).to(find_device("auto")), data.rows(split)
 
 
 def _options() -> Options:

@@ -5,11 +5,13 @@ from pathlib import Path
 
 import torch
 import yaml
+from datasets import Dataset
 from torch import Tensor
 
-from ee_lightning.data import OwnTask, Task, resolve_task
+from ee_lightning.data import OwnTask, Task, TaskDataModule, resolve_task
 from ee_lightning.errors import RunFolderError
 from ee_lightning.files import reading
+from ee_lightning.inference.devices import find_device
 from ee_lightning.models import HeadOptions, MultiExitModel, backbone_config, restore_model
 from ee_lightning.operating.construction import construct
 from ee_lightning.reporting import RunFolder
@@ -39,6 +41,10 @@ class RunOptions:
     root: str | None
     max_length: int
 
+    def data(self) -> TaskDataModule:
+        """Give the data of the run, as far as predictions hang on them."""
+        return TaskDataModule(self.task.name, self.root, self.backbone, max_length=self.max_length, own=self.own)
+
     @classmethod
     def read(cls, folder: RunFolder) -> "RunOptions":
         """Read them from a run's ``config.yaml``.
@@ -65,6 +71,22 @@ class RunOptions:
                 "max_length": data["max_length"],
             }
             return construct(cls, fields)
+
+
+def load_run(folder: RunFolder, split: str) -> tuple[MultiExitModel, Dataset]:
+    """Load the model of a run, where it is to be measured, and the tokenised rows of a split.
+
+    Args:
+        folder: The folder of a training run.
+        split: The split.
+
+    Raises:
+        RunFolderError: The run's configuration or its checkpoint is missing or damaged.
+        DataError: The rows can't be had.
+        BackboneError: The backbone's configuration or the tokenizer can't be had.
+    """
+    options = RunOptions.read(folder)
+    return read_model(folder, options).to(find_device("auto")), options.data().rows(split)
 
 
 def read_model(folder: RunFolder, options: RunOptions, checkpoint: str | Path | None = None) -> MultiExitModel:

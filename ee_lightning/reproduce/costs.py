@@ -9,7 +9,6 @@ from math import prod
 
 from torch import Tensor
 
-from ee_lightning.data import TaskDataModule
 from ee_lightning.inference.flops import FlopCounter, SampleFlops
 from ee_lightning.inference.runs import RunOptions
 from ee_lightning.models import HeadOptions, backbone_config, model_of_shapes
@@ -69,10 +68,7 @@ def tokens_of(options: RunOptions, split: str) -> list[int]:
     Raises:
         EarlyExitError: The rows or the tokenizer can't be had.
     """
-    data = TaskDataModule(
-        options.task.name, options.root, options.backbone, max_length=options.max_length, own=options.own
-    )
-    lengths: list[int] = data.rows(split)["length"][:]
+    lengths: list[int] = options.data().rows(split)["length"][:]
     return lengths
 
 

@@ -105,7 +105,7 @@ def evaluate(suite: Suite, folders: Mapping[RunKey, RunFolder]) -> Evaluation:
             rows = [row for row in suite.rows if row.training == name]
             for key in ((task, name, seed) for seed in suite.seeds):
                 read = partial(StoredRun.read, folders[key], suite.split) if key in folders else lambda: None
-                if (run := found.attempt(_named(key), read)) is not None:
+                if (run := found.attempt(name_of(key), read)) is not None:
                     found.runs[key] = run
                     _evaluate_rows(found, key, rows)
     return found
@@ -114,7 +114,7 @@ def evaluate(suite: Suite, folders: Mapping[RunKey, RunFolder]) -> Evaluation:
 def _evaluate_rows(found: Evaluation, key: RunKey, rows: list[Row]) -> None:
     for row in rows:
         for variant in VARIANTS:
-            where = f"{_named(key)}, {row.label}"
+            where = f"{name_of(key)}, {row.label}"
             if (outcome := found.attempt(where, partial(_outcome, found, key, row, variant))) is not None:
                 found.outcomes[key, row, variant] = outcome
 
@@ -130,7 +130,7 @@ def _outcome(found: Evaluation, key: RunKey, row: Row, variant: Variant) -> Outc
         if (threshold := run.choose_threshold(criterion, row.speedup, variant)) is None:
             return None
         exit_layers, predictions = replay(criterion, run.exits).at(threshold)
-        wall = run.wall_speedup(criterion, run.layers.speedup(exit_layers))
+        wall = run.wall_speedup(criterion, threshold, run.layers.speedup(exit_layers))
     score = weighted_scores(predictions, labels, torch.ones(1, len(labels)), run.metric, run.exits.num_classes)
     by_layers = by_flops = None
     if (layers := found.attempt(f"speed-ups {about}", lambda: run.layers)) is not None:
@@ -143,6 +143,7 @@ def _outcome(found: Evaluation, key: RunKey, row: Row, variant: Variant) -> Outc
     return Outcome(threshold, predictions, exit_layers, score.item(), by_layers, by_flops, wall)
 
 
-def _named(key: RunKey) -> str:
+def name_of(key: RunKey) -> str:
+    """Say which run it is."""
     task, training, seed = key
     return f"{training} on {task}, seed {seed}"

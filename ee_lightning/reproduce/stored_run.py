@@ -1,5 +1,6 @@
 """A finished run, as far as tables need it."""
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal, get_args
@@ -121,19 +122,26 @@ class StoredRun:
         chosen = best_point(curve.mean_exit, curve.scores[self.metric], allowed=reached >= speedup - _ROUNDING)
         return None if chosen is None else curve.thresholds[chosen].item()
 
-    def wall_speedup(self, criterion: Criterion, layer_speedup: float) -> float | None:
-        """Give the speed-up on the clock at the operating point measured nearest to a speed-up by layers.
+    def wall_speedup(self, criterion: Criterion, threshold: float, layer_speedup: float) -> float | None:
+        """Give the speed-up on the clock at an operating point, or at one measured near it.
+
+        Args:
+            criterion: When to leave.
+            threshold: In its unit.
+            layer_speedup: What the point reaches by layers.
 
         Returns:
-            Of batches of 32; None where none was measured within 5 %.
+            Of batches of 32; None where none was measured at that threshold, nor within 5 % by layers.
         """
-        near = [
-            measured
-            for measured in self.folder.read_speed().get(self.split, [])
-            if (measured.criterion, measured.batch_size) == (criterion.name, CLOCK_BATCH)
-            and abs(measured.layer_speedup / layer_speedup - 1) <= _CLOCK_TOLERANCE
+        measured = [
+            each
+            for each in self.folder.read_speed().get(self.split, [])
+            if (each.criterion, each.batch_size) == (criterion.name, CLOCK_BATCH)
         ]
-        return min(near, key=lambda each: abs(each.layer_speedup - layer_speedup)).wall_speedup if near else None
+        near = [each for each in measured if abs(each.layer_speedup / layer_speedup - 1) <= _CLOCK_TOLERANCE]
+        exactly = [each for each in measured if math.isclose(each.threshold, threshold)]
+        by_distance = sorted(near, key=lambda each: abs(each.layer_speedup - layer_speedup))
+        return next((each.wall_speedup for each in [*exactly, *by_distance]), None)
 
     def _to_choose_on(self, criterion: Criterion, variant: Variant) -> StoredExits | None:
         if variant == "dev":

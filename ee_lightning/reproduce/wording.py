@@ -116,8 +116,7 @@ def footnotes(found: Evaluation, results: Results, comparisons: Sequence[Compari
         "Rows without a criterion read the last exit: nothing is chosen, and (a) and (b) are the same.",
         "Speed-up by layers: all layers of the whole backbone / mean of those executed. By FLOPs: those of the whole "
         "backbone with its last head over those spent, heads passed included, without padding. On the clock: in "
-        "batches of 32, beside the full model of the same weights, at an operating point within 5 % of this one by "
-        "layers; – where none was measured.",
+        "batches of 32, beside the full model of the same weights, of up to 256 samples; – where nothing was measured.",
     ]
     if len(suite.tasks) > 1:
         notes.append(

@@ -47,7 +47,7 @@ def run(suite: Path, template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyP
     """Give a function that runs the command on the suite."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(reproduce, "Runner", partial(Runner, command=[sys.executable, STAND_IN, str(template)]))
-    return lambda *options: main(["reproduce", str(suite), "--root=made", *options])
+    return lambda *options: main(["reproduce", str(suite), "--root=made", "--no-clock", *options])
 
 
 def _logs(tmp_path: Path) -> int:

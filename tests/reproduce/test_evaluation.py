@@ -125,7 +125,14 @@ def test_the_clock_is_read_near_the_speed_up_by_layers_alone(folder):
     folder.write_speed("validation", [MEASURED, *others])
     run = StoredRun.read(folder)
     criterion = run.criterion("confidence")
-    assert run.wall_speedup(criterion, 1.31) == 1.1
-    assert run.wall_speedup(criterion, 1.35) == 1.15
-    assert run.wall_speedup(criterion, 1.5) is None
-    assert run.wall_speedup(run.criterion("patience"), 1.31) is None
+    assert run.wall_speedup(criterion, 0.5, 1.31) == 1.1
+    assert run.wall_speedup(criterion, 0.5, 1.35) == 1.15
+    assert run.wall_speedup(criterion, 0.5, 1.5) is None
+    assert run.wall_speedup(run.criterion("patience"), 0.5, 1.31) is None
+
+
+def test_the_clock_is_read_at_the_threshold_itself_where_that_was_measured(folder):
+    folder.write_speed("validation", [replace(MEASURED, threshold=0.8, wall_speedup=1.7), MEASURED])
+    run = StoredRun.read(folder)
+    assert run.wall_speedup(run.criterion("confidence"), 0.8, MEASURED.layer_speedup) == 1.7
+    assert run.wall_speedup(run.criterion("confidence"), 0.9, 2.0) == MEASURED.wall_speedup

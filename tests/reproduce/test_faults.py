@@ -62,7 +62,7 @@ def start(suite: Path, tmp_path: Path) -> Start:
     """Give a function that starts a runner on the suite."""
 
     def _start(*options: str, **others: object) -> subprocess.Popen[str]:
-        command = [sys.executable, str(COMMAND), str(suite), f"--root={tmp_path}", *options]
+        command = [sys.executable, str(COMMAND), str(suite), f"--root={tmp_path}", "--no-clock", *options]
         pipe = subprocess.PIPE
         return subprocess.Popen(command, stdout=pipe, stderr=subprocess.STDOUT, text=True, **others)  # type: ignore[call-overload]
 
@@ -149,7 +149,7 @@ def test_an_interrupt_ends_the_training_and_says_how_to_go_on(
     printed, _ = runner.communicate()
     assert runner.returncode == 130
     assert printed.endswith(
-        f"this goes on from here: ee-lightning reproduce {tmp_path / 'mine.yaml'} --root={tmp_path}\n"
+        f"this goes on from here: ee-lightning reproduce {tmp_path / 'mine.yaml'} --root={tmp_path} --no-clock\n"
     )
     assert "Traceback" not in printed
     assert _trainings_at_work(tmp_path) == []

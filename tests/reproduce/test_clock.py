@@ -1,0 +1,90 @@
+"""Rows are measured on the clock at their own operating points."""
+
+import shutil
+from dataclasses import replace
+
+import pytest
+from rich.console import Console
+
+from ee_lightning.cli import main
+from ee_lightning.reporting import RunFolder
+from ee_lightning.reproduce.child import attempted_lock, lock_of
+from ee_lightning.reproduce.clock import measure_rows
+from ee_lightning.reproduce.evaluation import evaluate
+from ee_lightning.reproduce.suite import Row
+
+ROWS = (
+    Row("Confidence", "ours", "confidence", 1.5),
+    Row("Voting", "ours", "voting", 1.5),
+    Row("Last", "ours"),
+    Row("Oracle", "ours", "oracle"),
+)
+KEY = ("RTE", "ours", 1)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory, glue_folder, tiny_backbone):
+    root = tmp_path_factory.mktemp("clock") / "runs"
+    options = {
+        "run.root": root,
+        "data.task": "rte",
+        "data.root": glue_folder,
+        "data.max_length": 32,
+        "data.calibration": 20,
+        "model.backbone": tiny_backbone,
+        "trainer.max_epochs": 1,
+        "trainer.log_every_n_steps": 1,
+        "trainer.accelerator": "cpu",
+        "trainer.enable_progress_bar": "false",
+    }
+    assert main(["fit", *(f"--{name}={value}" for name, value in options.items())]) == 0
+    return root / "run"
+
+
+@pytest.fixture
+def folder(trained, tmp_path):
+    return RunFolder(shutil.copytree(trained, tmp_path / "runs" / "run") / "version_0")
+
+
+def test_every_operating_point_is_measured_once(make_suite, folder, tmp_path, capsys):
+    suite = make_suite(*ROWS)
+    measure_rows(suite, {KEY: folder}, tmp_path, Console(width=200))
+    assert capsys.readouterr().out.strip() == ""
+    found = evaluate(suite, {KEY: folder})
+    points = set()
+    for (_, row, _), outcome in found.outcomes.items():
+        assert (outcome.wall_speedup is not None) == (row.label in {"Confidence", "Voting"})
+        if outcome.wall_speedup is not None:
+            points.add((row.criterion, outcome.threshold))
+    written = folder.read_speed()["validation"]
+    assert {(each.criterion, each.threshold) for each in written} == points
+    assert len(written) == 2 * len(points)  # depth first and of a pool
+    before = (folder.path / "speed.csv").read_bytes()
+    measure_rows(suite, {KEY: folder}, tmp_path, Console())
+    assert (folder.path / "speed.csv").read_bytes() == before
+
+
+def test_what_was_measured_before_stays(make_suite, folder, tmp_path):
+    suite = make_suite(*ROWS[:2])
+    measure_rows(make_suite(ROWS[0]), {KEY: folder}, tmp_path, Console())
+    (first, *_) = folder.read_speed()["validation"]
+    elsewhere = replace(first, threshold=first.threshold / 2, layer_speedup=40.0)
+    folder.write_speed("validation", [elsewhere])
+    measure_rows(suite, {KEY: folder}, tmp_path, Console())
+    after = folder.read_speed()["validation"]
+    assert after[0] == elsewhere
+    assert {each.criterion for each in after} == {"confidence", "voting"}
+
+
+def test_a_run_that_is_at_work_is_left_alone(make_suite, folder, tmp_path):
+    with attempted_lock(lock_of(tmp_path, folder.path.parent.name)):
+        measure_rows(make_suite(*ROWS), {KEY: folder}, tmp_path, Console())
+    assert folder.read_speed() == {}
+
+
+def test_what_can_not_be_measured_is_told(make_suite, folder, tmp_path, capsys):
+    for checkpoint in folder.checkpoints.glob("*.ckpt"):
+        checkpoint.unlink()
+    measure_rows(make_suite(*ROWS), {KEY: folder}, tmp_path, Console(width=200))
+    printed = capsys.readouterr().out
+    assert "not measured: the clock of ours on RTE, seed 1: the checkpoint that was swept is gone" in printed

@@ -62,6 +62,6 @@ def picture_name(task: str) -> str:
 
     Example:
         >>> picture_name("AG News")
-        'AG_News.png'
+        'curves_AG_News.png'
     """
-    return re.sub(r"[^\w-]+", "_", task) + ".png"
+    return re.sub(r"[^\w-]+", "_", f"curves {task}") + ".png"

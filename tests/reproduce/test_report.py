@@ -51,7 +51,7 @@ def report(whole_suite, whole_folders, tmp_path_factory):
 
 
 def test_all_files_are_there_and_the_same_when_written_again(report, whole_suite, whole_folders, tmp_path):
-    names = {"tables.md", "tables.tex", "tables.csv", "RTE.png", "CoLA.png", "report.html"}
+    names = {"tables.md", "tables.tex", "tables.csv", "curves_RTE.png", "curves_CoLA.png", "report.html"}
     assert {file.name for file in report.iterdir()} == names
     write_report(whole_suite, whole_folders, tmp_path)
     for name in names:
@@ -66,7 +66,7 @@ def test_the_page_stands_alone(report):
     ]
     assert len(links) == 2
     for link, task in zip(links, ("RTE", "CoLA"), strict=True):
-        assert base64.b64decode(link.removeprefix("data:image/png;base64,")) == (report / f"{task}.png").read_bytes()
+        assert base64.b64decode(link.removeprefix("data:image/png;base64,")) == (report / f"curves_{task}.png").read_bytes()
     assert not re.search(r"<script|<link|@import|url\(|https?://", text)
     assert ("meta", {"name": "viewport", "content": "width=device-width, initial-scale=1"}) in page.attributes
     assert "@media print" in text

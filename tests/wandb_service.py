@@ -3,11 +3,13 @@
 These calls of wandb 0.31.0 are answered, as they were seen on the wire:
 
 - ``POST /graphql``, by the name of the operation: ``Viewer``, ``UpsertSweep`` and ``SweepWithRuns`` (``wandb sweep``);
-  ``CreateAgent`` and ``Heartbeat`` (``wandb agent``); ``UpsertBucket`` and ``CreateRunFiles`` (a run);
-  ``GetDefaultEntity`` and ``Runs`` (``wandb.Api().runs``, unfiltered). Any other operation, as
-  ``ServerFeaturesQuery``, gets an error, which wandb takes for an old service.
+  ``CreateAgent`` and ``Heartbeat`` (``wandb agent``); ``RunResumeStatus`` (of a new run), ``UpsertBucket`` and
+  ``CreateRunFiles`` (a run); ``GetDefaultEntity``, ``Runs`` and ``Run`` (``wandb.Api().runs``, unfiltered, and
+  ``wandb.Api().run``); those of artifacts, see `wandb_artifacts`. Any other operation, as ``ServerFeaturesQuery``, gets
+  an error, which wandb takes for an old service.
 - ``POST /files/ENTITY/PROJECT/RUN/file_stream``: history, summary, console and how the run ended, by the line.
 - ``PUT /upload/RUN/FILE``: the addresses that ``CreateRunFiles`` gives.
+- ``PUT`` and ``GET /artifacts/…``: those that are given for the files of artifacts.
 
 Any other address, as that of wandb's telemetry, is not found. A grid is handed out point by point to whichever agent
 asks next; one that reports no run has ended the last.
@@ -27,6 +29,7 @@ from typing import Any, Self
 from urllib.parse import quote, unquote
 
 import yaml
+from wandb_artifacts import ServedArtifacts
 
 ENTITY = "someone"
 API_KEY = "0123456789abcdef0123456789abcdef01234567"  # 40 letters, as wandb checks
@@ -63,6 +66,20 @@ class ServedRun:
     def state(self) -> str:
         """What W&B calls the state that it is in."""
         return {None: "running", 0: "finished"}.get(self.exit_code, "failed")
+
+    @property
+    def described(self) -> dict[str, Any]:
+        """What the service tells of it."""
+        return {
+            "id": self.name,
+            "name": self.name,
+            "displayName": self.name,
+            "state": self.state,
+            "sweepName": self.sweep,
+            "config": json.dumps({key: {"value": value} for key, value in self.config.items()}),
+            "summaryMetrics": json.dumps(self.summary),
+            "tags": [],
+        }
 
     def take(self, stream: Mapping[str, Any]) -> None:
         """Take in what the run streams."""
@@ -102,6 +119,7 @@ class WandbService:
         runs: What it was told of runs, by their ids.
         sweeps: The sweeps, by their ids.
         agents: The id of every agent's sweep, by the agent's id.
+        artifacts: The artifacts.
         calls: The names of all operations that were asked for, those that got an error among them.
         to_stop: The ids of runs that their agents are told to stop, as Hyperband does.
         answers: How operations are answered, by name, from their variables; add to it what a test needs.
@@ -112,6 +130,7 @@ class WandbService:
         self.runs: dict[str, ServedRun] = {}
         self.sweeps: dict[str, ServedSweep] = {}
         self.agents: dict[str, str] = {}
+        self.artifacts = ServedArtifacts(lambda: self.url, ENTITY)
         self.calls: list[str] = []
         self.to_stop: set[str] = set()
         self.is_down = False
@@ -122,9 +141,12 @@ class WandbService:
             "SweepWithRuns": self._sweep_with_runs,
             "CreateAgent": self._create_agent,
             "Heartbeat": self._heartbeat,
+            "RunResumeStatus": lambda variables: {"model": {**_project(variables["project"]), "bucket": None}},
             "UpsertBucket": self._upsert_bucket,
             "CreateRunFiles": self._create_run_files,
             "Runs": self._runs,
+            "Run": self._run,
+            **self.artifacts.answers,
         }
         self._lock = threading.Lock()
         self._server = _Server(self)
@@ -170,6 +192,18 @@ class WandbService:
         """Take in a file."""
         with self._lock:
             self.runs.setdefault(run, ServedRun(run)).files[file] = content
+
+    def upload_of_artifact(self, address: str, content: bytes) -> None:
+        """Take in a file of an artifact."""
+        with self._lock:
+            place, name = self.artifacts.place(address)
+            place[name] = content
+
+    def download_of_artifact(self, address: str) -> bytes:
+        """Give a file of an artifact."""
+        with self._lock:
+            place, name = self.artifacts.place(address)
+            return place[name]
 
     def _viewer(self, _: Mapping[str, Any]) -> dict[str, Any]:
         viewer = {"id": "1", "entity": ENTITY, "username": ENTITY, "email": "", "flags": "{}"}
@@ -224,20 +258,12 @@ class WandbService:
         files = [{"name": file, "uploadUrl": f"{self.url}/upload/{run}/{quote(file)}"} for file in variables["files"]]
         return {"createRunFiles": {"runID": run, "uploadHeaders": [], "files": files}}
 
+    def _run(self, variables: Mapping[str, Any]) -> dict[str, Any]:
+        run = self.runs.get(variables["name"])
+        return {"project": {"run": None if run is None else {**run.described, "projectId": "1"}}}
+
     def _runs(self, _: Mapping[str, Any]) -> dict[str, Any]:
-        nodes: list[dict[str, Any]] = [
-            {
-                "id": run.name,
-                "name": run.name,
-                "displayName": run.name,
-                "state": run.state,
-                "sweepName": run.sweep,
-                "config": json.dumps({key: {"value": value} for key, value in run.config.items()}),
-                "summaryMetrics": json.dumps(run.summary),
-                "tags": [],
-            }
-            for run in self.runs.values()
-        ]
+        nodes = [run.described for run in self.runs.values()]
         page = {"edges": [{"node": node, "cursor": node["id"]} for node in nodes], "pageInfo": {"hasNextPage": False}}
         return {"project": {"runCount": len(nodes), "runs": page}}
 
@@ -268,9 +294,21 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_error(404)
 
     def do_PUT(self) -> None:
-        run, file = self.path.removeprefix("/upload/").split("/", 1)
-        self.server.service.upload(run, unquote(file), self._body())
+        service, content = self.server.service, self._body()
+        kind, _, address = self.path[1:].partition("/")
+        if kind == "artifacts":
+            service.upload_of_artifact(unquote(address), content)
+        else:
+            run, file = address.split("/", 1)
+            service.upload(run, unquote(file), content)
         self._answer({})
+
+    def do_GET(self) -> None:
+        kind, _, address = self.path[1:].partition("/")
+        if kind == "artifacts":
+            self._send(self.server.service.download_of_artifact(unquote(address)))
+        else:
+            self.send_error(404)
 
     def _body(self) -> bytes:
         body = self.rfile.read(int(self.headers["Content-Length"]))
@@ -279,7 +317,9 @@ class _Handler(BaseHTTPRequestHandler):
         return gzip.decompress(body) if self.headers["Content-Encoding"] == "gzip" else body
 
     def _answer(self, content: Mapping[str, Any]) -> None:
-        body = json.dumps(content).encode()
+        self._send(json.dumps(content).encode())
+
+    def _send(self, body: bytes) -> None:
         self.send_response(200)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))

@@ -118,6 +118,8 @@ class ExitSweep(Callback):
             write_speed(folder, split, measured)
             for logger in trainer.loggers:
                 logger.log_metrics(speed_scalars(found, measured, stage), step=trainer.global_step)
+        for wandb_logger in _wandb_loggers(trainer):
+            wandb_logger.enter_folder(folder)
 
 
 def _as_ours(module: LightningModule) -> EarlyExitModule:

@@ -17,11 +17,12 @@ COMMANDS = {
     "speed": "measure operating points on the clock, beside the full model",
     "predict": "label a file, or the test split, by a run's operating point",
     "tables": "compare many runs in one table, over seeds",
+    "fetch-run": "restore a run folder that was logged to W&B",
     "save": "write a run's model, tokenizer and operating point into one folder",
     "reproduce": "run a suite of trainings, and set its tables beside published ones",
     "submit": "predict GLUE's test sets, and write the files for its server",
 }
-WITHOUT_LIGHTNING_CLI = ("curves", "choose", "speed", "predict", "save", "tables", "reproduce", "submit")
+WITHOUT_LIGHTNING_CLI = ("curves", "choose", "speed", "predict", "save", "tables", "fetch-run", "reproduce", "submit")
 
 _HELP = """\
 usage: ee-lightning COMMAND [--config FILE ...] [--OPTION VALUE ...]
@@ -44,6 +45,7 @@ examples:
   ee-lightning speed runs/demo/version_0
   ee-lightning predict runs/demo/version_0 --input texts.csv --output labels.csv
   ee-lightning tables runs --output tables.csv
+  ee-lightning fetch-run ENTITY/PROJECT/RUN
   ee-lightning reproduce smoke --plan
   ee-lightning validate --config runs/demo/version_0/config.yaml \\
       --ckpt_path runs/demo/version_0/checkpoints/last.ckpt
@@ -74,7 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             )
         command, *options = arguments  # modules that take seconds to import are imported when they are asked for
         if command in WITHOUT_LIGHTNING_CLI:
-            import_module(f"ee_lightning.cli.{command}").run(options)
+            import_module(f"ee_lightning.cli.{command.replace('-', '_')}").run(options)
         else:
             import_module("ee_lightning.cli.lightning").run(arguments)
     except EarlyExitError as error:

@@ -1,8 +1,9 @@
 """``ee-lightning choose``: a budget goes in, an operating point comes out."""
 
 from argparse import Namespace
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from ee_lightning.cli.options import Options
 from ee_lightning.errors import OptionError
@@ -58,6 +59,9 @@ def run(arguments: Sequence[str]) -> None:
         "--split", default=SELECTED_ON, help="whose exits are used: validation (the default), test or calibration"
     )
     options.add_argument("--seed", type=int, default=0, help="of the halves and of the intervals (0)")
+    options.add_argument(
+        "--wandb", action="store_true", help="log the run folder with its operating point to W&B too, as an artifact"
+    )
     chosen = options.read(arguments)
     folder, recipe = RunFolder(chosen.run), recipe_of(chosen.criterion)
     if chosen.split == CALIBRATION and isinstance(recipe.build(), Fitted):
@@ -81,6 +85,21 @@ def run(arguments: Sequence[str]) -> None:
     if chosen.guarantee is not None and chosen.split == SELECTED_ON:
         print(_WARNING)
     print(f"saved: {folder.path / OPERATING_POINT}")
+    if chosen.wandb:
+        _log(folder, {"criterion": chosen.criterion, "threshold": point.threshold})
+
+
+def _log(folder: RunFolder, config: Mapping[str, Any]) -> None:
+    """Log a run folder as a W&B run of its own, where what was logged of it before is."""
+    from ee_lightning.tracking import EarlyExitWandbLogger  # which takes seconds
+    from ee_lightning.tracking.artifacts import read_record
+
+    record = read_record(folder)
+    place = {"project": record.get("project", "ee_lightning"), "entity": record.get("entity")}
+    logger = EarlyExitWandbLogger(job_type="choose", **place)
+    logger.log_hyperparams({"choose": {"run": str(folder.path), **config}})
+    logger.log_run_folder(folder)
+    logger.finish()
 
 
 def _primary_metric(folder: RunFolder, split: str) -> str:

@@ -10,7 +10,7 @@ import yaml
 from ee_lightning.cli.changes import is_free, leaves
 from ee_lightning.cli.options import Options
 from ee_lightning.errors import OptionError, RunFolderError
-from ee_lightning.files import reading, written_whole
+from ee_lightning.files import UNFINISHED, reading, written_whole
 from ee_lightning.reporting import RunFolder
 from ee_lightning.reporting.comparison import ComparedRun, compare, print_comparison
 
@@ -60,9 +60,10 @@ def run(arguments: Sequence[str]) -> None:
 
 
 def training_runs(path: Path) -> Iterator[RunFolder]:
-    """Find the folders of training runs at and below a folder, each once."""
+    """Find the folders of training runs at and below a folder, each once, but for those that are being fetched."""
     for checkpoints in sorted(path.rglob("checkpoints")):
-        if (folder := RunFolder(checkpoints.parent)).config.is_file():
+        folder = RunFolder(checkpoints.parent)
+        if folder.config.is_file() and not folder.path.name.endswith(UNFINISHED):
             yield folder
 
 

@@ -45,6 +45,7 @@ class RunFolder:
     - ``speed.csv``: what operating points reach on the clock, where that was measured; ``speed.png`` draws it;
     - ``predictions.csv``, where predictions were asked for, written row by row;
     - ``fitted.json``: what criteria learnt from the rows held out for calibration;
+    - ``wandb.json``: the W&B run by which the folder's artifact is called, where it was logged;
     - ``diagnostics.json``: how the exits of a split differ, and at which exit its samples leave;
     - ``summary.json``: the figures to compare runs by. It is written last: where it is missing, the run did not finish;
     - ``.lock``: held by the process that trains here; one that ended, but was not killed, took it away.

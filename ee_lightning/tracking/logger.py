@@ -4,14 +4,14 @@ import atexit
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from lightning.fabric.loggers.logger import rank_zero_experiment
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.utilities import rank_zero_only
 
-from ee_lightning.reporting import Sweep
+from ee_lightning.reporting import RunFolder, Sweep
 from ee_lightning.tracking.background import Background
 
 if TYPE_CHECKING:
@@ -34,14 +34,25 @@ class EarlyExitWandbLogger(WandbLogger):
     Args:
         start_timeout: Seconds to wait for W&B to register the run, after up to 20 to reach it and to log in.
         finish_timeout: Seconds to wait for uploads when the run is over.
+        log_model: Whether to log the run folder with its best checkpoint as an artifact, also offline, after every
+            evaluation that follows training; ``all`` logs every checkpoint when it is saved too, as Lightning does.
         **options: Options of Lightning's logger and of ``wandb.init``.
 
     Raises:
         OptionError: When the run starts: W&B refuses the options.
     """
 
-    def __init__(self, start_timeout: float = 30.0, finish_timeout: float = 300.0, **options: Any) -> None:
+    def __init__(
+        self,
+        start_timeout: float = 30.0,
+        finish_timeout: float = 300.0,
+        log_model: Literal["all"] | bool = False,
+        **options: Any,
+    ) -> None:
         super().__init__(**options)
+        self._log_model = log_model  # which the base class refuses offline
+        self._evaluated: RunFolder | None = None
+        self._artifacts: list[wandb.Artifact] = []
         self._timeouts = (start_timeout, finish_timeout)
         self._background: Background | None = None
         self._is_own = False
@@ -121,16 +132,32 @@ class EarlyExitWandbLogger(WandbLogger):
             )
         )
 
+    def enter_folder(self, folder: RunFolder) -> None:
+        """Tell the run folder of an evaluation that is ending."""
+        self._evaluated = folder
+
     def after_save_checkpoint(self, checkpoint_callback: ModelCheckpoint) -> None:
         """Upload a checkpoint, where that was asked for."""
-        if self._log_model:
+        if self._log_model == "all":
             self._later(partial(super().after_save_checkpoint, checkpoint_callback))
 
     @rank_zero_only
     def finalize(self, status: str) -> None:
-        """Upload the checkpoints that wait for the end of training, where that was asked for."""
-        if self._experiment is not None:
-            self._later(partial(super().finalize, status))
+        """Log the run folder, now that the other loggers have written it, where that was asked for."""
+        folder, self._evaluated = self._evaluated, None
+        if self._log_model and folder is not None and status == "success":
+            self.log_run_folder(folder)
+
+    @rank_zero_only
+    def log_run_folder(self, folder: RunFolder) -> None:
+        """Log a run folder as an artifact: see `ee_lightning.tracking.artifacts`."""
+        from ee_lightning.tracking.artifacts import log_run_folder
+
+        def log() -> None:
+            if not self.experiment.disabled:
+                self._artifacts.append(log_run_folder(self.experiment, folder))
+
+        self._later(log)
 
     @rank_zero_only
     def finish(self) -> None:
@@ -142,9 +169,15 @@ class EarlyExitWandbLogger(WandbLogger):
         atexit.unregister(self.finish)
         background, self._background = self._background, None
         seconds = self._timeouts[1]
-        if not background.end(self.experiment.finish if self._is_own else lambda: None, seconds + _GRACE):
+        if not background.end(self._end if self._is_own else lambda: None, seconds + _GRACE):
             self._tell_of(TimeoutError())
             end_service()
+
+    def _end(self) -> None:
+        from ee_lightning.tracking.artifacts import await_uploads
+
+        await_uploads(self.experiment, self._artifacts, self._timeouts[1])
+        self.experiment.finish()
 
     def _later(self, log: Callable[[], object]) -> None:
         """Log without keeping training waiting; the run itself is started here and now."""

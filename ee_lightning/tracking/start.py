@@ -58,8 +58,15 @@ def start_run(options: Mapping[str, Any], start_timeout: float, finish_timeout: 
 
 
 def upload_of(run: wandb.Run) -> str:
-    """Give the command that uploads what is kept of a run on this disk."""
-    return f"wandb sync {Path(run.settings.sync_dir).absolute()}"
+    """Give the command that uploads what is kept of a run on this disk; one that was online is skipped by default."""
+    return f"wandb sync {'' if run.offline else '--include-online '}{Path(run.settings.sync_dir).absolute()}"
+
+
+def silent_service(seconds: float) -> str | None:
+    """Say so where W&B does not answer any request within this time."""
+    settings = wandb.setup().settings
+    proxies = {"http": settings.http_proxy, "https": settings.https_proxy}
+    return None if _answers(settings.base_url, proxies, seconds) else f"{settings.base_url} can't be reached"
 
 
 def end_service() -> None:
@@ -89,11 +96,10 @@ def _started(options: Mapping[str, Any]) -> wandb.Run:
 
 def _obstacle(mode: str | None, seconds: float) -> str | None:
     """Say why a run that is to be online can't be, as far as that can be found out quickly."""
-    settings = wandb.setup().settings
-    if (mode or settings.mode) in {"offline", "dryrun", "disabled"}:
+    if (mode or wandb.setup().settings.mode) in {"offline", "dryrun", "disabled"}:
         return None
-    if not _answers(settings.base_url, {"http": settings.http_proxy, "https": settings.https_proxy}, seconds):
-        return f"{settings.base_url} can't be reached"
+    if (silence := silent_service(seconds)) is not None:
+        return silence
     try:
         has_account = wandb.login(prompt=False, verify=False)
     except CommError as error:

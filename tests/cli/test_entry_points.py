@@ -23,7 +23,7 @@ def test_every_entry_point_is_the_same_command(name: str) -> None:
 
     shown = output("--help")
     assert shown.returncode == 0
-    for command in ("fit", "validate", "test", "curves", "choose", "predict", "save", "reproduce"):
+    for command in ("fit", "validate", "test", "curves", "choose", "predict", "fetch-run", "save", "reproduce"):
         assert f"\n  {command} " in shown.stdout
     assert max(map(len, shown.stdout.splitlines())) <= 80
     assert output("--version").stdout == f"ee_lightning {ee_lightning.__version__}\n"

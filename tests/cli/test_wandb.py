@@ -212,11 +212,19 @@ def test_service_that_stops_to_answer_costs_no_more_than_the_time_to_finish(
 ) -> None:
     environment.setenv("WANDB_BASE_URL", dying)
     environment.setenv("WANDB_API_KEY", KEY)
-    _, printed = _seconds({**small, "trainer.logger.init_args.finish_timeout": 1})
+    _, printed = _seconds(
+        {**small, "trainer.logger.init_args.finish_timeout": 1, "trainer.logger.init_args.log_model": "true"}
+    )
     _assert_complete(FOLDER)
     assert "The run folder has all results" in printed
-    history, *_ = _read(_assert_names_a_run(printed))
+    assert "the run folder is not there as an artifact" in printed
+    named = _assert_names_a_run(printed)
+    history, *_ = _read(named)
     assert any("val/voting/area" in row for row in history)
+    (command,) = re.findall(r"later: wandb (sync .*)$", printed, re.MULTILINE)
+    told = [sys.executable, "-m", "wandb", *command.split(), "--dry-run"]
+    syncing = subprocess.run(told, capture_output=True, text=True, timeout=250, check=True)
+    assert named.name in syncing.stdout + syncing.stderr  # which it leaves out without --include-online
 
 
 def test_without_an_account_the_run_is_kept_offline(
@@ -309,7 +317,7 @@ def _assert_complete(folder: Path) -> None:
 
 def _assert_names_a_run(printed: str) -> Path:
     """Find the folder that the notice says `wandb sync` would upload."""
-    named = re.search(r"^W&B: .* later: wandb sync (\S+)$", printed, re.MULTILINE)
+    named = re.search(r"^W&B: .* later: wandb sync (?:--include-online )?(\S+)$", printed, re.MULTILINE)
     assert named is not None, printed
     return Path(named[1])
 

@@ -48,14 +48,14 @@ class ExitSweep(Callback):
         """Refuse what can't come about, before anything is trained.
 
         Raises:
-            OptionError: A criterion needs classes and the task is a regression, or the other way round; a checkpoint or
-                early stopping monitors a figure that training does not log; or the speed is to be measured on several
-                processes, or on rows that are not the task's.
+            OptionError: A criterion can't judge tasks of this kind; a checkpoint or early stopping monitors a figure
+                that training does not log; or the speed is to be measured on several processes, or on rows that are not
+                the task's.
         """
         if stage == TrainerFn.PREDICTING:
             return
         for criterion in self.criteria:
-            criterion.check_task(_as_ours(pl_module).num_classes)
+            criterion.check_task(_as_ours(pl_module).kind)
         if self.speed and (trainer.world_size > 1 or _data(trainer) is None):
             raise OptionError(
                 "the speed is measured by one process, on the rows of a TaskDataModule",

@@ -8,7 +8,7 @@ from typing import Any
 from ee_lightning.cli.options import Options
 from ee_lightning.errors import OptionError
 from ee_lightning.exits import Fitted
-from ee_lightning.functional import CLASSIFICATION_METRICS
+from ee_lightning.functional import CLASSIFICATION_METRICS, MULTI_LABEL_METRICS
 from ee_lightning.operating import OPERATING_POINT, recipe_of
 from ee_lightning.reporting import (
     CALIBRATION,
@@ -48,7 +48,11 @@ def run(arguments: Sequence[str]) -> None:
     budget.add_argument("--min-speedup", type=float, help="at least so many times faster, by layers")
     budget.add_argument("--max-loss", type=float, help="at most so many points below the full model")
     budget.add_argument("--consistency", type=float, help="at least this share of the full model's labels")
-    options.add_argument("--metric", choices=CLASSIFICATION_METRICS, help="the score that counts (the task's first)")
+    options.add_argument(
+        "--metric",
+        choices={**CLASSIFICATION_METRICS, **MULTI_LABEL_METRICS},
+        help="the score that counts (the task's first)",
+    )
     options.add_argument(
         "--guarantee",
         type=float,

@@ -7,6 +7,7 @@ from typing import Any
 from ee_lightning.cli.criterion_options import add_criterion_options, with_options
 from ee_lightning.cli.options import Options
 from ee_lightning.exits import CRITERIA, GATE, Criterion, Fitted, Gate, Patience, StoredExits
+from ee_lightning.functional import Kind
 from ee_lightning.operating import CriterionRecipe, criteria
 from ee_lightning.reporting import (
     RunFolder,
@@ -72,8 +73,10 @@ def run(arguments: Sequence[str]) -> None:
 def all_that_apply(exits: StoredExits, calibration: StoredExits | None) -> list[Criterion]:
     """Make every criterion, with its defaults, that these exits can answer."""
     made = [kind() for kind in CRITERIA.values()]
-    if exits.num_classes == 1:
+    if exits.kind is Kind.REGRESSION:
         made = [criterion for criterion in made if criterion.handles_regression and not isinstance(criterion, Patience)]
+    if exits.kind is Kind.MULTI_LABEL:
+        made = [criterion for criterion in made if criterion.handles_multi_label]
     if GATE not in exits.extras:
         made = [criterion for criterion in made if not isinstance(criterion, Gate)]
     if calibration is None:

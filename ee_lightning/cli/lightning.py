@@ -67,6 +67,7 @@ class EarlyExitCLI(LightningCLI):
         parser.link_arguments("model.backbone", "data.tokenizer")
         parser.link_arguments("seed_everything", "data.seed", compute_fn=int)
         parser.link_arguments("data.num_classes", "model.num_classes", apply_on="instantiate")
+        parser.link_arguments("data.multi_label", "model.multi_label", apply_on="instantiate")
         parser.link_arguments("data.metrics", "model.metrics", apply_on="instantiate")
 
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:

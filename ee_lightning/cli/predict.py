@@ -15,6 +15,7 @@ from ee_lightning.cli.deployed import add_model, is_run, load
 from ee_lightning.cli.options import Options, at_least_one
 from ee_lightning.cli.own_rows import OwnRows
 from ee_lightning.errors import EarlyExitError, OptionError
+from ee_lightning.functional import Kind
 from ee_lightning.inference import Deployment, EarlyExitPredictor
 from ee_lightning.inference.encoder import Texts
 from ee_lightning.inference.engine import Schedule
@@ -65,8 +66,12 @@ def run(arguments: Sequence[str]) -> None:
         keep_trail=chosen.trail,
     )
     rows = _rows(chosen, predictor.deployment)
-    is_regression = predictor.deployment.num_classes == 1
-    with writing(output, is_regression=is_regression, with_trail=chosen.trail) as file:
+    with writing(
+        output,
+        is_regression=predictor.deployment.kind is Kind.REGRESSION,
+        with_trail=chosen.trail,
+        label_separator=predictor.deployment.label_separator,
+    ) as file:
         _predict(predictor, rows, file)
     if isinstance(rows, TextFile) and rows.num_bad:
         print(f"{_counted(rows.num_bad, 'bad row')} left out:", *rows.bad, sep="\n  ")

@@ -26,7 +26,7 @@ from ee_lightning.reporting import (
     print_speed,
     write_speed,
 )
-from ee_lightning.training.metrics import METRICS
+from ee_lightning.training.metrics import metrics_of
 
 _Number = TypeVar("_Number", int, float)
 
@@ -72,9 +72,9 @@ def run(arguments: Sequence[str]) -> None:
     write_speed(folder, split, measured)
     print_speed(measured)
     if chosen.precision == "bf16":
-        labels = exits.known_labels()[meter.places]  # [samples]
+        labels, metric_of = exits.known_labels()[meter.places], metrics_of(exits.kind)[metric]  # labels: [samples]
         effects = precision_effects(
-            model, meter.samples, points, lambda said: METRICS[metric](said, labels, exits.num_classes).item()
+            model, meter.samples, points, lambda said: metric_of(said, labels, exits.num_classes).item()
         )
         print_precision_effects(effects, metric)
     print(f"saved: {folder.path / 'speed.csv'} and speed.png")

@@ -88,6 +88,7 @@ def _predict(planned: Planned, device: str, folder: Path) -> Path:
     predictor = EarlyExitPredictor.from_run(path, device=device)
     names, words, sum_of_exits = predictor.deployment.label_names, list[str](), 0
     for prediction in predictor.stream(row.texts for row in rows):
+        assert not isinstance(prediction.label, list)  # as no task of GLUE has several labels
         words.append(file.word(prediction.label, names))
         sum_of_exits += prediction.exit_layer
     speedup = predictor.deployment.num_exits * len(words) / sum_of_exits

@@ -1,6 +1,7 @@
 """What is looked at in the rows before they are trained on: what is wrong is refused, what is odd is told."""
 
 import logging
+from itertools import compress
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ def refuse_unlabelled(labels: NDArray[Any], task: Task, split: str, where: objec
     """Refuse rows without labels.
 
     Args:
-        labels: The labels, [rows].
+        labels: The labels, [rows], or of several a row [rows, labels].
         task: Their task.
         split: Their split, for the message.
         where: Where they come from.
@@ -27,7 +28,8 @@ def refuse_unlabelled(labels: NDArray[Any], task: Task, split: str, where: objec
     Raises:
         DataError: Some rows have none.
     """
-    missing = int(np.sum(np.isnan(labels) if np.isnan(task.unlabelled) else labels == task.unlabelled))
+    lacks = np.isnan(labels) if np.isnan(task.unlabelled) else labels == task.unlabelled  # like labels
+    missing = int(np.sum(lacks.reshape(len(labels), -1).any(axis=1)))
     if missing:
         raise DataError(
             f"split {split!r} of {task.name} has no labels: {missing} of {len(labels)} rows lack one",
@@ -40,7 +42,7 @@ def refuse_one_label(labels: NDArray[Any], task: Task, where: object) -> None:
     """Refuse training rows of which nothing can be learnt, as all have the same label.
 
     Args:
-        labels: The labels, [rows].
+        labels: The labels, [rows], or of several a row [rows, labels].
         task: Their task.
         where: Where they come from.
 
@@ -48,9 +50,8 @@ def refuse_one_label(labels: NDArray[Any], task: Task, where: object) -> None:
         DataError: All are the same.
     """
     if (labels == labels[0]).all():
-        label = task.label_names[labels[0]] if task.label_names else f"{labels[0]:g}"
         raise DataError(
-            f"all {len(labels)} training rows of {task.name} have the label {label!r}",
+            f"all {len(labels)} training rows of {task.name} have {_in_words(labels[0], task)}",
             where=where,
             mend="give rows of other labels too; is the file sorted and cut short, or is it another column?",
         )
@@ -87,3 +88,10 @@ def tell_duplicates(train: Dataset, validation: Dataset) -> None:
             num_seen,
             len(validation),
         )
+
+
+def _in_words(label: Any, task: Task) -> str:
+    if task.multi_label:
+        names = task.label_separator.join(compress(task.label_names, label))
+        return f"the labels {names!r}" if names else "no label"
+    return f"the label {task.label_names[label] if task.label_names else f'{label:g}'!r}"

@@ -34,8 +34,8 @@ class PadCollator:
 
         Returns:
             `input_ids`, `attention_mask` and `token_type_ids` where given, all [batch, tokens]; `labels` and `ids`,
-            both [batch]; int64, but for the scores of a regression, in float32. The mask is 1 on tokens and 0 on
-            padding.
+            both [batch], or of several labels a row [batch, labels]; int64, but for the scores of a regression, in
+            float32. The mask is 1 on tokens and 0 on padding.
         """
         columns = {name: rows[name] for name in self.fills if name in rows}
         batch = pad_tokens(columns, self.fills, self.multiple)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from datasets import Dataset
@@ -27,8 +28,9 @@ class TaskDataModule(LightningDataModule):
     """Read a task, tokenise it once, and hand it out in padded batches of rows of similar length.
 
     A batch has `input_ids`, `attention_mask` and, where the backbone has them, `token_type_ids`, all [batch, tokens],
-    `labels` [batch] (class numbers, or -1 where a row has none; for regression scores in float32, or NaN) and `ids`
-    [batch], the positions of the rows in their split. With several processes an evaluation may see a row twice: drop
+    `labels` [batch] (class numbers, or -1 where a row has none; for regression scores in float32, or NaN; of several
+    labels a row 1 or 0 for each, or -1, [batch, labels]) and `ids` [batch], the positions of the rows in their split.
+    With several processes an evaluation may see a row twice: drop
     ids seen before.
 
     Args:
@@ -49,6 +51,7 @@ class TaskDataModule(LightningDataModule):
         num_classes: The number of labels of the task; 1 for regression.
         metrics: The names of its metrics, the primary one first.
         label_names: A word for each label; none for regression.
+        multi_label: Whether a row has any number of these labels.
 
     Raises:
         DataError: The task is unknown, or the labels of one's own can't be found.
@@ -80,6 +83,7 @@ class TaskDataModule(LightningDataModule):
         self.num_classes: int = self.task.num_classes
         self.metrics: list[str] = list(self.task.metrics)
         self.label_names: tuple[str, ...] = self.task.label_names
+        self.multi_label: bool = self.task.multi_label
         self._splits: dict[str, Dataset] = {}
         self._progress = {"epoch": 0, "done": 0}
         self._training_batches: LengthBucketedBatches | None = None
@@ -145,10 +149,16 @@ class TaskDataModule(LightningDataModule):
         return self._loader(rows, self._batches(rows, self.eval_batch_size, shuffle=False))
 
     @property
-    def class_counts(self) -> list[int]:
-        """How often each class occurs in the rows that are trained on; not for regression."""
-        counts = np.bincount(column(self._trained_on(), "label"), minlength=self.num_classes)
-        return [int(count) for count in counts]
+    def class_counts(self) -> list[Any]:
+        """How often each class occurs in the rows that are trained on, not for regression; a number a class.
+
+        Of several labels a row how often each one is absent and how often it is there; two numbers a label.
+        """
+        labels = column(self._trained_on(), "label")  # [rows], or [rows, labels]
+        if not self.multi_label:
+            return list(np.bincount(labels, minlength=self.num_classes).tolist())
+        there = labels.sum(axis=0, dtype=np.int64)  # [labels]
+        return list(np.stack([len(labels) - there, there], axis=-1).tolist())
 
     def rows(self, split: str) -> Dataset:
         """Give the tokenised rows of a split, in their own order; see `ee_lightning.data.tokenised`.

@@ -6,13 +6,17 @@ from pathlib import Path
 
 from ee_lightning.data.sources.local import LocalSource
 from ee_lightning.data.sources.rows import SPLITS
-from ee_lightning.data.task import Task
+from ee_lightning.data.task import LABEL_SEPARATOR, Task
 from ee_lightning.data.tasks import TASKS, get_task
 from ee_lightning.errors import DataError, OptionError
-from ee_lightning.functional import CLASSIFICATION_METRICS
+from ee_lightning.functional import CLASSIFICATION_METRICS, MULTI_LABEL_METRICS, Kind
 from ee_lightning.packaged import PREFIX
 
-REGRESSION_METRICS = ("pearson", "spearman")
+METRICS = {
+    Kind.SINGLE_LABEL: tuple(CLASSIFICATION_METRICS),
+    Kind.MULTI_LABEL: tuple(MULTI_LABEL_METRICS),
+    Kind.REGRESSION: ("pearson", "spearman"),
+}
 MOST_LABELS = 1_000
 ANY_NUMBER = (float("-inf"), float("inf"))
 
@@ -23,12 +27,15 @@ class OwnTask:
 
     Args:
         text_columns: The column with the text, or the two with a pair of texts.
-        label_column: The column with the label.
+        label_column: The column with the label, or with several: a list of them, or a text with a separator.
         label_names: The words for the labels, in the order of their numbers; left out, those of the training rows,
-            sorted.
+            sorted, or the names of the label columns.
         regression: Whether labels are values to be predicted, not classes.
+        multi_label: Whether a row has any number of labels.
+        label_separator: What stands between several labels in a text.
+        label_columns: The columns of 0 and 1, one for each label, where the labels are not in one column.
         metrics: The first is that of curves and checkpoints; left out, `accuracy`, or `pearson` and `spearman` for
-            regression.
+            regression, or `micro_f1`, `macro_f1` and `exact_match` for several labels.
         files: The file of each split (`train`, `validation`, `test`), below `data.root` where that is given; left out,
             `data.root` is a folder with files called like the splits, or one file with all rows.
         validation_share: The share of the training rows that validates where there is no validation file.
@@ -39,6 +46,9 @@ class OwnTask:
     label_column: str = "label"
     label_names: list[str] | None = None
     regression: bool = False
+    multi_label: bool = False
+    label_separator: str = LABEL_SEPARATOR
+    label_columns: list[str] | None = None
     metrics: list[str] | None = None
     files: dict[str, str] = field(default_factory=dict)
     validation_share: float = 0.1
@@ -56,7 +66,7 @@ class OwnTask:
             DataError: The label names can't be found.
         """
         shares = {"validation": self.validation_share, "test": self.test_share}
-        metrics = self.metrics or (REGRESSION_METRICS if self.regression else ("accuracy",))
+        metrics = self.metrics or (("accuracy",) if self._kind is Kind.SINGLE_LABEL else METRICS[self._kind])
         task = Task(
             name=name,
             text_columns=tuple(self.text_columns),
@@ -66,12 +76,19 @@ class OwnTask:
             files=self.files,
             score_range=ANY_NUMBER if self.regression else None,
             held_out={split: share for split, share in shares.items() if share},
+            multi_label=self.multi_label,
+            label_separator=self.label_separator,
+            label_columns=tuple(self.label_columns or ()),
         )
         if not self.regression and self.label_names is None:
             self._refuse(self._mistakes(name, root, None))
             task = replace(task, label_names=_found_names(LocalSource(Path(root or "."), task), self.label_column))
         self._refuse(self._mistakes(name, root, task.label_names))
         return task
+
+    @property
+    def _kind(self) -> Kind:
+        return Kind.of(1 if self.regression else 2, multi_label=self.multi_label)
 
     def _refuse(self, mistakes: Iterator[tuple[bool, str, str, str]]) -> None:
         for is_wrong, option, what, mend in mistakes:
@@ -96,13 +113,30 @@ class OwnTask:
         if names is not None and not self.regression:
             yield len({*names}) < len(names), "own.label_names", "a label is named twice", "name each label once"
             yield len(names) < 2, "own.label_names", f"{len(names)} label is named", "name two labels or more"
-        known = REGRESSION_METRICS if self.regression else tuple(CLASSIFICATION_METRICS)
+        yield from self._mistakes_of_several(names)
+        known = METRICS[self._kind]
         unknown = [metric for metric in self.metrics or () if metric not in known]
         yield bool(unknown), "own.metrics", f"{', '.join(unknown)} is no metric here", f"use {', '.join(known)}"
         is_second = self.regression and (self.metrics or ["pearson"])[0] != "pearson"
         yield is_second, "own.metrics", "curves are of pearson alone", "name pearson first"
         is_binary = "f1" in (self.metrics or ()) and names is not None and len(names) != 2
         yield is_binary, "own.metrics", "f1 is of two labels", "use macro_f1, the mean of all labels'"
+
+    def _mistakes_of_several(self, names: Sequence[str] | None) -> Iterator[tuple[bool, str, str, str]]:
+        both = self.regression and self.multi_label
+        yield both, "own.multi_label", "labels are values too (own.regression)", "choose one of the two"
+        columns, needed = self.label_columns, "label columns are of several labels a row"
+        yield columns is not None and not self.multi_label, "own.label_columns", needed, "set own.multi_label to true"
+        if not self.multi_label:
+            return
+        separator = self.label_separator
+        yield not separator, "own.label_separator", "labels without a separator run together", "give one, such as '|'"
+        unlike = columns is not None and names is not None and len(columns) != len(names)
+        what = f"{len(columns or ())} columns are of {len(names or ())} labels"
+        yield unlike, "own.label_columns", what, "name a column for each label, in their order"
+        torn = next((name for name in names or () if separator in name or name != name.strip()), None)
+        what = f"the label {torn!r} holds what stands between labels"
+        yield torn is not None, "own.label_separator", what, "give another separator, and names without outer blanks"
 
 
 def resolve_task(name: str, own: OwnTask | None, root: str | Path | None) -> Task:

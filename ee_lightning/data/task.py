@@ -3,7 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from ee_lightning.functional import Kind
+
 NO_LABEL = -1
+LABEL_SEPARATOR = "|"
 
 
 @dataclass(frozen=True)
@@ -42,12 +45,12 @@ class GlueFiles:
 
 @dataclass(frozen=True)
 class Task:
-    """A task on one sentence or a pair of sentences: classification, or regression where it has a range of scores.
+    """A task on one sentence or a pair: classification, regression where it has a range of scores, or several labels.
 
     Args:
         name: The name users write.
         text_columns: The columns with text on the hub, or in files of one's own: one or two.
-        label_column: The column with the label there.
+        label_column: The column with the label there, or with several labels.
         label_names: A word for each label, in the official order of their numbers; none for regression.
         metrics: The names of its metrics, the primary one first, which for regression is `pearson`, as curves have no
             other.
@@ -62,6 +65,9 @@ class Task:
         skips_unlabelled: Whether rows without a label, on which annotators did not agree, are left out of every split.
         held_out: The share of the training rows that makes up a split which the task comes without.
         trained_on: The task whose models predict this one, where it has a test split only.
+        multi_label: Whether a row has any number of the labels, none included.
+        label_separator: What stands between several labels in a text.
+        label_columns: The columns of 0 and 1, one for each label in their order, if they are not in `label_column`.
     """
 
     name: str
@@ -80,6 +86,9 @@ class Task:
     skips_unlabelled: bool = False
     held_out: Mapping[str, float] = field(default_factory=dict)
     trained_on: str | None = None
+    multi_label: bool = False
+    label_separator: str = LABEL_SEPARATOR
+    label_columns: tuple[str, ...] = ()
 
     @property
     def num_classes(self) -> int:
@@ -87,8 +96,15 @@ class Task:
         return len(self.label_names) if self.score_range is None else 1
 
     @property
+    def kind(self) -> Kind:
+        """What is to be predicted of a row."""
+        return Kind.of(self.num_classes, multi_label=self.multi_label)
+
+    @property
     def label_type(self) -> str:
         """The type of the labels, as `datasets` names it."""
+        if self.multi_label:
+            return "int8"
         return "int64" if self.score_range is None else "float32"
 
     @property

@@ -9,6 +9,8 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 import tokenizers
 from datasets import Dataset, Features, List, Value
 from numpy.typing import NDArray
@@ -55,17 +57,19 @@ def tokenised(rows: Dataset, tokenizer: PreTrainedTokenizerBase, max_length: int
 
 
 def column(rows: Dataset, name: str) -> NDArray[Any]:
-    """Give a column of numbers, without a Python object for each.
+    """Give a column of numbers, or of equally many in each row, without a Python object for each.
 
     Args:
         rows: A data set.
         name: The column's name.
 
     Returns:
-        Its values, [rows].
+        Its values, [rows], or [rows, numbers in a row].
     """
-    values: NDArray[Any] = rows.select_columns([name]).with_format("arrow")[:].column(name).to_numpy()
-    return values
+    values = rows.select_columns([name]).with_format("arrow")[:].column(name)
+    shape = (len(values), -1) if pa.types.is_fixed_size_list(values.type) else (len(values),)
+    flat: NDArray[Any] = (pc.list_flatten(values) if len(shape) == 2 else values).to_numpy()
+    return flat.reshape(shape)
 
 
 def _key(rows: Dataset, tokenizer: PreTrainedTokenizerBase, max_length: int) -> str:

@@ -7,7 +7,8 @@ import torch
 from ee_lightning.errors import OptionError
 from ee_lightning.exits.criterion import Criterion, Decision, State, name_with_options
 from ee_lightning.exits.output import ExitOutput
-from ee_lightning.exits.patience import NO_CLASS
+
+NO_CLASS = -1
 
 
 class BEEM(Criterion):

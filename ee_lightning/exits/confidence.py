@@ -8,6 +8,7 @@ from torch import Tensor
 from ee_lightning.errors import require_one_of
 from ee_lightning.exits.criterion import Criterion, Decision, State, name_with_options
 from ee_lightning.exits.output import ExitOutput
+from ee_lightning.functional import Kind, where_rows
 
 Fallback = Literal["last", "most_confident"]
 
@@ -19,6 +20,9 @@ class Confidence(Criterion):
     the label is the class that attains it. The threshold is a probability: at :math:`\tau` a sample leaves once
     :math:`\max_c p_m(c) \ge \tau`. At 0 all leave at exit 1.
 
+    Of several labels the score is that of the least sure one, :math:`\min_l \max(p_m(l), 1 - p_m(l))` with
+    :math:`p_m(l)` the sigmoid of the logit of label l; at 0.5 all leave at exit 1.
+
     Args:
         fallback: What to predict where no exit let a sample leave: the class of the "last" exit, or as Shallow-Deep
             Networks do that of the "most_confident" of all exits (of several, the earliest).
@@ -28,33 +32,32 @@ class Confidence(Criterion):
     """
 
     name = "confidence"
+    handles_multi_label = True
 
     def __init__(self, fallback: Fallback = "last") -> None:
         require_one_of(fallback, get_args(Fallback), "Confidence.fallback")
         self.fallback_rule = fallback
         self.name = name_with_options(self.name, fallback=(fallback, "last"))
 
-    def initial_state(self, batch_size: int, num_classes: int, device: torch.device) -> State:
-        """See `Criterion.initial_state`."""
-        if self.fallback_rule == "last":
-            return {}
-        return {
-            "highest": torch.zeros(batch_size, device=device),  # [batch]
-            "label": torch.zeros(batch_size, dtype=torch.int64, device=device),  # [batch]
-        }
-
     def step(self, output: ExitOutput, state: State) -> tuple[Decision, State]:
         """See `Criterion.step`."""
-        confidence, predictions = output.probabilities.amax(-1), output.predictions  # [batch], [batch]
+        confidence, predictions = _confidence(output), output.predictions  # [batch], [batch] or [batch, labels]
         decision = Decision(confidence, predictions)
         if self.fallback_rule == "last":
             return decision, state
+        if output.exit_layer == 1:
+            return decision, {"highest": confidence, "label": predictions}
         is_higher = confidence > state["highest"]  # [batch]
         return decision, {
             "highest": torch.where(is_higher, confidence, state["highest"]),  # [batch]
-            "label": torch.where(is_higher, predictions, state["label"]),  # [batch]
+            "label": where_rows(is_higher, predictions, state["label"]),  # [batch] or [batch, labels]
         }
 
     def fallback(self, output: ExitOutput, state: State) -> Tensor:
         """See `Criterion.fallback`."""
         return output.predictions if self.fallback_rule == "last" else state["label"]
+
+
+def _confidence(output: ExitOutput) -> Tensor:
+    largest = output.probabilities.amax(-1)  # [batch] or [batch, labels]
+    return largest.amin(-1) if output.kind is Kind.MULTI_LABEL else largest  # [batch]

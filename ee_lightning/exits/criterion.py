@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ee_lightning.errors import OptionError
 from ee_lightning.exits.output import ExitOutput
+from ee_lightning.functional import Kind
 
 State = dict[str, Tensor]
 """What a criterion remembers between exits. Every tensor has the batch first, so that rows can be kept or dropped."""
@@ -20,8 +21,8 @@ class Decision(NamedTuple):
 
     Attributes:
         score: A sample leaves where its score is at least the threshold; of shape [batch].
-        label: What is predicted for a sample that leaves here, a class number or for regression a value; of shape
-            [batch].
+        label: What is predicted for a sample that leaves here, a class number or for regression a value, of shape
+            [batch]; of several labels whether each one is there, of shape [batch, labels].
     """
 
     score: Tensor
@@ -63,39 +64,48 @@ class Criterion(ABC):
     Attributes:
         name: Short, for tables, columns and metric keys. A class carries its name with default options.
         handles_regression: Whether it can judge exits that predict a value and no class.
+        handles_multi_label: Whether it can judge exits that predict any number of labels.
     """
 
     name: str
     handles_regression: bool = False
+    handles_multi_label: bool = False
 
     def __repr__(self) -> str:
         """Show the name."""
         return f"{type(self).__name__}({self.name!r})"
 
-    def start(self, batch_size: int, num_classes: int, device: torch.device) -> State:
+    def start(self, batch_size: int, num_classes: int, device: torch.device, *, multi_label: bool = False) -> State:
         """Give the state before the first exit.
 
         Args:
             batch_size: Number of samples.
-            num_classes: Number of classes; 1 for regression.
+            num_classes: Number of classes or labels; 1 for regression.
             device: Where the logits will be.
+            multi_label: Whether a sample has any number of these labels.
 
         Raises:
-            OptionError: If the exits predict values and this criterion needs classes.
+            OptionError: If the exits predict values or several labels, and this criterion can't judge those.
         """
-        self.check_task(num_classes)
+        self.check_task(Kind.of(num_classes, multi_label=multi_label))
         return self.initial_state(batch_size, num_classes, device)
 
-    def check_task(self, num_classes: int) -> None:
+    def check_task(self, kind: Kind) -> None:
         """Refuse a task that this criterion can't judge.
 
         Args:
-            num_classes: Number of classes; 1 for regression.
+            kind: What the exits predict of a sample.
 
         Raises:
-            OptionError: If the exits predict values and this criterion needs classes.
+            OptionError: If the exits predict values or several labels, and this criterion can't judge those.
         """
-        if num_classes == 1 and not self.handles_regression:
+        if kind is Kind.MULTI_LABEL and not self.handles_multi_label:
+            raise OptionError(
+                f"The criterion {self.name} needs one class a sample, and these exits predict several labels",
+                where="criteria",
+                mend="for several labels use voting, patience, confidence, entropy, gate or fixed",
+            )
+        if kind is Kind.REGRESSION and not self.handles_regression:
             raise OptionError(
                 f"The criterion {self.name} needs classes, and these exits predict a value",
                 where="criteria",
@@ -103,7 +113,10 @@ class Criterion(ABC):
             )
 
     def initial_state(self, batch_size: int, num_classes: int, device: torch.device) -> State:
-        """Give what `start` returns; unless overridden, nothing. The arguments are those of `start`."""
+        """Give what `start` returns; unless overridden, nothing. The arguments are those of `start`.
+
+        What hangs on whether exits predict classes or labels is best remembered from the first exit on.
+        """
         return {}
 
     @abstractmethod
@@ -136,7 +149,7 @@ class Criterion(ABC):
             state: What the step at the last exit returned, with the same rows.
 
         Returns:
-            Class numbers, or values for regression, of shape [batch].
+            Class numbers, or values for regression, of shape [batch]; of several labels of shape [batch, labels].
         """
         return output.predictions
 

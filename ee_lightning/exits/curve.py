@@ -1,25 +1,16 @@
 """The exact accuracy-speed curve of a criterion on stored exits."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from torch import Tensor
 
 from ee_lightning.errors import OptionError
 from ee_lightning.exits.criterion import Criterion
 from ee_lightning.exits.replay import replay
+from ee_lightning.exits.statistics import statistics_of
 from ee_lightning.exits.stored import StoredExits
-from ee_lightning.functional import (
-    CLASSIFICATION_METRICS,
-    REGRESSION_METRICS,
-    area,
-    classification_counts,
-    label_moments,
-    operating_points,
-    regression_moments,
-    score_at,
-)
+from ee_lightning.functional import area, operating_points, score_at
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,7 +82,8 @@ def trace_curve(criterion: Criterion, exits: StoredExits, metrics: Sequence[str]
     Args:
         criterion: Any criterion, fitted beforehand, on other samples, if it is one that has to be.
         exits: The stored outputs of all exits, with labels.
-        metrics: Keys of `CLASSIFICATION_METRICS`, or for regression of `REGRESSION_METRICS`.
+        metrics: Keys of `CLASSIFICATION_METRICS`, for regression of `REGRESSION_METRICS`, for several labels of
+            `MULTI_LABEL_METRICS`.
 
     Returns:
         The curve, with one point per threshold that changes an outcome.
@@ -100,7 +92,7 @@ def trace_curve(criterion: Criterion, exits: StoredExits, metrics: Sequence[str]
         DataError: If labels are missing or are no class numbers where these are needed.
         OptionError: If the criterion can't judge these exits, or a metric is unknown or does not suit the task.
     """
-    statistics = _regression(exits) if exits.num_classes == 1 else _classification(exits)
+    statistics = statistics_of(exits)
     if unknown := [metric for metric in metrics if metric not in statistics.metrics]:
         raise OptionError(
             f"Unknown metrics {unknown}", where="metrics", mend=f"choose among {list(statistics.metrics)} for this task"
@@ -112,31 +104,3 @@ def trace_curve(criterion: Criterion, exits: StoredExits, metrics: Sequence[str]
     except ValueError as error:
         raise OptionError(str(error), where="metrics", mend="leave this metric out for this task") from error
     return Curve(criterion.name, exits.num_exits, points.thresholds, points.mean_exit, scores)
-
-
-class _Statistics(NamedTuple):
-    """What to add up over the samples: for predictions [events] of samples [events], and of the labels themselves."""
-
-    tally: Callable[[Tensor, Tensor], Tensor]
-    actual: Tensor
-    metrics: Mapping[str, Callable[[Tensor, Tensor], Tensor]]
-
-
-def _classification(exits: StoredExits) -> _Statistics:
-    labels, num_classes = exits.class_numbers(), exits.num_classes
-    return _Statistics(
-        tally=lambda predictions, samples: classification_counts(predictions, labels[samples], num_classes),
-        actual=labels.bincount(minlength=num_classes),  # [classes]
-        metrics=CLASSIFICATION_METRICS,
-    )
-
-
-def _regression(exits: StoredExits) -> _Statistics:
-    labels = exits.known_labels().double()
-    mean = labels.mean()
-    shifted = labels - mean
-    return _Statistics(
-        tally=lambda predictions, samples: regression_moments(predictions - mean, shifted[samples]),
-        actual=label_moments(shifted),  # [3]
-        metrics=REGRESSION_METRICS,
-    )

@@ -1,9 +1,11 @@
 """Leave when the distribution over the classes is sharp enough."""
 
+import torch
 from torch import Tensor
 
 from ee_lightning.exits.criterion import Criterion, Decision, State
 from ee_lightning.exits.output import ExitOutput
+from ee_lightning.functional import Kind
 
 
 class Entropy(Criterion):
@@ -12,9 +14,12 @@ class Entropy(Criterion):
     After exit m the score is :math:`-H(p_m) = \sum_c p_m(c) \ln p_m(c)`, with :math:`p_m` the softmax of exit m's
     logits over the C classes c; the label is the most likely class. The threshold is a negative entropy in nats: at
     :math:`\tau` a sample leaves once :math:`H(p_m) \le -\tau`. Scores lie between :math:`-\ln C` and 0.
+
+    Of several labels H is the mean over the labels of the entropies of each one's being absent or there, and C is 2.
     """
 
     name = "entropy"
+    handles_multi_label = True
 
     def step(self, output: ExitOutput, state: State) -> tuple[Decision, State]:
         """See `Criterion.step`."""
@@ -23,4 +28,7 @@ class Entropy(Criterion):
 
 def negative_entropy(output: ExitOutput) -> Tensor:
     """Give the entropy of an exit's distributions with its sign turned, in nats, of shape [batch]."""
-    return (output.probabilities * output.log_probabilities).sum(-1)
+    negative = (output.probabilities * output.log_probabilities).sum(-1)  # [batch] or [batch, labels]
+    if output.kind is not Kind.MULTI_LABEL:
+        return negative
+    return negative.sum(-1) / torch.full((), float(negative.shape[-1]), device=negative.device)  # [batch]

@@ -10,17 +10,19 @@ class Fixed(Criterion):
     r"""The same exit for every sample, as a model cut off after m layers (the 6L and 9L rows of published tables).
 
     After exit m the score is m and the label is what exit m predicts. The threshold is a layer: at :math:`\tau = m`
-    every sample leaves at exit m, so that the curve goes through all truncated models. Serves regression as well as
-    classification.
+    every sample leaves at exit m, so that the curve goes through all truncated models. Serves
+    every kind of task.
     """
 
     name = "fixed"
     handles_regression = True
+    handles_multi_label = True
 
     def step(self, output: ExitOutput, state: State) -> tuple[Decision, State]:
         """See `Criterion.step`."""
-        predictions = output.predictions
-        return Decision(torch.full_like(predictions, output.exit_layer, dtype=torch.float32), predictions), state
+        predictions = output.predictions  # [batch] or [batch, labels]
+        score = torch.full((len(predictions),), float(output.exit_layer), device=predictions.device)  # [batch]
+        return Decision(score, predictions), state
 
     def highest_score(self, exit_layer: int) -> float:
         """See `Criterion.highest_score`."""

@@ -14,7 +14,8 @@ class Gate(Criterion):
     Beside its logits every exit gives a number u between 0 and 1, the probability of being wrong that a small layer,
     shared by all exits and trained with them, predicts from the pooled hidden state. After exit m the score is -u; the
     label is what exit m predicts. The threshold is a probability of being wrong with its sign turned: a sample leaves
-    once u is at most that. Serves regression as well as classification.
+    once u is at most that. Serves every kind of task; of several labels being wrong
+    is having any of them wrong.
 
     It reads the exits' extra "gate", of shape [batch], which only models that were trained with a gate give.
 
@@ -24,6 +25,7 @@ class Gate(Criterion):
 
     name = "gate"
     handles_regression = True
+    handles_multi_label = True
 
     def step(self, output: ExitOutput, state: State) -> tuple[Decision, State]:
         """See `Criterion.step`."""

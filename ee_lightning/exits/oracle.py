@@ -3,20 +3,22 @@
 from ee_lightning.errors import OptionError
 from ee_lightning.exits.criterion import Criterion, Decision, State
 from ee_lightning.exits.output import ExitOutput
+from ee_lightning.functional import same_rows
 
 
 class Oracle(Criterion):
     """The first exit that is right, else the last exit: an upper bound, never a method (Kaya et al. 2019).
 
     After exit m the score is 1 where exit m's most likely class is the true one and 0 elsewhere; the label is that most
-    likely class. The threshold has no unit, and the oracle's operating point is 1. It cannot be deployed: it reads the
-    labels.
+    likely class. Of several labels an exit is right if all of them are. The threshold has no unit, and the oracle's
+    operating point is 1. It cannot be deployed: it reads the labels.
 
     Raises:
         OptionError: When it is asked about samples without labels.
     """
 
     name = "oracle"
+    handles_multi_label = True
 
     def step(self, output: ExitOutput, state: State) -> tuple[Decision, State]:
         """See `Criterion.step`."""
@@ -27,4 +29,4 @@ class Oracle(Criterion):
                 mend="leave the oracle out, or use a split with labels",
             )
         predictions = output.predictions
-        return Decision((predictions == output.labels).float(), predictions), state
+        return Decision(same_rows(predictions, output.labels).float(), predictions), state

@@ -8,18 +8,18 @@ from torch import Tensor
 from ee_lightning.errors import OptionError
 from ee_lightning.exits.criterion import Criterion, Decision, State, name_with_options
 from ee_lightning.exits.output import ExitOutput
-
-NO_CLASS = -1
+from ee_lightning.functional import Kind, same_rows
 
 
 class Patience(Criterion):
     r"""Consecutive agreeing exits, from PABEE (Zhou et al. 2020).
 
     After exit m the score is the number of exits up to m that in a row predicted the same class as the exit before; the
-    first exit counts 0, and an exit that differs starts again at 0. The label is exit m's most likely class. For
-    regression an exit agrees with the one before where their values :math:`\hat y` differ by less than the tolerance,
-    :math:`|\hat y_m - \hat y_{m-1}| < \delta`, and the label is :math:`\hat y_m`. The threshold is the number of
-    agreements, the patience t: a sample leaves at exit t + 1 at the earliest; at 0 all leave at exit 1.
+    first exit counts 0, and an exit that differs starts again at 0. The label is exit m's most likely class. Of several
+    labels exits agree where they predict all of them alike. For regression an exit agrees with the one before where
+    their values :math:`\hat y` differ by less than the tolerance, :math:`|\hat y_m - \hat y_{m-1}| < \delta`, and the
+    label is :math:`\hat y_m`. The threshold is the number of agreements, the patience t: a sample leaves at exit t + 1
+    at the earliest; at 0 all leave at exit 1.
 
     Args:
         tolerance: The :math:`\delta` of regression, in the unit of the predicted value; None for classification.
@@ -31,6 +31,7 @@ class Patience(Criterion):
 
     name = "patience"
     handles_regression = True
+    handles_multi_label = True
 
     def __init__(self, tolerance: float | None = None) -> None:
         if tolerance is not None and not 0 < tolerance < math.inf:
@@ -42,27 +43,24 @@ class Patience(Criterion):
         self.tolerance = tolerance
         self.name = name_with_options(self.name, tolerance=(tolerance, None))
 
-    def check_task(self, num_classes: int) -> None:
+    def check_task(self, kind: Kind) -> None:
         """See `Criterion.check_task`; raises too where the tolerance does not suit the task."""
-        if (num_classes == 1) != (self.tolerance is not None):
+        if (kind is Kind.REGRESSION) != (self.tolerance is not None):
             raise OptionError(
                 "Patience needs a tolerance for regression, and takes none for classification",
-                where=f"Patience.tolerance = {self.tolerance}, and the exits have {num_classes} outputs",
+                where=f"Patience.tolerance = {self.tolerance}, and the exits predict {kind.value}",
                 mend="for regression give a tolerance in the unit of the predicted value, else leave it out",
             )
 
     def initial_state(self, batch_size: int, num_classes: int, device: torch.device) -> State:
         """See `Criterion.initial_state`."""
-        none_before = NO_CLASS if self.tolerance is None else math.nan  # agrees with no prediction
-        return {
-            "previous": torch.full((batch_size,), none_before, device=device),  # [batch]
-            "agreements": torch.zeros(batch_size, device=device),  # [batch]
-        }
+        return {"agreements": torch.zeros(batch_size, device=device)}  # [batch]
 
     def step(self, output: ExitOutput, state: State) -> tuple[Decision, State]:
         """See `Criterion.step`."""
-        predictions = output.predictions
-        agreements = torch.where(self._agree(predictions, state["previous"]), state["agreements"] + 1, 0)
+        predictions, agreements = output.predictions, state["agreements"]  # [batch] or [batch, labels], [batch]
+        if output.exit_layer > 1:
+            agreements = torch.where(self._agree(predictions, state["previous"]), agreements + 1, 0)
         return Decision(agreements, predictions), {"previous": predictions, "agreements": agreements}
 
     def highest_score(self, exit_layer: int) -> float:
@@ -71,5 +69,5 @@ class Patience(Criterion):
 
     def _agree(self, predictions: Tensor, previous: Tensor) -> Tensor:
         if self.tolerance is None:
-            return predictions == previous
+            return same_rows(predictions, previous)
         return (predictions - previous).abs() < self.tolerance

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from ee_lightning.exits.criterion import Criterion, reaches
 from ee_lightning.exits.stored import StoredExits
+from ee_lightning.functional import where_rows
 
 
 @dataclass(frozen=True, eq=False)
@@ -15,8 +16,9 @@ class Replay:
 
     Attributes:
         scores: Of shape [exits, samples].
-        labels: Class or value predicted for a sample that leaves at that exit, of shape [exits, samples].
-        fallback: Class or value predicted for a sample that no exit lets leave, of shape [samples].
+        labels: Class or value predicted for a sample that leaves at that exit, of shape [exits, samples]; of several
+            labels whether each one is, of shape [exits, samples, labels].
+        fallback: The same for a sample that no exit lets leave, of shape [samples] or [samples, labels].
     """
 
     scores: Tensor
@@ -30,16 +32,17 @@ class Replay:
             threshold: In the criterion's own unit; infinity lets nobody leave.
 
         Returns:
-            The number of the exit, from 1, at which each sample leaves, and what is predicted for it, each of shape
-            [samples]. Who never reaches the threshold leaves at the last exit with the fallback.
+            The number of the exit, from 1, at which each sample leaves, of shape [samples], and what is predicted for
+            it, of shape [samples] or [samples, labels]. Who never reaches the threshold leaves at the last exit with
+            the fallback.
         """
         leaves = reaches(self.scores, threshold)  # [exits, samples]
         first = leaves.int().argmax(0)  # [samples]
         leaves_early = leaves.any(0)
-        label = self.labels.gather(0, first.unsqueeze(0)).squeeze(0)  # [samples]
+        label = self.labels[first, torch.arange(len(first), device=first.device)]  # [samples] or [samples, labels]
         return (
             torch.where(leaves_early, first + 1, len(self.scores)),
-            torch.where(leaves_early, label, self.fallback),
+            where_rows(leaves_early, label, self.fallback),
         )
 
 
@@ -56,7 +59,8 @@ def replay(criterion: Criterion, exits: StoredExits) -> Replay:
     Raises:
         OptionError: If the criterion can't judge these exits.
     """
-    state = criterion.start(exits.num_samples, exits.num_classes, exits.logits.device)
+    device = exits.logits.device
+    state = criterion.start(exits.num_samples, exits.num_classes, device, multi_label=exits.multi_label)
     decisions = []
     for exit_layer in range(1, exits.num_exits + 1):
         output = exits.output(exit_layer)
@@ -64,6 +68,6 @@ def replay(criterion: Criterion, exits: StoredExits) -> Replay:
         decisions.append(decision)
     return Replay(
         scores=torch.stack([decision.score for decision in decisions]),  # [exits, samples]
-        labels=torch.stack([decision.label for decision in decisions]),  # [exits, samples]
+        labels=torch.stack([decision.label for decision in decisions]),  # [exits, samples], or with [..., labels]
         fallback=criterion.fallback(output, state),
     )

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from ee_lightning.errors import DataError, TrainingDiverged
 from ee_lightning.exits.output import ExitOutput
+from ee_lightning.functional import Kind, predictions_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -17,9 +18,12 @@ class StoredExits:
 
     Attributes:
         logits: In float32, of shape [exits, samples, classes]; one class is regression, and the logit the value.
-        labels: True class numbers, or values for regression, of shape [samples]; None if they are not known.
+        labels: True class numbers, or values for regression, of shape [samples]; of several labels 1 where one is there
+            and 0 elsewhere, of shape [samples, labels]; None if they are not known.
         ids: What each sample is called in its data set, of shape [samples].
         extras: What else the exits gave, such as a gate's scores, each of shape [exits, samples].
+        multi_label: Whether every logit is of a label for itself: the classes are labels, of which a sample has any
+            number.
 
     Raises:
         ValueError: If a shape or the type of the logits is another.
@@ -31,6 +35,7 @@ class StoredExits:
     labels: Tensor | None
     ids: Tensor
     extras: Mapping[str, Tensor] = field(default_factory=dict)
+    multi_label: bool = False
 
     def __post_init__(self) -> None:
         """Check the shapes and the logits."""
@@ -41,7 +46,7 @@ class StoredExits:
             )
         self._check_shape("ids", self.ids, self.logits.shape[1:2])
         if self.labels is not None:
-            self._check_shape("labels", self.labels, self.logits.shape[1:2])
+            self._check_shape("labels", self.labels, self.logits.shape[1 : 3 if self.multi_label else 2])
         for name, extra in self.extras.items():
             self._check_shape(f"extras[{name!r}]", extra, self.logits.shape[:2])
         if self.num_samples == 0:
@@ -60,8 +65,18 @@ class StoredExits:
 
     @property
     def num_classes(self) -> int:
-        """Number of classes."""
+        """Number of classes or labels."""
         return self.logits.shape[2]
+
+    @property
+    def kind(self) -> Kind:
+        """What the exits predict of a sample."""
+        return Kind.of(self.num_classes, multi_label=self.multi_label)
+
+    @property
+    def predictions(self) -> Tensor:
+        """What every exit predicts of every sample, of shape [exits, samples], or [exits, samples, labels]."""
+        return predictions_of(self.logits, self.kind)
 
     def output(self, exit_layer: int) -> ExitOutput:
         """Give what one exit said of all samples.
@@ -75,6 +90,7 @@ class StoredExits:
             logits=self.logits[exit_layer - 1],
             extras={name: extra[exit_layer - 1] for name, extra in self.extras.items()},
             labels=self.labels,
+            multi_label=self.multi_label,
         )
 
     def select(self, samples: Tensor) -> Self:
@@ -89,7 +105,7 @@ class StoredExits:
         return replace(
             self,
             logits=self.logits[:, samples],  # [exits, kept, classes]
-            labels=None if self.labels is None else self.labels[samples],  # [kept]
+            labels=None if self.labels is None else self.labels[samples],  # [kept], or [kept, labels]
             ids=self.ids[samples],  # [kept]
             extras={name: extra[:, samples] for name, extra in self.extras.items()},  # [exits, kept] each
         )
@@ -106,6 +122,20 @@ class StoredExits:
                 f"Labels must be whole numbers from 0 to {self.num_classes - 1}, but these are {labels.dtype} "
                 f"from {labels.min().item()} to {labels.max().item()}",
                 mend="use a split with labels, and heads with one output per class",
+            )
+        return labels
+
+    def label_sets(self) -> Tensor:
+        """Give the labels of samples that have several, after a check that they are 1 or 0.
+
+        Raises:
+            DataError: If there are none, or they are not known.
+        """
+        labels = self.known_labels()
+        if not ((labels == 0) | (labels == 1)).all():
+            raise DataError(
+                "Labels must be 1 where a sample has them and 0 elsewhere, and those of some samples are not known",
+                mend="use a split with labels",
             )
         return labels
 

@@ -8,6 +8,7 @@ from torch import Tensor
 from ee_lightning.errors import OptionError, require_one_of
 from ee_lightning.exits.criterion import Criterion, Decision, State, name_with_options
 from ee_lightning.exits.output import ExitOutput
+from ee_lightning.functional import Kind
 
 DEFAULT_EXPONENT = 0.75
 LARGEST_EXPONENT = 16
@@ -24,10 +25,15 @@ class Voting(Criterion):
     one just voted for. The threshold has no unit: with k = 0 it counts votes, with k = 1 it is a share of them. The
     first vote scores 1, so at 1 and below all leave at exit 1.
 
+    Of several labels a vote is for the whole set that an exit predicts, and the score counts the votes for the set that
+    has most. The labels predicted are those that most votes hold; where votes are equal, as the one just cast has it.
+    So where one set has more than half of the votes, it is predicted. For several labels the paper defines no voting.
+
     Args:
         k: How fast the bar rises with the number of votes cast, from 0 to 16. The default is the second author's.
         fallback: What to predict where no exit let a sample leave: the class of the "last" exit, or the class of the
-            "majority" of all exits (of several, the last exit's, or else the first by number).
+            "majority" of all exits (of several, the last exit's, or else the first by number; of several labels those
+            that most votes hold).
 
     Raises:
         OptionError: If `k` is negative or above 16, or `fallback` is neither of the two.
@@ -36,6 +42,7 @@ class Voting(Criterion):
     """
 
     name = "voting"
+    handles_multi_label = True
 
     def __init__(self, k: float = DEFAULT_EXPONENT, fallback: Fallback = "last") -> None:
         check_exponent(k, "Voting.k")
@@ -49,6 +56,8 @@ class Voting(Criterion):
 
     def step(self, output: ExitOutput, state: State) -> tuple[Decision, State]:
         """See `Criterion.step`."""
+        if output.kind is Kind.MULTI_LABEL:
+            return self._step_on_sets(output, state)
         voted = output.predictions.unsqueeze(-1)  # [batch, 1]
         votes = state["votes"].scatter(1, voted, 1, reduce="add")  # [batch, classes]
         score = votes.amax(-1) / bar(output, self.k)  # [batch]
@@ -62,7 +71,18 @@ class Voting(Criterion):
         """See `Criterion.fallback`."""
         if self.fallback_rule == "last":
             return output.predictions
+        if output.kind is Kind.MULTI_LABEL:
+            return _majority(state["votes"], output)
         return _leading(state["votes"], output.predictions.unsqueeze(-1))
+
+    def _step_on_sets(self, output: ExitOutput, state: State) -> tuple[Decision, State]:
+        voted = output.predictions.unsqueeze(1)  # [batch, 1, labels]
+        ballots = torch.cat([state["ballots"], voted], dim=1) if output.exit_layer > 1 else voted  # [batch, m, labels]
+        for_this_set = (ballots == voted).all(-1).sum(-1, dtype=torch.float32)  # [batch]
+        highest = for_this_set.maximum(state["highest"]) if output.exit_layer > 1 else for_this_set  # [batch]
+        votes = state["votes"] + voted.squeeze(1)  # [batch, labels]
+        decision = Decision(highest / bar(output, self.k), _majority(votes, output))
+        return decision, {"votes": votes, "ballots": ballots, "highest": highest}
 
 
 def check_exponent(k: float, option: str) -> None:
@@ -99,3 +119,8 @@ def highest_share(exit_layer: int, k: float) -> float:
 def _leading(votes: Tensor, voted: Tensor) -> Tensor:
     """Give the class with most votes, and of several the one just voted for."""
     return votes.scatter(1, voted, 0.5, reduce="add").argmax(-1)  # [batch]; half a vote decides between equals
+
+
+def _majority(votes: Tensor, output: ExitOutput) -> Tensor:
+    """Tell which labels more than half of the m votes hold, or half of them with the one just cast, [batch, labels]."""
+    return 2 * votes + output.predictions > output.exit_layer

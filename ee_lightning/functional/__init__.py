@@ -13,6 +13,8 @@ from ee_lightning.functional.diversity import (
 from ee_lightning.functional.geometric_mean import fit_geometric_means
 from ee_lightning.functional.gradients import scale_gradient
 from ee_lightning.functional.information import InformationSplit, information_bias, information_split
+from ee_lightning.functional.kind import Kind, predictions_of
+from ee_lightning.functional.label_sets import same_rows, set_numbers, where_rows
 from ee_lightning.functional.layer_weights import equal_weights, linear_weights
 from ee_lightning.functional.losses import (
     accuracy_term,
@@ -31,6 +33,14 @@ from ee_lightning.functional.metrics import (
     macro_f1,
     matthews,
 )
+from ee_lightning.functional.multi_label import absent_or_there, label_decision_targets, label_decisions
+from ee_lightning.functional.multi_label_metrics import (
+    MULTI_LABEL_METRICS,
+    exact_match,
+    label_counts,
+    label_sizes,
+    micro_f1,
+)
 from ee_lightning.functional.regression import REGRESSION_METRICS, label_moments, pearson, regression_moments
 from ee_lightning.functional.risk_control import binomial_p_values, fixed_sequence, hoeffding_bentkus_p_values
 from ee_lightning.functional.selection import best_point, fastest_point, halves
@@ -39,10 +49,13 @@ from ee_lightning.functional.weighted import weighted_scores
 
 __all__ = [
     "CLASSIFICATION_METRICS",
+    "MULTI_LABEL_METRICS",
     "REGRESSION_METRICS",
     "InformationSplit",
+    "Kind",
     "OperatingPoints",
     "Resamples",
+    "absent_or_there",
     "accuracy",
     "accuracy_term",
     "area",
@@ -54,6 +67,7 @@ __all__ = [
     "diversity_term",
     "double_fault",
     "equal_weights",
+    "exact_match",
     "exit_cross_entropies",
     "exit_losses",
     "f1",
@@ -66,22 +80,31 @@ __all__ = [
     "hoeffding_bentkus_p_values",
     "information_bias",
     "information_split",
+    "label_counts",
+    "label_decision_targets",
+    "label_decisions",
     "label_moments",
+    "label_sizes",
     "late_correction",
     "linear_weights",
     "macro_f1",
     "matthews",
+    "micro_f1",
     "operating_points",
     "overthinking",
     "pairwise_cross_entropies",
     "pairwise_disagreement",
     "pearson",
     "percentile_interval",
+    "predictions_of",
     "q_statistic",
     "regression_moments",
     "resample",
+    "same_rows",
     "scale_gradient",
     "score_at",
+    "set_numbers",
     "soft_targets",
     "weighted_scores",
+    "where_rows",
 ]

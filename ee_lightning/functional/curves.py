@@ -7,6 +7,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from ee_lightning.functional.label_sets import where_rows
+
 ROUNDING = 1e-9
 
 
@@ -37,10 +39,11 @@ def operating_points(
 
     Args:
         scores: Score of every sample after each exit, of shape [exits, samples]. A score of -inf never leaves.
-        labels: Class or value predicted for a sample that leaves at that exit, of shape [exits, samples].
-        fallback: Class or value predicted for a sample that no score lets leave, of shape [samples].
-        count: Turns predictions [events] and the indices [events] of the samples they are made for into additive
-            statistics [events, statistics], in int64 where the sums are to be exact.
+        labels: Class or value predicted for a sample that leaves at that exit, of shape [exits, samples], or whether
+            each label is, of shape [exits, samples, labels].
+        fallback: The same for a sample that no score lets leave, of shape [samples] or [samples, labels].
+        count: Turns predictions [events] or [events, labels] and the indices [events] of the samples they are made
+            for into additive statistics [events, statistics], in int64 where the sums are to be exact.
 
     Returns:
         One point per distinct threshold that changes an outcome, after the point of those that let nobody leave.
@@ -65,12 +68,12 @@ def operating_points(
     scores = scores.double()
     num_exits, num_samples = scores.shape
     sample, exit_index = _rises(scores)  # [events] each
-    exit_layer, label = exit_index + 1, labels[exit_index, sample]  # [events] each
+    exit_layer, label = exit_index + 1, labels[exit_index, sample]  # [events], [events] or [events, labels]
 
     is_highest = torch.ones_like(sample, dtype=torch.bool)
     is_highest[:-1] = sample[1:] != sample[:-1]
     layer_before = torch.where(is_highest, num_exits, exit_layer.roll(-1))
-    label_before = torch.where(is_highest, fallback[sample], label.roll(-1))
+    label_before = where_rows(is_highest, fallback[sample], label.roll(-1, 0))  # like label
 
     distinct, rank = torch.unique(scores[exit_index, sample], return_inverse=True)  # [points - 1] ascending, [events]
     point = len(distinct) - rank

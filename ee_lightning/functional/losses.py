@@ -77,13 +77,14 @@ def divergences_from(teacher: Tensor, students: Tensor) -> Tensor:
 def gate_loss(gate: Tensor, logits: Tensor, labels: Tensor) -> Tensor:
     r"""Teach a gate how wrong its exit is, by the squared error (BERxiT, Xin et al. 2021).
 
-    The target is 1 where the exit's most likely class is wrong and 0 where it is right; for regression
-    :math:`\tanh |\hat y - y|`. It is a constant for the gradient.
+    The target is 1 where the exit's most likely class is wrong and 0 where it is right; of several labels 1 where any
+    is wrong; for regression :math:`\tanh |\hat y - y|`. It is a constant for the gradient.
 
     Args:
         gate: The gate's probabilities of being wrong, of shape [exits, batch].
         logits: Logits of all exits, of shape [exits, batch, classes]; of regression one column of values.
-        labels: Class numbers, or for regression values, of shape [batch].
+        labels: Class numbers, or for regression values, of shape [batch]; or whether each label is there, of shape
+            [batch, labels].
 
     Returns:
         A scalar, the sum over exits of the means over the batch.
@@ -92,7 +93,9 @@ def gate_loss(gate: Tensor, logits: Tensor, labels: Tensor) -> Tensor:
         >>> gate_loss(torch.tensor([[0.5, 0.0]]), torch.tensor([[[1.0, 0.0], [1.0, 0.0]]]), torch.tensor([0, 1]))
         tensor(0.6250)
     """
-    if logits.shape[-1] > 1:
+    if labels.ndim == 2:
+        wrong = ((logits > 0) != labels).any(-1).to(gate.dtype)  # [exits, batch]
+    elif logits.shape[-1] > 1:
         wrong = (logits.argmax(-1) != labels).to(gate.dtype)  # [exits, batch]
     else:
         wrong = (logits.detach().squeeze(-1) - labels).abs().tanh()  # [exits, batch]
@@ -155,6 +158,10 @@ def diversity_term(
     """Sum, over all exits but the first, the cross entropy with the most alike of the earlier exits.
 
     The term has no upper bound: an objective that subtracts it has no lower one.
+
+    The paper defines it for classes that exclude each other. For several labels a sample give it `label_decisions`: it
+    is then the mean over samples and labels of the binary cross entropies between exits, and with "sample" every label
+    of a sample has a most alike exit of its own.
 
     Args:
         logits: Logits of all exits, of shape [exits, batch, classes].

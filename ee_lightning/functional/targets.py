@@ -35,14 +35,15 @@ def balanced_weights(counts: Tensor) -> Tensor:
     """Give class weights by which all classes that occur count alike, and 0 for those that do not.
 
     Args:
-        counts: How often each class occurs, of shape [classes].
+        counts: How often each class occurs, of shape [..., classes].
 
     Returns:
-        Weights with the mean 1 over the samples, of shape [classes].
+        Weights with the mean 1 over the samples, of shape [..., classes].
 
     Example:
         >>> balanced_weights(torch.tensor([30, 10, 0]))
         tensor([0.6667, 2.0000, 0.0000])
     """
-    occurs = counts > 0  # [classes]
-    return torch.where(occurs, counts.sum() / (occurs.sum() * counts.clamp(min=1)), 0.0)
+    occurs = counts > 0  # [..., classes]
+    samples, occurring = counts.sum(-1, keepdim=True), occurs.sum(-1, keepdim=True)  # [..., 1] each
+    return torch.where(occurs, samples / (occurring * counts.clamp(min=1)), 0.0)

@@ -5,6 +5,7 @@ from torch import Tensor
 from torch.nn.functional import one_hot
 
 from ee_lightning.functional.metrics import CLASSIFICATION_METRICS, classification_counts
+from ee_lightning.functional.multi_label_metrics import MULTI_LABEL_METRICS, label_counts, label_sizes
 from ee_lightning.functional.regression import REGRESSION_METRICS, label_moments, regression_moments
 
 
@@ -12,11 +13,13 @@ def weighted_scores(predictions: Tensor, labels: Tensor, weights: Tensor, metric
     """Score data sets that are made of the same distinct samples.
 
     Args:
-        predictions: Predicted class numbers, or values for regression, of shape [distinct].
-        labels: True ones, of shape [distinct].
+        predictions: Predicted class numbers, or values for regression, of shape [distinct]; or whether each label is
+            predicted, of shape [distinct, labels].
+        labels: True ones, of the same shape.
         weights: How often each data set has each sample, of shape [data sets, distinct].
-        metric: A key of `CLASSIFICATION_METRICS`, or for regression of `REGRESSION_METRICS`.
-        num_classes: Number of classes; 1 for regression.
+        metric: A key of `CLASSIFICATION_METRICS`, for regression of `REGRESSION_METRICS`, for labels of
+            `MULTI_LABEL_METRICS`.
+        num_classes: Number of classes or labels; 1 for regression.
 
     Returns:
         The scores, in float64, of shape [data sets].
@@ -29,6 +32,10 @@ def weighted_scores(predictions: Tensor, labels: Tensor, weights: Tensor, metric
         tensor([0.7500, 0.0000], dtype=torch.float64)
     """
     weights = weights.double()  # whole numbers, which matmul takes only in floating point
+    if labels.ndim == 2:
+        counts = weights @ label_counts(predictions, labels).double()  # [data sets, 2 * labels + 1]
+        sizes = weights @ label_sizes(labels).double()  # [data sets, labels + 1]
+        return torch.vmap(MULTI_LABEL_METRICS[metric])(counts, sizes)  # [data sets]
     if num_classes == 1:
         shift = labels.double().mean()
         predicted, true = predictions.double() - shift, labels.double() - shift  # [distinct] each

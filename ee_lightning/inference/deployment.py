@@ -8,7 +8,9 @@ from typing import Any
 
 from ee_lightning import __version__
 from ee_lightning.data import Task
+from ee_lightning.data.task import LABEL_SEPARATOR
 from ee_lightning.files import check_format, read_json, reading
+from ee_lightning.functional import Kind
 from ee_lightning.inference.rules import Rule
 from ee_lightning.models import HeadOptions
 from ee_lightning.operating import CriterionRecipe, OperatingPoint
@@ -27,11 +29,13 @@ class Deployment:
         task: The task's name.
         text_columns: What its one text, or its two, are called.
         label_names: A word for each label; none for regression.
-        num_classes: Number of classes; 1 for regression.
+        num_classes: Number of classes or labels; 1 for regression.
         num_exits: Number of exits of the model.
         max_length: The most tokens a row may have, special ones included; longer rows are cut.
         heads: Options of the internal classifiers.
         rule: When a sample leaves.
+        multi_label: Whether a sample has any number of labels.
+        label_separator: What stands between several labels where they are written as a text.
 
     Raises:
         ValueError: There are not one or two texts, or not as many words as classes.
@@ -45,18 +49,36 @@ class Deployment:
     max_length: int
     heads: HeadOptions
     rule: Rule
+    multi_label: bool = False
+    label_separator: str = LABEL_SEPARATOR
 
     def __post_init__(self) -> None:
         """Check the numbers of texts and words."""
         if len(self.text_columns) not in (1, 2):
             raise ValueError(f"Expected one or two of `text_columns`, but got {len(self.text_columns)}.")
-        if len(self.label_names) != (self.num_classes if self.num_classes > 1 else 0):
+        if len(self.label_names) != (0 if self.kind is Kind.REGRESSION else self.num_classes):
             raise ValueError(f"Expected as many `label_names` as classes, but got {len(self.label_names)}.")
 
     @classmethod
     def of_task(cls, task: Task, num_exits: int, max_length: int, heads: HeadOptions, rule: Rule) -> "Deployment":
         """Deploy a model of a task; the other arguments are the attributes."""
-        return cls(task.name, task.text_columns, task.label_names, task.num_classes, num_exits, max_length, heads, rule)
+        return cls(
+            task=task.name,
+            text_columns=task.text_columns,
+            label_names=task.label_names,
+            num_classes=task.num_classes,
+            num_exits=num_exits,
+            max_length=max_length,
+            heads=heads,
+            rule=rule,
+            multi_label=task.multi_label,
+            label_separator=task.label_separator,
+        )
+
+    @property
+    def kind(self) -> Kind:
+        """What is predicted of a sample."""
+        return Kind.of(self.num_classes, multi_label=self.multi_label)
 
     @property
     def takes_pairs(self) -> bool:

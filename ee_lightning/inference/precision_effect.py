@@ -42,7 +42,8 @@ def precision_effects(
         model: The model; it is put into evaluation mode.
         samples: Tokenised samples.
         points: Criteria, fitted beforehand if they have to be, and thresholds.
-        score: Gives the score of labels or, for regression, values, ``[samples]``.
+        score: Gives the score of labels or, for regression, values, ``[samples]``; or of several labels a sample,
+            ``[samples, labels]``.
 
     Returns:
         The scores of the full model, then those of the points.

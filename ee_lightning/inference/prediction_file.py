@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from ee_lightning.data.task import LABEL_SEPARATOR
 from ee_lightning.errors import DataError
 from ee_lightning.files import unfinished_of
 from ee_lightning.inference.texts import TextPrediction
@@ -22,16 +23,17 @@ class PredictionFile:
 
     A row has an ``id``, ``label``, ``probability`` (not for regression), ``score`` and ``exit_layer``, and if asked for
     ``trail``, the logits of all exits that the text passed, which a CSV file holds as JSON. JSON knows no infinity and
-    no NaN: there they are ``null``.
+    no NaN: there they are ``null``. Several labels are a list, and their probabilities another, which a CSV file holds
+    as JSON; the labels stand there with a separator between them.
 
     Attributes:
         path: The file that is to be, a ``.csv`` or ``.jsonl``.
         num_rows: How many predictions were written.
     """
 
-    def __init__(self, path: Path, file: BinaryIO, columns: list[str]) -> None:
+    def __init__(self, path: Path, file: BinaryIO, columns: list[str], label_separator: str) -> None:
         self.path, self.num_rows = path, 0
-        self._file, self._columns = file, columns
+        self._file, self._columns, self._separator = file, columns, label_separator
         if self._is_csv:
             self._append(_as_csv([columns]))
 
@@ -58,7 +60,10 @@ class PredictionFile:
         return self.path.suffix == ".csv"
 
     def _cell(self, row: dict[str, Any], name: str) -> object:
-        return _as_json(row[name]) if name == "trail" else row[name]
+        value = row[name]
+        if name == "label" and isinstance(value, list):
+            return self._separator.join(value)
+        return _as_json(value) if isinstance(value, list) else value
 
     def _append(self, text: str) -> None:
         """Write a text, or where a part of it alone can be written, nothing."""
@@ -72,7 +77,9 @@ class PredictionFile:
 
 
 @contextmanager
-def writing(path: Path, *, is_regression: bool, with_trail: bool) -> Iterator[PredictionFile]:
+def writing(
+    path: Path, *, is_regression: bool, with_trail: bool, label_separator: str = LABEL_SEPARATOR
+) -> Iterator[PredictionFile]:
     """Open a file for predictions, which takes the place of what stands there once there is something in it.
 
     That is at the end, or where an error or an interrupt breaks off after the first prediction; without any, what stood
@@ -82,6 +89,7 @@ def writing(path: Path, *, is_regression: bool, with_trail: bool) -> Iterator[Pr
         path: The file; its folder need not exist yet.
         is_regression: Whether labels are values, without a probability.
         with_trail: Whether to write trails.
+        label_separator: What stands between several labels in a CSV file.
 
     Raises:
         DataError: It can't be written, or its ending is not known.
@@ -96,7 +104,7 @@ def writing(path: Path, *, is_regression: bool, with_trail: bool) -> Iterator[Pr
         target.parent.mkdir(parents=True, exist_ok=True)
         try:
             with unfinished.open("wb", buffering=0) as file:
-                predictions = PredictionFile(path, file, columns)
+                predictions = PredictionFile(path, file, columns, label_separator)
                 try:
                     yield predictions
                 except BaseException:

@@ -12,14 +12,14 @@ class Prediction(NamedTuple):
     """What is predicted for a sample.
 
     Attributes:
-        label: A class number, or for regression a value.
+        label: A class number, or for regression a value; of several labels whether each one is there.
         score: The criterion's score at the exit where the sample left; below the threshold where none let it leave.
         exit_layer: The number of that exit, from 1.
         logits: That exit's, ``[classes]``; for regression the predicted value, ``[1]``.
         trail: The logits of all exits up to there, ``[exit_layer, classes]``; None unless asked for.
     """
 
-    label: int | float
+    label: int | float | list[bool]
     score: float
     exit_layer: int
     logits: Tensor
@@ -31,7 +31,8 @@ class Predictions:
     """What is predicted for some samples, in their order, on the host.
 
     Attributes:
-        labels: ``[samples]``, class numbers, or for regression values.
+        labels: ``[samples]``, class numbers, or for regression values; of several labels ``[samples, labels]``, whether
+            each one is there.
         scores: ``[samples]``, the criterion's scores where the samples left.
         exit_layers: ``[samples]``, from 1.
         logits: ``[samples, classes]``, of the exit where each sample left.
@@ -62,7 +63,7 @@ class Departed:
     Attributes:
         rows: Which samples these are, ``[batch]``, on the host.
         exit_layer: The number of the exit, from 1.
-        labels: ``[batch]``.
+        labels: ``[batch]``, or of several a sample ``[batch, labels]``.
         scores: ``[batch]``.
         logits: ``[batch, classes]``.
         trail: ``[batch, exit_layer, classes]``; None unless asked for.
@@ -81,7 +82,7 @@ class Departed:
         return Departed(
             rows=self.rows[places],  # [selected]
             exit_layer=self.exit_layer,
-            labels=self.labels.index_select(0, there),  # [selected]
+            labels=self.labels.index_select(0, there),  # [selected], or [selected, labels]
             scores=self.scores.index_select(0, there),  # [selected]
             logits=self.logits.index_select(0, there),  # [selected, classes]
             trail=None if self.trail is None else self.trail.index_select(0, there),  # [selected, exit_layer, classes]
@@ -99,7 +100,7 @@ def in_order(departed: Sequence[Departed]) -> Predictions:
     exit_layers = torch.cat([torch.full((len(each.rows),), each.exit_layer) for each in departed])  # [samples]
     trails = [trail for each in departed if each.trail is not None for trail in each.trail.cpu()]
     return Predictions(
-        labels=torch.cat([each.labels for each in departed]).cpu()[order],  # [samples]
+        labels=torch.cat([each.labels for each in departed]).cpu()[order],  # [samples], or [samples, labels]
         scores=torch.cat([each.scores for each in departed]).cpu()[order],  # [samples]
         exit_layers=exit_layers[order],
         logits=torch.cat([each.logits for each in departed]).cpu()[order],  # [samples, classes]

@@ -104,7 +104,8 @@ def read_model(folder: RunFolder, options: RunOptions, checkpoint: str | Path | 
     """
     file = _checkpoint(folder, checkpoint)
     config = backbone_config(options.backbone, options.num_layers)
-    return restore_model(config, options.task.num_classes, options.heads, _tensors(file), where=file)
+    task, tensors = options.task, _tensors(file)
+    return restore_model(config, task.num_classes, options.heads, tensors, where=file, multi_label=task.multi_label)
 
 
 def _checkpoint(folder: RunFolder, named: str | Path | None) -> Path:

@@ -94,7 +94,9 @@ def read_folder(folder: Path) -> tuple[MultiExitModel, PreTrainedTokenizerBase, 
         raise BackboneError(
             f"the weights can't be read: {str(error).partition(chr(10))[0]}", where=file, mend="save the model again"
         ) from error
-    model = restore_model(config, deployment.num_classes, deployment.heads, tensors, where=file)
+    model = restore_model(
+        config, deployment.num_classes, deployment.heads, tensors, where=file, multi_label=deployment.multi_label
+    )
     if model.num_exits != deployment.num_exits:
         raise RunFolderError(
             f"{EARLY_EXIT} is for {deployment.num_exits} exits, and the model has {model.num_exits}",

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ee_lightning.exits import GATE, Criterion, ExitOutput, reaches
 from ee_lightning.exits.criterion import Decision, State
+from ee_lightning.functional import where_rows
 from ee_lightning.inference.cohort import Cohort
 from ee_lightning.inference.predictions import Departed
 from ee_lightning.models import MultiExitModel
@@ -85,10 +86,11 @@ class Stepper:
             OptionError: It needs labels, a gate, classes or to be fitted, or it is of another number of exits.
         """
         model, num_exits = self.model, self.model.num_exits
-        memory = self.criterion.start(1, model.num_classes, torch.device("cpu"))
+        memory = self.criterion.start(1, model.num_classes, torch.device("cpu"), multi_label=model.multi_label)
         extras = {} if model.heads.gate is None else {GATE: torch.zeros(1)}
         for exit_layer in range(1, num_exits + 1):
-            output = ExitOutput(exit_layer, num_exits, torch.zeros(1, model.num_classes), extras)
+            logits = torch.zeros(1, model.num_classes)
+            output = ExitOutput(exit_layer, num_exits, logits, extras, multi_label=model.multi_label)
             _, memory = self.criterion.step(output, memory)
 
     def start(self, batch: Mapping[str, Tensor], lengths: Tensor) -> Cohort:
@@ -115,7 +117,7 @@ class Stepper:
     def remember(self, num_samples: int) -> State:
         """Give the criterion's memory of samples that no exit has seen."""
         num_classes = self.model.num_classes
-        memory = self.criterion.start(num_samples, num_classes, self.device)
+        memory = self.criterion.start(num_samples, num_classes, self.device, multi_label=self.model.multi_label)
         if self.keep_trail:
             memory = {**memory, _TRAIL: torch.zeros(num_samples, 0, num_classes, device=self.device)}
         return memory
@@ -143,14 +145,16 @@ class Stepper:
         pooled = [heads.pool(cohort.state) for cohort in cohorts]  # [batch, width] each
         said = heads.classify(exit_layer, pooled[0] if len(pooled) == 1 else torch.cat(pooled))
         extras = {} if said.gate is None else {GATE: said.gate.float()}  # [samples]
-        output = ExitOutput(exit_layer, self.model.num_exits, said.logits.float(), extras)
+        output = ExitOutput(
+            exit_layer, self.model.num_exits, said.logits.float(), extras, multi_label=self.model.multi_label
+        )
         decision, following = self.criterion.step(output, memory)
         if self.keep_trail:
             latest = output.logits.unsqueeze(1)  # [samples, 1, classes]
             following = {**following, _TRAIL: torch.cat([memory[_TRAIL], latest], dim=1)}  # [samples, exits, classes]
         if exit_layer == self.model.num_exits:
-            fallback = self.criterion.fallback(output, following)  # [samples]
-            label = torch.where(reaches(decision.score, self.threshold), decision.label, fallback)  # [samples]
+            fallback = self.criterion.fallback(output, following)  # [samples] or [samples, labels]
+            label = where_rows(reaches(decision.score, self.threshold), decision.label, fallback)  # like fallback
             decision, leaves = Decision(decision.score, label), torch.ones(len(label), dtype=torch.bool)
         elif self.threshold == inf or self.criterion.highest_score(exit_layer) < self.threshold:
             leaves = torch.zeros(len(decision.score), dtype=torch.bool)  # [samples]

@@ -2,7 +2,7 @@
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import chain, islice
+from itertools import chain, compress, islice
 from typing import NamedTuple
 
 from ee_lightning.errors import DataError
@@ -17,15 +17,16 @@ class TextPrediction(NamedTuple):
     """What is predicted for a text, or for two.
 
     Attributes:
-        label: The label's word, or for regression the value.
-        probability: The label's, at the exit where the text left; None for regression.
+        label: The label's word, or for regression the value; of several labels the words of those that are there.
+        probability: The label's, at the exit where the text left; None for regression; of several labels a list with
+            that of each one that is there.
         score: The criterion's score there; below the threshold where no exit let the text leave.
         exit_layer: The number of that exit, from 1.
         trail: The logits of all exits up to there, one list an exit; None unless asked for.
     """
 
-    label: str | float
-    probability: float | None
+    label: str | float | list[str]
+    probability: float | list[float] | None
     score: float
     exit_layer: int
     trail: list[list[float]] | None = None
@@ -83,7 +84,8 @@ class TextStream(Iterator[TextPrediction]):
         self, rows: Iterable[object], engine: EarlyExitEngine, words: Sequence[str]
     ) -> Iterator[list[tuple[int, TextPrediction]]]:
         for predictions in engine.predict(self._samples(rows, engine.batch_size)):
-            yield [(self._numbers.popleft(), each) for each in _in_words(predictions, words)]
+            worded = _in_words(predictions, words, multi_label=engine.stepper.model.multi_label)
+            yield [(self._numbers.popleft(), each) for each in worded]
         if self._error is not None:
             raise self._error
 
@@ -117,18 +119,31 @@ class TextStream(Iterator[TextPrediction]):
             return None
 
 
-def _in_words(predictions: Predictions, words: Sequence[str]) -> list[TextPrediction]:
-    probabilities: list[float] | list[None] = [None] * len(predictions)
-    if words:
-        chosen = predictions.labels.unsqueeze(1)  # [samples, 1]
-        probabilities = predictions.logits.softmax(-1).gather(1, chosen).squeeze(1).tolist()  # [samples]
+def _in_words(predictions: Predictions, words: Sequence[str], *, multi_label: bool) -> list[TextPrediction]:
+    labels, probabilities = _worded(predictions, words, multi_label=multi_label)
     return [
         TextPrediction(
-            label=words[int(each.label)] if words else each.label,
+            label=label,
             probability=probability,
             score=each.score,
             exit_layer=each.exit_layer,
             trail=None if each.trail is None else each.trail.tolist(),
         )
-        for each, probability in zip(predictions, probabilities, strict=True)
+        for each, label, probability in zip(predictions, labels, probabilities, strict=True)
     ]
+
+
+def _worded(
+    predictions: Predictions, words: Sequence[str], *, multi_label: bool
+) -> tuple[Sequence[str | float | list[str]], Sequence[float | list[float] | None]]:
+    """Give the labels in words, and their probabilities, one or a list of them a sample."""
+    said = predictions.labels.tolist()  # [samples], or [samples, labels]
+    if not words:
+        return said, [None] * len(said)
+    if multi_label:
+        likely = predictions.logits.sigmoid().tolist()  # [samples, labels]
+        kept = [(compress(words, there), compress(row, there)) for there, row in zip(said, likely, strict=True)]
+        return [[*names] for names, _ in kept], [[*shares] for _, shares in kept]
+    chosen = predictions.labels.unsqueeze(1)  # [samples, 1]
+    likely = predictions.logits.softmax(-1).gather(1, chosen).squeeze(1).tolist()  # [samples]
+    return [words[number] for number in said], likely

@@ -49,7 +49,8 @@ class HeadOutput(NamedTuple):
     """What the head of an exit says of a batch.
 
     Attributes:
-        logits: ``[batch, classes]``; for regression the predicted values, ``[batch, 1]``.
+        logits: ``[batch, classes]``; for regression the predicted values, ``[batch, 1]``; of several labels a sample
+            ``[batch, labels]``.
         gate: How likely the exit is wrong, between 0 and 1, ``[batch]``; None without a gate.
     """
 
@@ -63,7 +64,7 @@ class ExitHeads(nn.Module):
     Args:
         num_exits: Number of exits M.
         hidden_size: Width of the hidden states.
-        num_classes: Number of classes C; 1 for regression.
+        num_classes: Number of classes C, or of labels; 1 for regression.
         options: Pooling, pooler, dropout and gate.
     """
 

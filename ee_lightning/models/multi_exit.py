@@ -19,7 +19,8 @@ class MultiExitOutput(NamedTuple):
     """What all exits say of a batch.
 
     Attributes:
-        logits: ``[exits, batch, classes]``; for regression the predicted values, ``[exits, batch, 1]``.
+        logits: ``[exits, batch, classes]``; for regression the predicted values, ``[exits, batch, 1]``; of several
+            labels a sample ``[exits, batch, labels]``.
         gate: How likely each exit is wrong, between 0 and 1, ``[exits, batch]``; None without a gate.
     """
 
@@ -32,14 +33,15 @@ class MultiExitModel(nn.Module):
 
     Args:
         backbone: The encoder, stepped layer by layer.
-        num_classes: Number of classes C; 1 for regression.
+        num_classes: Number of classes C, or of labels; 1 for regression.
         heads: Options of the internal classifiers.
+        multi_label: Whether every logit is of a label for itself.
     """
 
-    def __init__(self, backbone: Backbone, num_classes: int, heads: HeadOptions) -> None:
+    def __init__(self, backbone: Backbone, num_classes: int, heads: HeadOptions, *, multi_label: bool = False) -> None:
         super().__init__()
         self.backbone = backbone
-        self.num_classes = num_classes
+        self.num_classes, self.multi_label = num_classes, multi_label
         self.num_exits = backbone.num_layers if heads.exits == "every" else 1
         self.heads = ExitHeads(self.num_exits, backbone.hidden_size, num_classes, heads)
 

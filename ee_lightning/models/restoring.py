@@ -20,7 +20,13 @@ _INITIALISING = (
 
 
 def restore_model(
-    config: PreTrainedConfig, num_classes: int, heads: HeadOptions, tensors: Mapping[str, Tensor], *, where: object
+    config: PreTrainedConfig,
+    num_classes: int,
+    heads: HeadOptions,
+    tensors: Mapping[str, Tensor],
+    *,
+    where: object,
+    multi_label: bool = False,
 ) -> MultiExitModel:
     """Make a model of a backbone's configuration, and fill it with tensors.
 
@@ -30,6 +36,7 @@ def restore_model(
         heads: Options of the internal classifiers.
         tensors: The model's ``state_dict``: every tensor of it, and no other.
         where: Where they are from, for the error.
+        multi_label: Whether the classes are labels, of which a sample has any number.
 
     Returns:
         The model, in float32, on the CPU, in evaluation mode.
@@ -37,7 +44,7 @@ def restore_model(
     Raises:
         BackboneError: A tensor is missing, is of another shape, or belongs to another model.
     """
-    model = _without_weights(config, num_classes, heads, where=where)
+    model = _without_weights(config, num_classes, heads, where=where, multi_label=multi_label)
     expected = model.state_dict()
     wrong = {
         "lack": sorted(expected.keys() - tensors.keys()),
@@ -76,7 +83,7 @@ def model_of_shapes(config: PreTrainedConfig, num_classes: int, heads: HeadOptio
 
 
 def _without_weights(
-    config: PreTrainedConfig, num_classes: int, heads: HeadOptions, *, where: object
+    config: PreTrainedConfig, num_classes: int, heads: HeadOptions, *, where: object, multi_label: bool = False
 ) -> MultiExitModel:
     with _without_initialisation():
         try:
@@ -85,7 +92,7 @@ def _without_weights(
             raise BackboneError(
                 f"no model can be made of the configuration: {error}", where=where, mend="give it as it was written"
             ) from error
-        return MultiExitModel(FAMILIES[config.model_type](encoder), num_classes, heads)
+        return MultiExitModel(FAMILIES[config.model_type](encoder), num_classes, heads, multi_label=multi_label)
 
 
 @contextmanager

@@ -17,15 +17,18 @@ from ee_lightning.functional import (
 from ee_lightning.reporting.budget import ROUNDING, Budget
 from ee_lightning.reporting.candidates import Candidates
 
+_MEANS = ("accuracy", "exact_match")
+"""The metrics that are shares of the samples."""
+
 
 @dataclass(frozen=True)
 class MaxLoss(Budget):
     r"""The fastest point that loses at most so many points of the score against the full model.
 
-    A guarantee exists for accuracy. The loss of a sample is then 1 where the full model gets it right and the early
-    exit wrong, else 0; its expectation is what is bounded, by exact binomial tests from the highest threshold
-    downwards. The expected loss of accuracy is no larger, as it also counts, in favour of the early exit, the samples
-    that only the early exit gets right.
+    A guarantee exists for accuracy, and of several labels for the exact match. The loss of a sample is then 1 where the
+    full model gets it right and the early exit wrong, else 0; its expectation is what is bounded, by exact binomial
+    tests from the highest threshold downwards. The expected loss of accuracy is no larger, as it also counts, in favour
+    of the early exit, the samples that only the early exit gets right.
 
     Attributes:
         value: In points: 1.0 is 0.01 of the score.
@@ -49,13 +52,13 @@ class MaxLoss(Budget):
         """See `Budget.guaranteed`.
 
         Raises:
-            OptionError: If the metric is not accuracy.
+            OptionError: If the metric is neither accuracy nor the exact match.
         """
-        if candidates.metric != "accuracy":
+        if candidates.metric not in _MEANS:
             raise OptionError(
                 f"the loss of {candidates.metric} cannot be guaranteed: it is no mean over samples",
                 where="guarantee",
-                mend="ask for --metric accuracy or for --consistency, or leave the guarantee out",
+                mend="ask for --metric accuracy (exact_match of several labels), or for --consistency, or leave it out",
             )
         return fixed_sequence(binomial_p_values(candidates.spoilt, candidates.num_samples, value / 100), error)
 
@@ -67,7 +70,8 @@ class MaxLoss(Budget):
         """See `Budget.promise`."""
         return (
             f"at most {self.value:g} % of new samples are right with the full model and wrong here, so that the "
-            f"expected accuracy is at most {self.value:g} points below the full model's (exact binomial tests)"
+            f"expected {candidates.metric} is at most {self.value:g} points below the full model's (exact binomial "
+            "tests)"
         )
 
 

@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from ee_lightning.exits import Criterion, Curve, StoredExits, replay, trace_curve
-from ee_lightning.functional import CLASSIFICATION_METRICS, classification_counts, operating_points
+from ee_lightning.exits.statistics import statistics_of
+from ee_lightning.functional import operating_points, same_rows
 
 
 @dataclass(frozen=True, eq=False)
@@ -18,7 +19,7 @@ class Candidates:
         metric: The score that counts, one of the curve's.
         full_score: The full model's.
         num_samples: Number of samples.
-        differing: Number of samples whose label is not the full model's, in int64, of shape [points].
+        differing: Number of samples whose label or set of labels is not the full model's, in int64, of shape [points].
         spoilt: Number of samples that the full model gets right and this point wrong, in int64, of shape [points].
     """
 
@@ -46,22 +47,22 @@ def list_candidates(criterion: Criterion, exits: StoredExits, metric: str) -> Ca
     Args:
         criterion: Any criterion.
         exits: The stored exits of the samples to choose on, with labels.
-        metric: A key of `CLASSIFICATION_METRICS`.
+        metric: A key of `CLASSIFICATION_METRICS`, or for several labels of `MULTI_LABEL_METRICS`.
 
     Raises:
         DataError: Labels are missing or are no class numbers.
-        OptionError: The metric is unknown or does not suit the number of classes.
+        OptionError: The metric is unknown or does not suit the task.
     """
     curve = trace_curve(criterion, exits, [metric])
-    labels, full = exits.class_numbers(), exits.output(exits.num_exits).predictions  # [samples] each
+    statistics, full = statistics_of(exits), exits.predictions[-1]  # full: [samples] or [samples, labels]
+    full_is_right = same_rows(full, exits.known_labels())  # [samples]
 
     def count(predictions: Tensor, samples: Tensor) -> Tensor:
-        differs = predictions != full[samples]
-        return torch.stack([differs, differs & (full == labels)[samples]], dim=-1).long()  # [events, 2]
+        differs = ~same_rows(predictions, full[samples])  # [events]
+        return torch.stack([differs, differs & full_is_right[samples]], dim=-1).long()  # [events, 2]
 
     replayed = replay(criterion, exits)
     counts = operating_points(replayed.scores, replayed.labels, replayed.fallback, count).counts  # [points, 2]
-    actual = labels.bincount(minlength=exits.num_classes)  # [classes]
-    full_counts = classification_counts(full, labels, exits.num_classes).sum(0)  # [2 * classes]
-    full_score = CLASSIFICATION_METRICS[metric](full_counts, actual).item()
+    everyone = torch.arange(exits.num_samples)
+    full_score = statistics.metrics[metric](statistics.tally(full, everyone).sum(0), statistics.actual).item()
     return Candidates(curve, metric, full_score, exits.num_samples, differing=counts[:, 0], spoilt=counts[:, 1])

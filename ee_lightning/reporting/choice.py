@@ -2,7 +2,7 @@
 
 from ee_lightning.errors import DataError, OptionError
 from ee_lightning.exits import Oracle, StoredExits
-from ee_lightning.functional import halves
+from ee_lightning.functional import Kind, halves
 from ee_lightning.operating import Asked, CriterionRecipe, OperatingPoint
 from ee_lightning.reporting.budget import Budget
 from ee_lightning.reporting.candidates import Candidates, list_candidates
@@ -39,7 +39,7 @@ def choose(
         exits: The stored exits of a split, with labels.
         criterion: How to make the criterion, with what it was fitted on other samples.
         budget: `MaxLoss`, `MinSpeedup` or `Consistency`.
-        metric: The score, a key of `CLASSIFICATION_METRICS`.
+        metric: The score, a key of `CLASSIFICATION_METRICS`, or for several labels of `MULTI_LABEL_METRICS`.
         split: The name of the split, for the record.
         guarantee: The probability with which the budget is to be kept to on new samples, between 0 and 1; None for no
             guarantee.
@@ -79,9 +79,9 @@ def choose(
     rule = criterion.build()
     if isinstance(rule, Oracle):
         raise OptionError("the oracle reads the labels", where="criterion", mend="choose a criterion that can be run")
-    if exits.num_classes == 1:
+    if exits.kind is Kind.REGRESSION:
         raise DataError(
-            "a budget needs classes, and these exits predict a value",
+            "a budget needs classes or labels, and these exits predict a value",
             where=f"split {split!r}",
             mend="read a threshold off curves.csv",
         )

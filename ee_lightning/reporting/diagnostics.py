@@ -9,6 +9,7 @@ from torch import Tensor
 from ee_lightning.exits import Criterion, Curve, Replay, StoredExits, replay
 from ee_lightning.functional import (
     InformationSplit,
+    Kind,
     double_fault,
     information_bias,
     information_split,
@@ -16,6 +17,7 @@ from ee_lightning.functional import (
     overthinking,
     pairwise_disagreement,
     q_statistic,
+    set_numbers,
 )
 from ee_lightning.reporting.summary import NAMED_SPEEDUPS
 
@@ -31,20 +33,31 @@ def diagnose(exits: StoredExits, criteria: Sequence[Criterion], curves: Sequence
     Returns:
         ``exit_histograms``, by criterion and named speed-up the slowest operating point that reaches it, as its
         ``threshold``, its own ``speedup`` and ``samples``, how many leave at each exit, or None where the curve does
-        not reach. For classes also ``overthinking`` and ``late_correction``, shares of the samples; ``diversity``, by
-        measure its ``matrix`` over all exits and its ``mean`` over pairs of different ones, None where there is only
-        one exit; and ``information``, the terms of the split and their ``bias`` in bits.
+        not reach. But for regression also ``overthinking`` and ``late_correction``, shares of the samples; and
+        ``diversity``, by measure its ``matrix`` over all exits and its ``mean`` over pairs of different ones, None
+        where there is only one exit. Of several labels a sample every set of them counts as a class. For classes also
+        ``information``, the terms of the split and their ``bias`` in bits: of sets there are too many to estimate it.
 
     Raises:
         DataError: Labels are missing or are no class numbers where these are needed.
     """
     by_name = {curve.criterion: curve for curve in curves}
     histograms = {criterion.name: _histograms(criterion, by_name[criterion.name], exits) for criterion in criteria}
-    between_exits = {} if exits.num_classes == 1 else _between_exits(exits.logits.argmax(-1), exits.class_numbers())
-    return {**between_exits, "exit_histograms": histograms}
+    return {**_between_exits(exits), "exit_histograms": histograms}
 
 
-def _between_exits(predictions: Tensor, labels: Tensor) -> dict[str, Any]:
+def _between_exits(exits: StoredExits) -> dict[str, Any]:
+    if exits.kind is Kind.REGRESSION:
+        return {}
+    if exits.kind is Kind.MULTI_LABEL:
+        sets = torch.cat([exits.predictions, exits.label_sets().bool().unsqueeze(0)])  # [exits + 1, samples, labels]
+        numbers, _ = set_numbers(sets)  # [exits + 1, samples]
+        return _diversity(numbers[:-1], numbers[-1])
+    predictions, labels = exits.predictions, exits.class_numbers()
+    return {**_diversity(predictions, labels), "information": _information(predictions, labels)}
+
+
+def _diversity(predictions: Tensor, labels: Tensor) -> dict[str, Any]:
     """Compare what the exits predict, ``[exits, samples]``, with the labels ``[samples]`` and with each other."""
     return {
         "overthinking": overthinking(predictions, labels),
@@ -54,10 +67,13 @@ def _between_exits(predictions: Tensor, labels: Tensor) -> dict[str, Any]:
             "q_statistic": _over_pairs(q_statistic(predictions, labels)),
             "double_fault": _over_pairs(double_fault(predictions, labels)),
         },
-        "information": {
-            **information_split(predictions, labels)._asdict(),
-            "bias": information_bias(predictions, labels)._asdict(),
-        },
+    }
+
+
+def _information(predictions: Tensor, labels: Tensor) -> dict[str, Any]:
+    return {
+        **information_split(predictions, labels)._asdict(),
+        "bias": information_bias(predictions, labels)._asdict(),
     }
 
 
@@ -66,13 +82,14 @@ def diagnostic_scalars(diagnostics: Mapping[str, Any], stage: str) -> dict[str, 
 
     The names are stable: ``<stage>/overthinking``, ``<stage>/late_correction``, ``<stage>/diversity/<measure>``, means
     over pairs of exits, and ``<stage>/information/<term>`` in bits. Means over no pair are left out; for regression
-    there is none of them.
+    there is none of them, and of several labels a sample no information.
     """
     if "diversity" not in diagnostics:
         return {}
     flat = {name: diagnostics[name] for name in ("overthinking", "late_correction")}
     flat |= {f"diversity/{measure}": found["mean"] for measure, found in diagnostics["diversity"].items()}
-    flat |= {f"information/{term}": diagnostics["information"][term] for term in InformationSplit._fields}
+    if "information" in diagnostics:
+        flat |= {f"information/{term}": diagnostics["information"][term] for term in InformationSplit._fields}
     return {f"{stage}/{name}": value for name, value in flat.items() if value is not None}
 
 

@@ -28,6 +28,7 @@ DIAGNOSTICS = "diagnostics.json"
 FITTED = "fitted.json"
 CALIBRATION = "calibration"
 _EXTRA = "extra."
+_MULTI_LABEL = "multi_label"
 _POINT = ("split", "criterion", "threshold", "speedup", "mean_exit")
 _EVALUATE = "run validate or test on its checkpoint"
 _MEASURE = "measure again: ee-lightning speed"
@@ -39,7 +40,8 @@ class RunFolder:
     It holds, beside the ``config.yaml``, ``metrics.csv`` and ``checkpoints/`` that Lightning writes:
 
     - ``exits/<split>.safetensors``: ``logits [exits, samples, classes]``, ``labels [samples]``, ``ids [samples]`` and
-      the exits' extras, ``extra.<name> [exits, samples]``;
+      the exits' extras, ``extra.<name> [exits, samples]``; of several labels a sample ``labels [samples, labels]``, and
+      a ``multi_label`` that is true;
     - ``exit_scores.csv``: the score of every exit after every epoch;
     - ``curves.csv``: every operating point of every criterion; ``curves.png`` draws them;
     - ``speed.csv``: what operating points reach on the clock, where that was measured; ``speed.png`` draws it;
@@ -122,6 +124,8 @@ class RunFolder:
         tensors = {"logits": exits.logits, "ids": exits.ids}
         if exits.labels is not None:
             tensors["labels"] = exits.labels
+        if exits.multi_label:
+            tensors[_MULTI_LABEL] = torch.tensor(True)
         tensors |= {_EXTRA + name: tensor for name, tensor in exits.extras.items()}
         with self.whole(f"exits/{split}.safetensors") as file:
             save_file(tensors, file)
@@ -151,6 +155,7 @@ class RunFolder:
                 labels=tensors.get("labels"),
                 ids=tensors["ids"],
                 extras={name.removeprefix(_EXTRA): t for name, t in tensors.items() if name.startswith(_EXTRA)},
+                multi_label=_MULTI_LABEL in tensors,
             )
 
     def stored_splits(self) -> list[str]:

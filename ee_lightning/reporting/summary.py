@@ -13,7 +13,7 @@ def summarise(curves: Sequence[Curve], metrics: Sequence[str]) -> dict[str, Any]
     """Reduce curves to the figures of ``summary.json``.
 
     Args:
-        curves: The curves of a split, that of the fixed exits and for classes that of the oracle among them.
+        curves: The curves of a split, that of the fixed exits and but for regression that of the oracle among them.
         metrics: Metric names, the primary one first.
 
     Returns:

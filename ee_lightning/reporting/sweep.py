@@ -7,6 +7,7 @@ from typing import Any
 
 from ee_lightning.errors import OptionError
 from ee_lightning.exits import Criterion, Curve, Fitted, Fixed, Oracle, StoredExits, trace_curve
+from ee_lightning.functional import Kind
 from ee_lightning.operating import CriterionRecipe
 from ee_lightning.reporting.diagnostics import diagnose
 from ee_lightning.reporting.plots import draw_curves
@@ -94,7 +95,7 @@ def sweep_exits(
     metrics: Sequence[str],
     checkpoint: str | None = None,
 ) -> Sweep:
-    """Trace the curve of every criterion, of every exit alone and, for classes, of the oracle.
+    """Trace the curve of every criterion, of every exit alone and, but for regression, of the oracle.
 
     Args:
         criteria: Distinct criteria, without the oracle and the fixed exits.
@@ -108,7 +109,7 @@ def sweep_exits(
         OptionError: A criterion has to be fitted and no rows were held out.
     """
     fit_criteria(criteria, calibration)
-    references = [Fixed()] if exits.num_classes == 1 else [Oracle(), Fixed()]
+    references = [Fixed()] if exits.kind is Kind.REGRESSION else [Oracle(), Fixed()]
     metrics = [metric for metric in metrics if metric not in WITHOUT_CURVE]
     curves = [trace_curve(criterion, exits, metrics) for criterion in (*criteria, *references)]
     about = {"task": task, "checkpoint": checkpoint, "samples": exits.num_samples}

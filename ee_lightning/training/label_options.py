@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ee_lightning.errors import OptionError
-from ee_lightning.functional import balanced_weights, soft_targets
+from ee_lightning.functional import Kind, balanced_weights, label_decision_targets, soft_targets
 
 
 @dataclass(frozen=True)
@@ -16,9 +16,11 @@ class LabelOptions:
     """Options of the labels that are trained on; evaluation knows nothing of them.
 
     Attributes:
-        smoothing: The share of a label that is spread over all classes, in [0, 1).
+        smoothing: The share of a label that is spread over all classes, in [0, 1); of several labels a sample that of
+            each one's being absent or there.
         class_weights: How much a sample of each class counts, in the order of the labels; ``balanced`` lets all classes
-            of the training rows count alike; None lets all samples.
+            of the training rows count alike; None lets all samples. Of several labels a sample how much each one's
+            being there counts, its being absent counting 1; ``balanced`` lets both count alike for every label.
     """
 
     smoothing: float = 0.0
@@ -45,16 +47,17 @@ class LabelOptions:
         """Whether samples are taught their class alone, and count alike."""
         return self.smoothing == 0 and self.class_weights is None
 
-    def check_task(self, num_classes: int) -> None:
+    def check_task(self, kind: Kind, num_classes: int) -> None:
         """Refuse a task that these options make no sense for.
 
         Args:
-            num_classes: Number of classes; 1 for regression.
+            kind: What is to be predicted of a sample.
+            num_classes: Number of classes or labels.
 
         Raises:
             OptionError: It has no classes, or not as many as there are weights.
         """
-        if num_classes == 1 and not self.are_plain:
+        if kind is Kind.REGRESSION and not self.are_plain:
             raise OptionError(
                 "smoothing and class weights are of classes, and this task has a value to predict",
                 where="--model.labels",
@@ -67,17 +70,25 @@ class LabelOptions:
                 mend="give one for each class, or balanced",
             )
 
-    def weights_for(self, data: Any) -> Tensor | None:
-        """Give the class weights, of shape [classes], or None where all samples count alike.
+    def weights_for(self, data: Any, *, multi_label: bool = False) -> Tensor | None:
+        """Give the class weights, or None where all samples count alike.
 
         Args:
             data: The trainer's data module, which knows ``class_counts``.
+            multi_label: Whether a sample has any number of labels.
+
+        Returns:
+            Weights of shape [classes]; of several labels a sample those of being absent and of being there, of shape
+            [labels, 2].
 
         Raises:
             OptionError: They are to be balanced, and the data module can't tell how often each class occurs.
         """
+        if self.class_weights is None:
+            return None
         if self.class_weights != "balanced":
-            return None if self.class_weights is None else torch.tensor(self.class_weights)
+            weights = torch.tensor(self.class_weights)  # [classes]
+            return torch.stack([torch.ones_like(weights), weights], dim=-1) if multi_label else weights
         if not hasattr(data, "class_counts"):
             raise OptionError(
                 "the data can't tell how often each class occurs",
@@ -90,11 +101,15 @@ class LabelOptions:
         """Give what an objective takes for labels.
 
         Args:
-            labels: Class numbers, or for regression values, of shape [batch].
+            labels: Class numbers, or for regression values, of shape [batch]; or whether each label is there, of shape
+                [batch, labels].
             num_classes: Number of classes; 1 for regression.
             weights: What :meth:`weights_for` gave.
 
         Returns:
-            The labels as they are where these options are plain, else targets of shape [batch, classes].
+            The labels where these options are plain, else targets of shape [batch, classes]. Of several labels a sample
+            each one is a decision between two classes, as in `ee_lightning.functional.label_decisions`.
         """
+        if labels.ndim == 2:
+            return labels.flatten() if self.are_plain else label_decision_targets(labels, self.smoothing, weights)
         return labels if self.are_plain else soft_targets(labels, num_classes, self.smoothing, weights)

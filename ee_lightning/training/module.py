@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from ee_lightning.errors import OptionError, TrainingDiverged
 from ee_lightning.exits import StoredExits
-from ee_lightning.functional import gate_loss
+from ee_lightning.functional import Kind, gate_loss, label_decisions
 from ee_lightning.models import HeadOptions, MultiExitModel, MultiExitOutput, Part, load_backbone
 from ee_lightning.training.label_options import LabelOptions
 from ee_lightning.training.metrics import exit_scores
@@ -27,13 +27,16 @@ class EarlyExitModule(LightningModule):
 
     Args:
         backbone: A hub name, a local folder, or ``packaged:NAME``.
-        num_classes: Number of classes, 1 for regression; the command line takes it from the task.
+        num_classes: Number of classes or labels, 1 for regression; the command line takes it from the task.
         metrics: Names of the task's metrics, the primary one first; the command line takes them from the task.
         objective: The training objective; the command line takes the paper's unless told otherwise.
         num_layers: Keep the backbone's first layers only; None keeps all.
         heads: Options of the internal classifiers.
         optimization: Options of the optimiser.
         labels: Options of the labels that are trained on.
+        multi_label: Whether a sample has any number of these labels; the command line takes it from the task. Every
+            label is then a decision between two classes, its being absent and its being there, and an objective gets
+            the decisions on all labels of all samples in place of the samples.
 
     Raises:
         OptionError: The objective does not suit the task or the heads, or the options of the labels not the task.
@@ -49,11 +52,13 @@ class EarlyExitModule(LightningModule):
         heads: HeadOptions = HeadOptions(),
         optimization: Optimization = Optimization(),
         labels: LabelOptions = LabelOptions(),
+        multi_label: bool = False,
     ) -> None:
         super().__init__()
-        objective.check_task(num_classes)
-        labels.check_task(num_classes)
-        self.model = MultiExitModel(load_backbone(backbone, num_layers), num_classes, heads)
+        self.kind = Kind.of(num_classes, multi_label=multi_label)
+        objective.check_task(2 if multi_label else num_classes)
+        labels.check_task(self.kind, num_classes)
+        self.model = MultiExitModel(load_backbone(backbone, num_layers), num_classes, heads, multi_label=multi_label)
         _check_exits(objective, self.model.num_exits, heads)
         self.num_classes = num_classes
         self.metrics = metrics
@@ -82,7 +87,7 @@ class EarlyExitModule(LightningModule):
         exits = self.recorded_exits
         if exits.labels is None:
             raise ValueError("The evaluated samples have no labels")
-        return exit_scores(exits.logits, exits.labels, self.metrics)
+        return exit_scores(exits.logits, exits.labels, self.metrics, multi_label=exits.multi_label)
 
     def forward(self, batch: Batch) -> MultiExitOutput:
         """What all exits say of a batch."""
@@ -104,7 +109,8 @@ class EarlyExitModule(LightningModule):
             return
         stages = self.objective.stages()
         check_strategy(self.trainer.strategy, stages)
-        self._class_weights = self.labels.weights_for(getattr(self.trainer, "datamodule", None))
+        data = getattr(self.trainer, "datamodule", None)
+        self._class_weights = self.labels.weights_for(data, multi_label=self.kind is Kind.MULTI_LABEL)
         for module, trains in self._modules_and_whether_trained(frozenset().union(*(each.trains for each in stages))):
             module.requires_grad_(trains)
 
@@ -125,10 +131,11 @@ class EarlyExitModule(LightningModule):
     def training_step(self, batch: Batch) -> Tensor:
         """Compute the objective over the whole batch, of which each process has a share, and stop a run-away."""
         output, labels = whole_batch(self(batch), batch["labels"])
-        weights = None if self._class_weights is None else self._class_weights.to(labels.device)  # [classes]
+        weights = None if self._class_weights is None else self._class_weights.to(labels.device)
         targets = self.labels.targets(labels, self.num_classes, weights)  # [batch] or [batch, classes]
-        terms = self.objective(output.logits, targets, self._timeline.at(self.global_step))
-        if (reason := self.objective.divergence(terms, output.logits)) is not None:
+        logits = label_decisions(output.logits) if self.kind is Kind.MULTI_LABEL else output.logits
+        terms = self.objective(logits, targets, self._timeline.at(self.global_step))
+        if (reason := self.objective.divergence(terms, logits)) is not None:
             raise TrainingDiverged(
                 f"training was stopped: {reason}",
                 where=f"epoch {self.current_epoch}, step {self.global_step}",
@@ -164,7 +171,7 @@ class EarlyExitModule(LightningModule):
     def validation_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:
         """Record what every exit says."""
         if dataloader_idx == len(self._recorders):
-            self._recorders.append(ExitRecorder())
+            self._recorders.append(ExitRecorder(multi_label=self.kind is Kind.MULTI_LABEL))
         self._recorders[dataloader_idx].add(self(batch), batch["labels"], batch["ids"])
 
     def on_validation_epoch_end(self) -> None:

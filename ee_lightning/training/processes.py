@@ -76,7 +76,7 @@ def whole_batch(output: MultiExitOutput, labels: Tensor) -> tuple[MultiExitOutpu
 
     Args:
         output: What all exits say of this process's share.
-        labels: The labels of the share, ``[share]``.
+        labels: The labels of the share, ``[share]``, or of several a sample ``[share, labels]``.
 
     Returns:
         The same of the whole batch, equal on every process; shares may differ in size.

@@ -11,14 +11,18 @@ class ExitRecorder:
     """Collects the logits of all exits batch by batch and joins them across processes.
 
     Samples that a sampler repeated to give every process equal shares count once.
+
+    Args:
+        multi_label: Whether every logit is of a label for itself.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, multi_label: bool = False) -> None:
+        self._multi_label = multi_label
         self._batches: list[dict[str, Tensor]] = []
         self._joined: StoredExits | None = None
 
     def add(self, output: MultiExitOutput, labels: Tensor | None, ids: Tensor) -> None:
-        """Record a batch: what all exits say of it, labels ``[batch]`` or None, ids ``[batch]``."""
+        """Record a batch: what all exits say of it, labels ``[batch(, labels)]`` or None, ids ``[batch]``."""
         batch = {"logits": output.logits.transpose(0, 1).float(), "ids": ids}  # logits [batch, exits, classes]
         if output.gate is not None:
             batch[GATE] = output.gate.transpose(0, 1).float()  # [batch, exits]
@@ -49,9 +53,10 @@ class ExitRecorder:
         ids, first = _first_occurrences(joined["ids"])
         return StoredExits(
             logits=joined["logits"][first].transpose(0, 1).contiguous(),  # [exits, samples, classes]
-            labels=joined["labels"][first] if "labels" in joined else None,  # [samples]
+            labels=joined["labels"][first] if "labels" in joined else None,  # [samples], or [samples, labels]
             ids=ids,
             extras={GATE: joined[GATE][first].T.contiguous()} if GATE in joined else {},  # [exits, samples]
+            multi_label=self._multi_label,
         )
 
 

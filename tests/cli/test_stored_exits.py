@@ -77,6 +77,28 @@ def test_regression_is_replayed_by_the_criteria_that_know_it(capsys: pytest.Capt
     assert summary["exits"]["pearson"] == pytest.approx(expected)
 
 
+def test_several_labels_are_replayed_by_the_criteria_that_know_them() -> None:
+    generator = torch.Generator().manual_seed(0)
+    labels = torch.randint(2, (200, 3), generator=generator)
+    logits = torch.arange(1, 4).view(-1, 1, 1) * (labels - 0.5) + torch.randn(3, 200, 3, generator=generator)
+    run, exits = RunFolder("runs/labels"), StoredExits(logits, labels, torch.arange(200), multi_label=True)
+    run.write_exits("validation", exits)
+    run.write_exits(CALIBRATION, exits)  # for criteria that are fitted, none of which judges several labels
+    found = sweep_exits([CRITERIA["voting"]()], exits, None, task="own", metrics=["micro_f1", "exact_match"])
+    write_sweep(run, "validation", found)
+    assert main(["curves", str(run.path)]) == 0
+    curves = pd.read_csv(run.path / "curves.csv")
+    assert set(curves["criterion"]) == {"voting", "patience", "confidence", "entropy", "fixed", "oracle"}
+    summary = run.read_summary()["validation"]
+    expected = [(said == labels).all(-1).double().mean().item() for said in logits > 0]
+    assert summary["exits"]["exact_match"] == pytest.approx(expected)
+    assert summary["oracle"]["exact_match"] > max(expected)
+    assert main(["curves", str(run.path), "--criteria", "margin"]) == 1
+    assert main(["choose", str(run.path), "--criterion", "confidence", "--max-loss", "2"]) == 0
+    point = OperatingPoint.read(run.path)
+    assert point.asked.metric == "micro_f1"
+
+
 def test_every_split_is_in_the_table_and_in_the_picture(folder: RunFolder) -> None:
     before = (folder.path / "curves.png").stat().st_size
     folder.write_exits("test", _exits(100, 2))

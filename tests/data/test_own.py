@@ -160,6 +160,20 @@ MISTAKES = {
     "an unknown metric": ({"metrics": ["recall"]}, "recall is no metric here", "--data.own.metrics"),
     "f1 of three": ({"metrics": ["f1"]}, "f1 is of two labels", "--data.own.metrics"),
     "accuracy of values": ({"metrics": ["accuracy"], "regression": True}, "no metric here", "--data.own.metrics"),
+    "values and several labels": ({"regression": True, "multi_label": True}, "values too", "--data.own.multi_label"),
+    "label columns of one label": ({"label_columns": ["a", "b"]}, "several labels a row", "--data.own.label_columns"),
+    "columns for other labels": (
+        {"multi_label": True, "label_columns": ["a", "b"], "label_names": ["a", "b", "c"]},
+        "2 columns are of 3 labels",
+        "--data.own.label_columns",
+    ),
+    "no separator": ({"multi_label": True, "label_separator": ""}, "run together", "--data.own.label_separator"),
+    "a torn label": ({"multi_label": True, "label_names": ["a|b", "c"]}, "'a|b' holds", "--data.own.label_separator"),
+    "accuracy of several": (
+        {"multi_label": True, "metrics": ["accuracy"]},
+        "accuracy is no metric here",
+        "--data.own.metrics",
+    ),
     "spearman first": ({"metrics": ["spearman"], "regression": True}, "pearson alone", "--data.own.metrics"),
 }
 

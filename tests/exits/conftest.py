@@ -30,16 +30,19 @@ from ee_lightning.exits import (
 )
 
 
-def make_exits(num_exits, num_samples, num_classes, *, seed=0, kind="continuous"):
+def make_exits(num_exits, num_samples, num_classes, *, seed=0, kind="continuous", multi_label=False):
     """Make random stored exits: of continuous logits, of many tied ones, or of equal ones; one class is regression."""
     generator = torch.Generator().manual_seed(seed)
     logits = 2 * torch.randn(num_exits, num_samples, num_classes, generator=generator)
     gate = torch.rand(num_exits, num_samples, generator=generator)
     coarse = {"continuous": lambda tensor: tensor, "tied": torch.round, "equal": torch.zeros_like}[kind]
     labels = torch.randint(max(num_classes, 2), (num_samples,), generator=generator)
-    if num_classes == 1:
+    if multi_label:
+        labels = torch.randint(2, (num_samples, num_classes), generator=generator)
+    elif num_classes == 1:
         labels = labels + torch.rand(num_samples, generator=generator)
-    return StoredExits(coarse(logits), labels, torch.arange(num_samples) + 100, {"gate": coarse(4 * gate) / 4})
+    extras = {"gate": coarse(4 * gate) / 4}
+    return StoredExits(coarse(logits), labels, torch.arange(num_samples) + 100, extras, multi_label)
 
 
 @dataclass(frozen=True)
@@ -49,10 +52,12 @@ class Case:
     criterion: Criterion
     is_regression: bool = False
     num_exits: int | None = None
+    multi_label: bool = False
 
     def exits(self, num_exits, num_classes, **shape):
         """Make random stored exits of this task."""
-        return make_exits(self.num_exits or num_exits, num_classes=1 if self.is_regression else num_classes, **shape)
+        num_classes = 1 if self.is_regression else num_classes
+        return make_exits(self.num_exits or num_exits, num_classes=num_classes, **shape, multi_label=self.multi_label)
 
     def ready_for(self, exits):
         """Give the criterion, fitted on random calibration exits where it has to be."""
@@ -96,13 +101,30 @@ CASES = [
     ),
     Case(BEEM([0.5, 1, 2, 0]), num_exits=4),
     *(Case(criterion, is_regression=True) for criterion in (Patience(tolerance=1.5), Gate(), Fixed())),
+    *(
+        Case(criterion, multi_label=True)
+        for criterion in (
+            Voting(),
+            Voting(k=0),
+            Voting(k=1, fallback="majority"),
+            Patience(),
+            Confidence(),
+            Confidence(fallback="most_confident"),
+            Entropy(),
+            Gate(),
+            Fixed(),
+            Oracle(),
+        )
+    ),
 ]
 
 
 @pytest.fixture(
     scope="session",
     params=CASES,
-    ids=lambda case: f"{case.criterion.name}{' of values' if case.is_regression else ''}",
+    ids=lambda case: (
+        f"{case.criterion.name}{' of values' if case.is_regression else ' of labels' if case.multi_label else ''}"
+    ),
 )
 def case(request):
     """Give every criterion with every option, on a task that it can judge."""

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ee_lightning.errors import OptionError
-from ee_lightning.exits import CRITERIA, ExitOutput, Fitted, StoredExits, replay
+from ee_lightning.exits import CRITERIA, ExitOutput, Fitted, Patience, StoredExits, replay
 
 shapes = st.fixed_dictionaries(
     {
@@ -25,7 +25,8 @@ shapes = st.fixed_dictionaries(
 def live(criterion, exits, threshold, samples, generator):
     """Walk a batch through the exits, dropping who leaves and shuffling who stays."""
     outcome = {}
-    state = criterion.start(len(samples), exits.num_classes, exits.logits.device)
+    device = exits.logits.device
+    state = criterion.start(len(samples), exits.num_classes, device, multi_label=exits.multi_label)
     for exit_layer in range(1, exits.num_exits + 1):
         output = exits.select(samples).output(exit_layer)  # of the survivors
         decision, state = criterion.step(output, state)
@@ -100,7 +101,7 @@ def test_scores_never_look_at_later_exits(case, shape, seen):
     logits, gate = exits.logits.clone(), exits.extras["gate"].clone()
     logits[seen:] = -logits[seen:] + 1
     gate[seen:] = 1 - gate[seen:]
-    changed = StoredExits(logits, exits.labels, exits.ids, {"gate": gate})
+    changed = replace(exits, logits=logits, extras={"gate": gate})
     criterion = case.ready_for(exits)
     before, after = replay(criterion, exits), replay(criterion, changed)
     assert torch.equal(before.scores[:seen], after.scores[:seen])
@@ -112,7 +113,8 @@ def test_scores_never_look_at_later_exits(case, shape, seen):
 def test_a_step_leaves_the_state_it_was_given_as_it_was(case, shape):
     exits = case.exits(**shape)
     criterion = case.ready_for(exits)
-    state = criterion.start(exits.num_samples, exits.num_classes, exits.logits.device)
+    device = exits.logits.device
+    state = criterion.start(exits.num_samples, exits.num_classes, device, multi_label=exits.multi_label)
     for exit_layer in range(1, exits.num_exits + 1):
         kept = {name: tensor.clone() for name, tensor in state.items()}
         _, following = criterion.step(exits.output(exit_layer), state)
@@ -128,6 +130,8 @@ def test_finite_logits_of_any_size_give_scores_that_a_threshold_can_hold_back(ca
     exits = StoredExits(logits, torch.tensor([0, 1, 1]), torch.arange(3), {"gate": torch.ones(4, 3)})
     if case.is_regression:
         exits = StoredExits(logits[..., :1], torch.tensor([0.0, 1.0, 2.0]), exits.ids, exits.extras)
+    if case.multi_label:
+        exits = StoredExits(logits, torch.eye(3, 2).long(), exits.ids, exits.extras, multi_label=True)
     scores = replay(case.ready_for(exits), exits).scores
     assert scores.is_floating_point()
     assert (scores < math.inf).all()  # which NaN isn't
@@ -141,17 +145,20 @@ def test_an_empty_batch_gives_nothing(case):
         num_exits=exits.num_exits,
         logits=torch.zeros(0, exits.num_classes),
         extras={"gate": torch.zeros(0)},
-        labels=torch.zeros(0, dtype=torch.int64),
+        labels=exits.known_labels()[:0],
+        multi_label=exits.multi_label,
     )
     criterion = case.ready_for(exits)
-    decision, state = criterion.step(nobody, criterion.start(0, exits.num_classes, torch.device("cpu")))
-    assert decision.score.shape == decision.label.shape == criterion.fallback(nobody, state).shape == (0,)
+    start = criterion.start(0, exits.num_classes, torch.device("cpu"), multi_label=exits.multi_label)
+    decision, state = criterion.step(nobody, start)
+    assert decision.score.shape == (0,)
+    assert decision.label.shape == criterion.fallback(nobody, state).shape == nobody.predictions.shape
 
 
 def test_half_precision_logits_are_judged_in_single_precision(case):
     exits = case.exits(num_exits=3, num_samples=9, num_classes=3)
     criterion = case.ready_for(exits)
-    states = [criterion.start(9, exits.num_classes, exits.logits.device)] * 2
+    states = [criterion.start(9, exits.num_classes, exits.logits.device, multi_label=exits.multi_label)] * 2
     for exit_layer in range(1, exits.num_exits + 1):
         output = exits.output(exit_layer)
         halved = replace(output, logits=output.logits.bfloat16())
@@ -168,8 +175,27 @@ def test_the_table_names_criteria_as_they_name_themselves(name):
 
 def test_every_criterion_of_the_table_is_tried_here_and_names_are_distinct(all_cases):
     assert {type(case.criterion) for case in all_cases} == set(CRITERIA.values())
-    names = [case.criterion.name for case in all_cases if not case.is_regression]
+    names = [case.criterion.name for case in all_cases if not case.is_regression and not case.multi_label]
     assert len(set(names)) == len(names)
+
+
+OF_LABELS = ("voting", "patience", "confidence", "entropy", "gate", "fixed", "oracle")
+
+
+@pytest.mark.parametrize("name", sorted({*CRITERIA} - {*OF_LABELS}))
+def test_a_criterion_of_one_class_refuses_labels_and_names_those_that_take_them(random_exits, name):
+    criterion, exits = CRITERIA[name](), random_exits(2, 3, 4, multi_label=True)
+    with pytest.raises(OptionError, match=f"{name} needs one class a sample") as caught:
+        replay(criterion, exits)
+    assert caught.value.mend == "for several labels use voting, patience, confidence, entropy, gate or fixed"
+    if isinstance(criterion, Fitted):
+        with pytest.raises(OptionError, match="one class a sample"):
+            criterion.fit(exits)
+
+
+def test_patience_within_a_tolerance_is_of_values_alone(random_exits):
+    with pytest.raises(OptionError, match="takes none for classification"):
+        replay(Patience(tolerance=1.0), random_exits(2, 3, 4, multi_label=True))
 
 
 @pytest.mark.parametrize("name", sorted(set(CRITERIA) - {"patience", "gate", "fixed"}))

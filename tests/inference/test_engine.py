@@ -56,7 +56,9 @@ def one_by_one(model: MultiExitModel, samples: Sequence[Sample]) -> StoredExits:
     logits = torch.cat([output.logits for output in outputs], dim=1)  # [exits, samples, classes]
     gate = torch.cat([output.gate for output in outputs], dim=1)  # [exits, samples]
     labels = torch.arange(len(samples)) % logits.shape[-1]
-    return StoredExits(logits, labels, torch.arange(len(samples)), {GATE: gate})
+    if model.multi_label:
+        labels = (logits[-1] > 0).long()  # [samples, labels]
+    return StoredExits(logits, labels, torch.arange(len(samples)), {GATE: gate}, model.multi_label)
 
 
 @pytest.fixture(scope="module")
@@ -83,6 +85,20 @@ def thresholds(replayed: Replay) -> Iterator[float]:
 
 def predict(engine: EarlyExitEngine, samples: Sequence[Sample]) -> list[Prediction]:
     return [prediction for some in engine.predict(samples) for prediction in some]
+
+
+@pytest.mark.parametrize("options", SCHEDULES[1::2], ids=lambda options: "-".join(map(str, options.values())))
+@pytest.mark.parametrize(
+    "criterion",
+    [criterion for criterion in CRITERIA_WITH_OPTIONS if criterion.handles_multi_label],
+    ids=lambda criterion: criterion.name,
+)
+def test_with_several_labels_leaves_as_batch_size_one_does(
+    criterion: Criterion, options: dict, model: MultiExitModel, samples: list[Sample]
+) -> None:
+    of_labels = deepcopy(model)
+    of_labels.multi_label = True
+    test_leaves_as_batch_size_one_does(criterion, options, of_labels, samples, one_by_one(of_labels, samples))
 
 
 @pytest.mark.parametrize("options", SCHEDULES, ids=lambda options: "-".join(map(str, options.values())))

@@ -66,6 +66,18 @@ def test_values_have_no_probability(tmp_path: Path) -> None:
     assert (tmp_path / "a.csv").read_text() == "id,label,score,exit_layer\n0,2.5,1.0,3\n"
 
 
+def test_several_labels_are_a_list_and_in_csv_joined(tmp_path: Path) -> None:
+    predictions = [TextPrediction(["bug", "a, b"], [0.75, 0.5], 0.5, 1), TextPrediction([], [], 0.25, 2)]
+    for name in ("a.csv", "a.jsonl"):
+        with writing(tmp_path / name, is_regression=False, with_trail=False, label_separator="; ") as file:
+            file.write([0, 1], predictions)
+    with (tmp_path / "a.csv").open(newline="") as written:
+        rows = list(csv.DictReader(written))
+    assert [(row["label"], row["probability"]) for row in rows] == [("bug; a, b", "[0.75, 0.5]"), ("", "[]")]
+    rows = [json.loads(line) for line in (tmp_path / "a.jsonl").read_text().splitlines()]
+    assert [(row["label"], row["probability"]) for row in rows] == [(["bug", "a, b"], [0.75, 0.5]), ([], [])]
+
+
 @pytest.mark.parametrize("error", [KeyboardInterrupt, DataError])
 def test_what_was_written_takes_its_place_when_it_breaks_off(error: type[BaseException], tmp_path: Path) -> None:
     path = tmp_path / "a.csv"

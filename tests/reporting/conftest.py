@@ -9,6 +9,20 @@ from ee_lightning.exits import StoredExits
 
 
 @pytest.fixture(scope="session")
+def exits_of_labels() -> Callable[[int], StoredExits]:
+    """Give a function that makes stored exits of samples with any number of three labels."""
+
+    def make(num_samples: int) -> StoredExits:
+        generator = torch.Generator().manual_seed(0)
+        labels = torch.randint(2, (num_samples, 3), generator=generator)
+        depth = torch.arange(1, 5).view(-1, 1, 1)  # [exits, 1, 1]
+        logits = depth * (labels - 0.5) + torch.randn(4, num_samples, 3, generator=generator)
+        return StoredExits(logits, labels, torch.arange(num_samples), multi_label=True)
+
+    return make
+
+
+@pytest.fixture(scope="session")
 def exits_of() -> Callable[..., StoredExits]:
     """Give a function that makes stored exits of samples that are easy or hard, all exits alike."""
 

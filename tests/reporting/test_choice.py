@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from torchmetrics.functional.classification import multilabel_f1_score
 
 import ee_lightning.exits
 from ee_lightning.errors import DataError, OptionError
@@ -48,6 +49,43 @@ def test_what_is_reported_is_what_the_criterion_does_on_the_other_half(exits_of,
     )
     for estimate in point.reached.values():
         assert estimate.low <= estimate.value <= estimate.high
+
+
+@pytest.mark.parametrize("metric", ["micro_f1", "macro_f1", "exact_match"])
+@pytest.mark.parametrize("budget", [MaxLoss(5.0), Consistency(0.6), MinSpeedup(1.5)])
+def test_several_labels_have_operating_points_too(exits_of_labels, budget, metric):
+    exits = exits_of_labels(400)
+    point = choose(exits, CONFIDENCE, budget, metric=metric, split="validation", seed=1)
+    _, other = halves(400, seed=1)
+    exit_layer, label = replay(CONFIDENCE.build(), exits).at(point.threshold)
+    full = exits.logits[-1] > 0
+    consistency = (label == full).all(-1)[other].double().mean().item()
+    assert point.reached["consistency"].value == pytest.approx(consistency)
+    assert point.reached["speedup"].value == pytest.approx(4 / exit_layer[other].double().mean().item())
+    average = metric.removesuffix("_f1")
+    for name, said in (("score", label), ("full_score", full)):
+        right = (said == exits.labels).all(-1)[other].double().mean().item()
+        expected = (
+            right
+            if metric == "exact_match"
+            else multilabel_f1_score(said[other].long(), exits.labels[other], 3, average=average).item()
+        )
+        assert point.reached[name].value == pytest.approx(expected, abs=1e-6)
+
+
+def test_of_several_labels_the_exact_match_alone_is_guaranteed(exits_of_labels):
+    exits, budget, about = exits_of_labels(2000), MaxLoss(20.0), {"split": "validation", "guarantee": 0.9}
+    point = choose(exits, CONFIDENCE, budget, metric="exact_match", **about)
+    assert "the expected exact_match is at most 20 points below the full model's" in point.guarantee
+    candidates = list_candidates(CONFIDENCE.build(), exits, "exact_match")
+    for place in (1, len(candidates.curve.thresholds) // 2, -1):
+        _, label = replay(CONFIDENCE.build(), exits).at(candidates.curve.thresholds[place].item())
+        full = exits.logits[-1] > 0
+        differs, right = (label != full).any(-1), (full == exits.labels).all(-1)
+        assert (candidates.differing[place], candidates.spoilt[place]) == (differs.sum(), (differs & right).sum())
+    with pytest.raises(OptionError, match="micro_f1 cannot be guaranteed") as caught:
+        choose(exits, CONFIDENCE, budget, metric="micro_f1", **about)
+    assert "exact_match" in caught.value.mend
 
 
 def test_the_criterion_that_is_measured_has_its_options(exits_of):

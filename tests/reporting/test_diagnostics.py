@@ -9,7 +9,7 @@ import torch
 from ee_lightning.errors import DataError
 from ee_lightning.exits import Confidence, Fixed, Oracle, Patience, StoredExits, Voting, replay, trace_curve
 from ee_lightning.functional import information_bias, information_split, q_statistic
-from ee_lightning.reporting import RunFolder, diagnose
+from ee_lightning.reporting import RunFolder, diagnose, diagnostic_scalars
 
 CRITERIA = [Voting(), Patience(), Confidence()]
 
@@ -105,6 +105,29 @@ def test_regression_has_histograms_alone() -> None:
     diagnostics = diagnose(exits, [criterion], [trace_curve(criterion, exits, ["pearson"])])
     assert set(diagnostics) == {"exit_histograms"}
     assert sum(diagnostics["exit_histograms"][criterion.name]["1.5x"]["samples"]) == 50
+
+
+def test_of_several_labels_every_set_counts_as_a_class() -> None:
+    generator = torch.Generator().manual_seed(0)
+    labels = torch.randint(2, (80, 3), generator=generator)
+    exits = StoredExits(
+        torch.randn(4, 80, 3, generator=generator) + 2 * labels - 1, labels, torch.arange(80), multi_label=True
+    )
+    criterion = Voting()
+    diagnostics = diagnose(exits, [criterion], [trace_curve(criterion, exits, ["micro_f1"])])
+    assert set(diagnostics) == {"overthinking", "late_correction", "diversity", "exit_histograms"}
+    predictions = exits.logits > 0
+    right = (predictions == labels).all(-1)  # [exits, samples]
+    assert diagnostics["overthinking"] == (right[:-1].any(0) & ~right[-1]).double().mean().item()
+    assert diagnostics["late_correction"] == (~right[0] & right[-1]).double().mean().item()
+    matrix = diagnostics["diversity"]["disagreement"]["matrix"]
+    assert matrix[0][2] == (predictions[0] != predictions[2]).any(-1).double().mean().item()
+    scalars = diagnostic_scalars(diagnostics, "val")
+    assert scalars.keys() == {
+        "val/overthinking",
+        "val/late_correction",
+        *(f"val/diversity/{measure}" for measure in ("disagreement", "q_statistic", "double_fault")),
+    }
 
 
 def test_splits_stand_side_by_side_in_plain_json(tmp_path: Path, exits: StoredExits) -> None:

@@ -6,7 +6,13 @@ import pytest
 import torch
 
 from ee_lightning.exits import Confidence, replay
-from ee_lightning.functional import CLASSIFICATION_METRICS, classification_counts
+from ee_lightning.functional import (
+    CLASSIFICATION_METRICS,
+    MULTI_LABEL_METRICS,
+    classification_counts,
+    label_counts,
+    label_sizes,
+)
 from ee_lightning.reporting.measurement import measure
 
 THRESHOLD = 0.8
@@ -16,6 +22,9 @@ def figures(exit_layer, early, full, labels, metric, num_exits):
     """Compute them for one data set."""
 
     def score(predictions):
+        if labels.ndim == 2:
+            sums = label_counts(predictions, labels).sum(0), label_sizes(labels).sum(0)
+            return MULTI_LABEL_METRICS[metric](*sums).item()
         counts = classification_counts(predictions, labels, 2).sum(0)
         return CLASSIFICATION_METRICS[metric](counts, labels.bincount(minlength=2)).item()
 
@@ -24,17 +33,17 @@ def figures(exit_layer, early, full, labels, metric, num_exits):
         "score": score(early),
         "full_score": score(full),
         "loss": score(full) - score(early),
-        "consistency": (early == full).double().mean().item(),
+        "consistency": (early == full).reshape(len(full), -1).all(-1).double().mean().item(),
     }
 
 
-@pytest.mark.parametrize("metric", ["accuracy", "f1", "matthews"])
-def test_intervals_are_those_of_drawing_samples_one_by_one(exits_of, metric):
-    exits = exits_of(60)
+@pytest.mark.parametrize("metric", ["accuracy", "f1", "matthews", *MULTI_LABEL_METRICS])
+def test_intervals_are_those_of_drawing_samples_one_by_one(exits_of, exits_of_labels, metric):
+    exits = (exits_of_labels if metric in MULTI_LABEL_METRICS else exits_of)(60)
     measured = measure(Confidence(), THRESHOLD, exits, metric, confidence=0.9, seed=0)
 
     exit_layer, early = replay(Confidence(), exits).at(THRESHOLD)
-    data = (exit_layer, early, exits.logits[-1].argmax(-1), exits.labels)
+    data = (exit_layer, early, exits.predictions[-1], exits.labels)
     expected = figures(*data, metric, exits.num_exits)
     assert {name: estimate.value for name, estimate in measured.items()} == pytest.approx(expected)
 

@@ -37,6 +37,19 @@ def test_exits_without_labels_come_back_without(tmp_path: Path, exits: StoredExi
     assert folder.read_exits("test").labels is None
 
 
+def test_exits_of_several_labels_come_back_as_such(tmp_path: Path, exits: StoredExits) -> None:
+    folder = RunFolder(tmp_path)
+    labels = torch.eye(3).long().repeat(10, 1)  # [samples, labels]
+    folder.write_exits("test", StoredExits(exits.logits, labels, exits.ids, multi_label=True))
+    again = folder.read_exits("test")
+    assert again.multi_label
+    assert torch.equal(again.label_sets(), labels)
+    folder.write_exits("test", StoredExits(exits.logits, None, exits.ids, multi_label=True))
+    assert folder.read_exits("test").multi_label
+    folder.write_exits("test", exits)
+    assert not folder.read_exits("test").multi_label
+
+
 def test_exits_that_were_not_stored_name_the_file(tmp_path: Path) -> None:
     with pytest.raises(RunFolderError, match=r"'test'[\s\S]*test.safetensors[\s\S]*mend:"):
         RunFolder(tmp_path).read_exits("test")

@@ -50,8 +50,21 @@ def test_correlations_are_those_of_the_curve_and_of_the_ranks(constant: object, 
         assert (scores["pearson"][index] == 0) == is_constant
 
 
+@pytest.mark.parametrize("num_labels", [2, 30])
+def test_scores_of_several_labels_are_those_of_the_curve(num_labels: int) -> None:
+    generator = torch.Generator().manual_seed(0)
+    labels = (torch.rand(60, num_labels, generator=generator) < 0.2).long()
+    logits = torch.randn(4, 60, num_labels, generator=generator) + 2 * labels - 1
+    logits[1] = -1.0  # an exit that predicts nothing
+    labels[:, 1] = 0  # a label that never occurs
+    scores = exit_scores(logits, labels, ["micro_f1", "macro_f1", "exact_match"], multi_label=True)
+    _assert_on_the_curve(scores, logits, labels)
+    assert scores["micro_f1"][1] == 0
+
+
 def _assert_on_the_curve(scores: dict[str, list[float]], logits: Tensor, labels: Tensor) -> None:
-    curve = trace_curve(Fixed(), StoredExits(logits, labels, torch.arange(len(labels))), list(scores))
+    exits = StoredExits(logits, labels, torch.arange(len(labels)), multi_label=labels.ndim == 2)
+    curve = trace_curve(Fixed(), exits, list(scores))
     for name, by_exit in scores.items():
         expected = [curve.scores[name][curve.index_at(exit_layer)].item() for exit_layer in (1, 2, 3, 4)]
         assert by_exit == pytest.approx(expected, rel=1e-5)

@@ -31,6 +31,16 @@ def test_samples_without_labels_are_joined_too() -> None:
     assert exits.ids.tolist() == [5, 6, 7]
 
 
+def test_several_labels_a_sample_are_joined_and_known_as_such() -> None:
+    recorder = ExitRecorder(multi_label=True)
+    for ids in ([1, 2], [0]):
+        labels = torch.tensor([[number, 1] for number in ids])
+        recorder.add(MultiExitOutput(torch.zeros(2, len(ids), 2), None), labels, torch.tensor(ids))
+    exits = recorder.join()
+    assert exits.multi_label
+    assert exits.known_labels().tolist() == [[0, 1], [1, 1], [2, 1]]
+
+
 def test_nothing_recorded_is_an_error() -> None:
     with pytest.raises(ValueError, match="no batch"):
         ExitRecorder().join()

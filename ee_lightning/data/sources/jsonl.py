@@ -37,7 +37,7 @@ def read_jsonl(path: Path, choose: Choose) -> Table:
             columns = choose([*row], path)
             values = {name: [] for name in columns.names}
         for name, column in values.items():
-            column.append(_value(row, name, column, where))
+            column.append(_value(row, name, column, where, is_label=name == columns.label))
         lines.append(number)
     if columns is None:
         raise DataError("the file has no rows", where=path, mend="get the file anew: it is empty")
@@ -54,12 +54,18 @@ def _object(line: str, where: str) -> dict[str, Any]:
     return row
 
 
-def _value(row: dict[str, Any], name: str, before: list[Any], where: str) -> Any:
+def _value(row: dict[str, Any], name: str, before: list[Any], where: str, *, is_label: bool) -> Any:
     if name not in row:
         raise DataError(f"the row lacks {name!r}", where=where, mend=f"it has {', '.join(row)}")
-    kind = KINDS.get(type(row[name]), "neither text nor a number")
-    expected = KINDS[type(before[0])] if before else kind
+    kind = _kind(row[name], is_label=is_label)
+    expected = _kind(before[0], is_label=is_label) if before else kind
     if kind != expected or kind.startswith("neither"):
         wanted = f", and was {expected} in the rows before" if before else ""
         raise DataError(f"{name!r} is {kind}{wanted}", where=where, mend="give a column one kind of value")
     return row[name]
+
+
+def _kind(value: Any, *, is_label: bool) -> str:
+    if is_label and isinstance(value, list) and {type(entry) for entry in value} in (set(), {str}, {int}):
+        return "a list of labels"
+    return KINDS.get(type(value), "neither text nor a number")

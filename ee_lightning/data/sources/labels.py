@@ -39,6 +39,7 @@ def read_labels(
     Raises:
         DataError: A label is not one of the task's; its row is named.
     """
+    refuse_lists(column.type, where)
     distinct = pc.unique(column)
     words = distinct.to_pylist()
     _refuse_words_among_numbers(words, column, task, where)
@@ -51,6 +52,24 @@ def read_labels(
     places = pc.index_in(column, value_set=distinct).to_numpy()  # [rows]
     labels: NDArray[Any] = np.asarray(found, dtype=task.label_type)[places]  # [rows]
     return labels
+
+
+def refuse_lists(kind: pa.DataType, where: Where) -> None:
+    """Refuse a column of lists, where a row has one label.
+
+    Args:
+        kind: The type of the column.
+        where: Names the place of a row.
+
+    Raises:
+        DataError: It holds lists.
+    """
+    if pa.types.is_nested(kind):
+        raise DataError(
+            "the labels are lists, and a row of this task has one label",
+            where=where(0),
+            mend="for any number of labels a row give --data.own.multi_label true",
+        )
 
 
 class _Numbers:

@@ -9,6 +9,8 @@ from datasets import ClassLabel, Dataset
 from ee_lightning.data.sources.arrow import STATE, read_parquet, read_saved
 from ee_lightning.data.sources.delimited import read_csv, read_tsv
 from ee_lightning.data.sources.jsonl import read_jsonl
+from ee_lightning.data.sources.label_sets import found_labels
+from ee_lightning.data.sources.labels import refuse_lists
 from ee_lightning.data.sources.rows import rows_of
 from ee_lightning.data.sources.table import Table, choose_columns
 from ee_lightning.data.task import Task
@@ -48,7 +50,10 @@ class LocalSource:
             DataError: There are no training rows, or something in them is wrong.
         """
         table = self._table("train")
+        if self.task.multi_label:
+            return found_labels(table, self.task)
         label = table.columns.label
+        refuse_lists(table.rows.features.arrow_schema.field(label).type, table.where)
         if isinstance(feature := table.rows.features[label], ClassLabel):
             return list(feature.names)
         words = [_word(value) for value in table.rows.unique(label) if value is not None]

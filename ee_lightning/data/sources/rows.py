@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 from datasets import ClassLabel, Dataset, Features, Value
 
+from ee_lightning.data.sources.label_sets import read_label_sets
 from ee_lightning.data.sources.labels import read_labels
 from ee_lightning.data.sources.table import Table
 from ee_lightning.data.task import Task
@@ -69,14 +70,14 @@ def rows_of(table: Table, task: Task, split: str) -> Dataset:
     """
     for name in table.columns.texts:
         _check_texts(table, name, split)
+    if task.multi_label:
+        return _texts_of(table).add_column("label", read_label_sets(table, task, split))
     labels = np.full(len(table.rows), task.unlabelled, dtype=task.label_type)
     if (column := table.columns.label) is not None:
         feature = table.rows.features[column]
         names = feature.names if isinstance(feature, ClassLabel) else None
         labels = read_labels(_arrow(table.rows, column), task, split, table.where, names)
-    names_of_ours = dict(zip(table.columns.texts, TEXT_COLUMNS, strict=False))
-    rows = table.rows.select_columns(list(table.columns.texts)).rename_columns(names_of_ours)
-    rows = rows.add_column("label", pa.array(labels))
+    rows = _texts_of(table).add_column("label", pa.array(labels))
     is_labelled = labels != task.unlabelled  # [rows]
     if task.skips_unlabelled and is_labelled.any() and not is_labelled.all():
         log.info("%s, %s: %d rows without an agreed label are left out", task.name, split, int((~is_labelled).sum()))
@@ -84,15 +85,20 @@ def rows_of(table: Table, task: Task, split: str) -> Dataset:
     return rows
 
 
+def _texts_of(table: Table) -> Dataset:
+    names_of_ours = dict(zip(table.columns.texts, TEXT_COLUMNS, strict=False))
+    return table.rows.select_columns(list(table.columns.texts)).rename_columns(names_of_ours)
+
+
 def _check_texts(table: Table, name: str, split: str) -> None:
-    kind = table.rows.features[name]
+    dtype = getattr(table.rows.features[name], "dtype", "lists")
     texts = _arrow(table.rows, name)
-    if texts.null_count and kind.dtype in TEXT_TYPES:
+    if texts.null_count and dtype in TEXT_TYPES:
         row = next(row for row, text in enumerate(_values(texts)) if text is None)
         raise DataError(f"the row has no {name!r}", where=table.where(row), mend="give every row its texts")
-    if kind.dtype not in TEXT_TYPES or (split == "train" and all(map(_is_number, _values(texts)))):
+    if dtype not in TEXT_TYPES or (split == "train" and all(map(_is_number, _values(texts)))):
         raise DataError(
-            f"column {name!r} holds {'numbers' if kind.dtype in TEXT_TYPES else kind.dtype}, and no texts",
+            f"column {name!r} holds {'numbers' if dtype in TEXT_TYPES else dtype}, and no texts",
             where=table.where(0),
             mend="name the columns with the texts, for data of your own with --data.own.text_columns",
         )

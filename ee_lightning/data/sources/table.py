@@ -22,15 +22,17 @@ class Columns:
     Args:
         texts: The columns with text, one or two.
         label: The column with the label; None where rows have none.
+        label_columns: The columns of 0 and 1 in its place, one for each label.
     """
 
     texts: tuple[str, ...]
     label: str | None
+    label_columns: tuple[str, ...] = ()
 
     @property
     def names(self) -> tuple[str, ...]:
         """All columns, the texts first."""
-        return self.texts if self.label is None else (*self.texts, self.label)
+        return (*self.texts, *self.label_columns) if self.label is None else (*self.texts, self.label)
 
 
 Choose = Callable[[Sequence[str], object], Columns]
@@ -69,6 +71,8 @@ def choose_columns(task: Task, split: str) -> Choose:
         texts, labels = [*texts, *USUAL_TEXTS[len(task.text_columns)]], [*labels, *USUAL_LABELS]
 
     def choose(header: Sequence[str], where: object) -> Columns:
+        if task.label_columns:
+            return _choose_beside_labels(task, split, header, where)
         found = next((names for names in texts if set(names) <= set(header)), None)
         label = next((name for name in labels if name in header), None)
         missing = next(name for name in texts[0] if name not in header) if found is None else labels[0]
@@ -86,3 +90,16 @@ def choose_columns(task: Task, split: str) -> Choose:
         return Columns(found, label)
 
     return choose
+
+
+def _choose_beside_labels(task: Task, split: str, header: Sequence[str], where: object) -> Columns:
+    missing = [name for name in (*task.text_columns, *task.label_columns) if name not in header]
+    if split == "test" and {*missing} == {*task.label_columns}:
+        return Columns(task.text_columns, None)
+    if missing:
+        raise DataError(
+            f"no column {missing[0]!r}",
+            where=where,
+            mend=f"it has the columns {', '.join(header)}; name those of the labels with --data.own.label_columns",
+        )
+    return Columns(task.text_columns, None, task.label_columns)

@@ -22,6 +22,10 @@ class EnsembleObjective(Objective):
     :math:`CE(p_m, p_j) = -\sum_c p_j(c) \log p_m(c)`, whose target is the earlier exit. λ = 0 leaves the joint training
     of prior work. The diversity term has no upper bound: training can run away for a large λ, and is then stopped.
 
+    The paper defines it for one label a sample. Of several, each is a decision between its being absent and its being
+    there, so that both terms are means over samples and labels, of binary cross entropies; ``sample`` then chooses an
+    earlier exit for every label of a sample.
+
     Source: Sun et al. 2021 (arXiv 2105.13792), formula 14. Defaults follow the second author's later code.
 
     Args:

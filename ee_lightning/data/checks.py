@@ -10,7 +10,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from numpy.typing import NDArray
 
 from ee_lightning.data.task import Task
-from ee_lightning.data.tokenised import column
+from ee_lightning.data.tokenised import column, column_in_parts
 from ee_lightning.errors import DataError
 
 log = logging.getLogger(__name__)
@@ -81,8 +81,12 @@ def tell_duplicates(train: Dataset, validation: Dataset) -> None:
         train: Tokenised training rows.
         validation: Tokenised validation rows.
     """
-    num_seen = int(np.isin(column(validation, "text_hash"), column(train, "text_hash")).sum())
-    if num_seen:
+    hashes, counts = np.unique(column(validation, "text_hash"), return_counts=True)  # [different texts]
+    is_seen = np.zeros(len(hashes), dtype=bool)
+    for part in column_in_parts(train, "text_hash"):
+        places = np.searchsorted(hashes, part).clip(max=len(hashes) - 1)  # [rows of the part]
+        is_seen[places[hashes[places] == part]] = True
+    if num_seen := int(counts[is_seen].sum()):
         log.warning(
             "%d of %d validation rows have the same texts as a training row: their scores tell little about new rows",
             num_seen,

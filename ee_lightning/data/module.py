@@ -16,6 +16,7 @@ from ee_lightning.data.batching import LengthBucketedBatches
 from ee_lightning.data.checks import refuse_one_label, refuse_unlabelled, tell_cut, tell_duplicates
 from ee_lightning.data.collate import PadCollator
 from ee_lightning.data.own import OwnTask, resolve_task
+from ee_lightning.data.selection import select_rows
 from ee_lightning.data.sources import SPLITS, Source, open_source
 from ee_lightning.data.tokenised import column, tokenised
 from ee_lightning.data.tokenizer import load_tokenizer
@@ -204,6 +205,7 @@ class TaskDataModule(LightningDataModule):
                 refuse_unlabelled(labels, self.task, split, self._where)
             if split == "train" and stage == "fit":
                 refuse_one_label(labels, self.task, self._where)
+        vars(self).pop("_source", None)  # the rows as they were read are held in memory, in part, and needed no more
 
     def _tell_oddities(self, splits: Sequence[str]) -> None:
         for split in splits:
@@ -220,14 +222,14 @@ class TaskDataModule(LightningDataModule):
     def _evaluation_loaders(self, split: str) -> list[DataLoader[dict[str, Tensor]]]:
         rows = [self.rows(split)]
         if self.calibration:
-            rows.append(self.rows("train").select(np.sort(self._order_of_train()[: self.calibration])))
+            rows.append(select_rows(self.rows("train"), np.sort(self._order_of_train()[: self.calibration])))
         return [self._loader(some, self._batches(some, self.eval_batch_size, shuffle=False)) for some in rows]
 
     def _trained_on(self) -> Dataset:
         rows = self.rows("train")
         if not self.calibration and self.limit_train is None:
             return rows
-        return rows.select(np.sort(self._order_of_train()[self.calibration :][: self.limit_train]))
+        return select_rows(rows, np.sort(self._order_of_train()[self.calibration :][: self.limit_train]))
 
     def _order_of_train(self) -> NDArray[np.int64]:
         num_rows = len(self.rows("train"))

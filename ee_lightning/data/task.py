@@ -23,8 +23,6 @@ class GlueFiles:
         train: The file of the training split.
         validation: The file of the validation split.
         test: The file of the test split, which always has a header and often no labels.
-        test_rows: How many rows the official test split has, which the GLUE server wants one by one; None where GLUE
-            takes no predictions.
     """
 
     folder: str
@@ -35,7 +33,6 @@ class GlueFiles:
     train: str = "train.tsv"
     validation: str = "dev.tsv"
     test: str = "test.tsv"
-    test_rows: int | None = None
 
     @property
     def files(self) -> dict[str, str]:

@@ -13,7 +13,7 @@ INFERENCE_PAIR = ("premise", "hypothesis")
 A_TENTH_VALIDATES = {"validation": 0.1}  # of a task that comes without a validation split
 
 
-def _mnli(name: str, half: str, test_rows: int) -> Task:
+def _mnli(name: str, half: str) -> Task:
     """Give one of MNLI's two evaluations; both have the same training rows."""
     return Task(
         name=name,
@@ -30,7 +30,6 @@ def _mnli(name: str, half: str, test_rows: int) -> Task:
             label_column="gold_label",
             validation=f"dev_{half}.tsv",
             test=f"test_{half}.tsv",
-            test_rows=test_rows,
         ),
     )
 
@@ -54,7 +53,7 @@ TASKS = {
             metrics=("accuracy",),
             hub_path=GLUE_ON_THE_HUB,
             hub_config="sst2",
-            glue=GlueFiles("SST-2", text_columns=("sentence",), label_column="label", test_rows=1_821),
+            glue=GlueFiles("SST-2", text_columns=("sentence",), label_column="label"),
         ),
         Task(
             name="mrpc",
@@ -64,7 +63,7 @@ TASKS = {
             metrics=("f1", "accuracy"),
             hub_path=GLUE_ON_THE_HUB,
             hub_config="mrpc",
-            glue=GlueFiles("MRPC", text_columns=("#1 String", "#2 String"), label_column="Quality", test_rows=1_725),
+            glue=GlueFiles("MRPC", text_columns=("#1 String", "#2 String"), label_column="Quality"),
         ),
         Task(
             name="qqp",
@@ -79,7 +78,6 @@ TASKS = {
                 text_columns=("question1", "question2"),
                 label_column="is_duplicate",
                 skips_ragged=True,
-                test_rows=390_965,
             ),
         ),
         Task(
@@ -90,7 +88,7 @@ TASKS = {
             metrics=("accuracy",),
             hub_path=GLUE_ON_THE_HUB,
             hub_config="rte",
-            glue=GlueFiles("RTE", text_columns=SENTENCES, label_column="label", test_rows=3_000),
+            glue=GlueFiles("RTE", text_columns=SENTENCES, label_column="label"),
         ),
         Task(
             name="wnli",
@@ -100,7 +98,7 @@ TASKS = {
             metrics=("accuracy",),
             hub_path=GLUE_ON_THE_HUB,
             hub_config="wnli",
-            glue=GlueFiles("WNLI", text_columns=SENTENCES, label_column="label", test_rows=146),
+            glue=GlueFiles("WNLI", text_columns=SENTENCES, label_column="label"),
         ),
         Task(
             name="qnli",
@@ -110,10 +108,10 @@ TASKS = {
             metrics=("accuracy",),
             hub_path=GLUE_ON_THE_HUB,
             hub_config="qnli",
-            glue=GlueFiles("QNLI", text_columns=("question", "sentence"), label_column="label", test_rows=5_463),
+            glue=GlueFiles("QNLI", text_columns=("question", "sentence"), label_column="label"),
         ),
-        _mnli("mnli", "matched", test_rows=9_796),
-        _mnli("mnli_mismatched", "mismatched", test_rows=9_847),
+        _mnli("mnli", "matched"),
+        _mnli("mnli_mismatched", "mismatched"),
         Task(
             name="ax",
             text_columns=INFERENCE_PAIR,
@@ -127,7 +125,6 @@ TASKS = {
                 text_columns=SENTENCES,
                 label_column="label",
                 test="diagnostic.tsv",
-                test_rows=1_104,
             ),
             trained_on="mnli",
         ),
@@ -139,7 +136,7 @@ TASKS = {
             metrics=("pearson", "spearman"),
             hub_path=GLUE_ON_THE_HUB,
             hub_config="stsb",
-            glue=GlueFiles("STS-B", text_columns=SENTENCES, label_column="score", test_rows=1_379),
+            glue=GlueFiles("STS-B", text_columns=SENTENCES, label_column="score"),
             score_range=(0.0, 5.0),
         ),
         Task(
@@ -155,7 +152,6 @@ TASKS = {
                 text_columns=("sentence",),
                 label_column="label",
                 headerless=("source", "label", "mark", "sentence"),
-                test_rows=1_063,
             ),
         ),
         Task(

@@ -1,5 +1,6 @@
 """Tokenise rows once; the result is kept on disk and found again by what went into it."""
 
+import gc
 import hashlib
 import json
 import os
@@ -21,7 +22,8 @@ from ee_lightning.data.encoding import check_max_length, encode_and_mark
 from ee_lightning.data.sources.held_out import hash_of
 from ee_lightning.data.sources.rows import TEXT_COLUMNS
 
-FORMAT = 2
+FORMAT = 3
+BATCH = 10_000
 FACTS = {"is_cut": Value("bool"), "text_hash": Value("uint64")}
 PARALLELISM = "TOKENIZERS_PARALLELISM"
 
@@ -72,13 +74,29 @@ def column(rows: Dataset, name: str) -> NDArray[Any]:
     return flat.reshape(shape)
 
 
+def column_in_parts(rows: Dataset, name: str) -> Iterator[NDArray[Any]]:
+    """Give a column of numbers part by part, each straight from the disk.
+
+    Args:
+        rows: A data set.
+        name: The column's name.
+
+    Yields:
+        Its values, [rows of the part].
+    """
+    for batch in rows.select_columns([name]).with_format("arrow").iter(batch_size=BATCH):
+        yield batch.column(name).to_numpy()
+
+
 def _key(rows: Dataset, tokenizer: PreTrainedTokenizerBase, max_length: int) -> str:
     content = json.loads(tokenizer.backend_tokenizer.to_str())
     del content["truncation"], content["padding"]  # set by the last call, whoever made it
+    kinds = {name: str(feature) for name, feature in rows.features.items()}
     settings = (FORMAT, tokenizers.__version__, tokenizer.model_input_names, tokenizer.truncation_side, max_length)
-    digest = hashlib.sha256(json.dumps([settings, content], sort_keys=True).encode())
-    for batch in rows.iter(batch_size=10_000):
-        digest.update(json.dumps(batch, sort_keys=True).encode())
+    digest = hashlib.sha256(json.dumps([settings, kinds, content], sort_keys=True).encode())
+    for batch in rows.with_format("arrow").iter(batch_size=BATCH):
+        for part in batch.combine_chunks().to_batches():
+            digest.update(part.serialize())
     return digest.hexdigest()
 
 
@@ -99,7 +117,7 @@ def _tokenise(
     columns = {"label": rows.features["label"], "input_ids": List(Value("int32"))}
     if "token_type_ids" in tokenizer.model_input_names:
         columns["token_type_ids"] = List(Value("int8"))
-    with quiet_progress(len(rows)), _every_core():
+    with quiet_progress(len(rows)), _every_core(), _quick_collection():
         return rows.map(
             tokenise,
             batched=True,
@@ -125,3 +143,13 @@ def _every_core() -> Iterator[None]:
         yield
     finally:
         os.environ[PARALLELISM] = chosen or "false"
+
+
+@contextmanager
+def _quick_collection() -> Iterator[None]:
+    """Let garbage be looked for among new objects only: the many of every batch else have all objects looked at."""
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()

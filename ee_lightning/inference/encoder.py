@@ -11,6 +11,7 @@ from ee_lightning.data.encoding import check_max_length, encode
 from ee_lightning.errors import DataError
 from ee_lightning.inference.deployment import Deployment
 from ee_lightning.inference.samples import Sample
+from ee_lightning.rows import half_a_pair, is_unicode
 
 Texts = tuple[str, ...]
 """The text of a row, or its two."""
@@ -119,21 +120,6 @@ def check_rows(rows: object) -> None:
             mend="wrap it in a list, as in predictor.stream([text]), or call predictor(text)",
         )
     _check_several(rows, "rows")
-
-
-def half_a_pair(text: str) -> str:
-    """Say which half of a surrogate pair, which is no character, a text that is no Unicode holds."""
-    half = next(character for character in text if not is_unicode(character))
-    return f"{half!a}, half of a surrogate pair"
-
-
-def is_unicode(text: str) -> bool:
-    """Whether a text can be encoded; halves of surrogate pairs can't."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _number_of(texts: Sequence[str]) -> str:

@@ -9,7 +9,7 @@ from ee_lightning.errors import DataError
 from ee_lightning.inference.encoder import TextEncoder, Texts
 from ee_lightning.inference.engine import EarlyExitEngine
 from ee_lightning.inference.predictions import Predictions
-from ee_lightning.inference.rows import MOST_LISTED
+from ee_lightning.inference.rows import LeavesOut
 from ee_lightning.inference.samples import Sample
 
 
@@ -32,7 +32,7 @@ class TextPrediction(NamedTuple):
     trail: list[list[float]] | None = None
 
 
-class TextStream(Iterator[TextPrediction]):
+class TextStream(LeavesOut, Iterator[TextPrediction]):
     """Predictions for a stream of texts, in its order, as they are asked for.
 
     Where it comes upon what is no text, or the rows end in an error, it predicts all that comes before first, and then
@@ -47,8 +47,6 @@ class TextStream(Iterator[TextPrediction]):
 
     Attributes:
         num_cut: How many of the texts taken so far were too long, and were cut.
-        num_bad: How many rows were left out so far.
-        bad: The first ten of them, row and reason.
     """
 
     def __init__(
@@ -60,8 +58,8 @@ class TextStream(Iterator[TextPrediction]):
         *,
         skip_bad_rows: bool = False,
     ) -> None:
-        self.num_cut = self.num_bad = 0
-        self.bad: list[str] = []
+        super().__init__()
+        self.num_cut = 0
         self._encoder, self._skips = encoder, skip_bad_rows
         self._numbers = deque[int]()
         self._error: Exception | None = None
@@ -113,9 +111,7 @@ class TextStream(Iterator[TextPrediction]):
         except DataError as error:
             if not self._skips:
                 raise
-            self.num_bad += 1
-            if self.num_bad <= MOST_LISTED:
-                self.bad.append(f"{place}: {error.what}")
+            self.leave_out(place, error.what)
             return None
 
 

@@ -101,15 +101,18 @@ class EarlyExitModule(LightningModule):
         return MultiExitOutput(output.logits.float(), gate)  # losses are computed in full precision
 
     def setup(self, stage: str) -> None:
-        """Refuse a strategy that would not train everything, freeze what no stage trains, and weigh the classes.
+        """Refuse samples that are too long for the backbone; for training also a strategy that would not train all.
+
+        Then freeze what no stage trains, and weigh the classes.
 
         Several processes exchange the gradients of those parameters that are not frozen before training starts.
         """
+        data = getattr(self.trainer, "datamodule", None)
+        _check_length(getattr(data, "max_length", 0), self.model.backbone.max_length)
         if stage != "fit":
             return
         stages = self.objective.stages()
         check_strategy(self.trainer.strategy, stages)
-        data = getattr(self.trainer, "datamodule", None)
         self._class_weights = self.labels.weights_for(data, multi_label=self.kind is Kind.MULTI_LABEL)
         for module, trains in self._modules_and_whether_trained(frozenset().union(*(each.trains for each in stages))):
             module.requires_grad_(trains)
@@ -206,6 +209,15 @@ class EarlyExitModule(LightningModule):
             is_trained = part in parts and not (part == "backbone" and self.optimization.freeze_backbone)
             for module in self.model.part(part):
                 yield module, is_trained
+
+
+def _check_length(asked: int, most: int | None) -> None:
+    if most is not None and asked > most:
+        raise OptionError(
+            f"max_length is {asked}, and the backbone has positions for {most} tokens",
+            where="--data.max_length",
+            mend=f"give at most {most}",
+        )
 
 
 def _check_exits(objective: Objective, num_exits: int, heads: HeadOptions) -> None:

@@ -1,10 +1,10 @@
 """Every mistake a user can make ends in one message that says what, where and how to mend it."""
 
-import re
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from refusal import check_refused
 
 from ee_lightning.cli import main
 
@@ -104,15 +104,6 @@ def test_mistakes_end_in_one_message(
 ) -> None:
     options, expected = MISTAKES[mistake]
     check_refused(run("fit", **{**small, **options}), expected, capfd)
-
-
-def check_refused(status: int, expected: str, capfd: pytest.CaptureFixture[str]) -> None:
-    printed = capfd.readouterr()
-    assert status == 1
-    assert printed.err.count("error: ") == 1
-    assert re.search(expected, printed.err), printed.err
-    assert "Traceback" not in printed.out + printed.err
-    assert not list(Path().rglob("summary.json"))
 
 
 @pytest.mark.parametrize(

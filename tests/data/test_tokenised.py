@@ -1,12 +1,13 @@
 import os
 
+import numpy as np
 import pytest
-from datasets import Value
+from datasets import Value, concatenate_datasets, load_from_disk
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ee_lightning.data.sources.rows import build_rows
-from ee_lightning.data.tokenised import tokenised
+from ee_lightning.data.tokenised import column, column_in_parts, tokenised
 from ee_lightning.errors import OptionError
 
 CLS, SEP = 2, 3
@@ -96,6 +97,24 @@ def test_the_same_rows_are_tokenised_once(singles, tokenizer, entries, monkeypat
     monkeypatch.setattr("ee_lightning.data.tokenised._tokenise", None)
     assert tokenised(singles, tokenizer, 10).to_list() == first
     assert len(entries()) == 1
+
+
+def test_where_rows_lie_does_not_matter(singles, tokenizer, entries, tmp_path):
+    tokenised(singles, tokenizer, 10)
+    tokenised(singles.select([1, 0]).select([1, 0]), tokenizer, 10)
+    tokenised(concatenate_datasets([singles.select([0]), singles.select([1])]), tokenizer, 10)
+    singles.save_to_disk(tmp_path / "rows", max_shard_size=1)
+    tokenised(load_from_disk(tmp_path / "rows"), tokenizer, 10)
+    assert len(entries()) == 1
+
+
+@pytest.mark.parametrize("size", [1, 3, 10_000])
+def test_a_column_in_parts_is_the_column(size, singles, tokenizer, monkeypatch):
+    monkeypatch.setattr("ee_lightning.data.tokenised.BATCH", size)
+    rows = tokenised(concatenate_datasets([singles] * 5), tokenizer, 10)
+    parts = list(column_in_parts(rows, "length"))
+    assert max(map(len, parts)) <= size
+    assert np.concatenate(parts).tolist() == column(rows, "length").tolist() == [5, 4] * 5
 
 
 def test_what_the_tokenizer_did_before_changes_nothing(singles, tokenizer, entries):

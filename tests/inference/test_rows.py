@@ -39,6 +39,10 @@ def texts(rows: TextFile) -> list[tuple[str, ...]]:
         ("a.txt", "a film\r\n\nplot, scene\n", ["a film", "", "plot, scene"]),
         ("a.txt", "\ufeffé\nhalf a li", ["é", "half a li"]),
         ("a.txt", "", []),
+        ("A.CSV", 'id,sentence\n1,"a, film"\n', ["a, film"]),
+        ("a.Tsv", "sentence\ta\n1, 2\tb\n", ["1, 2"]),
+        ("a.JSONL", '{"text": "a film"}\n', ["a film"]),
+        ("a.TXT", "a film\n", ["a film"]),
     ],
 )
 def test_texts_of_every_kind_of_file(name: str, content: str, expected: list[str], tmp_path: Path) -> None:
@@ -66,11 +70,17 @@ def test_any_text_survives(cells: list[str], tmp_path: Path) -> None:
 
 
 BAD_ROWS = {
-    "ragged": ("a.csv", "id,sentence\n1,a\n2\n3,b\n", 3, "it has 1 cells, and there are 2 columns", ["a", "b"]),
-    "too many cells": ("a.tsv", "sentence\na\nb\tc\nd\n", 3, "it has 2 cells, and there are 1 columns", ["a", "d"]),
+    "ragged": ("a.csv", "id,sentence\n1,a\n2\n3,b\n", 3, "1 cells where 2 are expected: id, sentence", ["a", "b"]),
+    "too many cells": ("a.tsv", "sentence\na\nb\tc\nd\n", 3, "2 cells where 1 are expected: sentence", ["a", "d"]),
     "quote in the middle": ("a.csv", 'sentence\na\n"b"c\nd\n', 3, "it is no CSV: ',' expected after '\"'", ["a", "d"]),
     "ends in a quoted cell": ("a.csv", 'sentence\na\n"b\nc', 3, "unexpected end of data, read to line 4", ["a"]),
-    "ends in a row": ("a.csv", "id,sentence,label\n1,a,0\n2,b", 3, "it has 2 cells, and there are 3 columns", ["a"]),
+    "ends in a row": (
+        "a.csv",
+        "id,sentence,label\n1,a,0\n2,b",
+        3,
+        "2 cells where 3 are expected: id, sentence, label",
+        ["a"],
+    ),
     "ends in an object": ("a.jsonl", '{"sentence": "a"}\n{"sentence": "b', 2, "it is no JSON: Unterminated", ["a"]),
     "not an object": ("a.jsonl", '{"sentence": "a"}\n["b"]\n{"text": "c"}\n', 2, "it is no JSON object", ["a", "c"]),
     "null": ("a.jsonl", '{"sentence": "a"}\n{"sentence": null}\n', 2, "sentence is null, and no text", ["a"]),
@@ -118,7 +128,7 @@ def test_ten_bad_rows_are_listed_and_all_counted(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "match"),
     [
-        ("a.csv", "", r"does not name the columns: it is empty[\s\S]*line 1"),
+        ("a.csv", "", r"the file has no rows[\s\S]*a.csv\n.*it is empty"),
         ("a.csv", "id,words\n1,a\n", r"no column sentence[\s\S]*line 1[\s\S]*columns are id, words; .*--text-columns"),
         ("a.csv", "sentence,sentence\na,b\n", "two columns sentence"),
         ("a.csv", "sentence\na\n".encode("utf-16"), "does not name the columns: it is not UTF-8"),
@@ -162,7 +172,8 @@ def test_a_file_is_read_as_it_is_needed(tmp_path: Path) -> None:
     assert rows.size == len("id,sentence\n") + 100_000 * len("1,a film\n")
 
 
-def test_a_cell_that_never_ends_is_not_read_whole(tmp_path: Path) -> None:
-    rows = read(tmp_path / "a.csv", 'sentence\n"a\n' + "b\n" * 200_000, skip=True)
+def test_a_cell_that_never_ends_is_not_read_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ee_lightning.rows.formats.LONGEST_CELL", 1_000)
+    rows = read(tmp_path / "a.csv", 'sentence\n"a\n' + "b\n" * 2_000, skip=True)
     assert set(islice(texts(rows), 3)) == {("b",)}
     assert "field larger than field limit" in rows.bad[0]

@@ -266,3 +266,21 @@ def test_weights_of_fewer_layers_are_refused(tiny_backbone: Path, tmp_path: Path
 def test_hub_out_of_reach_names_the_ways_out() -> None:
     with pytest.raises(BackboneError, match=r"google-bert/none-such[\s\S]*local folder[\s\S]*packaged:"):
         load_backbone("google-bert/none-such")
+
+
+@each_variant
+@torch.inference_mode()
+def test_positions_are_counted_as_far_as_there_are_any(
+    family: str, fields: dict[str, Any], small_backbone: Make
+) -> None:
+    backbone = load_backbone(str(small_backbone(family, **fields))).eval()
+    most = backbone.max_length or 100
+
+    def embed(length: int) -> Tensor:
+        tokens = torch.full((1, length), 5)
+        return backbone.embed(tokens, torch.ones_like(tokens)).hidden
+
+    assert embed(most).shape[1] == most
+    if backbone.max_length is not None:
+        with pytest.raises((IndexError, RuntimeError)):
+            embed(most + 1)

@@ -66,7 +66,10 @@ def test_the_page_stands_alone(report):
     ]
     assert len(links) == 2
     for link, task in zip(links, ("RTE", "CoLA"), strict=True):
-        assert base64.b64decode(link.removeprefix("data:image/png;base64,")) == (report / f"curves_{task}.png").read_bytes()
+        assert (
+            base64.b64decode(link.removeprefix("data:image/png;base64,"))
+            == (report / f"curves_{task}.png").read_bytes()
+        )
     assert not re.search(r"<script|<link|@import|url\(|https?://", text)
     assert ("meta", {"name": "viewport", "content": "width=device-width, initial-scale=1"}) in page.attributes
     assert "@media print" in text

@@ -8,6 +8,7 @@ import numpy as np
 from datasets import Dataset
 from numpy.typing import NDArray
 
+from ee_lightning.data.selection import select_rows
 from ee_lightning.data.sources.rows import TEXT_COLUMNS, Source
 from ee_lightning.errors import DataError
 
@@ -34,36 +35,39 @@ class HeldOutSource:
 
     def load(self, split: str) -> Dataset:
         """Read a split; see `Source.load`."""
-        missing = [name for name in self.shares if not self.source.has(name)]
+        missing = self._missing
         if split != "train" and split not in missing:
             return self.source.load(split)
         if not missing:
             return self._train
-        ends = np.cumsum([self.shares[name] for name in missing])  # [missing splits]
-        owner = np.searchsorted(ends, self._fractions, side="right")  # [rows]; the last number is that of train
-        rows = np.flatnonzero(owner == (missing.index(split) if split in missing else len(missing)))
+        rows = np.flatnonzero(self._owners == (missing.index(split) if split in missing else len(missing)))
         if not len(rows):
             raise DataError(
                 f"no row falls to the {split} split",
-                where=f"{len(self._fractions)} training rows, of which {dict(self.shares)} are to be held out",
+                where=f"{len(self._train)} training rows, of which {dict(self.shares)} are to be held out",
                 mend=f"give a {split} split of its own, more rows, or other shares",
             )
-        return self._train.select(rows)
+        return select_rows(self._train, rows)
+
+    @cached_property
+    def _missing(self) -> list[str]:
+        return [name for name in self.shares if not self.source.has(name)]
 
     @cached_property
     def _train(self) -> Dataset:
         return self.source.load("train")
 
     @cached_property
-    def _fractions(self) -> NDArray[np.float64]:
-        """Give every training row its place between 0 and 1, by its texts, [rows]."""
+    def _owners(self) -> NDArray[np.uint8]:
+        """Give every training row the number of the missing split that its texts fall to, [rows]; the last is train."""
         names = [name for name in TEXT_COLUMNS if name in self._train.column_names]
-        fractions = (
-            hash_of("\0".join(texts)) / 2**64
-            for batch in self._train.select_columns(names).iter(batch_size=BATCH)
-            for texts in zip(*(batch[name] for name in names), strict=True)
-        )
-        return np.fromiter(fractions, np.float64, len(self._train))
+        ends = np.cumsum([self.shares[name] for name in self._missing])  # [missing splits]
+        owners = np.empty(len(self._train), np.uint8)
+        for number, batch in enumerate(self._train.select_columns(names).iter(batch_size=BATCH)):
+            texts = zip(*(batch[name] for name in names), strict=True)
+            fractions = [hash_of("\0".join(each)) / 2**64 for each in texts]
+            owners[number * BATCH :][: len(fractions)] = np.searchsorted(ends, fractions, side="right")
+        return owners
 
 
 def hash_of(text: str) -> int:

@@ -7,12 +7,11 @@ from typing import Any
 from datasets import ClassLabel, Dataset
 
 from ee_lightning.data.sources.arrow import STATE, read_parquet, read_saved
-from ee_lightning.data.sources.delimited import read_csv, read_tsv
-from ee_lightning.data.sources.jsonl import read_jsonl
 from ee_lightning.data.sources.label_sets import found_labels
 from ee_lightning.data.sources.labels import refuse_lists
 from ee_lightning.data.sources.rows import rows_of
 from ee_lightning.data.sources.table import Table, choose_columns
+from ee_lightning.data.sources.text_files import read_text_file
 from ee_lightning.data.task import Task
 from ee_lightning.errors import DataError
 
@@ -72,14 +71,14 @@ class LocalSource:
         choose, first = choose_columns(self.task, split), places[0]
         if first.is_dir():
             return read_saved(first, choose)
-        if first.suffix == ".parquet":
+        ending = first.suffix.lower()
+        if ending == ".parquet":
             return read_parquet(places, choose)
-        if first.suffix == ".tsv":
-            glue = self.task.glue
-            names = glue.headerless if glue is not None and split != "test" else ()
-            return read_tsv(first, choose, names, skips_ragged=glue is not None and glue.skips_ragged)
-        if first.suffix in ENDINGS:
-            return read_csv(first, choose) if first.suffix == ".csv" else read_jsonl(first, choose)
+        if ending == ".tsv" and self.task.glue is not None:
+            names = self.task.glue.headerless if split != "test" else ()
+            return read_text_file(first, choose, names, skips_ragged=self.task.glue.skips_ragged)
+        if ending in ENDINGS:
+            return read_text_file(first, choose)
         raise DataError(
             f"files ending in {first.suffix!r} are not read", where=first, mend=f"give one of {', '.join(ENDINGS)}"
         )

@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 from datasets import ClassLabel, Dataset, Features, Value
 
+from ee_lightning.data.selection import UNASKED, select_rows
 from ee_lightning.data.sources.label_sets import read_label_sets
 from ee_lightning.data.sources.labels import read_labels
 from ee_lightning.data.sources.table import Table
@@ -71,17 +72,17 @@ def rows_of(table: Table, task: Task, split: str) -> Dataset:
     for name in table.columns.texts:
         _check_texts(table, name, split)
     if task.multi_label:
-        return _texts_of(table).add_column("label", read_label_sets(table, task, split))
+        return _texts_of(table).add_column("label", read_label_sets(table, task, split), new_fingerprint=UNASKED)
     labels = np.full(len(table.rows), task.unlabelled, dtype=task.label_type)
     if (column := table.columns.label) is not None:
         feature = table.rows.features[column]
         names = feature.names if isinstance(feature, ClassLabel) else None
         labels = read_labels(_arrow(table.rows, column), task, split, table.where, names)
-    rows = _texts_of(table).add_column("label", pa.array(labels))
+    rows = _texts_of(table).add_column("label", pa.array(labels), new_fingerprint=UNASKED)
     is_labelled = labels != task.unlabelled  # [rows]
     if task.skips_unlabelled and is_labelled.any() and not is_labelled.all():
         log.info("%s, %s: %d rows without an agreed label are left out", task.name, split, int((~is_labelled).sum()))
-        rows = rows.select(np.flatnonzero(is_labelled))
+        rows = select_rows(rows, np.flatnonzero(is_labelled))
     return rows
 
 

@@ -78,6 +78,14 @@ class Backbone(nn.Module, ABC):
         """Width of the hidden states."""
         return int(self.encoder.config.hidden_size)
 
+    @property
+    def max_length(self) -> int | None:
+        """The most tokens of a sample that there are positions for; None where these have no table."""
+        table = getattr(getattr(self.encoder, "embeddings", None), "position_embeddings", None)
+        if not isinstance(table, nn.Embedding):
+            return None
+        return table.num_embeddings - (0 if table.padding_idx is None else table.padding_idx + 1)
+
     def embed(
         self,
         input_ids: Tensor,

@@ -1,0 +1,88 @@
+"""Splits in text files: tab-separated as GLUE writes them, comma-separated, and JSON lines."""
+
+import logging
+from array import array
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from datasets import Dataset
+
+from ee_lightning.data.sources.table import Choose, Columns, Table
+from ee_lightning.errors import DataError
+from ee_lightning.rows import Bad, Ragged, flaw_of, open_lines, read_records, refuse_two_columns
+
+KINDS = {str: "text", bool: "a truth value", int: "a number", float: "a number", type(None): "null"}
+MOST_LISTED = 5
+log = logging.getLogger(__name__)
+
+
+def read_text_file(path: Path, choose: Choose, names: Sequence[str] = (), *, skips_ragged: bool = False) -> Table:
+    """Read a split; see `read_records` for the kinds of files. The first row of a `.jsonl` tells its columns.
+
+    Args:
+        path: The file, in UTF-8.
+        choose: Picks the columns that are read.
+        names: The columns of a `.tsv` without a header line; without them the first line names the columns.
+        skips_ragged: Leave rows with too few or too many cells out, and say how many, instead of refusing the file.
+
+    Raises:
+        DataError: The file can't be read, has no rows or not the columns, or a row is ragged, isn't UTF-8, lacks a
+            column or has another kind of value in it than the rows before; its line is named.
+    """
+    values: dict[str, list[Any]] = {}
+    rows, ragged = array("q"), array("q")  # the numbers of their lines
+    with open_lines(path) as lines:
+        header, records = read_records(lines, path.suffix.lower(), names)
+        columns = None if header is None else _chosen(choose, header, path)
+        for line, row in records:
+            if skips_ragged and isinstance(row, Ragged):
+                ragged.append(line)
+                continue
+            if isinstance(row, dict):
+                columns = columns or _chosen(choose, [*row], path)
+                bad = _append(values, row, columns)
+            else:
+                bad = row
+            if bad is not None:
+                raise DataError(bad.reason, where=lines.place(line), mend=bad.mend)
+            rows.append(line)
+    if columns is None or not rows:
+        raise DataError("the file has no rows", where=path, mend="get the file anew")
+    if ragged:
+        listed = ", ".join(map(str, ragged[:MOST_LISTED])) + (", …" if len(ragged) > MOST_LISTED else "")
+        log.warning("%s: %d rows have too few or too many cells and are left out: lines %s", path, len(ragged), listed)
+    return Table(Dataset.from_dict(values), columns, lambda row: f"{path}, line {rows[row]}")
+
+
+def _chosen(choose: Choose, header: Sequence[str], path: Path) -> Columns:
+    columns = choose(header, path)
+    refuse_two_columns(header, columns.names, path)
+    return columns
+
+
+def _append(values: dict[str, list[Any]], row: dict[str, Any], columns: Columns) -> Bad | None:
+    """Take the fields of a row, or say what is wrong with one."""
+    for name in columns.names:
+        before = values.setdefault(name, [])
+        if (bad := _flaw(row, name, before, is_label=name == columns.label)) is not None:
+            return bad
+        before.append(row[name])
+    return None
+
+
+def _flaw(row: dict[str, Any], name: str, before: list[Any], *, is_label: bool) -> Bad | None:
+    if name not in row:
+        return Bad(f"the row lacks {name!r}", mend=f"it has {', '.join(row)}")
+    kind = _kind(row[name], is_label=is_label)
+    expected = _kind(before[0], is_label=is_label) if before else kind
+    if kind != expected or kind.startswith("neither"):
+        wanted = f", and was {expected} in the rows before" if before else ""
+        return Bad(f"{name!r} is {kind}{wanted}", mend="give a column one kind of value")
+    return flaw_of(name, row[name]) if isinstance(row[name], str) else None
+
+
+def _kind(value: Any, *, is_label: bool) -> str:
+    if is_label and isinstance(value, list) and {type(entry) for entry in value} in (set(), {str}, {int}):
+        return "a list of labels"
+    return KINDS.get(type(value), "neither text nor a number")

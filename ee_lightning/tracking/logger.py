@@ -4,14 +4,14 @@ import atexit
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from lightning.fabric.loggers.logger import rank_zero_experiment
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.utilities import rank_zero_only
 
-from ee_lightning.reporting import Sweep
+from ee_lightning.reporting import RunFolder, Sweep
 from ee_lightning.tracking.background import Background
 
 if TYPE_CHECKING:
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 Scores = Mapping[str, Sequence[float]]
 _STEP, _EPOCH = "trainer/global_step", "epoch"
 _AXES = {"train/*": _STEP, "lr-*": _STEP, "val/*": _EPOCH}  # disjoint: where two fit a name, W&B takes either
-_GRACE = 15.0
-"""Seconds for W&B to notice that its time to finish is over, which it does not always."""
+_GRACE, _PARTING = 10.0, 5.0
+"""Seconds for W&B to notice that its time to finish is over, which it does not always, and to end its own process."""
 
 
 class EarlyExitWandbLogger(WandbLogger):
@@ -40,12 +40,17 @@ class EarlyExitWandbLogger(WandbLogger):
         OptionError: When the run starts: W&B refuses the options.
     """
 
+    running: ClassVar[set["EarlyExitWandbLogger"]] = set()
+    """The loggers whose runs have begun here and have not ended."""
+
     def __init__(self, start_timeout: float = 30.0, finish_timeout: float = 300.0, **options: Any) -> None:
         super().__init__(**options)
         self._timeouts = (start_timeout, finish_timeout)
         self._background: Background | None = None
+        self._folder: RunFolder | None = None
         self._is_own = False
         self._is_training = True
+        self._has_failed = False
         self._over_epochs: set[str] = set()
 
     @property
@@ -57,6 +62,7 @@ class EarlyExitWandbLogger(WandbLogger):
             if self._is_own:
                 self._experiment = self._started()
                 atexit.register(self.finish)
+            self.running.add(self)
             self._background = Background(self._tell_of)
         return cast("wandb.Run", super().experiment)
 
@@ -64,7 +70,7 @@ class EarlyExitWandbLogger(WandbLogger):
         from ee_lightning.tracking.start import start_run
 
         options = {name: value for name, value in self._wandb_init.items() if name != "anonymous"}  # deprecated
-        run = start_run(options | ({"mode": "offline"} if self._offline else {}), *self._timeouts)
+        run = start_run(options | ({"mode": "offline"} if self._offline else {}), *self._timeouts, self._folder)
         for axis in dict.fromkeys(_AXES.values()):
             run.define_metric(axis)
         for names, axis in _AXES.items():
@@ -74,6 +80,10 @@ class EarlyExitWandbLogger(WandbLogger):
     def __getstate__(self) -> dict[str, Any]:
         """Leave to the process that takes this over a thread of its own."""
         return super().__getstate__() | {"_background": None}
+
+    def follow(self, folder: RunFolder | None) -> None:
+        """Tell the run folder before the run starts: the W&B run that it was logged to, if any, goes on."""
+        self._folder = folder
 
     def enter(self, *, training: bool) -> None:
         """Tell whether what is logged from now on comes from training or from an evaluation."""
@@ -129,22 +139,35 @@ class EarlyExitWandbLogger(WandbLogger):
     @rank_zero_only
     def finalize(self, status: str) -> None:
         """Upload the checkpoints that wait for the end of training, where that was asked for."""
+        self._has_failed = status != "success"
         if self._experiment is not None:
             self._later(partial(super().finalize, status))
 
     @rank_zero_only
-    def finish(self) -> None:
-        """End the run and wait for its uploads, for a limited time; done at the end of the process at the latest."""
+    def finish(self, exit_code: int | None = None) -> None:
+        """End the run and wait for its uploads, for a limited time; done at the end of the process at the latest.
+
+        Args:
+            exit_code: The status to report: 0 for a run that is finished, 255 for one that was killed, any other for
+                one that failed; None for what Lightning said last of all.
+        """
         if self._background is None:
             return
-        from ee_lightning.tracking.start import end_service
+        from ee_lightning.tracking.start import leave_service
 
         atexit.unregister(self.finish)
+        self.running.discard(self)
         background, self._background = self._background, None
-        seconds = self._timeouts[1]
-        if not background.end(self.experiment.finish if self._is_own else lambda: None, seconds + _GRACE):
-            self._tell_of(TimeoutError())
-            end_service()
+        status = int(self._has_failed) if exit_code is None else exit_code
+        last = partial(self.experiment.finish, status) if self._is_own else lambda: None
+        is_in_time = False
+        try:
+            is_in_time = background.end(last, self._timeouts[1] + _GRACE)
+        finally:
+            if not is_in_time:
+                self._tell_of(TimeoutError())
+            if self._is_own:
+                leave_service(_PARTING)
 
     def _later(self, log: Callable[[], object]) -> None:
         """Log without keeping training waiting; the run itself is started here and now."""
@@ -155,7 +178,7 @@ class EarlyExitWandbLogger(WandbLogger):
         from ee_lightning.tracking.start import notice, upload_of
 
         if isinstance(error, TimeoutError):
-            what = f"not everything was uploaded within {self._timeouts[1]:g} seconds"
+            what = "not everything was uploaded in time"
         else:
             what = f"nothing more is logged there, because of {type(error).__name__}: {error}"
         notice(f"{what}. The run folder has all results. Upload the rest later: {upload_of(self.experiment)}")

@@ -3,7 +3,7 @@
 These calls of wandb 0.31.0 are answered, as they were seen on the wire:
 
 - ``POST /graphql``, by the name of the operation: ``Viewer``, ``UpsertSweep`` and ``SweepWithRuns`` (``wandb sweep``);
-  ``CreateAgent`` and ``Heartbeat`` (``wandb agent``); ``RunResumeStatus`` (of a new run), ``UpsertBucket`` and
+  ``CreateAgent`` and ``Heartbeat`` (``wandb agent``); ``RunResumeStatus`` (a run that may go on), ``UpsertBucket`` and
   ``CreateRunFiles`` (a run); ``GetDefaultEntity``, ``Runs`` and ``Run`` (``wandb.Api().runs``, unfiltered, and
   ``wandb.Api().run``); those of artifacts, see `wandb_artifacts`. Any other operation, as ``ServerFeaturesQuery``, gets
   an error, which wandb takes for an old service.
@@ -46,6 +46,7 @@ class ServedRun:
         name: Its id.
         sweep: The id of its sweep, if it has one.
         config: Its configuration.
+        charts: What its charts are drawn by.
         history: What it logged, a row a step.
         summary: Its latest summary.
         console: The lines that it printed.
@@ -56,6 +57,7 @@ class ServedRun:
     name: str
     sweep: str | None = None
     config: dict[str, Any] = field(default_factory=dict)
+    charts: dict[str, Any] = field(default_factory=dict)
     history: list[dict[str, Any]] = field(default_factory=list)
     summary: dict[str, Any] = field(default_factory=dict)
     console: list[str] = field(default_factory=list)
@@ -124,6 +126,7 @@ class WandbService:
         to_stop: The ids of runs that their agents are told to stop, as Hyperband does.
         answers: How operations are answered, by name, from their variables; add to it what a test needs.
         is_down: Whether it went down.
+        answering: Cleared, it goes on to accept connections, and answers nothing.
     """
 
     def __init__(self) -> None:
@@ -134,6 +137,8 @@ class WandbService:
         self.calls: list[str] = []
         self.to_stop: set[str] = set()
         self.is_down = False
+        self.answering = threading.Event()
+        self.answering.set()
         self.answers: dict[str, Answer] = {
             "Viewer": self._viewer,
             "GetDefaultEntity": self._viewer,
@@ -141,7 +146,7 @@ class WandbService:
             "SweepWithRuns": self._sweep_with_runs,
             "CreateAgent": self._create_agent,
             "Heartbeat": self._heartbeat,
-            "RunResumeStatus": lambda variables: {"model": {**_project(variables["project"]), "bucket": None}},
+            "RunResumeStatus": self._run_resume_status,
             "UpsertBucket": self._upsert_bucket,
             "CreateRunFiles": self._create_run_files,
             "Runs": self._runs,
@@ -167,6 +172,7 @@ class WandbService:
     def stop(self) -> None:
         """Go down: from now on nobody listens, also on connections that are open."""
         self.is_down = True
+        self.answering.set()
         if self._thread.is_alive():
             self._server.shutdown()
             self._thread.join()
@@ -242,13 +248,32 @@ class WandbService:
             commands = [{"type": "exit"}]
         return {"agentHeartbeat": {"agent": {"id": agent}, "commands": json.dumps(commands)}}
 
+    def _run_resume_status(self, variables: Mapping[str, Any]) -> dict[str, Any]:
+        """Tell a run that may go on how far it came."""
+        run = self.runs.get(variables["name"])
+        bucket = run and {
+            "id": run.name,
+            "name": run.name,
+            "historyLineCount": len(run.history),
+            "eventsLineCount": 0,
+            "logLineCount": len(run.console),
+            "historyTail": json.dumps([json.dumps(row) for row in run.history[-1:]]),
+            "eventsTail": "[]",
+            "summaryMetrics": json.dumps(run.summary),
+            "config": json.dumps({key: {"value": value} for key, value in run.config.items()}),
+            "tags": [],
+            "wandbConfig": json.dumps({"t": 1}),
+        }
+        return {"model": {**_project(variables["project"]), "bucket": bucket}}
+
     def _upsert_bucket(self, variables: Mapping[str, Any]) -> dict[str, Any]:
         name = variables["name"]
         is_new = name not in self.runs
         run = self.runs.setdefault(name, ServedRun(name))
         run.sweep = variables.get("sweep") or run.sweep
         config = json.loads(variables.get("config") or "{}")
-        run.config |= {key: entry["value"] for key, entry in config.items() if key != "_wandb"}
+        run.charts |= config.pop("_wandb", {}).get("value", {}).get("visualize", {})
+        run.config |= {key: entry["value"] for key, entry in config.items()}
         project = _project(variables["project"])
         bucket = {"id": name, "name": name, "displayName": name, "sweepName": run.sweep, "project": project}
         return {"upsertBucket": {"bucket": {**bucket, "historyLineCount": 0}, "inserted": is_new}}
@@ -312,6 +337,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _body(self) -> bytes:
         body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.server.service.answering.wait()
         if self.server.service.is_down:
             raise ConnectionError
         return gzip.decompress(body) if self.headers["Content-Encoding"] == "gzip" else body

@@ -1,11 +1,12 @@
 """The command line: ``ee-lightning``, ``lightning`` and ``python -m ee_lightning`` are the same command."""
 
+import atexit
 import sys
 from collections.abc import Sequence
-from contextlib import suppress
 from importlib import import_module
 
 from ee_lightning import __version__
+from ee_lightning.cli.ending import INTERRUPTED, Terminated, die_of_termination, ended
 from ee_lightning.errors import EarlyExitError
 
 COMMANDS = {
@@ -60,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     Returns:
         The exit status: 0, 1 after a mistake of the user, or 130 after an interrupt. Options that can't be parsed exit
-        with 2.
+        with 2. A training that was asked to end by SIGTERM dies of it.
     """
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     if not arguments or arguments[0] in {"-h", "--help"}:
@@ -81,19 +82,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
             import_module("ee_lightning.cli.lightning").run(arguments)
     except EarlyExitError as error:
         print(f"error: {error}", file=sys.stderr)
-        return _failed(1)
+        return ended(1)
+    except Terminated:
+        ended(INTERRUPTED)
+        die_of_termination()
     except KeyboardInterrupt:
-        return _failed(130)
-    return 0
-
-
-def _failed(status: int) -> int:
-    """End the W&B run that is open, if any, with the status of the process.
-
-    W&B takes it from ``sys.exit``, which it replaces when a run begins; but ``sys.exit(main())`` has looked that up
-    before.
-    """
-    if (wandb := sys.modules.get("wandb")) is not None:
-        with suppress(TimeoutError):  # what could not be uploaded in time stays on this disk
-            wandb.finish(exit_code=status)
-    return status
+        return ended(INTERRUPTED)
+    except BaseException:
+        atexit.register(ended, 1)  # after the traceback is printed, which W&B keeps too
+        raise
+    return ended(0)

@@ -96,7 +96,7 @@ def run(arguments: Sequence[str]) -> None:
 def _log(folder: RunFolder, config: Mapping[str, Any]) -> None:
     """Log a run folder as a W&B run of its own, where what was logged of it before is."""
     from ee_lightning.tracking import EarlyExitWandbLogger  # which takes seconds
-    from ee_lightning.tracking.artifacts import read_record
+    from ee_lightning.tracking.record import read_record
 
     record = read_record(folder)
     place = {"project": record.get("project", "ee_lightning"), "entity": record.get("entity")}

@@ -17,6 +17,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from ee_lightning.callbacks import ExitSweep, LastCheckpoint, StepSeed
 from ee_lightning.cli.checkpoints import loading_checkpoints, refuse_missing
+from ee_lightning.cli.interrupts import telling_interrupts
 from ee_lightning.cli.lock import alone_in_its_folder
 from ee_lightning.cli.mistakes import parsing_mistake
 from ee_lightning.cli.noise import leave_out_noise, leave_out_other_folders
@@ -142,7 +143,11 @@ class EarlyExitCLI(LightningCLI):
         with ExitStack() as stack:
             if subcommand == "fit":
                 stack.enter_context(alone_in_its_folder(self.trainer, is_new=self.resumed is None))
+            for logger in self.trainer.loggers:
+                if isinstance(logger, EarlyExitWandbLogger):
+                    logger.follow(run_folder_of(self.trainer))
             stack.enter_context(loading_checkpoints(self.trainer))
+            stack.enter_context(telling_interrupts())
             try:
                 super()._run_subcommand(subcommand)
             except MisconfigurationException as error:
@@ -205,10 +210,6 @@ def run(arguments: Sequence[str]) -> None:
     """
     leave_out_noise()
     try:
-        cli = EarlyExitCLI(EarlyExitModule, TaskDataModule, args=list(arguments), **settings())
+        EarlyExitCLI(EarlyExitModule, TaskDataModule, args=list(arguments), **settings())
     except RunIsFinished as finished:
         print(finished)
-        return
-    for logger in cli.trainer.loggers:
-        if isinstance(logger, EarlyExitWandbLogger):
-            logger.finish()

@@ -50,6 +50,7 @@ class RunFolder:
     - ``wandb.json``: the W&B run by which the folder's artifact is called, where it was logged;
     - ``diagnostics.json``: how the exits of a split differ, and at which exit its samples leave;
     - ``summary.json``: the figures to compare runs by. It is written last: where it is missing, the run did not finish;
+    - ``wandb.json``: the W&B run that it was logged to, if any, which goes on where this run goes on;
     - ``.lock``: held by the process that trains here; one that ended, but was not killed, took it away.
 
     Every other file is written whole or not at all. What can't be read or written raises a `RunFolderError`.
@@ -70,6 +71,11 @@ class RunFolder:
     def lock(self) -> Path:
         """The file whose lock the process holds that trains here."""
         return self.path / ".lock"
+
+    @property
+    def wandb(self) -> Path:
+        """The file that names the W&B run of this run."""
+        return self.path / "wandb.json"
 
     @property
     def curves_picture(self) -> Path:
@@ -116,7 +122,7 @@ class RunFolder:
     def remove_unused(self) -> None:
         """Remove the folder, unless it holds more than a run leaves that never trained."""
         files = {file for file in self.path.rglob("*") if not file.is_dir()}
-        if files <= {self.config, self.lock}:
+        if files <= {self.config, self.wandb, self.lock}:
             shutil.rmtree(self.path, ignore_errors=True)
 
     def write_exits(self, split: str, exits: StoredExits) -> None:

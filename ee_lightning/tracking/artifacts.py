@@ -1,6 +1,5 @@
 """Run folders as artifacts of Weights & Biases."""
 
-import json
 import os
 import shutil
 from collections.abc import Iterator, Sequence
@@ -8,19 +7,16 @@ from contextlib import suppress
 from importlib.machinery import all_suffixes
 from pathlib import Path
 from tempfile import mkdtemp
-from typing import Any
 
 import wandb
 import yaml
 
-from ee_lightning.files import read_json, reading
 from ee_lightning.reporting import RunFolder
+from ee_lightning.tracking.record import read_record, write_record
 from ee_lightning.tracking.start import notice
 
 TYPE = "run_folder"
 """The type of these artifacts, with which their names begin too."""
-RECORD = "wandb.json"
-"""The file of a run folder that tells the W&B run by which its artifact is called: ``entity``, ``project``, ``run``."""
 
 
 def name_of(run: str) -> str:
@@ -31,17 +27,6 @@ def name_of(run: str) -> str:
 def is_code(name: str) -> bool:
     """Tell whether a file, by its name, is a module that Python can import."""
     return name.lower().endswith(tuple(all_suffixes()))
-
-
-def read_record(folder: RunFolder) -> dict[str, Any]:
-    """Read by which W&B run a run folder's artifact is called; empty where it was never logged.
-
-    Raises:
-        RunFolderError: The file is damaged.
-    """
-    file = folder.path / RECORD
-    with reading(file, mend="delete it; the run folder is then logged under another name"):
-        return read_json(file) if file.is_file() else {}
 
 
 def log_run_folder(run: wandb.Run, folder: RunFolder) -> wandb.Artifact:
@@ -55,11 +40,9 @@ def log_run_folder(run: wandb.Run, folder: RunFolder) -> wandb.Artifact:
         run: The W&B run that logs it.
         folder: The run folder.
     """
-    if not (record := read_record(folder)):
-        record = {"entity": run.entity or None, "project": run.project, "run": run.id}
-        with folder.whole(RECORD) as file:
-            file.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
-    artifact = wandb.Artifact(name_of(record["run"]), type=TYPE, metadata={TYPE: _place(folder)})
+    if not read_record(folder):
+        write_record(folder, run)
+    artifact = wandb.Artifact(name_of(read_record(folder)["run"]), type=TYPE, metadata={TYPE: _place(folder)})
     kept = Path(mkdtemp(prefix=f"{TYPE}-", dir=run.settings.sync_dir)).absolute()
     for name in _logged_files(folder):
         _keep(folder.path / name, kept / name, by_link=(folder.path / name).is_relative_to(folder.checkpoints))

@@ -4,7 +4,7 @@ import atexit
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
 
 from lightning.fabric.loggers.logger import rank_zero_experiment
 from lightning.pytorch.callbacks import ModelCheckpoint
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 Scores = Mapping[str, Sequence[float]]
 _STEP, _EPOCH = "trainer/global_step", "epoch"
 _AXES = {"train/*": _STEP, "lr-*": _STEP, "val/*": _EPOCH}  # disjoint: where two fit a name, W&B takes either
-_GRACE = 15.0
-"""Seconds for W&B to notice that its time to finish is over, which it does not always."""
+_GRACE, _PARTING = 10.0, 5.0
+"""Seconds for W&B to notice that its time to finish is over, which it does not always, and to end its own process."""
 
 
 class EarlyExitWandbLogger(WandbLogger):
@@ -42,6 +42,9 @@ class EarlyExitWandbLogger(WandbLogger):
         OptionError: When the run starts: W&B refuses the options.
     """
 
+    running: ClassVar[set["EarlyExitWandbLogger"]] = set()
+    """The loggers whose runs have begun here and have not ended."""
+
     def __init__(
         self,
         start_timeout: float = 30.0,
@@ -55,8 +58,10 @@ class EarlyExitWandbLogger(WandbLogger):
         self._artifacts: list[wandb.Artifact] = []
         self._timeouts = (start_timeout, finish_timeout)
         self._background: Background | None = None
+        self._folder: RunFolder | None = None
         self._is_own = False
         self._is_training = True
+        self._has_failed = False
         self._over_epochs: set[str] = set()
 
     @property
@@ -68,6 +73,7 @@ class EarlyExitWandbLogger(WandbLogger):
             if self._is_own:
                 self._experiment = self._started()
                 atexit.register(self.finish)
+            self.running.add(self)
             self._background = Background(self._tell_of)
         return cast("wandb.Run", super().experiment)
 
@@ -75,7 +81,7 @@ class EarlyExitWandbLogger(WandbLogger):
         from ee_lightning.tracking.start import start_run
 
         options = {name: value for name, value in self._wandb_init.items() if name != "anonymous"}  # deprecated
-        run = start_run(options | ({"mode": "offline"} if self._offline else {}), *self._timeouts)
+        run = start_run(options | ({"mode": "offline"} if self._offline else {}), *self._timeouts, self._folder)
         for axis in dict.fromkeys(_AXES.values()):
             run.define_metric(axis)
         for names, axis in _AXES.items():
@@ -85,6 +91,10 @@ class EarlyExitWandbLogger(WandbLogger):
     def __getstate__(self) -> dict[str, Any]:
         """Leave to the process that takes this over a thread of its own."""
         return super().__getstate__() | {"_background": None}
+
+    def follow(self, folder: RunFolder | None) -> None:
+        """Tell the run folder before the run starts: the W&B run that it was logged to, if any, goes on."""
+        self._folder = folder
 
     def enter(self, *, training: bool) -> None:
         """Tell whether what is logged from now on comes from training or from an evaluation."""
@@ -144,8 +154,9 @@ class EarlyExitWandbLogger(WandbLogger):
     @rank_zero_only
     def finalize(self, status: str) -> None:
         """Log the run folder, now that the other loggers have written it, where that was asked for."""
+        self._has_failed = status != "success"
         folder, self._evaluated = self._evaluated, None
-        if self._log_model and folder is not None and status == "success":
+        if self._log_model and folder is not None and not self._has_failed:
             self.log_run_folder(folder)
 
     @rank_zero_only
@@ -160,24 +171,36 @@ class EarlyExitWandbLogger(WandbLogger):
         self._later(log)
 
     @rank_zero_only
-    def finish(self) -> None:
-        """End the run and wait for its uploads, for a limited time; done at the end of the process at the latest."""
+    def finish(self, exit_code: int | None = None) -> None:
+        """End the run and wait for its uploads, for a limited time; done at the end of the process at the latest.
+
+        Args:
+            exit_code: The status to report: 0 for a run that is finished, 255 for one that was killed, any other for
+                one that failed; None for what Lightning said last of all.
+        """
         if self._background is None:
             return
-        from ee_lightning.tracking.start import end_service
+        from ee_lightning.tracking.start import leave_service
 
         atexit.unregister(self.finish)
+        self.running.discard(self)
         background, self._background = self._background, None
-        seconds = self._timeouts[1]
-        if not background.end(self._end if self._is_own else lambda: None, seconds + _GRACE):
-            self._tell_of(TimeoutError())
-            end_service()
+        status = int(self._has_failed) if exit_code is None else exit_code
+        last = partial(self._end, status) if self._is_own else lambda: None
+        is_in_time = False
+        try:
+            is_in_time = background.end(last, self._timeouts[1] + _GRACE)
+        finally:
+            if not is_in_time:
+                self._tell_of(TimeoutError())
+            if self._is_own:
+                leave_service(_PARTING)
 
-    def _end(self) -> None:
+    def _end(self, exit_code: int) -> None:
         from ee_lightning.tracking.artifacts import await_uploads
 
         await_uploads(self.experiment, self._artifacts, self._timeouts[1])
-        self.experiment.finish()
+        self.experiment.finish(exit_code)
 
     def _later(self, log: Callable[[], object]) -> None:
         """Log without keeping training waiting; the run itself is started here and now."""
@@ -188,7 +211,7 @@ class EarlyExitWandbLogger(WandbLogger):
         from ee_lightning.tracking.start import notice, upload_of
 
         if isinstance(error, TimeoutError):
-            what = f"not everything was uploaded within {self._timeouts[1]:g} seconds"
+            what = "not everything was uploaded in time"
         else:
             what = f"nothing more is logged there, because of {type(error).__name__}: {error}"
         notice(f"{what}. The run folder has all results. Upload the rest later: {upload_of(self.experiment)}")

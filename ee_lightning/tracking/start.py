@@ -14,22 +14,38 @@ import wandb
 from wandb.errors import CommError, UsageError
 
 from ee_lightning.errors import OptionError
+from ee_lightning.reporting import RunFolder
+from ee_lightning.tracking.internals import ask_no_more, process_of_service
+from ee_lightning.tracking.record import going_on, write_record
 
 _PROBE = 10.0
 """Seconds within which W&B has to answer any request at all."""
 
 
-def start_run(options: Mapping[str, Any], start_timeout: float, finish_timeout: float) -> wandb.Run:
+def start_run(
+    options: Mapping[str, Any], start_timeout: float, finish_timeout: float, folder: RunFolder | None
+) -> wandb.Run:
     """Start a run, or one that is kept offline where there is no account or W&B does not answer.
 
     Args:
         options: Arguments of ``wandb.init``.
         start_timeout: Seconds to wait for W&B to register the run.
         finish_timeout: Seconds to wait for uploads when the run is finished, which then raises a `TimeoutError`.
+        folder: The run folder, whose W&B run goes on if there is one.
 
     Raises:
         OptionError: W&B refuses the options.
+        RunFolderError: The folder's record of its W&B run is damaged.
     """
+    if folder is not None:
+        options = going_on(options, folder)
+    run = _begun(options, start_timeout, finish_timeout)
+    if folder is not None and not run.disabled:
+        write_record(folder, run)
+    return run
+
+
+def _begun(options: Mapping[str, Any], start_timeout: float, finish_timeout: float) -> wandb.Run:
     settings = wandb.Settings(
         init_timeout=start_timeout,
         finish_timeout=finish_timeout,
@@ -58,8 +74,9 @@ def start_run(options: Mapping[str, Any], start_timeout: float, finish_timeout: 
 
 
 def upload_of(run: wandb.Run) -> str:
-    """Give the command that uploads what is kept of a run on this disk; one that was online is skipped by default."""
-    return f"wandb sync {'' if run.offline else '--include-online '}{Path(run.settings.sync_dir).absolute()}"
+    """Give the command that uploads what is kept of a run on this disk; by itself it skips one that began online."""
+    option = "" if run.offline else "--include-online "
+    return f"wandb sync {option}{Path(run.settings.sync_dir).absolute()}"
 
 
 def silent_service(seconds: float) -> str | None:
@@ -69,12 +86,26 @@ def silent_service(seconds: float) -> str | None:
     return None if _answers(settings.base_url, proxies, seconds) else f"{settings.base_url} can't be reached"
 
 
-def end_service() -> None:
-    """End W&B's own process, which would keep ours waiting when it ends; what it was given is on the disk."""
-    service = wandb.setup()._connection
-    if service is not None and service._proc is not None:
-        service._proc._process.kill()
-        service._proc.join()
+def leave_service(seconds: float) -> None:
+    """Let W&B's own process end, and end it where that takes too long; what it was given is on the disk.
+
+    Without this, ours would wait for it at the end, however long that takes.
+
+    Args:
+        seconds: How long it may take; at most twice as long is waited for it.
+    """
+
+    def leave() -> None:
+        with suppress(Exception):  # it may be gone
+            wandb.teardown()
+
+    process = process_of_service()
+    leaving = Thread(target=leave, daemon=True)
+    leaving.start()
+    leaving.join(seconds)
+    if leaving.is_alive() and process is not None:
+        process.kill()
+        leaving.join(seconds)
 
 
 def notice(text: str) -> None:
@@ -84,13 +115,7 @@ def notice(text: str) -> None:
 
 def _started(options: Mapping[str, Any]) -> wandb.Run:
     run = wandb.init(**options)
-    # Before it takes a table or another artifact, wandb 0.31 asks the service whether it knows one of that name and of
-    # another type, and before the first one who is asking; both can take 20 seconds where no answer comes. Ours have
-    # names of their own, and who is asking is asked now, while the service answers.
-    run._assert_can_log_artifact = lambda artifact: None  # type: ignore[method-assign] # noqa: ARG005
-    if not run.offline and not run.disabled:
-        with suppress(CommError):
-            run._public_api()
+    ask_no_more(run)
     return run
 
 

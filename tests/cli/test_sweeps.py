@@ -128,7 +128,7 @@ def test_a_run_that_is_stopped_early_makes_room_for_the_next(service: WandbServi
     _wait_for(_training_began)
     service.to_stop.add("sweep0-run0")
     agent.goes_home()
-    assert service.runs["sweep0-run1"].exit_code == 0
+    assert [service.runs[f"sweep0-run{n}"].exit_code for n in (0, 1)] == [255, 0]
     stopped = RunFolder("runs/demo/version_0")
     assert [stopped.is_finished, RunFolder("runs/demo/version_1").is_finished] == [False, True]
 

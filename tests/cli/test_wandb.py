@@ -177,6 +177,7 @@ def test_what_does_not_answer_is_not_waited_for(
         environment.setenv(name, value.format(silent=silent))
     started = start_run({"project": "ee_lightning"}, start_timeout=3, finish_timeout=3, folder=None)
     assert started.offline
+    started.finish()
     printed = capsys.readouterr().err
     assert "can't be reached. This run is kept offline" in printed
     assert _assert_names_a_run(printed).is_dir()

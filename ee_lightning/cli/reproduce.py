@@ -10,7 +10,7 @@ from pathlib import Path
 from rich.console import Console
 
 from ee_lightning.cli.options import Options
-from ee_lightning.errors import EarlyExitError
+from ee_lightning.errors import EarlyExitError, OptionError
 from ee_lightning.reproduce.clusters import write_slurm_array, write_wandb_sweep
 from ee_lightning.reproduce.condition import State
 from ee_lightning.reproduce.fit_arguments import fit_arguments, read_fit_arguments
@@ -43,33 +43,57 @@ def run(arguments: Sequence[str]) -> None:
     if chosen.slurm is not None or chosen.wandb_sweep is not None:
         _write_for_cluster(suite, selection, chosen, extra)
         return
-    console, whole = Console(), plan(suite, chosen.root)
+    console, whole = Console(), _plan(suite, chosen, selection)
     runs = [run for run in whole.runs if run.training in selection]
-    print_plan(suite, runs, chosen.root, console)
-    if chosen.plan:
-        return
+    print_plan(suite, runs, chosen.root, console, clock=not chosen.no_clock)
     blocked = [run for run in runs if run.state is State.BLOCKED]
     if blocked and not chosen.keep_going:
         raise EarlyExitError(
             f"{len(blocked)} of {len(runs)} trainings can't be run, so nothing is started",
             mend="mend what the plan says of them, or run the others with --keep-going",
         )
+    if chosen.plan:
+        return
     failed = _bring_to_end([run for run in runs if run not in blocked], chosen.root, console, arguments)
-    if not chosen.no_clock:
-        from ee_lightning.reproduce.clock import measure_rows  # which, like the next, takes seconds to import
-
-        measure_rows(suite, Plan(runs).finished(), chosen.root, console)
-    if not chosen.runs_only:
-        tables = chosen.root / suite.name
-        from ee_lightning.reproduce.report import write_report
-
-        write_report(suite, whole.finished(), tables)
-        print(f"tables: {tables}")
+    _tell_results(suite, whole, Plan(runs), chosen, console)
     if failed or blocked:
         raise EarlyExitError(
             f"of {len(runs)} trainings {failed} failed, and {len(blocked)} can't be run",
             mend="the same command runs again what is not finished",
         )
+
+
+def _plan(suite: Suite, chosen: Namespace, selection: Selection) -> Plan:
+    try:
+        return plan(suite, chosen.root, selection if chosen.runs_only else None)
+    except OptionError as error:
+        if "model.backbone is needed" not in error.what:
+            raise
+        raise OptionError(
+            f"the suite {suite.name} names no backbone",
+            where="--model.backbone",
+            mend=f"ee-lightning reproduce {chosen.suite} --model.backbone DIR --data.root DIR",
+        ) from error
+
+
+def _tell_results(suite: Suite, whole: Plan, selected: Plan, chosen: Namespace, console: Console) -> None:
+    """Write the tables, measure the rows on the clock, and write the tables again with what that gave."""
+    tables = chosen.root / "tables" / suite.name
+    if not chosen.runs_only:
+        _write_report(suite, whole, tables)
+    if not chosen.no_clock:
+        from ee_lightning.reproduce.clock import measure_rows  # which takes seconds to import
+
+        if measure_rows(suite, selected.finished(), chosen.root, console) and not chosen.runs_only:
+            _write_report(suite, whole, tables)
+    if not chosen.runs_only:
+        print(f"tables: {tables}")
+
+
+def _write_report(suite: Suite, whole: Plan, tables: Path) -> None:
+    from ee_lightning.reproduce.report import write_report  # which takes seconds to import
+
+    write_report(suite, whole.finished(), tables)
 
 
 def _bring_to_end(runs: Sequence[PlannedRun], root: Path, console: Console, arguments: Sequence[str]) -> int:
@@ -112,7 +136,9 @@ def _options() -> Options:
     )
     options.add_argument("suite", metavar="SUITE", help="the name of a shipped suite, such as smoke, or a YAML file")
     options.add_argument("--root", type=Path, default=Path("runs/reproduce"), help="folder of the runs and tables")
-    options.add_argument("--plan", action="store_true", help="print the plan, and do nothing")
+    options.add_argument(
+        "--plan", action="store_true", help="print the plan, and do nothing; fails where the command would"
+    )
     options.add_argument("--keep-going", action="store_true", help="run the rest where some can't be run")
     options.add_argument("--tasks", type=_words, help="run the trainings on these tasks only: RTE,MRPC")
     options.add_argument("--trainings", type=_words, help="run these trainings only: pabee,ours")

@@ -6,51 +6,85 @@ from pathlib import Path
 
 from rich.console import Console
 
+from ee_lightning.errors import RunFolderError
 from ee_lightning.exits import Criterion, Oracle
 from ee_lightning.inference import SpeedMeter, samples_of
 from ee_lightning.inference.runs import load_run
+from ee_lightning.operating import MeasuredSpeed
 from ee_lightning.reporting import RunFolder, write_speed
+from ee_lightning.reporting.run_folder import SPEED
 from ee_lightning.reproduce.child import attempted_lock, lock_of
-from ee_lightning.reproduce.evaluation import RunKey, evaluate, name_of
+from ee_lightning.reproduce.evaluation import Evaluation, RunKey, evaluate, name_of
 from ee_lightning.reproduce.stored_run import CLOCK_BATCH, StoredRun
 from ee_lightning.reproduce.suite import Suite
 
+_REPEATS = 2
 _Points = dict[tuple[str, float], Criterion]
 
 
-def measure_rows(suite: Suite, folders: Mapping[RunKey, RunFolder], root: Path, console: Console) -> None:
+def measure_rows(suite: Suite, folders: Mapping[RunKey, RunFolder], root: Path, console: Console) -> bool:
     """Measure the operating points of a suite's rows that were not measured yet, and write them into the run folders.
 
-    Runs that another process is at are left to it. What can't be measured is told, and stops nothing.
+    Runs that another process is at are left to it. What can't be measured is told, and stops nothing. A file of speeds
+    that can't be read is deleted, and written anew.
 
     Args:
         suite: The suite.
         folders: Its finished runs, by the name of the column, that of the training, and the seed.
         root: The folder of the suite's runs.
         console: The terminal.
+
+    Returns:
+        Whether something was measured.
     """
-    found = evaluate(suite, folders)
-    for key, run in found.runs.items():
-        points: _Points = {}
-        for (of_run, row, _), outcome in found.outcomes.items():
-            if row.criterion in (None, Oracle.name) or outcome.threshold is None or outcome.wall_speedup is not None:
-                continue
-            if of_run == key:
-                points[row.criterion, outcome.threshold] = run.criterion(row.criterion)
-        if points:
-            with attempted_lock(lock_of(root, run.folder.path.parent.name)) as lock, console.status("") as status:
-                if lock is not None:
-                    status.update(f"on the clock: {name_of(key)}")
-                    found.attempt(f"the clock of {name_of(key)}", partial(_measure, run, points))
+    found, done = evaluate(suite, folders), False
+    to_measure = {key: points for key in found.runs if (points := _points(found, key))}
+    for number, (key, points) in enumerate(to_measure.items(), 1):
+        run = found.runs[key]
+        with attempted_lock(lock_of(root, run.folder.path.parent.name)) as lock:
+            if lock is not None:
+                task, training, seed = key
+                _say(console, f"on the clock [{number}/{len(to_measure)}]: {task}, {training}, seed {seed}")
+                measure = partial(_measure, run, points, console)
+                done |= found.attempt(f"the clock of {name_of(key)}", measure) is not None
     for problem in found.problems:
-        console.print(f"not measured: {problem}", markup=False, highlight=False, soft_wrap=True)
+        _say(console, f"not measured: {problem}")
+    return done
 
 
-def _measure(run: StoredRun, points: _Points) -> None:
+def _points(found: Evaluation, key: RunKey) -> _Points:
+    """Give the operating points on a run that were not measured yet."""
+    return {
+        (row.criterion, outcome.threshold): found.runs[key].criterion(row.criterion)
+        for (of_run, row, _), outcome in found.outcomes.items()
+        if of_run == key
+        and row.criterion not in (None, Oracle.name)
+        and outcome.threshold is not None
+        and outcome.wall_speedup is None
+    }
+
+
+def _measure(run: StoredRun, points: _Points, console: Console) -> bool:
+    before = _read_speed(run.folder, console).get(run.split, [])
     model, rows = load_run(run.folder, run.split)
-    meter = SpeedMeter(model, samples_of(rows.select(run.exits.ids.tolist())[:]), batch_sizes=[int(CLOCK_BATCH)])
+    samples = samples_of(rows.select(run.exits.ids.tolist())[:])
+    meter = SpeedMeter(model, samples, batch_sizes=[int(CLOCK_BATCH)], repeats=_REPEATS)
     criteria = {criterion.name for criterion in points.values()}
-    measured = [each for each in run.folder.read_speed().get(run.split, []) if each.criterion in criteria]
+    measured = [each for each in before if each.criterion in criteria]
     for (_, threshold), criterion in points.items():
         measured += meter.measure(criterion, threshold)
     write_speed(run.folder, run.split, measured)
+    return True
+
+
+def _read_speed(folder: RunFolder, console: Console) -> dict[str, list[MeasuredSpeed]]:
+    try:
+        return folder.read_speed()
+    except RunFolderError as error:
+        (folder.path / SPEED).unlink(missing_ok=True)
+        _say(console, f"deleted, and measured again: {folder.path / SPEED}: {error.what}")
+        return {}
+
+
+def _say(console: Console, text: str) -> None:
+    console.print(text, markup=False, highlight=False, soft_wrap=True)

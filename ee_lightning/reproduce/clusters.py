@@ -22,10 +22,10 @@ _ARRAY = """\
 #SBATCH --output=slurm-%A_%a.log
 set -euo pipefail
 
-trainings=(
+case $SLURM_ARRAY_TASK_ID in
 {trainings}
-)
-eval "srun {command} ${{trainings[$SLURM_ARRAY_TASK_ID]}}"
+esac
+srun {command} "$@"
 """
 
 
@@ -45,15 +45,16 @@ def write_slurm_array(
         RunFolderError: It can't be written.
     """
     lines = [
-        shlex.join([f"--tasks={each.task}", f"--trainings={each.name}", f"--seeds={each.seed}"]) for each in trainings
+        shlex.join(["set", "--", f"--tasks={each.task}", f"--trainings={each.name}", f"--seeds={each.seed}"])
+        for each in trainings
     ]
     content = _ARRAY.format(
         number=len(trainings),
         last=len(trainings) - 1,
-        suite=suite.name,
-        file=file,
+        suite=shlex.quote(suite.name),
+        file=shlex.quote(str(file)),
         tables=shlex.join(tables),
-        trainings="\n".join(f'  "{line}"' for line in lines),
+        trainings="\n".join(f"  {index}) {line} ;;" for index, line in enumerate(lines)),
         command=shlex.join(command),
     )
     with written_whole(file) as unfinished:

@@ -1,14 +1,16 @@
-"""Whether one row is better than another: a paired bootstrap over samples, with the scores of the seeds averaged."""
+"""Whether one row is better than another: a paired bootstrap over samples and seeds, whose scores are averaged."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 
 import torch
 from torch import Tensor
 
+from ee_lightning.errors import RunFolderError
 from ee_lightning.exits import Oracle
 from ee_lightning.functional import percentile_interval, resample, weighted_scores
-from ee_lightning.reproduce.evaluation import Evaluation
+from ee_lightning.reproduce.evaluation import Evaluation, Outcome, name_of
 from ee_lightning.reproduce.stored_run import VARIANTS, Variant
 from ee_lightning.reproduce.suite import Row
 
@@ -47,6 +49,7 @@ class Comparison:
         variant: Where thresholds were chosen.
         by_task: On each task where both have a seed in common.
         average: Of the plain mean over these tasks, for the seeds that all of them have; None if there are none.
+        speedups: What both reach by layers, the mean over these tasks and their seeds; None where one is not known.
     """
 
     row: Row
@@ -54,6 +57,7 @@ class Comparison:
     variant: Variant
     by_task: Mapping[str, Difference]
     average: Difference | None
+    speedups: tuple[float, float] | None
 
 
 def compare(found: Evaluation) -> list[Comparison]:
@@ -64,7 +68,8 @@ def compare(found: Evaluation) -> list[Comparison]:
 
     Returns:
         Those of the first row that the suite names in ``compare``: against the second one, then against every other
-        row that leaves early at the same stated speed-up. None for what has no results.
+        row that leaves early at the same stated speed-up. None for what has no results. Runs of other rows of the data
+        are not compared, and noted.
     """
     if found.suite.compare is None:
         return []
@@ -81,10 +86,12 @@ def compare(found: Evaluation) -> list[Comparison]:
 
 def _compare(found: Evaluation, tested: Row, other: Row, variant: Variant) -> Comparison:
     by_task: dict[str, dict[int, Tensor]] = {}
+    pairs: list[tuple[Outcome, Outcome]] = []
     for number, task in enumerate(found.suite.tasks):
         first, second = (found.of(task, row, variant) for row in (tested, other))
-        if seeds := [seed for seed in first if seed in second]:
+        if seeds := [seed for seed in first if seed in second and _of_same_rows(found, task, seed, tested, other)]:
             run = found.runs[task, tested.training, seeds[0]]
+            pairs += [(first[seed], second[seed]) for seed in seeds]
             differences = bootstrap_differences(
                 [first[seed].predictions for seed in seeds],
                 [second[seed].predictions for seed in seeds],
@@ -102,7 +109,33 @@ def _compare(found: Evaluation, tested: Row, other: Row, variant: Variant) -> Co
         variant,
         {task: summarise(list(drawn.values())) for task, drawn in by_task.items()},
         summarise(averages) if averages else None,
+        _speedups(pairs),
     )
+
+
+def _of_same_rows(found: Evaluation, task: str, seed: int, tested: Row, other: Row) -> bool:
+    keys = [(task, row.training, seed) for row in (tested, other)]
+    of_first = next(run for key, run in found.runs.items() if key[0] == task)
+
+    def check() -> bool:
+        for key in keys:
+            if not torch.equal(found.runs[key].exits.ids, of_first.exits.ids):
+                raise RunFolderError("its exits are of other rows than those of the other runs on the task")
+        return True
+
+    return found.attempt(f"{name_of(keys[0])} beside {name_of(keys[1])}", check) is not None
+
+
+def _speedups(pairs: Sequence[tuple[Outcome, Outcome]]) -> tuple[float, float] | None:
+    known = [
+        (first.layer_speedup, second.layer_speedup)
+        for first, second in pairs
+        if first.layer_speedup is not None and second.layer_speedup is not None
+    ]
+    if not known or len(known) < len(pairs):
+        return None
+    tested, other = zip(*known, strict=True)
+    return fmean(tested), fmean(other)
 
 
 def bootstrap_differences(
@@ -143,6 +176,9 @@ def bootstrap_differences(
 def summarise(differences: Sequence[Tensor]) -> Difference:
     """Average differences over seeds, and test them.
 
+    Each resample draws as many seeds as there are, with replacement, beside its samples: runs of both rows stay paired
+    by their seed.
+
     The p-value is twice the smaller of two shares, of the resamples in which the mean over seeds is 0 or below and of
     those in which it is 0 or above, each with one more on both sides of the fraction, as the data count themselves; at
     most 1.
@@ -151,8 +187,10 @@ def summarise(differences: Sequence[Tensor]) -> Difference:
         differences: For each seed, on the data and on every resample, each of shape [1 + resamples].
     """
     by_seed = torch.stack(list(differences))  # [seeds, 1 + resamples]
-    mean = 100 * by_seed.mean(0)  # [1 + resamples]
-    on_data, drawn = mean[0].item(), mean[1:]
+    on_data, of_resamples = 100 * by_seed[:, 0].mean().item(), by_seed[:, 1:]  # [seeds, resamples]
+    generator = torch.Generator().manual_seed(0)
+    seeds = torch.randint(len(by_seed), of_resamples.shape, generator=generator)  # [seeds, resamples]
+    drawn = 100 * of_resamples.gather(0, seeds).mean(0)  # [resamples]
     tails = [1 + int((drawn <= 0).sum()), 1 + int((drawn >= 0).sum())]
     p_value = min(1.0, 2 * min(tails) / (1 + len(drawn)))
     return Difference(

@@ -1,18 +1,22 @@
 """In what condition the folder of a run is: what a training that ended, or was killed, or a bad disk left there."""
 
 import shutil
+import zlib
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from itertools import count
 from pathlib import Path
 from typing import Any
-from zipfile import is_zipfile
+from zipfile import BadZipFile, ZipFile
 
 import yaml
 
 from ee_lightning.errors import RunFolderError
+from ee_lightning.exits import Curve, Fixed, Oracle
 from ee_lightning.files import reading
 from ee_lightning.reporting import RunFolder
-from ee_lightning.reporting.run_folder import CURVES
+from ee_lightning.reporting.run_folder import CURVES, SUMMARY
+from ee_lightning.reproduce.digests import check_digests
 
 SET_ASIDE = "set_aside"
 _MEND = "it is set aside and run again by ee-lightning reproduce"
@@ -84,21 +88,40 @@ def make_room(folder: RunFolder, root: Path) -> Path | None:
 
 
 def _check_results(folder: RunFolder) -> None:
-    splits = folder.read_summary().keys()
-    for split in splits:
+    summary, curves, options = folder.read_summary(), folder.read_curves(), _options(folder)
+    for split, figures in summary.items():
         folder.read_exits(split)
-    folder.read_calibration()
-    if not folder.read_curves().keys() >= splits:
-        raise RunFolderError("curves.csv is cut off", where=folder.path / CURVES, mend=_MEND)
-    if _options(folder).get("run", {}).get("test") and "test" not in splits:
+        _check_curves(folder, figures, curves.get(split, []))
+    if folder.read_calibration() is None and (options.get("data") or {}).get("calibration"):
+        raise RunFolderError("the exits of the rows held out are not there", where=folder.path, mend=_MEND)
+    if (options.get("run") or {}).get("test") and "test" not in summary:
         raise RunFolderError("the test split was not swept", where=folder.path, mend=_MEND)
+    check_digests(folder, _MEND)
+
+
+def _check_curves(folder: RunFolder, figures: Mapping[str, Any], curves: Sequence[Curve]) -> None:
+    """Refuse a summary without figures, and curves that are not those of its criteria, or end before the last point."""
+    with reading(folder.path / SUMMARY, mend=_MEND):
+        names = {*figures["criteria"], Fixed.name, *([] if figures["oracle"] is None else [Oracle.name])}
+        figures["metrics"][0]
+    by_name = {curve.criterion: curve for curve in curves}
+    if by_name.keys() != names or by_name[Fixed.name].mean_exit[-1] != 1:  # the fixed exits are written last
+        raise RunFolderError("curves.csv is cut off", where=folder.path / CURVES, mend=_MEND)
 
 
 def _check_resumable(folder: RunFolder) -> None:
     if folder.config.exists() or folder.last_checkpoint.exists():
         _options(folder)
-    if folder.last_checkpoint.exists() and not is_zipfile(folder.last_checkpoint):
-        raise RunFolderError("last.ckpt is cut off, or no checkpoint", where=folder.last_checkpoint, mend=_MEND)
+    if folder.last_checkpoint.exists() and not _is_whole(folder.last_checkpoint):
+        raise RunFolderError("last.ckpt is damaged, or no checkpoint", where=folder.last_checkpoint, mend=_MEND)
+
+
+def _is_whole(archive: Path) -> bool:
+    try:
+        with ZipFile(archive) as opened:
+            return opened.testzip() is None
+    except (BadZipFile, OSError, zlib.error):
+        return False
 
 
 def _options(folder: RunFolder) -> dict[str, Any]:

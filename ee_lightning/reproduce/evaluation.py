@@ -33,7 +33,7 @@ class Outcome:
         score: The task's first metric, as a share (1 is 100 points).
         layer_speedup: All layers of the whole backbone over the mean of those run; None where it can't be told.
         flops_speedup: The same of floating-point operations.
-        wall_speedup: The same on the clock, as it was measured at an operating point near this one.
+        wall_speedup: The same on the clock; None where it was not measured at this operating point.
     """
 
     threshold: float | None
@@ -130,7 +130,7 @@ def _outcome(found: Evaluation, key: RunKey, row: Row, variant: Variant) -> Outc
         if (threshold := run.choose_threshold(criterion, row.speedup, variant)) is None:
             return None
         exit_layers, predictions = replay(criterion, run.exits).at(threshold)
-        wall = run.wall_speedup(criterion, threshold, run.layers.speedup(exit_layers))
+        wall = run.wall_speedup(criterion, threshold)
     score = weighted_scores(predictions, labels, torch.ones(1, len(labels)), run.metric, run.exits.num_classes)
     by_layers = by_flops = None
     if (layers := found.attempt(f"speed-ups {about}", lambda: run.layers)) is not None:

@@ -2,11 +2,14 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from logging import ERROR
 from pathlib import Path
 from typing import Any
 
 from huggingface_hub import snapshot_download
+from huggingface_hub.utils import logging
 
 from ee_lightning import packaged
 from ee_lightning.data import TaskDataModule
@@ -22,12 +25,13 @@ _TOKENIZER_FILES = ("tokenizer*", "special_tokens_map.json", "added_tokens.json"
 _ROWS_AT_ONCE = 10_000
 
 
-def data_fingerprint(options: Mapping[str, Any], tokenizer: str) -> str:
+def data_fingerprint(options: Mapping[str, Any], tokenizer: str, *, test: bool) -> str:
     """Read the rows that a training needs as it reads them, and give their digest.
 
     Args:
         options: All of ``data``, resolved.
         tokenizer: The backbone's.
+        test: Whether the test split is evaluated at the end; then its labels are needed too.
 
     Raises:
         DataError: The task is not known, or some of its rows are missing or wrong.
@@ -36,9 +40,12 @@ def data_fingerprint(options: Mapping[str, Any], tokenizer: str) -> str:
     """
     own = None if options.get("own") is None else construct(OwnTask, options["own"])
     data = TaskDataModule(**{**options, "own": own}, tokenizer=tokenizer)
-    data.setup("fit")
+    stages = ("fit", "test") if test else ("fit",)
     digest = hashlib.sha256()
-    for split in SPLITS_OF_STAGE["fit"]:
+    with _quiet_hub():
+        for stage in stages:
+            data.setup(stage)
+    for split in (split for stage in stages for split in SPLITS_OF_STAGE[stage]):
         for batch in data.rows(split).iter(batch_size=_ROWS_AT_ONCE):
             digest.update(json.dumps([split, batch], sort_keys=True).encode())
     return digest.hexdigest()
@@ -54,14 +61,26 @@ def weights_fingerprint(backbone: str) -> str:
         BackboneError: They can't be found or loaded, or the family is not known.
         DataError: The tokenizer can't be used.
     """
-    load_tokenizer(backbone)
-    load_backbone(backbone)
+    with _quiet_hub():
+        load_tokenizer(backbone)
+        load_backbone(backbone)
     folder = _folder_of(backbone)
     digest = hashlib.sha256()
     for file in sorted({file for pattern in (*_WEIGHT_FILES, *_TOKENIZER_FILES) for file in folder.glob(pattern)}):
         with file.open("rb") as content:
             digest.update(file.name.encode() + hashlib.file_digest(content, "sha256").digest())
     return digest.hexdigest()
+
+
+@contextmanager
+def _quiet_hub() -> Iterator[None]:
+    """Keep the hub's client from telling of every attempt: the last one's error is told."""
+    verbosity = logging.get_verbosity()
+    logging.set_verbosity(ERROR)
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
 
 
 def _folder_of(backbone: str) -> Path:

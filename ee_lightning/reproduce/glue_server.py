@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from math import isnan
 from pathlib import Path
 from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
@@ -42,9 +43,15 @@ class ServerFile:
             label_names: The words for the labels of the task, in the order of their numbers.
 
         Raises:
-            DataError: The server does not know it.
+            DataError: The server does not know it, or it is not a number.
         """
         if not self.words:
+            if isnan(float(label)):
+                raise DataError(
+                    "a predicted value is not a number",
+                    where=self.name,
+                    mend="predict with a run whose training did not fail",
+                )
             low, high = _SCORES
             return f"{min(max(float(label), low), high):.3f}"
         word = str(label) if self.words != _BINARY else str(list(label_names).index(str(label)))

@@ -44,9 +44,10 @@ class Identifier:
         """
         options = self._resolve(fit)
         data, backbone, num_layers = options["data"], options["model"]["backbone"], options["model"]["num_layers"]
-        self._once(("layers", backbone, num_layers), lambda: str(backbone_config(backbone, num_layers)))
+        test = bool(options["run"]["test"])
         weights = self._once(("weights", backbone), lambda: weights_fingerprint(backbone))
-        rows = self._once(("data", data, backbone), lambda: data_fingerprint(data, backbone))
+        self._once(("layers", backbone, num_layers), lambda: str(backbone_config(backbone, num_layers)))
+        rows = self._once(("data", data, backbone, test), lambda: data_fingerprint(data, backbone, test=test))
         return Identity(self.config(fit), rows, weights)
 
     def _resolve(self, fit: FitOptions) -> dict[str, Any]:

@@ -9,12 +9,13 @@ from ee_lightning.reproduce.child import is_locked, lock_of
 from ee_lightning.reproduce.condition import State, examine
 from ee_lightning.reproduce.identity import Identifier
 from ee_lightning.reproduce.planned import IDENTITY, Identity, Plan, PlannedRun, read_identity
+from ee_lightning.reproduce.selection import Selection
 from ee_lightning.reproduce.suite import Suite, Training, trainings
 
 RUNS = "runs"
 
 
-def plan(suite: Suite, root: Path) -> Plan:
+def plan(suite: Suite, root: Path, selection: Selection | None = None) -> Plan:
     """Find out what there is to do for a suite; nothing is changed.
 
     Data and weights are read, as a run is known by their content; without them a finished run is known by its options.
@@ -22,12 +23,14 @@ def plan(suite: Suite, root: Path) -> Plan:
     Args:
         suite: The suite.
         root: The folder of its runs, which lie in ``root/runs``.
+        selection: Of which trainings alone; None for all. What only others need is not read.
 
     Raises:
         OptionError: The options of a training can't be parsed.
     """
     identifier = Identifier()
-    return Plan([_planned(training, root, identifier) for training in trainings(suite)])
+    meant = [training for training in trainings(suite) if selection is None or training in selection]
+    return Plan([_planned(training, root, identifier) for training in meant])
 
 
 def _planned(training: Training, root: Path, identifier: Identifier) -> PlannedRun:

@@ -13,7 +13,7 @@ from ee_lightning.reproduce.records import Durations
 from ee_lightning.reproduce.suite import Suite
 
 
-def print_plan(suite: Suite, runs: Sequence[PlannedRun], root: Path, console: Console) -> None:
+def print_plan(suite: Suite, runs: Sequence[PlannedRun], root: Path, console: Console, *, clock: bool) -> None:
     """Print how many trainings there are, how many of them are finished, how long the others take, and what is amiss.
 
     Args:
@@ -21,6 +21,7 @@ def print_plan(suite: Suite, runs: Sequence[PlannedRun], root: Path, console: Co
         runs: The runs to tell of.
         root: The folder of the suite's runs.
         console: The terminal.
+        clock: Whether the rows are measured on the clock when the trainings are done.
     """
     counts = [f"{number} {state}" for state in State if (number := sum(run.state is state for run in runs))]
     lines = [
@@ -29,6 +30,8 @@ def print_plan(suite: Suite, runs: Sequence[PlannedRun], root: Path, console: Co
         _estimate(runs, root),
         f"folder: {root}",
     ]
+    if clock:
+        lines.insert(3, "then the rows of every finished run are measured on the clock (--no-clock leaves that out)")
     _print(console, "\n".join(lines))
     console.print(_table(suite, runs))
     for run in runs:
@@ -46,6 +49,8 @@ def _number(runs: Sequence[PlannedRun]) -> str:
 def _estimate(runs: Sequence[PlannedRun], root: Path) -> str:
     left = [run for run in runs if run.state in {State.TO_DO, State.TO_RESUME}]
     seconds, unknown = Durations(root, runs).total(left)
+    if not left and any(run.state is State.BLOCKED for run in runs):
+        return "estimated time: none, nothing can be started"
     if not left:
         return "estimated time: none, nothing is left to train"
     if not seconds:
@@ -68,6 +73,8 @@ def _table(suite: Suite, runs: Sequence[PlannedRun]) -> Table:
 
 
 def _cell(runs: Sequence[PlannedRun]) -> str:
+    if runs and all(run.state is State.BLOCKED for run in runs):
+        return "–"
     finished = sum(run.state is State.FINISHED for run in runs)
     return f"{finished} of {len(runs)}" if runs else ""
 

@@ -45,10 +45,11 @@ class PublishedRow:
     Attributes:
         label: What the method is called.
         source: Where the row is from.
-        speedup: The speed-up that was stated.
+        speedup: The speed-up that was stated, or that was reached where none was.
         scores: In percent, by column; what was not recovered is absent.
         average: As it was printed, in percent; None where none was.
         note: What a reader should know; None for nothing.
+        is_stated: Whether the speed-up was stated; an oracle's was reached, at whatever speed it comes to.
     """
 
     label: str
@@ -57,6 +58,12 @@ class PublishedRow:
     scores: Mapping[str, float]
     average: float | None = None
     note: str | None = None
+    is_stated: bool = True
+
+    @property
+    def stated(self) -> float:
+        """The speed-up that was stated; 1, any, where none was."""
+        return self.speedup if self.is_stated else 1.0
 
     def average_over(self, columns: Sequence[str]) -> float | None:
         """Give the plain mean over some columns, as the paper averages; None unless all of them are there."""
@@ -103,11 +110,9 @@ class PublishedTable:
                 raise ValueError(f"{row.label} in {self.title!r} averages {mean:.3f}, and {row.average} is printed.")
 
     def find(self, label: str, speedup: float) -> PublishedRow | None:
-        """Find a row by its label; of several with it, that of the same speed-up."""
-        rows = [row for row in self.rows if row.label == label]
-        if len(rows) > 1:
-            rows = [row for row in rows if abs(row.speedup - speedup) <= _SAME_SPEED]
-        return rows[0] if rows else None
+        """Find a row by its label and its stated speed-up; of several the one whose speed-up is nearest."""
+        rows = [row for row in self.rows if row.label == label and abs(row.stated - speedup) <= _SAME_SPEED]
+        return min(rows, key=lambda row: abs(row.stated - speedup), default=None)
 
 
 @cache

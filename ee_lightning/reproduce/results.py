@@ -25,7 +25,8 @@ class Cell:
         flops_speedup: The mean speed-up by floating-point operations; None where one is not known.
         wall_speedup: The mean speed-up on the clock; None where one was not measured.
         published: The published figure, in percent; None where there is none.
-        is_best: Whether no other row that can be deployed has a higher score in this column, as printed.
+        is_best: Whether, of the rows that can be deployed and have the most seeds in this column, none has a higher
+            score, as printed.
     """
 
     score: float
@@ -123,13 +124,16 @@ def _mean(figures: Iterable[float | None]) -> float | None:
 
 
 def _with_best(cells: dict[tuple[Row, str, Variant], Cell]) -> dict[tuple[Row, str, Variant], Cell]:
-    best: dict[tuple[str, Variant], float] = {}
+    best: dict[tuple[str, Variant], tuple[int, float]] = {}
     for (row, column, variant), cell in cells.items():
         if row.criterion != Oracle.name:
-            best[column, variant] = max(best.get((column, variant), cell.score), cell.score)
+            own = cell.num_seeds, float(_printed(cell.score))
+            best[column, variant] = max(best.get((column, variant), own), own)
     return {
         (row, column, variant): replace(
-            cell, is_best=row.criterion != Oracle.name and _printed(cell.score) == _printed(best[column, variant])
+            cell,
+            is_best=row.criterion != Oracle.name
+            and (cell.num_seeds, float(_printed(cell.score))) == best[column, variant],
         )
         for (row, column, variant), cell in cells.items()
     }

@@ -9,6 +9,7 @@ from pathlib import Path
 from ee_lightning.errors import EarlyExitError, RunFolderError
 from ee_lightning.reproduce.child import FIT, attempted_lock, lock_of, train
 from ee_lightning.reproduce.condition import State, examine, make_room
+from ee_lightning.reproduce.digests import forget_digests, has_digests, write_digests
 from ee_lightning.reproduce.fit_arguments import fit_arguments
 from ee_lightning.reproduce.planned import PlannedRun
 from ee_lightning.reproduce.progress import SuiteProgress
@@ -79,6 +80,7 @@ class Runner:
         state, damage = examine(run.folder)
         record = read_record(self.root, run.name)
         if state is State.FINISHED:
+            _note_digests(run)
             self.progress.ended(run, "finished by another runner")
         elif record is not None and record.failed is not None and record != earlier:
             self._failed(run, record.failed)
@@ -110,6 +112,7 @@ class Runner:
             elif (place := make_room(run.folder, self.root)) is not None:
                 self.progress.set_aside(run, damage, place)
             run.write_identity()
+            forget_digests(run.folder)
             command = [*self.command, *fit_arguments(run.training.fit + FitOptions(options=options))]
             status = train(command, log, lock, self.progress.tick)
         except EarlyExitError as error:
@@ -118,6 +121,7 @@ class Runner:
             return f"{error.strerror}: {error.filename or log}"
         state, damage = examine(run.folder)
         if status == 0 and state is State.FINISHED:
+            _note_digests(run)
             return None
         return _reason(status, damage, log)
 
@@ -125,6 +129,12 @@ class Runner:
         failure = Failure(run, reason, log_of(self.root, run.name))
         self.failures.append(failure)
         self.progress.ended(run, f"failed, see {failure.log}")
+
+
+def _note_digests(run: PlannedRun) -> None:
+    with suppress(RunFolderError):  # the run's end counts, not the note of it
+        if not has_digests(run.folder):
+            write_digests(run.folder)
 
 
 def _reason(status: int, damage: str | None, log: Path) -> str:

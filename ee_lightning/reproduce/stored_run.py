@@ -5,11 +5,14 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal, get_args
 
+from ee_lightning.errors import RunFolderError
 from ee_lightning.exits import Criterion, Curve, Fitted, StoredExits, trace_curve
+from ee_lightning.files import reading
 from ee_lightning.functional import best_point, halves
 from ee_lightning.inference.runs import RunOptions
 from ee_lightning.operating import recipe_of
 from ee_lightning.reporting import RunFolder, fit_criteria
+from ee_lightning.reporting.run_folder import SUMMARY
 from ee_lightning.reproduce.costs import Layers, layers_of, tokens_of
 from ee_lightning.reproduce.suite import Split
 
@@ -19,7 +22,6 @@ Variant = Literal["dev", "held_out"]
 VARIANTS: tuple[Variant, ...] = get_args(Variant)
 
 CLOCK_BATCH = "32"
-_CLOCK_TOLERANCE = 0.05
 _ROUNDING = 1e-9
 
 
@@ -57,7 +59,9 @@ class StoredRun:
             RunFolderError: Something is missing or damaged.
             DataError: The task is unknown.
         """
-        metric = folder.read_figures(split)["metrics"][0]
+        figures = folder.read_figures(split)
+        with reading(folder.path / SUMMARY, mend="run the training again"):
+            metric = str(figures["metrics"][0])
         dev, held_out = folder.read_exits(DEV), folder.read_calibration()
         exits = dev if split == DEV else folder.read_exits(split)
         return cls(folder, split, exits, dev, held_out, metric, RunOptions.read(folder))
@@ -122,26 +126,29 @@ class StoredRun:
         chosen = best_point(curve.mean_exit, curve.scores[self.metric], allowed=reached >= speedup - _ROUNDING)
         return None if chosen is None else curve.thresholds[chosen].item()
 
-    def wall_speedup(self, criterion: Criterion, threshold: float, layer_speedup: float) -> float | None:
-        """Give the speed-up on the clock at an operating point, or at one measured near it.
+    def wall_speedup(self, criterion: Criterion, threshold: float) -> float | None:
+        """Give the speed-up on the clock at an operating point.
 
         Args:
             criterion: When to leave.
             threshold: In its unit.
-            layer_speedup: What the point reaches by layers.
 
         Returns:
-            Of batches of 32; None where none was measured at that threshold, nor within 5 % by layers.
+            Of batches of 32; None where none was measured at that threshold, or the file of the speeds is damaged.
         """
-        measured = [
-            each
-            for each in self.folder.read_speed().get(self.split, [])
-            if (each.criterion, each.batch_size) == (criterion.name, CLOCK_BATCH)
-        ]
-        near = [each for each in measured if abs(each.layer_speedup / layer_speedup - 1) <= _CLOCK_TOLERANCE]
-        exactly = [each for each in measured if math.isclose(each.threshold, threshold)]
-        by_distance = sorted(near, key=lambda each: abs(each.layer_speedup - layer_speedup))
-        return next((each.wall_speedup for each in [*exactly, *by_distance]), None)
+        try:
+            measured = self.folder.read_speed().get(self.split, [])
+        except RunFolderError:
+            return None
+        return next(
+            (
+                each.wall_speedup
+                for each in measured
+                if (each.criterion, each.batch_size) == (criterion.name, CLOCK_BATCH)
+                and math.isclose(each.threshold, threshold)
+            ),
+            None,
+        )
 
     def _to_choose_on(self, criterion: Criterion, variant: Variant) -> StoredExits | None:
         if variant == "dev":

@@ -1,5 +1,6 @@
 """A suite's tables as Markdown, LaTeX and CSV."""
 
+import re
 from collections.abc import Callable, Sequence
 
 import pandas as pd
@@ -12,8 +13,10 @@ from ee_lightning.reproduce.wording import LETTERS, beside, p_value, score, sign
 _SPECIAL = str.maketrans(
     {character: f"\\{character}" for character in "&%$#_{}"}
     | {"~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "\\": r"\textbackslash{}", "<": "$<$", ">": "$>$"}
-    | {"±": r"$\pm$", "−": "$-$", "–": "--", "·": r"$\cdot$", "λ": r"$\lambda$", "≥": r"$\geq$"}
+    | {"±": r"$\pm$", "−": "$-$", "–": "--", "·": r"$\cdot$", "×": r"$\times$", "→": r"$\to$", "…": r"\ldots{}"}
+    | {"≤": r"$\leq$", "≥": r"$\geq$", "α": r"$\alpha$", "β": r"$\beta$", "λ": r"$\lambda$", "τ": r"$\tau$"}
 )
+_NOT_LATIN_1 = re.compile(r"[^\n -~\u00a0-\u00ff]")
 _DOCUMENT = r"""\documentclass{article}
 \usepackage[T1]{fontenc}
 \usepackage[utf8]{inputenc}
@@ -193,4 +196,4 @@ def _latex_table(table: pd.DataFrame) -> str:
 
 
 def _escape(text: str) -> str:
-    return text.translate(_SPECIAL)
+    return _NOT_LATIN_1.sub("?", text.translate(_SPECIAL))

@@ -15,6 +15,8 @@ from ee_lightning.reproduce.suite import Suite
 LETTERS: dict[Variant, str] = {"dev": "a", "held_out": "b"}
 CHOSEN_ON: dict[Variant, str] = {"dev": "the dev set", "held_out": "rows held out of training"}
 SIGNIFICANT = 0.05
+_FEW_SEEDS = 3
+_SAME_SPEED = 0.05
 
 
 def reported(suite: Suite) -> str:
@@ -81,13 +83,22 @@ def _sentence(results: Results, comparison: Comparison) -> str:
     on = f"on {next(iter(by_task))}" if num_tasks == 1 else f"on average over {len(by_task)}{of_all} tasks"
     side = "above" if difference.value > 0 else "below"
     by = f"{abs(difference.value):.1f} points {side} {other}" if difference.value else f"the same as {other}"
-    told = (
-        f"the data say that it is {'better' if difference.value > 0 else 'worse'}"
-        if difference.p_value < SIGNIFICANT
-        else "the data do not tell the two apart"
-    )
     ahead = f"ahead for {difference.num_ahead} of {counted(difference.num_seeds, 'seed')}"
-    return f"{chosen}, {tested} scores {by} {on} ({p_value(difference)}, {ahead}): {told}."
+    at = "" if comparison.speedups is None else f", at {' and '.join(speed(each) for each in comparison.speedups)}"
+    told = _told(difference, comparison.speedups)
+    return f"{chosen}, {tested} scores {by} {on}{at} ({p_value(difference)}, {ahead}): {told}."
+
+
+def _told(difference: Difference, speedups: tuple[float, float] | None) -> str:
+    if speedups is not None and max(speedups) / min(speedups) > 1 + _SAME_SPEED:
+        return f"the speeds differ by more than {_SAME_SPEED:.0%}, so neither is called better".replace("%", " %")
+    word = "better" if difference.value > 0 else "worse"
+    if difference.num_seeds < _FEW_SEEDS:
+        on = f"on {'this' if difference.num_seeds == 1 else 'these'} {counted(difference.num_seeds, 'seed')}"
+        return f"{on} it is {word}" if difference.p_value < SIGNIFICANT else f"{on} the two are not told apart"
+    return (
+        f"the data say that it is {word}" if difference.p_value < SIGNIFICANT else "the data do not tell the two apart"
+    )
 
 
 def _best(results: Results) -> str:
@@ -105,18 +116,19 @@ def footnotes(found: Evaluation, results: Results, comparisons: Sequence[Compari
     notes = [
         f"Scores on {rows} ({suite.split} split) in percent: {', '.join(f'{t} {m}' for t, m in metrics.items())}. "
         f"Mean ± sample standard deviation over {counted(results.num_seeds, 'seed')}; a cell of fewer says so. Bold: "
-        "the best of its column.",
+        "the best of its column among those of the most seeds.",
         f"(a) The threshold is chosen on the dev set{' itself, as papers report it' if is_dev else ''}: of all "
         "operating points that are at least as fast there as stated, by layers, the one with the best score, of equals "
         "the fastest. The paper's own rule is not known. No grid of thresholds: every threshold that changes an "
-        "outcome is a candidate.",
+        f"outcome is a candidate.{_held_out(found)}",
         f"(b) The threshold is chosen by the same rule on rows held out of training, and applied to {rows}"
         f"{': the honest variant' if is_dev else ''}. The speed-up reached there may miss the stated one.",
         f"Checkpoints are chosen on the dev set ({_monitors(found)}), in both variants.",
         "Rows without a criterion read the last exit: nothing is chosen, and (a) and (b) are the same.",
         "Speed-up by layers: all layers of the whole backbone / mean of those executed. By FLOPs: those of the whole "
         "backbone with its last head over those spent, heads passed included, without padding. On the clock: in "
-        "batches of 32, beside the full model of the same weights, of up to 256 samples; – where nothing was measured.",
+        "batches of 32, beside the full model of the same weights, of up to 256 samples, at the very thresholds of the "
+        "cell; – where nothing was measured.",
     ]
     if len(suite.tasks) > 1:
         notes.append(
@@ -125,9 +137,10 @@ def footnotes(found: Evaluation, results: Results, comparisons: Sequence[Compari
         )
     if comparisons:
         notes.append(
-            f"Tests: two-sided paired bootstrap over the samples of {rows} ({RESAMPLES} resamples, the same for "
-            f"all rows and seeds), of the difference averaged over seeds; {100 * LEVEL:g} % intervals. It speaks of "
-            "other samples, not of other seeds, and is not corrected for the number of tests."
+            f"Tests: two-sided paired bootstrap over the samples of {rows} and over the seeds ({RESAMPLES} resamples "
+            f"of both), of the difference averaged over seeds; {100 * LEVEL:g} % intervals. It speaks of other samples "
+            f"and other seeds, of which fewer than {_FEW_SEEDS} say little, and is not corrected for the "
+            "number of tests."
         )
     if chosen := ", ".join(f"{label}: {spelt_out(name)}" for label, name in criteria.items()):
         notes.append(f"Criteria with all their options: {chosen}.")
@@ -140,11 +153,24 @@ def footnotes(found: Evaluation, results: Results, comparisons: Sequence[Compari
         )
     if Oracle.name in criteria.values():
         notes.append("The oracle reads the labels: an upper bound, not a method.")
-    return [*notes, *_of_published(results, metrics), *(f"Left out: {problem}." for problem in found.problems)]
+    return [*notes, *_of_published(found, results, metrics), *(f"Left out: {problem}." for problem in found.problems)]
 
 
 def _metrics(found: Evaluation) -> dict[str, str]:
     return {task: run.metric for (task, _, _), run in found.runs.items()}
+
+
+def _held_out(found: Evaluation) -> str:
+    """Tell how many rows every training lacks; of how many is estimated from the places of those drawn."""
+    by_task = {
+        task: len(ids) / ((int(ids.max()) + 1) * (1 + 1 / len(ids)) - 1)
+        for (task, _, _), run in found.runs.items()
+        if run.held_out is not None and len(ids := run.held_out.ids)
+    }
+    if not by_task:
+        return ""
+    shares = ", ".join(f"about {100 * share:.0f} % of {task}" for task, share in by_task.items())
+    return f" Unlike in the paper, training lacks the rows held out for (b): {shares}."
 
 
 def _monitors(found: Evaluation) -> str:
@@ -152,7 +178,7 @@ def _monitors(found: Evaluation) -> str:
     return "by " + ", ".join(named) if named else "none yet"
 
 
-def _of_published(results: Results, metrics: dict[str, str]) -> list[str]:
+def _of_published(found: Evaluation, results: Results, metrics: dict[str, str]) -> list[str]:
     published = results.published
     if published is None:
         return []
@@ -168,6 +194,8 @@ def _of_published(results: Results, metrics: dict[str, str]) -> list[str]:
             f"The metric of the published {' and '.join(unknown)} is not known; here it is "
             f"{', '.join(f'{metrics[task]} for {task}' for task in unknown)}."
         )
+    if measured := dict.fromkeys(name for row in settings(found) for name in row["backbone"].split(", ")):
+        notes.append(f"The published model is {published.backbone}; measured: {', '.join(measured)}.")
     return (
         notes
         + _disagreeing(published, metrics)

@@ -10,6 +10,7 @@ from ee_lightning.cli import main
 from ee_lightning.reporting import RunFolder
 from ee_lightning.reproduce.child import attempted_lock, lock_of
 from ee_lightning.reproduce.clock import measure_rows
+from ee_lightning.reproduce.condition import State, examine
 from ee_lightning.reproduce.evaluation import evaluate
 from ee_lightning.reproduce.suite import Row
 
@@ -46,10 +47,16 @@ def folder(trained, tmp_path):
     return RunFolder(shutil.copytree(trained, tmp_path / "runs" / "run") / "version_0")
 
 
+def test_what_a_training_leaves_is_a_finished_run(folder):
+    assert examine(folder) == (State.FINISHED, None)
+    (folder.path / "exits" / "calibration.safetensors").unlink()
+    assert examine(folder) == (State.TO_DO, "the exits of the rows held out are not there")
+
+
 def test_every_operating_point_is_measured_once(make_suite, folder, tmp_path, capsys):
     suite = make_suite(*ROWS)
-    measure_rows(suite, {KEY: folder}, tmp_path, Console(width=200))
-    assert capsys.readouterr().out.strip() == ""
+    assert measure_rows(suite, {KEY: folder}, tmp_path, Console(width=200))
+    assert capsys.readouterr().out == "on the clock [1/1]: RTE, ours, seed 1\n"
     found = evaluate(suite, {KEY: folder})
     points = set()
     for (_, row, _), outcome in found.outcomes.items():
@@ -60,7 +67,8 @@ def test_every_operating_point_is_measured_once(make_suite, folder, tmp_path, ca
     assert {(each.criterion, each.threshold) for each in written} == points
     assert len(written) == 2 * len(points)  # depth first and of a pool
     before = (folder.path / "speed.csv").read_bytes()
-    measure_rows(suite, {KEY: folder}, tmp_path, Console())
+    assert not measure_rows(suite, {KEY: folder}, tmp_path, Console())
+    assert capsys.readouterr().out == ""
     assert (folder.path / "speed.csv").read_bytes() == before
 
 
@@ -80,6 +88,14 @@ def test_a_run_that_is_at_work_is_left_alone(make_suite, folder, tmp_path):
     with attempted_lock(lock_of(tmp_path, folder.path.parent.name)):
         measure_rows(make_suite(*ROWS), {KEY: folder}, tmp_path, Console())
     assert folder.read_speed() == {}
+
+
+def test_speeds_that_cannot_be_read_are_measured_again(make_suite, folder, tmp_path, capsys):
+    file = folder.path / "speed.csv"
+    file.write_text("split,what\nvalidation,nothing\n")
+    assert measure_rows(make_suite(ROWS[0]), {KEY: folder}, tmp_path, Console(width=200))
+    assert f"deleted, and measured again: {file}: speed.csv can't be read" in capsys.readouterr().out
+    assert {each.criterion for each in folder.read_speed()["validation"]} == {"confidence"}
 
 
 def test_what_can_not_be_measured_is_told(make_suite, folder, tmp_path, capsys):

@@ -13,7 +13,10 @@ import pytest
 import yaml
 
 from ee_lightning.cli import main, reproduce
+from ee_lightning.reproduce import clock
+from ee_lightning.reproduce.clusters import write_slurm_array
 from ee_lightning.reproduce.runner import Runner
+from ee_lightning.reproduce.suite import FitOptions, Row, Suite, trainings
 
 STAND_IN = str(Path(__file__).with_name("stand_in.py"))
 Run = Callable[..., int]
@@ -55,7 +58,7 @@ def _logs(tmp_path: Path) -> int:
 
 
 def _seeds_of_cells() -> dict[str, set[int]]:
-    cells = pd.read_csv("made/mine/tables.csv")
+    cells = pd.read_csv("made/tables/mine/tables.csv")
     return {str(task): set(of_task["seeds"]) for task, of_task in cells.groupby("task")}
 
 
@@ -79,7 +82,7 @@ def test_the_plan_comes_first_and_the_tables_last(run: Run, tmp_path: Path, caps
         "[2/4] SST-2, ours, seed 2: finished",
         "[3/4] CoLA, ours, seed 1: finished",
         "[4/4] CoLA, ours, seed 2: finished",
-        "tables: made/mine",
+        "tables: made/tables/mine",
     ]
     assert _seeds_of_cells() == {"SST-2": {2}, "CoLA": {2}, "avg": {2}}
 
@@ -92,7 +95,7 @@ def test_some_trainings_can_be_run_and_the_time_of_their_like_is_known(
     run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run("--tasks=SST-2", "--seeds=1", "--runs-only") == 0
-    assert not Path("made/mine").exists()
+    assert not Path("made/tables/mine").exists()
     assert _logs(tmp_path) == 1
     capsys.readouterr()
     assert run("--plan") == 0
@@ -111,13 +114,57 @@ def test_without_data_nothing_starts_unless_the_rest_is_wanted(
     printed = capsys.readouterr()
     assert "4 trainings for 2 rows: 2 to do, 2 can't be run" in printed.out
     assert "can't be run: CoLA, ours, seed 1, and 1 more: no validation file of task cola" in printed.out
+    assert "│ 0 of 2 │    – │" in printed.out
     assert printed.err.startswith("error: 2 of 4 trainings can't be run, so nothing is started")
     assert not Path("made").exists()
+    assert run("--plan") == 1
+    assert run("--plan", "--keep-going") == 0
+    assert run("--plan", "--tasks=CoLA") == 1
+    assert "estimated time: none, nothing can be started" in capsys.readouterr().out
 
     assert run("--keep-going") == 1
     assert "error: of 4 trainings 0 failed, and 2 can't be run" in capsys.readouterr().err
     assert _logs(tmp_path) == 2
     assert _seeds_of_cells() == {"SST-2": {2}}
+
+
+def test_a_job_reads_only_the_data_of_its_own_training(
+    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "glue" / "CoLA" / "dev.tsv").unlink()
+    plan = reproduce.plan
+    planned = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(reproduce, "plan", lambda *given: planned.append(plan(*given)) or planned[-1])
+        assert run("--tasks=SST-2", "--seeds=1", "--runs-only") == 0
+    assert [run.title for run in planned[0].runs] == ["SST-2, ours, seed 1"]
+
+
+def test_the_tables_are_there_before_the_clock_and_written_again_after_it(
+    run: Run, suite: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["reproduce", str(suite), "--root=made", "--plan"]) == 0
+    assert "\nthen the rows of every finished run are measured on the clock" in capsys.readouterr().out
+    assert run("--seeds=1") == 0
+    file = Path("made/tables/mine/tables.csv")
+    for measured in (False, True):
+        file.unlink()
+
+        def measure(*_: object, measured: bool = measured) -> bool:
+            file.unlink()  # it was there
+            return measured
+
+        monkeypatch.setattr(clock, "measure_rows", measure)
+        assert main(["reproduce", str(suite), "--root=made", "--seeds=1"]) == 0
+        assert file.exists() == measured
+        file.touch()
+
+
+def test_a_suite_without_a_backbone_says_how_to_give_one(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["reproduce", "small", "--plan"]) == 1
+    told = capsys.readouterr().err
+    assert "mend:  ee-lightning reproduce small --model.backbone DIR --data.root DIR\n" in told
+    assert "demo.yaml" not in told
 
 
 def test_what_failed_is_told_with_its_log(run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -161,6 +208,19 @@ def test_a_slurm_array_has_a_job_a_training(run: Run, tmp_path: Path, capsys: py
             "-m", "ee_lightning", "reproduce", str(tmp_path / "mine.yaml"), "--root=made", "--runs-only",
             "--data.batch_size=16", f"--tasks={chosen[0]}", "--trainings=ours", f"--seeds={chosen[1]}",
         ]  # fmt: skip
+
+
+def test_a_slurm_array_takes_names_as_they_are(tmp_path: Path) -> None:
+    odd = "A 'b' $(touch ran) \"c\"; `touch ran` {x}"
+    suite = Suite("odd", "", FitOptions(), {odd: FitOptions()}, {odd: FitOptions()}, [1], [Row("r", odd)])
+    script = tmp_path / "array.sh"
+    write_slurm_array(script, suite, trainings(suite), ["printf", "%s\\n", odd], ["tables"])
+    (tmp_path / "srun").write_text('#!/bin/bash\n"$@"\n')
+    (tmp_path / "srun").chmod(0o755)
+    environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "SLURM_ARRAY_TASK_ID": "0"}
+    done = subprocess.run(["bash", script], env=environment, capture_output=True, text=True, check=True, cwd=tmp_path)
+    assert done.stdout.splitlines() == [odd, f"--tasks={odd}", f"--trainings={odd}", "--seeds=1"]
+    assert not (tmp_path / "ran").exists()
 
 
 def test_a_sweep_has_a_run_a_training(run: Run, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,12 +1,14 @@
 """Paired bootstrap tests."""
 
 import random
+from dataclasses import replace
 
 import pytest
 import torch
 
 from ee_lightning.reproduce.comparison import bootstrap_differences, compare, summarise
 from ee_lightning.reproduce.evaluation import evaluate
+from ee_lightning.reproduce.suite import Row
 
 
 def naive_f1(labels, said):
@@ -44,19 +46,19 @@ def test_p_value_and_interval_are_those_of_drawing_samples_one_by_one(metric):
 
     pairs = [(a.tolist(), b.tolist()) for a, b in zip(tested, other, strict=True)]
 
-    def difference(rows):
+    def difference(rows, seeds=(0, 1)):
         true = [labels[row] for row in rows]
         per_seed = [
             NAIVE[metric](true, [a[row] for row in rows]) - NAIVE[metric](true, [b[row] for row in rows])
-            for a, b in pairs
+            for a, b in (pairs[seed] for seed in seeds)
         ]
         return 100 * sum(per_seed) / 2
 
     assert found.value == pytest.approx(difference(range(60)))
-    drawn = sorted(difference(rng.choices(range(60), k=60)) for _ in range(1000))
+    drawn = sorted(difference(rng.choices(range(60), k=60), rng.choices((0, 1), k=2)) for _ in range(1000))
     naive = 2 * min(sum(value <= 1e-12 for value in drawn), sum(value >= -1e-12 for value in drawn)) / 1000
     assert found.p_value == pytest.approx(naive, abs=0.035)
-    assert 0.01 < found.p_value < 0.5
+    assert 0.01 < found.p_value < 0.7
     spread = drawn[-1] - drawn[0]
     assert found.low == pytest.approx(drawn[25], abs=0.06 * spread)
     assert found.high == pytest.approx(drawn[975], abs=0.06 * spread)
@@ -96,7 +98,29 @@ def test_seeds_are_averaged_before_the_test():
     first, second = torch.tensor([0.2, 0.3, 0.1]), torch.tensor([-0.1, -0.4, 0.1])
     found = summarise([first, second])
     assert (found.value, found.num_seeds, found.num_ahead) == (pytest.approx(5), 2, 1)
-    assert found.p_value == 1  # of the resamples one is -5 and one is 10
+
+
+def test_seeds_are_drawn_as_the_samples_are():
+    by_seed = [torch.full((10_001,), value) for value in (0.05, 0.05, -0.01)]  # the same on any samples
+    found = summarise(by_seed)
+    assert found.value == pytest.approx(3)
+    assert found.p_value == pytest.approx(2 / 27, abs=0.01)  # all three draws are the last seed
+    assert (found.low, found.high) == pytest.approx((-1, 5))
+
+
+def test_runs_of_other_rows_are_not_compared(make_suite, make_folder, noisy_exits):
+    rows = Row("Ours", "ours", "voting", 1.5), Row("PABEE", "pabee", "patience", 1.5)
+    exits = noisy_exits(20, 0)
+    folders = {("RTE", name, seed): make_folder(exits) for name in ("ours", "pabee") for seed in (1, 2)}
+    folders["RTE", "pabee", 2] = make_folder(replace(exits, ids=exits.ids + 1))
+    found = evaluate(make_suite(*rows, seeds=(1, 2), compare=("Ours", "PABEE")), folders)
+    (dev,) = compare(found)
+    assert dev.by_task["RTE"].num_seeds == 1
+    assert dev.speedups == tuple(found.of("RTE", row, "dev")[1].layer_speedup for row in rows)
+    assert [problem for problem in found.problems if "other rows" in problem] == [
+        "ours on RTE, seed 2 beside pabee on RTE, seed 2: its exits are of other rows than those of the other runs on "
+        "the task"
+    ]
 
 
 def test_a_row_is_tested_against_its_rival_first_and_then_against_others_of_its_speed(whole):
@@ -115,6 +139,4 @@ def test_a_row_is_tested_against_its_rival_first_and_then_against_others_of_its_
 
 
 def test_without_rows_to_compare_there_is_no_test(make_suite):
-    from ee_lightning.reproduce.suite import Row
-
     assert compare(evaluate(make_suite(Row("Full", "full")), {})) == []

@@ -116,23 +116,26 @@ def test_what_cannot_be_read_is_left_out_and_noted_once(make_suite, make_folder,
     assert option.startswith("ours on RTE, seed 2, Tolerance: Patience needs a tolerance")
 
 
-def test_the_clock_is_read_near_the_speed_up_by_layers_alone(folder):
+def test_the_clock_is_read_at_the_threshold_itself_alone(folder):
     others = [
-        replace(MEASURED, batch_size="8"),
-        replace(MEASURED, criterion="voting"),
-        replace(MEASURED, layer_speedup=1.36, wall_speedup=1.15),
+        replace(MEASURED, threshold=0.8, wall_speedup=1.7),
+        replace(MEASURED, threshold=0.7, batch_size="8"),
+        replace(MEASURED, threshold=0.7, criterion="voting"),
     ]
     folder.write_speed("validation", [MEASURED, *others])
     run = StoredRun.read(folder)
     criterion = run.criterion("confidence")
-    assert run.wall_speedup(criterion, 0.5, 1.31) == 1.1
-    assert run.wall_speedup(criterion, 0.5, 1.35) == 1.15
-    assert run.wall_speedup(criterion, 0.5, 1.5) is None
-    assert run.wall_speedup(run.criterion("patience"), 0.5, 1.31) is None
+    assert [run.wall_speedup(criterion, threshold) for threshold in (0.9, 0.8, 0.7, 0.89)] == [1.1, 1.7, None, None]
 
 
-def test_the_clock_is_read_at_the_threshold_itself_where_that_was_measured(folder):
-    folder.write_speed("validation", [replace(MEASURED, threshold=0.8, wall_speedup=1.7), MEASURED])
-    run = StoredRun.read(folder)
-    assert run.wall_speedup(run.criterion("confidence"), 0.8, MEASURED.layer_speedup) == 1.7
-    assert run.wall_speedup(run.criterion("confidence"), 0.9, 2.0) == MEASURED.wall_speedup
+def test_speeds_that_cannot_be_read_take_no_score_away(make_suite, folder):
+    (folder.path / "speed.csv").write_text("split,what\nvalidation,nothing\n")
+    row = Row("Confidence", "ours", "confidence", 1.2)
+    outcome = evaluate(make_suite(row), {("RTE", "ours", 1): folder}).of("RTE", row, "dev")[1]
+    assert (outcome.score, outcome.wall_speedup) == (1.0, None)
+
+
+def test_a_summary_without_metrics_is_noted_and_stops_nothing(make_suite, folder):
+    (folder.path / "summary.json").write_text('{"validation": {}}')
+    found = evaluate(make_suite(Row("Full", "ours")), {("RTE", "ours", 1): folder})
+    assert found.problems == ["ours on RTE, seed 1: summary.json can't be read: it lacks 'metrics'"]

@@ -123,8 +123,8 @@ def test_runners_and_trainings_killed_at_random_lose_nothing(start: Start, tmp_p
     last = start()
     printed, _ = last.communicate()
     assert last.returncode == 0, printed
-    assert printed.endswith(f"\ntables: {tmp_path / 'mine'}\n")
-    assert pd.read_csv(tmp_path / "mine" / "tables.csv")["seeds"].tolist() == [2] * 4
+    assert printed.endswith(f"\ntables: {tmp_path / 'tables' / 'mine'}\n")
+    assert pd.read_csv(tmp_path / "tables" / "mine" / "tables.csv")["seeds"].tolist() == [2] * 4
     assert kills > 0
     _assert_each_trained_once(tmp_path)
 
@@ -171,7 +171,7 @@ def test_a_training_that_fails_stops_no_other(start: Start, suite: Path, tmp_pat
     assert "val/nothing" in printed
     assert f"\n  log: {log}\n" in printed
     assert printed.rstrip().splitlines()[-2] == "error: of 2 trainings 1 failed, and 0 can't be run"
-    assert set(pd.read_csv(tmp_path / "mine" / "tables.csv")["row"]) == {"Full"}
+    assert set(pd.read_csv(tmp_path / "tables" / "mine" / "tables.csv")["row"]) == {"Full"}
 
 
 def test_a_disk_too_full_for_one_training_is_told_and_harms_no_other(start: Start, tmp_path: Path) -> None:

@@ -44,6 +44,11 @@ def test_scores_are_kept_within_their_range():
     assert [BY_NAME["STS-B.tsv"].word(value, ()) for value in (-0.2, 2.34567, 5.1)] == ["0.000", "2.346", "5.000"]
 
 
+def test_what_is_no_number_is_refused():
+    with pytest.raises(DataError, match="not a number"):
+        BY_NAME["STS-B.tsv"].word(float("nan"), ())
+
+
 def test_other_words_are_refused():
     with pytest.raises(DataError, match="does not know the label 'neutral'"):
         BY_NAME["RTE.tsv"].word("neutral", ("entailment", "neutral"))

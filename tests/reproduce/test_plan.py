@@ -1,5 +1,6 @@
 """A run is known by what determines it, by nothing else, and its folder tells what is to be done."""
 
+import logging
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -10,12 +11,13 @@ import pytest
 import transformers.utils.hub
 
 from ee_lightning.errors import BackboneError, OptionError
-from ee_lightning.reproduce import planned
+from ee_lightning.reproduce import fingerprints, planned
 from ee_lightning.reproduce.child import attempted_lock, lock_of
 from ee_lightning.reproduce.condition import State
 from ee_lightning.reproduce.fingerprints import weights_fingerprint
 from ee_lightning.reproduce.plan import plan
 from ee_lightning.reproduce.planned import Plan
+from ee_lightning.reproduce.selection import Selection
 from ee_lightning.reproduce.suite import FitOptions, Row, Suite
 
 TASKS = {"SST-2": FitOptions(options={"data.task": "sst2"}), "CoLA": FitOptions(options={"data.task": "cola"})}
@@ -117,6 +119,45 @@ def test_missing_data_and_weights_are_told_and_block_only_what_needs_them(
     assert "the weights can't be loaded" in str(made.runs[0].reason)
     made = plan(make_suite(model__num_layers=4), tmp_path)
     assert "4 layers are to be kept of 3" in str(made.runs[0].reason)
+
+
+def test_test_rows_are_needed_where_they_are_scored(make_suite: Make, glue_folder: Path, tmp_path: Path) -> None:
+    data = shutil.copytree(glue_folder, tmp_path / "data")
+    suite = make_suite(data__root=str(data), run__test=True)
+    test, dev = (data / "SST-2" / name for name in ("test.tsv", "dev.tsv"))
+    test.unlink(missing_ok=True)
+    (first, *_) = plan(suite, tmp_path).runs
+    assert first.state is State.BLOCKED
+    assert "no test file of task sst2" in str(first.reason)
+    shutil.copy(dev, test)
+    labelled = plan(suite, tmp_path).runs[0]
+    assert labelled.state is State.TO_DO
+    test.write_text(dev.read_text().replace("film", "plot", 1))
+    assert plan(suite, tmp_path).runs[0].name != labelled.name
+    test.write_text("index\tsentence\n0\ta film\n")
+    assert "label" in str(plan(suite, tmp_path).runs[0].reason)
+
+
+def test_a_hub_that_does_not_answer_is_asked_once_and_quietly(
+    make_suite: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, level = [], huggingface_hub.utils.logging.get_verbosity()
+
+    def refuse(backbone: str) -> None:
+        asked.append((backbone, huggingface_hub.utils.logging.get_verbosity()))
+        raise BackboneError("no answer")
+
+    monkeypatch.setattr(fingerprints, "load_tokenizer", refuse)
+    suite = make_suite(model__backbone="some/model")
+    suite = replace(suite, trainings={**suite.trainings, "joint": FitOptions(options={"model.num_layers": 2})})
+    assert {run.reason for run in plan(suite, tmp_path).runs} == {"no answer"}
+    assert asked == [("some/model", logging.ERROR)]
+    assert huggingface_hub.utils.logging.get_verbosity() == level
+
+
+def test_a_selection_alone_is_planned(make_suite: Make, tmp_path: Path) -> None:
+    made = plan(make_suite(), tmp_path, Selection(tasks=["CoLA"], seeds=[2]))
+    assert [run.title for run in made.runs] == ["CoLA, ours, seed 2", "CoLA, joint, seed 2"]
 
 
 def test_a_run_that_is_at_work_elsewhere_is_told_so(make_suite: Make, tmp_path: Path) -> None:

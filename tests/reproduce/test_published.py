@@ -49,6 +49,7 @@ def test_figures_are_found_by_label_and_what_was_not_recovered_is_absent():
     assert table.find("Ours w/ Voting", 1.5).scores["MRPC"] == 92.7
     assert table.find("ALBERT-9L", 12 / 9).scores["RTE"] == 75.9
     assert table.find("Theirs", 1.5) is None
+    assert table.find("Ours w/ Voting", 2.0) is None
     assert "QQP" not in published_table("cosee_test").find("ConsistentEE", 2.0).scores
     assert table.find("PABEE", 1.5).average_over(["RTE", "QNLI"]) is None
     assert table.find("PABEE", 1.5).average_over(["RTE", "MRPC"]) == pytest.approx(85.05)
@@ -58,6 +59,7 @@ def test_points_of_a_curve_are_told_apart_by_their_speed():
     table = published_table("oracle")
     assert table.find("DeeBERT", 1.93).scores == {"SST-2": 89.7}
     assert table.find("DeeBERT", 1.5) is None
+    assert table.find("Oracle (BERT-base)", 1.0).speedup == 4.5  # which nobody stated
 
 
 def test_an_unknown_table_is_refused_with_the_known_ones():

@@ -82,3 +82,15 @@ def test_speed_ups_are_means_and_absent_where_one_is_not_known(whole):
 def test_an_unknown_published_table_is_refused(make_suite):
     with pytest.raises(OptionError, match="glue_dev"):
         tabulate(evaluate(make_suite(Row("Full", "full"), published="nothing"), {}))
+
+
+def test_only_cells_of_the_most_seeds_can_be_the_best(make_suite, make_folder, make_exits):
+    rows = Row("Good", "good"), Row("Better, once", "better")
+    labels = [0, 1, 0, 1]
+    good, better = make_exits([[0, 1, 0, 0]], labels), make_exits([labels], labels)
+    folders = {("RTE", "good", seed): make_folder(good) for seed in (1, 2)} | {
+        ("RTE", "better", 1): make_folder(better)
+    }
+    results = tabulate(evaluate(make_suite(*rows, seeds=(1, 2)), folders))
+    cells = [results.cell(row, "RTE", "dev") for row in rows]
+    assert [(cell.score, cell.num_seeds, cell.is_best) for cell in cells] == [(75, 2, True), (100, 1, False)]

@@ -1,5 +1,6 @@
 """Every run is brought to its end once, whatever happens to the others, to its process, or to the runner."""
 
+import json
 import os
 import shutil
 import signal
@@ -51,6 +52,9 @@ def test_runs_are_finished_once_and_noted(
     assert record is not None
     assert record.failed is None
     assert 0 < record.seconds < 60  # type: ignore[operator]
+
+    digests = json.loads((runs[0].folder.path.parent / "digests.json").read_text())
+    assert list(digests) == ["exits/validation.safetensors", "curves.csv", "summary.json", "config.yaml"]
 
     again = [make_run("CoLA"), make_run("RTE")]
     assert [run.state for run in again] == [State.FINISHED, State.FINISHED]
@@ -189,6 +193,22 @@ def test_a_damaged_folder_is_set_aside_and_run_again(
     assert (aside / file).is_file()
     printed = capsys.readouterr().out
     assert f"set aside, and it is run again: {again.reason}; it is now {aside}" in printed
+    assert _trained(tmp_path) == 2
+
+
+def test_exits_with_another_bit_are_told_and_the_run_that_takes_their_place_is_sound(
+    make_run: MakeRun, make_runner: MakeRunner, tmp_path: Path
+) -> None:
+    run = make_run("CoLA")
+    make_runner([run]).bring_to_end([run])
+    exits = run.folder.path / "exits" / "validation.safetensors"
+    content = bytearray(exits.read_bytes())
+    content[-3] ^= 1
+    exits.write_bytes(content)
+    again = make_run("CoLA")
+    assert again.reason == "exits/validation.safetensors is not as it was when the run was finished"
+    assert make_runner([again]).bring_to_end([again]) == []
+    assert make_run("CoLA").state is State.FINISHED
     assert _trained(tmp_path) == 2
 
 

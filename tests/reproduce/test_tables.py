@@ -2,6 +2,9 @@
 
 import io
 import re
+import subprocess
+from dataclasses import replace
+from shutil import which
 
 import pandas as pd
 import pytest
@@ -95,6 +98,28 @@ def test_latex_is_sound(made):
     cells = [results.cell(row, "RTE", "dev") for row in results.suite.rows]
     best = next(cell for cell in cells if cell.is_best)
     assert rf"\textbf{{{best.score:.1f} $\pm$ {best.deviation:.1f}}} [{best.published}, {best.difference:+.1f}]" in text
+
+
+LATIN_1 = "".join(map(chr, range(0xA0, 0x100)))
+
+
+@pytest.mark.skipif(which("pdflatex") is None, reason="pdflatex is not installed")
+def test_latex_sets_whatever_is_written(make_suite, tmp_path):
+    odd = "τ λ ≤ ≥ → ± − · – × α β … ∞ 漢字 ё 😀 \x07 & % $ # _ { } ~ ^ \\ < >"
+    suite = make_suite(Row(odd, "ours", "voting", 1.5), Row(LATIN_1, "ours"), tasks=(odd, "RTE"))
+    results = replace(tabulate(evaluate(suite, {})), suite=replace(suite, title=odd))
+    (tmp_path / "tables.tex").write_text(as_latex(results, [], LATIN_1, [odd]), encoding="utf-8")
+    command = ["pdflatex", "-halt-on-error", "-interaction=nonstopmode", "tables.tex"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, errors="replace", check=False)
+    assert done.returncode == 0, done.stdout[-2000:]
+    assert (tmp_path / "tables.pdf").is_file()
+
+
+def test_what_latex_lacks_is_a_question_mark(make_suite):
+    results = tabulate(evaluate(make_suite(Row("PABEE", "pabee", "patience", 1.5)), {}))
+    text = as_latex(results, [], "τ ≤ 1 → ∞ 漢", ["é × α"])
+    assert r"$\tau$ $\leq$ 1 $\to$ ? ?" in text
+    assert r"\item é $\times$ $\alpha$" in text
 
 
 def test_nothing_finished_is_a_table_of_dashes(make_suite):

@@ -96,11 +96,13 @@ def _log(sweeps: Mapping[str, Sweep], names: Mapping[str, str], config: Mapping[
         names: The names to log criteria by; those without the options that a W&B sweep varies are the same throughout.
         config: What to log as configuration.
     """
-    import wandb  # which takes a second
+    from ee_lightning.tracking import EarlyExitWandbLogger  # which takes seconds
 
     figures: dict[str, float] = {}
     for split, found in sweeps.items():
         criteria = {names.get(name, name): by_metric for name, by_metric in found.summary["criteria"].items()}
         figures |= scalars({**found.summary, "criteria": criteria}, STAGES.get(split, split))
-    with wandb.init(project="ee_lightning", job_type="curves", config={"curves": config}) as run:
-        run.log(figures)
+    logger = EarlyExitWandbLogger(project="ee_lightning", job_type="curves")
+    logger.log_hyperparams({"curves": config})
+    logger.log_metrics(figures)
+    logger.finish()

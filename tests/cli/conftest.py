@@ -40,6 +40,7 @@ def small(tiny_backbone: Path, glue_folder: Path) -> dict[str, object]:
 def service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[WandbService]:
     """Give a service that the programs started here log in to, whatever else is set up on this machine."""
     (tmp_path / "configs").symlink_to(REPOSITORY / "configs")
+    wandb.teardown()  # or the variable that names W&B's process would come back when that has ended
     for name in [name for name in os.environ if name.startswith("WANDB_")]:
         monkeypatch.delenv(name)
     for name in ("WANDB_DIR", "WANDB_CONFIG_DIR", "WANDB_CACHE_DIR", "WANDB_DATA_DIR"):

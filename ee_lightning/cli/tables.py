@@ -19,6 +19,8 @@ NOT_COMPARED = ("run", "seed_everything")
 RESOLVED_CONFIG = "resolved_config"
 """The key under which W&B has the options of a run."""
 
+_PATIENCE = 20
+"""Seconds that W&B may be silent."""
 _FIGURE = re.compile(r"(val|test)/(.+)/(area|score_at_[\d.]+x)")
 _SPLITS = {"val": "validation", "test": "test"}
 
@@ -84,10 +86,11 @@ def _compared(options: dict[str, Any], summary: dict[str, Any]) -> ComparedRun:
 
 def _of_project(project: str) -> list[tuple[str, ComparedRun | None]]:
     """Give the training runs of a W&B project, by their ids, those that are not finished without figures."""
-    import wandb  # which takes a second
+    from ee_lightning.tracking.public_api import open_api  # which takes seconds
 
+    api = open_api(f"--wandb {project}", _PATIENCE)
     try:
-        runs = [run for run in wandb.Api().runs(project, lazy=False) if RESOLVED_CONFIG in run.config]
+        runs = [run for run in api.runs(project, lazy=False) if RESOLVED_CONFIG in run.config]
     except Exception as error:  # wandb has no class in common for what it raises here
         raise OptionError(
             f"W&B does not give the runs: {str(error).partition(chr(10))[0]}",

@@ -15,7 +15,7 @@ from ee_lightning.errors import OptionError, RunFolderError
 from ee_lightning.files import unfinished_of
 from ee_lightning.reporting import RunFolder
 from ee_lightning.tracking.artifacts import TYPE, is_code, name_of
-from ee_lightning.tracking.start import silent_service
+from ee_lightning.tracking.public_api import open_api
 
 _PATIENCE = 20
 """Seconds that W&B may be silent."""
@@ -69,13 +69,13 @@ def _find(address: str) -> wandb.Artifact:
         raise OptionError(f"{address!r} names no run of W&B", where="the command line", mend="write ENTITY/PROJECT/RUN")
     project, name, version = parts.groups()
     is_run = version is None and not name.startswith(name_of(""))
-    if (silence := silent_service(_PATIENCE)) is not None:
-        raise OptionError(silence, where=address, mend="fetch it where W&B can be reached, or set WANDB_BASE_URL right")
     try:
-        api = wandb.Api(timeout=_PATIENCE)
+        api = open_api(address, _PATIENCE)
         if is_run:
             api.run(address)
-    except Exception as error:
+    except OptionError:
+        raise
+    except Exception as error:  # wandb has no class in common for what it raises here
         raise OptionError(
             f"W&B gives no such run: {_said(error)}",
             where=address,

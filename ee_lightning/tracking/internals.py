@@ -25,6 +25,20 @@ def ask_no_more(run: wandb.Run) -> None:
             run._public_api()
 
 
+def has_account() -> bool:
+    """Tell whether there is an account to ask W&B by, without a question at the terminal, as `wandb.Api` would ask.
+
+    Returns:
+        True also where it can't be told any more.
+    """
+    try:
+        authenticate = attrgetter("sdk.lib.wbauth.authenticate_session")(wandb)
+        host = wandb.setup().settings.base_url
+        return authenticate(host=host, source="ee-lightning", prompt=False, update_session=False) is not None
+    except (AttributeError, TypeError):
+        return True
+
+
 def process_of_service() -> Popen[bytes] | None:
     """Give W&B's own process, if this one started it; wandb 0.31 waits for its end without a limit, and can't kill it.
 

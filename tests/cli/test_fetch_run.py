@@ -303,7 +303,7 @@ def test_without_an_account_nothing_is_fetched(
     serve({"config.yaml": b"{}"})
     monkeypatch.delenv("WANDB_API_KEY")
     assert main(["fetch-run", f"{PROJECT}/some"]) == 1
-    assert re.search(r"gives no such run: [\s\S]*mend:.*wandb login", capsys.readouterr().err)
+    assert re.search(r"no account of W&B on this machine[\s\S]*mend:.*wandb login", capsys.readouterr().err)
 
 
 def test_a_service_that_is_silent_is_given_up(

@@ -1,5 +1,7 @@
 """tables: many run folders in one table."""
 
+import os
+import pty
 import re
 import statistics
 import subprocess
@@ -141,6 +143,26 @@ def test_a_project_that_is_not_there_is_refused(service: WandbService) -> None:
     refused = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     assert refused.returncode == 1
     assert re.search(r"nowhere[\s\S]*mend:.*ENTITY/PROJECT", refused.stderr)
+
+
+@pytest.mark.parametrize("lacking", ["account", "answer"])
+def test_without_account_or_answer_nothing_is_asked_at_a_terminal(
+    lacking: str, service: WandbService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if lacking == "account":
+        monkeypatch.delenv("WANDB_API_KEY")
+    else:
+        monkeypatch.setenv("WANDB_BASE_URL", "http://nowhere.invalid")
+    master, terminal = pty.openpty()
+    command = [sys.executable, "-m", "ee_lightning", "tables", "--wandb", f"{ENTITY}/ee_lightning"]
+    refused = subprocess.run(
+        command, stdin=terminal, stdout=terminal, stderr=subprocess.PIPE, text=True, timeout=300, check=False
+    )
+    os.close(master)
+    os.close(terminal)
+    assert refused.returncode == 1
+    said = {"account": r"no account of W&B[\s\S]*mend:.*wandb login", "answer": "nowhere.invalid can't be reached"}
+    assert re.search(said[lacking], refused.stderr)
 
 
 @pytest.mark.parametrize("given", [[], ["runs", "--wandb", "someone/ee_lightning"]])

@@ -1,6 +1,7 @@
 """Files that are damaged, or can't be written."""
 
 import json
+from pathlib import Path
 
 import pytest
 import torch
@@ -8,7 +9,7 @@ from safetensors import SafetensorError
 from safetensors.torch import save_file
 
 from ee_lightning.errors import DataError, OptionError, RunFolderError
-from ee_lightning.files import read_json, reading, written_whole
+from ee_lightning.files import read_json, read_yaml, reading, written_whole
 
 
 @pytest.mark.parametrize(
@@ -79,3 +80,13 @@ def test_a_file_can_be_read_by_whom_the_user_lets(tmp_path):
     with written_whole(tmp_path / "a.safetensors") as file:
         save_file({"logits": torch.zeros(3)}, file)
     assert (tmp_path / "a.safetensors").stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
+@pytest.mark.parametrize(
+    ("content", "said"), [("run: [", "it holds no YAML"), ("", "no options"), ("- a", "no options")]
+)
+def test_what_is_no_mapping_in_yaml_is_refused(content: str, said: str, tmp_path: Path) -> None:
+    file = tmp_path / "config.yaml"
+    file.write_text(content)
+    with pytest.raises(RunFolderError, match=said), reading(file, mend="train again"):
+        read_yaml(file)

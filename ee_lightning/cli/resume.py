@@ -4,11 +4,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from ee_lightning.cli.changes import changes
 from ee_lightning.errors import OptionError
-from ee_lightning.files import reading
+from ee_lightning.files import read_yaml, reading
 from ee_lightning.reporting import RunFolder
 
 _MOST_LISTED = 8
@@ -99,13 +97,7 @@ def _recorded_options(folder: RunFolder) -> dict[str, Any]:
     if not folder.config.exists() and not folder.last_checkpoint.exists():
         return {}
     with reading(folder.config, mend="leave --ckpt_path out to start another run"):
-        try:
-            options = yaml.safe_load(folder.config.read_text(encoding="utf-8"))
-        except yaml.YAMLError as error:
-            raise ValueError("it holds no YAML") from error
-        if not isinstance(options, dict):
-            raise ValueError("it holds no options")
-        return options
+        return read_yaml(folder.config)
 
 
 def _unfinished_beside(folder: RunFolder) -> list[str]:

@@ -5,12 +5,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from ee_lightning.cli.changes import is_free, leaves
 from ee_lightning.cli.options import Options
 from ee_lightning.errors import OptionError, RunFolderError
-from ee_lightning.files import UNFINISHED, reading, written_whole
+from ee_lightning.files import UNFINISHED, read_yaml, reading, written_whole
 from ee_lightning.reporting import RunFolder
 from ee_lightning.reporting.comparison import ComparedRun, compare, print_comparison
 
@@ -76,7 +74,7 @@ def _of_folders(paths: Sequence[Path]) -> list[tuple[str, ComparedRun | None]]:
 
 def _read(folder: RunFolder) -> ComparedRun:
     with reading(folder.config, mend="leave this run folder out"):
-        return _compared(yaml.safe_load(folder.config.read_text(encoding="utf-8")), folder.read_summary())
+        return _compared(read_yaml(folder.config), folder.read_summary())
 
 
 def _compared(options: dict[str, Any], summary: dict[str, Any]) -> ComparedRun:

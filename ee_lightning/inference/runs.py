@@ -4,13 +4,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-import yaml
 from datasets import Dataset
 from torch import Tensor
 
 from ee_lightning.data import OwnTask, Task, TaskDataModule, resolve_task
 from ee_lightning.errors import RunFolderError
-from ee_lightning.files import reading
+from ee_lightning.files import read_yaml, reading
 from ee_lightning.inference.devices import find_device
 from ee_lightning.models import HeadOptions, MultiExitModel, backbone_config, restore_model
 from ee_lightning.operating.construction import construct
@@ -55,10 +54,7 @@ class RunOptions:
         """
         file = folder.config
         with reading(file, mend="name the folder of a run of the command line, such as runs/demo/version_0"):
-            try:
-                config = yaml.safe_load(file.read_text(encoding="utf-8"))
-            except yaml.YAMLError as error:
-                raise ValueError("it holds no YAML") from error
+            config = read_yaml(file)
             model, data = config["model"], config["data"]
             own = None if data.get("own") is None else construct(OwnTask, data["own"])
             fields = {

@@ -9,11 +9,9 @@ from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile, ZipFile
 
-import yaml
-
 from ee_lightning.errors import RunFolderError
 from ee_lightning.exits import Curve, Fixed, Oracle
-from ee_lightning.files import reading
+from ee_lightning.files import read_yaml, reading
 from ee_lightning.reporting import RunFolder
 from ee_lightning.reporting.run_folder import CURVES, SUMMARY
 from ee_lightning.reproduce.digests import check_digests
@@ -126,10 +124,4 @@ def _is_whole(archive: Path) -> bool:
 
 def _options(folder: RunFolder) -> dict[str, Any]:
     with reading(folder.config, mend=_MEND):
-        try:
-            content = yaml.safe_load(folder.config.read_text(encoding="utf-8"))
-        except yaml.YAMLError as error:
-            raise ValueError("it holds no YAML") from error
-        if not isinstance(content, dict):
-            raise ValueError("it holds no options")
-    return content
+        return read_yaml(folder.config)

@@ -5,9 +5,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
-import yaml
-
-from ee_lightning.files import reading
+from ee_lightning.files import read_yaml, reading
 from ee_lightning.operating import recipe_of
 from ee_lightning.reporting import RunFolder
 from ee_lightning.reproduce.evaluation import Evaluation
@@ -81,8 +79,7 @@ def spelt_out(criterion: str) -> str:
 
 def _read(folder: RunFolder) -> Mapping[str, Any]:
     with reading(folder.config, mend="train again"):
-        config: Mapping[str, Any] = yaml.safe_load(folder.config.read_text(encoding="utf-8"))
-        return config
+        return read_yaml(folder.config)
 
 
 def _distinct(configs: Sequence[Mapping[str, Any]], path: str, heading: str) -> str:

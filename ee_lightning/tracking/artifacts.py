@@ -9,8 +9,8 @@ from pathlib import Path
 from tempfile import mkdtemp
 
 import wandb
-import yaml
 
+from ee_lightning.files import read_yaml
 from ee_lightning.reporting import RunFolder
 from ee_lightning.tracking.record import read_record, write_record
 from ee_lightning.tracking.start import notice
@@ -75,7 +75,7 @@ def _place(folder: RunFolder) -> str:
     path = folder.path.resolve()
     name = path.parent.name
     if folder.config.is_file():
-        name = yaml.safe_load(folder.config.read_text(encoding="utf-8"))["run"]["name"]
+        name = read_yaml(folder.config)["run"]["name"]
     return f"{name}/{path.name}"
 
 

@@ -44,8 +44,9 @@ def run(arguments: Sequence[str]) -> None:
         _write_for_cluster(suite, selection, chosen, extra)
         return
     console, whole = Console(), _plan(suite, chosen, selection)
-    runs = [run for run in whole.runs if run.training in selection]
-    print_plan(suite, runs, chosen.root, console, clock=not chosen.no_clock)
+    meant = Plan([run for run in whole.runs if run.training in selection])
+    runs = meant.each_once()
+    print_plan(suite, meant, chosen.root, console, clock=not chosen.no_clock)
     blocked = [run for run in runs if run.state is State.BLOCKED]
     if blocked and not chosen.keep_going:
         raise EarlyExitError(
@@ -55,7 +56,7 @@ def run(arguments: Sequence[str]) -> None:
     if chosen.plan:
         return
     failed = _bring_to_end([run for run in runs if run not in blocked], chosen.root, console, arguments)
-    _tell_results(suite, whole, Plan(runs), chosen, console)
+    _tell_results(suite, whole, meant, chosen, console)
     if failed or blocked:
         raise EarlyExitError(
             f"of {len(runs)} trainings {failed} failed, and {len(blocked)} can't be run",

@@ -62,6 +62,27 @@ class FlopCounter:
             self._by_length[num_tokens] = self._count(num_tokens)
         return self._by_length[num_tokens]
 
+    def of_full(self, num_tokens: Sequence[int]) -> int:
+        """Count what samples take of the full model: all layers and the last head alone.
+
+        Args:
+            num_tokens: Number of tokens of each sample, ``[samples]``.
+        """
+        return sum(self.of_sample(length).full for length in num_tokens)
+
+    def of_exits(self, num_tokens: Sequence[int], exit_layers: Sequence[int]) -> int:
+        """Count what samples take that leave early, with all heads passed.
+
+        Args:
+            num_tokens: Number of tokens of each sample, ``[samples]``.
+            exit_layers: The number of the exit at which it leaves, from 1, ``[samples]``.
+        """
+        without_exit = self._model.backbone.num_layers - self._model.num_exits
+        return sum(
+            self.of_sample(length).until(without_exit + exit_layer)
+            for length, exit_layer in zip(num_tokens, exit_layers, strict=True)
+        )
+
     def speedup(self, num_tokens: Sequence[int], exit_layers: Sequence[int]) -> float:
         """Give the operations of the full model over those of samples that leave early.
 
@@ -69,12 +90,7 @@ class FlopCounter:
             num_tokens: Number of tokens of each sample, ``[samples]``.
             exit_layers: The number of the exit at which it leaves, from 1, ``[samples]``.
         """
-        samples = [self.of_sample(length) for length in num_tokens]
-        without_exit = self._model.backbone.num_layers - self._model.num_exits
-        early = sum(
-            sample.until(without_exit + exit_layer) for sample, exit_layer in zip(samples, exit_layers, strict=True)
-        )
-        return sum(sample.full for sample in samples) / early
+        return self.of_full(num_tokens) / self.of_exits(num_tokens, exit_layers)
 
     @torch.inference_mode()
     def _count(self, num_tokens: int) -> SampleFlops:

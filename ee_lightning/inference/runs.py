@@ -11,7 +11,7 @@ from ee_lightning.data import OwnTask, Task, TaskDataModule, resolve_task
 from ee_lightning.errors import RunFolderError
 from ee_lightning.files import read_yaml, reading
 from ee_lightning.inference.devices import find_device
-from ee_lightning.models import HeadOptions, MultiExitModel, backbone_config, restore_model
+from ee_lightning.models import HeadOptions, MultiExitModel, backbone_config, restore_model, untrained_model
 from ee_lightning.operating.construction import construct
 from ee_lightning.reporting import RunFolder
 
@@ -83,6 +83,25 @@ def load_run(folder: RunFolder, split: str) -> tuple[MultiExitModel, Dataset]:
     """
     options = RunOptions.read(folder)
     return read_model(folder, options).to(find_device("auto")), options.data().rows(split)
+
+
+def whole_model(options: RunOptions) -> MultiExitModel | None:
+    """Make the model of all layers beside a run's that has only the first of them, where speed is measured.
+
+    Args:
+        options: The run's.
+
+    Returns:
+        The model, of weights drawn at random, which are of no account there; None if the run's has all layers.
+
+    Raises:
+        BackboneError: The backbone's configuration can't be had.
+    """
+    if options.num_layers is None:
+        return None
+    task, config = options.task, backbone_config(options.backbone)
+    whole = untrained_model(config, task.num_classes, options.heads, multi_label=task.multi_label)
+    return whole.to(find_device("auto"))
 
 
 def read_model(folder: RunFolder, options: RunOptions, checkpoint: str | Path | None = None) -> MultiExitModel:

@@ -1,4 +1,4 @@
-"""Honest speed: early exit beside the full model of the same weights, on the clock."""
+"""Honest speed: early exit beside the full model, on the clock."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -24,7 +24,7 @@ POOL = "pool"
 
 
 class SpeedMeter:
-    """Measures operating points beside the full model: its layers and its last head alone, of the same weights.
+    """Measures operating points beside the full model: all layers and the last head alone.
 
     At every batch size both get the same batches in the same order, tokenised beforehand and padded within the time,
     and take turns batch by batch, after a warm-up. The engine's schedule is ``depth_first``. Its other one,
@@ -43,6 +43,8 @@ class SpeedMeter:
         threads: Number of threads that share an operation on the processor.
         precision: ``fp32``, or ``bf16`` for matrix products in bfloat16, of both.
         max_samples: Of more samples so many are taken, evenly over all.
+        full: The model of all layers, in the same place, where ``model`` has the first of them alone; its weights are
+            of no account. None if ``model`` has all.
         clock: Gives the time in seconds.
 
     Attributes:
@@ -62,6 +64,7 @@ class SpeedMeter:
         threads: int = 1,
         precision: Precision = "fp32",
         max_samples: int = 256,
+        full: MultiExitModel | None = None,
         clock: Clock = perf_counter,
     ) -> None:
         require_one_of(precision, get_args(Precision), "precision")
@@ -75,8 +78,9 @@ class SpeedMeter:
         kept = min(len(samples), max_samples)
         self.places = [place * len(samples) // kept for place in range(kept)]
         self.samples = [samples[place] for place in self.places]
-        self._full = FullModel(model, precision)
-        self._flops = FlopCounter(model)
+        whole = model if full is None else full.eval()
+        self._full, self._full_layers = FullModel(whole, precision), whole.backbone.num_layers
+        self._flops, self._full_flops = FlopCounter(model), FlopCounter(whole)
         self._stopwatch = Stopwatch(self._full.device, clock)
 
     @property
@@ -140,6 +144,7 @@ class SpeedMeter:
     ) -> MeasuredSpeed:
         """Reduce exits ``[samples]`` and seconds, ``[repeats, batches]`` of both, to the figures."""
         lengths = [len(sample.input_ids) for sample in self.samples]
+        layers = exit_layers.double().mean().item() + self.model.backbone.num_layers - self.model.num_exits
         wall = paired_ratio(full, early)
         (latency, latency_p95), (full_latency, full_latency_p95) = latencies(early), latencies(full)
         return MeasuredSpeed(
@@ -148,9 +153,10 @@ class SpeedMeter:
             schedule=engine.schedule,
             batch_size=batch_size,
             full_batch_size=full_batch_size,
+            full_layers=self._full_layers,
             samples=len(self.samples),
-            layer_speedup=self.model.num_exits / exit_layers.double().mean().item(),
-            flops_speedup=self._flops.speedup(lengths, exit_layers.tolist()),
+            layer_speedup=self._full_layers / layers,
+            flops_speedup=self._full_flops.of_full(lengths) / self._flops.of_exits(lengths, exit_layers.tolist()),
             wall_speedup=wall.median,
             wall_speedup_low=wall.low,
             wall_speedup_high=wall.high,

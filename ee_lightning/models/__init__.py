@@ -12,3 +12,4 @@ from ee_lightning.models.multi_exit import MultiExitOutput as MultiExitOutput
 from ee_lightning.models.multi_exit import Part as Part
 from ee_lightning.models.restoring import model_of_shapes as model_of_shapes
 from ee_lightning.models.restoring import restore_model as restore_model
+from ee_lightning.models.restoring import untrained_model as untrained_model

@@ -82,17 +82,44 @@ def model_of_shapes(config: PreTrainedConfig, num_classes: int, heads: HeadOptio
         return _without_weights(config, num_classes, heads, where=config.model_type).eval()
 
 
+def untrained_model(
+    config: PreTrainedConfig, num_classes: int, heads: HeadOptions, *, multi_label: bool = False
+) -> MultiExitModel:
+    """Make a model whose weights are drawn at random, for measuring how fast it is.
+
+    Args:
+        config: The backbone's, as `backbone_config` gives it.
+        num_classes: Number of classes C; 1 for regression.
+        heads: Options of the internal classifiers.
+        multi_label: Whether the classes are labels, of which a sample has any number.
+
+    Returns:
+        The model, in float32, on the CPU, in evaluation mode.
+
+    Raises:
+        BackboneError: No model can be made of the configuration.
+    """
+    with torch.random.fork_rng(devices=[]):
+        return _model(config, num_classes, heads, where=config.model_type, multi_label=multi_label).eval()
+
+
 def _without_weights(
     config: PreTrainedConfig, num_classes: int, heads: HeadOptions, *, where: object, multi_label: bool = False
 ) -> MultiExitModel:
     with _without_initialisation():
-        try:
-            encoder = AutoModel.from_config(config, dtype=torch.float32)  # type: ignore[no-untyped-call]
-        except (ValueError, TypeError, RuntimeError) as error:
-            raise BackboneError(
-                f"no model can be made of the configuration: {error}", where=where, mend="give it as it was written"
-            ) from error
-        return MultiExitModel(FAMILIES[config.model_type](encoder), num_classes, heads, multi_label=multi_label)
+        return _model(config, num_classes, heads, where=where, multi_label=multi_label)
+
+
+def _model(
+    config: PreTrainedConfig, num_classes: int, heads: HeadOptions, *, where: object, multi_label: bool
+) -> MultiExitModel:
+    try:
+        encoder = AutoModel.from_config(config, dtype=torch.float32)  # type: ignore[no-untyped-call]
+    except (ValueError, TypeError, RuntimeError) as error:
+        raise BackboneError(
+            f"no model can be made of the configuration: {error}", where=where, mend="give it as it was written"
+        ) from error
+    return MultiExitModel(FAMILIES[config.model_type](encoder), num_classes, heads, multi_label=multi_label)
 
 
 @contextmanager

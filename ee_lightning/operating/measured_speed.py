@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class MeasuredSpeed:
-    """The speed of an operating point beside that of the full model of the same weights, measured side by side.
+    """The speed of an operating point beside that of the full model, measured side by side.
 
     Attributes:
         criterion: The name of the criterion.
@@ -13,8 +13,9 @@ class MeasuredSpeed:
         schedule: The engine's: ``depth_first``, or ``breadth_first`` for throughput.
         batch_size: Samples a batch; ``pool`` for ``breadth_first``, which makes batches of its own.
         full_batch_size: The full model's samples a batch: the same, or beside a pool those at which it was fastest.
+        full_layers: The full model's layers.
         samples: Number of samples.
-        layer_speedup: Number of exits / mean exit.
+        layer_speedup: The full model's layers / mean of those executed.
         flops_speedup: The full model's floating-point operations / those of early exit with all heads passed.
         wall_speedup: The full model's time / that of early exit, the median over repeats.
         wall_speedup_low: Its first quartile.
@@ -36,6 +37,7 @@ class MeasuredSpeed:
     schedule: str
     batch_size: str
     full_batch_size: int
+    full_layers: int
     samples: int
     layer_speedup: float
     flops_speedup: float

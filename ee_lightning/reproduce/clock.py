@@ -1,4 +1,4 @@
-"""Measures rows on the clock, each at its own operating points, beside the full model of the same weights."""
+"""Measures rows on the clock, each at its own operating points, beside the full model."""
 
 from collections.abc import Mapping
 from functools import partial
@@ -9,7 +9,7 @@ from rich.console import Console
 from ee_lightning.errors import RunFolderError
 from ee_lightning.exits import Criterion, Oracle
 from ee_lightning.inference import SpeedMeter, samples_of
-from ee_lightning.inference.runs import load_run
+from ee_lightning.inference.runs import load_run, whole_model
 from ee_lightning.operating import MeasuredSpeed
 from ee_lightning.reporting import RunFolder, write_speed
 from ee_lightning.reporting.run_folder import SPEED
@@ -38,8 +38,11 @@ def measure_rows(suite: Suite, folders: Mapping[RunKey, RunFolder], root: Path, 
         Whether something was measured.
     """
     found, done = evaluate(suite, folders), False
-    to_measure = {key: points for key in found.runs if (points := _points(found, key))}
-    for number, (key, points) in enumerate(to_measure.items(), 1):
+    to_measure: dict[Path, tuple[RunKey, _Points]] = {}  # by folder, which trainings of the same options share
+    for key, run in found.runs.items():
+        if points := _points(found, key):
+            to_measure.setdefault(run.folder.path, (key, {}))[1].update(points)
+    for number, (key, points) in enumerate(to_measure.values(), 1):
         run = found.runs[key]
         with attempted_lock(lock_of(root, run.folder.path.parent.name)) as lock:
             if lock is not None:
@@ -55,12 +58,9 @@ def measure_rows(suite: Suite, folders: Mapping[RunKey, RunFolder], root: Path, 
 def _points(found: Evaluation, key: RunKey) -> _Points:
     """Give the operating points on a run that were not measured yet."""
     return {
-        (row.criterion, outcome.threshold): found.runs[key].criterion(row.criterion)
+        (outcome.criterion.name, outcome.threshold): outcome.criterion
         for (of_run, row, _), outcome in found.outcomes.items()
-        if of_run == key
-        and row.criterion not in (None, Oracle.name)
-        and outcome.threshold is not None
-        and outcome.wall_speedup is None
+        if of_run == key and row.criterion != Oracle.name and outcome.wall_speedup is None
     }
 
 
@@ -68,7 +68,8 @@ def _measure(run: StoredRun, points: _Points, console: Console) -> bool:
     before = _read_speed(run.folder, console).get(run.split, [])
     model, rows = load_run(run.folder, run.split)
     samples = samples_of(rows.select(run.exits.ids.tolist())[:])
-    meter = SpeedMeter(model, samples, batch_sizes=[int(CLOCK_BATCH)], repeats=_REPEATS)
+    full = whole_model(run.options)
+    meter = SpeedMeter(model, samples, batch_sizes=[int(CLOCK_BATCH)], repeats=_REPEATS, full=full)
     criteria = {criterion.name for criterion in points.values()}
     measured = [each for each in before if each.criterion in criteria]
     for (_, threshold), criterion in points.items():

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ee_lightning.errors import EarlyExitError
-from ee_lightning.exits import replay
+from ee_lightning.exits import Criterion, Fixed, replay
 from ee_lightning.functional import weighted_scores
 from ee_lightning.reporting import RunFolder
 from ee_lightning.reproduce.costs import flops_speedup
@@ -27,7 +27,8 @@ class Outcome:
     """What a row gives on a run.
 
     Attributes:
-        threshold: In the criterion's own unit; None for the last exit.
+        criterion: By which samples leave, fitted if it has to be; `Fixed` for a row without one.
+        threshold: In its unit; for a row without a criterion the last exit.
         predictions: Class numbers, or values for regression, in the order of the ids, of shape [samples].
         exit_layers: The number of the exit where each sample leaves, from 1, of shape [samples].
         score: The task's first metric, as a share (1 is 100 points).
@@ -36,7 +37,8 @@ class Outcome:
         wall_speedup: The same on the clock; None where it was not measured at this operating point.
     """
 
-    threshold: float | None
+    criterion: Criterion
+    threshold: float
     predictions: Tensor
     exit_layers: Tensor
     score: float
@@ -121,26 +123,28 @@ def _evaluate_rows(found: Evaluation, key: RunKey, rows: list[Row]) -> None:
 
 def _outcome(found: Evaluation, key: RunKey, row: Row, variant: Variant) -> Outcome | None:
     run, about = found.runs[key], f"of {key[1]} on {key[0]}"
-    labels, last = run.exits.known_labels(), run.exits.output(run.exits.num_exits)
-    threshold = wall = None
-    predictions = last.predictions  # [samples]
-    exit_layers = torch.full((run.exits.num_samples,), run.exits.num_exits)
-    if row.criterion is not None:
-        criterion = run.criterion(row.criterion)
-        if (threshold := run.choose_threshold(criterion, row.speedup, variant)) is None:
-            return None
-        exit_layers, predictions = replay(criterion, run.exits).at(threshold)
-        wall = run.wall_speedup(criterion, threshold)
+    labels = run.exits.known_labels()
+    criterion, threshold = _operating_point(run, row, variant)
+    if threshold is None:
+        return None
+    exit_layers, predictions = replay(criterion, run.exits).at(threshold)
     score = weighted_scores(predictions, labels, torch.ones(1, len(labels)), run.metric, run.exits.num_classes)
-    by_layers = by_flops = None
+    by_layers = by_flops = on_clock = None
     if (layers := found.attempt(f"speed-ups {about}", lambda: run.layers)) is not None:
-        by_layers = layers.speedup(exit_layers)
+        by_layers, on_clock = layers.speedup(exit_layers), run.wall_speedup(criterion, threshold)
 
         def count() -> float:
             return flops_speedup(run.options, layers, run.num_tokens, exit_layers, judged=row.criterion is not None)
 
         by_flops = found.attempt(f"FLOPs {about}", count)
-    return Outcome(threshold, predictions, exit_layers, score.item(), by_layers, by_flops, wall)
+    return Outcome(criterion, threshold, predictions, exit_layers, score.item(), by_layers, by_flops, on_clock)
+
+
+def _operating_point(run: StoredRun, row: Row, variant: Variant) -> tuple[Criterion, float | None]:
+    if row.criterion is None:
+        return Fixed(), float(run.exits.num_exits)
+    criterion = run.criterion(row.criterion)
+    return criterion, run.choose_threshold(criterion, row.speedup, variant)
 
 
 def name_of(key: RunKey) -> str:

@@ -28,18 +28,19 @@ def plan(suite: Suite, root: Path, selection: Selection | None = None) -> Plan:
     Raises:
         OptionError: The options of a training can't be parsed.
     """
-    identifier = Identifier()
+    identifier, folders = Identifier(), dict[str, RunFolder]()
     meant = [training for training in trainings(suite) if selection is None or training in selection]
-    return Plan([_planned(training, root, identifier) for training in meant])
+    return Plan([_planned(training, root, identifier, folders) for training in meant])
 
 
-def _planned(training: Training, root: Path, identifier: Identifier) -> PlannedRun:
+def _planned(training: Training, root: Path, identifier: Identifier, folders: dict[str, RunFolder]) -> PlannedRun:
+    """Plan a training; the folders of earlier ones are known by their digests, and that of this one is put there."""
     config = identifier.config(training.fit)
     try:
         identity = identifier.identity(training.fit)
     except EarlyExitError as error:
         return _without_sources(training, root, config, str(error))
-    folder = _folder(root, training, identity.digest)
+    folder = folders.setdefault(identity.digest, _folder_of(identity, root, training))
     state, damage = examine(folder)
     if state is not State.FINISHED and is_locked(lock_of(root, folder.path.parent.name)):
         state, damage = State.AT_WORK, None
@@ -48,13 +49,19 @@ def _planned(training: Training, root: Path, identifier: Identifier) -> PlannedR
 
 def _without_sources(training: Training, root: Path, config: str, reason: str) -> PlannedRun:
     """Find the latest finished run of a training whose data or weights can't be read."""
-    files = (root / RUNS).glob(f"{_stem(training)}-*/{IDENTITY}")
+    files = (root / RUNS).glob(f"*/{IDENTITY}")
     for file in sorted(files, key=lambda file: file.stat().st_mtime, reverse=True):
         folder, identity = RunFolder(file.parent / "version_0"), read_identity(file)
         is_known = identity is not None and (identity.config, identity.version) == (config, Identity.version)
         if is_known and examine(folder)[0] is State.FINISHED:
             return PlannedRun(training, folder, State.FINISHED, identity)
     return PlannedRun(training, _folder(root, training, "unknown"), State.BLOCKED, reason=reason)
+
+
+def _folder_of(identity: Identity, root: Path, training: Training) -> RunFolder:
+    """Give the folder of a run, which may bear the names of a training of another suite with the same options."""
+    made = sorted((root / RUNS).glob(f"*-{identity.digest}"))
+    return RunFolder(made[0] / "version_0") if made else _folder(root, training, identity.digest)
 
 
 def _folder(root: Path, training: Training, digest: str) -> RunFolder:

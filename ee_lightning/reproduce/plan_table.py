@@ -7,33 +7,32 @@ from rich.console import Console
 from rich.table import Table
 
 from ee_lightning.reproduce.condition import State
-from ee_lightning.reproduce.planned import PlannedRun
+from ee_lightning.reproduce.planned import Plan, PlannedRun
 from ee_lightning.reproduce.progress import duration
 from ee_lightning.reproduce.records import Durations
 from ee_lightning.reproduce.suite import Suite
 
 
-def print_plan(suite: Suite, runs: Sequence[PlannedRun], root: Path, console: Console, *, clock: bool) -> None:
+def print_plan(suite: Suite, meant: Plan, root: Path, console: Console, *, clock: bool) -> None:
     """Print how many trainings there are, how many of them are finished, how long the others take, and what is amiss.
 
     Args:
         suite: The suite.
-        runs: The runs to tell of.
+        meant: What to tell of.
         root: The folder of the suite's runs.
         console: The terminal.
         clock: Whether the rows are measured on the clock when the trainings are done.
     """
+    runs = meant.each_once()
     counts = [f"{number} {state}" for state in State if (number := sum(run.state is state for run in runs))]
-    lines = [
-        f"{suite.name}: {suite.title}",
-        f"{_number(runs)} for {len(suite.rows)} rows: {', '.join(counts)}",
-        _estimate(runs, root),
-        f"folder: {root}",
-    ]
+    lines = [f"{suite.name}: {suite.title}", f"{_number(runs)} for {len(suite.rows)} rows: {', '.join(counts)}"]
+    if same := len(meant.runs) - len(runs):
+        lines.append(f"{same} more would have the options of one of these, whose run serves both")
+    lines.append(_estimate(runs, root))
     if clock:
-        lines.insert(3, "then the rows of every finished run are measured on the clock (--no-clock leaves that out)")
-    _print(console, "\n".join(lines))
-    console.print(_table(suite, runs))
+        lines.append("then the rows of every finished run are measured on the clock (--no-clock leaves that out)")
+    _print(console, "\n".join([*lines, f"folder: {root}"]))
+    console.print(_table(suite, meant.runs))
     for run in runs:
         if run.state is State.TO_DO and run.reason is not None:
             _print(console, f"{run.title}: its folder is damaged, and it is run again: {run.reason}")

@@ -86,6 +86,11 @@ class Plan:
 
     runs: Sequence[PlannedRun]
 
+    def each_once(self) -> list[PlannedRun]:
+        """Give the runs without those of trainings that have the options of an earlier one, whose run serves them."""
+        first = {run.name: run for run in reversed(self.runs)}
+        return [run for run in self.runs if first[run.name] is run]
+
     def folder(self, training: Training) -> RunFolder:
         """Give the folder of a training's run, which need not be there.
 

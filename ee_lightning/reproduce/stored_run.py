@@ -134,21 +134,23 @@ class StoredRun:
             threshold: In its unit.
 
         Returns:
-            Of batches of 32; None where none was measured at that threshold, or the file of the speeds is damaged.
+            Of batches of 32, beside the whole backbone; None where none was measured at that threshold, or the file of
+            the speeds is damaged.
+
+        Raises:
+            BackboneError: The backbone's configuration is needed and can't be had.
         """
         try:
             measured = self.folder.read_speed().get(self.split, [])
         except RunFolderError:
             return None
-        return next(
-            (
-                each.wall_speedup
-                for each in measured
-                if (each.criterion, each.batch_size) == (criterion.name, CLOCK_BATCH)
-                and math.isclose(each.threshold, threshold)
-            ),
-            None,
+        wanted = criterion.name, CLOCK_BATCH, self.layers.full
+        at_point = (
+            each.wall_speedup
+            for each in measured
+            if (each.criterion, each.batch_size, each.full_layers) == wanted and math.isclose(each.threshold, threshold)
         )
+        return next(at_point, None)
 
     def _to_choose_on(self, criterion: Criterion, variant: Variant) -> StoredExits | None:
         if variant == "dev":

@@ -126,9 +126,10 @@ def footnotes(found: Evaluation, results: Results, comparisons: Sequence[Compari
         f"Checkpoints are chosen on the dev set ({_monitors(found)}), in both variants.",
         "Rows without a criterion read the last exit: nothing is chosen, and (a) and (b) are the same.",
         "Speed-up by layers: all layers of the whole backbone / mean of those executed. By FLOPs: those of the whole "
-        "backbone with its last head over those spent, heads passed included, without padding. On the clock: in "
-        "batches of 32, beside the full model of the same weights, of up to 256 samples, at the very thresholds of the "
-        "cell; – where nothing was measured.",
+        "backbone with its last head over those spent, heads passed included, without padding. On the clock: by "
+        "the engine in batches of 32, at the very thresholds of the cell, beside the plain model of all layers, of up "
+        "to 256 samples; – where nothing was measured. The engine takes samples of like length together: what that "
+        "gives is in all rows, and alone in one that runs all layers.",
     ]
     if len(suite.tasks) > 1:
         notes.append(

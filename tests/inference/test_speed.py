@@ -1,14 +1,15 @@
 """The meter on a clock that the engine and the full model move: the arithmetic is exact, the models are real."""
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 import torch
 
 from ee_lightning.errors import DataError, OptionError
-from ee_lightning.exits import Patience, Voting
+from ee_lightning.exits import Fixed, Patience, Voting
 from ee_lightning.inference import EarlyExitEngine, FlopCounter, FullModel, Sample, SpeedMeter
-from ee_lightning.models import MultiExitModel
+from ee_lightning.models import HeadOptions, MultiExitModel, load_backbone
 
 EARLY, FULL = 1.0, {1: 3.0, 2: 2.5, 4: 2.5, 10: 2.0}
 """Seconds that a sample takes, of the full model in batches of so many."""
@@ -105,6 +106,20 @@ def test_samples_are_taken_evenly_over_all(meter_of, samples: list[Sample]) -> N
     assert meter.places == [0, 5, 11, 17, 22, 28, 34]
     assert meter.samples == [samples[place] for place in meter.places]
     assert meter_of(max_samples=256).samples == samples
+
+
+def test_the_first_layers_are_measured_beside_all(
+    model: MultiExitModel, samples: list[Sample], tiny_backbone: Path, clock: Clock
+) -> None:
+    heads = HeadOptions(exits="last", pooling="mean")
+    first = MultiExitModel(load_backbone(str(tiny_backbone), num_layers=2), 3, heads)
+    whole = MultiExitModel(load_backbone(str(tiny_backbone)), 3, heads)
+    meter = SpeedMeter(first, samples, batch_sizes=(4,), repeats=1, max_samples=10, full=whole, clock=clock)
+    lengths = [len(sample.input_ids) for sample in meter.samples]
+    for each in meter.measure(Fixed(), 1):
+        assert (each.full_layers, each.layer_speedup) == (3, 1.5)
+        assert each.flops_speedup == FlopCounter(whole).of_full(lengths) / FlopCounter(first).of_full(lengths)
+    assert not whole.training
 
 
 def test_real_time_passes(model: MultiExitModel, samples: list[Sample]) -> None:

@@ -27,6 +27,7 @@ FIRST = MeasuredSpeed(
     schedule="depth_first",
     batch_size="8",
     full_batch_size=8,
+    full_layers=12,
     samples=256,
     layer_speedup=2.0625,
     flops_speedup=2.03125,

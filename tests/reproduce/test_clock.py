@@ -24,9 +24,10 @@ KEY = ("RTE", "ours", 1)
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory, glue_folder, tiny_backbone):
+def train(tmp_path_factory, glue_folder, tiny_backbone):
+    """Give a function that trains a tiny model, with other options if asked."""
     root = tmp_path_factory.mktemp("clock") / "runs"
-    options = {
+    given = {
         "run.root": root,
         "data.task": "rte",
         "data.root": glue_folder,
@@ -38,8 +39,18 @@ def trained(tmp_path_factory, glue_folder, tiny_backbone):
         "trainer.accelerator": "cpu",
         "trainer.enable_progress_bar": "false",
     }
-    assert main(["fit", *(f"--{name}={value}" for name, value in options.items())]) == 0
-    return root / "run"
+
+    def _train(name, **others):
+        options = given | {"run.name": name} | {name.replace("__", "."): value for name, value in others.items()}
+        assert main(["fit", *(f"--{name}={value}" for name, value in options.items())]) == 0
+        return root / name
+
+    return _train
+
+
+@pytest.fixture(scope="module")
+def trained(train):
+    return train("run")
 
 
 @pytest.fixture
@@ -60,9 +71,9 @@ def test_every_operating_point_is_measured_once(make_suite, folder, tmp_path, ca
     found = evaluate(suite, {KEY: folder})
     points = set()
     for (_, row, _), outcome in found.outcomes.items():
-        assert (outcome.wall_speedup is not None) == (row.label in {"Confidence", "Voting"})
+        assert (outcome.wall_speedup is None) == (row.label == "Oracle")
         if outcome.wall_speedup is not None:
-            points.add((row.criterion, outcome.threshold))
+            points.add((row.criterion or "fixed", outcome.threshold))
     written = folder.read_speed()["validation"]
     assert {(each.criterion, each.threshold) for each in written} == points
     assert len(written) == 2 * len(points)  # depth first and of a pool
@@ -70,6 +81,27 @@ def test_every_operating_point_is_measured_once(make_suite, folder, tmp_path, ca
     assert not measure_rows(suite, {KEY: folder}, tmp_path, Console())
     assert capsys.readouterr().out == ""
     assert (folder.path / "speed.csv").read_bytes() == before
+
+
+def test_the_first_layers_are_measured_beside_the_whole_backbone(make_suite, train, tmp_path):
+    last = "ee_lightning.training.LastExitObjective"
+    run = train("2l", model__num_layers=2, model__heads__exits="last", model__objective=last, sweep__criteria="[]")
+    suite, key = make_suite(Row("2L", "2l", speedup=1.5)), ("RTE", "2l", 1)
+    folders = {key: RunFolder(run / "version_0")}
+    assert measure_rows(suite, folders, tmp_path, Console())
+    (outcome, *_) = evaluate(suite, folders).outcomes.values()
+    assert outcome.layer_speedup == 1.5
+    assert outcome.wall_speedup > 0
+    assert {(each.criterion, each.threshold, each.full_layers) for each in folders[key].read_speed()["validation"]} == {
+        ("fixed", 1.0, 3)
+    }
+
+
+def test_a_run_of_two_names_is_measured_once(make_suite, folder, tmp_path, capsys):
+    suite = make_suite(Row("Last", "ours"), Row("Voting", "same", "voting", 1.5))
+    measure_rows(suite, {KEY: folder, ("RTE", "same", 1): folder}, tmp_path, Console(width=200))
+    assert capsys.readouterr().out == "on the clock [1/1]: RTE, ours, seed 1\n"
+    assert {each.criterion for each in folder.read_speed()["validation"]} == {"fixed", "voting"}
 
 
 def test_what_was_measured_before_stays(make_suite, folder, tmp_path):

@@ -15,7 +15,7 @@ LABELS = [0, 1, 0, 1]
 DEV = ([[0, 1, 1, 0], [0, 1, 0, 1]], LABELS, [[4.0, 3.0, 2.0, 1.0], [5.0] * 4])
 HELD_OUT = ([[1, 1, 0, 1], [1, 1, 0, 1]], LABELS, [[4.0, 3.0, 2.0, 1.0], [5.0] * 4])
 MEASURED = MeasuredSpeed(
-    "confidence", 0.9, "depth_first", "32", 32, 4, 1.30, 1.2, 1.1, 1.0, 1.2, 1, 1, 1, 1, 1, 1, "cpu", 1, "fp32", "2"
+    "confidence", 0.9, "depth_first", "32", 32, 2, 4, 1.30, 1.2, 1.1, 1.0, 1.2, 1, 1, 1, 1, 1, 1, "cpu", 1, "fp32", "2"
 )
 
 
@@ -72,7 +72,7 @@ def test_a_row_without_a_criterion_reads_the_last_exit(make_suite, folder):
     found = evaluate(make_suite(row), {("RTE", "ours", 1): folder})
     for variant in ("dev", "held_out"):
         outcome = found.of("RTE", row, variant)[1]
-        assert (outcome.score, outcome.layer_speedup, outcome.threshold) == (1.0, 1.0, None)
+        assert (outcome.score, outcome.layer_speedup, outcome.threshold) == (1.0, 1.0, 2.0)
 
 
 def test_without_rows_held_out_there_is_no_honest_variant(make_suite, make_folder, make_exits):
@@ -121,6 +121,7 @@ def test_the_clock_is_read_at_the_threshold_itself_alone(folder):
         replace(MEASURED, threshold=0.8, wall_speedup=1.7),
         replace(MEASURED, threshold=0.7, batch_size="8"),
         replace(MEASURED, threshold=0.7, criterion="voting"),
+        replace(MEASURED, threshold=0.7, full_layers=1),  # not beside the whole backbone
     ]
     folder.write_speed("validation", [MEASURED, *others])
     run = StoredRun.read(folder)

@@ -60,6 +60,20 @@ def test_every_training_has_a_folder_of_its_own(make_suite: Make, tmp_path: Path
     assert list(tmp_path.iterdir()) == []
 
 
+def test_trainings_of_the_same_options_share_a_run(make_suite: Make, tmp_path: Path) -> None:
+    suite = make_suite()
+    named = replace(suite, trainings={**suite.trainings, "again": FitOptions()}, rows=[*suite.rows, Row("A", "again")])
+    made = plan(named, tmp_path)
+    assert len(made.runs) == 12
+    assert _names(Plan(made.each_once())) == _names(plan(suite, tmp_path))
+    assert len(made.finished()) == 0
+    # a run that a suite of other names has begun is found again by its options
+    begun = replace(suite, trainings={"other": FitOptions()}, rows=[Row("A", "other")])
+    folder = plan(begun, tmp_path).runs[0].folder.path
+    folder.mkdir(parents=True)
+    assert [run.folder.path == folder for run in plan(suite, tmp_path).runs] == [True] + [False] * 7
+
+
 def test_what_changes_no_result_changes_no_name(
     make_suite: Make, tiny_backbone: Path, glue_folder: Path, tmp_path: Path
 ) -> None:

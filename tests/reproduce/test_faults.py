@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from ee_lightning.reporting import RunFolder
-from ee_lightning.reproduce.condition import State, examine
+from ee_lightning.reproduce.planning.condition import State, examine
 
 pytestmark = pytest.mark.slow
 COMMAND = Path(__file__).with_name("command.py")

@@ -1,0 +1,127 @@
+"""In what condition the folder of a run is: what a training that ended, or was killed, or a bad disk left there."""
+
+import shutil
+import zlib
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+from itertools import count
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile, ZipFile
+
+from ee_lightning.errors import RunFolderError
+from ee_lightning.exits import Curve, Fixed, Oracle
+from ee_lightning.files import read_yaml, reading
+from ee_lightning.reporting import RunFolder
+from ee_lightning.reporting.run_folder import CURVES, SUMMARY
+from ee_lightning.reproduce.planning.digests import check_digests
+
+SET_ASIDE = "set_aside"
+_MEND = "it is set aside and run again by ee-lightning reproduce"
+
+
+class State(StrEnum):
+    """What is to be done about a training."""
+
+    FINISHED = "finished"
+    TO_RESUME = "to resume"
+    TO_DO = "to do"
+    AT_WORK = "at work elsewhere"
+    BLOCKED = "can't be run"
+
+
+def examine(folder: RunFolder) -> tuple[State, str | None]:
+    """Tell the condition of a run's folder, which is only read.
+
+    Args:
+        folder: The folder; it need not be there.
+
+    Returns:
+        The state, and what is damaged there, if something is: then it is to do.
+    """
+    try:
+        if folder.is_finished:
+            _check_results(folder)
+            return State.FINISHED, None
+        if folder.checkpoints.is_dir():
+            _check_resumable(folder)
+            return State.TO_RESUME, None
+    except RunFolderError as error:
+        return State.TO_DO, error.what
+    return State.TO_DO, None
+
+
+def make_room(folder: RunFolder, root: Path) -> Path | None:
+    """Leave no folder where a run is to start anew: what a start left is deleted, anything else is set aside.
+
+    Args:
+        folder: The folder of the run.
+        root: Of the suite, below which things are set aside.
+
+    Returns:
+        Where it now lies, if it was set aside.
+
+    Raises:
+        RunFolderError: It can't be moved.
+    """
+    if not folder.path.exists():
+        return None
+    _, damage = examine(folder)
+    folder.clear_unfinished()
+    folder.remove_unused()
+    if not folder.path.exists():
+        return None
+    name = folder.path.parent.name
+    places = (root / SET_ASIDE / f"{name}.{number}" for number in count(1))
+    place = next(place for place in places if not place.exists())
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        shutil.move(folder.path, place)
+        (place / "why.txt").write_text(f"{damage or 'it has no checkpoints to go on from'}\n", encoding="utf-8")
+    except OSError as error:
+        raise RunFolderError(
+            f"the damaged run folder can't be set aside: {error.strerror}", where=folder.path, mend="move it yourself"
+        ) from error
+    return place
+
+
+def _check_results(folder: RunFolder) -> None:
+    summary, curves, options = folder.read_summary(), folder.read_curves(), _options(folder)
+    for split, figures in summary.items():
+        folder.read_exits(split)
+        _check_curves(folder, figures, curves.get(split, []))
+    if folder.read_calibration() is None and (options.get("data") or {}).get("calibration"):
+        raise RunFolderError("the exits of the rows held out are not there", where=folder.path, mend=_MEND)
+    if (options.get("run") or {}).get("test") and "test" not in summary:
+        raise RunFolderError("the test split was not swept", where=folder.path, mend=_MEND)
+    check_digests(folder, _MEND)
+
+
+def _check_curves(folder: RunFolder, figures: Mapping[str, Any], curves: Sequence[Curve]) -> None:
+    """Refuse a summary without figures, and curves that are not those of its criteria, or end before the last point."""
+    with reading(folder.path / SUMMARY, mend=_MEND):
+        names = {*figures["criteria"], Fixed.name, *([] if figures["oracle"] is None else [Oracle.name])}
+        figures["metrics"][0]
+    by_name = {curve.criterion: curve for curve in curves}
+    if by_name.keys() != names or by_name[Fixed.name].mean_exit[-1] != 1:  # the fixed exits are written last
+        raise RunFolderError("curves.csv is cut off", where=folder.path / CURVES, mend=_MEND)
+
+
+def _check_resumable(folder: RunFolder) -> None:
+    if folder.config.exists() or folder.last_checkpoint.exists():
+        _options(folder)
+    if folder.last_checkpoint.exists() and not _is_whole(folder.last_checkpoint):
+        raise RunFolderError("last.ckpt is damaged, or no checkpoint", where=folder.last_checkpoint, mend=_MEND)
+
+
+def _is_whole(archive: Path) -> bool:
+    try:
+        with ZipFile(archive) as opened:
+            return opened.testzip() is None
+    except (BadZipFile, OSError, zlib.error):
+        return False
+
+
+def _options(folder: RunFolder) -> dict[str, Any]:
+    with reading(folder.config, mend=_MEND):
+        return read_yaml(folder.config)

@@ -1,0 +1,134 @@
+"""The curves of a suite's rows on a task, as a picture."""
+
+import math
+from collections.abc import Sequence
+from functools import partial
+from itertools import cycle
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from ee_lightning.exits import Curve, Oracle
+from ee_lightning.reporting.plots import STYLES, lay_out
+from ee_lightning.reproduce.report.wording import reported
+from ee_lightning.reproduce.results.cells import Results
+from ee_lightning.reproduce.results.evaluation import Evaluation
+from ee_lightning.reproduce.results.stored_run import StoredRun
+from ee_lightning.reproduce.suites.suite import Row
+
+_POINTS = 201
+
+
+def draw_task(found: Evaluation, results: Results, task: str) -> Figure | None:
+    """Draw score against speed-up for all rows on a task.
+
+    A line is the mean over seeds of a criterion's curve, with a band of one standard deviation; its filled point is
+    where the threshold chosen on the dev set came to. A square is a model that is read at its last exit, a star the
+    oracle of a training, in the colour of its first line. Hollow diamonds are published figures, at the speed-up
+    stated there.
+
+    Args:
+        found: What was found.
+        results: The cells.
+        task: The task.
+
+    Returns:
+        The figure; None where the task has no runs.
+    """
+    trained = [row for row in found.suite.rows if found.runs_of(task, row.training)]
+    if not trained:
+        return None
+    figure = Figure(figsize=(9, 5), dpi=150, layout="constrained")
+    axes = figure.subplots()
+    styles, drawn = cycle(STYLES), dict[tuple[str, str], str]()
+    for row in trained:
+        color = "black"
+        if row.criterion not in (None, Oracle.name):
+            line = (row.training, str(row.criterion))
+            if line not in drawn:
+                drawn[line] = style = next(styles)
+                _draw_curve(axes, found, task, row, style)
+            color = drawn[line].rstrip("-:.")
+        _draw_points(axes, results, task, row, color)
+    colors: dict[str, str] = {}
+    for (training, _), style in drawn.items():
+        colors.setdefault(training, style.rstrip("-:."))
+    for training, color in colors.items():
+        _draw_oracle(axes, found, task, training, color)
+    run = found.runs_of(task, trained[0].training)[0]
+    layers = [each.exits.num_exits for row in trained for each in found.runs_of(task, row.training)]
+    lay_out(axes, max(layers), run.metric)
+    seeds = max(len(found.runs_of(task, row.training)) for row in trained)
+    axes.set_title(f"{task}, {reported(found.suite).removeprefix('the ')}, {seeds} seed{'s' if seeds > 1 else ''}")
+    return figure
+
+
+def _draw_curve(axes: Axes, found: Evaluation, task: str, row: Row, style: str) -> None:
+    runs = found.runs_of(task, row.training)
+    trace = partial(_curves, runs, str(row.criterion))
+    curves = found.attempt(f"curve of {row.label} on {task}", trace)
+    if curves is None:
+        return
+    speedup, scores = mean_curve(curves, runs[0].metric)
+    mean, deviation = scores.mean(0), scores.std(0, ddof=1) if len(scores) > 1 else np.zeros(_POINTS)
+    axes.plot(speedup, mean, style, linewidth=1.6, label=row.label)
+    axes.fill_between(speedup, mean - deviation, mean + deviation, color=style.rstrip("-:."), alpha=0.12, linewidth=0)
+
+
+def _curves(runs: Sequence[StoredRun], criterion: str) -> list[Curve]:
+    return [run.curve(run.criterion(criterion)) for run in runs]
+
+
+def mean_curve(curves: Sequence[Curve], metric: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Read the curves of several seeds at the same speed-ups, evenly spaced by executed layers.
+
+    Args:
+        curves: At least one, all of as many exits.
+        metric: The score.
+
+    Returns:
+        Speed-ups, of shape [points], and scores in percent, of shape [curves, points]; NaN where a curve does not
+        reach.
+    """
+    num_exits = curves[0].num_exits
+    speedups = num_exits / np.linspace(num_exits, 1, _POINTS)  # [points]
+    scores = [[100 * curve.score_at(speedup, metric) for speedup in speedups.tolist()] for curve in curves]
+    return speedups, np.array(scores)
+
+
+def _draw_points(axes: Axes, results: Results, task: str, row: Row, color: str) -> None:
+    cell = results.cell(row, task, "dev")
+    published = None if results.published is None else results.published.find(row.label, row.speedup)
+    if cell is not None and cell.layer_speedup is not None:
+        marker = {None: "s", Oracle.name: "*"}.get(row.criterion, "o")
+        axes.errorbar(
+            [cell.layer_speedup],
+            [cell.score],
+            yerr=[cell.deviation or math.nan],
+            fmt=marker,
+            color=color,
+            markersize=9 if marker == "*" else 6,
+            capsize=3,
+        )
+        if marker != "o":
+            axes.annotate(row.label, (cell.layer_speedup, cell.score), xytext=(6, 6), textcoords="offset points")
+    if published is not None and task in published.scores:
+        known = {text.get_label() for text in axes.get_children()}
+        label = None if "published" in known else "published"
+        axes.plot(published.speedup, published.scores[task], "D", color=color, fillstyle="none", label=label)
+
+
+def _draw_oracle(axes: Axes, found: Evaluation, task: str, training: str, color: str) -> None:
+    runs = [run for run in found.runs_of(task, training) if run.exits.num_classes > 1]
+    if runs:
+        points = np.array([_oracle_point(run) for run in runs])  # [seeds, 2]
+        speedup, score = points.mean(0).tolist()
+        axes.plot(speedup, score, "*", color=color, markersize=10, label=f"oracle ({training})")
+
+
+def _oracle_point(run: StoredRun) -> tuple[float, float]:
+    curve = run.curve(Oracle())
+    at = curve.index_at(1.0)
+    return curve.speedup[at].item(), 100 * curve.scores[run.metric][at].item()

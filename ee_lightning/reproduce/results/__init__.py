@@ -1,0 +1,1 @@
+"""What the rows of a suite reach on its finished runs."""

@@ -1,0 +1,1 @@
+"""Brings the trainings of a suite to their end, here or on a cluster."""

@@ -1,0 +1,1 @@
+"""Suites: what they are, their files, and parts of them."""

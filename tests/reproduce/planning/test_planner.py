@@ -1,0 +1,217 @@
+"""A run is known by what determines it, by nothing else, and its folder tells what is to be done."""
+
+import logging
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import huggingface_hub
+import pytest
+import transformers.utils.hub
+
+from ee_lightning.errors import BackboneError, OptionError
+from ee_lightning.reproduce.planning import fingerprints
+from ee_lightning.reproduce.planning.condition import State
+from ee_lightning.reproduce.planning.fingerprints import weights_fingerprint
+from ee_lightning.reproduce.planning.locks import attempted_lock, lock_of
+from ee_lightning.reproduce.planning.plan import Identity, Plan
+from ee_lightning.reproduce.planning.planner import plan
+from ee_lightning.reproduce.suites.selection import Selection
+from ee_lightning.reproduce.suites.suite import FitOptions, Row, Suite
+
+TASKS = {"SST-2": FitOptions(options={"data.task": "sst2"}), "CoLA": FitOptions(options={"data.task": "cola"})}
+JOINT = FitOptions(options={"model.objective": "ee_lightning.training.JointObjective"})
+Make = Callable[..., Suite]
+
+
+@pytest.fixture
+def make_suite(tiny_backbone: Path, glue_folder: Path) -> Make:
+    """Give a function that makes a suite of two trainings on two tasks by two seeds, with other options if asked."""
+
+    def _make(**options: object) -> Suite:
+        given = {"data.root": str(glue_folder), "data.max_length": 32, "model.backbone": str(tiny_backbone)}
+        return Suite(
+            name="mine",
+            title="Mine",
+            fit=FitOptions(options=given | {name.replace("__", "."): value for name, value in options.items()}),
+            tasks=TASKS,
+            trainings={"ours": FitOptions(), "joint": JOINT},
+            seeds=[1, 2],
+            rows=[Row("Ours", "ours", "voting", 1.5), Row("Ours, patient", "ours", "patience"), Row("Joint", "joint")],
+        )
+
+    return _make
+
+
+def _names(made: Plan) -> list[str]:
+    return [run.name for run in made.runs]
+
+
+def test_every_training_has_a_folder_of_its_own(make_suite: Make, tmp_path: Path) -> None:
+    made = plan(make_suite(), tmp_path)
+    assert [name.rpartition("-")[0] for name in _names(made)] == [
+        f"{task}-{training}-{seed}" for task in TASKS for seed in (1, 2) for training in ("ours", "joint")
+    ]
+    assert len({name.rpartition("-")[2] for name in _names(made)}) == 8
+    assert {run.state for run in made.runs} == {State.TO_DO}
+    run = made.runs[3]
+    assert made.folder(run.training).path == tmp_path / "runs" / run.name / "version_0"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_trainings_of_the_same_options_share_a_run(make_suite: Make, tmp_path: Path) -> None:
+    suite = make_suite()
+    named = replace(suite, trainings={**suite.trainings, "again": FitOptions()}, rows=[*suite.rows, Row("A", "again")])
+    made = plan(named, tmp_path)
+    assert len(made.runs) == 12
+    assert _names(Plan(made.each_once())) == _names(plan(suite, tmp_path))
+    assert len(made.finished()) == 0
+    # a run that a suite of other names has begun is found again by its options
+    begun = replace(suite, trainings={"other": FitOptions()}, rows=[Row("A", "other")])
+    folder = plan(begun, tmp_path).runs[0].folder.path
+    folder.mkdir(parents=True)
+    assert [run.folder.path == folder for run in plan(suite, tmp_path).runs] == [True] + [False] * 7
+
+
+def test_what_changes_no_result_changes_no_name(
+    make_suite: Make, tiny_backbone: Path, glue_folder: Path, tmp_path: Path
+) -> None:
+    names = _names(plan(make_suite(), tmp_path))
+    moved = {"data__root": tmp_path / "data", "model__backbone": tmp_path / "weights"}
+    shutil.copytree(glue_folder, moved["data__root"])
+    shutil.copytree(tiny_backbone, moved["model__backbone"])
+    free = {"data__num_workers": 1, "trainer__enable_progress_bar": False, "run__name": "other", "run__root": "other"}
+    suite = make_suite(**{name: str(path) for name, path in moved.items()}, **free)
+    assert _names(plan(suite, tmp_path)) == names
+    (tmp_path / "weights" / "README.md").write_text("read me")
+    (tmp_path / "data" / "CoLA" / "test.tsv").unlink(missing_ok=True)
+    assert _names(plan(suite, tmp_path)) == names
+
+
+def test_what_determines_a_run_changes_its_name(
+    make_suite: Make, tiny_backbone: Path, glue_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = _names(plan(make_suite(), tmp_path))
+
+    def _changed(suite: Suite) -> list[bool]:
+        return [one != other for one, other in zip(names, _names(plan(suite, tmp_path)), strict=True)]
+
+    assert all(_changed(make_suite(data__batch_size=16)))
+    weights = shutil.copytree(tiny_backbone, tmp_path / "weights")
+    (weights / "config.json").write_text((weights / "config.json").read_text() + "\n")
+    assert all(_changed(make_suite(model__backbone=str(weights))))
+    data = shutil.copytree(glue_folder, tmp_path / "data")
+    rows = (data / "CoLA" / "dev.tsv").read_text()
+    (data / "CoLA" / "dev.tsv").write_text(rows.replace("film", "plot", 1))
+    assert _changed(make_suite(data__root=str(data))) == [False] * 4 + [True] * 4
+    suite = make_suite()
+    other_objective = {**suite.trainings, "joint": JOINT + FitOptions(options={"model.objective.reduction": "mean"})}
+    assert _changed(replace(suite, trainings=other_objective)) == [False, True] * 4
+    monkeypatch.setattr(Identity, "version", "9")
+    monkeypatch.setattr(Identity.__init__, "__defaults__", ("9",))
+    assert all(_changed(suite))
+
+
+def test_missing_data_and_weights_are_told_and_block_only_what_needs_them(
+    make_suite: Make, glue_folder: Path, tiny_backbone: Path, tmp_path: Path
+) -> None:
+    data = shutil.copytree(glue_folder, tmp_path / "data")
+    (data / "CoLA" / "train.tsv").unlink()
+    made = plan(make_suite(data__root=str(data)), tmp_path)
+    assert [run.state for run in made.runs] == [State.TO_DO] * 4 + [State.BLOCKED] * 4
+    assert made.runs[4].reason is not None
+    assert "no train file of task cola" in made.runs[4].reason
+    (data / "CoLA" / "train.tsv").write_text("own\tperhaps\t\ta film\n")
+    assert "label 'perhaps' is unknown" in str(plan(make_suite(data__root=str(data)), tmp_path).runs[4].reason)
+
+    weights = shutil.copytree(tiny_backbone, tmp_path / "weights")
+    tensors = weights / "model.safetensors"
+    tensors.write_bytes(tensors.read_bytes()[:-100])
+    made = plan(make_suite(model__backbone=str(weights)), tmp_path)
+    assert {run.state for run in made.runs} == {State.BLOCKED}
+    assert "the weights can't be loaded" in str(made.runs[0].reason)
+    made = plan(make_suite(model__num_layers=4), tmp_path)
+    assert "4 layers are to be kept of 3" in str(made.runs[0].reason)
+
+
+def test_test_rows_are_needed_where_they_are_scored(make_suite: Make, glue_folder: Path, tmp_path: Path) -> None:
+    data = shutil.copytree(glue_folder, tmp_path / "data")
+    suite = make_suite(data__root=str(data), run__test=True)
+    test, dev = (data / "SST-2" / name for name in ("test.tsv", "dev.tsv"))
+    test.unlink(missing_ok=True)
+    (first, *_) = plan(suite, tmp_path).runs
+    assert first.state is State.BLOCKED
+    assert "no test file of task sst2" in str(first.reason)
+    shutil.copy(dev, test)
+    labelled = plan(suite, tmp_path).runs[0]
+    assert labelled.state is State.TO_DO
+    test.write_text(dev.read_text().replace("film", "plot", 1))
+    assert plan(suite, tmp_path).runs[0].name != labelled.name
+    test.write_text("index\tsentence\n0\ta film\n")
+    assert "label" in str(plan(suite, tmp_path).runs[0].reason)
+
+
+def test_a_hub_that_does_not_answer_is_asked_once_and_quietly(
+    make_suite: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, level = [], huggingface_hub.utils.logging.get_verbosity()
+
+    def refuse(backbone: str) -> None:
+        asked.append((backbone, huggingface_hub.utils.logging.get_verbosity()))
+        raise BackboneError("no answer")
+
+    monkeypatch.setattr(fingerprints, "load_tokenizer", refuse)
+    suite = make_suite(model__backbone="some/model")
+    suite = replace(suite, trainings={**suite.trainings, "joint": FitOptions(options={"model.num_layers": 2})})
+    assert {run.reason for run in plan(suite, tmp_path).runs} == {"no answer"}
+    assert asked == [("some/model", logging.ERROR)]
+    assert huggingface_hub.utils.logging.get_verbosity() == level
+
+
+def test_a_selection_alone_is_planned(make_suite: Make, tmp_path: Path) -> None:
+    made = plan(make_suite(), tmp_path, Selection(tasks=["CoLA"], seeds=[2]))
+    assert [run.title for run in made.runs] == ["CoLA, ours, seed 2", "CoLA, joint, seed 2"]
+
+
+def test_a_run_that_is_at_work_elsewhere_is_told_so(make_suite: Make, tmp_path: Path) -> None:
+    suite = make_suite()
+    first = plan(suite, tmp_path).runs[0]
+    first.folder.checkpoints.mkdir(parents=True)
+    file = lock_of(tmp_path, first.name)
+    with attempted_lock(file):
+        assert plan(suite, tmp_path).runs[0].state is State.AT_WORK
+    assert file.exists()
+    assert plan(suite, tmp_path).runs[0].state is State.TO_RESUME
+
+
+def test_a_finished_run_is_known_without_its_data(make_suite: Make, template: Path, tmp_path: Path) -> None:
+    suite = make_suite()
+    finished = plan(suite, tmp_path).runs[0]
+    shutil.copytree(template, finished.folder.path)
+    finished.write_identity()
+    assert [run.state for run in plan(suite, tmp_path).runs] == [State.FINISHED] + [State.TO_DO] * 7
+    made = plan(make_suite(data__root=str(tmp_path / "nowhere")), tmp_path)
+    assert [run.state for run in made.runs] == [State.FINISHED] + [State.BLOCKED] * 7
+    assert made.folder(made.runs[0].training).path == finished.folder.path
+    made = plan(make_suite(data__root=str(tmp_path / "nowhere"), data__batch_size=8), tmp_path)
+    assert {run.state for run in made.runs} == {State.BLOCKED}
+
+
+def test_options_that_cannot_be_parsed_are_refused(make_suite: Make, tmp_path: Path) -> None:
+    with pytest.raises(OptionError, match=r"did you mean data\.batch_size"):
+        plan(make_suite(data__batch_sise=8), tmp_path)
+
+
+def test_weights_from_the_hub_are_known_by_their_content(
+    tiny_backbone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    repository = tmp_path / "models--some--tiny"
+    shutil.copytree(tiny_backbone, repository / "snapshots" / "abc")
+    (repository / "refs").mkdir()
+    (repository / "refs" / "main").write_text("abc")
+    for module in (huggingface_hub.constants, transformers.utils.hub.constants):
+        monkeypatch.setattr(module, "HF_HUB_CACHE", str(tmp_path))
+    assert weights_fingerprint("some/tiny") == weights_fingerprint(str(tiny_backbone))
+    with pytest.raises(BackboneError):
+        weights_fingerprint("some/other")

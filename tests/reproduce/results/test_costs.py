@@ -1,0 +1,87 @@
+"""What leaving early saves."""
+
+import pytest
+import torch
+
+from ee_lightning.data import TaskDataModule, get_task
+from ee_lightning.errors import EarlyExitError
+from ee_lightning.inference.flops import FlopCounter, SampleFlops
+from ee_lightning.inference.runs import RunOptions
+from ee_lightning.models import HeadOptions, backbone_config, load_backbone, model_of_shapes
+from ee_lightning.models.multi_exit import MultiExitModel
+from ee_lightning.reproduce.results.costs import Layers, flops_by_length, flops_speedup, layers_of, tokens_of
+
+LENGTHS = [3, 5, 8, 9, 12, 17, 30]
+
+
+def options(backbone, root="", num_layers=None, exits="every"):
+    return RunOptions(
+        backbone=str(backbone),
+        num_layers=num_layers,
+        heads=HeadOptions(exits=exits),
+        task=get_task("sst2"),
+        own=None,
+        root=str(root),
+        max_length=32,
+    )
+
+
+def test_speed_up_by_layers_is_all_layers_over_the_mean_of_those_run():
+    assert Layers(full=12, kept=12, num_exits=12).speedup(torch.tensor([2, 4])) == 4
+    assert Layers(full=12, kept=6, num_exits=1).speedup(torch.tensor([1, 1])) == 2
+    assert Layers(full=12, kept=9, num_exits=1).speedup(torch.tensor([1])) == pytest.approx(12 / 9)
+
+
+def test_the_layers_of_a_run(tiny_backbone):
+    assert layers_of(options("no/such/backbone"), num_exits=12) == Layers(12, 12, 12)
+    assert layers_of(options(tiny_backbone, num_layers=2, exits="last"), num_exits=1) == Layers(3, 2, 1)
+    assert layers_of(options(tiny_backbone, num_layers=2), num_exits=2) == Layers(3, 2, 2)
+    with pytest.raises(EarlyExitError):
+        layers_of(options("no/such/backbone", num_layers=2), num_exits=2)
+
+
+def quadratic(length):
+    return SampleFlops(7, [10 + 3 * length + 2 * length**2, 5 * length], [4, 4])
+
+
+def test_few_lengths_tell_all_of_a_quadratic_cost():
+    asked = []
+
+    def count(length):
+        asked.append(length)
+        return quadratic(length)
+
+    found = flops_by_length(count, LENGTHS)
+    assert {length: (parts.full, parts.until(1)) for length, parts in found.items()} == {
+        length: (quadratic(length).full, quadratic(length).until(1)) for length in LENGTHS
+    }
+    assert len(asked) == 4
+
+
+def test_every_length_is_counted_where_the_cost_is_not_quadratic():
+    found = flops_by_length(lambda length: SampleFlops(0, [length**3], [1]), LENGTHS)
+    assert {length: parts.full for length, parts in found.items()} == {length: length**3 + 1 for length in LENGTHS}
+
+
+def test_flops_are_those_of_the_counter_on_the_model_itself(tiny_backbone, glue_folder):
+    own = options(tiny_backbone, glue_folder)
+    ids = torch.arange(0, 47, 5)
+    exit_layers = ids % 3 + 1
+    of_rows = tokens_of(own, "validation")
+    rows = TaskDataModule("sst2", str(glue_folder), str(tiny_backbone), max_length=32).rows("validation")
+    assert of_rows == [len(row["input_ids"]) for row in rows]
+    lengths = [of_rows[number] for number in ids.tolist()]
+    assert len(set(lengths)) > 4
+    counter = FlopCounter(MultiExitModel(load_backbone(str(tiny_backbone)), 2, own.heads))
+    expected = counter.speedup(lengths, exit_layers.tolist())
+    assert flops_speedup(own, Layers(3, 3, 3), lengths, exit_layers, judged=True) == pytest.approx(expected)
+    last = torch.full_like(ids, 3)
+    assert flops_speedup(own, Layers(3, 3, 3), lengths, last, judged=False) == 1
+    assert flops_speedup(own, Layers(3, 3, 3), lengths, last, judged=True) < 1
+    cut = options(tiny_backbone, glue_folder, num_layers=1, exits="last")
+    one, full = (
+        FlopCounter(model_of_shapes(backbone_config(str(tiny_backbone), number), 2, cut.heads)) for number in (1, None)
+    )
+    assert flops_speedup(cut, Layers(3, 1, 1), lengths, torch.ones_like(ids), judged=False) == pytest.approx(
+        sum(full.of_sample(n).full for n in lengths) / sum(one.of_sample(n).full for n in lengths)
+    )

@@ -1,0 +1,29 @@
+"""Runs stand-ins in a process of its own: ``python runner.py ROOT TEMPLATE SECONDS TASK …``."""
+
+import sys
+from pathlib import Path
+
+from rich.console import Console
+
+from ee_lightning.reporting import RunFolder
+from ee_lightning.reproduce.planning.condition import examine
+from ee_lightning.reproduce.planning.plan import Identity, PlannedRun
+from ee_lightning.reproduce.running.progress import SuiteProgress
+from ee_lightning.reproduce.running.runner import Runner
+from ee_lightning.reproduce.suites.suite import FitOptions, Training
+
+STAND_IN = str(Path(__file__).parent.with_name("stand_in.py"))
+
+
+def main(root: Path, template: str, seconds: str, *tasks: str) -> int:
+    runs = []
+    for task in tasks:
+        folder = RunFolder(root / "runs" / f"{task}-full-1-0" / "version_0")
+        training = Training(task, "full", 1, FitOptions(options={"seconds": seconds}))
+        runs.append(PlannedRun(training, folder, examine(folder)[0], Identity("c", "d", "w")))
+    with SuiteProgress(Console(), root, runs) as progress:
+        return len(Runner(root, progress, [sys.executable, STAND_IN, template]).bring_to_end(runs))
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1]), *sys.argv[2:]))

@@ -1,0 +1,250 @@
+"""Every run is brought to its end once, whatever happens to the others, to its process, or to the runner."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from ee_lightning.errors import RunFolderError
+from ee_lightning.reproduce.planning.condition import State, examine
+from ee_lightning.reproduce.planning.plan import PlannedRun
+from ee_lightning.reproduce.running.interrupts import interruptible
+from ee_lightning.reproduce.running.records import read_record
+from ee_lightning.reproduce.running.runner import Runner
+
+RUNNER = Path(__file__).with_name("runner.py")
+MakeRun = Callable[..., PlannedRun]
+MakeRunner = Callable[..., Runner]
+
+
+def _lines(root: Path, start: str) -> int:
+    return sum(line.startswith(start) for log in root.glob("logs/*.log") for line in log.read_text().splitlines())
+
+
+def _starts(root: Path) -> int:
+    return _lines(root, "# ")
+
+
+def _trained(root: Path) -> int:
+    return _lines(root, "trained")
+
+
+def test_runs_are_finished_once_and_noted(
+    make_run: MakeRun, make_runner: MakeRunner, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    runs = [make_run("CoLA"), make_run("RTE")]
+    assert make_runner(runs).bring_to_end(runs) == []
+    printed = capsys.readouterr().out.splitlines()
+    assert [line.split(" in ")[0] for line in printed] == [
+        "[1/2] CoLA, full, seed 1: finished",
+        "[2/2] RTE, full, seed 1: finished",
+    ]
+    record = read_record(tmp_path, runs[0].name)
+    assert record is not None
+    assert record.failed is None
+    assert 0 < record.seconds < 60  # type: ignore[operator]
+
+    digests = json.loads((runs[0].folder.path.parent / "digests.json").read_text())
+    assert list(digests) == ["exits/validation.safetensors", "curves.csv", "summary.json", "config.yaml"]
+
+    again = [make_run("CoLA"), make_run("RTE")]
+    assert [run.state for run in again] == [State.FINISHED, State.FINISHED]
+    assert make_runner(again).bring_to_end(again) == []
+    assert capsys.readouterr().out == ""
+    assert _starts(tmp_path) == _trained(tmp_path) == 2
+
+
+def test_a_failing_run_stops_no_other_and_is_tried_again_by_the_next_call(
+    make_run: MakeRun, make_runner: MakeRunner, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    runs = [make_run("CoLA", act="fail"), make_run("RTE")]
+    (failure,) = make_runner(runs).bring_to_end(runs)
+    assert failure.run is runs[0]
+    assert failure.reason == "it fails\n  mend:  don't"
+    assert failure.log.read_text().endswith("error: it fails\n  mend:  don't\n")
+    assert f"CoLA, full, seed 1: failed, see {failure.log}" in capsys.readouterr().out
+    again = [make_run("CoLA"), make_run("RTE")]
+    assert [run.state for run in again] == [State.TO_RESUME, State.FINISHED]
+    assert make_runner(again).bring_to_end(again) == []
+    assert _trained(tmp_path) == 2
+
+
+@pytest.mark.parametrize("act", ["die", "leave"])
+def test_a_run_whose_process_ends_early_has_failed_and_goes_on_in_the_next_call(
+    act: str, make_run: MakeRun, make_runner: MakeRunner, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = make_run("CoLA", act=act)
+    (failure,) = make_runner([run]).bring_to_end([run])
+    assert failure.reason == {"die": "it was killed by signal 9", "leave": "it ended without figures"}[act]
+    again = make_run("CoLA", act=act)
+    assert make_runner([again]).bring_to_end([again]) == []
+    assert f"going on from {run.folder.last_checkpoint}" in failure.log.read_text()
+    assert "resumed and finished" in capsys.readouterr().out
+
+
+def test_two_runners_share_the_work(make_run: MakeRun, make_runner: MakeRunner, tmp_path: Path) -> None:
+    runs = [make_run(f"task{number}", seconds=0.3) for number in range(6)]
+    runners = [make_runner(runs) for _ in range(2)]
+    threads = [threading.Thread(target=runner.bring_to_end, args=(runs,)) for runner in runners]
+    start = time.monotonic()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [runner.failures for runner in runners] == [[], []]
+    assert _starts(tmp_path) == _trained(tmp_path) == 6
+    assert {examine(run.folder)[0] for run in runs} == {State.FINISHED}
+    assert time.monotonic() - start > 0.9  # three by each
+
+
+def test_what_fails_at_another_runner_is_not_tried_again_but_reported(
+    make_run: MakeRun, make_runner: MakeRunner, tmp_path: Path
+) -> None:
+    runs = [make_run("CoLA", act="fail", seconds=0.5)]
+    one, other = make_runner(runs), make_runner(runs)
+    thread = threading.Thread(target=one.bring_to_end, args=(runs,))
+    thread.start()
+    while not _starts(tmp_path):
+        time.sleep(0.02)
+    other.bring_to_end(runs)
+    thread.join()
+    assert [failure.reason for failure in one.failures] == [failure.reason for failure in other.failures]
+    assert len(other.failures) == 1
+    assert _starts(tmp_path) == 1
+
+
+def test_a_request_to_end_ends_the_training_too(make_run: MakeRun, make_runner: MakeRunner, tmp_path: Path) -> None:
+    run = make_run("CoLA", seconds=60)
+    threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGTERM)).start()
+    start = time.monotonic()
+    with interruptible(), pytest.raises(KeyboardInterrupt):
+        make_runner([run]).bring_to_end([run])
+    assert time.monotonic() - start < 30
+    again = make_run("CoLA")
+    assert again.state is State.TO_RESUME
+    assert make_runner([again]).bring_to_end([again]) == []  # nobody holds the lock
+    assert (_starts(tmp_path), _trained(tmp_path)) == (2, 1)
+
+
+def test_a_training_outlives_a_killed_runner_and_the_next_one_waits_for_it(
+    make_run: MakeRun, make_runner: MakeRunner, template: Path, tmp_path: Path
+) -> None:
+    runner = subprocess.Popen([sys.executable, RUNNER, tmp_path, template, "3", "CoLA", "RTE"])
+    while not _starts(tmp_path):
+        time.sleep(0.02)
+    runner.kill()
+    runner.wait()
+    runs = [make_run("CoLA"), make_run("RTE")]
+    assert make_runner(runs).bring_to_end(runs) == []
+    assert "trained" in (tmp_path / "logs" / f"{runs[0].name}.log").read_text()
+    assert _starts(tmp_path) == _trained(tmp_path) == 2
+
+
+@pytest.mark.slow
+def test_a_runner_that_is_killed_again_and_again_comes_to_the_end(template: Path, tmp_path: Path) -> None:
+    tasks, random = [f"task{number}" for number in range(5)], Random(0)
+    command = [sys.executable, RUNNER, tmp_path, template, "0.2", *tasks]
+    kills, ended = 0, False
+    while not ended:
+        runner = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        starts = _starts(tmp_path)
+        while runner.poll() is None and _starts(tmp_path) == starts:
+            time.sleep(0.01)
+        try:
+            ended = runner.wait(random.uniform(0, 0.5)) == 0
+        except subprocess.TimeoutExpired:
+            runner.kill()
+            kills += runner.wait() == -signal.SIGKILL
+    assert kills >= 3
+    assert _starts(tmp_path) == _trained(tmp_path) == 5
+
+
+@pytest.mark.parametrize(
+    ("file", "said"),
+    [
+        ("summary.json", "summary.json can't be read"),
+        ("exits/validation.safetensors", "validation.safetensors can't be read"),
+    ],
+)
+def test_a_damaged_folder_is_set_aside_and_run_again(
+    file: str, said: str, make_run: MakeRun, make_runner: MakeRunner, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = make_run("CoLA")
+    make_runner([run]).bring_to_end([run])
+    damaged = run.folder.path / file
+    damaged.write_bytes(damaged.read_bytes()[:-30])
+    again = make_run("CoLA")
+    assert again.state is State.TO_DO
+    assert again.reason is not None
+    assert said in again.reason
+    assert make_runner([again]).bring_to_end([again]) == []
+    assert examine(run.folder) == (State.FINISHED, None)
+    aside = tmp_path / "set_aside" / f"{run.name}.1"
+    assert (aside / "why.txt").read_text() == f"{again.reason}\n"
+    assert (aside / file).is_file()
+    printed = capsys.readouterr().out
+    assert f"set aside, and it is run again: {again.reason}; it is now {aside}" in printed
+    assert _trained(tmp_path) == 2
+
+
+def test_exits_with_another_bit_are_told_and_the_run_that_takes_their_place_is_sound(
+    make_run: MakeRun, make_runner: MakeRunner, tmp_path: Path
+) -> None:
+    run = make_run("CoLA")
+    make_runner([run]).bring_to_end([run])
+    exits = run.folder.path / "exits" / "validation.safetensors"
+    content = bytearray(exits.read_bytes())
+    content[-3] ^= 1
+    exits.write_bytes(content)
+    again = make_run("CoLA")
+    assert again.reason == "exits/validation.safetensors is not as it was when the run was finished"
+    assert make_runner([again]).bring_to_end([again]) == []
+    assert make_run("CoLA").state is State.FINISHED
+    assert _trained(tmp_path) == 2
+
+
+def test_what_a_start_left_is_no_run(make_run: MakeRun, make_runner: MakeRunner, tmp_path: Path) -> None:
+    run = make_run("CoLA")
+    run.folder.path.mkdir(parents=True)
+    for name in ("config.yaml", ".lock", ".config.yaml.1.unfinished"):
+        (run.folder.path / name).touch()
+    assert make_runner([run]).bring_to_end([run]) == []
+    assert not (tmp_path / "set_aside").exists()
+
+
+def test_a_full_disk_fails_the_run_alone(make_run: MakeRun, make_runner: MakeRunner, tmp_path: Path) -> None:
+    runs = [make_run("CoLA"), make_run("RTE")]
+    log = tmp_path / "logs" / f"{runs[0].name}.log"
+    log.parent.mkdir()
+    log.symlink_to("/dev/full")
+    (failure,) = make_runner(runs).bring_to_end(runs)
+    assert failure.run is runs[0]
+    assert failure.reason.startswith("No space left on device")
+    assert examine(runs[1].folder)[0] is State.FINISHED
+    log.unlink()
+    assert make_runner(runs).bring_to_end([make_run("CoLA"), make_run("RTE")]) == []
+
+
+def test_a_run_that_was_deleted_is_run_again(make_run: MakeRun, make_runner: MakeRunner, tmp_path: Path) -> None:
+    run = make_run("CoLA")
+    make_runner([run]).bring_to_end([run])
+    shutil.rmtree(run.folder.path)
+    again = make_run("CoLA")
+    assert make_runner([again]).bring_to_end([again]) == []
+    assert _trained(tmp_path) == 2
+
+
+def test_a_folder_that_cannot_be_locked_is_named(make_run: MakeRun, make_runner: MakeRunner, tmp_path: Path) -> None:
+    (tmp_path / "locks").touch()
+    run = make_run("CoLA")
+    with pytest.raises(RunFolderError, match=r"no run can be locked[\s\S]*locks"):
+        make_runner([run]).bring_to_end([run])

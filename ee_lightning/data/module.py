@@ -186,6 +186,16 @@ class TaskDataModule(LightningDataModule):
         return self._splits[split]
 
     @property
+    def vocabulary_size(self) -> int:
+        """The number of tokens that the tokenizer tells apart, added ones included.
+
+        Raises:
+            BackboneError: The tokenizer is not to be had.
+            OptionError: The tokenizer is not named.
+        """
+        return len(self._tokenizer)
+
+    @property
     def _where(self) -> str | None:
         return self.root or self.task.hub_path
 

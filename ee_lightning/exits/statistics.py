@@ -65,11 +65,10 @@ def _multi_label(exits: StoredExits) -> Statistics:
 
 
 def _regression(exits: StoredExits) -> Statistics:
-    labels = exits.known_labels().double()
-    mean = labels.mean()
-    shifted = labels - mean
+    labels, middle = exits.known_labels().double(), exits.logits.double().nanmedian()
+    shifted = labels - labels.mean()
     return Statistics(
-        tally=lambda predictions, samples: regression_moments(predictions - mean, shifted[samples]),
+        tally=lambda predictions, samples: regression_moments(predictions - middle, shifted[samples]),
         actual=label_moments(shifted),  # [3]
         metrics=REGRESSION_METRICS,
     )

@@ -11,7 +11,8 @@ def soft_targets(
     r"""Give every class's share in a sample's cross entropy: :math:`w_y ((1 - \epsilon) [c = y] + \epsilon / C)`.
 
     Label smoothing is `Szegedy et al. 2016 <https://arxiv.org/abs/1512.00567>`_'s. A class weight multiplies a sample's
-    whole loss, with its smoothing; the batch mean stays a mean over samples.
+    whole loss, with its smoothing; the batch mean stays a mean over samples. (PyTorch's ``cross_entropy`` divides by
+    the sum of the weights, and weighs the smoothing's share of every class by that class's own.)
 
     Args:
         labels: Class numbers y, of shape [batch].

@@ -37,8 +37,7 @@ def weighted_scores(predictions: Tensor, labels: Tensor, weights: Tensor, metric
         sizes = weights @ label_sizes(labels).double()  # [data sets, labels + 1]
         return torch.vmap(MULTI_LABEL_METRICS[metric])(counts, sizes)  # [data sets]
     if num_classes == 1:
-        shift = labels.double().mean()
-        predicted, true = predictions.double() - shift, labels.double() - shift  # [distinct] each
+        predicted, true = (values.double() - values.double().nanmedian() for values in (predictions, labels))
         sums = weights @ regression_moments(predicted, true)  # [data sets, 3]
         actual = weights @ torch.vmap(lambda label: label_moments(label.unsqueeze(0)))(true)  # [data sets, 3]
         return torch.vmap(REGRESSION_METRICS[metric])(sums, actual)  # [data sets]

@@ -7,7 +7,7 @@ from lightning import LightningModule
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
 
-from ee_lightning.errors import OptionError, TrainingDiverged
+from ee_lightning.errors import BackboneError, OptionError, TrainingDiverged
 from ee_lightning.exits import StoredExits
 from ee_lightning.functional import Kind, gate_loss, label_decisions
 from ee_lightning.models import HeadOptions, MultiExitModel, MultiExitOutput, Part, load_backbone
@@ -101,14 +101,15 @@ class EarlyExitModule(LightningModule):
         return MultiExitOutput(output.logits.float(), gate)  # losses are computed in full precision
 
     def setup(self, stage: str) -> None:
-        """Refuse samples that are too long for the backbone; for training also a strategy that would not train all.
+        """Refuse samples that are too long for the backbone, and tokens that it does not know.
 
-        Then freeze what no stage trains, and weigh the classes.
+        For training also refuse a strategy that would not train all, freeze what no stage trains, weigh the classes.
 
         Several processes exchange the gradients of those parameters that are not frozen before training starts.
         """
         data = getattr(self.trainer, "datamodule", None)
         _check_length(getattr(data, "max_length", 0), self.model.backbone.max_length)
+        _check_vocabulary(getattr(data, "vocabulary_size", 0), self.model.backbone.vocabulary_size)
         if stage != "fit":
             return
         stages = self.objective.stages()
@@ -217,6 +218,16 @@ def _check_length(asked: int, most: int | None) -> None:
             f"max_length is {asked}, and the backbone has positions for {most} tokens",
             where="--data.max_length",
             mend=f"give at most {most}",
+        )
+
+
+def _check_vocabulary(of_tokenizer: int, of_backbone: int) -> None:
+    if of_tokenizer > of_backbone:
+        raise BackboneError(
+            f"the tokenizer has {of_tokenizer} tokens, and the backbone embeddings for {of_backbone}",
+            where="--model.backbone",
+            mend="take the tokenizer that the weights were saved with; where tokens were added to it, call the model's "
+            "resize_token_embeddings(len(tokenizer)) and save it again",
         )
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from refusal import check_refused
+from transformers import AutoTokenizer
 
 Run = Callable[..., int]
 TSV, ROW = "sentence\tlabel\n", "a {} film\t{}\n"
@@ -107,6 +108,12 @@ def test_data_of_ones_own(case: str, run: Run, small: dict[str, object], capfd: 
     check_refused(run("fit", **options), expected, capfd)
 
 
+def with_more_tokens(folder: Path) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    tokenizer.add_tokens([f"qwxyz{number}" for number in range(100_000 - len(tokenizer))])
+    tokenizer.save_pretrained(folder)
+
+
 def edited(folder: Path, name: str, **settings: object) -> None:
     content = json.loads((folder / name).read_text())
     kept = {name: value for name, value in {**content, **settings}.items() if value is not None}
@@ -133,6 +140,11 @@ FOLDERS = {
         lambda folder: edited(folder, "tokenizer_config.json", model_max_length=100_000),
         {"data.max_length": 65},
         r"max_length is 65[\s\S]*64 [\s\S]*--data.max_length[\s\S]*mend:",
+    ),
+    "more tokens than embeddings": (
+        with_more_tokens,
+        {},
+        r"tokenizer has 100000 tokens, and the backbone embeddings for \d+\n[\s\S]*resize_token_embeddings",
     ),
 }
 

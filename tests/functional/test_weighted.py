@@ -21,6 +21,14 @@ def test_a_data_set_scores_as_if_its_samples_were_written_out(metric, classes):
     assert weighted_scores(said, labels, weights, metric, classes).tolist() == pytest.approx(expected, abs=1e-6)
 
 
+def test_values_far_from_the_labels_are_scored_as_exactly():
+    generator = torch.Generator().manual_seed(0)
+    labels = 100 + 30 * torch.randn(50, generator=generator)
+    said = 0.034 + 1e-5 * torch.randn(50, generator=generator)  # of a model that has hardly been trained
+    expected = torch.corrcoef(torch.stack([said, labels]).double())[0, 1].item()
+    assert weighted_scores(said, labels, torch.ones(1, 50), "pearson", 1).item() == pytest.approx(expected, abs=1e-6)
+
+
 def test_a_metric_that_does_not_suit_is_refused():
     with pytest.raises(ValueError, match="two classes"):
         weighted_scores(torch.tensor([0]), torch.tensor([2]), torch.ones(1, 1), "f1", 3)

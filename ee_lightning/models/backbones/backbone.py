@@ -79,6 +79,11 @@ class Backbone(nn.Module, ABC):
         return int(self.encoder.config.hidden_size)
 
     @property
+    def vocabulary_size(self) -> int:
+        """The number of tokens that there are embeddings for."""
+        return int(self.encoder.get_input_embeddings().num_embeddings)
+
+    @property
     def max_length(self) -> int | None:
         """The most tokens of a sample that there are positions for; None where these have no table."""
         table = getattr(getattr(self.encoder, "embeddings", None), "position_embeddings", None)

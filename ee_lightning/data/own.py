@@ -104,6 +104,9 @@ class OwnTask:
         yield root is None and not self.files, "root", "the rows of your own have no place", "name a folder or a file"
         count = len(self.text_columns)
         yield count not in (1, 2), "own.text_columns", f"{count} columns have texts", "name one, or two for pairs"
+        twice, labelled = len({*self.text_columns}) < count, self.label_column in self.text_columns
+        yield twice, "own.text_columns", "a column is named twice", "name two different columns, or one"
+        yield labelled, "own.text_columns", "the label column is among them", "name the columns that have texts"
         others = ", ".join(self.files.keys() - set(SPLITS))
         yield bool(others), "own.files", f"{others} is no split", f"name files of {', '.join(SPLITS)}"
         yield bool(self.files) and "train" not in self.files, "own.files", "no file trains", "name a file for train"

@@ -44,6 +44,7 @@ def test_labels_that_are_named_keep_their_order_and_need_no_file():
         (["10", "9", "-3"], ("-3", "9", "10")),
         ([2.0, 1.0, 2.0], ("1", "2")),
         ([True, False], ("False", "True")),
+        ([0, 0.5, 1, 2.5], ("0", "0.5", "1", "2.5")),
         (["no", "yes", "maybe"], ("maybe", "no", "yes")),
     ],
 )
@@ -53,8 +54,29 @@ def test_numbers_and_truth_values_are_labels_too(tmp_path, labels, names):
     task = resolve_task("mine", OwnTask(["text"], validation_share=0), tmp_path)
     assert task.label_names == names
     numbers = open_source(tmp_path, task).load("train")["label"][:]
-    written = [str(int(label) if isinstance(label, float) else label) for label in labels]
+    written = [str(int(label) if isinstance(label, float) and label.is_integer() else label) for label in labels]
     assert [names[number] for number in numbers] == written
+
+
+@pytest.mark.parametrize("blank", ["", "  "])
+def test_a_blank_is_no_label(tickets, blank):
+    with tickets.open("a") as file:
+        file.write(f"help,no queue here,{blank},\n")
+    task = resolve_task("tickets", own(), tickets)
+    assert task.label_names == tuple(QUEUES)
+    with pytest.raises(DataError, match="the row has no label") as caught:
+        open_source(tickets, task).load("train")
+    assert str(caught.value.where).endswith("tickets.csv, line 302")
+    values = resolve_task("tickets", own(label_column="hours", regression=True), tickets)
+    with pytest.raises(DataError, match="the row has no label"):
+        open_source(tickets, values).load("train")
+
+
+def test_one_file_without_a_share_has_no_other_split(tickets):
+    task = resolve_task("tickets", own(validation_share=0), tickets)
+    with pytest.raises(DataError, match="no validation split") as caught:
+        open_source(tickets, task).load("validation")
+    assert "own.validation_share" in caught.value.mend
 
 
 def test_a_number_that_is_no_label_is_not_taken_for_a_class(tmp_path):
@@ -126,7 +148,7 @@ def test_a_regression_takes_any_number_but_no_word(tickets):
     assert (task.num_classes, task.label_names, task.metrics) == (1, (), ("pearson", "spearman"))
     tickets.write_text("subject,body,hours\na,b,-1\nc,d,1e6\n")
     assert open_source(tickets, task).load("train")["label"][:] == [-1.0, 1e6]
-    for wrong in ("soon", "nan", "inf", ""):
+    for wrong in ("soon", "nan", "inf"):
         tickets.write_text(f"subject,body,hours\na,b,-1\nc,d,{wrong}\n")
         with pytest.raises(DataError, match=f"label '{wrong}' is unknown|out of range") as caught:
             open_source(tickets, task).load("train")
@@ -152,6 +174,8 @@ MISTAKES = {
     "no texts": ({"text_columns": []}, "0 columns have texts", "--data.own.text_columns"),
     "three texts": ({"text_columns": ["a", "b", "c"]}, "3 columns have texts", "--data.own.text_columns"),
     "a split that is none": ({"files": {"train": "a", "dev": "b"}}, "dev is no split", "--data.own.files"),
+    "a text twice": ({"text_columns": ["body", "body"]}, "a column is named twice", "--data.own.text_columns"),
+    "the label for a text": ({"text_columns": ["queue"]}, "the label column is among", "--data.own.text_columns"),
     "nothing to train on": ({"files": {"test": "a"}}, "no file trains", "--data.own.files"),
     "all held out": ({"validation_share": 0.7, "test_share": 0.3}, "1 of the rows", "--data.own.validation_share"),
     "a negative share": ({"validation_share": -0.1}, "-0.1 of the rows", "--data.own.validation_share"),

@@ -20,7 +20,7 @@ def fit(template: Path, options: dict[str, str]) -> int:
         act = "finish"
     else:
         (folder / "checkpoints").mkdir(parents=True)
-        (folder / "config.yaml").write_text("run: {}\n")
+        (folder / "config.yaml").write_text("model: {backbone: begun/with}\n")
         with zipfile.ZipFile(folder / "checkpoints" / "last.ckpt", "w") as archive:
             archive.writestr("step", "1")
     time.sleep(float(options.get("seconds", 0)))

@@ -93,8 +93,10 @@ class _Numbers:
         return self.task.unlabelled if is_absent else None
 
     def _of_number(self, number: float) -> float | None:
-        if self.task.score_range is not None or not isfinite(number) or number != int(number):
+        if self.task.score_range is not None or not isfinite(number):
             return number
+        if number != int(number):
+            return self.known.get(str(number), number)
         if self.own_words is not None and 0 <= number < len(self.own_words):
             return self.known[self.own_words[int(number)]]
         return self.known.get(str(int(number)))
@@ -127,7 +129,7 @@ def _refuse_words_among_numbers(words: Sequence[Any], column: pa.ChunkedArray, t
 
 
 def _problem(word: Any) -> str:
-    if word is None:
+    if word is None or not str(word).strip():
         return "the row has no label"
     value = _value(word) if isinstance(word, str) else float(word)
     return f"label {word!r} is {'unknown' if value is None or not isfinite(value) else 'out of range'}"

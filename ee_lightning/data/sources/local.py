@@ -55,11 +55,19 @@ class LocalSource:
         refuse_lists(table.rows.features.arrow_schema.field(label).type, table.where)
         if isinstance(feature := table.rows.features[label], ClassLabel):
             return list(feature.names)
-        words = [_word(value) for value in table.rows.unique(label) if value is not None]
+        words = [word for value in table.rows.unique(label) if value is not None and (word := _word(value)).strip()]
         return sorted(words, key=int) if all(map(_is_number, words)) else sorted(words)
 
     def _table(self, split: str) -> Table:
-        if not (places := self._places(split)):
+        places = self._places(split)
+        if not places and self.root.is_file():
+            raise DataError(
+                f"there is no {split} split: all rows of the one file train",
+                where=self.root,
+                mend="name a file for each split in --data.own.files, or hold rows out by --data.own.validation_share "
+                "and --data.own.test_share",
+            )
+        if not places:
             raise DataError(
                 f"no {split} file of task {self.task.name}", where=self._folder / self._expected(split), mend=self._hint
             )
@@ -93,7 +101,7 @@ class LocalSource:
             return [official]
         found = [
             place
-            for stem in STEMS[split]
+            for stem in self._stems(split)
             for place in (self._folder / stem, *(self._folder / f"{stem}{ending}" for ending in ENDINGS))
             if (place / STATE).is_file() or place.is_file()
         ]
@@ -103,8 +111,13 @@ class LocalSource:
                 where=self._folder,
                 mend="leave one of them in the folder",
             )
-        shards = [place for stem in STEMS[split] for place in sorted(self._folder.glob(f"{stem}-*-of-*.parquet"))]
+        shards = [place for stem in self._stems(split) for place in sorted(self._folder.glob(f"{stem}-*-of-*.parquet"))]
         return found or shards
+
+    def _stems(self, split: str) -> tuple[str, ...]:
+        """Give what the file of a split may be called, the hub's own name included."""
+        on_the_hub = self.task.hub_splits.get(split)
+        return STEMS[split] if on_the_hub is None else (*STEMS[split], on_the_hub)
 
     @cached_property
     def _folder(self) -> Path:
@@ -121,7 +134,7 @@ class LocalSource:
         )
 
     def _holds_splits(self, inside: list[Path]) -> bool:
-        stems = {stem for names in STEMS.values() for stem in names}
+        stems = {stem for split in STEMS for stem in self._stems(split)}
         official = set(self.task.glue.files.values()) if self.task.glue else set()
         return any(
             place.name in official or place.name.partition(".")[0].partition("-")[0] in stems for place in inside

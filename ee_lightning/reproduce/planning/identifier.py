@@ -14,6 +14,9 @@ from ee_lightning.reproduce.planning.plan import Identity, digest_of
 from ee_lightning.reproduce.suites.fit_arguments import fit_arguments
 from ee_lightning.reproduce.suites.suite import FitOptions
 
+Places = tuple[str, str | None]
+"""A backbone, and the root of the data."""
+
 _SEED = "seed_everything"
 _KNOWN_OTHERWISE = ("run.name", "model.backbone")
 """The options that name a folder: the run's own, and that of the weights, which are known by their content."""
@@ -33,6 +36,14 @@ class Identifier:
             OptionError: They can't be parsed.
         """
         return digest_of(_without(self._resolve(fit), (*FREE_TO_DIFFER, *_KNOWN_OTHERWISE)))
+
+    def places(self, fit: FitOptions) -> Places:
+        """Give where a training's weights and data are said to be; see `places_of`.
+
+        Raises:
+            OptionError: The options can't be parsed.
+        """
+        return places_of(self._resolve(fit))
 
     def identity(self, fit: FitOptions) -> Identity:
         """Give all that a training is known by; its data and weights are read.
@@ -70,6 +81,11 @@ class Identifier:
         if isinstance(found, EarlyExitError):
             raise found
         return found
+
+
+def places_of(options: Mapping[str, Any]) -> Places:
+    """Give the backbone and the root of the data that resolved options name."""
+    return options["model"]["backbone"], options["data"]["root"]
 
 
 @cache

@@ -4,9 +4,10 @@ import re
 from pathlib import Path
 
 from ee_lightning.errors import EarlyExitError
+from ee_lightning.files import read_yaml
 from ee_lightning.reporting import RunFolder
 from ee_lightning.reproduce.planning.condition import State, examine
-from ee_lightning.reproduce.planning.identifier import Identifier
+from ee_lightning.reproduce.planning.identifier import Identifier, Places, places_of
 from ee_lightning.reproduce.planning.locks import is_locked, lock_of
 from ee_lightning.reproduce.planning.plan import IDENTITY, Identity, Plan, PlannedRun, read_identity
 from ee_lightning.reproduce.suites.selection import Selection
@@ -39,7 +40,7 @@ def _planned(training: Training, root: Path, identifier: Identifier, folders: di
     try:
         identity = identifier.identity(training.fit)
     except EarlyExitError as error:
-        return _without_sources(training, root, config, str(error))
+        return _without_sources(training, root, config, identifier.places(training.fit), str(error))
     folder = folders.setdefault(identity.digest, _folder_of(identity, root, training))
     state, damage = examine(folder)
     if state is not State.FINISHED and is_locked(lock_of(root, folder.path.parent.name)):
@@ -47,21 +48,21 @@ def _planned(training: Training, root: Path, identifier: Identifier, folders: di
     return PlannedRun(training, folder, state, identity, damage)
 
 
-def _without_sources(training: Training, root: Path, config: str, reason: str) -> PlannedRun:
-    """Find the latest finished run of a training whose data or weights can't be read."""
+def _without_sources(training: Training, root: Path, config: str, places: Places, reason: str) -> PlannedRun:
+    """Find the latest finished run of a training whose data or weights can't be read, of the same places as asked."""
     files = (root / RUNS).glob(f"*/{IDENTITY}")
     for file in sorted(files, key=lambda file: file.stat().st_mtime, reverse=True):
         folder, identity = RunFolder(file.parent / "version_0"), read_identity(file)
         is_known = identity is not None and (identity.config, identity.version) == (config, Identity.version)
-        if is_known and examine(folder)[0] is State.FINISHED:
+        if is_known and examine(folder)[0] is State.FINISHED and places_of(read_yaml(folder.config)) == places:
             return PlannedRun(training, folder, State.FINISHED, identity)
     return PlannedRun(training, _folder(root, training, "unknown"), State.BLOCKED, reason=reason)
 
 
 def _folder_of(identity: Identity, root: Path, training: Training) -> RunFolder:
     """Give the folder of a run, which may bear the names of a training of another suite with the same options."""
-    made = sorted((root / RUNS).glob(f"*-{identity.digest}"))
-    return RunFolder(made[0] / "version_0") if made else _folder(root, training, identity.digest)
+    made = [RunFolder(run / "version_0") for run in sorted((root / RUNS).glob(f"*-{identity.digest}"))]
+    return max(made, key=lambda folder: folder.is_finished, default=_folder(root, training, identity.digest))
 
 
 def _folder(root: Path, training: Training, digest: str) -> RunFolder:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ee_lightning.errors import EarlyExitError, RunFolderError
+from ee_lightning.files import read_yaml, reading
+from ee_lightning.reporting import RunFolder
 from ee_lightning.reproduce.planning.condition import State, examine, make_room
 from ee_lightning.reproduce.planning.digests import forget_digests, has_digests, write_digests
 from ee_lightning.reproduce.planning.locks import attempted_lock, lock_of
@@ -109,7 +111,7 @@ class Runner:
         }
         try:
             if state is State.TO_RESUME:
-                options["ckpt_path"] = str(run.folder.last_checkpoint)
+                options |= _to_resume(run.folder)
             elif (place := make_room(run.folder, self.root)) is not None:
                 self.progress.set_aside(run, damage, place)
             run.write_identity()
@@ -130,6 +132,15 @@ class Runner:
         failure = Failure(run, reason, log_of(self.root, run.name))
         self.failures.append(failure)
         self.progress.ended(run, f"failed, see {failure.log}")
+
+
+def _to_resume(folder: RunFolder) -> dict[str, str]:
+    """Give the options by which a run goes on: the weights are named as they were, for their content is the same."""
+    options = {"ckpt_path": str(folder.last_checkpoint)}
+    if folder.config.exists():
+        with reading(folder.config, mend="delete the folder of the run, and it is trained anew"):
+            options["model.backbone"] = read_yaml(folder.config)["model"]["backbone"]
+    return options
 
 
 def _note_digests(run: PlannedRun) -> None:

@@ -90,7 +90,7 @@ def test_a_test_file_with_labels_keeps_them(official_glue):
         ("rte", "RTE/train.tsv", RTE + "1\tA cat.\tA dog.\tmaybe\n", "label 'maybe' is unknown", 3),
         ("rte", "RTE/train.tsv", RTE + "1\tA cat.\tA dog.\t2\n", "label '2' is out of range", 3),
         ("rte", "RTE/train.tsv", RTE + "1\tA cat.\tA dog.\t-1\n", "label '-1' is out of range", 3),
-        ("rte", "RTE/train.tsv", RTE + "1\tA cat.\tA dog.\t\n", "label '' is unknown", 3),
+        ("rte", "RTE/train.tsv", RTE + "1\tA cat.\tA dog.\t\n", "the row has no label", 3),
         ("rte", "RTE/train.tsv", RTE.replace("\tlabel\n", "\tverdict\n"), "no column 'label'", None),
         ("rte", "RTE/train.tsv", RTE.replace("sentence2", "hypothesis"), "no column 'sentence2'", None),
         ("rte", "RTE/train.tsv", RTE + "1\tA cat.\tA dog. entailment\n", "3 cells where 4", 3),
@@ -102,7 +102,7 @@ def test_a_test_file_with_labels_keeps_them(official_glue):
         ("stsb", "STS-B/train.tsv", STSB + "1\tA cat.\tA dog.\t-1\n", "label '-1' is out of range", 3),
         ("stsb", "STS-B/train.tsv", STSB + "1\tA cat.\tA dog.\tnan\n", "label 'nan' is unknown", 3),
         ("stsb", "STS-B/train.tsv", STSB + "1\tA cat.\tA dog.\thigh\n", "label 'high' is unknown", 3),
-        ("stsb", "STS-B/train.tsv", STSB + "1\tA cat.\tA dog.\t\n", "label '' is unknown", 3),
+        ("stsb", "STS-B/train.tsv", STSB + "1\tA cat.\tA dog.\t\n", "the row has no label", 3),
         ("stsb", "STS-B/train.tsv", STSB.replace("\tscore\n", "\tverdict\n"), "no column 'score'", None),
     ],
 )

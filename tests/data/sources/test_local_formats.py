@@ -1,6 +1,7 @@
 """Local files of every kind, and what can be wrong with them."""
 
 import json
+import os
 
 import pyarrow.parquet as pq
 import pytest
@@ -56,6 +57,18 @@ def test_every_kind_of_file_gives_the_same_rows(tmp_path, write, inside, capfd):
     assert source.has("train")
     assert not source.has("validation")
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("half", ["matched", "mismatched"])
+@pytest.mark.parametrize("is_saved", [True, False])
+def test_mnli_is_read_as_the_hub_has_it(tmp_path, half, is_saved):
+    for number, name in enumerate(("matched", "mismatched")):
+        rows = Dataset.from_list([{"premise": name, "hypothesis": "It is.", "label": number}])
+        place = tmp_path / f"validation_{name}"
+        rows.save_to_disk(place) if is_saved else rows.to_parquet(f"{place}-00000-of-00001.parquet")
+    source = LocalSource(tmp_path, get_task("mnli" if half == "matched" else "mnli_mismatched"))
+    assert source.has("validation")
+    assert source.load("validation")["text_a"][:] == [half]
 
 
 @pytest.mark.parametrize("stem", ["validation", "dev", "val", "valid"])
@@ -230,3 +243,20 @@ def test_parquet_is_read_from_the_disk(tmp_path):
     assert pq.read_metadata(tmp_path / "train.parquet").num_rows == 2
     rows = LocalSource(tmp_path, get_task("rte")).load("train")
     assert rows.cache_files  # empty for rows that are in memory
+
+
+@pytest.mark.parametrize("write", [write_parquet, write_shards])
+def test_parquet_that_changed_without_its_time_is_read_anew(tmp_path, cache_folder, write):
+    write(tmp_path)
+    path = sorted(tmp_path.glob("train*.parquet"))[-1]
+    source, time = LocalSource(tmp_path, get_task("rte")), path.stat().st_mtime_ns
+    assert source.load("train")[-1]["text_b"] == "Naïve."
+    changed = pq.read_table(path).to_pylist()
+    changed[-1]["sentence2"] = "Trite."
+    Dataset.from_list(changed).to_parquet(path)
+    os.utime(path, ns=(time, time))
+    assert source.load("train")[-1]["text_b"] == "Trite."
+    assert len(list(cache_folder.rglob("*.arrow"))) == 1  # what was read before is gone
+    os.utime(path, ns=(time + 10**9, time + 10**9))
+    source.load("train")
+    assert len(list(cache_folder.rglob("*.arrow"))) == 1

@@ -9,6 +9,7 @@ from pathlib import Path
 import huggingface_hub
 import pytest
 import transformers.utils.hub
+import yaml
 
 from ee_lightning.errors import BackboneError, OptionError
 from ee_lightning.reproduce.planning import fingerprints
@@ -185,17 +186,46 @@ def test_a_run_that_is_at_work_elsewhere_is_told_so(make_suite: Make, tmp_path: 
     assert plan(suite, tmp_path).runs[0].state is State.TO_RESUME
 
 
-def test_a_finished_run_is_known_without_its_data(make_suite: Make, template: Path, tmp_path: Path) -> None:
-    suite = make_suite()
+def test_a_finished_run_is_known_without_its_data(
+    make_suite: Make, glue_folder: Path, tiny_backbone: Path, template: Path, tmp_path: Path
+) -> None:
+    data = shutil.copytree(glue_folder, tmp_path / "data")
+    suite = make_suite(data__root=str(data))
     finished = plan(suite, tmp_path).runs[0]
-    shutil.copytree(template, finished.folder.path)
+    _finish(finished.folder.path, template, tiny_backbone, data)
     finished.write_identity()
     assert [run.state for run in plan(suite, tmp_path).runs] == [State.FINISHED] + [State.TO_DO] * 7
-    made = plan(make_suite(data__root=str(tmp_path / "nowhere")), tmp_path)
+    shutil.rmtree(data)
+    made = plan(suite, tmp_path)
     assert [run.state for run in made.runs] == [State.FINISHED] + [State.BLOCKED] * 7
     assert made.folder(made.runs[0].training).path == finished.folder.path
-    made = plan(make_suite(data__root=str(tmp_path / "nowhere"), data__batch_size=8), tmp_path)
-    assert {run.state for run in made.runs} == {State.BLOCKED}
+    others = (
+        {"data__batch_size": 8},
+        {"data__root": str(tmp_path / "typo")},
+        {"model__backbone": str(tmp_path / "typo")},
+    )
+    for other in others:
+        made = plan(make_suite(**{"data__root": str(data), **other}), tmp_path)
+        assert {run.state for run in made.runs} == {State.BLOCKED}
+
+
+def test_of_two_runs_of_the_same_options_the_finished_one_counts(
+    make_suite: Make, glue_folder: Path, tiny_backbone: Path, template: Path, tmp_path: Path
+) -> None:
+    suite = make_suite()
+    begun = plan(suite, tmp_path).runs[0].folder.path
+    begun.mkdir(parents=True)
+    finished = begun.parent.with_name("z-" + begun.parent.name.rpartition("-")[2]) / "version_0"
+    _finish(finished, template, tiny_backbone, glue_folder)
+    run = plan(suite, tmp_path).runs[0]
+    assert (run.folder.path, run.state) == (finished, State.FINISHED)
+
+
+def _finish(path: Path, template: Path, backbone: Path, data: Path) -> None:
+    shutil.copytree(template, path)
+    config = yaml.safe_load((path / "config.yaml").read_text())
+    config["model"]["backbone"], config["data"]["root"] = str(backbone), str(data)
+    (path / "config.yaml").write_text(yaml.safe_dump(config))
 
 
 def test_options_that_cannot_be_parsed_are_refused(make_suite: Make, tmp_path: Path) -> None:

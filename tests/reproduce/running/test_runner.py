@@ -89,6 +89,7 @@ def test_a_run_whose_process_ends_early_has_failed_and_goes_on_in_the_next_call(
     assert make_runner([again]).bring_to_end([again]) == []
     assert f"going on from {run.folder.last_checkpoint}" in failure.log.read_text()
     assert "resumed and finished" in capsys.readouterr().out
+    assert "--model.backbone=begun/with" in failure.log.read_text()
 
 
 def test_two_runners_share_the_work(make_run: MakeRun, make_runner: MakeRunner, tmp_path: Path) -> None:

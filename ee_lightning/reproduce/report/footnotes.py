@@ -40,7 +40,7 @@ def footnotes(found: Evaluation, results: Results, comparisons: Sequence[Compari
     if len(suite.tasks) > 1:
         notes.append(
             "avg: the plain mean over the tasks, seed by seed, as the paper averages; only where all tasks are there. "
-            "Its speed-ups are plain means too."
+            "Its speed-ups are plain means too. The tests' average is over the tasks that both rows have."
         )
     if comparisons:
         notes.append(
@@ -68,7 +68,7 @@ def _metrics(found: Evaluation) -> dict[str, str]:
 
 
 def _held_out(found: Evaluation) -> str:
-    """Tell how many rows every training lacks; of how many is estimated from the places of those drawn."""
+    """Tell how many rows no training sees; of how many is estimated from the places of those drawn."""
     by_task = {
         task: len(ids) / ((int(ids.max()) + 1) * (1 + 1 / len(ids)) - 1)
         for (task, _, _), run in found.runs.items()
@@ -77,7 +77,7 @@ def _held_out(found: Evaluation) -> str:
     if not by_task:
         return ""
     shares = ", ".join(f"about {100 * share:.0f} % of {task}" for task, share in by_task.items())
-    return f" Unlike in the paper, training lacks the rows held out for (b): {shares}."
+    return f" Unlike in the paper, training sees no rows held out for (b): {shares}."
 
 
 def _monitors(found: Evaluation) -> str:

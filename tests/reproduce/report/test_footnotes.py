@@ -13,7 +13,7 @@ def test_the_footnotes_tell_what_the_paper_leaves_open(whole):
         "RTE accuracy, CoLA matthews",
         "Ours w/ Voting: voting(k=0.75, fallback=last)",
         "The published model is ALBERT-base; measured: no/such/backbone.",
-        "Unlike in the paper, training lacks the rows held out for (b): about 100 % of RTE, about 100 % of CoLA.",
+        "Unlike in the paper, training sees no rows held out for (b): about 100 % of RTE, about 100 % of CoLA.",
         "over the samples of the dev set and over the seeds",
         "full 0.2, 6l 0.2, pabee 0.2, ours 0.2",
         "No grid of thresholds",

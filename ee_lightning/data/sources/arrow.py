@@ -1,6 +1,8 @@
 """Parquet files, and folders that `save_to_disk` of `datasets` wrote: read from the disk, not into memory."""
 
+import hashlib
 import json
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,7 +21,7 @@ STATE = "state.json"
 
 
 def read_parquet(paths: Sequence[Path], choose: Choose) -> Table:
-    """Read a split of one Parquet file or several.
+    """Read a split of one Parquet file or several; it is kept in the cache until a file changes.
 
     Args:
         paths: The files, in order, with the same columns.
@@ -37,7 +39,8 @@ def read_parquet(paths: Sequence[Path], choose: Choose) -> Table:
         raise DataError("the file has no rows", where=place, mend="get the file anew")
     with _blaming(place), quiet_progress(num_rows):
         names = [str(path) for path in paths]
-        rows = Dataset.from_parquet(names, cache_dir=str(cache_folder() / "parquet"), columns=list(columns.names))
+        kept_in = str(_only_entry(paths, columns.names))
+        rows = Dataset.from_parquet(names, cache_dir=kept_in, columns=list(columns.names))
     return Table(rows, columns, _counted(place))
 
 
@@ -57,6 +60,26 @@ def read_saved(folder: Path, choose: Choose) -> Table:
         rows = Dataset.load_from_disk(str(folder))
     columns = choose(rows.column_names, folder)
     return Table(rows.select_columns(list(columns.names)), columns, _counted(folder))
+
+
+def _only_entry(paths: Sequence[Path], columns: Sequence[str]) -> Path:
+    """Give the cache folder of these columns of the files as they are now, and delete those of the files as they were.
+
+    All bytes are hashed, as times and sizes survive a change (`cp -p`, `rsync -t`); it takes no longer than to hash the
+    rows that are read of them, without which no tokenised rows are found.
+    """
+    digest = hashlib.sha256()
+    for path in paths:
+        with path.open("rb") as content:
+            digest.update(hashlib.file_digest(content, "sha256").digest())
+        digest.update(str(path.stat().st_mtime_ns).encode())  # which `datasets` makes another entry of
+    asked_for = json.dumps([[str(path.resolve()) for path in paths], list(columns)])
+    folder = cache_folder() / "parquet" / hashlib.sha256(asked_for.encode()).hexdigest()
+    entry = folder / digest.hexdigest()
+    for other in folder.iterdir() if folder.is_dir() else ():
+        if other != entry:
+            shutil.rmtree(other, ignore_errors=True)
+    return entry
 
 
 def _counted(place: Path) -> Callable[[int], str]:

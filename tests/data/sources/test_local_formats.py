@@ -1,6 +1,7 @@
 """Local files of every kind, and what can be wrong with them."""
 
 import json
+import os
 
 import pyarrow.parquet as pq
 import pytest
@@ -230,3 +231,58 @@ def test_parquet_is_read_from_the_disk(tmp_path):
     assert pq.read_metadata(tmp_path / "train.parquet").num_rows == 2
     rows = LocalSource(tmp_path, get_task("rte")).load("train")
     assert rows.cache_files  # empty for rows that are in memory
+
+
+@pytest.mark.parametrize("write", [write_parquet, write_shards])
+def test_parquet_that_changed_without_its_time_is_read_anew(tmp_path, cache_folder, write):
+    write(tmp_path)
+    path = sorted(tmp_path.glob("train*.parquet"))[-1]
+    source, time = LocalSource(tmp_path, get_task("rte")), path.stat().st_mtime_ns
+    assert source.load("train")[-1]["text_b"] == "Naïve."
+    changed = pq.read_table(path).to_pylist()
+    changed[-1]["sentence2"] = "Trite."
+    Dataset.from_list(changed).to_parquet(path)
+    os.utime(path, ns=(time, time))
+    assert source.load("train")[-1]["text_b"] == "Trite."
+    assert len(list(cache_folder.rglob("*.arrow"))) == 1  # what was read before is gone
+    os.utime(path, ns=(time + 10**9, time + 10**9))
+    source.load("train")
+    assert len(list(cache_folder.rglob("*.arrow"))) == 1
+
+
+def write_hub_shards(folder, splits):
+    folder.mkdir()
+    for name, rows in splits.items():
+        rows.to_parquet(folder / f"{name}-00000-of-00001.parquet")
+
+
+def write_hub_saved(folder, splits):
+    DatasetDict(splits).save_to_disk(folder)
+
+
+@pytest.mark.parametrize("write", [write_hub_shards, write_hub_saved])
+@pytest.mark.parametrize("half", ["matched", "mismatched"])
+@pytest.mark.parametrize("inside", ["", "mnli"])
+def test_the_halves_of_mnli_are_read_as_the_hub_calls_them(tmp_path, write, half, inside):
+    names = ["train", *(f"{split}_{half}" for split in ("validation", "test") for half in ("matched", "mismatched"))]
+    rows = {
+        name: [{"premise": f"of {name}", "hypothesis": "b", "label": -1 if "test" in name else 2}] for name in names
+    }
+    write(tmp_path / "data", {name: Dataset.from_list(row) for name, row in rows.items()})
+    if inside:
+        (tmp_path / "glue").mkdir()
+        (tmp_path / "data").rename(tmp_path / "glue" / inside)
+    root = tmp_path / ("glue" if inside else "data")
+    source = LocalSource(root, get_task("mnli" if half == "matched" else "mnli_mismatched"))
+    assert all(map(source.has, ("train", "validation", "test")))
+    assert source.load("train")["text_a"][:] == ["of train"]
+    assert source.load("validation").to_list() == [{"text_a": f"of validation_{half}", "text_b": "b", "label": 2}]
+    assert source.load("test")["text_a"][:] == [f"of test_{half}"]
+
+
+def test_shards_of_two_names_are_not_put_together(tmp_path):
+    write_shards(tmp_path)
+    for stem in ("dev", "validation"):
+        Dataset.from_list(ROWS).to_parquet(tmp_path / f"{stem}-00000-of-00001.parquet")
+    with pytest.raises(DataError, match="several files could be the validation split"):
+        LocalSource(tmp_path, get_task("rte")).load("validation")

@@ -2,13 +2,24 @@
 
 import re
 from collections.abc import Sequence
+from dataclasses import fields
 from difflib import get_close_matches
 from itertools import pairwise
 
+from ee_lightning.data import OwnTask
 from ee_lightning.errors import OptionError
 
 _UNKNOWN = re.compile(r"(?:option|Option) '([\w.]+)'|unrecognized arguments: -+([\w.]+)")
 _MISSING = re.compile(r'Parser key "([\w.]+)":\s+Expected .* Got value: None', re.DOTALL)
+_OWN_UNKNOWN = re.compile(r"""Parser key "data\.own":.*Option '(\w+)' is not accepted""", re.DOTALL)
+_OWN_WRONG = re.compile(
+    r'Parser key "data\.own":.*?Parser key "(\w+)":.*?Expected an? (\w+).*?(?:Got|Given) value: ([^\n]*)', re.DOTALL
+)
+_OWN_MENDS = {
+    "str": 'put words into quotes, as in ["no", "yes"] or ["0", "1"]: else they are truth values and numbers in YAML',
+    "list": "write a list: [first, second], or [first]",
+    "dict": "write a mapping: {train: FILE, validation: FILE}",
+}
 
 
 def parsing_mistake(message: str, arguments: Sequence[str], known: Sequence[str]) -> OptionError:
@@ -26,11 +37,20 @@ def parsing_mistake(message: str, arguments: Sequence[str], known: Sequence[str]
           mend:  did you mean data.task? 'ee-lightning fit --help' lists the options
     """
     mend = f"'ee-lightning {arguments[0]} --help' lists the options"
-    if missing := _MISSING.search(message):
+    message = re.sub(r"<class '([\w.]+)'>", r"\1", message)
+    if unknown := _OWN_UNKNOWN.search(message):
+        names = [each.name for each in fields(OwnTask)]
+        suggestion = _closest(unknown[1], names)
+        what = f"data.own has no option {unknown[1]!r}"
+        mend = f"{f'did you mean {suggestion}? ' if suggestion else ''}it has {', '.join(names)}"
+    elif wrong := _OWN_WRONG.search(message):
+        what = f"data.own.{wrong[1]} holds {wrong[3]}, where a {wrong[2]} is needed"
+        mend = _OWN_MENDS.get(wrong[2], mend)
+    elif missing := _MISSING.search(message):
         what = f"the option {missing[1]} is needed"
         mend = f"give it as --{missing[1]}, or start from a configuration: --config configs/demo.yaml; {mend}"
     else:
-        what = re.sub(r"<class '([\w.]+)'>", r"\1", message).replace("\n\n", "\n").strip()
+        what = message.replace("\n\n", "\n").strip()
         if unknown := _UNKNOWN.search(message):
             suggestion = _closest(unknown[1] or unknown[2], known)
             mend = f"did you mean {suggestion}? {mend}" if suggestion else mend

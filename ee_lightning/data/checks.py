@@ -38,11 +38,12 @@ def refuse_unlabelled(labels: NDArray[Any], task: Task, split: str, where: objec
         )
 
 
-def refuse_one_label(labels: NDArray[Any], task: Task, where: object) -> None:
+def refuse_one_label(labels: NDArray[Any], num_rows: int, task: Task, where: object) -> None:
     """Refuse training rows of which nothing can be learnt, as all have the same label.
 
     Args:
-        labels: The labels, [rows], or of several a row [rows, labels].
+        labels: The labels of the rows that are trained on, [rows], or of several a row [rows, labels].
+        num_rows: How many rows the training split has, some of which may be left out.
         task: Their task.
         where: Where they come from.
 
@@ -50,11 +51,11 @@ def refuse_one_label(labels: NDArray[Any], task: Task, where: object) -> None:
         DataError: All are the same.
     """
     if (labels == labels[0]).all():
-        raise DataError(
-            f"all {len(labels)} training rows of {task.name} have {_in_words(labels[0], task)}",
-            where=where,
-            mend="give rows of other labels too; is the file sorted and cut short, or is it another column?",
-        )
+        what = f"training rows of {task.name}"
+        mend = "give rows of other labels too; is the file sorted and cut short, or is it another column?"
+        if len(labels) < num_rows:
+            what, mend = f"of {num_rows} {what} that are trained on", f"train on more (--data.limit_train); or {mend}"
+        raise DataError(f"all {len(labels)} {what} have {_in_words(labels[0], task)}", where=where, mend=mend)
 
 
 @rank_zero_only
@@ -78,7 +79,7 @@ def tell_duplicates(train: Dataset, validation: Dataset) -> None:
     """Say how many validation rows have the texts of a training row, which makes scores look better than they are.
 
     Args:
-        train: Tokenised training rows.
+        train: The tokenised rows that are trained on.
         validation: Tokenised validation rows.
     """
     hashes, counts = np.unique(column(validation, "text_hash"), return_counts=True)  # [different texts]

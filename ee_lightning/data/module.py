@@ -99,8 +99,8 @@ class TaskDataModule(LightningDataModule):
         Raises:
             DataError: A split is missing, empty, wrong, or has no labels where they are needed.
             BackboneError: The tokenizer is not to be had.
-            OptionError: The tokenizer is not named, `max_length` doesn't suit it, or the trainer's `overfit_batches`
-                is set, which would replace the batches by single rows.
+            OptionError: The tokenizer is not named, `max_length` doesn't suit it, `calibration` leaves no rows to train
+                on, or the trainer's `overfit_batches` is set, which would replace the batches by single rows.
         """
         if getattr(self.trainer, "overfit_batches", 0):
             raise OptionError(
@@ -214,14 +214,15 @@ class TaskDataModule(LightningDataModule):
             if split != "test" or stage == "test":
                 refuse_unlabelled(labels, self.task, split, self._where)
             if split == "train" and stage == "fit":
-                refuse_one_label(labels, self.task, self._where)
+                refuse_one_label(column(self._trained_on(), "label"), len(labels), self.task, self._where)
         vars(self).pop("_source", None)  # the rows as they were read are held in memory, in part, and needed no more
 
     def _tell_oddities(self, splits: Sequence[str]) -> None:
+        rows = {split: self._trained_on() if split == "train" else self.rows(split) for split in splits}
         for split in splits:
-            tell_cut(self.rows(split), split, self.max_length)
+            tell_cut(rows[split], split, self.max_length)
         if {"train", "validation"} <= {*splits}:
-            tell_duplicates(self.rows("train"), self.rows("validation"))
+            tell_duplicates(rows["train"], rows["validation"])
 
     def _splits_of(self, stage: str | None) -> list[str]:
         if stage is None:

@@ -104,9 +104,10 @@ class OwnTask:
         yield root is None and not self.files, "root", "the rows of your own have no place", "name a folder or a file"
         count = len(self.text_columns)
         yield count not in (1, 2), "own.text_columns", f"{count} columns have texts", "name one, or two for pairs"
-        twice, labelled = len({*self.text_columns}) < count, self.label_column in self.text_columns
-        yield twice, "own.text_columns", "a column is named twice", "name two different columns, or one"
-        yield labelled, "own.text_columns", "the label column is among them", "name the columns that have texts"
+        columns = [*self.text_columns, *(self.label_columns or [self.label_column])]
+        double = next((column for column in columns if columns.count(column) > 1), None)
+        option = "own.text_columns" if double in self.text_columns else "own.label_columns"
+        yield double is not None, option, f"the column {double!r} is named twice", "name another: each has one use"
         others = ", ".join(self.files.keys() - set(SPLITS))
         yield bool(others), "own.files", f"{others} is no split", f"name files of {', '.join(SPLITS)}"
         yield bool(self.files) and "train" not in self.files, "own.files", "no file trains", "name a file for train"
@@ -116,6 +117,9 @@ class OwnTask:
         if names is not None and not self.regression:
             yield len({*names}) < len(names), "own.label_names", "a label is named twice", "name each label once"
             yield len(names) < 2, "own.label_names", f"{len(names)} label is named", "name two labels or more"
+        blank = next((name for name in self.label_names or () if not name or name != name.strip()), None)
+        what = f"the label {blank!r} is empty, or has outer blanks"
+        yield blank is not None, "own.label_names", what, "leave blanks out, which are nothing in a file either"
         yield from self._mistakes_of_several(names)
         known = METRICS[self._kind]
         unknown = [metric for metric in self.metrics or () if metric not in known]

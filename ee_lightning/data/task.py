@@ -2,11 +2,29 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import isfinite
 
 from ee_lightning.functional import Kind
 
 NO_LABEL = -1
 LABEL_SEPARATOR = "|"
+
+
+def number_in(word: str) -> float | None:
+    """Give the number that a word is, and None if it is none.
+
+    Args:
+        word: The word.
+
+    Example:
+        >>> number_in("2.5"), number_in("two"), number_in("nan")
+        (2.5, None, None)
+    """
+    try:
+        number = float(word)
+    except ValueError:
+        return None
+    return number if isfinite(number) else None
 
 
 @dataclass(frozen=True)
@@ -116,9 +134,9 @@ class Task:
 
     @property
     def label_words(self) -> dict[str, int]:
-        """The number of every word for a label: its names, synonyms, and the numbers unless these are names."""
+        """The number of every word for a label: its names, synonyms, and the numbers unless names are numbers."""
         words = {name: number for number, name in enumerate(self.label_names)}
-        if not any(name.lstrip("-").isdecimal() for name in self.label_names):
+        if all(number_in(name) is None for name in self.label_names):
             words = {word: number for name, number in words.items() for word in (name, str(number))}
         return words | {synonym: words[name] for synonym, name in self.synonyms.items()}
 

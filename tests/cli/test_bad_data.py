@@ -1,6 +1,7 @@
 """What can be wrong with data, tokenizers and weights that users bring ends in one message with its place."""
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -42,7 +43,7 @@ ROWS = {
     "an unknown label": (
         "sst2",
         {"train.tsv": GOOD + "a film\tgreat\n"},
-        r"label 'great' is unknown[\s\S]*train.tsv, line 10[\s\S]*labels of sst2: negative, 0, positive, 1",
+        r"label 'great' is unknown[\s\S]*train.tsv, line 10[\s\S]*labels of sst2: negative \(0\), positive \(1\)",
     ),
     "all one class": (
         "sst2",
@@ -112,6 +113,35 @@ def with_more_tokens(folder: Path) -> None:
     tokenizer = AutoTokenizer.from_pretrained(folder)
     tokenizer.add_tokens([f"qwxyz{number}" for number in range(100_000 - len(tokenizer))])
     tokenizer.save_pretrained(folder)
+
+
+OPTIONS = {
+    "numbers for names": ("label_names: [0, 1]", r'data.own.label_names holds 0, where a str[\s\S]*\["0", "1"\]'),
+    "truth values for names": ("label_names: [no, yes]", r'data.own.label_names holds False[\s\S]*\["no", "yes"\]'),
+    "a truth value for a list": ("label_names: no", r"data.own.label_names holds False, where a list[\s\S]*mend:"),
+    "a text for a list": ("text_columns: text", r"data.own.text_columns holds text, where a list[\s\S]*\[first\]"),
+    "a text for a mapping": ("files: mine.csv", r"data.own.files holds mine.csv, where a dict[\s\S]*train: FILE"),
+    "a word for a number": ("validation_share: some", r"data.own.validation_share holds some, where a float"),
+    "an option that is misspelt": ("label_colum: mark", r"no option 'label_colum'[\s\S]*did you mean label_column\?"),
+    "an option that is unknown": ("weight: mark", r"no option 'weight'[\s\S]*mend:  it has text_columns, label_column"),
+}
+
+
+@pytest.mark.parametrize("case", OPTIONS)
+@pytest.mark.parametrize("is_in_file", [True, False])
+def test_an_option_of_ones_own_of_another_kind(
+    case: str, is_in_file: bool, run: Run, small: dict[str, object], capfd: pytest.CaptureFixture[str]
+) -> None:
+    line, expected = OPTIONS[case]
+    own = {"text_columns": "[text]", **dict([line.split(": ", maxsplit=1)])}
+    options = {**small, "data.task": "mine", "data.root": "mine.csv"}
+    Path("mine.yaml").write_text("".join(["data:\n  own:\n", *(f"    {name}: {own[name]}\n" for name in own)]))
+    given = [Path("mine.yaml")] if is_in_file else []
+    options |= {} if is_in_file else {f"data.own.{name}": value for name, value in own.items()}
+    assert run("fit", *given, **options) == 1
+    printed = capfd.readouterr().err
+    assert len(printed.splitlines()) == 3  # what, where and mend
+    assert re.search(expected, printed), printed
 
 
 def edited(folder: Path, name: str, **settings: object) -> None:

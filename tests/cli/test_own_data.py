@@ -107,7 +107,7 @@ def test_values_of_a_file(run: Run, options: dict[str, object]) -> None:
         ({"data.task": "rte"}, r"'rte' is a task of the table[\s\S]*another name"),
         (
             {"data.own.label_names": "[good, bad]"},
-            r"label 'so' is unknown[\s\S]*reviews.csv, line 8[\s\S]*good, 0, bad, 1",
+            r"label 'so' is unknown[\s\S]*reviews.csv, line 8[\s\S]*good \(0\), bad \(1\)",
         ),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else None,

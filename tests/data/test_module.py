@@ -169,10 +169,8 @@ def test_classes_are_counted_in_the_rows_that_are_trained_on(module):
 
 @pytest.mark.usefixtures("many_rows")
 def test_holding_out_every_row_is_refused(module):
-    data = module("sst2", calibration=50)
-    data.setup("fit")
     with pytest.raises(OptionError, match="calibration is 50, and there are 50 training rows"):
-        data.val_dataloader()
+        module("sst2", calibration=50).setup("fit")
 
 
 def test_evaluation_uses_its_own_batch_size_and_keeps_every_row(module, official_glue):
@@ -247,6 +245,15 @@ def test_training_rows_of_one_label_are_refused(module, official_glue):
     module().setup("validate")
 
 
+def test_rows_of_one_label_that_a_limit_leaves_are_refused(module, official_glue):
+    rows = ["the cat sat\t1", *["a dog ran\t0"] * 20]
+    (official_glue / "SST-2" / "train.tsv").write_text("\n".join(["sentence\tlabel", *rows]))
+    with pytest.raises(DataError, match="all 2 of 21 training rows of sst2 that are trained on have") as caught:
+        module("sst2", limit_train=2).setup("fit")
+    assert "--data.limit_train" in caught.value.mend
+    module("sst2").setup("fit")
+
+
 def test_training_scores_that_are_all_the_same_are_refused(module, official_glue):
     path = official_glue / "STS-B" / "train.tsv"
     path.write_text("index\tsentence1\tsentence2\tscore\n0\ta\tb\t2.5\n1\tc\td\t2.5\n")
@@ -276,6 +283,19 @@ def test_rows_of_both_splits_are_counted_and_told(module, official_glue, caplog)
     (official_glue / "SST-2" / "dev.tsv").write_text("sentence\tlabel\na dull dog \t0\na new dog\t1\na dull dog \t1\n")
     module("sst2").setup("fit")
     assert "2 of 3 validation rows have the same texts as a training row" in caplog.text
+
+
+def test_rows_that_are_not_trained_on_are_not_counted(module, official_glue, caplog):
+    rows = [f"{'the cat ' * 10 if row % 2 else f'the dog {row}'}\t{row % 3 % 2}\n" for row in range(20)]
+    (official_glue / "SST-2" / "train.tsv").write_text("sentence\tlabel\n" + "".join(rows))
+    (official_glue / "SST-2" / "dev.tsv").write_text("sentence\tlabel\n" + "".join(rows))
+    data = module("sst2", max_length=12, limit_train=8, calibration=2)
+    data.setup("fit")
+    lengths = [length for batch in data.train_dataloader() for length in batch["attention_mask"].sum(1).tolist()]
+    num_cut, num_short = lengths.count(12), 8 - lengths.count(12)
+    assert f"{num_cut} of 8 train rows" in caplog.text
+    assert "10 of 20 validation rows (50.0 %) are cut" in caplog.text
+    assert f"{10 + num_short} of 20 validation rows have the same texts as a training row" in caplog.text
 
 
 def test_an_empty_split_is_refused(module, monkeypatch):

@@ -2,6 +2,7 @@ import json
 import math
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from datasets import ClassLabel, Dataset, Features, Value
 
@@ -43,8 +44,9 @@ def test_labels_that_are_named_keep_their_order_and_need_no_file():
         ([10, 9, 10], ("9", "10")),
         (["10", "9", "-3"], ("-3", "9", "10")),
         ([2.0, 1.0, 2.0], ("1", "2")),
+        ([1, 0.5, 0], ("0", "0.5", "1")),
+        (["10", "2.5", "1"], ("1", "2.5", "10")),
         ([True, False], ("False", "True")),
-        ([0, 0.5, 1, 2.5], ("0", "0.5", "1", "2.5")),
         (["no", "yes", "maybe"], ("maybe", "no", "yes")),
     ],
 )
@@ -54,29 +56,62 @@ def test_numbers_and_truth_values_are_labels_too(tmp_path, labels, names):
     task = resolve_task("mine", OwnTask(["text"], validation_share=0), tmp_path)
     assert task.label_names == names
     numbers = open_source(tmp_path, task).load("train")["label"][:]
-    written = [str(int(label) if isinstance(label, float) and label.is_integer() else label) for label in labels]
+    written = [str(int(label) if isinstance(label, float) and label == int(label) else label) for label in labels]
     assert [names[number] for number in numbers] == written
 
 
-@pytest.mark.parametrize("blank", ["", "  "])
-def test_a_blank_is_no_label(tickets, blank):
-    with tickets.open("a") as file:
-        file.write(f"help,no queue here,{blank},\n")
-    task = resolve_task("tickets", own(), tickets)
-    assert task.label_names == tuple(QUEUES)
-    with pytest.raises(DataError, match="the row has no label") as caught:
-        open_source(tickets, task).load("train")
-    assert str(caught.value.where).endswith("tickets.csv, line 302")
-    values = resolve_task("tickets", own(label_column="hours", regression=True), tickets)
-    with pytest.raises(DataError, match="the row has no label"):
-        open_source(tickets, values).load("train")
+@pytest.mark.parametrize("ending", ["csv", "jsonl", "parquet"])
+@pytest.mark.parametrize("labels", [[0, 0.5, 1], [1, 2.5]])
+def test_fractions_are_labels_in_every_kind_of_file(tmp_path, ending, labels):
+    rows = pd.DataFrame({"text": [f"text {label}" for label in labels], "label": labels})
+    path = tmp_path / f"train.{ending}"
+    if ending == "csv":
+        path.write_text("text,label\n" + "".join(f"text {label},{label}\n" for label in labels))
+    elif ending == "jsonl":
+        rows.to_json(path, orient="records", lines=True)
+    else:
+        rows.to_parquet(path)
+    task = resolve_task("mine", OwnTask(["text"], validation_share=0), tmp_path)
+    assert task.label_names == tuple(map(str, labels))
+    assert open_source(tmp_path, task).load("train")["label"][:] == [*range(len(labels))]
 
 
-def test_one_file_without_a_share_has_no_other_split(tickets):
-    task = resolve_task("tickets", own(validation_share=0), tickets)
-    with pytest.raises(DataError, match="no validation split") as caught:
-        open_source(tickets, task).load("validation")
-    assert "own.validation_share" in caught.value.mend
+def test_a_number_does_not_stand_for_a_name_that_is_a_number_itself(tmp_path):
+    (tmp_path / "train.csv").write_text("text,label\na,0.5\nb,1.5\nc,1\n")
+    task = resolve_task("mine", OwnTask(["text"], label_names=["0.5", "1.5"]), tmp_path)
+    with pytest.raises(DataError, match="label '1' is out of range"):
+        open_source(tmp_path, task).load("train")
+
+
+@pytest.mark.parametrize("names", [None, ["bug", "other"]])
+@pytest.mark.parametrize("ending", ["csv", "tsv", "jsonl", "parquet"])
+@pytest.mark.parametrize("blank", ["", "  ", None])
+def test_a_row_without_a_label_is_named(tmp_path, ending, names, blank):
+    rows, path = pd.DataFrame({"text": [*"abc"], "label": ["bug", blank, "other"]}), tmp_path / f"train.{ending}"
+    if ending in {"csv", "tsv"}:
+        rows.to_csv(path, index=False, sep="," if ending == "csv" else "\t")
+    elif ending == "jsonl":
+        rows.to_json(path, orient="records", lines=True)
+    else:
+        rows.to_parquet(path)
+    with pytest.raises(DataError, match=r"the row has no label|and was text in the rows before") as caught:
+        open_source(tmp_path, resolve_task("mine", OwnTask(["text"], label_names=names), tmp_path)).load("train")
+    place = {"csv": "line 3", "tsv": "line 3", "jsonl": "line 2", "parquet": "row 2"}[ending]
+    assert caught.value.where == f"{path}, {place}"
+    assert caught.value.mend
+
+
+def test_an_empty_cell_of_a_test_split_is_no_label(tmp_path):
+    (tmp_path / "test.csv").write_text("text,label\na,\nb,bug\n")
+    task = resolve_task("mine", OwnTask(["text"], label_names=["other", "bug"]), tmp_path)
+    assert open_source(tmp_path, task).load("test")["label"][:] == [-1, 1]
+
+
+def test_blanks_around_a_label_are_nothing(tmp_path):
+    (tmp_path / "train.csv").write_text("text,label\na,bug\nb, bug\nc,other \n")
+    task = resolve_task("mine", OwnTask(["text"], validation_share=0), tmp_path)
+    assert task.label_names == ("bug", "other")
+    assert open_source(tmp_path, task).load("train")["label"][:] == [0, 0, 1]
 
 
 def test_a_number_that_is_no_label_is_not_taken_for_a_class(tmp_path):
@@ -135,6 +170,23 @@ def test_files_may_have_any_name_and_what_they_hold_is_not_held_out(tmp_path, ti
         assert not source.has("test")
 
 
+@pytest.mark.parametrize("place", ["file", "folder", "named"])
+def test_who_holds_nothing_out_is_told_to_name_a_validation_file(tmp_path, tickets, place):
+    root, files = {
+        "file": (tickets, {}),
+        "folder": (tmp_path, {}),
+        "named": (tmp_path, {"train": "tickets.csv"}),
+    }[place]
+    if place == "folder":
+        tickets.rename(tmp_path / "train.csv")
+    task = resolve_task("mine", own(validation_share=0, files=files), root)
+    with pytest.raises(DataError, match="no validation file of task mine") as caught:
+        open_source(root, task).load("validation")
+    assert str(caught.value.where).startswith(str(root))
+    assert "--data.own.files" in caught.value.mend
+    assert "--data.own.validation_share" in caught.value.mend
+
+
 def test_a_file_that_is_named_and_not_there_is_an_error(tmp_path, tickets):
     task = resolve_task("t", own(files={"train": "tickets.csv", "validation": "2025.csv"}), tmp_path)
     with pytest.raises(DataError, match="no such validation file") as caught:
@@ -148,9 +200,10 @@ def test_a_regression_takes_any_number_but_no_word(tickets):
     assert (task.num_classes, task.label_names, task.metrics) == (1, (), ("pearson", "spearman"))
     tickets.write_text("subject,body,hours\na,b,-1\nc,d,1e6\n")
     assert open_source(tickets, task).load("train")["label"][:] == [-1.0, 1e6]
-    for wrong in ("soon", "nan", "inf"):
+    problems = {wrong: f"label '{wrong}' is unknown" for wrong in ("soon", "nan", "inf")}
+    for wrong, problem in {**problems, "": "the row has no label", " ": "the row has no label"}.items():
         tickets.write_text(f"subject,body,hours\na,b,-1\nc,d,{wrong}\n")
-        with pytest.raises(DataError, match=f"label '{wrong}' is unknown|out of range") as caught:
+        with pytest.raises(DataError, match=problem) as caught:
             open_source(tickets, task).load("train")
         assert caught.value.where == f"{tickets}, line 3"
 
@@ -173,9 +226,16 @@ MISTAKES = {
     "no place": ({"root": None}, "have no place", "--data.root"),
     "no texts": ({"text_columns": []}, "0 columns have texts", "--data.own.text_columns"),
     "three texts": ({"text_columns": ["a", "b", "c"]}, "3 columns have texts", "--data.own.text_columns"),
+    "a text twice": ({"text_columns": ["body", "body"]}, "'body' is named twice", "--data.own.text_columns"),
+    "the label for a text": ({"text_columns": ["body", "queue"]}, "'queue' is named twice", "--data.own.text_columns"),
+    "a label column twice": (
+        {"multi_label": True, "label_columns": ["a", "a"]},
+        "'a' is named twice",
+        "--data.own.label_columns",
+    ),
+    "a blank in a label": ({"label_names": ["bug", " other"]}, "' other' is empty, or has", "--data.own.label_names"),
+    "an empty label": ({"label_names": ["bug", ""]}, "'' is empty, or has", "--data.own.label_names"),
     "a split that is none": ({"files": {"train": "a", "dev": "b"}}, "dev is no split", "--data.own.files"),
-    "a text twice": ({"text_columns": ["body", "body"]}, "a column is named twice", "--data.own.text_columns"),
-    "the label for a text": ({"text_columns": ["queue"]}, "the label column is among", "--data.own.text_columns"),
     "nothing to train on": ({"files": {"test": "a"}}, "no file trains", "--data.own.files"),
     "all held out": ({"validation_share": 0.7, "test_share": 0.3}, "1 of the rows", "--data.own.validation_share"),
     "a negative share": ({"validation_share": -0.1}, "-0.1 of the rows", "--data.own.validation_share"),
@@ -223,6 +283,42 @@ def test_values_that_are_taken_for_labels_are_answered_by_regression(tickets):
     with pytest.raises(DataError, match="1001 different labels") as caught:
         resolve_task("tickets", own(), tickets)
     assert "--data.own.regression true" in caught.value.mend
+
+
+@pytest.mark.parametrize("first", ["words", "numbers"])
+def test_splits_whose_labels_are_written_differently_are_refused(tmp_path, first):
+    labels = {"words": ("bug", "other"), "numbers": ("0", "1")}
+    second = "numbers" if first == "words" else "words"
+    for split, kind in (("train", first), ("dev", second)):
+        cells = zip("ab", labels[kind], strict=True)
+        (tmp_path / f"{split}.csv").write_text("text,label\n" + "".join(f"{text},{label}\n" for text, label in cells))
+    source = open_source(tmp_path, resolve_task("mine", OwnTask(["text"], label_names=["bug", "other"]), tmp_path))
+    source.load("train")
+    with pytest.raises(
+        DataError, match=f"the labels of validation are {second}, and those of train are {first}"
+    ) as told:
+        source.load("validation")
+    assert str(told.value.where).startswith(str(tmp_path / "dev.csv"))
+    assert "as words (bug, other)" in told.value.mend
+
+
+def test_many_labels_are_not_all_listed(tickets):
+    names = [f"queue {number}" for number in range(100)]
+    with pytest.raises(DataError, match="label 'billing' is unknown") as caught:
+        open_source(tickets, resolve_task("tickets", own(label_names=names), tickets)).load("train")
+    assert caught.value.mend.endswith("queue 8 (8), queue 9 (9) and 90 more")
+
+
+@pytest.mark.parametrize("label", [2**53 + 1, -(2**63), 10**40, [1, 2**64]])
+def test_a_number_too_large_is_named_with_its_row(tmp_path, label):
+    first = [1] if isinstance(label, list) else 1
+    (tmp_path / "train.jsonl").write_text(
+        "\n".join(json.dumps({"text": "a", "label": each}) for each in (first, label, first))
+    )
+    options = OwnTask(["text"], multi_label=isinstance(label, list))
+    with pytest.raises(DataError, match="too large for a number") as caught:
+        resolve_task("mine", options, tmp_path)
+    assert caught.value.where == f"{tmp_path / 'train.jsonl'}, line 2"
 
 
 def test_a_missing_column_lists_those_there_are(tickets):

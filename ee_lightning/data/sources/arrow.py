@@ -65,7 +65,7 @@ def read_saved(folder: Path, choose: Choose) -> Table:
 def _only_entry(paths: Sequence[Path], columns: Sequence[str]) -> Path:
     """Give the cache folder of these columns of the files as they are now, and delete those of the files as they were.
 
-    All bytes are hashed, as times and sizes survive a change (`cp -p`, `rsync -t`). It takes less time than hashing the
+    All bytes are hashed, as times and sizes survive a change (`cp -p`, `rsync -t`); it takes no longer than to hash the
     rows that are read of them, without which no tokenised rows are found.
     """
     digest = hashlib.sha256()

@@ -1,20 +1,25 @@
 """From the labels of a file, any number of them a row, to a 1 or a 0 for each label of the task."""
 
+import logging
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from datasets import ClassLabel
+from datasets import ClassLabel, Value
 from numpy.typing import NDArray
 
 from ee_lightning.data.sources.table import Table
+from ee_lightning.data.sources.words import in_order, listed
 from ee_lightning.data.task import NO_LABEL, Task
 from ee_lightning.errors import DataError
 
 THERE = {"0": 0, "1": 1, "0.0": 0, "1.0": 1, "False": 0, "True": 1}
 """What cells of 0 and 1 may hold, as Python writes it."""
+
+OTHER_SEPARATORS = ";,|"
+log = logging.getLogger(__name__)
 
 
 def read_label_sets(table: Table, task: Task, split: str) -> pa.FixedSizeListArray:
@@ -59,9 +64,24 @@ def found_labels(table: Table, task: Task) -> list[str]:
         return list(table.columns.label_columns)
     if names := _own_names(table):
         return list(names)
-    words = {word for part in _parts(table, task) for word in part.words.unique().to_pylist() if word}
-    numeric = all(word.removeprefix("-").isdecimal() for word in words)
-    return sorted(words, key=int) if numeric else sorted(words)
+    words: set[str] = set()
+    is_split = not isinstance(table.rows.features[table.columns.label], Value)
+    for part in _parts(table, task):
+        words.update(filter(None, part.words.unique().to_pylist()))
+        is_split = is_split or len(np.unique(part.rows)) < len(part.rows)
+    if not is_split:
+        _tell_joined(words, task)
+    return in_order(words)
+
+
+def _tell_joined(words: set[str], task: Task) -> None:
+    if joined := sorted(word for word in words if any(separator in word for separator in OTHER_SEPARATORS)):
+        log.warning(
+            "no row has two labels with %r between them, and these look like several: %s; "
+            "what stands between labels is --data.own.label_separator",
+            task.label_separator,
+            listed(joined),
+        )
 
 
 class _Part(NamedTuple):
@@ -88,7 +108,7 @@ def _fill_from_names(sets: NDArray[Any], table: Table, task: Task, *, is_test: b
             raise DataError(
                 f"label {word!r} is unknown" if word else "a label is empty",
                 where=table.where(part.start + int(part.rows[wrong])),
-                mend=f"labels of {task.name}: {', '.join(task.label_names)}; between them stands "
+                mend=f"labels of {task.name}: {listed(task.label_names)}; between them stands "
                 f"{task.label_separator!r}, or what --data.own.label_separator gives",
             )
         some = sets[part.start : part.start + len(part.is_known)]  # [some rows, labels]

@@ -1,19 +1,19 @@
 """From the labels of a file, words or numbers, to those of the task."""
 
 from collections.abc import Callable, Sequence
-from math import isfinite
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from ee_lightning.data.task import NO_LABEL, Task
+from ee_lightning.data.sources.words import Distinct, in_order, listed, listed_labels, word_of
+from ee_lightning.data.task import NO_LABEL, Task, number_in
 from ee_lightning.data.tasks import TASKS
 from ee_lightning.errors import DataError
 
-NO_AGREEMENT = ("-", "")  # what SNLI's files have where annotators did not agree
+NO_AGREEMENT = ("-", None)  # what SNLI's files have where annotators did not agree
+EVERY_ROW = "give every row a label, or leave the row out"
 
 Where = Callable[[int], str]
 
@@ -23,8 +23,9 @@ def read_labels(
 ) -> NDArray[Any]:
     """Give the task's number for every label.
 
-    A label is one of the task's words, its number, or for regression a value. None is -1 in a column of numbers and in
-    a test split, and where the task knows rows that annotators did not agree on.
+    A label is one of the task's words, its number, or for regression a value; blanks around it are nothing. There is
+    none where -1 stands in a column of numbers or a cell of a test split is empty, and where the task knows rows that
+    annotators did not agree on.
 
     Args:
         column: The labels as they were read, [rows].
@@ -40,18 +41,34 @@ def read_labels(
         DataError: A label is not one of the task's; its row is named.
     """
     refuse_lists(column.type, where)
-    distinct = pc.unique(column)
-    words = distinct.to_pylist()
-    _refuse_words_among_numbers(words, column, task, where)
+    distinct = Distinct(column)
+    _refuse_words_among_numbers(distinct, task, where)
     numbers = _Numbers(task, split, _own_words(names, task, where))
-    found = [numbers.of(word) for word in words]
-    wrong = [word for word, number in zip(words, found, strict=True) if number is None]
-    if wrong:
-        row, word = min(((_first(column, word), word) for word in wrong), key=lambda each: each[0])
+    found = [numbers.of(word) for word in distinct.words]
+    if None in found:
+        row = distinct.first(number is None for number in found)
+        word = distinct.words[distinct.places[row]]
         raise DataError(_problem(word), where=where(row), mend=_mend(word, task))
-    places = pc.index_in(column, value_set=distinct).to_numpy()  # [rows]
-    labels: NDArray[Any] = np.asarray(found, dtype=task.label_type)[places]  # [rows]
+    labels: NDArray[Any] = np.asarray(found, dtype=task.label_type)[distinct.places]  # [rows]
     return labels
+
+
+def found_words(column: pa.ChunkedArray, where: Where) -> list[str]:
+    """Give the different labels of rows, sorted.
+
+    Args:
+        column: The labels as they were read, [rows].
+        where: Names the place of a row.
+
+    Raises:
+        DataError: The column holds lists, or a row has no label.
+    """
+    refuse_lists(column.type, where)
+    distinct = Distinct(column)
+    if None in distinct.words:
+        row = distinct.first(word is None for word in distinct.words)
+        raise DataError(_problem(None), where=where(row), mend=EVERY_ROW)
+    return in_order({word_of(word) for word in distinct.words})
 
 
 def refuse_lists(kind: pa.DataType, where: Where) -> None:
@@ -79,27 +96,27 @@ class _Numbers:
 
     def of(self, word: Any) -> float | None:
         """Give the number of a label, `task.unlabelled` where it means none, and None where it is not known."""
-        if isinstance(word, str):
-            if self.task.skips_unlabelled and word in NO_AGREEMENT:
-                return self.task.unlabelled
-            value = self.known.get(word) if self.task.score_range is None else _value(word)
+        if word in NO_AGREEMENT and self.task.skips_unlabelled:
+            return self.task.unlabelled
+        if word is None:
+            value, is_absent = None, self.is_test
+        elif isinstance(word, str):
+            value = self.known.get(word) if self.task.score_range is None else number_in(word)
             is_absent = self.is_test and word == str(NO_LABEL)
         elif isinstance(word, bool):
             value, is_absent = self.known.get(str(word)), False
         else:
-            value, is_absent = None if word is None else self._of_number(word), word == NO_LABEL
+            value, is_absent = self._of_number(word), word == NO_LABEL
         if value is not None and self.task.accepts(value):
             return value
         return self.task.unlabelled if is_absent else None
 
     def _of_number(self, number: float) -> float | None:
-        if self.task.score_range is not None or not isfinite(number):
+        if self.task.score_range is not None:
             return number
-        if number != int(number):
-            return self.known.get(str(number), number)
         if self.own_words is not None and 0 <= number < len(self.own_words):
             return self.known[self.own_words[int(number)]]
-        return self.known.get(str(int(number)))
+        return self.known.get(word_of(number))
 
 
 def _own_words(names: Sequence[str] | None, task: Task, where: Where) -> Sequence[str] | None:
@@ -111,48 +128,33 @@ def _own_words(names: Sequence[str] | None, task: Task, where: Where) -> Sequenc
         return names
     if len(unknown) == len(names) == task.num_classes:
         return None
-    raise DataError(f"the labels are of another task: {', '.join(names)}", where=where(0), mend=_mend(unknown[0], task))
+    raise DataError(f"the labels are of another task: {listed(names)}", where=where(0), mend=_mend(unknown[0], task))
 
 
-def _refuse_words_among_numbers(words: Sequence[Any], column: pa.ChunkedArray, task: Task, where: Where) -> None:
-    if task.score_range is not None or not all(isinstance(word, str) for word in words):
+def _refuse_words_among_numbers(distinct: Distinct, task: Task, where: Where) -> None:
+    if task.score_range is not None or not all(isinstance(word, str | None) for word in distinct.words):
         return
-    numbers = [word for word in words if word not in {*task.label_names, *task.synonyms} and word in task.label_words]
-    names = [word for word in words if word in task.label_names or word in task.synonyms]
-    if numbers and names:
-        by_number, by_name = (min(_first(column, word) for word in kind) for kind in (numbers, names))
+    names = [word in task.label_names or word in task.synonyms for word in distinct.words]
+    numbers = [word in task.label_words and not is_name for word, is_name in zip(distinct.words, names, strict=True)]
+    if any(numbers) and any(names):
         raise DataError(
             "labels are words in some rows and numbers in others, as if two tasks were mixed up",
-            where=where(max(by_number, by_name)),
-            mend=f"write all of them as words ({', '.join(task.label_names)}): numbers differ from task to task",
+            where=where(max(distinct.first(numbers), distinct.first(names))),
+            mend=f"write all of them as words ({listed(task.label_names)}): numbers differ from task to task",
         )
 
 
 def _problem(word: Any) -> str:
-    if word is None or not str(word).strip():
+    if word is None:
         return "the row has no label"
-    value = _value(word) if isinstance(word, str) else float(word)
-    return f"label {word!r} is {'unknown' if value is None or not isfinite(value) else 'out of range'}"
+    return f"label {word!r} is {'unknown' if number_in(str(word)) is None else 'out of range'}"
 
 
 def _mend(word: Any, task: Task) -> str:
+    if word is None:
+        return EVERY_ROW
     low, high = task.label_range
-    known = ", ".join(task.label_words) or f"numbers from {low:g} to {high:g}"
+    known = listed_labels(task) or f"numbers from {low:g} to {high:g}"
     others = [each.name for each in TASKS.values() if word in each.label_names and each.name != task.name]
     hint = f"; {word!r} is one of {', '.join(others)}" if others else ""
     return f"labels of {task.name}: {known}{hint}"
-
-
-def _first(column: pa.ChunkedArray, word: Any) -> int:
-    if word is None:
-        return int(pc.index(column.is_null(), True).as_py())
-    if isinstance(word, float) and word != word:
-        return int(pc.index(pc.is_nan(column), True).as_py())
-    return int(pc.index(column, pa.scalar(word, type=column.type)).as_py())
-
-
-def _value(word: str) -> float | None:
-    try:
-        return float(word)
-    except ValueError:
-        return None

@@ -1,17 +1,18 @@
 """Rows from local files: the official GLUE folder, ELUE's, or files of the kinds that data come in."""
 
+from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from datasets import ClassLabel, Dataset
 
 from ee_lightning.data.sources.arrow import STATE, read_parquet, read_saved
 from ee_lightning.data.sources.label_sets import found_labels
-from ee_lightning.data.sources.labels import refuse_lists
+from ee_lightning.data.sources.labels import found_words
 from ee_lightning.data.sources.rows import rows_of
 from ee_lightning.data.sources.table import Table, choose_columns
-from ee_lightning.data.sources.text_files import read_text_file
+from ee_lightning.data.sources.text_files import begins_with_header, read_text_file
+from ee_lightning.data.sources.writing import Writing
 from ee_lightning.data.task import Task
 from ee_lightning.errors import DataError
 
@@ -32,7 +33,7 @@ class LocalSource:
     """
 
     def __init__(self, root: Path, task: Task) -> None:
-        self.root, self.task = root, task
+        self.root, self.task, self._writing = root, task, Writing(task)
 
     def has(self, split: str) -> bool:
         """Whether the file of a split is there, or is named."""
@@ -40,7 +41,10 @@ class LocalSource:
 
     def load(self, split: str) -> Dataset:
         """Read a split; see `Source.load`. A test file without the label column is unlabelled."""
-        return rows_of(self._table(split), self.task, split)
+        table = self._table(split)
+        rows = rows_of(table, self.task, split)
+        self._writing.check(table, split)
+        return rows
 
     def label_words(self) -> list[str]:
         """Give the different labels of the training rows: in the data set's own order if it has one, else sorted.
@@ -52,24 +56,17 @@ class LocalSource:
         if self.task.multi_label:
             return found_labels(table, self.task)
         label = table.columns.label
-        refuse_lists(table.rows.features.arrow_schema.field(label).type, table.where)
         if isinstance(feature := table.rows.features[label], ClassLabel):
             return list(feature.names)
-        words = [word for value in table.rows.unique(label) if value is not None and (word := _word(value)).strip()]
-        return sorted(words, key=int) if all(map(_is_number, words)) else sorted(words)
+        return found_words(table.rows.select_columns([label]).with_format("arrow")[:].column(label), table.where)
 
     def _table(self, split: str) -> Table:
-        places = self._places(split)
-        if not places and self.root.is_file():
+        if not (places := self._places(split)):
+            is_folder = not (self.task.files or self.root.is_file())
             raise DataError(
-                f"there is no {split} split: all rows of the one file train",
-                where=self.root,
-                mend="name a file for each split in --data.own.files, or hold rows out by --data.own.validation_share "
-                "and --data.own.test_share",
-            )
-        if not places:
-            raise DataError(
-                f"no {split} file of task {self.task.name}", where=self._folder / self._expected(split), mend=self._hint
+                f"no {split} file of task {self.task.name}",
+                where=self._folder / self._expected(split) if is_folder else self.root,
+                mend=self._hint if self.task.hub_path is not None else self._hint_of_own(split),
             )
         if missing := [place for place in places if not place.exists()]:
             raise DataError(f"there is no such {split} file", where=missing[0], mend="correct --data.own.files")
@@ -83,7 +80,8 @@ class LocalSource:
         if ending == ".parquet":
             return read_parquet(places, choose)
         if ending == ".tsv" and self.task.glue is not None:
-            names = self.task.glue.headerless if split != "test" else ()
+            has_header = split == "test" or begins_with_header(first, choose)
+            names = () if has_header else self.task.glue.headerless
             return read_text_file(first, choose, names, skips_ragged=self.task.glue.skips_ragged)
         if ending in ENDINGS:
             return read_text_file(first, choose)
@@ -99,25 +97,29 @@ class LocalSource:
             return [self.root] if split == "train" else []
         if self.task.glue is not None and (official := self._folder / self.task.glue.files[split]).is_file():
             return [official]
-        found = [
-            place
-            for stem in self._stems(split)
-            for place in (self._folder / stem, *(self._folder / f"{stem}{ending}" for ending in ENDINGS))
-            if (place / STATE).is_file() or place.is_file()
-        ]
+        found = [places for stem in self._stems[split] for places in self._called(stem)]
         if len(found) > 1:
+            names = ", ".join(places[0].name for places in found)
             raise DataError(
-                f"several files could be the {split} split: {', '.join(place.name for place in found)}",
+                f"several files could be the {split} split: {names}",
                 where=self._folder,
                 mend="leave one of them in the folder",
             )
-        shards = [place for stem in self._stems(split) for place in sorted(self._folder.glob(f"{stem}-*-of-*.parquet"))]
-        return found or shards
+        return found[0] if found else []
 
-    def _stems(self, split: str) -> tuple[str, ...]:
-        """Give what the file of a split may be called, the hub's own name included."""
-        on_the_hub = self.task.hub_splits.get(split)
-        return STEMS[split] if on_the_hub is None else (*STEMS[split], on_the_hub)
+    def _called(self, stem: str) -> Iterator[list[Path]]:
+        """Give each file or folder that is called like this, and the shards."""
+        for place in (self._folder / stem, *(self._folder / f"{stem}{ending}" for ending in ENDINGS)):
+            if (place / STATE).is_file() or place.is_file():
+                yield [place]
+        if shards := sorted(self._folder.glob(f"{stem}-*-of-*.parquet")):
+            yield shards
+
+    @property
+    def _stems(self) -> dict[str, tuple[str, ...]]:
+        """What the files of each split are called, on the hub also."""
+        on_hub = self.task.hub_splits
+        return {split: (*([on_hub[split]] if split in on_hub else []), *stems) for split, stems in STEMS.items()}
 
     @cached_property
     def _folder(self) -> Path:
@@ -134,7 +136,7 @@ class LocalSource:
         )
 
     def _holds_splits(self, inside: list[Path]) -> bool:
-        stems = {stem for split in STEMS for stem in self._stems(split)}
+        stems = {stem for names in self._stems.values() for stem in names}
         official = set(self.task.glue.files.values()) if self.task.glue else set()
         return any(
             place.name in official or place.name.partition(".")[0].partition("-")[0] in stems for place in inside
@@ -151,15 +153,13 @@ class LocalSource:
             f"called {', '.join(STEMS)} or as GLUE calls it, ending in {', '.join(ENDINGS)}, or a folder of datasets"
         )
 
+    def _hint_of_own(self, split: str) -> str:
+        return (
+            f"name it with --data.own.files '{{train: FILE, {split}: FILE}}', "
+            f"or hold a share of the training rows out with --data.own.{split}_share"
+        )
+
 
 def _plain(name: str) -> str:
     """Give a folder's or a task's name as both may write it: without case, hyphens and underscores."""
     return name.lower().replace("-", "").replace("_", "")
-
-
-def _word(label: Any) -> str:
-    return str(int(label) if isinstance(label, float) and label.is_integer() else label)
-
-
-def _is_number(word: str) -> bool:
-    return word.removeprefix("-").isdecimal()

@@ -14,6 +14,8 @@ from ee_lightning.rows import Bad, Ragged, flaw_of, open_lines, read_records, re
 
 KINDS = {str: "text", bool: "a truth value", int: "a number", float: "a number", type(None): "null"}
 MOST_LISTED = 5
+LARGEST = 2**53
+"""Up to here whole numbers and floats, which may stand in one column, are the same."""
 log = logging.getLogger(__name__)
 
 
@@ -45,7 +47,8 @@ def read_text_file(path: Path, choose: Choose, names: Sequence[str] = (), *, ski
             else:
                 bad = row
             if bad is not None:
-                raise DataError(bad.reason, where=lines.place(line), mend=bad.mend)
+                mend = _mend_without_header(names) if names and isinstance(bad, Ragged) else bad.mend
+                raise DataError(bad.reason, where=lines.place(line), mend=mend)
             rows.append(line)
     if columns is None or not rows:
         raise DataError("the file has no rows", where=path, mend="get the file anew")
@@ -53,6 +56,32 @@ def read_text_file(path: Path, choose: Choose, names: Sequence[str] = (), *, ski
         listed = ", ".join(map(str, ragged[:MOST_LISTED])) + (", …" if len(ragged) > MOST_LISTED else "")
         log.warning("%s: %d rows have too few or too many cells and are left out: lines %s", path, len(ragged), listed)
     return Table(Dataset.from_dict(values), columns, lambda row: f"{path}, line {rows[row]}")
+
+
+def begins_with_header(path: Path, choose: Choose) -> bool:
+    """Whether the first line of a `.tsv` names columns that can be read.
+
+    Args:
+        path: The file.
+        choose: Picks the columns that are read.
+
+    Raises:
+        DataError: The file can't be read.
+    """
+    with open_lines(path) as lines:
+        cells = next(lines, "").rstrip("\r\n").split("\t")
+    try:
+        choose(cells, path)
+    except DataError:
+        return False
+    return True
+
+
+def _mend_without_header(names: Sequence[str]) -> str:
+    return (
+        f"the official file has no header and these {len(names)} columns; a .tsv or .csv that begins with a line of "
+        "column names may have others, if the texts and the label are among them"
+    )
 
 
 def _chosen(choose: Choose, header: Sequence[str], path: Path) -> Columns:
@@ -79,6 +108,9 @@ def _flaw(row: dict[str, Any], name: str, before: list[Any], *, is_label: bool) 
     if kind != expected or kind.startswith("neither"):
         wanted = f", and was {expected} in the rows before" if before else ""
         return Bad(f"{name!r} is {kind}{wanted}", mend="give a column one kind of value")
+    numbers = row[name] if isinstance(row[name], list) else [row[name]]
+    if any(isinstance(number, int) and abs(number) > LARGEST for number in numbers):
+        return Bad(f"{name!r} is {row[name]}, too large for a number", mend="write it as a text, in quotes")
     return flaw_of(name, row[name]) if isinstance(row[name], str) else None
 
 

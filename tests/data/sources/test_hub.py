@@ -90,7 +90,7 @@ def test_scores_of_the_hub_are_those_of_a_file(hub_layout):
     [
         (5.5, "label 5.5 is out of range"),
         (-0.5, "label -0.5 is out of range"),
-        (math.nan, "label nan is unknown"),
+        (math.nan, "the row has no label"),
         (None, "the row has no label"),
     ],
 )

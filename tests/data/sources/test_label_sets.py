@@ -58,6 +58,20 @@ def test_any_separator_will_do(separator, tmp_path):
     assert open_source(tmp_path, task).load("train")["label"][:] == FLAGS
 
 
+def test_another_separator_than_the_given_is_told(tmp_path, caplog):
+    write_csv(tmp_path)
+    resolve_task("mine", own(), tmp_path)
+    assert not caplog.text
+    write_csv(tmp_path, ";")
+    assert "billing;bug" in resolve_task("mine", own(), tmp_path).label_names
+    assert "look like several: billing;bug; what stands between labels is --data.own.label_separator" in caplog.text
+    caplog.clear()
+    (tmp_path / "train.csv").unlink()
+    (tmp_path / "train.jsonl").write_text('{"text": "a", "label": ["a, b"]}\n{"text": "b", "label": ["c"]}')
+    resolve_task("mine", own(), tmp_path)
+    assert not caplog.text  # lists have no separator
+
+
 def test_blanks_around_labels_are_nothing(tmp_path):
     write_csv(tmp_path, " | ")
     task = resolve_task("mine", own(), tmp_path)

@@ -115,6 +115,26 @@ def test_a_wrong_row_is_one_error_with_its_file_and_line(official_glue, name, fi
     assert caught.value.mend
 
 
+@pytest.mark.parametrize(
+    "header", ["sentence\tlabel", "label\tsentence", "source\tlabel\tmark\tsentence", "id\tlabel\tx\ttext"]
+)
+def test_a_header_that_colas_own_files_lack_is_no_row(official_glue, header):
+    columns = header.split("\t")
+    cells = {"label": "1", "sentence": "A dog ran.", "text": "A dog ran."}
+    row = "\t".join(cells.get(name, "x") for name in columns)
+    (official_glue / "CoLA" / "dev.tsv").write_text(f"{header}\n{row}\n")
+    rows = LocalSource(official_glue, get_task("cola")).load("validation")
+    assert rows.to_list() == [{"text_a": "A dog ran.", "label": 1}]
+
+
+def test_who_gives_cola_other_columns_is_told_of_its_own_files(official_glue):
+    (official_glue / "CoLA" / "dev.tsv").write_text("A dog ran.\t1\n")
+    with pytest.raises(DataError, match="2 cells where 4") as caught:
+        LocalSource(official_glue, get_task("cola")).load("validation")
+    assert "no header and these 4 columns" in caught.value.mend
+    assert ".csv that begins with a line of column names" in caught.value.mend
+
+
 def test_labels_are_told_to_who_gave_a_wrong_one(official_glue):
     told = {}
     for name, folder, rows in (("stsb", "STS-B", STSB), ("rte", "RTE", RTE)):
@@ -123,7 +143,7 @@ def test_labels_are_told_to_who_gave_a_wrong_one(official_glue):
             LocalSource(official_glue, get_task(name)).load("validation")
         told[name] = caught.value.mend
     assert told["stsb"] == "labels of stsb: numbers from 0 to 5"
-    assert told["rte"] == "labels of rte: entailment, 0, not_entailment, 1"
+    assert told["rte"] == "labels of rte: entailment (0), not_entailment (1)"
 
 
 def test_another_encoding_is_an_error_with_its_line(official_glue):

@@ -59,18 +59,6 @@ def test_every_kind_of_file_gives_the_same_rows(tmp_path, write, inside, capfd):
     assert capfd.readouterr() == ("", "")
 
 
-@pytest.mark.parametrize("half", ["matched", "mismatched"])
-@pytest.mark.parametrize("is_saved", [True, False])
-def test_mnli_is_read_as_the_hub_has_it(tmp_path, half, is_saved):
-    for number, name in enumerate(("matched", "mismatched")):
-        rows = Dataset.from_list([{"premise": name, "hypothesis": "It is.", "label": number}])
-        place = tmp_path / f"validation_{name}"
-        rows.save_to_disk(place) if is_saved else rows.to_parquet(f"{place}-00000-of-00001.parquet")
-    source = LocalSource(tmp_path, get_task("mnli" if half == "matched" else "mnli_mismatched"))
-    assert source.has("validation")
-    assert source.load("validation")["text_a"][:] == [half]
-
-
 @pytest.mark.parametrize("stem", ["validation", "dev", "val", "valid"])
 def test_the_validation_file_goes_by_any_of_its_names(tmp_path, stem):
     (tmp_path / f"{stem}.csv").write_text("text,label\na film,positive\n")
@@ -260,3 +248,41 @@ def test_parquet_that_changed_without_its_time_is_read_anew(tmp_path, cache_fold
     os.utime(path, ns=(time + 10**9, time + 10**9))
     source.load("train")
     assert len(list(cache_folder.rglob("*.arrow"))) == 1
+
+
+def write_hub_shards(folder, splits):
+    folder.mkdir()
+    for name, rows in splits.items():
+        rows.to_parquet(folder / f"{name}-00000-of-00001.parquet")
+
+
+def write_hub_saved(folder, splits):
+    DatasetDict(splits).save_to_disk(folder)
+
+
+@pytest.mark.parametrize("write", [write_hub_shards, write_hub_saved])
+@pytest.mark.parametrize("half", ["matched", "mismatched"])
+@pytest.mark.parametrize("inside", ["", "mnli"])
+def test_the_halves_of_mnli_are_read_as_the_hub_calls_them(tmp_path, write, half, inside):
+    names = ["train", *(f"{split}_{half}" for split in ("validation", "test") for half in ("matched", "mismatched"))]
+    rows = {
+        name: [{"premise": f"of {name}", "hypothesis": "b", "label": -1 if "test" in name else 2}] for name in names
+    }
+    write(tmp_path / "data", {name: Dataset.from_list(row) for name, row in rows.items()})
+    if inside:
+        (tmp_path / "glue").mkdir()
+        (tmp_path / "data").rename(tmp_path / "glue" / inside)
+    root = tmp_path / ("glue" if inside else "data")
+    source = LocalSource(root, get_task("mnli" if half == "matched" else "mnli_mismatched"))
+    assert all(map(source.has, ("train", "validation", "test")))
+    assert source.load("train")["text_a"][:] == ["of train"]
+    assert source.load("validation").to_list() == [{"text_a": f"of validation_{half}", "text_b": "b", "label": 2}]
+    assert source.load("test")["text_a"][:] == [f"of test_{half}"]
+
+
+def test_shards_of_two_names_are_not_put_together(tmp_path):
+    write_shards(tmp_path)
+    for stem in ("dev", "validation"):
+        Dataset.from_list(ROWS).to_parquet(tmp_path / f"{stem}-00000-of-00001.parquet")
+    with pytest.raises(DataError, match="several files could be the validation split"):
+        LocalSource(tmp_path, get_task("rte")).load("validation")

@@ -1,0 +1,94 @@
+"""Labels as words: what a cell says, in which order they are numbered, and how a message lists them."""
+
+from collections.abc import Collection, Iterable
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ee_lightning.data.task import Task, number_in
+
+MOST_LISTED = 10
+
+
+class Distinct:
+    """The different labels of a column.
+
+    Args:
+        column: The labels as they were read, [rows].
+
+    Attributes:
+        words: What they say, a text without outer blanks; None for a blank one, or a float that is no number.
+        places: The number of each row's word, [rows].
+    """
+
+    def __init__(self, column: pa.ChunkedArray) -> None:
+        distinct = pc.unique(column)
+        self.words = [_cleaned(value) for value in distinct.to_pylist()]
+        self.places = pc.index_in(column, value_set=distinct).to_numpy()  # [rows]
+
+    def first(self, is_meant: Iterable[bool]) -> int:
+        """Give the first row that has one of some words.
+
+        Args:
+            is_meant: Whether each word is one of these.
+        """
+        return int(np.isin(self.places, np.flatnonzero([*is_meant])).argmax())
+
+
+def word_of(label: Any) -> str:
+    """Give a label as a word, a whole number without its fraction.
+
+    Args:
+        label: What a cell says.
+
+    Example:
+        >>> word_of(2.0), word_of(0.5), word_of("two")
+        ('2', '0.5', 'two')
+    """
+    return str(int(label) if isinstance(label, float) and label.is_integer() else label)
+
+
+def in_order(words: Iterable[str]) -> list[str]:
+    """Sort words, by their values if all of them are numbers.
+
+    Args:
+        words: Labels.
+
+    Example:
+        >>> in_order(["10", "2.5", "-3"]), in_order(["10", "2.5", "b"])
+        (['-3', '2.5', '10'], ['10', '2.5', 'b'])
+    """
+    ordered = sorted(words)
+    values = {word: value for word in ordered if (value := number_in(word)) is not None}
+    return sorted(ordered, key=values.__getitem__) if len(values) == len(ordered) else ordered
+
+
+def listed(words: Collection[str]) -> str:
+    """List words in a message, the first of them if they are many.
+
+    Args:
+        words: What is to be listed.
+
+    Example:
+        >>> listed([*"abcdefghijklm"])
+        'a, b, c, d, e, f, g, h, i, j and 3 more'
+    """
+    more = len(words) - MOST_LISTED
+    return ", ".join([*words][:MOST_LISTED]) + (f" and {more} more" if more > 0 else "")
+
+
+def listed_labels(task: Task) -> str:
+    """List a task's labels in a message, with the numbers that may be written in their place.
+
+    Args:
+        task: The task, which has labels.
+    """
+    return listed([f"{name} ({n})" if str(n) in task.label_words else name for n, name in enumerate(task.label_names)])
+
+
+def _cleaned(label: Any) -> Any:
+    if isinstance(label, str):
+        return label.strip() or None
+    return label if label == label else None

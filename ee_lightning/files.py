@@ -92,6 +92,25 @@ def read_json(file: Path) -> dict[str, Any]:
     return fields
 
 
+def read_yaml(file: Path) -> dict[str, Any]:
+    """Read a YAML mapping, such as a run folder's ``config.yaml``.
+
+    Args:
+        file: The file.
+
+    Raises:
+        ValueError: It holds no YAML, or none of a mapping.
+        OSError: It can't be opened.
+    """
+    try:
+        options = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise ValueError("it holds no YAML") from error
+    if not isinstance(options, dict):
+        raise ValueError("it holds no options")
+    return options
+
+
 def check_format(fields: dict[str, Any], known: int, file: Path, mend: str) -> None:
     """Refuse a file whose format another release writes, and take the format from its fields.
 
@@ -120,22 +139,3 @@ def _reason(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     return f"it lacks {error}" if isinstance(error, KeyError) else str(error)
-
-
-def read_yaml(file: Path) -> dict[str, Any]:
-    """Read a YAML mapping, such as a run folder's ``config.yaml``.
-
-    Args:
-        file: The file.
-
-    Raises:
-        ValueError: It holds no YAML, or none of a mapping.
-        OSError: It can't be opened.
-    """
-    try:
-        options = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        raise ValueError("it holds no YAML") from error
-    if not isinstance(options, dict):
-        raise ValueError("it holds no options")
-    return options

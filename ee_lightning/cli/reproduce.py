@@ -114,6 +114,9 @@ def _bring_to_end(runs: Sequence[PlannedRun], root: Path, console: Console, argu
 def _write_for_cluster(suite: Suite, selection: Selection, chosen: Namespace, extra: FitOptions) -> None:
     meant = [training for training in trainings(suite) if training in selection]
     tables = [sys.executable, "-m", "ee_lightning", "reproduce", chosen.suite, f"--root={chosen.root}"]
+    tables += [
+        flag for flag, is_set in (("--keep-going", chosen.keep_going), ("--no-clock", chosen.no_clock)) if is_set
+    ]
     command = [*tables, "--runs-only"]
     if chosen.slurm is not None:
         options = fit_arguments(extra)

@@ -205,7 +205,7 @@ def test_a_slurm_array_has_a_job_a_training(run: Run, tmp_path: Path, capsys: py
         environment = {"PATH": path, "SLURM_ARRAY_TASK_ID": str(index)}
         done = subprocess.run(["bash", "array.sh"], env=environment, capture_output=True, text=True, check=True)
         assert done.stdout.splitlines()[1:] == [
-            "-m", "ee_lightning", "reproduce", str(tmp_path / "mine.yaml"), "--root=made", "--runs-only",
+            "-m", "ee_lightning", "reproduce", str(tmp_path / "mine.yaml"), "--root=made", "--no-clock", "--runs-only",
             "--data.batch_size=16", f"--tasks={chosen[0]}", "--trainings=ours", f"--seeds={chosen[1]}",
         ]  # fmt: skip
 

@@ -29,8 +29,9 @@ class WholeCheckpointIO(TorchCheckpointIO):
         with written_whole(Path(path)) as unfinished, unfinished.open("wb") as file:
             try:
                 torch.save(checkpoint, file)
-            except RuntimeError as error:  # torch, which can't end the archive that it couldn't write either
-                raise (error.__context__ if isinstance(error.__context__, OSError) else error) from None
+            except RuntimeError as error:  # torch, which can't end the archive whose writing was broken off
+                broken_off = isinstance(error.__context__, OSError | KeyboardInterrupt)
+                raise (error.__context__ if broken_off else error) from None
 
     def load_checkpoint(self, path: str | Path, map_location: Any = None, weights_only: bool | None = None) -> Any:
         """Read a checkpoint.

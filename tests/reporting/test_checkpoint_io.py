@@ -1,6 +1,6 @@
 import resource
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pytest
 import torch
@@ -38,6 +38,25 @@ def test_one_that_breaks_off_leaves_the_one_before(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(torch, "save", write_some)
     with pytest.raises(RunFolderError, match=r"last.ckpt can't be written: no space left"):
         WholeCheckpointIO().save_checkpoint({"step": 2}, place)
+    assert WholeCheckpointIO().load_checkpoint(place) == {"step": 1}
+
+
+def test_an_interrupt_while_it_is_written_stays_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place, save = tmp_path / "last.ckpt", torch.save
+    WholeCheckpointIO().save_checkpoint({"step": 1}, place)
+
+    class Interrupted:
+        def __init__(self, file: BinaryIO) -> None:
+            self._file = file
+
+        def write(self, data: memoryview) -> int:
+            if len(data) > 1000:
+                raise KeyboardInterrupt
+            return self._file.write(data)
+
+    monkeypatch.setattr(torch, "save", lambda checkpoint, file: save(checkpoint, Interrupted(file)))
+    with pytest.raises(KeyboardInterrupt):
+        WholeCheckpointIO().save_checkpoint({"weights": torch.zeros(10_000)}, place)
     assert WholeCheckpointIO().load_checkpoint(place) == {"step": 1}
 
 

@@ -30,8 +30,9 @@ class WholeCheckpointIO(TorchCheckpointIO):
             try:
                 torch.save(checkpoint, file)
             except RuntimeError as error:  # torch, which can't end the archive whose writing was broken off
-                broken_off = isinstance(error.__context__, OSError | KeyboardInterrupt)
-                raise (error.__context__ if broken_off else error) from None
+                if isinstance(error.__context__, OSError | KeyboardInterrupt):
+                    raise error.__context__ from None
+                raise
 
     def load_checkpoint(self, path: str | Path, map_location: Any = None, weights_only: bool | None = None) -> Any:
         """Read a checkpoint.

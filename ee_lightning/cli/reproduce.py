@@ -56,7 +56,7 @@ def run(arguments: Sequence[str]) -> None:
     if chosen.plan:
         return
     failed = _bring_to_end([run for run in runs if run not in blocked], chosen.root, console, arguments)
-    _tell_results(suite, whole, meant, chosen, console)
+    _tell_results(suite, whole.located(chosen.root), meant.located(chosen.root), chosen, console)
     if failed or blocked:
         raise EarlyExitError(
             f"of {len(runs)} trainings {failed} failed, and {len(blocked)} can't be run",

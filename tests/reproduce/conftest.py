@@ -38,11 +38,11 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def make_run(tmp_path: Path) -> MakeRun:
     """Give a function that plans a run of the stand-in."""
 
-    def _make(task: str, **options: object) -> PlannedRun:
-        training = Training(task, "full", 1, FitOptions(options=options))
-        folder = RunFolder(tmp_path / "runs" / f"{task}-full-1-0" / "version_0")
+    def _make(task: str, name: str = "full", **options: object) -> PlannedRun:
+        training, identity = Training(task, name, 1, FitOptions(options=options)), Identity("config", task, "weights")
+        folder = RunFolder(tmp_path / "runs" / f"{task}-{name}-1-{identity.digest}" / "version_0")
         state, damage = examine(folder)
-        return PlannedRun(training, folder, state, Identity("config", "data", "weights"), damage)
+        return PlannedRun(training, folder, state, identity, damage)
 
     return _make
 

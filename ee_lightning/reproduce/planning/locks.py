@@ -13,8 +13,8 @@ _LOCKS = "locks"
 
 
 def lock_of(root: Path, name: str) -> Path:
-    """Give the file that is locked while a run is trained."""
-    return root / _LOCKS / f"{name}.lock"
+    """Give the file that is locked while a run is trained: one for all names that runs of a digest may have."""
+    return root / _LOCKS / f"{name.rpartition('-')[2]}.lock"
 
 
 def is_locked(file: Path) -> bool:

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from ee_lightning import __version__
@@ -12,6 +12,7 @@ from ee_lightning.reporting import RunFolder
 from ee_lightning.reproduce.planning.condition import State
 from ee_lightning.reproduce.suites.suite import Training
 
+RUNS = "runs"
 IDENTITY = "identity.json"
 
 
@@ -65,6 +66,12 @@ class PlannedRun:
         """How messages call it."""
         return f"{self.training.task}, {self.training.name}, seed {self.training.seed}"
 
+    def located(self, root: Path) -> "PlannedRun":
+        """Give the run with its folder of now: since the plan, a training of the same options may have got another."""
+        if self.identity is None or self.folder.is_finished:
+            return self
+        return replace(self, folder=folder_of(self.identity, root, default=self.folder))
+
     def write_identity(self) -> None:
         """Write what the run is known by beside its folder.
 
@@ -91,6 +98,10 @@ class Plan:
         first = {run.name: run for run in reversed(self.runs)}
         return [run for run in self.runs if first[run.name] is run]
 
+    def located(self, root: Path) -> "Plan":
+        """Give the plan with the folders of now, see `PlannedRun.located`."""
+        return Plan([run.located(root) for run in self.runs])
+
     def folder(self, training: Training) -> RunFolder:
         """Give the folder of a training's run, which need not be there.
 
@@ -109,6 +120,18 @@ class Plan:
             for run in self.runs
             if run.folder.is_finished
         }
+
+
+def folder_of(identity: Identity, root: Path, default: RunFolder) -> RunFolder:
+    """Give the folder of a run, which may bear the names of a training of another suite with the same options.
+
+    Args:
+        identity: What the run is known by.
+        root: The folder of the suites' runs.
+        default: Its folder where it has none yet.
+    """
+    made = [RunFolder(run / "version_0") for run in sorted((root / RUNS).glob(f"*-{identity.digest}"))]
+    return max(made, key=lambda folder: folder.is_finished, default=default)
 
 
 def read_identity(file: Path) -> Identity | None:

@@ -9,11 +9,9 @@ from ee_lightning.reporting import RunFolder
 from ee_lightning.reproduce.planning.condition import State, examine
 from ee_lightning.reproduce.planning.identifier import Identifier, Places, places_of
 from ee_lightning.reproduce.planning.locks import is_locked, lock_of
-from ee_lightning.reproduce.planning.plan import IDENTITY, Identity, Plan, PlannedRun, read_identity
+from ee_lightning.reproduce.planning.plan import IDENTITY, RUNS, Identity, Plan, PlannedRun, folder_of, read_identity
 from ee_lightning.reproduce.suites.selection import Selection
 from ee_lightning.reproduce.suites.suite import Suite, Training, trainings
-
-RUNS = "runs"
 
 
 def plan(suite: Suite, root: Path, selection: Selection | None = None) -> Plan:
@@ -41,7 +39,8 @@ def _planned(training: Training, root: Path, identifier: Identifier, folders: di
         identity = identifier.identity(training.fit)
     except EarlyExitError as error:
         return _without_sources(training, root, config, identifier.places(training.fit), str(error))
-    folder = folders.setdefault(identity.digest, _folder_of(identity, root, training))
+    folder = folder_of(identity, root, default=_folder(root, training, identity.digest))
+    folder = folders.setdefault(identity.digest, folder)
     state, damage = examine(folder)
     if state is not State.FINISHED and is_locked(lock_of(root, folder.path.parent.name)):
         state, damage = State.AT_WORK, None
@@ -57,12 +56,6 @@ def _without_sources(training: Training, root: Path, config: str, places: Places
         if is_known and examine(folder)[0] is State.FINISHED and places_of(read_yaml(folder.config)) == places:
             return PlannedRun(training, folder, State.FINISHED, identity)
     return PlannedRun(training, _folder(root, training, "unknown"), State.BLOCKED, reason=reason)
-
-
-def _folder_of(identity: Identity, root: Path, training: Training) -> RunFolder:
-    """Give the folder of a run, which may bear the names of a training of another suite with the same options."""
-    made = [RunFolder(run / "version_0") for run in sorted((root / RUNS).glob(f"*-{identity.digest}"))]
-    return max(made, key=lambda folder: folder.is_finished, default=_folder(root, training, identity.digest))
 
 
 def _folder(root: Path, training: Training, digest: str) -> RunFolder:

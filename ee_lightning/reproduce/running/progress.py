@@ -26,7 +26,7 @@ class SuiteProgress:
 
     def __init__(self, console: Console, root: Path, runs: Sequence[PlannedRun]) -> None:
         self.console, self.root, self.runs = console, root, runs
-        self._left = {run.name: run for run in runs if run.state is not State.FINISHED}
+        self._left = {run.title: run for run in runs if run.state is not State.FINISHED}
         self._bar = Progress(
             TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[left]}"),
             console=console, transient=True, disable=not console.is_terminal,
@@ -62,7 +62,7 @@ class SuiteProgress:
 
     def ended(self, run: PlannedRun, how: str, seconds: float | None = None) -> None:
         """Tell how a run ended."""
-        self._left.pop(run.name)
+        self._left.pop(run.title)
         self._current = None
         took = "" if seconds is None else f" in {duration(seconds)}"
         self._bar.update(self._task, completed=self._done, description="", left="")

@@ -80,6 +80,7 @@ class Runner:
 
     def _bring_to_end(self, run: PlannedRun, lock: int, earlier: Record | None) -> None:
         """Train a run, unless another runner has brought it to its end since the plan was made."""
+        run = run.located(self.root)
         state, damage = examine(run.folder)
         record = read_record(self.root, run.name)
         if state is State.FINISHED:

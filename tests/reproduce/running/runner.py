@@ -18,9 +18,12 @@ STAND_IN = str(Path(__file__).parent.with_name("stand_in.py"))
 def main(root: Path, template: str, seconds: str, *tasks: str) -> int:
     runs = []
     for task in tasks:
-        folder = RunFolder(root / "runs" / f"{task}-full-1-0" / "version_0")
-        training = Training(task, "full", 1, FitOptions(options={"seconds": seconds}))
-        runs.append(PlannedRun(training, folder, examine(folder)[0], Identity("c", "d", "w")))
+        training, identity = (
+            Training(task, "full", 1, FitOptions(options={"seconds": seconds})),
+            Identity("config", task, "weights"),
+        )
+        folder = RunFolder(root / "runs" / f"{task}-full-1-{identity.digest}" / "version_0")
+        runs.append(PlannedRun(training, folder, examine(folder)[0], identity))
     with SuiteProgress(Console(), root, runs) as progress:
         return len(Runner(root, progress, [sys.executable, STAND_IN, template]).bring_to_end(runs))
 

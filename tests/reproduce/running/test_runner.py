@@ -16,7 +16,7 @@ import pytest
 
 from ee_lightning.errors import RunFolderError
 from ee_lightning.reproduce.planning.condition import State, examine
-from ee_lightning.reproduce.planning.plan import PlannedRun
+from ee_lightning.reproduce.planning.plan import Plan, PlannedRun
 from ee_lightning.reproduce.running.interrupts import interruptible
 from ee_lightning.reproduce.running.records import read_record
 from ee_lightning.reproduce.running.runner import Runner
@@ -68,7 +68,7 @@ def test_a_failing_run_stops_no_other_and_is_tried_again_by_the_next_call(
 ) -> None:
     runs = [make_run("CoLA", act="fail"), make_run("RTE")]
     (failure,) = make_runner(runs).bring_to_end(runs)
-    assert failure.run is runs[0]
+    assert failure.run.title == runs[0].title
     assert failure.reason == "it fails\n  mend:  don't"
     assert failure.log.read_text().endswith("error: it fails\n  mend:  don't\n")
     assert f"CoLA, full, seed 1: failed, see {failure.log}" in capsys.readouterr().out
@@ -105,6 +105,26 @@ def test_two_runners_share_the_work(make_run: MakeRun, make_runner: MakeRunner, 
     assert _starts(tmp_path) == _trained(tmp_path) == 6
     assert {examine(run.folder)[0] for run in runs} == {State.FINISHED}
     assert time.monotonic() - start > 0.9  # three by each
+
+
+def test_trainings_of_the_same_options_that_two_suites_name_apart_are_run_once(
+    make_run: MakeRun, make_runner: MakeRunner, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    planned = [[make_run("CoLA", name, seconds=0.3)] for name in ("ours", "ensemble")]  # before either has a folder
+    runners = [make_runner(runs) for runs in planned]
+    threads = [
+        threading.Thread(target=run.bring_to_end, args=(runs,)) for run, runs in zip(runners, planned, strict=True)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [runner.failures for runner in runners] == [[], []]
+    assert _starts(tmp_path) == _trained(tmp_path) == 1
+    assert "finished by another runner" in capsys.readouterr().out
+    located = [Plan(runs).located(tmp_path).finished() for runs in planned]
+    assert len({folder.path for finished in located for folder in finished.values()}) == 1
+    assert [len(finished) for finished in located] == [1, 1]
 
 
 def test_what_fails_at_another_runner_is_not_tried_again_but_reported(
@@ -228,7 +248,7 @@ def test_a_full_disk_fails_the_run_alone(make_run: MakeRun, make_runner: MakeRun
     log.parent.mkdir()
     log.symlink_to("/dev/full")
     (failure,) = make_runner(runs).bring_to_end(runs)
-    assert failure.run is runs[0]
+    assert failure.run.title == runs[0].title
     assert failure.reason.startswith("No space left on device")
     assert examine(runs[1].folder)[0] is State.FINISHED
     log.unlink()

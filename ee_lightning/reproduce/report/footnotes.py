@@ -34,8 +34,8 @@ def footnotes(found: Evaluation, results: Results, comparisons: Sequence[Compari
         "Speed-up by layers: all layers of the whole backbone / mean of those executed. By FLOPs: those of the whole "
         "backbone with its last head over those spent, heads passed included, without padding. On the clock: by "
         "the engine in batches of 32, at the very thresholds of the cell, beside the plain model of all layers, of up "
-        "to 256 samples; – where nothing was measured. The engine takes samples of like length together: what that "
-        "gives is in all rows, and alone in one that runs all layers.",
+        f"to 256 samples{_clock(found)}; – where nothing was measured. The engine takes samples of like length "
+        "together: what that gives is in all rows, and alone in one that runs all layers.",
     ]
     if len(suite.tasks) > 1:
         notes.append(
@@ -78,6 +78,15 @@ def _held_out(found: Evaluation) -> str:
         return ""
     shares = ", ".join(f"about {100 * share:.0f} % of {task}" for task, share in by_task.items())
     return f" Unlike in the paper, training sees no rows held out for (b): {shares}."
+
+
+def _clock(found: Evaluation) -> str:
+    conditions = dict.fromkeys(
+        f"on {each.device} with {counted(each.threads, 'thread')}, {each.precision}, torch {each.torch}"
+        for run in found.runs.values()
+        for each in run.on_the_clock()
+    )
+    return f" ({'; '.join(conditions)})" if conditions else ""
 
 
 def _monitors(found: Evaluation) -> str:

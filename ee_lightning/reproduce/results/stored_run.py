@@ -10,7 +10,7 @@ from ee_lightning.exits import Criterion, Curve, Fitted, StoredExits, trace_curv
 from ee_lightning.files import reading
 from ee_lightning.functional import best_point, halves
 from ee_lightning.inference.runs import RunOptions
-from ee_lightning.operating import recipe_of
+from ee_lightning.operating import MeasuredSpeed, recipe_of
 from ee_lightning.reporting import RunFolder, fit_criteria
 from ee_lightning.reporting.run_folder import SUMMARY
 from ee_lightning.reproduce.results.costs import Layers, layers_of, tokens_of
@@ -140,17 +140,21 @@ class StoredRun:
         Raises:
             BackboneError: The backbone's configuration is needed and can't be had.
         """
+        wanted = criterion.name, self.layers.full
+        at_point = (
+            each.wall_speedup
+            for each in self.on_the_clock()
+            if (each.criterion, each.full_layers) == wanted and math.isclose(each.threshold, threshold)
+        )
+        return next(at_point, None)
+
+    def on_the_clock(self) -> list[MeasuredSpeed]:
+        """Give what was measured of the split in batches of 32; nothing where the file is damaged."""
         try:
             measured = self.folder.read_speed().get(self.split, [])
         except RunFolderError:
-            return None
-        wanted = criterion.name, CLOCK_BATCH, self.layers.full
-        at_point = (
-            each.wall_speedup
-            for each in measured
-            if (each.criterion, each.batch_size, each.full_layers) == wanted and math.isclose(each.threshold, threshold)
-        )
-        return next(at_point, None)
+            return []
+        return [each for each in measured if each.batch_size == CLOCK_BATCH]
 
     def _to_choose_on(self, criterion: Criterion, variant: Variant) -> StoredExits | None:
         if variant == "dev":

@@ -1,5 +1,8 @@
 """The footnotes."""
 
+from dataclasses import replace
+
+from ee_lightning.operating import MeasuredSpeed
 from ee_lightning.reproduce.report.footnotes import footnotes
 from ee_lightning.reproduce.results.cells import tabulate
 from ee_lightning.reproduce.results.comparison import compare
@@ -43,6 +46,15 @@ def test_the_rows_that_are_reported_are_named(make_suite, make_folder, noisy_exi
     assert "applied to the test set" in notes["test"]
     assert "those measured of" not in notes["test"]
     assert "honest" not in notes["test"]
+
+
+def test_where_the_clock_was_taken_is_named(make_suite, make_folder, noisy_exits):
+    folder = make_folder(noisy_exits(20, 0))
+    one = MeasuredSpeed("patience", 2, "depth_first", "32", 32, 3, 20, *[1.0] * 11, "cpu", 1, "fp32", "2.13.0")
+    folder.write_speed("validation", [one, replace(one, device="cuda"), replace(one, batch_size="1", threads=7)])
+    found = evaluate(make_suite(Row("PABEE", "pabee", "patience", 1.5)), {("RTE", "pabee", 1): folder})
+    notes = "\n".join(footnotes(found, tabulate(found), []))
+    assert "(on cpu with 1 thread, fp32, torch 2.13.0; on cuda with 1 thread, fp32, torch 2.13.0)" in notes
 
 
 def test_a_metric_that_was_not_published_is_said(make_suite, make_folder, noisy_exits):

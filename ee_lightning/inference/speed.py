@@ -43,6 +43,7 @@ class SpeedMeter:
         threads: Number of threads that share an operation on the processor.
         precision: ``fp32``, or ``bf16`` for matrix products in bfloat16, of both.
         max_samples: Of more samples so many are taken, evenly over all.
+        pool: Whether ``breadth_first`` is measured too.
         full: The model of all layers, in the same place, where ``model`` has the first of them alone; its weights are
             of no account. None if ``model`` has all.
         clock: Gives the time in seconds.
@@ -64,6 +65,7 @@ class SpeedMeter:
         threads: int = 1,
         precision: Precision = "fp32",
         max_samples: int = 256,
+        pool: bool = True,
         full: MultiExitModel | None = None,
         clock: Clock = perf_counter,
     ) -> None:
@@ -74,7 +76,7 @@ class SpeedMeter:
         if not samples:
             raise DataError("there are no samples to measure the speed on", mend="take a split that is not empty")
         self.model, self.batch_sizes = model.eval(), batch_sizes
-        self.repeats, self.threads, self.precision = repeats, threads, precision
+        self.repeats, self.threads, self.precision, self.pool = repeats, threads, precision, pool
         kept = min(len(samples), max_samples)
         self.places = [place * len(samples) // kept for place in range(kept)]
         self.samples = [samples[place] for place in self.places]
@@ -97,7 +99,7 @@ class SpeedMeter:
             threshold: In the criterion's unit.
 
         Returns:
-            What was measured at each batch size, and last of a pool.
+            What was measured at each batch size, and last of a pool if it is to be.
 
         Raises:
             OptionError: The threshold is no number, or the criterion can't judge the model's exits.
@@ -106,6 +108,8 @@ class SpeedMeter:
             at_sizes = [
                 self._depth_first(self._engine(criterion, threshold, "depth_first", size)) for size in self.batch_sizes
             ]
+            if not self.pool:
+                return at_sizes
             return [*at_sizes, self._breadth_first(self._engine(criterion, threshold, "breadth_first"))]
 
     def _engine(self, criterion: Criterion, threshold: float, schedule: Schedule, size: int = 1) -> EarlyExitEngine:

@@ -71,7 +71,7 @@ def _measure(run: StoredRun, points: _Points, console: Console) -> bool:
     model, rows = load_run(run.folder, run.split)
     samples = samples_of(rows.select(run.exits.ids.tolist())[:])
     full = whole_model(run.options)
-    meter = SpeedMeter(model, samples, batch_sizes=[int(CLOCK_BATCH)], repeats=_REPEATS, full=full)
+    meter = SpeedMeter(model, samples, batch_sizes=[int(CLOCK_BATCH)], repeats=_REPEATS, pool=False, full=full)
     criteria = {criterion.name for criterion in points.values()}
     measured = [each for each in before if each.criterion in criteria]
     for (_, threshold), criterion in points.items():

@@ -76,7 +76,7 @@ def test_every_operating_point_is_measured_once(make_suite, folder, tmp_path, ca
             points.add((row.criterion or "fixed", outcome.threshold))
     written = folder.read_speed()["validation"]
     assert {(each.criterion, each.threshold) for each in written} == points
-    assert len(written) == 2 * len(points)  # depth first and of a pool
+    assert [each.batch_size for each in written] == ["32"] * len(points)
     before = (folder.path / "speed.csv").read_bytes()
     assert not measure_rows(suite, {KEY: folder}, tmp_path, Console())
     assert capsys.readouterr().out == ""

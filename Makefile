@@ -6,7 +6,7 @@ SHELL := bash
 
 PYTHON ?= python3# makes .venv; 3.11 or newer
 THREADS ?= 1# threads of a test or benchmark process: on busy cores, several that spin are slower than one
-WORKERS ?= 0# processes that share the tests; 0 runs them in one, without the start of others
+WORKERS ?= 2# processes that share the tests; 0 runs them in one, without the start of others
 SUITE ?= paper_glue# the suite that `make reproduce` runs: one of configs/reproduce/, or a file
 OPTIONS ?=# further options of `make reproduce`, such as '--plan' or '--data.root DIR'
 

@@ -1,5 +1,6 @@
 """Two processes give what one gives, however they are started."""
 
+import json
 import os
 import socket
 import subprocess
@@ -37,24 +38,42 @@ def _flags(options: dict[str, object]) -> list[str]:
     return [f"--{name}={value}" for name, value in options.items()]
 
 
-def test_sweep_on_two_processes_gives_the_same_curves(run: Callable[..., int], small: dict[str, object]) -> None:
-    assert run("fit", **small) == 0
+def _validated_alike(options: dict[str, object]) -> dict[str, torch.Tensor]:
+    """Validate the run's checkpoint on one process and on two, see the same of both, and give the exits."""
     checkpoint = Path("runs/run/version_0/checkpoints/last.ckpt").resolve()
     for name, several in (("one", []), ("two", DDP_ON_TWO)):
-        options = {
-            **small,
+        together = {
+            **options,
             "ckpt_path": checkpoint,
             "data.eval_batch_size": 1,  # a batch of its own for each sample: the same arithmetic on both sides
             "run.name": name,
         }
-        _succeeds(_start(["ee_lightning", "validate", *several, *_flags(options)]))
+        _succeeds(_start(["ee_lightning", "validate", *several, *_flags(together)]))
     one, two = (Path(f"runs/{name}/version_0") for name in ("one", "two"))
     pd.testing.assert_frame_equal(pd.read_csv(one / "curves.csv"), pd.read_csv(two / "curves.csv"), check_exact=True)
     assert (one / "summary.json").read_text() == (two / "summary.json").read_text()
     exits = [load_file(folder / "exits" / "validation.safetensors") for folder in (one, two)]
-    assert exits[0]["ids"].tolist() == list(range(47))  # an odd number: one sample is repeated, and counts once
     for name, tensor in exits[0].items():
         assert torch.equal(tensor, exits[1][name])
+    return exits[0]
+
+
+def test_sweep_on_two_processes_gives_the_same_curves(run: Callable[..., int], small: dict[str, object]) -> None:
+    assert run("fit", **small) == 0
+    exits = _validated_alike(small)
+    assert exits["ids"].tolist() == list(range(47))  # an odd number: one sample is repeated, and counts once
+
+
+@pytest.mark.slow
+def test_several_labels_a_row_are_the_same_on_two_processes(run: Callable[..., int], small: dict[str, object]) -> None:
+    rows = [{"text": f"the film {n}", "tags": [tag for k, tag in enumerate("abc") if n >> k & 1]} for n in range(90)]
+    Path("tagged.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    own = {"text_columns": ["text"], "label_column": "tags", "multi_label": True, "validation_share": 0.5}
+    options = {**small, "data.task": "tagged", "data.root": "tagged.jsonl", "data.own": json.dumps(own)}
+    assert run("fit", **options) == 0
+    exits = _validated_alike(options)
+    assert exits["labels"].shape == (41, 3)  # hashed text by text, near the half, and odd
+    assert exits["ids"].tolist() == sorted(exits["ids"].tolist())
 
 
 def _trained_together(log: Path) -> bool:

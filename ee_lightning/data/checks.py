@@ -75,23 +75,25 @@ def tell_cut(rows: Dataset, split: str, max_length: int) -> None:
 
 
 @rank_zero_only
-def tell_duplicates(train: Dataset, validation: Dataset) -> None:
-    """Say how many validation rows have the texts of a training row, which makes scores look better than they are.
+def tell_duplicates(train: Dataset, unseen: Dataset, split: str) -> None:
+    """Say how many rows have the texts of a training row, which makes what they tell look better than it is.
 
     Args:
         train: The tokenised rows that are trained on.
-        validation: Tokenised validation rows.
+        unseen: Tokenised rows that should tell of new ones.
+        split: Their split.
     """
-    hashes, counts = np.unique(column(validation, "text_hash"), return_counts=True)  # [different texts]
+    hashes, counts = np.unique(column(unseen, "text_hash"), return_counts=True)  # [different texts]
     is_seen = np.zeros(len(hashes), dtype=bool)
     for part in column_in_parts(train, "text_hash"):
         places = np.searchsorted(hashes, part).clip(max=len(hashes) - 1)  # [rows of the part]
         is_seen[places[hashes[places] == part]] = True
     if num_seen := int(counts[is_seen].sum()):
         log.warning(
-            "%d of %d validation rows have the same texts as a training row: their scores tell little about new rows",
+            "%d of %d %s rows have the same texts as a training row: they tell little about new rows",
             num_seen,
-            len(validation),
+            len(unseen),
+            split,
         )
 
 

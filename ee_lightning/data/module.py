@@ -219,10 +219,12 @@ class TaskDataModule(LightningDataModule):
 
     def _tell_oddities(self, splits: Sequence[str]) -> None:
         rows = {split: self._trained_on() if split == "train" else self.rows(split) for split in splits}
-        for split in splits:
-            tell_cut(rows[split], split, self.max_length)
-        if {"train", "validation"} <= {*splits}:
-            tell_duplicates(rows["train"], rows["validation"])
+        if self.calibration and "train" in rows:
+            rows["calibration"] = self._held_out()
+        for split, some in rows.items():
+            tell_cut(some, split, self.max_length)
+            if "train" in rows and split != "train":
+                tell_duplicates(rows["train"], some, split)
 
     def _splits_of(self, stage: str | None) -> list[str]:
         if stage is None:
@@ -233,7 +235,7 @@ class TaskDataModule(LightningDataModule):
     def _evaluation_loaders(self, split: str) -> list[DataLoader[dict[str, Tensor]]]:
         rows = [self.rows(split)]
         if self.calibration:
-            rows.append(select_rows(self.rows("train"), np.sort(self._order_of_train()[: self.calibration])))
+            rows.append(self._held_out())
         return [self._loader(some, self._batches(some, self.eval_batch_size, shuffle=False)) for some in rows]
 
     def _trained_on(self) -> Dataset:
@@ -241,6 +243,10 @@ class TaskDataModule(LightningDataModule):
         if not self.calibration and self.limit_train is None:
             return rows
         return select_rows(rows, np.sort(self._order_of_train()[self.calibration :][: self.limit_train]))
+
+    def _held_out(self) -> Dataset:
+        """Give the rows held out for calibration."""
+        return select_rows(self.rows("train"), np.sort(self._order_of_train()[: self.calibration]))
 
     def _order_of_train(self) -> NDArray[np.int64]:
         num_rows = len(self.rows("train"))

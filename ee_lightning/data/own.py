@@ -4,11 +4,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from ee_lightning.data.found_names import found_names
 from ee_lightning.data.sources.local import LocalSource
 from ee_lightning.data.sources.rows import SPLITS
 from ee_lightning.data.task import LABEL_SEPARATOR, Task
 from ee_lightning.data.tasks import TASKS, get_task
-from ee_lightning.errors import DataError, OptionError
+from ee_lightning.errors import OptionError
 from ee_lightning.functional import CLASSIFICATION_METRICS, MULTI_LABEL_METRICS, Kind
 from ee_lightning.packaged import PREFIX
 
@@ -17,7 +18,6 @@ METRICS = {
     Kind.MULTI_LABEL: tuple(MULTI_LABEL_METRICS),
     Kind.REGRESSION: ("pearson", "spearman"),
 }
-MOST_LABELS = 1_000
 ANY_NUMBER = (float("-inf"), float("inf"))
 
 
@@ -82,7 +82,7 @@ class OwnTask:
         )
         if not self.regression and self.label_names is None:
             self._refuse(self._mistakes(name, root, None))
-            task = replace(task, label_names=_found_names(LocalSource(Path(root or "."), task), self.label_column))
+            task = replace(task, label_names=found_names(LocalSource(Path(root or "."), task), self.label_column))
         self._refuse(self._mistakes(name, root, task.label_names))
         return task
 
@@ -159,21 +159,3 @@ def resolve_task(name: str, own: OwnTask | None, root: str | Path | None) -> Tas
         OptionError: An option of one's own makes no sense.
     """
     return get_task(name) if own is None else own.as_task(name, root)
-
-
-def _found_names(source: LocalSource, column: str) -> tuple[str, ...]:
-    found = source.label_words()
-    place = f"column {column!r} of {source.root}"
-    if len(found) < 2:
-        raise DataError(
-            f"all training rows have the label {found[0]!r}" if found else "no training row has a label",
-            where=place,
-            mend="give rows of two labels or more, or name another column with --data.own.label_column",
-        )
-    if len(found) > MOST_LABELS:
-        raise DataError(
-            f"the training rows have {len(found)} different labels",
-            where=place,
-            mend="for values to be predicted give --data.own.regression true; for classes name another column",
-        )
-    return tuple(found)

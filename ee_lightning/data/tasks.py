@@ -7,6 +7,7 @@ from ee_lightning.errors import DataError
 
 GLUE_ON_THE_HUB = "nyu-mll/glue"
 SENTIMENT = ("negative", "positive")
+SENTIMENT_ON_THE_HUB = {"neg": "negative", "pos": "positive"}
 INFERENCE = ("entailment", "neutral", "contradiction")
 SENTENCES = ("sentence1", "sentence2")
 INFERENCE_PAIR = ("premise", "hypothesis")
@@ -44,6 +45,7 @@ TASKS = {
             label_names=SENTIMENT,
             metrics=("accuracy",),
             hub_path="cornell-movie-review-data/rotten_tomatoes",
+            synonyms=SENTIMENT_ON_THE_HUB,
         ),
         Task(
             name="sst2",
@@ -188,6 +190,7 @@ TASKS = {
             label_names=SENTIMENT,
             metrics=("accuracy",),
             hub_path="stanfordnlp/imdb",
+            synonyms=SENTIMENT_ON_THE_HUB,
             held_out=A_TENTH_VALIDATES,
         ),
         Task(

@@ -17,7 +17,7 @@ def rows(hashes):
 def test_every_validation_row_that_was_seen_is_counted(train, validation, size, caplog, monkeypatch):
     monkeypatch.setattr("ee_lightning.data.tokenised.BATCH", size)
     caplog.clear()
-    tell_duplicates(rows(train), rows(validation))
+    tell_duplicates(rows(train), rows(validation), "validation")
     seen = sum(each in train for each in validation)
     told = [record.getMessage().partition(" have ")[0] for record in caplog.records]
     assert told == ([f"{seen} of {len(validation)} validation rows"] if seen else [])

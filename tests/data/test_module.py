@@ -285,6 +285,14 @@ def test_rows_of_both_splits_are_counted_and_told(module, official_glue, caplog)
     assert "2 of 3 validation rows have the same texts as a training row" in caplog.text
 
 
+def test_rows_held_out_for_calibration_are_counted_and_told(module, official_glue, caplog):
+    rows = [f"{'the cat ' * 10}{row % 3}\t{row % 3 % 2}\n" for row in range(30)]
+    (official_glue / "SST-2" / "train.tsv").write_text("sentence\tlabel\n" + "".join(rows))
+    module("sst2", max_length=12, calibration=9).setup("fit")
+    assert "9 of 9 calibration rows (100.0 %) are cut to 12 tokens" in caplog.text
+    assert "9 of 9 calibration rows have the same texts as a training row" in caplog.text
+
+
 def test_rows_that_are_not_trained_on_are_not_counted(module, official_glue, caplog):
     rows = [f"{'the cat ' * 10 if row % 2 else f'the dog {row}'}\t{row % 3 % 2}\n" for row in range(20)]
     (official_glue / "SST-2" / "train.tsv").write_text("sentence\tlabel\n" + "".join(rows))

@@ -127,6 +127,31 @@ def test_the_words_of_a_saved_data_set_keep_their_order(tmp_path):
     assert resolve_task("mine", OwnTask(["text"]), tmp_path).label_names == ("z", "a")
 
 
+@pytest.mark.parametrize(
+    ("labels", "alike"),
+    [
+        (["neg", "Neg", "pos"], "'Neg' and 'neg'"),
+        (["1", "0", "1.0"], "'1' and '1.0'"),
+        (["café", "cafe\u0301", "bar"], "'cafe\u0301' and 'café'"),
+        (["TRUE", "no", "True"], "'TRUE' and 'True'"),
+        (["a", "b", "ab"], None),
+    ],
+)
+def test_labels_that_are_written_alike_are_told(tmp_path, caplog, labels, alike):
+    rows = "".join(f"text {row},{label}\n" for row, label in enumerate(labels))
+    (tmp_path / "train.csv").write_text("text,label\n" + rows)
+    assert len(resolve_task("mine", OwnTask(["text"]), tmp_path).label_names) == len(labels)
+    assert (f"classes of their own: {alike}" if alike else "") in caplog.text
+    assert bool(caplog.text) is bool(alike)
+
+
+def test_values_that_are_taken_as_classes_are_told(tmp_path, caplog):
+    (tmp_path / "train.csv").write_text("text,label\na,0.25\nb,0.5\nc,3\n")
+    assert resolve_task("mine", OwnTask(["text"]), tmp_path).label_names == ("0.25", "0.5", "3")
+    assert "3 numbers with fractions are taken as classes" in caplog.text
+    assert "--data.own.regression true" in caplog.text
+
+
 def test_one_file_is_split_by_shares_that_hang_on_the_texts_alone(tickets):
     options = own(validation_share=0.2, test_share=0.1)
     source = open_source(tickets, resolve_task("tickets", options, tickets))

@@ -120,14 +120,12 @@ class _Numbers:
 
 
 def _own_words(names: Sequence[str] | None, task: Task, where: Where) -> Sequence[str] | None:
-    """Give the data set's words if they are the task's, and None if its numbers have to be taken as they are."""
+    """Give the data set's words, which must be the task's, and None if its labels are values."""
     if names is None or task.score_range is not None:
         return None
     unknown = [name for name in names if name not in task.label_words]
     if not unknown:
         return names
-    if len(unknown) == len(names) == task.num_classes:
-        return None
     raise DataError(f"the labels are of another task: {listed(names)}", where=where(0), mend=_mend(unknown[0], task))
 
 

@@ -155,19 +155,9 @@ def test_another_encoding_is_an_error_with_its_line(official_glue):
 
 
 def test_a_missing_file_is_named(official_glue):
-    with pytest.raises(DataError, match="no test file of task mrpc") as caught:
+    with pytest.raises(DataError, match=r"no test file of task mrpc; the folder holds dev\.tsv, train\.tsv") as caught:
         LocalSource(official_glue, get_task("mrpc")).load("test")
     assert caught.value.where == official_glue / "MRPC" / "test.tsv"
-
-
-@pytest.mark.parametrize("inside", ["", "nowhere"])
-def test_a_folder_without_the_task_is_named(tmp_path, inside):
-    with pytest.raises(DataError, match="no folder CoLA") as caught:
-        LocalSource(tmp_path / inside, get_task("cola")).load("train")
-    assert caught.value.where == tmp_path / inside
-    assert "--data.root" in caught.value.mend
-    assert "a folder that holds CoLA/" in caught.value.mend
-    assert ".tsv, .csv, .jsonl, .parquet" in caught.value.mend
 
 
 @pytest.mark.parametrize(

@@ -59,6 +59,18 @@ def test_every_kind_of_file_gives_the_same_rows(tmp_path, write, inside, capfd):
     assert capfd.readouterr() == ("", "")
 
 
+@pytest.mark.parametrize(
+    ("task", "names"),
+    [("mrpc", ["yes", "no"]), ("mrpc", ["no", "equivalent"]), ("snli", ["no", "so", "yes"])],
+)
+def test_a_saved_data_set_with_the_labels_of_another_task_is_refused(tmp_path, task, names):
+    columns = get_task(task).text_columns
+    features = Features({**dict.fromkeys(columns, Value("string")), "label": ClassLabel(names=names)})
+    Dataset.from_list([{**dict.fromkeys(columns, "a"), "label": 0}], features=features).save_to_disk(tmp_path / "train")
+    with pytest.raises(DataError, match=f"the labels are of another task: {', '.join(names)}"):
+        LocalSource(tmp_path, get_task(task)).load("train")
+
+
 @pytest.mark.parametrize("stem", ["validation", "dev", "val", "valid"])
 def test_the_validation_file_goes_by_any_of_its_names(tmp_path, stem):
     (tmp_path / f"{stem}.csv").write_text("text,label\na film,positive\n")

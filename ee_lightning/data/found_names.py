@@ -1,0 +1,61 @@
+"""The label names of a task of one's own, where they were left out."""
+
+import logging
+import unicodedata
+from collections.abc import Sequence
+
+from ee_lightning.data.sources.local import LocalSource
+from ee_lightning.data.sources.words import listed
+from ee_lightning.data.task import number_in
+from ee_lightning.errors import DataError
+
+MOST_LABELS = 1_000
+log = logging.getLogger(__name__)
+
+
+def found_names(source: LocalSource, column: str) -> tuple[str, ...]:
+    """Look up the labels of the training rows, and tell what is odd about them.
+
+    Args:
+        source: The rows.
+        column: Their label column, for messages.
+
+    Raises:
+        DataError: There are fewer than two labels, or too many for classes.
+    """
+    found = source.label_words()
+    place = f"column {column!r} of {source.root}"
+    if len(found) < 2:
+        raise DataError(
+            f"all training rows have the label {found[0]!r}" if found else "no training row has a label",
+            where=place,
+            mend="give rows of two labels or more, or name another column with --data.own.label_column",
+        )
+    if len(found) > MOST_LABELS:
+        raise DataError(
+            f"the training rows have {len(found)} different labels",
+            where=place,
+            mend="for values to be predicted give --data.own.regression true; for classes name another column",
+        )
+    if alike := _alike(found):
+        log.warning("%s: labels that are written alike are classes of their own: %s", place, listed(alike))
+    if all(number_in(name) is not None for name in found) and not all(float(name).is_integer() for name in found):
+        log.warning(
+            "%s: %d numbers with fractions are taken as classes; for values to be predicted give "
+            "--data.own.regression true",
+            place,
+            len(found),
+        )
+    return tuple(found)
+
+
+def _alike(names: Sequence[str]) -> list[str]:
+    """Give the names that differ from an earlier one in case, in the form of their characters or numbers alone."""
+    first: dict[str | float, str] = {}
+    alike = []
+    for name in names:
+        number = number_in(name)
+        known = first.setdefault(unicodedata.normalize("NFKC", name).casefold() if number is None else number, name)
+        if known != name:
+            alike.append(f"{known!r} and {name!r}")
+    return alike

@@ -1,0 +1,132 @@
+"""Where the splits of a task lie on the disk."""
+
+from collections.abc import Iterator
+from functools import cached_property
+from pathlib import Path
+
+from ee_lightning.data.sources.arrow import STATE
+from ee_lightning.data.sources.words import listed
+from ee_lightning.data.task import Task
+from ee_lightning.errors import DataError
+
+STEMS = {"train": ("train",), "validation": ("validation", "dev", "val", "valid"), "test": ("test",)}
+ENDINGS = (".tsv", ".csv", ".jsonl", ".parquet")
+
+
+class Places:
+    """Finds the files of a task below a local folder; see `LocalSource`.
+
+    Args:
+        root: The folder of the task, or one that holds a folder called like it; or what holds the training rows, a file
+            or a folder that `Dataset.save_to_disk` wrote.
+        task: The task.
+    """
+
+    def __init__(self, root: Path, task: Task) -> None:
+        self.root, self.task = root, task
+
+    def of(self, split: str) -> list[Path]:
+        """Give the one file or folder of a split, or its shards; none where it is not there.
+
+        Raises:
+            DataError: Several could be meant, one that was named is not there, or the root is not.
+        """
+        if self.task.files:
+            named = [self.root / Path(self.task.files[split]).expanduser()] if split in self.task.files else []
+            if missing := [place for place in named if not place.exists()]:
+                raise DataError(f"there is no such {split} file", where=missing[0], mend="correct --data.own.files")
+            return named
+        if self._is_one:
+            return [self.root] if split == "train" else []
+        if self.task.glue is not None and (official := self._folder / self.task.glue.files[split]).is_file():
+            return [official]
+        found = [places for stem in self._stems[split] for places in self._called(stem)]
+        if len(found) > 1:
+            names = ", ".join(places[0].name for places in found)
+            raise DataError(
+                f"several files could be the {split} split: {names}",
+                where=self._folder,
+                mend="leave one of them in the folder",
+            )
+        return found[0] if found else []
+
+    def missing(self, split: str) -> DataError:
+        """Word that a split is not there."""
+        is_folder = not (self.task.files or self._is_one)
+        where = self._folder / self._expected(split) if is_folder else self.root
+        there = f"; the folder holds {_listing(self._folder)}" if is_folder else ""
+        mend = self._hint if self.task.hub_path is not None else self._hint_of_own(split)
+        return DataError(f"no {split} file of task {self.task.name}{there}", where=where, mend=mend)
+
+    def _called(self, stem: str) -> Iterator[list[Path]]:
+        """Give each file or folder that is called like this, and the shards."""
+        for place in (self._folder / stem, *(self._folder / f"{stem}{ending}" for ending in ENDINGS)):
+            if (place / STATE).is_file() or place.is_file():
+                yield [place]
+        if shards := sorted(self._folder.glob(f"{stem}-*-of-*.parquet")):
+            yield shards
+
+    @property
+    def _is_one(self) -> bool:
+        """Whether the root is one file or data set, of which all rows are training rows."""
+        return self.root.is_file() or (self.root / STATE).is_file()
+
+    @property
+    def _stems(self) -> dict[str, tuple[str, ...]]:
+        """What the files of each split are called, on the hub also."""
+        on_hub = self.task.hub_splits
+        return {split: (*([on_hub[split]] if split in on_hub else []), *stems) for split, stems in STEMS.items()}
+
+    @cached_property
+    def _folder(self) -> Path:
+        """The folder of the task: one below the root that is called like it, or the root itself."""
+        try:
+            inside = sorted(self.root.iterdir())
+        except OSError as error:
+            mend = "correct --data.root" if self.task.hub_path is None else self._hint
+            raise DataError(f"the data can't be read: {error.strerror}", where=self.root, mend=mend) from error
+        names = {_plain(self.task.name), *([_plain(self.task.glue.folder)] if self.task.glue else [])}
+        below = [place for place in inside if place.is_dir() and _plain(place.name) in names]
+        if below or self._holds_splits(inside) or self.task.hub_path is None:
+            return below[0] if below else self.root
+        raise DataError(
+            f"no folder {self.task.glue.folder if self.task.glue else self.task.name} for task {self.task.name}; there "
+            f"is {_listing(self.root)}",
+            where=self.root,
+            mend=self._hint,
+        )
+
+    def _holds_splits(self, inside: list[Path]) -> bool:
+        stems = {stem for names in self._stems.values() for stem in names}
+        official = set(self.task.glue.files.values()) if self.task.glue else set()
+        return any(
+            place.name in official or place.name.partition(".")[0].partition("-")[0] in stems for place in inside
+        )
+
+    def _expected(self, split: str) -> str:
+        return self.task.glue.files[split] if self.task.glue else f"{split}.csv"
+
+    @property
+    def _hint(self) -> str:
+        folder = self.task.glue.folder if self.task.glue else self.task.name
+        return (
+            f"--data.root names a folder that holds {folder}/, or that folder itself; in it is for each split a file "
+            f"called {', '.join(STEMS)} or as GLUE calls it, ending in {', '.join(ENDINGS)}, or a folder of datasets"
+        )
+
+    def _hint_of_own(self, split: str) -> str:
+        if split == "train":
+            return f"call it train, ending in {', '.join(ENDINGS)}, or name it with --data.own.files '{{train: FILE}}'"
+        return (
+            f"name it with --data.own.files '{{train: FILE, {split}: FILE}}', "
+            f"or hold a share of the training rows out with --data.own.{split}_share"
+        )
+
+
+def _listing(folder: Path) -> str:
+    return listed(sorted(place.name for place in folder.iterdir())) or "nothing"
+
+
+def _plain(name: str) -> str:
+    """Give a folder's or a task's name as both may write it: without case, hyphens and underscores."""
+    return name.lower().replace("-", "").replace("_", "")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from datasets import ClassLabel, Dataset
 
-from ee_lightning.data.sources.arrow import STATE, read_parquet, read_saved
+from ee_lightning.data.sources.arrow import STATE, read_parquet, read_saved, shards_of
 from ee_lightning.data.sources.label_sets import found_labels
 from ee_lightning.data.sources.labels import found_words
 from ee_lightning.data.sources.rows import rows_of
@@ -112,7 +112,7 @@ class LocalSource:
         for place in (self._folder / stem, *(self._folder / f"{stem}{ending}" for ending in ENDINGS)):
             if (place / STATE).is_file() or place.is_file():
                 yield [place]
-        if shards := sorted(self._folder.glob(f"{stem}-*-of-*.parquet")):
+        if shards := shards_of(self._folder, stem):
             yield shards
 
     @property

@@ -15,6 +15,7 @@ _OWN_UNKNOWN = re.compile(r"""Parser key "data\.own":.*Option '(\w+)' is not acc
 _OWN_WRONG = re.compile(
     r'Parser key "data\.own":.*?Parser key "(\w+)":.*?Expected an? (\w+).*?(?:Got|Given) value: ([^\n]*)', re.DOTALL
 )
+_OWN_MISSING = re.compile(r'Parser key "data\.own":.*arguments are required: (\w+)', re.DOTALL)
 _OWN_MENDS = {
     "str": 'put words into quotes, as in ["no", "yes"] or ["0", "1"]: else they are truth values and numbers in YAML',
     "list": "write a list: [first, second], or [first]",
@@ -46,6 +47,9 @@ def parsing_mistake(message: str, arguments: Sequence[str], known: Sequence[str]
     elif wrong := _OWN_WRONG.search(message):
         what = f"data.own.{wrong[1]} holds {wrong[3]}, where a {wrong[2]} is needed"
         mend = _OWN_MENDS.get(wrong[2], mend)
+    elif missing := _OWN_MISSING.search(message):
+        what = f"data.own lacks {missing[1]}"
+        mend = f"give it as --data.own.{missing[1]}; {mend}"
     elif missing := _MISSING.search(message):
         what = f"the option {missing[1]} is needed"
         mend = f"give it as --{missing[1]}, or start from a configuration: --config configs/demo.yaml; {mend}"

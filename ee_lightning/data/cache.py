@@ -5,14 +5,16 @@ It may be deleted at any time.
 """
 
 import hashlib
+import json
 import logging
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from datasets import Dataset, are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
+from datasets.exceptions import DatasetGenerationError
 from filelock import FileLock
 
 from ee_lightning.errors import DataError
@@ -35,23 +37,69 @@ def cached(key: str, build: Callable[[], Dataset]) -> Dataset:
         The data set, memory-mapped from the disk.
 
     Raises:
-        DataError: The cache folder can't be written to.
+        DataError: The cache folder can't be used.
     """
     folder = cache_folder()
     entry = folder / key
-    try:
+    with blaming_cache():
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder / f"{key}.lock"):
             if (kept := _load(entry)) is not None:
                 return kept
             _save(build(), entry)
             return Dataset.load_from_disk(entry)
+
+
+def only_entry(paths: Sequence[Path], columns: Sequence[str]) -> Path:
+    """Give the cache folder of these columns of the files as they are now, and delete those of the files as they were.
+
+    All bytes are hashed, as times and sizes survive a change (`cp -p`, `rsync -t`); it takes no longer than to hash the
+    rows that are read of them, without which no tokenised rows are found.
+
+    Args:
+        paths: The files, in order.
+        columns: What is read of them.
+
+    Returns:
+        The folder, which need not exist yet.
+
+    Raises:
+        OSError: A file can't be read.
+        DataError: The cache folder can't be looked into.
+    """
+    digest = hashlib.sha256()
+    for path in paths:
+        with path.open("rb") as content:
+            digest.update(hashlib.file_digest(content, "sha256").digest())
+        digest.update(str(path.stat().st_mtime_ns).encode())  # which `datasets` makes another entry of
+    asked_for = json.dumps([[str(path.resolve()) for path in paths], list(columns)])
+    folder = cache_folder() / "parquet" / hashlib.sha256(asked_for.encode()).hexdigest()
+    entry = folder / digest.hexdigest()
+    with blaming_cache():
+        for other in folder.iterdir() if folder.is_dir() else ():
+            if other != entry:
+                shutil.rmtree(other, ignore_errors=True)
+    return entry
+
+
+@contextmanager
+def blaming_cache() -> Iterator[None]:
+    """Say that the cache can't be used where the system refuses something.
+
+    What `datasets` fails to generate is blamed on the cache if the system gave the error its number: Arrow gives none
+    to that of a damaged file.
+
+    Raises:
+        DataError: The cache folder can't be used.
+    """
+    try:
+        yield
     except OSError as error:
-        raise DataError(
-            f"the cache of tokenised rows can't be used: {error}",
-            where=folder,
-            mend="set EE_LIGHTNING_CACHE to a folder that can be written to",
-        ) from error
+        raise _unusable(error) from error
+    except DatasetGenerationError as error:
+        if isinstance(error.__cause__, OSError) and error.__cause__.errno is not None:
+            raise _unusable(error.__cause__) from error
+        raise
 
 
 def cache_folder() -> Path:
@@ -70,6 +118,14 @@ def quiet_progress(num_rows: int) -> Iterator[None]:
         yield
     finally:
         enable_progress_bars()
+
+
+def _unusable(error: OSError) -> DataError:
+    return DataError(
+        f"the cache can't be used: {error}",
+        where=cache_folder(),
+        mend="set EE_LIGHTNING_CACHE to a folder that can be written to, on a disk with room",
+    )
 
 
 def _load(entry: Path) -> Dataset | None:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from transformers import PreTrainedTokenizerBase
+from transformers.tokenization_utils_base import VERY_LARGE_INTEGER
 
 from ee_lightning.errors import OptionError
 
@@ -75,8 +76,10 @@ def check_max_length(
     """
     special = tokenizer.num_special_tokens_to_add(pair=pairs)
     if not special < max_length <= tokenizer.model_max_length:
+        is_limited = tokenizer.model_max_length < VERY_LARGE_INTEGER  # which stands for no limit of its own
+        most = f"to {tokenizer.model_max_length}" if is_limited else "or more"
         raise OptionError(
-            f"max_length is {max_length}, the tokenizer takes {special + 1} to {tokenizer.model_max_length} tokens",
+            f"max_length is {max_length}, the tokenizer takes {special + 1} {most} tokens",
             where=option,
             mend=f"give a length in that range; {special} tokens of it are special ones",
         )

@@ -4,6 +4,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import numpy as np
+
 from ee_lightning.data.found_names import found_names
 from ee_lightning.data.sources.local import LocalSource
 from ee_lightning.data.sources.rows import SPLITS
@@ -18,7 +20,7 @@ METRICS = {
     Kind.MULTI_LABEL: tuple(MULTI_LABEL_METRICS),
     Kind.REGRESSION: ("pearson", "spearman"),
 }
-ANY_NUMBER = (float("-inf"), float("inf"))
+ANY_NUMBER = (float(np.finfo(np.float32).min), float(np.finfo(np.float32).max))
 
 
 @dataclass(frozen=True)
@@ -113,7 +115,8 @@ class OwnTask:
         yield bool(self.files) and "train" not in self.files, "own.files", "no file trains", "name a file for train"
         total = self.validation_share + self.test_share
         is_share = min(self.validation_share, self.test_share) >= 0 and total < 1
-        yield not is_share, "own.validation_share", f"{total:g} of the rows are held out", "hold out from 0 to below 1"
+        what = f"validation_share and test_share hold {total:g} of the rows out"
+        yield not is_share, "own.validation_share", what, "give none below 0, and less than 1 together"
         if names is not None and not self.regression:
             yield len({*names}) < len(names), "own.label_names", "a label is named twice", "name each label once"
             yield len(names) < 2, "own.label_names", f"{len(names)} label is named", "name two labels or more"

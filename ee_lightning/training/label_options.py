@@ -35,11 +35,12 @@ class LabelOptions:
                 mend="give 0 to below 1, such as 0.1",
             )
         weights = [] if self.class_weights in (None, "balanced") else [*(self.class_weights or ())]
-        if any(not isinstance(weight, int | float) or not isfinite(weight) or weight < 0 for weight in weights):
+        is_wrong = any(not isinstance(weight, int | float) or not isfinite(weight) or weight < 0 for weight in weights)
+        if is_wrong or (weights and not any(weights)):
             raise OptionError(
                 f"class_weights are {self.class_weights}",
                 where="--model.labels.class_weights",
-                mend="give a number from 0 for each class, or balanced",
+                mend="give a number from 0 for each class, one of them above 0, or balanced",
             )
 
     @property

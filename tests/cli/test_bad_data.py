@@ -97,6 +97,7 @@ OWN = {
     "numbers": (list(range(6)), ["good", "bad"] * 3, r"column 'text' holds int64, and no texts[\s\S]*--data.own"),
     "numbers in quotes": (["1.5", "2"] * 3, ["good", "bad"] * 3, r"column 'text' holds numbers[\s\S]*--data.own"),
     "a missing text": (["a", None] * 3, ["good", "bad"] * 3, r"the row has no 'text'[\s\S]*parquet, row 2[\s\S]*mend"),
+    "labels of two fields": (["a", "b"] * 3, [{"x": 1}] * 6, r"type struct<x: int64>, and neither words nor numbers"),
     "no rows": ([], [], r"no rows[\s\S]*mine.parquet[\s\S]*mend:"),
 }
 
@@ -123,6 +124,8 @@ OPTIONS = {
     "a text for a mapping": ("files: mine.csv", r"data.own.files holds mine.csv, where a dict[\s\S]*train: FILE"),
     "a word for a number": ("validation_share: some", r"data.own.validation_share holds some, where a float"),
     "an option that is misspelt": ("label_colum: mark", r"no option 'label_colum'[\s\S]*did you mean label_column\?"),
+    "no columns with text": ("text_columns: null", r"data.own lacks text_columns[\s\S]*--data.own.text_columns"),
+    "shares of all rows": ("test_share: 0.9", r"validation_share and test_share hold 1 of the rows out[\s\S]*together"),
     "an option that is unknown": ("weight: mark", r"no option 'weight'[\s\S]*mend:  it has text_columns, label_column"),
 }
 

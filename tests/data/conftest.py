@@ -1,3 +1,5 @@
+import resource
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -26,6 +28,22 @@ def cache_folder(tmp_path, monkeypatch):
     monkeypatch.setenv("EE_LIGHTNING_CACHE", str(folder))
     monkeypatch.delenv("TOKENIZERS_PARALLELISM", raising=False)
     return folder
+
+
+@pytest.fixture
+def full_disk():
+    """A context manager in which no file grows beyond a few kilobytes."""
+
+    @contextmanager
+    def fill():
+        before, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (4000, hard))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (before, hard))
+
+    return fill
 
 
 @pytest.fixture(scope="session")

@@ -123,6 +123,13 @@ def test_a_folder_that_cannot_be_written_to_is_an_error_of_the_user(build, tmp_p
     assert "EE_LIGHTNING_CACHE" in caught.value.mend
 
 
+def test_a_full_disk_is_told_and_harms_nothing(build, cache_folder, full_disk):
+    with full_disk(), pytest.raises(DataError, match=r"the cache can't be used: .*File too large") as caught:
+        cached("key", build)
+    assert caught.value.where == cache_folder
+    assert len(cached("key", build)) == 500
+
+
 def test_without_the_variable_it_lies_in_the_home_folder(build, tmp_path, monkeypatch):
     monkeypatch.delenv("EE_LIGHTNING_CACHE")
     monkeypatch.setenv("HOME", str(tmp_path))

@@ -76,6 +76,21 @@ def test_fractions_are_labels_in_every_kind_of_file(tmp_path, ending, labels):
     assert open_source(tmp_path, task).load("train")["label"][:] == [*range(len(labels))]
 
 
+def test_a_value_too_large_to_be_predicted_is_refused(tmp_path):
+    (tmp_path / "train.csv").write_text("text,label\na,0.5\nb,1e39\n")
+    task = resolve_task("mine", OwnTask(["text"], regression=True, validation_share=0), tmp_path)
+    with pytest.raises(DataError, match="label '1e39' is out of range") as caught:
+        open_source(tmp_path, task).load("train")
+    assert caught.value.where == f"{tmp_path / 'train.csv'}, line 3"
+
+
+def test_a_file_with_another_separator_is_told(tmp_path):
+    (tmp_path / "train.csv").write_text("text;label\na;0\nb;1\n")
+    with pytest.raises(DataError, match="no column 'text'") as caught:
+        resolve_task("mine", OwnTask(["text"]), tmp_path)
+    assert "it has the columns text;label, which looks like several: a .csv has commas" in caught.value.mend
+
+
 def test_a_number_does_not_stand_for_a_name_that_is_a_number_itself(tmp_path):
     (tmp_path / "train.csv").write_text("text,label\na,0.5\nb,1.5\nc,1\n")
     task = resolve_task("mine", OwnTask(["text"], label_names=["0.5", "1.5"]), tmp_path)

@@ -5,6 +5,7 @@ import pytest
 from datasets import Value, concatenate_datasets, load_from_disk
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from transformers.tokenization_utils_base import VERY_LARGE_INTEGER
 
 from ee_lightning.data.sources.rows import build_rows
 from ee_lightning.data.tokenised import column, column_in_parts, tokenised
@@ -145,6 +146,12 @@ def test_a_length_the_tokenizer_cannot_do_is_refused(singles, tokenizer, max_len
         tokenised(singles, tokenizer, max_length)
     assert caught.value.where == "--data.max_length"
     assert not cache_folder.exists()
+
+
+def test_a_tokenizer_without_a_limit_names_none(singles, tokenizer):
+    tokenizer.model_max_length = VERY_LARGE_INTEGER
+    with pytest.raises(OptionError, match="the tokenizer takes 3 or more tokens"):
+        tokenised(singles, tokenizer, 2)
 
 
 def test_a_pair_needs_room_for_one_more_special_token(pairs, tokenizer):

@@ -16,7 +16,7 @@ def test_smoothing_that_leaves_no_label_is_refused(smoothing):
     assert caught.value.where == "--model.labels.smoothing"
 
 
-@pytest.mark.parametrize("weights", [[1.0, -1.0], [1.0, math.inf], [math.nan, 1.0]])
+@pytest.mark.parametrize("weights", [[1.0, -1.0], [0, 0.0], [1.0, math.inf], [math.nan, 1.0]])
 def test_weights_that_make_no_sense_are_refused(weights):
     with pytest.raises(OptionError, match="class_weights are"):
         LabelOptions(class_weights=weights)

@@ -43,9 +43,9 @@ class HeldOutSource:
         rows = np.flatnonzero(self._owners == (missing.index(split) if split in missing else len(missing)))
         if not len(rows):
             raise DataError(
-                f"no row falls to the {split} split",
+                f"no row falls to the {split} split, as rows with the same texts stay together",
                 where=f"{len(self._train)} training rows, of which {dict(self.shares)} are to be held out",
-                mend=f"give a {split} split of its own, more rows, or other shares",
+                mend=f"give a {split} split of its own, more rows with texts of their own, or other shares",
             )
         return select_rows(self._train, rows)
 

@@ -72,15 +72,21 @@ def found_words(column: pa.ChunkedArray, where: Where) -> list[str]:
 
 
 def refuse_lists(kind: pa.DataType, where: Where) -> None:
-    """Refuse a column of lists, where a row has one label.
+    """Refuse a column of lists or the like, where a row has one label.
 
     Args:
         kind: The type of the column.
         where: Names the place of a row.
 
     Raises:
-        DataError: It holds lists.
+        DataError: It holds lists, or values with fields.
     """
+    if pa.types.is_struct(kind):
+        raise DataError(
+            f"the labels are of the type {kind}, and neither words nor numbers",
+            where=where(0),
+            mend="write each as a word or a number",
+        )
     if pa.types.is_nested(kind):
         raise DataError(
             "the labels are lists, and a row of this task has one label",

@@ -5,6 +5,7 @@ from functools import cached_property
 from pathlib import Path
 
 from ee_lightning.data.sources.arrow import STATE
+from ee_lightning.data.sources.shards import shards_of
 from ee_lightning.data.sources.words import listed
 from ee_lightning.data.task import Task
 from ee_lightning.errors import DataError
@@ -63,7 +64,7 @@ class Places:
         for place in (self._folder / stem, *(self._folder / f"{stem}{ending}" for ending in ENDINGS)):
             if (place / STATE).is_file() or place.is_file():
                 yield [place]
-        if shards := sorted(self._folder.glob(f"{stem}-*-of-*.parquet")):
+        if shards := shards_of(self._folder, stem):
             yield shards
 
     @property

@@ -85,11 +85,17 @@ def choose_columns(task: Task, split: str) -> Choose:
             raise DataError(
                 f"no column {missing!r}",
                 where=where,
-                mend=f"it has the columns {', '.join(header)}; task {task.name} reads {expected}",
+                mend=f"it has the columns {', '.join(header)}{_hint(header)}; task {task.name} reads {expected}",
             )
         return Columns(found, label)
 
     return choose
+
+
+def _hint(header: Sequence[str]) -> str:
+    """Say what seems to be wrong with a header that is one column."""
+    is_torn = len(header) == 1 and any(separator in header[0] for separator in "\t;,|")
+    return ", which looks like several: a .csv has commas between its cells, and a .tsv tabs" if is_torn else ""
 
 
 def _choose_beside_labels(task: Task, split: str, header: Sequence[str], where: object) -> Columns:

@@ -3,11 +3,15 @@
 import json
 import os
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from datasets import ClassLabel, Dataset, DatasetDict, Features, Value
 
+from ee_lightning.data.sources.arrow import read_parquet
 from ee_lightning.data.sources.local import LocalSource
+from ee_lightning.data.sources.shards import shards_of
+from ee_lightning.data.sources.table import Columns
 from ee_lightning.data.tasks import get_task
 from ee_lightning.errors import DataError
 
@@ -298,3 +302,163 @@ def test_shards_of_two_names_are_not_put_together(tmp_path):
         Dataset.from_list(ROWS).to_parquet(tmp_path / f"{stem}-00000-of-00001.parquet")
     with pytest.raises(DataError, match="several files could be the validation split"):
         LocalSource(tmp_path, get_task("rte")).load("validation")
+
+
+@pytest.mark.parametrize(
+    ("names", "problem"),
+    [
+        (["train-00000-of-00002"], "shards are missing: train-00001-of-00002.parquet"),
+        (["train-00001-of-00003-0f1e"], r"missing: train-00000-of-00003\.parquet, train-00002-of-00003\.parquet"),
+        (["train-00000-of-00001", "train-00000-of-00002", "train-00001-of-00002"], "of several data sets lie together"),
+        (["train-00000-of-00001-0f1e", "train-00000-of-00001-2d3c"], "of several data sets lie together"),
+    ],
+)
+def test_shards_that_are_not_those_of_one_data_set_are_refused(tmp_path, names, problem):
+    for name in names:
+        Dataset.from_list(ROWS).to_parquet(tmp_path / f"{name}.parquet")
+    with pytest.raises(DataError, match=problem) as caught:
+        LocalSource(tmp_path, get_task("rte")).load("train")
+    assert caught.value.where == tmp_path
+
+
+def test_shards_with_fingerprints_are_read(tmp_path):
+    for shard, (row, fingerprint) in enumerate(zip(ROWS, ("0f1e", "2d3c"), strict=True)):
+        Dataset.from_list([row]).to_parquet(tmp_path / f"train-0000{shard}-of-00002-{fingerprint}.parquet")
+    assert len(LocalSource(tmp_path, get_task("rte")).load("train")) == 2
+
+
+def write_tables(folder, *tables):
+    for shard, columns in enumerate(tables):
+        pq.write_table(pa.table(columns), folder / f"train-{shard:05}-of-{len(tables):05}.parquet")
+
+
+TEXTS, NUMBERS = pa.array(["a film", "a tale"]), pa.array([1, 0])
+
+
+WORDS = pa.array(["positive", "negative"])
+LISTS = pa.array([["a", "b"], []])
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (WORDS, WORDS.cast(pa.large_string())),
+        (WORDS.cast(pa.large_string()), WORDS.dictionary_encode()),
+        (WORDS.dictionary_encode(), WORDS),
+        (NUMBERS, NUMBERS.cast(pa.int8())),
+        (NUMBERS.cast(pa.int32()), NUMBERS),
+        (NUMBERS.cast(pa.float64()), NUMBERS.cast(pa.float32())),
+        (LISTS, LISTS.cast(pa.large_list(pa.large_string()))),
+        (LISTS.cast(pa.large_list(pa.string())), LISTS),
+    ],
+)
+def test_types_that_say_the_same_go_together(tmp_path, first, second):
+    write_tables(tmp_path, {"sentence": TEXTS, "label": first}, {"sentence": TEXTS, "label": second})
+    table = read_parquet(shards_of(tmp_path, "train"), lambda header, where: Columns(("sentence",), "label"))
+    assert table.rows["label"][:] == first.to_pylist() * 2
+
+
+@pytest.mark.parametrize("names_first", [True, False])
+def test_only_one_shard_need_name_the_labels(tmp_path, names_first):
+    named = Features({"sentence": Value("string"), "label": ClassLabel(names=["negative", "positive"])})
+    for shard, features in enumerate([named, None] if names_first else [None, named]):
+        rows = Dataset.from_dict({"sentence": ["a film"], "label": [shard]}, features=features)
+        rows.to_parquet(tmp_path / f"train-0000{shard}-of-00002.parquet")
+    assert LocalSource(tmp_path, get_task("sst2")).load("train")["label"][:] == [0, 1]
+
+
+def test_shards_that_name_their_labels_apart_are_refused(tmp_path):
+    for shard, names in enumerate((["negative", "positive"], ["positive", "negative"])):
+        features = Features({"sentence": Value("string"), "label": ClassLabel(names=names)})
+        rows = Dataset.from_dict({"sentence": ["a film"], "label": [0]}, features=features)
+        rows.to_parquet(tmp_path / f"train-0000{shard}-of-00002.parquet")
+    with pytest.raises(DataError, match=r"positive, negative, and in .*00000.* negative, positive") as caught:
+        LocalSource(tmp_path, get_task("sst2")).load("train")
+    assert caught.value.where == tmp_path / "train-00001-of-00002.parquet"
+
+
+def test_a_later_shard_may_hold_nulls_alone(tmp_path):
+    write_tables(tmp_path, {"sentence": TEXTS, "label": NUMBERS}, {"sentence": TEXTS, "label": pa.nulls(2)})
+    for shard in tmp_path.iterdir():
+        shard.rename(tmp_path / shard.name.replace("train", "test"))
+    assert LocalSource(tmp_path, get_task("sst2")).load("test")["label"][:] == [1, 0, -1, -1]
+
+
+WRITTEN = {"sentence": TEXTS, "label": NUMBERS}
+UNLIKE = {
+    "words, then numbers": ({**WRITTEN, "label": TEXTS}, WRITTEN, "'label' holds int64, and in .*00000.* string"),
+    "numbers, then words": (WRITTEN, {**WRITTEN, "label": TEXTS}, "'label' holds string, and in .*00000.* int64"),
+    "whole, then not": (WRITTEN, {**WRITTEN, "label": NUMBERS.cast(pa.float64())}, "'label' holds double.* int64"),
+    "nulls, then numbers": ({**WRITTEN, "label": pa.nulls(2)}, WRITTEN, "'label' holds int64.* null"),
+    "no label": (WRITTEN, {"sentence": TEXTS}, "no column 'label'"),
+    "other names": (WRITTEN, {"text": TEXTS, "label": NUMBERS}, "columns are text, label; those of .* sentence, label"),
+}
+
+
+@pytest.mark.parametrize("case", UNLIKE)
+def test_shards_that_are_unlike_are_refused(tmp_path, case, capfd):
+    *tables, problem = UNLIKE[case]
+    write_tables(tmp_path, *tables)
+    with pytest.raises(DataError, match=problem) as caught:
+        LocalSource(tmp_path, get_task("sst2")).load("train")
+    assert caught.value.where == tmp_path / "train-00001-of-00002.parquet"
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_first_shard_without_the_label_is_named(tmp_path):
+    write_tables(tmp_path, {"sentence": TEXTS}, WRITTEN)
+    with pytest.raises(DataError, match="no column 'label'") as caught:
+        LocalSource(tmp_path, get_task("sst2")).load("train")
+    assert caught.value.where == tmp_path / "train-00000-of-00002.parquet"
+
+
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_shards_without_rows_are_left_out(tmp_path, cache_folder, place):
+    tables = [WRITTEN, {**WRITTEN, "label": pa.array([0, 1])}]
+    tables.insert(place, {"sentence": pa.nulls(0), "label": pa.nulls(0)})  # as pandas writes them
+    write_tables(tmp_path, *tables)
+    source = LocalSource(tmp_path, get_task("sst2"))
+    assert source.load("train")["label"][:] == [1, 0, 0, 1]
+    write_tables(tmp_path, *[WRITTEN] * 3)
+    assert source.load("train")["label"][:] == [1, 0] * 3
+    assert len(list(cache_folder.rglob("*.arrow"))) == 1
+
+
+def test_a_damaged_shard_is_named(tmp_path):
+    write_shards(tmp_path)
+    (tmp_path / "train-00001-of-00002.parquet").write_bytes(b"PAR1")
+    with pytest.raises(DataError, match="it can't be read") as caught:
+        LocalSource(tmp_path, get_task("rte")).load("train")
+    assert caught.value.where == tmp_path / "train-00001-of-00002.parquet"
+
+
+LONG = [{"sentence": "a film " * 2000, "label": 1}]
+
+
+def test_a_file_with_a_damaged_page_is_blamed_and_not_the_cache(tmp_path):
+    path = tmp_path / "train.parquet"
+    Dataset.from_list(LONG).to_parquet(path)
+    content = bytearray(path.read_bytes())
+    content[100:200] = b"\xff" * 100
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=r"it can't be read: (?!An error)") as caught:
+        LocalSource(tmp_path, get_task("sst2")).load("train")
+    assert caught.value.where == path
+
+
+def test_a_full_disk_is_blamed_on_the_cache_and_harms_nothing(tmp_path, cache_folder, full_disk):
+    Dataset.from_list(LONG).to_parquet(tmp_path / "train.parquet")
+    source = LocalSource(tmp_path, get_task("sst2"))
+    with full_disk(), pytest.raises(DataError, match=r"the cache can't be used: .*File too large") as caught:
+        source.load("train")
+    assert caught.value.where == cache_folder
+    assert "EE_LIGHTNING_CACHE" in caught.value.mend
+    assert source.load("train")["text_a"][:] == [LONG[0]["sentence"]]
+
+
+def test_a_cache_that_is_a_file_is_blamed(tmp_path, cache_folder):
+    write_parquet(tmp_path)
+    cache_folder.touch()
+    with pytest.raises(DataError, match="the cache can't be used") as caught:
+        LocalSource(tmp_path, get_task("rte")).load("train")
+    assert caught.value.where == cache_folder

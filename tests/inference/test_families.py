@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from families import EAGER_ALONE
 from torch.utils.flop_counter import FlopCounterMode
 
 from ee_lightning.data.tokenizer import load_tokenizer
@@ -15,7 +16,6 @@ from ee_lightning.models.backbones import FAMILIES
 from ee_lightning.operating import recipe_of
 
 TOLERANCE = 1e-5
-EAGER_ALONE = {"deberta-v2", "mpnet"}  # whose attention is their own
 TEXTS = ["a lovely film", "the dull plot was very very boring", "", "quite funny"] * 5
 
 

@@ -2,6 +2,7 @@
 
 import re
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from ee_lightning.reporting import RunFolder
 
 REPOSITORY = Path(__file__).parents[1]
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
-DEPLOYING, TRAINING, REPLAY, ADAPTER = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+DEPLOYING, TRAINING, REPLAY, ADAPTER, SCRIPT = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 
 
 def test_training_from_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -58,6 +59,17 @@ def test_deploying_from_python(
 def test_the_adapter_shown_is_the_one_that_runs() -> None:
     assert (REPOSITORY / "ee_lightning/models/backbones/mpnet.py").read_text(encoding="utf-8") == ADAPTER
     assert len(ADAPTER.splitlines()) <= 40
+
+
+def test_the_script_shown_brings_an_adapter_of_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "my_family.py").write_text(ADAPTER.replace("models.backbones.backbone", "models"), encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setitem(FAMILIES, "mpnet", FAMILIES["mpnet"])
+    monkeypatch.setattr(sys, "argv", ["my_lightning.py", "--version"])
+    with pytest.raises(SystemExit) as ended:
+        exec(SCRIPT, {})
+    assert ended.value.code == 0
+    assert FAMILIES["mpnet"].__module__ == "my_family"
 
 
 def test_backbones_are_the_families_with_an_adapter_and_their_files() -> None:

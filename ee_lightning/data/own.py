@@ -31,7 +31,8 @@ class OwnTask:
         text_columns: The column with the text, or the two with a pair of texts.
         label_column: The column with the label, or with several: a list of them, or a text with a separator.
         label_names: The words for the labels, in the order of their numbers; left out, those of the training rows,
-            sorted, or those that the data set itself names, or the names of the label columns.
+            sorted, or those of a `ClassLabel` of `datasets`, all of them in its order, or the names of the label
+            columns.
         regression: Whether labels are values to be predicted, not classes.
         multi_label: Whether a row has any number of labels.
         label_separator: What stands between several labels in a text.

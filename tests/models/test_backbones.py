@@ -13,7 +13,7 @@ from transformers import AutoModelForMaskedLM, BertConfig
 
 from ee_lightning.errors import BackboneError, OptionError
 from ee_lightning.models import Backbone, backbone_config, load_backbone
-from ee_lightning.models.backbones import FAMILIES
+from ee_lightning.models.backbones import FAMILIES, BertBackbone
 
 Make = Callable[..., Path]
 VARIANTS: list[tuple[str, dict[str, Any]]] = [
@@ -170,14 +170,13 @@ def test_a_family_without_token_types_is_given_none(family: str, fields: dict[st
 @torch.inference_mode()
 def test_the_first_layers_are_those_of_the_whole(family: str, small_backbone: Make, tmp_path: Path) -> None:
     folder = str(small_backbone(family))
-    whole, short = load_backbone(folder).eval(), load_backbone(folder, 2).eval()
-    stepped, own, of_whole = (_stepped(short, _batch(pad=0)), *(_own(each, _batch(pad=0)) for each in (short, whole)))
-    for hidden, there in zip(stepped, own, strict=True):
+    whole, short = load_backbone(folder).eval(), load_backbone(folder, 3).eval()
+    tensors = whole.encoder.state_dict()
+    assert all(torch.equal(tensor, tensors[name]) for name, tensor in short.encoder.state_dict().items())
+    stepped, own = _stepped(short, _batch(pad=0)), _own(short, _batch(pad=0))
+    expected = [*_own(whole, _batch(pad=0))[:3], own[3]]  # behind which the last layer's norm may be now
+    for hidden, there in zip(stepped, expected, strict=True):
         assert torch.equal(hidden, there)
-    for hidden, there in zip(stepped[:2], of_whole, strict=False):  # behind the last there may be a norm of its own
-        assert torch.equal(hidden, there)
-    weights = whole.state_dict()
-    assert all(torch.equal(weight, weights[name]) for name, weight in short.state_dict().items())
     short.encoder.save_pretrained(tmp_path)
     named = {"_name_or_path": str(tmp_path)}
     assert backbone_config(str(tmp_path)).to_dict() == short.encoder.config.to_dict() | named
@@ -213,6 +212,24 @@ def test_weights_of_a_language_model_are_found(family: str, small_backbone: Make
     expected = {name: tensor for name, tensor in model.base_model.state_dict().items() if "pooler" not in name}
     assert tensors.keys() == expected.keys()
     assert all(torch.equal(tensor, expected[name]) for name, tensor in tensors.items())
+
+
+def test_an_adapter_serves_its_families_as_soon_as_it_is_defined(
+    small_backbone: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delitem(FAMILIES, "bert")
+    folder = str(small_backbone("bert"))
+    with pytest.raises(BackboneError, match="'bert' is not known"):
+        load_backbone(folder)
+
+    class Own(BertBackbone):
+        families = ("bert",)
+
+    class NamesNone(Own):
+        pass
+
+    assert type(load_backbone(folder)) is Own
+    assert FAMILIES["roberta"] is BertBackbone
 
 
 @pytest.mark.parametrize("family", ["gpt2", "of-tomorrow"])

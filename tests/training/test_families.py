@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+from families import NOT_RECOMPUTED
 from lightning import Trainer
 from torch import Tensor
 from torch.nn.functional import cross_entropy
@@ -17,8 +18,6 @@ from ee_lightning.models.backbones import FAMILIES
 from ee_lightning.training import EarlyExitModule, JointObjective, Optimization
 
 Make = Callable[..., Path]
-NOT_RECOMPUTED = {"mpnet"}
-"""Families whose layers transformers can't run again in the backward pass."""
 
 
 def _batch() -> dict[str, Tensor]:

@@ -11,6 +11,9 @@ from transformers.masking_utils import create_bidirectional_mask
 
 from ee_lightning.errors import OptionError
 
+FAMILIES: dict[str, type["Backbone"]] = {}
+"""The adapter of each ``model_type``."""
+
 
 @dataclass(frozen=True)
 class EncoderState:
@@ -35,7 +38,8 @@ class Backbone(nn.Module, ABC):
 
     A family's adapter names the ``model_type`` values it serves and drives the modules of the given model by
     :meth:`embedding` and :meth:`layer`, with a :meth:`state` of its own where layers take more than a mask; it holds no
-    modeling code. The hidden states are, bit for bit, those of the model's own ``output_hidden_states``.
+    modeling code. The hidden states are, bit for bit, those of the model's own ``output_hidden_states``. It serves its
+    families as soon as its class is defined, in place of an adapter that served them before.
 
     Args:
         encoder: The pretrained model.
@@ -43,6 +47,11 @@ class Backbone(nn.Module, ABC):
 
     families: tuple[str, ...]
     encoder: Any  # which modules it has differs by family
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Let an adapter serve the families that it names."""
+        super().__init_subclass__(**options)
+        FAMILIES.update(dict.fromkeys(vars(cls).get("families", ()), cls))
 
     def __init__(self, encoder: PreTrainedModel) -> None:
         super().__init__()

@@ -10,25 +10,7 @@ from transformers.utils import logging
 
 from ee_lightning import packaged
 from ee_lightning.errors import BackboneError, OptionError
-from ee_lightning.models.backbones.albert import AlbertBackbone
-from ee_lightning.models.backbones.backbone import Backbone
-from ee_lightning.models.backbones.bert import BertBackbone
-from ee_lightning.models.backbones.deberta_v2 import DebertaV2Backbone
-from ee_lightning.models.backbones.distilbert import DistilBertBackbone
-from ee_lightning.models.backbones.mobilebert import MobileBertBackbone
-from ee_lightning.models.backbones.modernbert import ModernBertBackbone
-from ee_lightning.models.backbones.mpnet import MPNetBackbone
-
-ADAPTERS: tuple[type[Backbone], ...] = (
-    AlbertBackbone,
-    BertBackbone,
-    DebertaV2Backbone,
-    DistilBertBackbone,
-    MobileBertBackbone,
-    ModernBertBackbone,
-    MPNetBackbone,
-)
-FAMILIES = {family: adapter for adapter in ADAPTERS for family in adapter.families}
+from ee_lightning.models.backbones.backbone import FAMILIES, Backbone
 
 
 def load_backbone(source: str, num_layers: int | None = None) -> Backbone:
@@ -97,8 +79,8 @@ def _config_at(path: str, source: str, num_layers: int | None) -> PreTrainedConf
         raise BackboneError(
             f"the backbone family {family!r} is not known",
             where=source,
-            mend=f"choose a backbone of one of the families {known}, or add an adapter (README, 'Adding a backbone "
-            "family')",
+            mend=f"choose a backbone of one of the families {known}, or import an adapter of your own beforehand "
+            "(README, 'Adding a backbone family')",
         )
     with _reading_config(path, source):
         config: PreTrainedConfig = AutoConfig.from_pretrained(path, trust_remote_code=False)

@@ -48,9 +48,12 @@ def read_saved(folder: Path, choose: Choose) -> Table:
         choose: Picks the columns that are read.
 
     Raises:
-        DataError: The folder is damaged, or there are no rows or not the columns.
+        DataError: The folder is none of that kind or damaged, or there are no rows or not the columns.
     """
     with blaming(folder):
+        if not (folder / STATE).is_file():
+            mend = "name a file, or a folder that Dataset.save_to_disk wrote"
+            raise DataError("the folder is no data set", where=folder, mend=mend)
         if not json.loads((folder / STATE).read_text(encoding="utf-8"))["_data_files"]:
             raise DataError("the folder has no rows", where=folder, mend="save the data set anew")
         rows = Dataset.load_from_disk(str(folder))

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from datasets import ClassLabel, Dataset
 
-from ee_lightning.data.sources.arrow import STATE, read_parquet, read_saved
+from ee_lightning.data.sources.arrow import read_parquet, read_saved
 from ee_lightning.data.sources.label_sets import found_labels
 from ee_lightning.data.sources.labels import found_words
 from ee_lightning.data.sources.places import ENDINGS, Places
@@ -66,9 +66,6 @@ class LocalSource:
     def _read(self, places: list[Path], split: str) -> Table:
         choose, first = choose_columns(self.task, split), places[0]
         if first.is_dir():
-            if not (first / STATE).is_file():
-                mend = "name a file, or a folder that Dataset.save_to_disk wrote"
-                raise DataError("the folder is no data set", where=first, mend=mend)
             return read_saved(first, choose)
         ending = first.suffix.lower()
         if ending == ".parquet":

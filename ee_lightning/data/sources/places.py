@@ -30,8 +30,23 @@ class Places:
         """Give the one file or folder of a split, or its shards; none where it is not there.
 
         Raises:
-            DataError: Several could be meant, one that was named is not there, or the root is not.
+            DataError: Several could be meant, one that was named is not there, or the root is not, or may not be read.
         """
+        try:
+            return self._found(split)
+        except OSError as error:
+            mend = "correct --data.root" if self.task.hub_path is None else self._hint
+            raise DataError(f"the data can't be read: {error.strerror}", where=self.root, mend=mend) from error
+
+    def missing(self, split: str) -> DataError:
+        """Word that a split is not there."""
+        is_folder = not (self.task.files or self._is_one)
+        where = self._folder / self._expected(split) if is_folder else self.root
+        there = f"; the folder holds {_listing(self._folder)}" if is_folder else ""
+        mend = self._hint if self.task.hub_path is not None else self._hint_of_own(split)
+        return DataError(f"no {split} file of task {self.task.name}{there}", where=where, mend=mend)
+
+    def _found(self, split: str) -> list[Path]:
         if self.task.files:
             named = [self.root / Path(self.task.files[split]).expanduser()] if split in self.task.files else []
             if missing := [place for place in named if not place.exists()]:
@@ -50,14 +65,6 @@ class Places:
                 mend="leave one of them in the folder",
             )
         return found[0] if found else []
-
-    def missing(self, split: str) -> DataError:
-        """Word that a split is not there."""
-        is_folder = not (self.task.files or self._is_one)
-        where = self._folder / self._expected(split) if is_folder else self.root
-        there = f"; the folder holds {_listing(self._folder)}" if is_folder else ""
-        mend = self._hint if self.task.hub_path is not None else self._hint_of_own(split)
-        return DataError(f"no {split} file of task {self.task.name}{there}", where=where, mend=mend)
 
     def _called(self, stem: str) -> Iterator[list[Path]]:
         """Give each file or folder that is called like this, and the shards."""
@@ -81,11 +88,7 @@ class Places:
     @cached_property
     def _folder(self) -> Path:
         """The folder of the task: one below the root that is called like it, or the root itself."""
-        try:
-            inside = sorted(self.root.iterdir())
-        except OSError as error:
-            mend = "correct --data.root" if self.task.hub_path is None else self._hint
-            raise DataError(f"the data can't be read: {error.strerror}", where=self.root, mend=mend) from error
+        inside = sorted(self.root.iterdir())
         names = {_plain(self.task.name), *([_plain(self.task.glue.folder)] if self.task.glue else [])}
         below = [place for place in inside if place.is_dir() and _plain(place.name) in names]
         if below or self._holds_splits(inside) or self.task.hub_path is None:

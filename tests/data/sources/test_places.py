@@ -1,4 +1,5 @@
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -36,11 +37,24 @@ def test_a_place_that_is_not_there_is_told(tmp_path, task):
     assert "--data.root" in caught.value.mend
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root reads every folder")
-def test_a_folder_that_may_not_be_read_is_told(tmp_path):
-    (tmp_path / "closed").mkdir(mode=0)
-    with pytest.raises(DataError, match="the data can't be read: Permission denied"):
-        LocalSource(tmp_path / "closed", get_task("cola")).load("train")
+@pytest.fixture
+def no_rights() -> Iterator[None]:
+    """Go on without the rights of the superuser."""
+    before = os.geteuid()
+    if before == 0:
+        os.seteuid(65_534)
+    yield
+    os.seteuid(before)
+
+
+@pytest.mark.parametrize("task", ["cola", "mine"])
+def test_a_folder_that_may_not_be_read_is_told(tmp_path, task, no_rights):
+    closed = tmp_path / "closed" / "data"
+    if os.geteuid() != 65_534:  # to which pytest's folder, of the superuser, is closed as it is
+        closed.parent.mkdir(mode=0)
+    with pytest.raises(DataError, match="the data can't be read: Permission denied") as caught:
+        LocalSource(closed, own_task(closed) if task == "mine" else get_task(task)).load("train")
+    assert caught.value.where == closed
 
 
 def test_what_is_there_is_told_where_no_file_trains(tmp_path):

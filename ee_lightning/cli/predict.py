@@ -19,8 +19,9 @@ from ee_lightning.functional import Kind
 from ee_lightning.inference import Deployment, EarlyExitPredictor
 from ee_lightning.inference.encoder import Texts
 from ee_lightning.inference.engine import Schedule
+from ee_lightning.inference.input_file import check_readable, open_rows
 from ee_lightning.inference.prediction_file import PredictionFile, check_writable, writing
-from ee_lightning.inference.rows import TextFile, check_readable
+from ee_lightning.inference.rows import RowFile
 from ee_lightning.inference.runs import RunOptions
 from ee_lightning.inference.stepper import Precision
 from ee_lightning.reporting import RunFolder
@@ -40,7 +41,9 @@ def run(arguments: Sequence[str]) -> None:
         description="Label the rows of a file, or without --input the test split of the run's own task.",
     )
     add_model(options)
-    options.add_argument("--input", type=Path, metavar="FILE", help="rows of texts: .csv, .tsv, .jsonl or .txt")
+    options.add_argument(
+        "--input", type=Path, metavar="FILE", help="rows of texts: .csv, .tsv, .jsonl, .txt or .parquet"
+    )
     options.add_argument(
         "--output", type=Path, metavar="FILE", help=".csv or .jsonl; for the test split RUN/predictions.csv if left out"
     )
@@ -73,7 +76,7 @@ def run(arguments: Sequence[str]) -> None:
         label_separator=predictor.deployment.label_separator,
     ) as file:
         _predict(predictor, rows, file)
-    if isinstance(rows, TextFile) and rows.num_bad:
+    if isinstance(rows, RowFile) and rows.num_bad:
         print(f"{_counted(rows.num_bad, 'bad row')} left out:", *rows.bad, sep="\n  ")
         if rows.num_bad > len(rows.bad):
             print(f"  and {rows.num_bad - len(rows.bad)} more")
@@ -112,7 +115,7 @@ def _names(text: str) -> Texts:
     return names
 
 
-def _rows(chosen: Namespace, deployment: Deployment) -> TextFile | OwnRows:
+def _rows(chosen: Namespace, deployment: Deployment) -> RowFile | OwnRows:
     if chosen.input is None:
         return OwnRows(RunOptions.read(RunFolder(chosen.model)))
     choices: list[Texts] = [deployment.text_columns]
@@ -127,10 +130,10 @@ def _rows(chosen: Namespace, deployment: Deployment) -> TextFile | OwnRows:
             )
     elif not deployment.takes_pairs:
         choices += USUAL_COLUMNS
-    return TextFile(chosen.input, choices, skip_bad_rows=chosen.skip_bad_rows)
+    return open_rows(chosen.input, choices, skip_bad_rows=chosen.skip_bad_rows)
 
 
-def _predict(predictor: EarlyExitPredictor, rows: TextFile | OwnRows, file: PredictionFile) -> None:
+def _predict(predictor: EarlyExitPredictor, rows: RowFile | OwnRows, file: PredictionFile) -> None:
     """Predict the rows, show how far it is, and say what it comes to, or where it broke off."""
     ids = deque[int]()
 

@@ -1,13 +1,14 @@
 """Rows of texts from files, read as they are needed."""
 
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from ee_lightning.errors import DataError
 from ee_lightning.inference.encoder import Texts
-from ee_lightning.rows import ENDINGS, Bad, Lines, flaw_of, open_lines, read_records, refuse_two_columns
+from ee_lightning.rows import Bad, flaw_of, refuse_two_columns
 
 MOST_LISTED = 10
 
@@ -48,80 +49,65 @@ class LeavesOut:
             self.bad.append(f"{place}: {reason}")
 
 
-class TextFile(LeavesOut):
+class RowFile(LeavesOut, ABC):
     """The texts of a file, gone through row by row, once.
-
-    By its ending a file is one of these, in UTF-8:
-
-    - ``.csv``: comma-separated; the first line names the columns; cells may be quoted, and hold up to 16 million
-      characters;
-    - ``.tsv``: the same with tabs, and quotes are literal, as GLUE writes it;
-    - ``.jsonl``: a JSON object a line;
-    - ``.txt``: a text a line.
-
-    Blank lines are no rows, but in ``.txt``, where they are empty texts. The last line may lack its end.
 
     Args:
         path: The file.
         choices: By which names its text, or its two texts, may go; the first choice that is there counts.
         skip_bad_rows: Leave out rows that can't be read, and count them.
-
-    Raises:
-        DataError: The ending is not known, there is no such file, or two texts are asked of lines of one.
     """
 
     def __init__(self, path: str | Path, choices: Sequence[Texts], *, skip_bad_rows: bool = False) -> None:
         super().__init__()
-        self.path, self._choices, self._skips = Path(path), choices, skip_bad_rows
-        check_readable(self.path)
-        if self._is_plain and len(choices[0]) > 1:
-            raise DataError(
-                "a .txt file holds one text a line, and two are needed",
-                where=path,
-                mend="use .csv, .tsv or .jsonl, with a column for each",
-            )
-        self._lines: Lines | None = None
+        self.path, self.choices, self._skips = Path(path), choices, skip_bad_rows
 
     @property
+    @abstractmethod
     def size(self) -> int:
-        """The size of the file in bytes."""
-        return self.path.stat().st_size
+        """The size of the file, in bytes or rows."""
 
     @property
+    @abstractmethod
     def done(self) -> int:
-        """How many bytes of it were read."""
-        return 0 if self._lines is None else self._lines.num_bytes
+        """How much of it was read."""
+
+    @abstractmethod
+    def records(self) -> Iterator[tuple[str, dict[str, Any] | Bad]]:
+        """Give of each row its place, as an error names it, and its fields by their columns, or what is wrong."""
 
     def __iter__(self) -> Iterator[Row]:
         """Read the rows.
 
         Raises:
-            DataError: A row can't be read, and bad rows are not left out; or the file or its header can't.
+            DataError: A row can't be read, and bad rows are not left out; or the file or its columns can't.
         """
-        with open_lines(self.path) as self._lines:
-            header, records = read_records(self._lines, _ending(self.path), self._choices[0] if self._is_plain else ())
-            choices = self._choices if header is None else [self._chosen(header, self._lines.place(1))]
-            for number, (line, row) in enumerate(records):
-                texts = row if isinstance(row, Bad) else _texts_of(row, choices)
-                if isinstance(texts, Bad):
-                    self._refuse(texts, self._lines.place(line))
-                else:
-                    yield Row(number, texts)
+        for number, (place, row) in enumerate(self.records()):
+            texts = row if isinstance(row, Bad) else _texts_of(row, self.choices)
+            if isinstance(texts, Bad):
+                self._refuse(texts, place)
+            else:
+                yield Row(number, texts)
 
-    @property
-    def _is_plain(self) -> bool:
-        return _ending(self.path) == ".txt"
+    def choose(self, header: Sequence[str], where: object) -> None:
+        """Leave one choice alone: the first whose columns are there.
 
-    def _chosen(self, header: Sequence[str], where: str) -> Texts:
-        names = next((names for names in self._choices if set(names) <= set(header)), None)
+        Args:
+            header: All columns of the file.
+            where: What names them, for the message.
+
+        Raises:
+            DataError: None is there, or a column of it stands there twice.
+        """
+        names = next((names for names in self.choices if set(names) <= set(header)), None)
         if names is None:
             raise DataError(
-                f"there is no column {' and '.join(self._choices[0])}",
+                f"there is no column {' and '.join(self.choices[0])}",
                 where=where,
                 mend=f"the columns are {', '.join(header)}; name those of the texts with --text-columns",
             )
         refuse_two_columns(header, names, where)
-        return names
+        self.choices = [names]
 
     def _refuse(self, row: Bad, place: str) -> None:
         if not self._skips:
@@ -143,26 +129,3 @@ def _texts_of(row: dict[str, Any], choices: Sequence[Texts]) -> Texts | Bad:
         if (bad := flaw_of(name, row[name])) is not None:
             return bad
     return tuple(row[name] for name in names)
-
-
-def _ending(path: Path) -> str:
-    return path.suffix.lower()
-
-
-def check_readable(path: Path) -> None:
-    """Refuse a file that rows can't be read from, before anything is loaded.
-
-    Args:
-        path: The file.
-
-    Raises:
-        DataError: Its ending is not known, there is no such file, or it can't be opened.
-    """
-    if _ending(path) not in ENDINGS:
-        raise DataError(
-            f"it is not known how to read {str(path)!r}", where=path, mend=f"use a file in {', '.join(ENDINGS)}"
-        )
-    if not path.is_file():
-        raise DataError("there is no such file", where=path, mend="check the name")
-    with open_lines(path):
-        pass

@@ -13,6 +13,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from ee_lightning.cli import main
@@ -81,10 +83,12 @@ def test_files_in_and_out(run: Path, expected: list[TextPrediction], capfd: pyte
     Path("in.jsonl").write_text("".join(f"{json.dumps({'text': text})}\n" for text in TEXTS))
     with Path("in.csv").open("w", newline="") as file:
         csv.writer(file).writerows([["n", "review"], *enumerate(TEXTS)])
+    pq.write_table(pa.table({"n": range(len(TEXTS)), "review": TEXTS}), "in.parquet")
     assert main(["save", str(run), "model"]) == 0
     capfd.readouterr()
+    named = ["--text-columns", "review"]
     for model in (str(run), "model"):
-        for name, options in (("in.txt", []), ("in.jsonl", []), ("in.csv", ["--text-columns", "review"])):
+        for name, options in (("in.txt", []), ("in.jsonl", []), ("in.csv", named), ("in.parquet", named)):
             assert main(["predict", model, "--input", name, "--output", "new/out.csv", *options]) == 0
             assert read_csv("new/out.csv") == as_written(expected)
             assert "1 text was cut to 32 tokens" in capfd.readouterr().out.splitlines()
@@ -202,6 +206,7 @@ MISTAKES = {
         ["{run}", "--input", "in.csv", "--output", "o.csv", "--text-columns", "a,b"],
         r"2 columns named, and sst2 takes 1 text[\s\S]*--text-columns a,b",
     ),
+    "damaged": (["{run}", "--input", "in.parquet", "--output", "o.csv"], r"it can't be read: [\s\S]*in.parquet"),
     "no such column": (
         ["{run}", "--input", "in.csv", "--output", "o.csv", "--text-columns", "words"],
         r"no column words[\s\S]*in.csv, line 1[\s\S]*columns are a, b",
@@ -219,6 +224,7 @@ MISTAKES = {
 def test_mistakes_end_in_one_message(mistake: str, run: Path, capfd: pytest.CaptureFixture[str]) -> None:
     Path("in.txt").write_text("a film\n")
     Path("in.csv").write_text("a,b\n1,2\n")
+    Path("in.parquet").write_text("a film\n")
     Path("link.csv").symlink_to("in.csv")
     Path("folder.csv").mkdir()
     arguments, match = MISTAKES[mistake]

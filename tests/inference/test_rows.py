@@ -4,23 +4,26 @@ import json
 from itertools import islice
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ee_lightning.errors import DataError
-from ee_lightning.inference.rows import TextFile
+from ee_lightning.inference.input_file import open_rows
+from ee_lightning.inference.rows import RowFile
 
 ONE, TWO = [("sentence",), ("text",)], [("sentence1", "sentence2")]
 ANY_TEXT = st.text(st.characters(exclude_categories=("Cs",)), max_size=20)
 
 
-def read(path: Path, content: str | bytes, choices: list = ONE, *, skip: bool = False) -> TextFile:
+def read(path: Path, content: str | bytes, choices: list = ONE, *, skip: bool = False) -> RowFile:
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
-    return TextFile(path, choices, skip_bad_rows=skip)
+    return open_rows(path, choices, skip_bad_rows=skip)
 
 
-def texts(rows: TextFile) -> list[tuple[str, ...]]:
+def texts(rows: RowFile) -> list[tuple[str, ...]]:
     return [row.texts for row in rows]
 
 
@@ -56,7 +59,7 @@ def test_two_texts(tmp_path: Path) -> None:
     assert texts(read(tmp_path / "a.csv", "sentence2,sentence1\na plot,a film\nc,b\n", TWO)) == expected
     lines = "".join(f"{json.dumps({'sentence1': a, 'sentence2': b})}\n" for a, b in expected)
     assert texts(read(tmp_path / "a.jsonl", lines, TWO)) == expected
-    with pytest.raises(DataError, match=r"one text a line[\s\S]*use .csv, .tsv or .jsonl"):
+    with pytest.raises(DataError, match=r"one text a line[\s\S]*use .csv, .tsv, .jsonl or .parquet"):
         read(tmp_path / "a.txt", "a film", TWO)
 
 
@@ -143,15 +146,15 @@ def test_a_header_is_needed(skip: bool, name: str, content: str | bytes, match: 
 
 @pytest.mark.parametrize("name", ["-", "a.xlsx", "a", "a.csv.gz"])
 def test_other_endings_are_answered_by_the_known_ones(name: str) -> None:
-    with pytest.raises(DataError, match=r"not known how to read[\s\S]*\.csv, \.tsv, \.jsonl, \.txt"):
-        TextFile(name, ONE)
+    with pytest.raises(DataError, match=r"not known how to read[\s\S]*\.csv, \.tsv, \.jsonl, \.txt, \.parquet"):
+        open_rows(Path(name), ONE)
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "folder.csv").mkdir()
-    for name in ("nowhere.csv", "folder.csv"):
+    for name in ("nowhere.csv", "folder.csv", "nowhere.parquet"):
         with pytest.raises(DataError, match=rf"no such file[\s\S]*{name}"):
-            TextFile(tmp_path / name, ONE)
+            open_rows(tmp_path / name, ONE)
 
 
 def test_a_file_that_cannot_be_opened_is_refused_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -161,7 +164,7 @@ def test_a_file_that_cannot_be_opened_is_refused_at_once(tmp_path: Path, monkeyp
     (tmp_path / "a.csv").touch()
     monkeypatch.setattr(Path, "open", denied)
     with pytest.raises(DataError, match=r"can't be read: Permission denied[\s\S]*a.csv"):
-        TextFile(tmp_path / "a.csv", ONE)
+        open_rows(tmp_path / "a.csv", ONE)
 
 
 def test_a_file_is_read_as_it_is_needed(tmp_path: Path) -> None:
@@ -177,3 +180,102 @@ def test_a_cell_that_never_ends_is_not_read_whole(tmp_path: Path, monkeypatch: p
     rows = read(tmp_path / "a.csv", 'sentence\n"a\n' + "b\n" * 2_000, skip=True)
     assert set(islice(texts(rows), 3)) == {("b",)}
     assert "field larger than field limit" in rows.bad[0]
+
+
+def write_parquet(path: Path, columns: dict[str, pa.Array], *, rows_per_group: int = 2) -> Path:
+    pq.write_table(pa.table(columns), path, row_group_size=rows_per_group)
+    return path
+
+
+KINDS_OF_TEXT = {
+    "string": pa.string(),
+    "large": pa.large_string(),
+    "view": pa.string_view(),
+    "dictionary": pa.dictionary(pa.int32(), pa.string()),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS_OF_TEXT)
+def test_texts_of_parquet(kind: str, tmp_path: Path) -> None:
+    texts_in = ["a film", "", "two\nlines", "\u2028é", "a film"]
+    columns = {"n": pa.array(range(5)), "text": pa.array(texts_in).cast(KINDS_OF_TEXT[kind])}
+    rows = open_rows(write_parquet(tmp_path / "a.Parquet", columns), ONE)
+    assert (rows.done, rows.size) == (0, 5)
+    assert [(row.number, row.texts) for row in rows] == [(number, (text,)) for number, text in enumerate(texts_in)]
+    assert rows.done == 5
+
+
+def test_two_texts_of_parquet(tmp_path: Path) -> None:
+    columns = {"sentence2": pa.array(["plot", "c"]), "x": pa.array([1, 2]), "sentence1": pa.array(["film", "b"])}
+    assert texts(open_rows(write_parquet(tmp_path / "a.parquet", columns), TWO)) == [("film", "plot"), ("b", "c")]
+    named = write_parquet(tmp_path / "b.parquet", {"film.text": pa.array(["a"])})
+    assert texts(open_rows(named, [("film.text",)])) == [("a",)]
+
+
+def test_a_parquet_file_is_read_as_it_is_needed(tmp_path: Path) -> None:
+    path = write_parquet(tmp_path / "a.parquet", {"text": pa.array(["a film"] * 5_000)}, rows_per_group=1_000)
+    rows = open_rows(path, ONE)
+    assert len(list(islice(rows, 10))) == 10
+    assert rows.done == 10
+
+
+def latin_1() -> pa.Array:
+    """Two cells, `a` and a byte that is no UTF-8."""
+    ends = pa.array([0, 1, 2], pa.int32()).buffers()[1]
+    return pa.Array.from_buffers(pa.string(), 2, [None, ends, pa.py_buffer(b"a\xe9")])
+
+
+@pytest.mark.parametrize(
+    ("column", "reason"),
+    [
+        (pa.array(["a", None]), "text is null, and no text"),
+        (latin_1(), "it is not UTF-8"),
+        (pa.array(["a", None]).dictionary_encode(), "text is null, and no text"),
+    ],
+)
+def test_a_bad_row_of_parquet_is_named_or_left_out(column: pa.Array, reason: str, tmp_path: Path) -> None:
+    path = write_parquet(tmp_path / "a.parquet", {"text": column})
+    with pytest.raises(DataError) as caught:
+        list(open_rows(path, ONE))
+    assert (caught.value.what, caught.value.where) == (f"a row can't be read: {reason}", f"{path}, row 2")
+    assert "--skip-bad-rows" in caught.value.mend
+    rows = open_rows(path, ONE, skip_bad_rows=True)
+    assert texts(rows) == [("a",)]
+    assert (rows.num_bad, rows.bad) == (1, [f"{path}, row 2: {reason}"])
+
+
+@pytest.mark.parametrize("type_", [pa.string(), pa.null()])
+def test_a_parquet_file_without_rows(type_: pa.DataType, tmp_path: Path) -> None:
+    assert texts(open_rows(write_parquet(tmp_path / "a.parquet", {"text": pa.array([], type_)}), ONE)) == []
+
+
+@pytest.mark.parametrize(
+    ("columns", "match"),
+    [
+        ({"text": pa.array([1])}, r"column 'text' holds int64, and no texts[\s\S]*--text-columns"),
+        ({"text": pa.array([["a"]])}, r"column 'text' holds list<element: string>, and no texts"),
+        ({"words": pa.array(["a"]), "n": pa.array([1])}, r"no column sentence[\s\S]*a.parquet[\s\S]*are words, n;"),
+    ],
+)
+def test_columns_that_hold_no_texts_are_refused(columns: dict[str, pa.Array], match: str, tmp_path: Path) -> None:
+    path = write_parquet(tmp_path / "a.parquet", columns)
+    with pytest.raises(DataError, match=match):
+        open_rows(path, ONE)
+
+
+def test_a_parquet_column_that_stands_twice_is_refused(tmp_path: Path) -> None:
+    pq.write_table(pa.table([["a"], ["b"]], names=["text", "text"]), tmp_path / "a.parquet")
+    with pytest.raises(DataError, match="two columns text"):
+        open_rows(tmp_path / "a.parquet", ONE)
+
+
+def test_a_damaged_parquet_file_is_refused(tmp_path: Path) -> None:
+    path = write_parquet(tmp_path / "a.parquet", {"text": pa.array([f"film {n}" for n in range(4_000)])})
+    whole = path.read_bytes()
+    for content in (b"", b"text\na film\n", whole[:-50]):
+        path.write_bytes(content)
+        with pytest.raises(DataError, match=r"it can't be read: [\s\S]*a.parquet"):
+            open_rows(path, ONE)
+    path.write_bytes(whole[:4] + bytes(2_000) + whole[2_004:])
+    with pytest.raises(DataError, match=r"it can't be read: [\s\S]*a.parquet"):
+        list(open_rows(path, ONE))

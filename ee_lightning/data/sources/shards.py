@@ -118,7 +118,7 @@ def _reads_alike(kind: pa.DataType, expected: pa.DataType) -> bool:
     """Whether `datasets` makes the type out of another without a change to what the values say."""
     if _is_list(kind) and _is_list(expected):
         return _reads_alike(kind.value_type, expected.value_type)
-    alike = (_is_text, pa.types.is_integer, pa.types.is_floating)
+    alike = (is_text, pa.types.is_integer, pa.types.is_floating)
     return kind in (expected, pa.null()) or any(is_one(kind) and is_one(expected) for is_one in alike)
 
 
@@ -126,9 +126,10 @@ def _is_list(kind: pa.DataType) -> bool:
     return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind))
 
 
-def _is_text(kind: pa.DataType) -> bool:
+def is_text(kind: pa.DataType) -> bool:
+    """Whether a column of a type holds texts."""
     values = kind.value_type if pa.types.is_dictionary(kind) else kind
-    return bool(pa.types.is_string(values) or pa.types.is_large_string(values))
+    return bool(pa.types.is_string(values) or pa.types.is_large_string(values) or pa.types.is_string_view(values))
 
 
 @contextmanager

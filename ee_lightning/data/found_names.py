@@ -4,6 +4,8 @@ import logging
 import unicodedata
 from collections.abc import Sequence
 
+from lightning.pytorch.utilities import rank_zero_only
+
 from ee_lightning.data.sources.local import LocalSource
 from ee_lightning.data.sources.words import listed
 from ee_lightning.data.task import number_in
@@ -37,16 +39,21 @@ def found_names(source: LocalSource, column: str) -> tuple[str, ...]:
             where=place,
             mend="for values to be predicted give --data.own.regression true; for classes name another column",
         )
-    if alike := _alike(found):
+    _tell_oddities(found, place)
+    return tuple(found)
+
+
+@rank_zero_only
+def _tell_oddities(names: Sequence[str], place: str) -> None:
+    if alike := _alike(names):
         log.warning("%s: labels that are written alike are classes of their own: %s", place, listed(alike))
-    if all(number_in(name) is not None for name in found) and not all(float(name).is_integer() for name in found):
+    if all(number_in(name) is not None for name in names) and not all(float(name).is_integer() for name in names):
         log.warning(
             "%s: %d numbers with fractions are taken as classes; for values to be predicted give "
             "--data.own.regression true",
             place,
-            len(found),
+            len(names),
         )
-    return tuple(found)
 
 
 def _alike(names: Sequence[str]) -> list[str]:

@@ -5,6 +5,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from datasets import ClassLabel, Dataset, Features, Value
+from lightning.pytorch.utilities import rank_zero_only
 
 from ee_lightning.data import OwnTask, TaskDataModule, resolve_task
 from ee_lightning.data.sources import open_source
@@ -165,6 +166,13 @@ def test_values_that_are_taken_as_classes_are_told(tmp_path, caplog):
     assert resolve_task("mine", OwnTask(["text"]), tmp_path).label_names == ("0.25", "0.5", "3")
     assert "3 numbers with fractions are taken as classes" in caplog.text
     assert "--data.own.regression true" in caplog.text
+
+
+def test_oddities_are_told_once_however_many_processes_there_are(tmp_path, caplog, monkeypatch):
+    monkeypatch.setattr(rank_zero_only, "rank", 1)
+    (tmp_path / "train.csv").write_text("text,label\na,0.5\nb,0.50\n")
+    assert resolve_task("mine", OwnTask(["text"]), tmp_path).label_names == ("0.5", "0.50")
+    assert caplog.text == ""
 
 
 def test_one_file_is_split_by_shares_that_hang_on_the_texts_alone(tickets):

@@ -125,7 +125,8 @@ def _texts_of(row: dict[str, Any], choices: Sequence[Texts]) -> Texts | Bad:
         return Bad(f"it lacks {' or '.join(sorted(set(choices[0]) - row.keys()))}", mend="give every row its texts")
     for name in names:
         if not isinstance(row[name], str):
-            return Bad(f"{name} is {json.dumps(row[name]):.40}, and no text", mend="put texts into quotes")
+            mend = "give every row its texts" if row[name] is None else "put texts into quotes"
+            return Bad(f"{name} is {json.dumps(row[name]):.40}, and no text", mend)
         if (bad := flaw_of(name, row[name])) is not None:
             return bad
     return tuple(row[name] for name in names)

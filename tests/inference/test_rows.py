@@ -233,9 +233,7 @@ def latin_1() -> pa.Array:
         (latin_1(), "it is not UTF-8", "write the file anew, in UTF-8"),
     ],
 )
-def test_a_bad_row_of_parquet_is_named_or_left_out(
-    column: pa.Array, reason: str, mend: str, tmp_path: Path
-) -> None:
+def test_a_bad_row_of_parquet_is_named_or_left_out(column: pa.Array, reason: str, mend: str, tmp_path: Path) -> None:
     path = write_parquet(tmp_path / "a.parquet", {"text": column})
     with pytest.raises(DataError) as caught:
         list(open_rows(path, ONE))

@@ -1,13 +1,16 @@
 """What is to be known of a task: what its rows hold, what its labels mean, and where both lie."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from math import isfinite
 
 from ee_lightning.functional import Kind
 
 NO_LABEL = -1
 LABEL_SEPARATOR = "|"
+_WHOLE = re.compile(r"([+-]?[0-9]{1,15})\.0+")
 
 
 def number_in(word: str) -> float | None:
@@ -25,6 +28,20 @@ def number_in(word: str) -> float | None:
     except ValueError:
         return None
     return number if isfinite(number) else None
+
+
+def without_fraction(word: str) -> str:
+    """Return a whole number without its fraction, and any other word as it is.
+
+    Args:
+        word: The word.
+
+    Example:
+        >>> without_fraction("2.0"), without_fraction("2.50"), without_fraction("v2.0")
+        ('2', '2.50', 'v2.0')
+    """
+    match = _WHOLE.fullmatch(word)
+    return str(int(match[1])) if match else word
 
 
 @dataclass(frozen=True)
@@ -132,13 +149,27 @@ class Task:
         """The lowest and the highest label."""
         return (0, self.num_classes - 1) if self.score_range is None else self.score_range
 
-    @property
+    @cached_property
+    def name_words(self) -> dict[str, int]:
+        """The number of every name and synonym of a label; names that are whole numbers also without a fraction."""
+        names = {name: number for number, name in enumerate(self.label_names)}
+        plain = {without_fraction(name): number for name, number in names.items()}
+        return plain | names | {synonym: names[name] for synonym, name in self.synonyms.items()}
+
+    @cached_property
     def label_words(self) -> dict[str, int]:
         """The number of every word for a label: its names, synonyms, and the numbers unless names are numbers."""
-        words = {name: number for number, name in enumerate(self.label_names)}
-        if all(number_in(name) is None for name in self.label_names):
-            words = {word: number for name, number in words.items() for word in (name, str(number))}
-        return words | {synonym: words[name] for synonym, name in self.synonyms.items()}
+        has_numbers = any(number_in(name) is not None for name in self.label_names)
+        numbers = {} if has_numbers else {str(number): number for number in range(len(self.label_names))}
+        return numbers | self.name_words
+
+    def spelt(self, word: str) -> str:
+        """Return a word as `label_words` has it: a whole number also where it is written with a fraction, as 1.0.
+
+        Args:
+            word: What a cell says.
+        """
+        return word if word in self.label_words else without_fraction(word)
 
     def accepts(self, label: float | None) -> bool:
         """Whether a label is one of the task's: a class number, or for regression a number within the range."""

@@ -147,7 +147,7 @@ def test_the_words_of_a_saved_data_set_keep_their_order(tmp_path):
     ("labels", "alike"),
     [
         (["neg", "Neg", "pos"], "'Neg' and 'neg'"),
-        (["1", "0", "1.0"], "'1' and '1.0'"),
+        (["0.5", "0", "0.50"], "'0.5' and '0.50'"),
         (["café", "cafe\u0301", "bar"], "'cafe\u0301' and 'café'"),
         (["TRUE", "no", "True"], "'TRUE' and 'True'"),
         (["a", "b", "ab"], None),

@@ -1,32 +1,34 @@
 """From the labels of a file, any number of them a row, to a 1 or a 0 for each label of the task."""
 
 import logging
-from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from datasets import ClassLabel, Value
+from datasets import Value
 from numpy.typing import NDArray
 
+from ee_lightning.data.sources.label_lists import Part, label_lists, no_labels, own_names
+from ee_lightning.data.sources.multi_hot import FLAGS, UNKNOWN, find_vectors, flags_of
 from ee_lightning.data.sources.table import Table
-from ee_lightning.data.sources.words import in_order, listed
+from ee_lightning.data.sources.words import in_order, listed, word_of
 from ee_lightning.data.task import NO_LABEL, Task
 from ee_lightning.errors import DataError
 
-THERE = {"0": 0, "1": 1, "0.0": 0, "1.0": 1, "False": 0, "True": 1}
-"""What cells of 0 and 1 may hold, as Python writes it."""
-
 OTHER_SEPARATORS = ";,|"
+NAME_THEM = "name the labels in the order of the entries with --data.own.label_names"
+WRITE_NAMES = "write the names of a row's labels, or give each label a column of 0 and 1 (--data.own.label_columns)"
 log = logging.getLogger(__name__)
 
 
 def read_label_sets(table: Table, task: Task, split: str) -> pa.FixedSizeListArray:
-    """Give for every row which of the task's labels it has.
+    """Return for every row which of the task's labels it has.
 
-    They are in one column, as lists of names or as names with a separator between them, or each in a column of 0 and 1.
-    An empty list or cell is a row without any of them. In a test split null and -1 mean that the labels are not known.
+    They are in one column, as lists of names or numbers, as names with a separator between them or as multi-hot
+    vectors, or each in a column of 0 and 1. An empty list or cell is a row without any of them. In a test split null
+    and -1 mean that the labels are not known.
 
     Args:
         table: The rows as they were read.
@@ -43,7 +45,16 @@ def read_label_sets(table: Table, task: Task, split: str) -> pa.FixedSizeListArr
     sets = np.full((len(table.rows), task.num_classes), NO_LABEL, dtype=task.label_type)  # [rows, labels]
     is_test = split == "test"
     if table.columns.label is not None:
-        _fill_from_names(sets, table, task, is_test=is_test)
+        numbers = _numbers_of_words(table, task)
+        order = _order_of_entries(table, task, numbers, is_test=is_test)
+        for part in label_lists(table, task):
+            _refuse_missing(part, table, is_test=is_test)
+            some = sets[part.start : part.start + len(part.is_known)]  # [some rows, labels]
+            some[part.is_known] = 0
+            if order is None:
+                _fill_from_words(some, part, table, task, numbers)
+            else:
+                some[np.ix_(part.is_known, order)] = flags_of(part, with_unknown=is_test).reshape(-1, len(order))
     for number, name in enumerate(table.columns.label_columns):
         sets[:, number] = _flags(table, name, is_test=is_test)
     sets[(sets == NO_LABEL).any(axis=1)] = NO_LABEL
@@ -51,23 +62,31 @@ def read_label_sets(table: Table, task: Task, split: str) -> pa.FixedSizeListArr
 
 
 def found_labels(table: Table, task: Task) -> list[str]:
-    """Give the different labels of rows: in the data set's own order if it has one, else sorted.
+    """Return the different labels of rows: in the data set's own order if it has one, else sorted.
 
     Args:
         table: The rows as they were read.
         task: Their task.
 
     Raises:
-        DataError: The column holds something else.
+        DataError: The column holds something else, or multi-hot vectors, which don't name their labels.
     """
     if table.columns.label is None:
         return list(table.columns.label_columns)
-    if names := _own_names(table):
+    if names := own_names(table):
         return list(names)
+    vectors = find_vectors(label_lists(table, task), with_unknown=False)
+    if vectors.length is not None:
+        raise DataError(
+            f"the lists look like multi-hot vectors: all have {vectors.length} entries, each 0 or 1",
+            where=table.where(0),
+            mend=f"{NAME_THEM}, or {WRITE_NAMES}",
+        )
+    _refuse_no_labels(vectors.row, table)
     words: set[str] = set()
     is_split = not isinstance(table.rows.features[table.columns.label], Value)
-    for part in _parts(table, task):
-        words.update(filter(None, part.words.unique().to_pylist()))
+    for part in label_lists(table, task):
+        words.update(word_of(word) for word in part.words.unique().to_pylist() if word)
         is_split = is_split or len(np.unique(part.rows)) < len(part.rows)
     if not is_split:
         _tell_joined(words, task)
@@ -84,75 +103,92 @@ def _tell_joined(words: set[str], task: Task) -> None:
         )
 
 
-class _Part(NamedTuple):
-    """Some of the rows: the number of the first, which have labels known, and of each label its row and its word."""
-
-    start: int
-    is_known: NDArray[np.bool_]
-    rows: NDArray[np.int64]
-    words: pa.Array
+def _numbers_of_words(table: Table, task: Task) -> Mapping[str, int]:
+    """Return the number of each word that the column may hold; numbers are those of the data set's own names."""
+    if names := own_names(table):
+        return {str(place): task.label_words[name] for place, name in enumerate(names) if name in task.label_words}
+    return task.label_words
 
 
-def _fill_from_names(sets: NDArray[Any], table: Table, task: Task, *, is_test: bool) -> None:
-    known = task.label_words
-    for part in _parts(table, task):
-        if not (is_test or part.is_known.all()):
-            missing = part.start + int(part.is_known.argmin())
-            raise DataError("the row has no labels", where=table.where(missing), mend="leave a row without any empty")
-        distinct = part.words.unique()
-        numbers = [known.get(word) for word in distinct.to_pylist()]
-        places = pc.index_in(part.words, value_set=distinct).to_numpy()  # [labels of these rows]
-        if None in numbers:
-            wrong = int(np.isin(places, [place for place, number in enumerate(numbers) if number is None]).argmax())
-            word = part.words[wrong].as_py()
-            raise DataError(
-                f"label {word!r} is unknown" if word else "a label is empty",
-                where=table.where(part.start + int(part.rows[wrong])),
-                mend=f"labels of {task.name}: {listed(task.label_names)}; between them stands "
-                f"{task.label_separator!r}, or what --data.own.label_separator gives",
-            )
-        some = sets[part.start : part.start + len(part.is_known)]  # [some rows, labels]
-        some[part.is_known] = 0
-        some[part.rows, np.asarray(numbers, dtype=np.int64)[places]] = 1
+def _order_of_entries(
+    table: Table, task: Task, numbers: Mapping[str, int], *, is_test: bool
+) -> NDArray[np.int64] | None:
+    """Return the number of the label of each entry, [labels], where lists are multi-hot vectors, and None elsewhere."""
+    names = own_names(table) or task.label_names
+    with_unknown = is_test and str(NO_LABEL) not in numbers
+    vectors = find_vectors(label_lists(table, task), with_unknown=with_unknown)
+    if vectors.length is None:
+        _refuse_no_labels(vectors.row, table)
+        return None
+    if vectors.row is None and _are_words(table, task, numbers):
+        if vectors.length != len(names):
+            return None
+        raise DataError(
+            "every list is [0, 1] or [1, 0], which can be two label numbers or a multi-hot vector",
+            where=table.where(0),
+            mend=WRITE_NAMES,
+        )
+    if vectors.length != len(names):
+        raise DataError(
+            f"the lists look like multi-hot vectors of {vectors.length} labels, and there are {len(names)}",
+            where=table.where(0),
+            mend=f"{NAME_THEM}, as many as entries; or {WRITE_NAMES}",
+        )
+    if unknown := [name for name in names if name not in task.label_words]:
+        raise DataError(
+            f"the data set's label {unknown[0]!r} is unknown",
+            where=table.where(0),
+            mend=f"labels of {task.name}: {listed(task.label_names)}",
+        )
+    return np.asarray([task.label_words[name] for name in names])
 
 
-def _parts(table: Table, task: Task) -> Iterator[_Part]:
-    """Take the labels out of their column, a part of the rows at a time."""
-    name, names, start = str(table.columns.label), _own_names(table), 0
-    for chunk in table.rows.select_columns([name]).with_format("arrow")[:].column(name).chunks:
-        lists = pc.split_pattern(chunk, task.label_separator) if _is_text(chunk.type) else chunk
-        if not _is_list(lists.type):
-            raise _no_labels(table, name, chunk.type)
-        rows, words = pc.list_parent_indices(lists).to_numpy(), _words(pc.list_flatten(lists), names)
-        if words is None:
-            raise _no_labels(table, name, chunk.type)
-        if _is_text(chunk.type):
-            is_lone = np.bincount(rows, minlength=len(lists))[rows] == 1
-            kept = ~(is_lone & pc.equal(words, "").to_numpy(zero_copy_only=False))  # an empty text splits into one
-            rows, words = rows[kept], words.filter(pa.array(kept))
-        yield _Part(start, chunk.is_valid().to_numpy(zero_copy_only=False), rows, words)
-        start += len(chunk)
+def _are_words(table: Table, task: Task, known: Mapping[str, int]) -> bool:
+    """Whether every entry of every list is a word for a label."""
+    distinct = (part.words.unique().to_pylist() for part in label_lists(table, task))
+    return all(word is not None and task.spelt(word) in known for words in distinct for word in words)
 
 
-def _words(values: pa.Array, names: Sequence[str]) -> pa.Array | None:
-    """Give labels as words, and None if they are neither words nor whole numbers."""
-    if names:
-        return pa.array([names[number] for number in values.to_pylist()], type=pa.string())
-    if pa.types.is_integer(values.type) or pa.types.is_null(values.type):
-        return values.cast(pa.string())
-    return pc.utf8_trim_whitespace(values) if _is_text(values.type) else None
+def _refuse_no_labels(row: int | None, table: Table) -> None:
+    """Refuse lists of truth values that are no multi-hot vectors, and vectors among other lists."""
+    if getattr(getattr(table.rows.features[table.columns.label], "feature", None), "dtype", None) == "bool":
+        raise no_labels(table, "lists of truth values, which are no multi-hot vectors")
+    if row is not None:
+        raise DataError(
+            "the list has 0 or 1 twice, as multi-hot vectors have, and other rows have lists of another kind or length",
+            where=table.where(row),
+            mend=f"give all vectors an entry of 0 or 1 for each label; or {WRITE_NAMES}",
+        )
 
 
-def _own_names(table: Table) -> Sequence[str]:
-    """Give the words that the data set itself has for numbers in lists; none if it has none."""
-    labels = getattr(table.rows.features[table.columns.label], "feature", None)
-    return labels.names if isinstance(labels, ClassLabel) else ()
+def _refuse_missing(part: Part, table: Table, *, is_test: bool) -> None:
+    if not (is_test or part.is_known.all()):
+        missing = part.start + int(part.is_known.argmin())
+        raise DataError("the row has no labels", where=table.where(missing), mend="leave a row without any empty")
+
+
+def _fill_from_words(sets: NDArray[Any], part: Part, table: Table, task: Task, known: Mapping[str, int]) -> None:
+    distinct = part.words.unique()
+    numbers = [None if word is None else known.get(task.spelt(word)) for word in distinct.to_pylist()]
+    places = pc.index_in(part.words, value_set=distinct).to_numpy()  # [labels of these rows]
+    if None in numbers:
+        wrong = int(np.isin(places, [place for place, number in enumerate(numbers) if number is None]).argmax())
+        word = part.words[wrong].as_py()
+        if word and (names := own_names(table)) and word.isdecimal():
+            word = names[int(word)]
+        raise DataError(
+            f"label {word!r} is unknown" if word else "a label is empty",
+            where=table.where(part.start + int(part.rows[wrong])),
+            mend=f"labels of {task.name}: {listed(task.label_names)}; between them stands "
+            f"{task.label_separator!r}, or what --data.own.label_separator gives",
+        )
+    sets[part.rows, np.asarray(numbers, dtype=np.int64)[places]] = 1
 
 
 def _flags(table: Table, name: str, *, is_test: bool) -> NDArray[np.int8]:
-    """Give a column of 0 and 1, [rows]."""
+    """Return a column of 0 and 1, [rows]."""
     column = table.rows.select_columns([name]).with_format("arrow")[:].column(name)
-    known = {**THERE, "-1": NO_LABEL, "None": NO_LABEL} if is_test else THERE
+    known = {**FLAGS, **UNKNOWN, "None": NO_LABEL} if is_test else FLAGS
     distinct = pc.unique(column)
     numbers = [known.get(str(value)) for value in distinct.to_pylist()]
     places = pc.index_in(column, value_set=distinct).to_numpy()  # [rows]
@@ -165,19 +201,3 @@ def _flags(table: Table, name: str, *, is_test: bool) -> NDArray[np.int8]:
         )
     flags: NDArray[np.int8] = np.asarray(numbers, dtype=np.int8)[places]  # [rows]
     return flags
-
-
-def _no_labels(table: Table, name: str, kind: pa.DataType) -> DataError:
-    return DataError(
-        f"column {name!r} holds {kind}, and neither lists of labels nor texts",
-        where=table.where(0),
-        mend="name the column with the labels, or with --data.own.label_columns a column of 0 and 1 for each label",
-    )
-
-
-def _is_text(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
-
-
-def _is_list(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind))

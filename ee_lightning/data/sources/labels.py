@@ -1,12 +1,13 @@
 """From the labels of a file, words or numbers, to those of the task."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from ee_lightning.data.sources.list_texts import words_in
 from ee_lightning.data.sources.words import Distinct, in_order, listed, listed_labels, word_of
 from ee_lightning.data.task import NO_LABEL, Task, number_in
 from ee_lightning.data.tasks import TASKS
@@ -42,6 +43,7 @@ def read_labels(
     """
     refuse_lists(column.type, where)
     distinct = Distinct(column)
+    _refuse_list_texts(distinct, where, task.label_words)
     _refuse_words_among_numbers(distinct, task, where)
     numbers = _Numbers(task, split, _own_words(names, task, where))
     found = [numbers.of(word) for word in distinct.words]
@@ -65,6 +67,7 @@ def found_words(column: pa.ChunkedArray, where: Where) -> list[str]:
     """
     refuse_lists(column.type, where)
     distinct = Distinct(column)
+    _refuse_list_texts(distinct, where, ())
     if None in distinct.words:
         row = distinct.first(word is None for word in distinct.words)
         raise DataError(_problem(None), where=where(row), mend=EVERY_ROW)
@@ -88,11 +91,22 @@ def refuse_lists(kind: pa.DataType, where: Where) -> None:
             mend="write each as a word or a number",
         )
     if pa.types.is_nested(kind):
-        raise DataError(
-            "the labels are lists, and a row of this task has one label",
-            where=where(0),
-            mend="for any number of labels a row give --data.own.multi_label true",
-        )
+        raise _lists(where(0))
+
+
+def _refuse_list_texts(distinct: Distinct, where: Where, known: Collection[str]) -> None:
+    """Refuse texts that are lists in the notation of Python or JSON, unless labels are called like them."""
+    is_list = [isinstance(word, str) and word not in known and words_in(word) is not None for word in distinct.words]
+    if any(is_list):
+        raise _lists(where(distinct.first(is_list)))
+
+
+def _lists(where: str) -> DataError:
+    return DataError(
+        "the labels are lists, and a row of this task has one label",
+        where=where,
+        mend="for any number of labels a row give --data.own.multi_label true",
+    )
 
 
 class _Numbers:
@@ -107,8 +121,9 @@ class _Numbers:
         if word is None:
             value, is_absent = None, self.is_test
         elif isinstance(word, str):
-            value = self.known.get(word) if self.task.score_range is None else number_in(word)
-            is_absent = self.is_test and word == str(NO_LABEL)
+            spelt = self.task.spelt(word)
+            value = self.known.get(spelt) if self.task.score_range is None else number_in(word)
+            is_absent = self.is_test and spelt == str(NO_LABEL)
         elif isinstance(word, bool):
             value, is_absent = self.known.get(str(word)), False
         else:
@@ -138,8 +153,9 @@ def _own_words(names: Sequence[str] | None, task: Task, where: Where) -> Sequenc
 def _refuse_words_among_numbers(distinct: Distinct, task: Task, where: Where) -> None:
     if task.score_range is not None or not all(isinstance(word, str | None) for word in distinct.words):
         return
-    names = [word in task.label_names or word in task.synonyms for word in distinct.words]
-    numbers = [word in task.label_words and not is_name for word, is_name in zip(distinct.words, names, strict=True)]
+    words = [None if word is None else task.spelt(word) for word in distinct.words]
+    names = [word in task.name_words for word in words]
+    numbers = [word in task.label_words and not is_name for word, is_name in zip(words, names, strict=True)]
     if any(numbers) and any(names):
         raise DataError(
             "labels are words in some rows and numbers in others, as if two tasks were mixed up",

@@ -13,6 +13,11 @@ from ee_lightning.errors import DataError
 from ee_lightning.rows import Bad, Ragged, flaw_of, open_lines, read_records, refuse_two_columns
 
 KINDS = {str: "text", bool: "a truth value", int: "a number", float: "a number", type(None): "null"}
+NO_KIND = "neither text nor a number"
+LISTS = {str: "a list of texts", bool: "a list of truth values", int: "a list of numbers", float: "a list of numbers"}
+EMPTY = "a list of labels"
+"""What an empty list is, which goes with every kind."""
+
 MOST_LISTED = 5
 LARGEST = 2**53
 """Up to here whole numbers and floats, which may stand in one column, are the same."""
@@ -33,6 +38,7 @@ def read_text_file(path: Path, choose: Choose, names: Sequence[str] = (), *, ski
             column or has another kind of value in it than the rows before; its line is named.
     """
     values: dict[str, list[Any]] = {}
+    kinds: dict[str, str] = {}
     rows, ragged = array("q"), array("q")  # the numbers of their lines
     with open_lines(path) as lines:
         header, records = read_records(lines, path.suffix.lower(), names)
@@ -43,7 +49,7 @@ def read_text_file(path: Path, choose: Choose, names: Sequence[str] = (), *, ski
                 continue
             if isinstance(row, dict):
                 columns = columns or _chosen(choose, [*row], path)
-                bad = _append(values, row, columns)
+                bad = _append(values, kinds, row, columns)
             else:
                 bad = row
             if bad is not None:
@@ -90,31 +96,34 @@ def _chosen(choose: Choose, header: Sequence[str], path: Path) -> Columns:
     return columns
 
 
-def _append(values: dict[str, list[Any]], row: dict[str, Any], columns: Columns) -> Bad | None:
+def _append(values: dict[str, list[Any]], kinds: dict[str, str], row: dict[str, Any], columns: Columns) -> Bad | None:
     """Take the fields of a row, or say what is wrong with one."""
     for name in columns.names:
-        before = values.setdefault(name, [])
-        if (bad := _flaw(row, name, before, is_label=name == columns.label)) is not None:
+        if (bad := _flaw(row, name, kinds, is_label=name == columns.label)) is not None:
             return bad
-        before.append(row[name])
+        values.setdefault(name, []).append(row[name])
     return None
 
 
-def _flaw(row: dict[str, Any], name: str, before: list[Any], *, is_label: bool) -> Bad | None:
+def _flaw(row: dict[str, Any], name: str, kinds: dict[str, str], *, is_label: bool) -> Bad | None:
+    """Say what is wrong with a field, if anything; without a flaw its kind is that of its column from now on."""
     if name not in row:
         return Bad(f"the row lacks {name!r}", mend=f"it has {', '.join(row)}")
     kind = _kind(row[name], is_label=is_label)
-    expected = _kind(before[0], is_label=is_label) if before else kind
-    if kind != expected or kind.startswith("neither"):
-        wanted = f", and was {expected} in the rows before" if before else ""
+    expected = kinds.get(name, kind)
+    is_alike = kind == expected or (EMPTY in (kind, expected) and {kind, expected} <= {EMPTY, *LISTS.values()})
+    if not is_alike or kind == NO_KIND:
+        wanted = f", and was {expected} in the rows before" if name in kinds else ""
         return Bad(f"{name!r} is {kind}{wanted}", mend="give a column one kind of value")
-    numbers = row[name] if isinstance(row[name], list) else [row[name]]
-    if any(isinstance(number, int) and abs(number) > LARGEST for number in numbers):
+    kinds[name] = expected if kind == EMPTY else kind
+    entries = row[name] if isinstance(row[name], list) else [row[name]]
+    if any(isinstance(number, int) and abs(number) > LARGEST for number in entries):
         return Bad(f"{name!r} is {row[name]}, too large for a number", mend="write it as a text, in quotes")
-    return flaw_of(name, row[name]) if isinstance(row[name], str) else None
+    return next((flaw for entry in entries if isinstance(entry, str) and (flaw := flaw_of(name, entry))), None)
 
 
 def _kind(value: Any, *, is_label: bool) -> str:
-    if is_label and isinstance(value, list) and {type(entry) for entry in value} in (set(), {str}, {int}):
-        return "a list of labels"
-    return KINDS.get(type(value), "neither text nor a number")
+    if is_label and isinstance(value, list):
+        kinds = {LISTS.get(type(entry), NO_KIND) for entry in value} or {EMPTY}
+        return kinds.pop() if len(kinds) == 1 else NO_KIND
+    return KINDS.get(type(value), NO_KIND)

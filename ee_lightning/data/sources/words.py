@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ee_lightning.data.task import Task, number_in
+from ee_lightning.data.task import Task, number_in, without_fraction
 
 MOST_LISTED = 10
 
@@ -38,16 +38,16 @@ class Distinct:
 
 
 def word_of(label: Any) -> str:
-    """Give a label as a word, a whole number without its fraction.
+    """Return a label as a word, a whole number without its fraction.
 
     Args:
         label: What a cell says.
 
     Example:
-        >>> word_of(2.0), word_of(0.5), word_of("two")
-        ('2', '0.5', 'two')
+        >>> word_of(2.0), word_of("2.0"), word_of(0.5), word_of("two")
+        ('2', '2', '0.5', 'two')
     """
-    return str(int(label) if isinstance(label, float) and label.is_integer() else label)
+    return str(int(label)) if isinstance(label, float) and label.is_integer() else without_fraction(str(label))
 
 
 def in_order(words: Iterable[str]) -> list[str]:
@@ -85,7 +85,8 @@ def listed_labels(task: Task) -> str:
     Args:
         task: The task, which has labels.
     """
-    return listed([f"{name} ({n})" if str(n) in task.label_words else name for n, name in enumerate(task.label_names)])
+    numbers = task.label_words.keys() - task.name_words.keys()
+    return listed([f"{name} ({n})" if str(n) in numbers else name for n, name in enumerate(task.label_names)])
 
 
 def _cleaned(label: Any) -> Any:

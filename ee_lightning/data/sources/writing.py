@@ -5,7 +5,7 @@ import pyarrow.compute as pc
 from datasets import ClassLabel
 
 from ee_lightning.data.sources.table import Table
-from ee_lightning.data.sources.words import listed, word_of
+from ee_lightning.data.sources.words import listed
 from ee_lightning.data.task import Task
 from ee_lightning.errors import DataError
 
@@ -47,7 +47,7 @@ class Writing:
         self._of_splits[split] = kind
 
     def _kind(self, column: pa.ChunkedArray) -> str | None:
-        words = {word_of(value).strip() for value in pc.unique(column).to_pylist()}
-        if words & {*self.task.label_names, *self.task.synonyms}:
+        words = {self.task.spelt(str(value).strip()) for value in pc.unique(column).to_pylist()}
+        if words & self.task.name_words.keys():
             return "words"
-        return "numbers" if words & {*self.task.label_words} else None
+        return "numbers" if words & self.task.label_words.keys() else None

@@ -176,7 +176,7 @@ def test_a_list_of_labels_holds_one_kind_of_them(tmp_path):
     with pytest.raises(DataError, match="'label' is neither text nor a number"):
         resolve_task("mine", own(), tmp_path)
     (tmp_path / "train.jsonl").write_text('{"text": "a", "label": ["bug"]}\n{"text": "b", "label": "bug"}')
-    with pytest.raises(DataError, match="'label' is text, and was a list of labels in the rows before"):
+    with pytest.raises(DataError, match="'label' is text, and was a list of texts in the rows before"):
         resolve_task("mine", own(), tmp_path)
 
 

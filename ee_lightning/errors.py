@@ -3,11 +3,71 @@
 The command line prints them without a traceback. A mistake of a programmer raises the built-in exceptions instead.
 """
 
+import errno
 from collections.abc import Collection
+
+_LONGEST_WHAT, _LONGEST_WHERE, _LONGEST_MEND = 850, 400, 550
+_PERMISSION = "get the permission (chmod, chown), or run the command as a user who has it"
+_DISK = "free space on the disk, or name a folder on another disk"
+_NETWORK = "check the network, and repeat the command"
+_HINTS = {
+    errno.EACCES: _PERMISSION,
+    errno.EPERM: _PERMISSION,
+    errno.EROFS: "name a folder that can be written: this disk is read-only",
+    errno.ENAMETOOLONG: "use a shorter name: most file systems allow 255 bytes in a name",
+    errno.ENOSPC: _DISK,
+    errno.EDQUOT: _DISK,
+    errno.ELOOP: "remove the link, or name the file that it should lead to",
+    errno.ESTALE: "mount the network disk again, and repeat the command",
+    errno.EIO: "check the disk",
+    errno.EMFILE: "raise the limit of open files: ulimit -n 4096",
+    errno.ENOMEM: "close other programs, or use a machine with more memory",
+    errno.ECONNREFUSED: _NETWORK,
+    errno.ECONNRESET: _NETWORK,
+    errno.ENETUNREACH: _NETWORK,
+    errno.ETIMEDOUT: _NETWORK,
+}
+
+
+def shown(text: object, longest: int = 200, *, lines: bool = False) -> str:
+    r"""Return a text of any origin as it may be printed: cut to a length, control characters as escapes.
+
+    Args:
+        text: What may hold anything, such as a value from a file.
+        longest: How many characters stay of it, from its beginning and its end.
+        lines: Whether line ends stay.
+
+    Example:
+        >>> print(shown("red: \x1b[31m"))
+        red: \x1b[31m
+        >>> shown("a" * 12 + "b" * 1000, 15)
+        'aaaaaaaaaa … (997 characters left out) … bbbbb'
+    """
+    visible = "".join(each if each.isprintable() or (lines and each == "\n") else _escaped(each) for each in str(text))
+    if len(visible) <= longest:
+        return visible
+    end = longest // 3
+    return f"{visible[: longest - end]} … ({len(visible) - longest} characters left out) … {visible[-end:]}"
+
+
+def _escaped(character: str) -> str:
+    return character.encode("unicode_escape").decode()
+
+
+def hint_for(error: OSError, otherwise: str) -> str:
+    """Return what to do about an error of the operating system.
+
+    Args:
+        error: The error.
+        otherwise: What to do where its number says nothing of use.
+    """
+    return _HINTS.get(error.errno or 0, otherwise)
 
 
 class EarlyExitError(Exception):
     """A mistake that its user can mend.
+
+    The message shows control characters as escapes and stays below 2,000 characters, whatever it quotes.
 
     Args:
         what: What is wrong, with the offending value.
@@ -16,17 +76,24 @@ class EarlyExitError(Exception):
     """
 
     def __init__(self, what: str, *, where: object = None, mend: str | None = None) -> None:
-        self.what, self.where, self.mend = what, where, mend
-        lines = [what]
+        self.what, self.where, self.mend = shown(what, _LONGEST_WHAT, lines=True), where, mend
+        lines = [self.what]
         if where is not None:
-            lines.append(f"  where: {where}")
+            lines.append(f"  where: {shown(where, _LONGEST_WHERE)}")
         if mend is not None:
-            lines.append(f"  mend:  {mend}")
+            lines.append(f"  mend:  {shown(mend, _LONGEST_MEND, lines=True)}")
         super().__init__("\n".join(lines))
 
 
 class OptionError(EarlyExitError, ValueError):
     """An option has a value that makes no sense."""
+
+
+def os_mistake(error: OSError) -> EarlyExitError:
+    """Return an error of the operating system as one of a user, with the file that it is about."""
+    where = " and ".join(str(name) for name in (error.filename, error.filename2) if name is not None) or None
+    mend = hint_for(error, "check that the file or folder is there and whole, and repeat the command")
+    return EarlyExitError(error.strerror or str(error) or type(error).__name__, where=where, mend=mend)
 
 
 def require_one_of(value: str, known: Collection[str], option: str) -> None:
@@ -41,7 +108,9 @@ def require_one_of(value: str, known: Collection[str], option: str) -> None:
         OptionError: ``value`` is not known.
     """
     if value not in known:
-        raise OptionError(f"{value!r} is not a value of {option}", where=option, mend=f"use one of {', '.join(known)}")
+        raise OptionError(
+            f"{shown(repr(value))} is not a value of {option}", where=option, mend=f"use one of {', '.join(known)}"
+        )
 
 
 def require_at_least_one(**options: int) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,7 +12,7 @@ import yaml
 from safetensors import SafetensorError
 
 from ee_lightning import __version__
-from ee_lightning.errors import OptionError, RunFolderError
+from ee_lightning.errors import OptionError, RunFolderError, hint_for
 
 UNFINISHED = ".unfinished"
 """How the names of files end whose writing was cut off."""
@@ -21,8 +22,31 @@ _UNWRITABLE = (OSError, SafetensorError)
 
 
 def unfinished_of(file: Path) -> Path:
-    """Name the hidden file beside a file that holds it while this process writes it."""
-    return file.with_name(f".{file.name}.{os.getpid()}{UNFINISHED}")
+    """Return a new name for the hidden file beside a file that holds it while this process writes it.
+
+    Part of the name is random: processes on other machines that share the folder may have the same number.
+    """
+    return file.with_name(f".{file.name}.{os.getpid()}-{secrets.token_hex(4)}{UNFINISHED}")
+
+
+def found_in(folder: Path, pattern: str) -> list[Path]:
+    """Return what a folder holds under names that match a pattern, sorted; nothing where there is no such folder.
+
+    Raises:
+        OSError: The folder can't be read, which `Path.glob` passes over in silence.
+    """
+    try:
+        return sorted(path for path in folder.iterdir() if path.match(pattern))
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+def named_by_user(path: str) -> Path:
+    """Return the file that a user named for output, or the one that it links to; the type of an option.
+
+    Other links in the place of files that are written are replaced, as whoever made the folder may have set them.
+    """
+    return Path(os.path.realpath(path)) if Path(path).is_symlink() else Path(path)
 
 
 @contextmanager
@@ -39,6 +63,8 @@ def reading(file: Path, mend: str) -> Iterator[None]:
     try:
         yield
     except _UNREADABLE as error:
+        if isinstance(error, OSError):
+            mend = hint_for(error, mend)
         raise RunFolderError(f"{file.name} can't be read: {_reason(error)}", where=file, mend=mend) from error
 
 
@@ -50,7 +76,7 @@ def written_whole(file: Path) -> Iterator[Path]:
     place before.
 
     Args:
-        file: The file; its folder need not exist yet.
+        file: The file; its folder need not exist yet. A link of this name is replaced.
 
     Raises:
         RunFolderError: It can't be written.
@@ -69,10 +95,11 @@ def written_whole(file: Path) -> Iterator[Path]:
         finally:
             unfinished.unlink(missing_ok=True)
     except _UNWRITABLE as error:
+        mend = "make its folder writable, free space on the disk, or remove what bears its name"
         raise RunFolderError(
             f"{file.name} can't be written: {_reason(error)}",
             where=file,
-            mend="make its folder writable, free space on the disk, or remove what bears its name",
+            mend=hint_for(error, mend) if isinstance(error, OSError) else mend,
         ) from error
 
 

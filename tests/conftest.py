@@ -7,7 +7,7 @@ os.environ.setdefault("WANDB_MODE", "offline")
 
 import random
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 
@@ -33,6 +33,16 @@ SPECIAL = "[PAD] [UNK] [CLS] [SEP] [MASK]".split()  # noqa: SIM905
 def own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Keep tokenised test data out of the user's cache."""
     os.environ["EE_LIGHTNING_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture
+def no_rights() -> Iterator[None]:
+    """Go on without the rights of the superuser."""
+    before = os.geteuid()
+    if before == 0:
+        os.seteuid(65_534)
+    yield
+    os.seteuid(before)
 
 
 @pytest.fixture(scope="session")

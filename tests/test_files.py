@@ -1,6 +1,8 @@
 """Files that are damaged, or can't be written."""
 
 import json
+import os
+import re
 from pathlib import Path
 
 import pytest
@@ -9,7 +11,7 @@ from safetensors import SafetensorError
 from safetensors.torch import save_file
 
 from ee_lightning.errors import DataError, OptionError, RunFolderError
-from ee_lightning.files import read_json, read_yaml, reading, written_whole
+from ee_lightning.files import found_in, named_by_user, read_json, read_yaml, reading, unfinished_of, written_whole
 
 
 @pytest.mark.parametrize(
@@ -18,7 +20,7 @@ from ee_lightning.files import read_json, read_yaml, reading, written_whole
         (KeyError("logits"), "it lacks 'logits'"),
         (ValueError("no JSON"), "no JSON"),
         (SafetensorError("too short"), "too short"),
-        (PermissionError(13, "Permission denied"), "Permission denied"),
+        (FileNotFoundError(2, "No such file or directory"), "No such file or directory"),
         (OptionError("got k=-1", where="Voting.k", mend="give a number"), "got k=-1"),
     ],
 )
@@ -68,6 +70,65 @@ def test_a_disk_that_is_full_leaves_the_file_as_it_was(tmp_path):
         raise OSError(28, "No space left on device")
     assert [path.name for path in file.parent.iterdir()] == ["a.json"]
     assert json.loads(file.read_text()) == {}
+
+
+@pytest.mark.parametrize(
+    ("number", "hint"),
+    [
+        (13, "permission"),
+        (1, "permission"),
+        (28, "free space"),
+        (30, "read-only"),
+        (36, "shorter name"),
+        (116, "mount"),
+    ],
+)
+def test_the_hint_fits_the_error(tmp_path: Path, number: int, hint: str) -> None:
+    error = OSError(number, os.strerror(number))
+    with pytest.raises(RunFolderError) as read, reading(tmp_path / "a", mend="do it again"):
+        raise error
+    with pytest.raises(RunFolderError) as written, written_whole(tmp_path / "a"):
+        raise error
+    for caught in (read, written):
+        assert hint in str(caught.value.mend)
+        assert os.strerror(number) in caught.value.what
+
+
+def test_hidden_files_of_processes_of_one_number_differ(tmp_path: Path) -> None:
+    names = {unfinished_of(tmp_path / "a.json").name for _ in range(100)}
+    assert len(names) == 100
+    assert all(re.fullmatch(rf"\.a\.json\.{os.getpid()}-[0-9a-f]{{8}}\.unfinished", name) for name in names)
+
+
+def test_a_link_is_replaced_and_what_it_leads_to_stays(tmp_path: Path) -> None:
+    (tmp_path / "mine").write_text("mine")
+    (tmp_path / "a.json").symlink_to("mine")
+    with written_whole(tmp_path / "a.json") as file:
+        file.write_text("{}")
+    assert (tmp_path / "mine").read_text() == "mine"
+    assert not (tmp_path / "a.json").is_symlink()
+    assert (tmp_path / "a.json").read_text() == "{}"
+
+
+def test_an_output_that_its_user_names_may_be_a_link(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to("not-there-yet")
+    assert named_by_user(str(tmp_path / "link")) == (tmp_path / "not-there-yet").resolve()
+    assert named_by_user("a/../plain.csv") == Path("a/../plain.csv")
+
+
+def test_a_folder_is_listed_or_else_an_error(tmp_path: Path) -> None:
+    for name in ("b.csv", "a.csv", "c.txt"):
+        (tmp_path / name).touch()
+    assert [path.name for path in found_in(tmp_path, "*.csv")] == ["a.csv", "b.csv"]
+    assert found_in(tmp_path / "nowhere", "*") == found_in(tmp_path / "a.csv", "*") == []
+
+
+def test_a_folder_that_may_not_be_read_is_not_taken_for_an_empty_one(tmp_path: Path, no_rights: None) -> None:
+    closed = tmp_path / "closed"
+    if os.geteuid() != 65_534:  # to which pytest's folder, of the superuser, is closed as it is
+        closed.mkdir(mode=0)
+    with pytest.raises(PermissionError):
+        found_in(closed, "*")
 
 
 def test_a_mistake_in_the_program_is_not_blamed_on_the_file(tmp_path):

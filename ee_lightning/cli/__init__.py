@@ -1,13 +1,16 @@
 """The command line: ``ee-lightning``, ``lightning`` and ``python -m ee_lightning`` are the same command."""
 
 import atexit
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from pathlib import Path
 
 from ee_lightning import __version__
 from ee_lightning.cli.ending import INTERRUPTED, Terminated, die_of_termination, ended
-from ee_lightning.errors import EarlyExitError
+from ee_lightning.cli.streams import check_output, prepare_streams
+from ee_lightning.errors import EarlyExitError, os_mistake
 
 COMMANDS = {
     "fit": "train, then sweep the exits of the best checkpoint",
@@ -63,25 +66,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit status: 0, 1 after a mistake of the user, or 130 after an interrupt. Options that can't be parsed exit
         with 2. A training that was asked to end by SIGTERM dies of it.
     """
-    arguments = sys.argv[1:] if arguments is None else list(arguments)
-    if not arguments or arguments[0] in {"-h", "--help"}:
-        print(_HELP.format(commands="\n".join(f"  {name:<10}{what}" for name, what in COMMANDS.items())), end="")
-        return 0
-    if arguments[0] == "--version":
-        print(f"ee_lightning {__version__}")
-        return 0
+    prepare_streams()
     try:
-        if arguments[0] not in COMMANDS:
-            raise EarlyExitError(
-                f"there is no command {arguments[0]!r}", mend=f"use one of {', '.join(COMMANDS)}, before all options"
-            )
-        command, *options = arguments  # modules that take seconds to import are imported when they are asked for
-        if command in WITHOUT_LIGHTNING_CLI:
-            import_module(f"ee_lightning.cli.{command.replace('-', '_')}").run(options)
-        else:
-            import_module("ee_lightning.cli.lightning").run(arguments)
-    except EarlyExitError as error:
-        print(f"error: {error}", file=sys.stderr)
+        try:
+            _run(sys.argv[1:] if arguments is None else list(arguments))
+        except SystemExit:  # after --help and --print_config
+            check_output()
+            raise
+        check_output()
+    except (EarlyExitError, OSError, MemoryError, UnicodeError) as error:
+        print(f"error: {_as_mistake(error)}", file=sys.stderr)
         return ended(1)
     except Terminated:
         ended(INTERRUPTED)
@@ -92,3 +86,49 @@ def main(arguments: Sequence[str] | None = None) -> int:
         atexit.register(ended, 1)  # after the traceback is printed, which W&B keeps too
         raise
     return ended(0)
+
+
+def _run(arguments: Sequence[str]) -> None:
+    if not arguments or arguments[0] in {"-h", "--help"}:
+        print(_HELP.format(commands="\n".join(f"  {name:<10}{what}" for name, what in COMMANDS.items())), end="")
+        return
+    if arguments[0] == "--version":
+        print(f"ee_lightning {__version__}")
+        return
+    command, *options = arguments
+    if command not in COMMANDS:
+        raise EarlyExitError(
+            f"there is no command {command!r}", mend=f"use one of {', '.join(COMMANDS)}, before all options"
+        )
+    _check_working_folder()
+    if command in WITHOUT_LIGHTNING_CLI:  # modules that take seconds to import are imported when they are asked for
+        import_module(f"ee_lightning.cli.{command.replace('-', '_')}").run(options)
+    else:
+        import_module("ee_lightning.cli.lightning").run(arguments)
+
+
+def _check_working_folder() -> None:
+    try:
+        Path.cwd()
+    except OSError as error:
+        raise EarlyExitError(
+            f"the working folder can't be used: {error.strerror}",
+            where=os.environ.get("PWD"),
+            mend="it was deleted or moved: change to another folder (cd), and repeat the command",
+        ) from error
+
+
+def _as_mistake(error: Exception) -> EarlyExitError:
+    """Return any error that a user, and not the program, is to blame for as one with a message."""
+    if isinstance(error, EarlyExitError):
+        return error
+    if isinstance(error, OSError):
+        return os_mistake(error)
+    if isinstance(error, MemoryError):
+        return EarlyExitError(
+            f"there is not enough memory {error}".strip(),
+            mend="use smaller batches or less data, close other programs, or use a machine with more memory",
+        )
+    return EarlyExitError(
+        f"a name or a text is not valid Unicode: {error}", mend="rename the file, or save the text as UTF-8"
+    )

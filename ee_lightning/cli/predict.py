@@ -4,6 +4,7 @@ import sys
 from argparse import ArgumentTypeError, Namespace
 from collections import deque
 from collections.abc import Iterator, Sequence
+from os.path import realpath
 from pathlib import Path
 from time import perf_counter
 from typing import get_args
@@ -15,6 +16,7 @@ from ee_lightning.cli.deployed import add_model, is_run, load
 from ee_lightning.cli.options import Options, at_least_one
 from ee_lightning.cli.own_rows import OwnRows
 from ee_lightning.errors import EarlyExitError, OptionError
+from ee_lightning.files import named_by_user
 from ee_lightning.functional import Kind
 from ee_lightning.inference import Deployment, EarlyExitPredictor
 from ee_lightning.inference.encoder import Texts
@@ -45,7 +47,10 @@ def run(arguments: Sequence[str]) -> None:
         "--input", type=Path, metavar="FILE", help="rows of texts: .csv, .tsv, .jsonl, .txt or .parquet"
     )
     options.add_argument(
-        "--output", type=Path, metavar="FILE", help=".csv or .jsonl; for the test split RUN/predictions.csv if left out"
+        "--output",
+        type=named_by_user,
+        metavar="FILE",
+        help=".csv or .jsonl; for the test split RUN/predictions.csv if left out",
     )
     options.add_argument(
         "--text-columns", type=_names, metavar="A[,B]", help="what the file calls the texts, if not as the task"
@@ -102,7 +107,7 @@ def _output(chosen: Namespace) -> Path:
         if chosen.output is None:
             raise OptionError("no place is named for the predictions", where="--output", mend="give --output FILE")
         output = chosen.output
-        if output.resolve() == chosen.input.resolve() or (output.exists() and output.samefile(chosen.input)):
+        if realpath(output) == realpath(chosen.input) or (output.exists() and output.samefile(chosen.input)):
             raise OptionError("the input would be overwritten", where=f"--output {output}", mend="name another file")
     check_writable(output)
     return output

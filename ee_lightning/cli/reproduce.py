@@ -11,6 +11,7 @@ from rich.console import Console
 
 from ee_lightning.cli.options import Options
 from ee_lightning.errors import EarlyExitError, OptionError
+from ee_lightning.files import named_by_user
 from ee_lightning.reproduce.planning.condition import State
 from ee_lightning.reproduce.planning.plan import Plan, PlannedRun
 from ee_lightning.reproduce.planning.planner import plan
@@ -149,8 +150,12 @@ def _options() -> Options:
     options.add_argument("--seeds", type=_numbers, help="run the trainings by these seeds only: 1,2")
     options.add_argument("--no-clock", action="store_true", help="don't measure the rows' speed on the clock")
     options.add_argument("--runs-only", action="store_true", help="write no tables")
-    options.add_argument("--slurm", type=Path, metavar="FILE", help="write a SLURM array of the trainings instead")
-    options.add_argument("--wandb-sweep", type=Path, metavar="FILE", help="write a W&B sweep of the trainings instead")
+    options.add_argument(
+        "--slurm", type=named_by_user, metavar="FILE", help="write a SLURM array of the trainings instead"
+    )
+    options.add_argument(
+        "--wandb-sweep", type=named_by_user, metavar="FILE", help="write a W&B sweep of the trainings instead"
+    )
     return options
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from ee_lightning.cli.changes import changes
 from ee_lightning.errors import OptionError
-from ee_lightning.files import read_yaml, reading
+from ee_lightning.files import found_in, read_yaml, reading
 from ee_lightning.reporting import RunFolder
 
 _MOST_LISTED = 8
@@ -111,5 +111,5 @@ def _unfinished_beside(folder: RunFolder) -> list[str]:
 
 def _training_runs(folder: Path) -> dict[int, RunFolder]:
     """Find the versions of a run that ``fit`` made."""
-    runs = {path.parent.name.removeprefix("version_"): path.parent for path in folder.glob("version_*/checkpoints")}
-    return {int(version): RunFolder(path) for version, path in runs.items() if version.isdecimal()}
+    versions = {path.name.removeprefix("version_"): RunFolder(path) for path in found_in(folder, "version_*")}
+    return {int(name): run for name, run in versions.items() if name.isdecimal() and run.checkpoints.exists()}

@@ -1,14 +1,15 @@
 """``ee-lightning tables``: many runs in one table."""
 
+import os
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from ee_lightning.cli.changes import is_free, leaves
 from ee_lightning.cli.options import Options
 from ee_lightning.errors import OptionError, RunFolderError
-from ee_lightning.files import UNFINISHED, read_yaml, reading, written_whole
+from ee_lightning.files import UNFINISHED, named_by_user, read_yaml, reading, written_whole
 from ee_lightning.reporting import RunFolder
 from ee_lightning.reporting.comparison import ComparedRun, compare, print_comparison
 
@@ -36,7 +37,7 @@ def run(arguments: Sequence[str]) -> None:
     )
     options.add_argument("folders", type=Path, nargs="*", metavar="FOLDER", help="a folder with run folders, as runs")
     options.add_argument("--wandb", metavar="ENTITY/PROJECT", help="take the runs of this project instead")
-    options.add_argument("--output", type=Path, help="a CSV file for the table")
+    options.add_argument("--output", type=named_by_user, help="a CSV file for the table")
     chosen = options.read(arguments)
     if bool(chosen.folders) == bool(chosen.wandb):
         options.error("folders are needed, or else --wandb ENTITY/PROJECT")
@@ -60,11 +61,19 @@ def run(arguments: Sequence[str]) -> None:
 
 
 def training_runs(path: Path) -> Iterator[RunFolder]:
-    """Find the folders of training runs at and below a folder, each once, but for those that are being fetched."""
-    for checkpoints in sorted(path.rglob("checkpoints")):
-        folder = RunFolder(checkpoints.parent)
+    """Find the folders of training runs at and below a folder, each once, but for those that are being fetched.
+
+    Raises:
+        OSError: A folder there can't be read.
+    """
+    for place in sorted(place for place, folders, _ in os.walk(path, onerror=_fail) if "checkpoints" in folders):
+        folder = RunFolder(place)
         if folder.config.is_file() and not folder.path.name.endswith(UNFINISHED):
             yield folder
+
+
+def _fail(error: OSError) -> NoReturn:
+    raise error
 
 
 def _of_folders(paths: Sequence[Path]) -> list[tuple[str, ComparedRun | None]]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from ee_lightning.data.task import LABEL_SEPARATOR
-from ee_lightning.errors import DataError
+from ee_lightning.errors import DataError, hint_for
 from ee_lightning.files import unfinished_of
 from ee_lightning.inference.texts import TextPrediction
 
@@ -45,14 +45,15 @@ class PredictionFile:
             predictions: The predictions.
 
         Raises:
-            OSError: They can't be written; none of them is in the file then.
+            DataError: They can't be written; none of them is in the file then.
         """
         rows = [{"id": number, **each._asdict()} for number, each in zip(ids, predictions, strict=True)]
-        self._append(
-            _as_csv([self._cell(row, name) for name in self._columns] for row in rows)
-            if self._is_csv
-            else "".join(f"{_as_json({name: row[name] for name in self._columns})}\n" for row in rows)
-        )
+        with _blaming(self.path, self.num_rows):
+            self._append(
+                _as_csv([self._cell(row, name) for name in self._columns] for row in rows)
+                if self._is_csv
+                else "".join(f"{_as_json({name: row[name] for name in self._columns})}\n" for row in rows)
+            )
         self.num_rows += len(rows)
 
     @property
@@ -86,7 +87,7 @@ def writing(
     there stays. A process that is killed leaves a hidden file beside it whose name ends in ``.unfinished``.
 
     Args:
-        path: The file; its folder need not exist yet.
+        path: The file; its folder need not exist yet. A link of this name is replaced.
         is_regression: Whether labels are values, without a probability.
         with_trail: Whether to write trails.
         label_separator: What stands between several labels in a CSV file.
@@ -97,29 +98,42 @@ def writing(
     check_writable(path)
     left_out = {"probability": is_regression, "trail": not with_trail}
     columns = ["id", *(name for name in TextPrediction._fields if not left_out.get(name, False))]
-    target = path.resolve()  # a link stays one
-    unfinished = unfinished_of(target)
-    kept = 0
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = unfinished_of(path)
+    with _opened(path, unfinished) as file:
+        with _blaming(path):
+            predictions = PredictionFile(path, file, columns, label_separator)
         try:
-            with unfinished.open("wb", buffering=0) as file:
-                predictions = PredictionFile(path, file, columns, label_separator)
-                try:
-                    yield predictions
-                except BaseException:
-                    if predictions.num_rows:
-                        _put_in_place(file, unfinished, target)
-                        kept = predictions.num_rows
-                    raise
-                _put_in_place(file, unfinished, target)
-        finally:
-            unfinished.unlink(missing_ok=True)
+            yield predictions
+        except BaseException:
+            if predictions.num_rows:
+                _put_in_place(file, unfinished, path)
+            raise
+        _put_in_place(file, unfinished, path)
+
+
+@contextmanager
+def _opened(path: Path, unfinished: Path) -> Iterator[BinaryIO]:
+    """Open the hidden file that is to become a file of predictions, and remove it where it did not."""
+    with _blaming(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        opened = unfinished.open("wb", buffering=0)
+    try:
+        with opened as file:
+            yield file
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+@contextmanager
+def _blaming(path: Path, num_rows: int = 0) -> Iterator[None]:
+    """Blame a file of predictions for what the operating system says of it, but not of anything else."""
+    try:
+        yield
     except OSError as error:
         raise DataError(
-            f"predictions can't be written: {error.strerror}; rows written before: {kept}",
+            f"predictions can't be written: {error.strerror}; rows written before: {num_rows}",
             where=path,
-            mend="make room, or name another file",
+            mend=hint_for(error, "make room, or name another file"),
         ) from error
 
 
@@ -138,8 +152,9 @@ def check_writable(path: Path) -> None:
 
 
 def _put_in_place(file: BinaryIO, unfinished: Path, target: Path) -> None:
-    os.fsync(file.fileno())
-    unfinished.replace(target)
+    with _blaming(target):
+        os.fsync(file.fileno())
+        unfinished.replace(target)
 
 
 def _as_csv(rows: Iterable[Iterable[object]]) -> str:

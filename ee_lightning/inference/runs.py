@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ee_lightning.data import OwnTask, Task, TaskDataModule, resolve_task
 from ee_lightning.errors import RunFolderError
-from ee_lightning.files import read_yaml, reading
+from ee_lightning.files import found_in, read_yaml, reading
 from ee_lightning.inference.devices import find_device
 from ee_lightning.models import HeadOptions, MultiExitModel, backbone_config, restore_model, untrained_model
 from ee_lightning.operating.construction import construct
@@ -131,7 +131,7 @@ def _checkpoint(folder: RunFolder, named: str | Path | None) -> Path:
         found = swept if len(swept) > 1 else [file for file in swept if file.is_file()]
         problem = "the exits of several checkpoints were swept" if found else "the checkpoint that was swept is gone"
     else:
-        found = [file for file in folder.checkpoints.glob("*.ckpt") if file != folder.last_checkpoint]
+        found = [file for file in found_in(folder.checkpoints, "*.ckpt") if file != folder.last_checkpoint]
         problem = f"no checkpoint is recorded as the best, and there are {len(found)} beside last.ckpt"
     if len(found) != 1:
         raise RunFolderError(

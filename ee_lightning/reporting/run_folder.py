@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 
 from ee_lightning.errors import RunFolderError
 from ee_lightning.exits import Curve, StoredExits
-from ee_lightning.files import UNFINISHED, read_json, reading, written_whole
+from ee_lightning.files import UNFINISHED, found_in, read_json, reading, written_whole
 from ee_lightning.operating import MeasuredSpeed
 from ee_lightning.operating.construction import construct
 
@@ -170,7 +170,7 @@ class RunFolder:
         Raises:
             RunFolderError: There are none.
         """
-        stored = sorted(file.stem for file in (self.path / "exits").glob("*.safetensors"))
+        stored = [file.stem for file in found_in(self.path / "exits", "*.safetensors")]
         splits = [split for split in stored if split != CALIBRATION]
         if not splits:
             raise RunFolderError(

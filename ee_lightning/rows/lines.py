@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from ee_lightning.errors import DataError
+from ee_lightning.errors import DataError, hint_for
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
@@ -56,9 +56,8 @@ def open_lines(path: Path) -> Iterator[Lines]:
         with path.open("rb") as file:
             yield Lines(file)
     except OSError as error:
-        raise DataError(
-            f"the file can't be read: {error.strerror}", where=path, mend="mend the file or its permissions"
-        ) from error
+        mend = hint_for(error, "check that the file is there and whole")
+        raise DataError(f"the file can't be read: {error.strerror}", where=path, mend=mend) from error
 
 
 def without_end(line: str) -> str:

@@ -258,3 +258,47 @@ def test_an_interrupt_keeps_what_was_done(run: Path) -> None:
     assert all(row["exit_layer"] for row in rows)
     assert printed.splitlines()[-1] == f"broken off: {len(rows)} rows written to out.csv"
     assert "Traceback" not in printed
+
+
+def test_checkpoints_that_may_not_be_looked_into_are_told(
+    run: Path, request: pytest.FixtureRequest, capfd: pytest.CaptureFixture[str]
+) -> None:
+    Path().chmod(0o755)
+    Path("in.txt").write_text("a film")
+    (run / "checkpoints").chmod(0)
+    request.addfinalizer(lambda: (run / "checkpoints").chmod(0o755))
+    request.getfixturevalue("no_rights")
+    capfd.readouterr()
+    status = main(["predict", str(run), "--input=in.txt", "--output=out.csv"])
+    check_refused(status, r"Permission denied[\s\S]*where: .*checkpoints[\s\S]*get the permission", capfd)
+
+
+def test_predictions_never_go_through_a_link_that_a_run_folder_brings(run: Path) -> None:
+    Path("mine.csv").write_text("mine")
+    (run / "predictions.csv").symlink_to(Path("mine.csv").resolve())
+    assert main(["predict", str(run)]) == 0
+    assert Path("mine.csv").read_text() == "mine"
+    assert len(read_csv(run / "predictions.csv")) == 10
+
+
+def test_predictions_go_through_a_link_that_the_user_names(run: Path) -> None:
+    Path("in.txt").write_text("a film")
+    Path("disk").mkdir()
+    Path("out.csv").symlink_to("disk/out.csv")
+    assert main(["predict", str(run), "--input=in.txt", "--output=out.csv"]) == 0
+    assert Path("out.csv").is_symlink()
+    assert len(read_csv("disk/out.csv")) == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sink", ["| true; exit ${PIPESTATUS[0]}", "> /dev/full", ">&-"])
+def test_predictions_are_whole_where_nobody_reads_the_output(run: Path, sink: str) -> None:
+    Path("in.txt").write_text("a film\nanother\n")
+    command = f"{sys.executable} -m ee_lightning predict {run} --input in.txt --output out.csv"
+    ended = subprocess.run(["bash", "-c", f"{command} {sink}"], capture_output=True, text=True, check=False)
+    assert len(read_csv("out.csv")) == 2
+    assert ended.returncode == (1 if "full" in sink else 0)
+    said = [line for line in ended.stderr.splitlines() if "error" in line]
+    assert said == (["error: standard output can't be written: No space left on device"] if "full" in sink else [])
+    assert "Traceback" not in ended.stderr
+    assert "Exception ignored" not in ended.stderr

@@ -104,12 +104,23 @@ def test_what_stood_there_stays_where_nothing_was_written(error: type[BaseExcept
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_a_link_stays_one(tmp_path: Path) -> None:
+def test_a_link_is_replaced(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("mine")
     (tmp_path / "link.csv").symlink_to("a.csv")
     with writing(tmp_path / "link.csv", is_regression=True, with_trail=False):
         pass
-    assert (tmp_path / "link.csv").is_symlink()
-    assert (tmp_path / "a.csv").read_text() == "id,label,score,exit_layer\n"
+    assert (tmp_path / "a.csv").read_text() == "mine"
+    assert not (tmp_path / "link.csv").is_symlink()
+    assert (tmp_path / "link.csv").read_text() == "id,label,score,exit_layer\n"
+
+
+def test_the_file_is_not_blamed_for_another_one(tmp_path: Path) -> None:
+    path, elsewhere = tmp_path / "a.csv", BrokenPipeError(32, "Broken pipe")
+    with pytest.raises(BrokenPipeError) as caught, writing(path, is_regression=False, with_trail=False) as file:  # noqa: PT012
+        file.write([0], PREDICTIONS[:1])
+        raise elsewhere
+    assert caught.value is elsewhere
+    assert len(path.read_text().splitlines()) == 2
 
 
 def test_a_file_that_cannot_be_written_is_named(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from ee_lightning.data.module import SPLITS_OF_STAGE
 from ee_lightning.data.own import OwnTask
 from ee_lightning.data.tokenizer import load_tokenizer
 from ee_lightning.errors import BackboneError
+from ee_lightning.files import found_in
 from ee_lightning.models.backbones.loading import load_backbone
 from ee_lightning.operating.construction import construct
 
@@ -66,7 +67,7 @@ def weights_fingerprint(backbone: str) -> str:
         load_backbone(backbone)
     folder = _folder_of(backbone)
     digest = hashlib.sha256()
-    for file in sorted({file for pattern in (*_WEIGHT_FILES, *_TOKENIZER_FILES) for file in folder.glob(pattern)}):
+    for file in sorted({file for pattern in (*_WEIGHT_FILES, *_TOKENIZER_FILES) for file in found_in(folder, pattern)}):
         with file.open("rb") as content:
             digest.update(file.name.encode() + hashlib.file_digest(content, "sha256").digest())
     return digest.hexdigest()

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from ee_lightning import __version__
-from ee_lightning.files import read_json
+from ee_lightning.files import found_in, read_json
 from ee_lightning.reporting import RunFolder
 from ee_lightning.reproduce.planning.condition import State
 from ee_lightning.reproduce.suites.suite import Training
@@ -130,7 +130,7 @@ def folder_of(identity: Identity, root: Path, default: RunFolder) -> RunFolder:
         root: The folder of the suites' runs.
         default: Its folder where it has none yet.
     """
-    made = [RunFolder(run / "version_0") for run in sorted((root / RUNS).glob(f"*-{identity.digest}"))]
+    made = [RunFolder(run / "version_0") for run in found_in(root / RUNS, f"*-{identity.digest}")]
     return max(made, key=lambda folder: folder.is_finished, default=default)
 
 

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from ee_lightning.errors import EarlyExitError
-from ee_lightning.files import read_yaml
+from ee_lightning.files import found_in, read_yaml
 from ee_lightning.reporting import RunFolder
 from ee_lightning.reproduce.planning.condition import State, examine
 from ee_lightning.reproduce.planning.identifier import Identifier, Places, places_of
@@ -49,7 +49,7 @@ def _planned(training: Training, root: Path, identifier: Identifier, folders: di
 
 def _without_sources(training: Training, root: Path, config: str, places: Places, reason: str) -> PlannedRun:
     """Find the latest finished run of a training whose data or weights can't be read, of the same places as asked."""
-    files = (root / RUNS).glob(f"*/{IDENTITY}")
+    files = [file for run in found_in(root / RUNS, "*") if (file := run / IDENTITY).is_file()]
     for file in sorted(files, key=lambda file: file.stat().st_mtime, reverse=True):
         folder, identity = RunFolder(file.parent / "version_0"), read_identity(file)
         is_known = identity is not None and (identity.config, identity.version) == (config, Identity.version)

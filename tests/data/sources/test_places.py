@@ -1,5 +1,4 @@
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -35,16 +34,6 @@ def test_a_place_that_is_not_there_is_told(tmp_path, task):
         LocalSource(root, own_task(root) if task == "mine" else get_task(task)).load("train")
     assert caught.value.where == root
     assert "--data.root" in caught.value.mend
-
-
-@pytest.fixture
-def no_rights() -> Iterator[None]:
-    """Go on without the rights of the superuser."""
-    before = os.geteuid()
-    if before == 0:
-        os.seteuid(65_534)
-    yield
-    os.seteuid(before)
 
 
 @pytest.mark.parametrize("task", ["cola", "mine"])

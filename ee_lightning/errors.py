@@ -141,3 +141,16 @@ class TrainingDiverged(EarlyExitError):
 
 class RunFolderError(EarlyExitError):
     """A run folder lacks what was asked of it."""
+
+
+def first_line(error: object) -> str:
+    r"""Return the first line that an error of another library says, or the name of its class where it says nothing.
+
+    Args:
+        error: The error.
+
+    Example:
+        >>> first_line(ValueError("no such file\nmore")), first_line(KeyboardInterrupt())
+        ('no such file', 'KeyboardInterrupt')
+    """
+    return str(error).strip().partition("\n")[0].strip() or type(error).__name__

@@ -12,6 +12,8 @@ from ee_lightning.data.task import number_in
 from ee_lightning.errors import DataError
 
 MOST_LABELS = 1_000
+"""More different labels than these are found in free text or in values sooner than in classes."""
+
 log = logging.getLogger(__name__)
 
 
@@ -37,10 +39,16 @@ def found_names(source: LocalSource, column: str) -> tuple[str, ...]:
         raise DataError(
             f"the training rows have {len(found)} different labels",
             where=place,
-            mend="for values to be predicted give --data.own.regression true; for classes name another column",
+            mend=f"{_values_or_names(found)}, or name another column",
         )
     _tell_oddities(found, place)
     return tuple(found)
+
+
+def _values_or_names(found: Sequence[str]) -> str:
+    names = f"list the labels with --data.own.label_names, of which there may be more than {MOST_LABELS}"
+    is_values = all(number_in(word) is not None for word in found)
+    return f"for values to be predicted give --data.own.regression true; for classes {names}" if is_values else names
 
 
 @rank_zero_only

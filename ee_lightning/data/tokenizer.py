@@ -2,7 +2,7 @@
 
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
-from ee_lightning.errors import BackboneError, DataError, OptionError
+from ee_lightning.errors import BackboneError, DataError, OptionError, first_line
 from ee_lightning.packaged import PREFIX, resolve
 
 
@@ -29,7 +29,7 @@ def load_tokenizer(name: str) -> PreTrainedTokenizerBase:
         tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(place, trust_remote_code=False)
     except Exception as error:  # the Rust half of the tokenizers raises bare exceptions
         raise BackboneError(
-            f"no tokenizer can be loaded: {str(error).splitlines()[0]}",
+            f"no tokenizer can be loaded: {first_line(error)}",
             where=place,
             mend="give a name on the hub with a connection to it, a folder that holds tokenizer.json, "
             "or packaged:all-minilm-l6-v2",

@@ -8,7 +8,7 @@ from safetensors.torch import load_file, save_file
 from transformers import PreTrainedTokenizerBase
 
 from ee_lightning.data.tokenizer import load_tokenizer
-from ee_lightning.errors import BackboneError, RunFolderError
+from ee_lightning.errors import BackboneError, RunFolderError, first_line
 from ee_lightning.files import written_whole
 from ee_lightning.inference.deployment import EARLY_EXIT, Deployment
 from ee_lightning.inference.encoder import TextEncoder
@@ -63,7 +63,7 @@ def find_folder(source: str) -> Path:
             "there is no such folder, and models on the hub bear no such names", where=source, mend=mend
         ) from error
     except Exception as error:  # the hub's client and the network below it raise their own kinds
-        reason = str(error).strip().partition("\n")[0] or type(error).__name__
+        reason = first_line(error)
         raise BackboneError(
             f"there is no such folder, and no such model can be had from the hub: {reason}",
             where=source,

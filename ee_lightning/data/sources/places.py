@@ -1,16 +1,18 @@
 """Where the splits of a task lie on the disk."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 
-from ee_lightning.data.sources.arrow import STATE
+from ee_lightning.data.sources.arrow import SPLIT_LIST, STATE, listed_splits
 from ee_lightning.data.sources.shards import shards_of
 from ee_lightning.data.sources.words import listed
 from ee_lightning.data.task import Task
 from ee_lightning.errors import DataError
 
 STEMS = {"train": ("train",), "validation": ("validation", "dev", "val", "valid"), "test": ("test",)}
+INFO = "dataset_info.json"
 ENDINGS = (".tsv", ".csv", ".jsonl", ".parquet")
 
 
@@ -30,10 +32,13 @@ class Places:
         """Give the one file or folder of a split, or its shards; none where it is not there.
 
         Raises:
-            DataError: Several could be meant, one that was named is not there, or the root is not, or may not be read.
+            DataError: Several could be meant, one that was named or that a saved data set lists is not there, another
+                split is the same file, or the root is not there, or may not be read.
         """
         try:
-            return self._found(split)
+            found = self._found(split)
+            self._refuse_used_twice(split, found)
+            return found
         except OSError as error:
             mend = "correct --data.root" if self.task.hub_path is None else self._hint
             raise DataError(f"the data can't be read: {error.strerror}", where=self.root, mend=mend) from error
@@ -64,7 +69,37 @@ class Places:
                 where=self._folder,
                 mend="leave one of them in the folder",
             )
+        if not found:
+            self._refuse_lost(split)
         return found[0] if found else []
+
+    def _refuse_lost(self, split: str) -> None:
+        """Refuse a split that a saved data set lists, or of which it left a folder, without its rows."""
+        listed_here = listed_splits(self._folder)
+        for place in (self._folder / stem for stem in self._stems[split]):
+            if place.name in listed_here or (place / INFO).is_file():
+                raise DataError(
+                    f"the {split} split of the saved data set is gone",
+                    where=place / STATE,
+                    mend=f"save the data set anew, or remove the folder {place.name} and its name in {SPLIT_LIST}",
+                )
+
+    def _refuse_used_twice(self, split: str, found: list[Path]) -> None:
+        """Refuse a split of which a file is also another split's, under this name or another."""
+        for other in (name for name in STEMS if name != split):
+            others: list[Path] = []
+            with suppress(DataError):  # which is told where the other split is read
+                others = self._found(other)
+            for place in found:
+                if any(place.samefile(same) for same in others):
+                    names = " and ".join(sorted((split, other), key=[*STEMS].index))
+                    option = "correct --data.own.files: " if self.task.files else ""
+                    raise DataError(
+                        f"the {names} splits are the same file",
+                        where=place,
+                        mend=f"{option}give each split a file of its own, or name one for train alone, of which "
+                        "the others are held out",
+                    )
 
     def _called(self, stem: str) -> Iterator[list[Path]]:
         """Give each file or folder that is called like this, and the shards."""

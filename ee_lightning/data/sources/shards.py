@@ -13,7 +13,7 @@ from datasets.exceptions import DatasetsError
 
 from ee_lightning.data.sources.table import Choose, Columns
 from ee_lightning.data.sources.words import listed
-from ee_lightning.errors import DataError
+from ee_lightning.errors import DataError, first_line
 
 SHARD = re.compile(r"-(?P<number>\d+)-of-(?P<count>\d+)\b")
 """What follows the split in the name of a Parquet shard; a fingerprint may come after it."""
@@ -145,5 +145,5 @@ def blaming(place: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, ValueError, KeyError, TypeError, pa.ArrowException, DatasetsError) as error:
-        reason = str(error.__cause__ or error).strip().partition("\n")[0]
+        reason = first_line(error.__cause__ or error)
         raise DataError(f"it can't be read: {reason}", where=place, mend="get it anew, or write it anew") from error

@@ -9,7 +9,7 @@ from transformers import AutoConfig, AutoModel, PreTrainedConfig
 from transformers.utils import logging
 
 from ee_lightning import packaged
-from ee_lightning.errors import BackboneError, OptionError
+from ee_lightning.errors import BackboneError, OptionError, first_line
 from ee_lightning.models.backbones.backbone import FAMILIES, Backbone
 
 
@@ -36,7 +36,7 @@ def load_backbone(source: str, num_layers: int | None = None) -> Backbone:
             )
         except Exception as error:  # transformers, safetensors and the hub's client each raise their own kinds
             raise BackboneError(
-                f"the weights can't be loaded: {_first_line(error)}", where=source, mend=_mend(path)
+                f"the weights can't be loaded: {first_line(error)}", where=source, mend=_mend(path)
             ) from error
     missing = sorted(key for key in report["missing_keys"] if not key.startswith("pooler."))
     if missing:
@@ -102,7 +102,7 @@ def _reading_config(path: str, source: str) -> Iterator[None]:
         yield
     except Exception as error:  # as below, each raises its own kinds
         raise BackboneError(
-            f"no backbone can be read there: {_first_line(error)}", where=source, mend=_mend(path)
+            f"no backbone can be read there: {first_line(error)}", where=source, mend=_mend(path)
         ) from error
 
 
@@ -117,10 +117,6 @@ def _mend(source: str) -> str:
         "check the name and the network, or give a local folder, or packaged:all-minilm-l6-v2, which needs neither hub "
         "nor account"
     )
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
 
 
 @contextmanager

@@ -8,6 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 from datasets import ClassLabel, Dataset, DatasetDict, Features, Value
 
+from ee_lightning.data import OwnTask, resolve_task
 from ee_lightning.data.sources.arrow import read_parquet
 from ee_lightning.data.sources.local import LocalSource
 from ee_lightning.data.sources.shards import shards_of
@@ -462,3 +463,33 @@ def test_a_cache_that_is_a_file_is_blamed(tmp_path, cache_folder):
     with pytest.raises(DataError, match="the cache can't be used") as caught:
         LocalSource(tmp_path, get_task("rte")).load("train")
     assert caught.value.where == cache_folder
+
+
+def bad_bytes(rows, kind):
+    """Texts of which the last is not UTF-8."""
+    texts = pa.array([b"fine"] * (rows - 1) + [b"\xff\xfe"])
+    column = pa.Array.from_buffers(pa.string(), rows, texts.buffers())
+    if kind == "list":
+        return pa.ListArray.from_arrays(list(range(rows + 1)), column)
+    return column
+
+
+@pytest.mark.parametrize("place", ["train.parquet", "train-00001-of-00002.parquet", "saved"])
+@pytest.mark.parametrize(("column", "kind"), [("text", "plain"), ("label", "plain"), ("label", "list")])
+@pytest.mark.parametrize("names", [["fine", "other"], None])
+def test_texts_and_labels_that_are_not_utf_8_are_named_with_their_row(place, column, kind, names, tmp_path):
+    fine = pa.array([f"label {row % 2}" for row in range(1500)])
+    if kind == "list":
+        fine = pa.ListArray.from_arrays(list(range(1501)), fine)
+    table = pa.table({"text": ["a"] * 1500, "label": ["b"] * 1500, column: bad_bytes(1500, kind)})
+    if place == "saved":
+        Dataset(table).save_to_disk(tmp_path / "train")
+    else:
+        pq.write_table(table, tmp_path / place)
+    if "-of-" in place:
+        good = table.set_column(table.column_names.index(column), column, fine)
+        pq.write_table(good, tmp_path / "train-00000-of-00002.parquet")
+    options = OwnTask(["text"], label_names=names, multi_label=kind == "list", validation_share=0)
+    with pytest.raises(DataError, match=f"{column!r} is not UTF-8") as caught:
+        LocalSource(tmp_path, resolve_task("mine", options, tmp_path)).load("train")
+    assert caught.value.where.endswith("row 3000" if "-of-" in place else "row 1500")

@@ -89,11 +89,28 @@ class OptionError(EarlyExitError, ValueError):
     """An option has a value that makes no sense."""
 
 
-def os_mistake(error: OSError) -> EarlyExitError:
-    """Return an error of the operating system as one of a user, with the file that it is about."""
-    where = " and ".join(str(name) for name in (error.filename, error.filename2) if name is not None) or None
-    mend = hint_for(error, "check that the file or folder is there and whole, and repeat the command")
-    return EarlyExitError(error.strerror or str(error) or type(error).__name__, where=where, mend=mend)
+USER_MISTAKES = (EarlyExitError, OSError, MemoryError, RecursionError, UnicodeError)
+"""What a command may raise that its user, their files or their machine are to blame for."""
+
+
+def as_mistake(error: Exception) -> EarlyExitError:
+    """Return one of `USER_MISTAKES` as an error that says what to do about it."""
+    match error:
+        case EarlyExitError():
+            return error
+        case OSError():
+            where = " and ".join(str(name) for name in (error.filename, error.filename2) if name is not None) or None
+            mend = hint_for(error, "check that the file or folder is there and whole, and repeat the command")
+            return EarlyExitError(error.strerror or str(error) or type(error).__name__, where=where, mend=mend)
+        case MemoryError():
+            mend = "use smaller batches or less data, close other programs, or use a machine with more memory"
+            return EarlyExitError(f"there is not enough memory {error}".strip(), mend=mend)
+        case RecursionError():
+            mend = "check the configuration file and the rows"
+            return EarlyExitError("lists or mappings are nested too deeply", mend=mend)
+        case _:
+            mend = "rename the file, save the text as UTF-8, or set PYTHONUTF8=1 if the terminal's language is C"
+            return EarlyExitError(f"a name or a text can't be read as Unicode: {error}", mend=mend)
 
 
 def require_one_of(value: str, known: Collection[str], option: str) -> None:

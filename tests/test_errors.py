@@ -2,7 +2,7 @@
 
 import pytest
 
-from ee_lightning.errors import EarlyExitError, OptionError, os_mistake, require_one_of, shown
+from ee_lightning.errors import USER_MISTAKES, EarlyExitError, OptionError, as_mistake, require_one_of, shown
 
 
 def test_no_message_is_longer_than_2000_characters() -> None:
@@ -40,7 +40,25 @@ def test_a_choice_that_is_long_is_cut() -> None:
     assert caught.value.what.endswith("x' is not a value of reduction")
 
 
-def test_an_error_of_the_operating_system_names_its_files() -> None:
-    error = os_mistake(PermissionError(13, "Permission denied", "a", None, "b"))
-    assert (error.what, error.where) == ("Permission denied", "a and b")
-    assert str(os_mistake(OSError("no such model"))).startswith("no such model\n  mend:")
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (
+            PermissionError(13, "Permission denied", "a", None, "b"),
+            "Permission denied\n  where: a and b\n  mend:  get the",
+        ),
+        (OSError(30, "Read-only file system", "a/b"), "Read-only file system\n  where: a/b\n  mend:  name a folder"),
+        (OSError("no such model"), "no such model\n  mend:"),
+        (MemoryError(), "there is not enough memory\n"),
+        (RecursionError("maximum recursion depth exceeded"), "lists or mappings are nested too deeply\n"),
+        (UnicodeDecodeError("ascii", b"\xc3", 0, 1, "not ASCII"), "a name or a text can't be read as Unicode: 'ascii'"),
+    ],
+)
+def test_what_files_and_the_machine_are_to_blame_for_is_a_mistake(error: Exception, said: str) -> None:
+    assert isinstance(error, USER_MISTAKES)
+    assert str(as_mistake(error)).startswith(said)
+
+
+def test_a_mistake_stays_what_it_is() -> None:
+    error = OptionError("wrong", mend="right")
+    assert as_mistake(error) is error

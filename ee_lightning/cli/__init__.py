@@ -10,7 +10,7 @@ from pathlib import Path
 from ee_lightning import __version__
 from ee_lightning.cli.ending import INTERRUPTED, Terminated, die_of_termination, ended
 from ee_lightning.cli.streams import check_output, prepare_streams
-from ee_lightning.errors import EarlyExitError, os_mistake
+from ee_lightning.errors import USER_MISTAKES, EarlyExitError, as_mistake
 
 COMMANDS = {
     "fit": "train, then sweep the exits of the best checkpoint",
@@ -74,8 +74,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             check_output()
             raise
         check_output()
-    except (EarlyExitError, OSError, MemoryError, UnicodeError) as error:
-        print(f"error: {_as_mistake(error)}", file=sys.stderr)
+    except USER_MISTAKES as error:
+        print(f"error: {as_mistake(error)}", file=sys.stderr)
         return ended(1)
     except Terminated:
         ended(INTERRUPTED)
@@ -116,19 +116,3 @@ def _check_working_folder() -> None:
             where=os.environ.get("PWD"),
             mend="it was deleted or moved: change to another folder (cd), and repeat the command",
         ) from error
-
-
-def _as_mistake(error: Exception) -> EarlyExitError:
-    """Return any error that a user, and not the program, is to blame for as one with a message."""
-    if isinstance(error, EarlyExitError):
-        return error
-    if isinstance(error, OSError):
-        return os_mistake(error)
-    if isinstance(error, MemoryError):
-        return EarlyExitError(
-            f"there is not enough memory {error}".strip(),
-            mend="use smaller batches or less data, close other programs, or use a machine with more memory",
-        )
-    return EarlyExitError(
-        f"a name or a text is not valid Unicode: {error}", mend="rename the file, or save the text as UTF-8"
-    )

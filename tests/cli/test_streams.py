@@ -11,9 +11,11 @@ import torch
 from refusal import check_refused
 
 from ee_lightning.cli import main
+from ee_lightning.cli.lock import locked
 from ee_lightning.cli.streams import check_output, lasting, prepare_streams
-from ee_lightning.errors import EarlyExitError
+from ee_lightning.errors import EarlyExitError, RunFolderError
 from ee_lightning.exits import StoredExits
+from ee_lightning.operating import OPERATING_POINT
 from ee_lightning.reporting import RunFolder
 
 COMMAND = f"{sys.executable} -m ee_lightning"
@@ -109,6 +111,32 @@ def test_tables_fit_an_ascii_terminal(stored: RunFolder, monkeypatch: pytest.Mon
     printed = sys.stdout.buffer.getvalue().decode("ascii")  # type: ignore[attr-defined]
     assert "gr\\xf6\\xdfe validation: 40 samples" in printed
     assert "+---" in printed
+
+
+def test_no_command_writes_through_the_links_of_a_run_folder(stored: RunFolder) -> None:
+    assert main(["curves", str(stored.path)]) == 0
+    assert main(["choose", str(stored.path), "--criterion=voting", "--min-speedup=1.1"]) == 0
+    Path("mine").mkdir()
+    files = [file for file in stored.path.iterdir() if file.is_file()]
+    assert {"curves.csv", "curves.png", "summary.json", OPERATING_POINT} <= {file.name for file in files}
+    for file in files:
+        target = Path("mine", file.name).resolve()
+        file.rename(target)
+        file.symlink_to(target)
+    before = {file.name: (file.read_bytes(), file.stat().st_mtime_ns) for file in Path("mine").iterdir()}
+    assert main(["curves", str(stored.path), "--criteria=voting(k=0.5)"]) == 0
+    assert main(["choose", str(stored.path), "--criterion=voting", "--min-speedup=1.2"]) == 0
+    assert not (stored.path / "curves.csv").is_symlink()
+    assert not (stored.path / OPERATING_POINT).is_symlink()
+    assert {file.name: (file.read_bytes(), file.stat().st_mtime_ns) for file in Path("mine").iterdir()} == before
+
+
+def test_a_lock_is_not_taken_through_a_link(stored: RunFolder) -> None:
+    Path("mine").write_text("mine")
+    stored.lock.symlink_to(Path("mine").resolve())
+    with pytest.raises(RunFolderError, match="can't be locked"), locked(stored):
+        pass
+    assert Path("mine").read_text() == "mine"
 
 
 @pytest.mark.parametrize("closed", [".", "exits"])

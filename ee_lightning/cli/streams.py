@@ -3,6 +3,7 @@
 import codecs
 import errno
 import io
+import locale
 import logging
 import os
 import sys
@@ -34,8 +35,11 @@ def prepare_streams() -> None:
 
     Characters that their encoding lacks are replaced. What can't be written is dropped, so that the work goes on:
     `check_output` raises at its end. Where a stream is closed, the null device takes its place, and its number with it,
-    which the next file that is opened would have otherwise.
+    which the next file that is opened would have otherwise. Files are UTF-8, whatever the terminal is, also those that
+    libraries open without saying so.
     """
+    with suppress(locale.Error):  # where the system has no such locale
+        locale.setlocale(locale.LC_CTYPE, "C.UTF-8")
     _fill_closed_descriptors()
     codecs.register_error("plain", _in_plain_characters)
     sys.stdout, sys.stderr = (

@@ -92,6 +92,16 @@ def test_a_terminal_of_few_characters_gets_those_it_has(monkeypatch: pytest.Monk
     assert written.getvalue() == b"2x >= -1 +- 3 -> ... gr\\xf6\\xdfe\n"
 
 
+def test_files_are_utf8_whatever_the_terminal_is() -> None:
+    Path("file").write_text("größe", encoding="utf-8")
+    code = (
+        "from ee_lightning.cli.streams import prepare_streams; prepare_streams(); text = open('file').read();"
+        "print(len(text), text)"
+    )
+    ended = in_shell(f'{sys.executable} -c "{code}"', PYTHONUTF8="0", PYTHONCOERCECLOCALE="0", LC_ALL="C")
+    assert (ended.stderr, ended.stdout) == ("", "5 gr\\xf6\\xdfe\n")
+
+
 @pytest.fixture
 def stored() -> RunFolder:
     """Give a run folder with stored exits, in the working folder, which everyone may read."""

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from lightning.fabric.plugins import TorchCheckpointIO
 
-from ee_lightning.errors import RunFolderError
+from ee_lightning.errors import RunFolderError, first_line
 from ee_lightning.files import written_whole
 
 
@@ -45,7 +45,7 @@ class WholeCheckpointIO(TorchCheckpointIO):
         except OSError as error:
             raise _unreadable(path, error.strerror or str(error)) from error
         except Exception as error:  # of any kind, as a damaged file may be unpickled to anything
-            said = str(error).strip().partition("\n")[0].partition(". ")[0] or "it is empty"
+            said = first_line(error).partition(". ")[0]
             raise _unreadable(path, f"it is damaged, or no checkpoint ({said})") from error
 
 

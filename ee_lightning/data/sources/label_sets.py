@@ -174,8 +174,7 @@ def _fill_from_words(sets: NDArray[Any], part: Part, table: Table, task: Task, k
     if None in numbers:
         wrong = int(np.isin(places, [place for place, number in enumerate(numbers) if number is None]).argmax())
         word = part.words[wrong].as_py()
-        if word and (names := own_names(table)) and word.isdecimal():
-            word = names[int(word)]
+        word = dict(enumerate(own_names(table))).get(int(word), word) if word and word.isdecimal() else word
         raise DataError(
             f"label {word!r} is unknown" if word else "a label is empty",
             where=table.where(part.start + int(part.rows[wrong])),

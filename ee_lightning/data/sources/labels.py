@@ -135,8 +135,8 @@ class _Numbers:
     def _of_number(self, number: float) -> float | None:
         if self.task.score_range is not None:
             return number
-        if self.own_words is not None and 0 <= number < len(self.own_words):
-            return self.known[self.own_words[int(number)]]
+        if self.own_words is not None:
+            return self.known[self.own_words[int(number)]] if 0 <= number < len(self.own_words) else None
         return self.known.get(word_of(number))
 
 

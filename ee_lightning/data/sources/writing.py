@@ -1,9 +1,12 @@
 """How the labels of a split are written, which must be the same in all splits of a task."""
 
-import pyarrow as pa
+from collections.abc import Iterator
+
 import pyarrow.compute as pc
 from datasets import ClassLabel
 
+from ee_lightning.data.sources.label_lists import label_lists
+from ee_lightning.data.sources.multi_hot import FLAGS
 from ee_lightning.data.sources.table import Table
 from ee_lightning.data.sources.words import listed
 from ee_lightning.data.task import Task
@@ -11,7 +14,7 @@ from ee_lightning.errors import DataError
 
 
 class Writing:
-    """Remembers whether the labels of the splits that were read are words or numbers.
+    """Remembers whether the labels of the splits that were read are words or numbers, multi-hot vectors included.
 
     Args:
         task: Their task.
@@ -31,11 +34,7 @@ class Writing:
         Raises:
             DataError: Its labels are written in another way.
         """
-        label = table.columns.label
-        if label is None or self.task.multi_label or isinstance(table.rows.features[label], ClassLabel):
-            return
-        column = table.rows.select_columns([label]).with_format("arrow")[:].column(label)
-        kind = None if pa.types.is_nested(column.type) else self._kind(column)
+        kind = None if table.columns.label is None else self._kind(table)
         if kind is None:
             return
         if other := next((name for name, its in self._of_splits.items() if its != kind), None):
@@ -46,8 +45,22 @@ class Writing:
             )
         self._of_splits[split] = kind
 
-    def _kind(self, column: pa.ChunkedArray) -> str | None:
-        words = {self.task.spelt(str(value).strip()) for value in pc.unique(column).to_pylist()}
+    def _kind(self, table: Table) -> str | None:
+        words = {self.task.spelt(word) for word in self._words(table)}
         if words & self.task.name_words.keys():
             return "words"
         return "numbers" if words & self.task.label_words.keys() else None
+
+    def _words(self, table: Table) -> Iterator[str]:
+        """Yield the different labels, of multi-hot vectors what they hold; none where the data set has own names."""
+        label = str(table.columns.label)
+        feature = table.rows.features[label]
+        if isinstance(getattr(feature, "feature", feature), ClassLabel):
+            return
+        if self.task.multi_label:
+            for part in label_lists(table, self.task):
+                for word in filter(None, part.words.unique().to_pylist()):
+                    yield word if word in self.task.name_words else str(FLAGS.get(word, word))
+            return
+        column = table.rows.select_columns([label]).with_format("arrow")[:].column(label)
+        yield from (str(value).strip() for value in pc.unique(column).to_pylist())

@@ -2,6 +2,8 @@
 
 import json
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from datasets import ClassLabel, Dataset, Features, List, Value
 
@@ -70,9 +72,31 @@ def test_vectors_of_a_data_set_with_names_of_its_own_follow_these(tmp_path):
 
 @pytest.mark.parametrize(("unknown", "ending"), [(None, "parquet"), ([-1, -1, -1], "jsonl"), ([-1, -1, -1], "csv")])
 def test_vectors_of_a_test_split_may_not_be_known(unknown, ending, tmp_path):
-    write(tmp_path, "csv", SETS)
     write(tmp_path, ending, [[0, 1, 0], unknown], split="test")
-    assert read(tmp_path, "test") == [[0, 1, 0], [-1, -1, -1]]
+    assert read(tmp_path, "test", label_names=NAMES) == [[0, 1, 0], [-1, -1, -1]]
+
+
+@pytest.mark.parametrize("labels", [[[1], [0, 2]], FLAGS, [[flag == 1 for flag in flags] for flags in FLAGS]])
+@pytest.mark.parametrize("names", [NAMES, None])
+def test_words_in_one_split_and_numbers_in_another_are_refused(labels, names, tmp_path):
+    write(tmp_path, "csv", SETS)
+    write(tmp_path, "jsonl", labels, split="test")
+    source = open_source(tmp_path, resolve_task("mine", own(label_names=names), tmp_path))
+    assert source.load("train")["label"][:] == FLAGS
+    with pytest.raises(DataError, match="the labels of test are numbers, and those of train are words"):
+        source.load("test")
+
+
+@pytest.mark.parametrize("multi_label", [True, False])
+def test_a_number_that_a_data_set_has_no_name_for_is_no_label(multi_label, tmp_path):
+    label = ClassLabel(names=["slow", "fun"])
+    schema = Features({"text": Value("string"), "label": List(label) if multi_label else label}).arrow_schema
+    for wrong in (2, -2):
+        numbers = pa.array([[0], [wrong]] if multi_label else [0, wrong], schema.field("label").type)
+        pq.write_table(pa.table({"text": ["a", "b"], "label": numbers}, schema=schema), tmp_path / "train.parquet")
+        with pytest.raises(DataError, match=rf"label '?{wrong}'? is") as caught:
+            read(tmp_path, multi_label=multi_label, label_names=NAMES)
+        assert caught.value.where == f"{tmp_path / 'train.parquet'}, row 2"
 
 
 def test_lists_of_numbers_of_labels_stay_such(tmp_path):

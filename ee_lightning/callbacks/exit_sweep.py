@@ -1,14 +1,17 @@
 """Sweeps all exit thresholds after an evaluation."""
 
+from dataclasses import replace
+
 from lightning import LightningModule, Trainer
 from lightning.pytorch import Callback
 from lightning.pytorch.trainer.states import TrainerFn
 
+from ee_lightning.callbacks.evaluated import rows_evaluated
 from ee_lightning.callbacks.measured_sweep import measure_sweep, speed_scalars
 from ee_lightning.callbacks.monitors import check_monitors
 from ee_lightning.data import Task, TaskDataModule
 from ee_lightning.errors import OptionError
-from ee_lightning.exits import Criterion
+from ee_lightning.exits import Criterion, StoredExits
 from ee_lightning.reporting import (
     CALIBRATION,
     Sweep,
@@ -72,7 +75,7 @@ class ExitSweep(Callback):
         if trainer.state.fn != TrainerFn.FITTING or trainer.sanity_checking:
             return
         module = _as_ours(pl_module)
-        found = self._sweep(trainer, module)
+        found = self._sweep(trainer, *_recorded(trainer, module, "validation"), module.metrics)
         figures = scalars(found.summary, "val")
         areas = {name: value for name, value in figures.items() if name.endswith("/area")}
         module.log_dict(areas, sync_dist=True)  # the same on every process
@@ -92,21 +95,28 @@ class ExitSweep(Callback):
         """Sweep after ``test``."""
         self._report(trainer, _as_ours(pl_module), split="test", stage="test")
 
-    def _sweep(self, trainer: Trainer, module: EarlyExitModule, checkpoint: str | None = None) -> Sweep:
-        exits, calibration = module.recorded_exits, module.calibration_exits  # which join all processes
+    def _sweep(
+        self,
+        trainer: Trainer,
+        exits: StoredExits,
+        calibration: StoredExits | None,
+        metrics: list[str],
+        checkpoint: str | None = None,
+    ) -> Sweep:
         return sweep_exits(
-            self.criteria, exits, calibration, task=_task(trainer), metrics=module.metrics, checkpoint=checkpoint
+            self.criteria, exits, calibration, task=_task(trainer), metrics=metrics, checkpoint=checkpoint
         )
 
     def _report(self, trainer: Trainer, module: EarlyExitModule, split: str, stage: str) -> None:
         folder = run_folder_of(trainer)
         checkpoint = None if folder is None or trainer.ckpt_path is None else folder.name_of(trainer.ckpt_path)
-        found = self._sweep(trainer, module, checkpoint)
+        exits, calibration = _recorded(trainer, module, split)
+        found = self._sweep(trainer, exits, calibration, module.metrics, checkpoint)
         if not trainer.is_global_zero or folder is None:
             return
-        folder.write_exits(split, module.recorded_exits)
-        if module.calibration_exits is not None:
-            folder.write_exits(CALIBRATION, module.calibration_exits)
+        folder.write_exits(split, exits)
+        if calibration is not None:
+            folder.write_exits(CALIBRATION, calibration)
         write_sweep(folder, split, found)
         figures = scalars(found.summary, stage) | diagnostic_scalars(found.diagnostics, stage)
         for logger in trainer.loggers:  # after the run folder, so that a logger that fails loses nothing
@@ -120,6 +130,13 @@ class ExitSweep(Callback):
                 logger.log_metrics(speed_scalars(found, measured, stage), step=trainer.global_step)
         for wandb_logger in _wandb_loggers(trainer):
             wandb_logger.enter_folder(folder)
+
+
+def _recorded(trainer: Trainer, module: EarlyExitModule, split: str) -> tuple[StoredExits, StoredExits | None]:
+    """Return the exits of a split and of the rows held out for calibration, with which rows they are."""
+    exits, calibration = module.recorded_exits, module.calibration_exits  # which join all processes
+    exits = replace(exits, rows=rows_evaluated(trainer, 0, split))
+    return exits, calibration and replace(calibration, rows=rows_evaluated(trainer, 1, "train"))
 
 
 def _as_ours(module: LightningModule) -> EarlyExitModule:

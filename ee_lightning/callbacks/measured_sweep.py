@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from ee_lightning.data import TaskDataModule
 from ee_lightning.inference import SpeedMeter, samples_of
+from ee_lightning.inference.runs import evaluated_rows
 from ee_lightning.models import MultiExitModel
 from ee_lightning.operating import MeasuredSpeed
 from ee_lightning.reporting import NAMED_SPEEDUPS, Sweep
@@ -22,7 +23,7 @@ def measure_sweep(model: MultiExitModel, data: TaskDataModule, split: str, found
         found: The sweep.
     """
     print("measuring the speed on the clock, which takes minutes")
-    meter = SpeedMeter(model, samples_of(data.rows(split).select(found.exits.ids.tolist())[:]))
+    meter = SpeedMeter(model, samples_of(evaluated_rows(data.rows(split), found.exits)[:]))
     return [
         measured
         for criterion, thresholds in zip(found.criteria, _thresholds(found).values(), strict=True)

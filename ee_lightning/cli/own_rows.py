@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from ee_lightning.data.selection import NUMBER
 from ee_lightning.data.sources import open_source
 from ee_lightning.data.sources.rows import TEXT_COLUMNS
 from ee_lightning.errors import DataError
@@ -38,7 +39,7 @@ class OwnRows:
 
     def __iter__(self) -> Iterator[Row]:
         """Give the rows, in the order of the split."""
-        columns = [name for name in TEXT_COLUMNS if name in self._rows.column_names]
-        for row in self._rows.select_columns(columns):
+        columns = [name for name in (NUMBER, *TEXT_COLUMNS) if name in self._rows.column_names]
+        for position, row in enumerate(self._rows.select_columns(columns)):
             self.done += 1
-            yield Row(self.done - 1, tuple(row[name] for name in columns))
+            yield Row(row.pop(NUMBER, position), tuple(row.values()))

@@ -13,7 +13,7 @@ from ee_lightning.errors import OptionError
 from ee_lightning.exits import Criterion, Oracle, StoredExits, trace_curve
 from ee_lightning.inference import SpeedMeter, samples_of
 from ee_lightning.inference.precision_effect import precision_effects
-from ee_lightning.inference.runs import load_run
+from ee_lightning.inference.runs import evaluated_rows, load_run
 from ee_lightning.inference.speed import BATCH_SIZES
 from ee_lightning.inference.stepper import Precision
 from ee_lightning.operating import OPERATING_POINT, CriterionRecipe, OperatingPoint, recipe_of
@@ -56,7 +56,7 @@ def run(arguments: Sequence[str]) -> None:
     model, rows = load_run(folder, split)
     meter = SpeedMeter(
         model,
-        samples_of(rows.select(exits.ids.tolist())[:]),
+        samples_of(evaluated_rows(rows, exits)[:]),
         batch_sizes=chosen.batch_sizes,
         repeats=chosen.repeats,
         threads=chosen.threads,

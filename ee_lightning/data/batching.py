@@ -15,7 +15,8 @@ class LengthBucketedBatches(DistributedSampler[list[int]]):
 
     For training, the rows are shuffled by seed and epoch, sorted by length within stretches of 50 batches, and the
     batches are shuffled again. For evaluation, all rows are sorted by length, longest first, so that a batch that
-    doesn't fit the memory shows at once.
+    doesn't fit the memory shows at once. If only the first batches of an evaluation are to be used, these hold rows
+    drawn by the seed, longest first, and the other rows follow in the same way.
 
     With several processes, every process forms the same global batches of `batch_size * world_size` rows and takes
     every `world_size`-th row of each. All processes yield the same number of batches and none is empty: where the last
@@ -32,6 +33,8 @@ class LengthBucketedBatches(DistributedSampler[list[int]]):
         seed: With the epoch, decides the shuffle; not negative.
         rank: This process, from 0.
         world_size: The number of processes.
+        limit: How much of an evaluation is used, as Lightning takes it: an int is a number of batches, a float a share
+            of them.
 
     Example:
         >>> list(LengthBucketedBatches([3, 9, 1, 5], batch_size=2, shuffle=False))
@@ -47,12 +50,25 @@ class LengthBucketedBatches(DistributedSampler[list[int]]):
         seed: int = 0,
         rank: int = 0,
         world_size: int = 1,
+        limit: float = 1.0,
     ) -> None:
         self.lengths = np.asarray(lengths, dtype=np.int32)
         # The base class asks its data set for no more than a length.
         super().__init__(self.lengths, world_size, rank, shuffle, seed)  # type: ignore[arg-type]
         self.global_batch_size = batch_size * world_size
+        self._limit = limit
         self._done = (0, 0)
+
+    @property
+    def num_used(self) -> int:
+        """How many batches of an evaluation the limit leaves, which are the first ones."""
+        whole = len(self)
+        return min(whole, self._limit) if isinstance(self._limit, int) else int(whole * self._limit)
+
+    @property
+    def num_drawn(self) -> int:
+        """How many rows there are in these batches, over all processes."""
+        return min(len(self.lengths), self.num_used * self.global_batch_size)
 
     def go_on(self, epoch: int, done: int) -> None:
         """Start with an epoch, and leave out its first ``done`` batches whenever it is asked for."""
@@ -80,10 +96,16 @@ class LengthBucketedBatches(DistributedSampler[list[int]]):
         """Give the rows as they are cut into batches, [rows], in the smallest type, as there may be millions."""
         number = np.min_scalar_type(len(self.lengths))
         if not self.shuffle:
-            return np.argsort(-self.lengths, kind="stable").astype(number)
+            return self._longest_first_of_drawn().astype(number)
         order = random.permutation(np.arange(len(self.lengths), dtype=number))
         num_complete, stretch = len(order) - len(order) % self.global_batch_size, MEGABATCH * self.global_batch_size
         for start in range(0, num_complete, stretch):
             rows = order[start : min(start + stretch, num_complete)]
             rows[:] = rows[np.argsort(self.lengths[rows], kind="stable")]
         return order
+
+    def _longest_first_of_drawn(self) -> NDArray[np.integer]:
+        """Return the rows that were drawn, longest first, and then the others, [rows]."""
+        is_other = np.ones(len(self.lengths), dtype=bool)  # [rows]
+        is_other[np.random.default_rng(self.seed).permutation(len(self.lengths))[: self.num_drawn]] = False
+        return np.lexsort((-self.lengths, is_other))

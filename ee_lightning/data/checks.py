@@ -58,7 +58,6 @@ def refuse_one_label(labels: NDArray[Any], num_rows: int, task: Task, where: obj
         raise DataError(f"all {len(labels)} {what} have {_in_words(labels[0], task)}", where=where, mend=mend)
 
 
-@rank_zero_only
 def tell_cut(rows: Dataset, split: str, max_length: int) -> None:
     """Say how many rows lost tokens.
 
@@ -74,9 +73,18 @@ def tell_cut(rows: Dataset, split: str, max_length: int) -> None:
         )
 
 
-@rank_zero_only
-def tell_duplicates(train: Dataset, unseen: Dataset, split: str) -> None:
-    """Say how many rows have the texts of a training row, which makes what they tell look better than it is.
+def tell_repeated(train: Dataset) -> None:
+    """Warn of rows that repeat the texts of an earlier one, which are trained on so many times as they stand there.
+
+    Args:
+        train: The tokenised rows that are trained on.
+    """
+    if num_repeated := len(train) - len(np.unique(column(train, "text_hash"))):
+        log.warning("%d of %d train rows have the same texts as an earlier one", num_repeated, len(train))
+
+
+def tell_overlap(train: Dataset, unseen: Dataset, split: str) -> None:
+    """Warn of rows have the texts of a training row, which makes what they tell look better than it is.
 
     Args:
         train: The tokenised rows that are trained on.
@@ -95,6 +103,20 @@ def tell_duplicates(train: Dataset, unseen: Dataset, split: str) -> None:
             len(unseen),
             split,
         )
+
+
+@rank_zero_only
+def tell_drawn(num_drawn: int, num_rows: int, split: str, option: str) -> None:
+    """Warn that some rows of a split stand for all.
+
+    Args:
+        num_drawn: How many are evaluated; none if nothing is.
+        num_rows: How many there are.
+        split: Their split.
+        option: The option of the trainer that limits them.
+    """
+    if 0 < num_drawn < num_rows:
+        log.warning("%s limits the evaluation to %d of %d %s rows, drawn at random", option, num_drawn, num_rows, split)
 
 
 def _in_words(label: Any, task: Task) -> str:

@@ -13,7 +13,7 @@ class Encoded(NamedTuple):
     """Tokenised texts.
 
     Attributes:
-        columns: ``input_ids``, and ``token_type_ids`` where the tokenizer gives them, with one list a row.
+        columns: ``input_ids``, and ``token_type_ids`` where `tells_texts_apart`, with one list a row.
         num_cut: How many rows were too long, and lost tokens.
     """
 
@@ -48,6 +48,7 @@ def encode_and_mark(
         None if pairs is None else list(pairs),
         truncation=False,
         padding=False,
+        return_token_type_ids=tells_texts_apart(tokenizer, pairs=pairs is not None),
         return_attention_mask=False,
         verbose=False,
     )
@@ -58,6 +59,20 @@ def encode_and_mark(
         for rows in columns.values():
             rows[row] = [rows[row][place] for place in kept]
     return columns, too_long
+
+
+def tells_texts_apart(tokenizer: PreTrainedTokenizerBase, *, pairs: bool) -> bool:
+    """Return whether a tokenizer has token types: its class says so, or it gives the texts of a pair different ones.
+
+    A class that serves any `tokenizer.json` does not say so, whatever is in the file.
+
+    Args:
+        tokenizer: A fast tokenizer.
+        pairs: Whether rows have two texts.
+    """
+    if "token_type_ids" in tokenizer.model_input_names:
+        return True
+    return pairs and any(tokenizer("a", "a", return_token_type_ids=True)["token_type_ids"])
 
 
 def check_max_length(

@@ -1,5 +1,6 @@
 """The data of one task as Lightning wants them."""
 
+import logging
 from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
@@ -7,13 +8,21 @@ from typing import Any
 import numpy as np
 from datasets import Dataset
 from lightning.pytorch import LightningDataModule
+from lightning.pytorch.utilities import rank_zero_only
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader
 from transformers import PreTrainedTokenizerBase
 
 from ee_lightning.data.batching import LengthBucketedBatches
-from ee_lightning.data.checks import refuse_one_label, refuse_unlabelled, tell_cut, tell_duplicates
+from ee_lightning.data.checks import (
+    refuse_one_label,
+    refuse_unlabelled,
+    tell_cut,
+    tell_drawn,
+    tell_overlap,
+    tell_repeated,
+)
 from ee_lightning.data.collate import PadCollator
 from ee_lightning.data.own import OwnTask, resolve_task
 from ee_lightning.data.selection import select_rows
@@ -22,6 +31,7 @@ from ee_lightning.data.tokenised import column, tokenised
 from ee_lightning.data.tokenizer import load_tokenizer
 from ee_lightning.errors import DataError, OptionError
 
+log = logging.getLogger(__name__)
 SPLITS_OF_STAGE = {"fit": ("train", "validation"), "validate": ("validation",), "test": ("test",), "predict": ("test",)}
 
 
@@ -30,9 +40,13 @@ class TaskDataModule(LightningDataModule):
 
     A batch has `input_ids`, `attention_mask` and, where the backbone has them, `token_type_ids`, all [batch, tokens],
     `labels` [batch] (class numbers, or -1 where a row has none; for regression scores in float32, or NaN; of several
-    labels a row 1 or 0 for each, or -1, [batch, labels]) and `ids` [batch], the positions of the rows in their split.
-    With several processes an evaluation may see a row twice: drop
-    ids seen before.
+    labels a row 1 or 0 for each, or -1, [batch, labels]) and `ids` [batch], the numbers of the rows in `files`,
+    from 0, without header and blank lines. With several processes an evaluation may see a row twice: drop ids seen
+    before.
+
+    If the trainer limits the batches of an evaluation (`limit_val_batches` and its like, `fast_dev_run`), the rows in
+    them are drawn by the seed, those held out for calibration too: a smaller limit keeps a part of what a larger one
+    keeps. `LengthBucketedBatches.num_drawn` of a loader's sampler is how many they are.
 
     Args:
         task: The name of a task, see `ee_lightning.data.tasks`; or of one's own.
@@ -53,6 +67,7 @@ class TaskDataModule(LightningDataModule):
         metrics: The names of its metrics, the primary one first.
         label_names: A word for each label; none for regression.
         multi_label: Whether a row has any number of these labels.
+        files: The names of the files of each split that was loaded, in order; ids count on from file to file.
 
     Raises:
         DataError: The task is unknown, or the labels of one's own can't be found.
@@ -86,6 +101,8 @@ class TaskDataModule(LightningDataModule):
         self.label_names: tuple[str, ...] = self.task.label_names
         self.multi_label: bool = self.task.multi_label
         self._splits: dict[str, Dataset] = {}
+        self._told: set[str] = set()
+        self.files: dict[str, list[str]] = {}
         self._progress = {"epoch": 0, "done": 0}
         self._training_batches: LengthBucketedBatches | None = None
 
@@ -109,8 +126,6 @@ class TaskDataModule(LightningDataModule):
                 mend="limit the rows instead: --data.limit_train N",
             )
         self._load(stage)
-        if stage in {"fit", "test"}:
-            self._tell_oddities(SPLITS_OF_STAGE[stage])
 
     def state_dict(self) -> dict[str, int]:
         """Tell a checkpoint the epoch that is to go on, or to start, and how many of its batches are done."""
@@ -138,16 +153,15 @@ class TaskDataModule(LightningDataModule):
 
     def val_dataloader(self) -> list[DataLoader[dict[str, Tensor]]]:
         """The validation rows, longest first, and those held out for calibration."""
-        return self._evaluation_loaders("validation")
+        return self._evaluation_loaders("validation", "limit_val_batches")
 
     def test_dataloader(self) -> list[DataLoader[dict[str, Tensor]]]:
         """The test rows, longest first, and those held out for calibration; `setup` made sure that they have labels."""
-        return self._evaluation_loaders("test")
+        return self._evaluation_loaders("test", "limit_test_batches")
 
     def predict_dataloader(self) -> DataLoader[dict[str, Tensor]]:
         """The test rows, longest first, with labels or without."""
-        rows = self.rows("test")
-        return self._loader(rows, self._batches(rows, self.eval_batch_size, shuffle=False))
+        return self._evaluation_loader(self.rows("test"), "test", "limit_predict_batches")
 
     @property
     def class_counts(self) -> list[Any]:
@@ -182,6 +196,7 @@ class TaskDataModule(LightningDataModule):
             tokenizer, rows = self._tokenizer, self._source.load(split)
             if len(rows) == 0:
                 raise DataError(f"split {split!r} of {self.task.name} is empty", where=self._where)
+            self.files[split] = self._source.files(split)
             self._splits[split] = tokenised(rows, tokenizer, self.max_length)
         return self._splits[split]
 
@@ -215,16 +230,33 @@ class TaskDataModule(LightningDataModule):
                 refuse_unlabelled(labels, self.task, split, self._where)
             if split == "train" and stage == "fit":
                 refuse_one_label(column(self._trained_on(), "label"), len(labels), self.task, self._where)
+        if stage in {"fit", "validate", "test"}:
+            self._tell_oddities(SPLITS_OF_STAGE[stage])
         vars(self).pop("_source", None)  # the rows as they were read are held in memory, in part, and needed no more
 
+    @rank_zero_only
     def _tell_oddities(self, splits: Sequence[str]) -> None:
         rows = {split: self._trained_on() if split == "train" else self.rows(split) for split in splits}
-        if self.calibration and "train" in rows:
+        train = self._train_rows()
+        if train is not None and self.calibration:
             rows["calibration"] = self._held_out()
-        for split, some in rows.items():
-            tell_cut(some, split, self.max_length)
-            if "train" in rows and split != "train":
-                tell_duplicates(rows["train"], some, split)
+        for split in [split for split in rows if split not in self._told]:
+            self._told.add(split)
+            tell_cut(rows[split], split, self.max_length)
+            if split == "train":
+                tell_repeated(rows[split])
+            elif train is not None:
+                tell_overlap(train, rows[split], split)
+
+    def _train_rows(self) -> Dataset | None:
+        """Return the rows that are trained on, if there are any."""
+        if self.task.trained_on is not None or not ("train" in self._splits or self._source.has("train")):
+            return None
+        try:
+            return self._trained_on()
+        except DataError as error:  # evaluations alone do without them
+            log.warning("the evaluated rows can't be compared with the training rows: %s", error.what)
+            return None
 
     def _splits_of(self, stage: str | None) -> list[str]:
         if stage is None:
@@ -232,11 +264,18 @@ class TaskDataModule(LightningDataModule):
         held_out = self.calibration and stage in {"validate", "test"}
         return [*SPLITS_OF_STAGE[stage], *(["train"] if held_out else [])]
 
-    def _evaluation_loaders(self, split: str) -> list[DataLoader[dict[str, Tensor]]]:
-        rows = [self.rows(split)]
+    def _evaluation_loaders(self, split: str, option: str) -> list[DataLoader[dict[str, Tensor]]]:
+        rows = {split: self.rows(split)}
         if self.calibration:
-            rows.append(self._held_out())
-        return [self._loader(some, self._batches(some, self.eval_batch_size, shuffle=False)) for some in rows]
+            rows["calibration"] = self._held_out()
+        return [self._evaluation_loader(some, name, option) for name, some in rows.items()]
+
+    def _evaluation_loader(self, rows: Dataset, split: str, option: str) -> DataLoader[dict[str, Tensor]]:
+        batches = self._batches(rows, self.eval_batch_size, shuffle=False, limit=getattr(self.trainer, option, 1.0))
+        if (told := f"{option}, {split}") not in self._told:
+            self._told.add(told)
+            tell_drawn(batches.num_drawn, len(rows), split, option)
+        return self._loader(rows, batches)
 
     def _trained_on(self) -> Dataset:
         rows = self.rows("train")
@@ -258,7 +297,7 @@ class TaskDataModule(LightningDataModule):
             )
         return np.random.default_rng(self.seed).permutation(num_rows)
 
-    def _batches(self, rows: Dataset, batch_size: int, *, shuffle: bool) -> LengthBucketedBatches:
+    def _batches(self, rows: Dataset, batch_size: int, *, shuffle: bool, limit: float = 1.0) -> LengthBucketedBatches:
         return LengthBucketedBatches(
             column(rows, "length"),
             batch_size,
@@ -266,6 +305,7 @@ class TaskDataModule(LightningDataModule):
             seed=self.seed,
             rank=self.trainer.global_rank if self.trainer else 0,
             world_size=self.trainer.world_size if self.trainer else 1,
+            limit=limit,
         )
 
     def _loader(self, rows: Dataset, batches: LengthBucketedBatches) -> DataLoader[dict[str, Tensor]]:

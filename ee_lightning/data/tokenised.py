@@ -18,11 +18,13 @@ from numpy.typing import NDArray
 from transformers import PreTrainedTokenizerBase
 
 from ee_lightning.data.cache import cache_folder, cached, quiet_progress
-from ee_lightning.data.encoding import check_max_length, encode_and_mark
+from ee_lightning.data.encoding import check_max_length, encode_and_mark, tells_texts_apart
+from ee_lightning.data.selection import NUMBER
 from ee_lightning.data.sources.held_out import hash_of
 from ee_lightning.data.sources.rows import TEXT_COLUMNS
+from ee_lightning.errors import DataError
 
-FORMAT = 3
+FORMAT = 4
 BATCH = 10_000
 FACTS = {"is_cut": Value("bool"), "text_hash": Value("uint64")}
 PARALLELISM = "TOKENIZERS_PARALLELISM"
@@ -34,13 +36,13 @@ def tokenised(rows: Dataset, tokenizer: PreTrainedTokenizerBase, max_length: int
     A pair that is too long loses tokens from the longer text first.
 
     Args:
-        rows: A split as a source loads it: `text_a`, `text_b` for pairs, and `label`.
+        rows: A split as a source loads it: `text_a`, `text_b` for pairs, `label`, and `number` if need be.
         tokenizer: A fast tokenizer.
         max_length: The most tokens a row may have, special ones included.
 
     Returns:
-        A memory-mapped data set with the columns `input_ids`, `token_type_ids` where the tokenizer gives them, `label`,
-        `id` (the position of the row in the split, from 0), `length` (its number of tokens), `is_cut` (whether it had
+        A memory-mapped data set with the columns `input_ids`, `token_type_ids` where the tokenizer has them, `label`,
+        `id` (the number of the row in its file, from 0), `length` (its number of tokens), `is_cut` (whether it had
         more) and `text_hash` (a number that equal texts share).
 
     Raises:
@@ -88,6 +90,31 @@ def column_in_parts(rows: Dataset, name: str) -> Iterator[NDArray[Any]]:
         yield batch.column(name).to_numpy()
 
 
+def positions_of(rows: Dataset, ids: NDArray[np.int64], where: object) -> NDArray[np.int64]:
+    """Find rows by their ids.
+
+    Args:
+        rows: Tokenised rows, whose ids rise.
+        ids: The ids, [wanted].
+        where: What the ids are of, for the message.
+
+    Returns:
+        Their positions, [wanted].
+
+    Raises:
+        DataError: A row is not there.
+    """
+    known = column(rows, "id")  # [rows]
+    positions = np.searchsorted(known, ids).clip(max=len(known) - 1)  # [wanted]
+    if (missing := ids[known[positions] != ids]).size:
+        raise DataError(
+            f"{missing.size} of {ids.size} rows are no longer there, such as row {missing[0]} (from 0)",
+            where=where,
+            mend="bring the data back that was evaluated, or evaluate anew",
+        )
+    return positions
+
+
 def _key(rows: Dataset, tokenizer: PreTrainedTokenizerBase, max_length: int) -> str:
     content = json.loads(tokenizer.backend_tokenizer.to_str())
     del content["truncation"], content["padding"]  # set by the last call, whoever made it
@@ -112,10 +139,15 @@ def _tokenise(
             "is_cut": is_cut,
             "text_hash": np.array([hash_of("\0".join(both)) for both in texts], np.uint64),
         }
-        return {**columns, "id": positions, "length": [len(tokens) for tokens in columns["input_ids"]], **facts}
+        return {
+            **columns,
+            "id": batch.get(NUMBER, positions),
+            "length": [len(tokens) for tokens in columns["input_ids"]],
+            **facts,
+        }
 
     columns = {"label": rows.features["label"], "input_ids": List(Value("int32"))}
-    if "token_type_ids" in tokenizer.model_input_names:
+    if tells_texts_apart(tokenizer, pairs="text_b" in rows.column_names):
         columns["token_type_ids"] = List(Value("int8"))
     with quiet_progress(len(rows)), _every_core(), _quick_collection():
         return rows.map(

@@ -8,6 +8,7 @@ from ee_lightning.exits.criteria import CRITERIA
 from ee_lightning.exits.criterion import Criterion, Decision, State, name_with_options, reaches
 from ee_lightning.exits.curve import Curve, trace_curve
 from ee_lightning.exits.entropy import Entropy
+from ee_lightning.exits.evaluated import EvaluatedRows
 from ee_lightning.exits.f_pabee import FPABEE
 from ee_lightning.exits.fitted import Fitted
 from ee_lightning.exits.fixed import Fixed
@@ -38,6 +39,7 @@ __all__ = [
     "Curve",
     "Decision",
     "Entropy",
+    "EvaluatedRows",
     "ExitOutput",
     "Fitted",
     "Fixed",

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from ee_lightning.errors import DataError, TrainingDiverged
+from ee_lightning.exits.evaluated import EvaluatedRows
 from ee_lightning.exits.output import ExitOutput
 from ee_lightning.functional import Kind, predictions_of
 
@@ -24,6 +25,7 @@ class StoredExits:
         extras: What else the exits gave, such as a gate's scores, each of shape [exits, samples].
         multi_label: Whether every logit is of a label for itself: the classes are labels, of which a sample has any
             number.
+        rows: Which rows of their split the samples are.
 
     Raises:
         ValueError: If a shape or the type of the logits is another.
@@ -36,6 +38,7 @@ class StoredExits:
     ids: Tensor
     extras: Mapping[str, Tensor] = field(default_factory=dict)
     multi_label: bool = False
+    rows: EvaluatedRows = field(default_factory=EvaluatedRows)
 
     def __post_init__(self) -> None:
         """Check the shapes and the logits."""

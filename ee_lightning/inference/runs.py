@@ -8,7 +8,9 @@ from datasets import Dataset
 from torch import Tensor
 
 from ee_lightning.data import OwnTask, Task, TaskDataModule, resolve_task
+from ee_lightning.data.tokenised import positions_of
 from ee_lightning.errors import RunFolderError
+from ee_lightning.exits import StoredExits
 from ee_lightning.files import found_in, read_yaml, reading
 from ee_lightning.inference.devices import find_device
 from ee_lightning.models import HeadOptions, MultiExitModel, backbone_config, restore_model, untrained_model
@@ -83,6 +85,22 @@ def load_run(folder: RunFolder, split: str) -> tuple[MultiExitModel, Dataset]:
     """
     options = RunOptions.read(folder)
     return read_model(folder, options).to(find_device("auto")), options.data().rows(split)
+
+
+def evaluated_rows(rows: Dataset, exits: StoredExits) -> Dataset:
+    """Return the rows that stored exits are of, in their order.
+
+    Args:
+        rows: The tokenised rows of the split.
+        exits: The stored exits.
+
+    Raises:
+        DataError: A row is not there.
+    """
+    ids = exits.ids.numpy()  # [samples]
+    if not exits.rows.files:  # as older releases stored them, with positions for ids
+        return rows.select(ids)
+    return rows.select(positions_of(rows, ids, where=", ".join(exits.rows.files)))
 
 
 def whole_model(options: RunOptions) -> MultiExitModel | None:

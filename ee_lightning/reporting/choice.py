@@ -52,7 +52,8 @@ def choose(
         BudgetOutOfReach: No threshold keeps to the budget; the error tells the nearest value that one does.
         OptionError: The guarantee is no probability, or cannot be given for this metric; the seed is out of its range;
             the metric is unknown or does not suit the task; the criterion cannot be made, or reads the labels.
-        DataError: There are fewer than two samples or no classes, or labels are missing or are no class numbers.
+        DataError: There are fewer than two samples or no classes, or labels are missing or are no class numbers; or
+            a guarantee is asked for and the samples are not all rows of the split, nor drawn from them at random.
 
     Example:
         ::
@@ -84,6 +85,13 @@ def choose(
             "a budget needs classes or labels, and these exits predict a value",
             where=f"split {split!r}",
             mend="read a threshold off curves.csv",
+        )
+    if guarantee is not None and not exits.rows.is_drawn:
+        raise DataError(
+            f"the exits are of {exits.num_samples} of {exits.rows.total} rows that were not drawn at random, and a "
+            "guarantee is for new rows like those it was proven on",
+            where=f"split {split!r}",
+            mend="evaluate the whole split, without a limit of its batches",
         )
     if exits.num_samples < 2:
         raise DataError(

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from ee_lightning.errors import RunFolderError
-from ee_lightning.exits import Curve, StoredExits
+from ee_lightning.exits import Curve, EvaluatedRows, StoredExits
 from ee_lightning.files import UNFINISHED, found_in, read_json, reading, written_whole
 from ee_lightning.operating import MeasuredSpeed
 from ee_lightning.operating.construction import construct
@@ -29,6 +30,7 @@ FITTED = "fitted.json"
 CALIBRATION = "calibration"
 _EXTRA = "extra."
 _MULTI_LABEL = "multi_label"
+_ROWS = "rows"
 _POINT = ("split", "criterion", "threshold", "speedup", "mean_exit")
 _EVALUATE = "run validate or test on its checkpoint"
 _MEASURE = "measure again: ee-lightning speed"
@@ -41,7 +43,7 @@ class RunFolder:
 
     - ``exits/<split>.safetensors``: ``logits [exits, samples, classes]``, ``labels [samples]``, ``ids [samples]`` and
       the exits' extras, ``extra.<name> [exits, samples]``; of several labels a sample ``labels [samples, labels]``, and
-      a ``multi_label`` that is true;
+      a ``multi_label`` that is true; in the metadata, as JSON, which rows of the split these are, ``rows``;
     - ``exit_scores.csv``: the score of every exit after every epoch;
     - ``curves.csv``: every operating point of every criterion; ``curves.png`` draws them;
     - ``speed.csv``: what operating points reach on the clock, where that was measured; ``speed.png`` draws it;
@@ -134,7 +136,7 @@ class RunFolder:
             tensors[_MULTI_LABEL] = torch.tensor(True)
         tensors |= {_EXTRA + name: tensor for name, tensor in exits.extras.items()}
         with self.whole(f"exits/{split}.safetensors") as file:
-            save_file(tensors, file)
+            save_file(tensors, file, {_ROWS: json.dumps(asdict(exits.rows))})
 
     def read_exits(self, split: str) -> StoredExits:
         """Read what every exit said of a split.
@@ -162,6 +164,7 @@ class RunFolder:
                 ids=tensors["ids"],
                 extras={name.removeprefix(_EXTRA): t for name, t in tensors.items() if name.startswith(_EXTRA)},
                 multi_label=_MULTI_LABEL in tensors,
+                rows=_evaluated_rows(file),
             )
 
     def stored_splits(self) -> list[str]:
@@ -312,6 +315,13 @@ def run_folder_of(trainer: "Trainer") -> RunFolder | None:
     if getattr(trainer, "fast_dev_run", False):  # an attribute that Lightning adds at run time
         return None
     return RunFolder(trainer.log_dir or trainer.default_root_dir)
+
+
+def _evaluated_rows(file: Path) -> EvaluatedRows:
+    """Read which rows stored exits are of; not known where an older release wrote them."""
+    with safe_open(file, framework="pt") as opened:
+        metadata = opened.metadata() or {}
+    return construct(EvaluatedRows, json.loads(metadata[_ROWS])) if _ROWS in metadata else EvaluatedRows()
 
 
 def _operating_points(curve: Curve) -> pd.DataFrame:

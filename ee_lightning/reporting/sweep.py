@@ -113,6 +113,8 @@ def sweep_exits(
     metrics = [metric for metric in metrics if metric not in WITHOUT_CURVE]
     curves = [trace_curve(criterion, exits, metrics) for criterion in (*criteria, *references)]
     about = {"task": task, "checkpoint": checkpoint, "samples": exits.num_samples}
+    if exits.rows.total is not None:
+        about |= {"total": exits.rows.total, "drawn_at_random": exits.rows.is_drawn}
     return Sweep(exits, criteria, curves, {**about, **summarise(curves, metrics)})
 
 

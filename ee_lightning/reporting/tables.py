@@ -82,7 +82,14 @@ def _with_interval(name: str, estimate: Estimate) -> tuple[str, str]:
 
 def describe(split: str, summary: Mapping[str, Any]) -> str:
     """Say in a line what was evaluated."""
-    return f"{summary['task']} {split}: {summary['samples']} samples, {summary['num_exits']} exits"
+    return f"{summary['task']} {split}: {_samples(summary)}, {summary['num_exits']} exits"
+
+
+def _samples(summary: Mapping[str, Any]) -> str:
+    samples, total = summary["samples"], summary.get("total", summary["samples"])
+    if samples == total:
+        return f"{samples} samples"
+    return f"{samples} of {total} samples, {'' if summary['drawn_at_random'] else 'not '}drawn at random"
 
 
 def _table(summary: Mapping[str, Any]) -> Table:

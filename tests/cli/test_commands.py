@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -13,6 +14,7 @@ import yaml
 from safetensors.torch import load_file
 
 from ee_lightning.cli import main
+from ee_lightning.exits import EvaluatedRows
 from ee_lightning.reporting import RunFolder
 
 Run = Callable[..., int]
@@ -130,6 +132,24 @@ def test_fit_refuses_to_test_on_a_split_without_labels_before_it_trains(
     assert run("fit", **small, **{"run.test": True}) == 1
     assert "no labels" in capsys.readouterr().err
     assert not [*Path("runs").rglob("metrics.csv"), *Path("runs").rglob("*.ckpt")]
+
+
+def test_a_limited_evaluation_says_so_everywhere(
+    run: Run, small: dict[str, object], capsys: pytest.CaptureFixture[str]
+) -> None:
+    limited = {"trainer.limit_val_batches": 1, "data.eval_batch_size": 16, "data.calibration": 20}
+    assert run("fit", **small, **limited) == 0
+    assert "sst2 validation: 16 of 47 samples, drawn at random, 3 exits" in capsys.readouterr().out
+    folder = RunFolder("runs/run/version_0")
+    exits, calibration = folder.read_exits("validation"), folder.read_exits("calibration")
+    assert exits.rows == EvaluatedRows(total=47, is_drawn=True, files=["SST-2/dev.tsv"])
+    assert exits.ids.tolist() == sorted(np.random.default_rng(42).permutation(47)[:16].tolist())
+    assert torch.equal(exits.known_labels(), exits.ids % 2)
+    assert calibration.rows == EvaluatedRows(total=20, is_drawn=True, files=["SST-2/train.tsv"])
+    assert calibration.num_samples == 16
+    assert torch.equal(calibration.known_labels(), calibration.ids % 2)
+    summary = folder.read_figures("validation")
+    assert (summary["samples"], summary["total"], summary["drawn_at_random"]) == (16, 47, True)
 
 
 def test_fit_sweeps_the_test_split_too_when_asked(run: Run, small: dict[str, object]) -> None:

@@ -71,6 +71,39 @@ def test_evaluation_goes_from_the_longest_to_the_shortest_in_every_epoch(lengths
     assert lengths[share[0][0]] == max(lengths)
 
 
+@given(
+    lengths=LENGTHS,
+    batch_size=SIZES,
+    world_size=st.integers(1, 3),
+    limit=st.one_of(st.integers(1, 40), st.floats(0.05, 1.0)),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_a_limited_evaluation_has_rows_drawn_by_the_seed_longest_first(lengths, batch_size, world_size, limit, seed):
+    options = {"shuffle": False, "seed": seed, "limit": limit, "world_size": world_size}
+    samplers = [LengthBucketedBatches(lengths, batch_size, rank=rank, **options) for rank in range(world_size)]
+    whole = -(-len(lengths) // (batch_size * world_size))
+    used = min(limit, whole) if isinstance(limit, int) else int(whole * limit)
+    drawn = np.random.default_rng(seed).permutation(len(lengths))[: used * batch_size * world_size]
+    assert {sampler.num_used for sampler in samplers} == {used}
+    assert {sampler.num_drawn for sampler in samplers} == {len(drawn)}
+    shares = [list(sampler) for sampler in samplers]
+    assert {row for share in shares for batch in share[:used] for row in batch} == set(drawn.tolist())
+    assert {row for share in shares for batch in share for row in batch} == set(range(len(lengths)))
+    order = [lengths[row] for batch in shares[0][: used if used < whole else used - 1] for row in batch]
+    assert order == sorted(order, reverse=True)
+
+
+@given(lengths=LENGTHS, batch_size=SIZES, seed=st.integers(0, 2**32 - 1))
+def test_two_processes_and_smaller_limits_draw_the_same_rows(lengths, batch_size, seed):
+    def drawn(limit, size, world_size):
+        options = {"shuffle": False, "seed": seed, "limit": limit, "world_size": world_size}
+        ranks = [LengthBucketedBatches(lengths, size, rank=rank, **options) for rank in range(world_size)]
+        return {row for sampler in ranks for batch in list(sampler)[: sampler.num_used] for row in batch}
+
+    assert drawn(2, batch_size, 2) == drawn(2, 2 * batch_size, 1)
+    assert drawn(1, batch_size, 1) <= drawn(2, batch_size, 1) <= drawn(5, batch_size, 1)
+
+
 def padded_tokens(lengths, batches):
     return sum(len(batch) * lengths[batch].max() for batch in batches)
 

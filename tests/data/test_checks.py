@@ -3,7 +3,7 @@ from datasets import Dataset
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ee_lightning.data.checks import tell_duplicates
+from ee_lightning.data.checks import tell_overlap
 
 HASHES = st.lists(st.sampled_from([0, 1, 5, 2**63, 2**64 - 2, 2**64 - 1]), min_size=1, max_size=12)
 
@@ -17,7 +17,7 @@ def rows(hashes):
 def test_every_validation_row_that_was_seen_is_counted(train, validation, size, caplog, monkeypatch):
     monkeypatch.setattr("ee_lightning.data.tokenised.BATCH", size)
     caplog.clear()
-    tell_duplicates(rows(train), rows(validation), "validation")
+    tell_overlap(rows(train), rows(validation), "validation")
     seen = sum(each in train for each in validation)
     told = [record.getMessage().partition(" have ")[0] for record in caplog.records]
     assert told == ([f"{seen} of {len(validation)} validation rows"] if seen else [])

@@ -7,7 +7,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ee_lightning.data.encoding import check_max_length, encode
+from ee_lightning.data.sources.rows import build_rows
+from ee_lightning.data.tokenised import tokenised
 from ee_lightning.errors import OptionError
+from ee_lightning.inference.deployment import Deployment
+from ee_lightning.inference.encoder import TextEncoder
+from ee_lightning.inference.rules import Rule
+from ee_lightning.inference.samples import samples_of
+from ee_lightning.models import HeadOptions
+from ee_lightning.operating import CriterionRecipe
 
 TEXTS = st.lists(st.sampled_from(["the", "a", "cat", "dog", "[SEP]", "unknown"]), max_size=14).map(" ".join)
 
@@ -43,3 +51,26 @@ def test_a_length_that_makes_no_sense_names_its_option(max_length, pairs, tokeni
     with pytest.raises(OptionError, match=f"max_length is {max_length}") as caught:
         check_max_length(tokenizer, max_length, pairs=pairs, option="max_length")
     assert caught.value.where == "max_length"
+
+
+@pytest.fixture
+def generic(tokenizer):
+    """Give the same tokenizer under a class that does not say that it has token types."""
+    tokenizer.model_input_names = ["input_ids", "attention_mask"]
+    return tokenizer
+
+
+def test_a_pair_has_token_types_whatever_the_class_of_its_tokenizer(tokenizer, generic):
+    columns, _ = encode(generic, ["the cat sat", "a"], ["a dog", "the dog ran"], 7)
+    assert columns["token_type_ids"] == [[0, 0, 0, 0, 1, 1, 1], [0, 0, 0, 1, 1, 1, 1]]
+    assert "token_type_ids" not in encode(generic, ["the cat sat"], None, 7).columns
+
+
+def test_training_and_predicting_agree_on_token_types(generic):
+    rows = build_rows([["the cat sat", "a dog"], ["the cat", "the tree slept on"]], [1, 0])
+    trained_on = samples_of(tokenised(rows, generic, 8)[:])
+    rule = Rule(CriterionRecipe("ee_lightning.exits.Voting"), 1.1, None)
+    deployment = Deployment("pairs", ("a", "b"), ("no", "yes"), 2, 2, 8, HeadOptions(), rule)
+    predicted, _ = TextEncoder(generic, deployment)(list(zip(rows["text_a"], rows["text_b"], strict=True)))
+    assert predicted == trained_on
+    assert [set(sample.token_type_ids or ()) for sample in predicted] == [{0, 1}] * 2

@@ -5,6 +5,7 @@ from itertools import chain
 from pathlib import Path
 
 import datasets
+import numpy as np
 import pytest
 import torch
 from jsonargparse import ArgumentParser
@@ -41,17 +42,16 @@ class Recorder(LightningModule):
     def __init__(self):
         super().__init__()
         self.weight = torch.nn.Parameter(torch.zeros(()))
-        self.seen = {"train": [], "validation": []}
+        self.seen = {"train": [], "validation": [], "calibration": []}
 
     def training_step(self, batch, batch_idx):
         self.seen["train"].append((self.current_epoch, batch["ids"].tolist()))
         return self.weight * batch["labels"].float().mean()
 
-    def validation_step(self, batch, batch_idx):
-        self.seen["validation"].append((self.current_epoch, batch["ids"].tolist()))
+    def validation_step(self, batch, batch_idx, dataloader_idx=0):
+        self.seen[("validation", "calibration")[dataloader_idx]].append((self.current_epoch, batch["ids"].tolist()))
 
-    def test_step(self, batch, batch_idx):
-        pass
+    test_step = validation_step
 
     def predict_step(self, batch, batch_idx):
         return batch["ids"].tolist(), batch["labels"].tolist()
@@ -285,6 +285,30 @@ def test_rows_of_both_splits_are_counted_and_told(module, official_glue, caplog)
     assert "2 of 3 validation rows have the same texts as a training row" in caplog.text
 
 
+@pytest.mark.parametrize("stage", ["validate", "test"])
+def test_rows_that_are_trained_on_are_told_in_every_evaluation(module, official_glue, caplog, stage):
+    rows = "sentence\tlabel\na dull dog \t0\na new dog\t1\na dull dog \t1\n"
+    for name in ("dev", "test"):
+        (official_glue / "SST-2" / f"{name}.tsv").write_text(rows)
+    data = module("sst2")
+    data.setup(stage)
+    split = "validation" if stage == "validate" else stage
+    assert caplog.text.count(f"2 of 3 {split} rows have the same texts as a training row") == 1
+    data.setup(stage)
+    assert caplog.text.count("rows have the same texts") == 1
+    caplog.clear()
+    (official_glue / "SST-2" / "train.tsv").unlink()  # which an evaluation can do without
+    module("sst2").setup(stage)
+    assert not caplog.text
+
+
+def test_rows_that_repeat_within_the_training_rows_are_counted(module, official_glue, caplog):
+    rows = [f"the cat {row % 7}\t{row % 2}\n" for row in range(10)]
+    (official_glue / "SST-2" / "train.tsv").write_text("sentence\tlabel\n" + "".join(rows))
+    module("sst2").setup("fit")
+    assert "3 of 10 train rows have the same texts as an earlier one" in caplog.text
+
+
 def test_rows_held_out_for_calibration_are_counted_and_told(module, official_glue, caplog):
     rows = [f"{'the cat ' * 10}{row % 3}\t{row % 3 % 2}\n" for row in range(30)]
     (official_glue / "SST-2" / "train.tsv").write_text("sentence\tlabel\n" + "".join(rows))
@@ -388,6 +412,61 @@ def test_a_trainer_reshuffles_each_epoch_and_reads_all_of_the_validation(module,
     assert all(sorted(chain(*epoch)) == list(range(50)) for epoch in epochs)
     assert epochs[0] != epochs[1] != epochs[2] != epochs[0]
     assert model.seen["validation"] == [(0, [0]), (1, [0]), (2, [0])]
+
+
+@pytest.fixture
+def sorted_rows(official_glue):
+    """Give SST-2 sixty validation and test rows sorted by class and by length, and fifty training rows."""
+    rows = [f"{'the cat sat ' * (1 + row // 12)}{row}\t{int(row >= 30)}" for row in range(60)]
+    for name in ("dev", "test"):
+        (official_glue / "SST-2" / f"{name}.tsv").write_text("\n".join(["sentence\tlabel", *rows]))
+    train = [f"{'the dog ran ' * (1 + row % 5)}{row}\t{row % 2}" for row in range(50)]
+    (official_glue / "SST-2" / "train.tsv").write_text("\n".join(["sentence\tlabel", *train]))
+
+
+def drawn_by_seed(seed, count, *, of=60):
+    return sorted(np.random.default_rng(seed).permutation(of)[:count].tolist())
+
+
+@pytest.mark.usefixtures("sorted_rows")
+@pytest.mark.parametrize(
+    ("options", "count"),
+    [({"limit_val_batches": 1}, 8), ({"limit_val_batches": 0.5}, 32), ({"fast_dev_run": 2}, 16), ({}, 60)],
+)
+def test_a_limited_validation_has_rows_drawn_by_the_seed(module, tmp_path, caplog, options, count):
+    model = Recorder()
+    data = module("sst2", batch_size=25, eval_batch_size=8, max_length=24, seed=5)
+    trainer(tmp_path, **{"max_epochs": 2, **options}).fit(model, datamodule=data)
+    for epoch in {epoch for epoch, _ in model.seen["validation"]}:
+        batches = [batch for of, batch in model.seen["validation"] if of == epoch]
+        assert sorted(chain(*batches)) == drawn_by_seed(5, count)
+        assert batches[0] == sorted(batches[0], key=lambda row: -(row // 12))
+    assert 0 < sum(row >= 30 for row in drawn_by_seed(5, count)) < count  # of both classes
+    told = f"limit_val_batches limits the evaluation to {count} of 60 validation rows, drawn at random"
+    assert (told in caplog.text) is (count < 60)
+
+
+@pytest.mark.usefixtures("sorted_rows")
+def test_limited_calibration_and_test_rows_are_drawn_by_the_seed_too(module, tmp_path, caplog):
+    def seen(stage, **options):
+        model, data = Recorder(), module("sst2", eval_batch_size=6, max_length=24, calibration=20, seed=3)
+        getattr(trainer(tmp_path, **options), stage)(model, datamodule=data, verbose=False)
+        return [sorted(chain(*(ids for _, ids in model.seen[kind]))) for kind in ("validation", "calibration")]
+
+    everything, held_out = seen("validate")
+    assert (everything, len(held_out)) == (list(range(60)), 20)
+    some, some_held_out = seen("validate", limit_val_batches=2)
+    assert some == drawn_by_seed(3, 12)
+    assert some_held_out == [held_out[place] for place in drawn_by_seed(3, 12, of=20)]
+    assert "limit_val_batches limits the evaluation to 12 of 20 calibration rows, drawn at random" in caplog.text
+    assert seen("test", limit_test_batches=2) == [some, some_held_out]
+
+
+@pytest.mark.usefixtures("sorted_rows")
+def test_a_limited_prediction_has_rows_drawn_by_the_seed(module, tmp_path):
+    data = module("sst2", eval_batch_size=10, max_length=24, seed=7)
+    predicted = trainer(tmp_path, limit_predict_batches=2).predict(Recorder(), datamodule=data)
+    assert sorted(chain(*(ids for ids, _ in predicted))) == drawn_by_seed(7, 20)
 
 
 def test_a_trainer_predicts_the_unlabelled_test_split(module, tmp_path):

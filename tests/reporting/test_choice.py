@@ -8,7 +8,7 @@ from torchmetrics.functional.classification import multilabel_f1_score
 
 import ee_lightning.exits
 from ee_lightning.errors import DataError, OptionError
-from ee_lightning.exits import Criterion, Decision, StoredExits, replay
+from ee_lightning.exits import Criterion, Decision, EvaluatedRows, StoredExits, replay
 from ee_lightning.functional import halves
 from ee_lightning.operating import Asked, CriterionRecipe, OperatingPoint
 from ee_lightning.reporting import BudgetOutOfReach, Consistency, MaxLoss, MinSpeedup, choose
@@ -222,3 +222,14 @@ def test_the_budget_is_kept_to_by_the_metric_asked_for(exits_of):
 def test_two_samples_are_enough_for_two_halves(exits_of):
     point = choose(exits_of(2), CONFIDENCE, MinSpeedup(1.5), **ORDINARY)
     assert (point.chosen_on, point.measured_on) == (1, 1)
+
+
+def test_a_guarantee_needs_all_rows_or_rows_drawn_at_random(exits_of):
+    exits = exits_of(801)
+    first_rows = replace(exits, rows=EvaluatedRows(total=2000, is_drawn=False))
+    with pytest.raises(DataError, match="801 of 2000 rows that were not drawn at random") as caught:
+        choose(first_rows, VOTING, MaxLoss(10.0), **ORDINARY, guarantee=0.9)
+    assert "evaluate the whole split" in caught.value.mend
+    choose(first_rows, VOTING, MaxLoss(10.0), **ORDINARY)
+    drawn = replace(exits, rows=EvaluatedRows(total=2000))
+    assert choose(drawn, VOTING, MaxLoss(10.0), **ORDINARY, guarantee=0.9).guarantee is not None

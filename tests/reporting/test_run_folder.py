@@ -1,6 +1,7 @@
 """What a run leaves behind."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -9,7 +10,7 @@ import torch
 from safetensors.torch import save_file
 
 from ee_lightning.errors import RunFolderError
-from ee_lightning.exits import Confidence, Fixed, Oracle, StoredExits, Voting, replay, trace_curve
+from ee_lightning.exits import Confidence, EvaluatedRows, Fixed, Oracle, StoredExits, Voting, replay, trace_curve
 from ee_lightning.reporting import RunFolder, scalars, summarise
 
 
@@ -29,6 +30,18 @@ def test_exits_come_back_as_they_were(tmp_path: Path, exits: StoredExits) -> Non
         assert torch.equal(getattr(again, name), getattr(exits, name))
     assert again.extras.keys() == {"gate"}
     assert torch.equal(again.extras["gate"], exits.extras["gate"])
+
+
+def test_exits_say_which_rows_they_are_of(tmp_path: Path, exits: StoredExits) -> None:
+    folder, rows = RunFolder(tmp_path), EvaluatedRows(total=813, is_drawn=False, files=["train.csv"])
+    folder.write_exits("validation", replace(exits, rows=rows))
+    assert folder.read_exits("validation").rows == rows
+    save_file({"logits": exits.logits, "ids": exits.ids}, tmp_path / "exits" / "validation.safetensors")
+    assert folder.read_exits("validation").rows == EvaluatedRows()  # as older releases wrote them
+    tensors, metadata = {"logits": exits.logits, "ids": exits.ids}, {"rows": '{"total": "many"}'}
+    save_file(tensors, tmp_path / "exits" / "validation.safetensors", metadata)
+    with pytest.raises(RunFolderError, match="EvaluatedRows got total='many'"):
+        folder.read_exits("validation")
 
 
 def test_exits_without_labels_come_back_without(tmp_path: Path, exits: StoredExits) -> None:

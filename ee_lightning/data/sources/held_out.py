@@ -8,7 +8,7 @@ import numpy as np
 from datasets import Dataset
 from numpy.typing import NDArray
 
-from ee_lightning.data.selection import select_rows
+from ee_lightning.data.selection import leave_rows
 from ee_lightning.data.sources.rows import TEXT_COLUMNS, Source
 from ee_lightning.errors import DataError
 
@@ -47,7 +47,11 @@ class HeldOutSource:
                 where=f"{len(self._train)} training rows, of which {dict(self.shares)} are to be held out",
                 mend=f"give a {split} split of its own, more rows with texts of their own, or other shares",
             )
-        return select_rows(self._train, rows)
+        return leave_rows(self._train, rows)
+
+    def files(self, split: str) -> list[str]:
+        """Name the files that a split is read from; see `Source.files`."""
+        return self.source.files("train" if split in self._missing else split)
 
     @cached_property
     def _missing(self) -> list[str]:

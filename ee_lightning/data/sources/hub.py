@@ -42,6 +42,10 @@ class HubSource:
         table = Table(rows, columns, lambda row: f"{self._where}, split {theirs}, row {row}")
         return rows_of(refuse_undecoded(table), self.task, split)
 
+    def files(self, split: str) -> list[str]:
+        """Name the split of the data set; see `Source.files`."""
+        return [f"{self._where}, split {self._theirs(split)}"]
+
     def _theirs(self, split: str) -> str:
         return self.task.hub_splits.get(split, split)
 

@@ -44,6 +44,12 @@ class LocalSource:
         self._writing.check(table, split)
         return rows
 
+    def files(self, split: str) -> list[str]:
+        """Name the files of a split; see `Source.files`. Those below the root are named from there."""
+        root = self.root if self.root.is_dir() and not self._places.is_one else self.root.parent
+        places = self._places.of(split)
+        return [str(place.relative_to(root) if place.is_relative_to(root) else place) for place in places]
+
     def label_words(self) -> list[str]:
         """Give the different labels of the training rows: in the data set's own order if it has one, else sorted.
 

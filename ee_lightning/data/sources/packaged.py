@@ -5,6 +5,7 @@ from functools import cached_property
 import pandas as pd
 from datasets import Dataset
 
+from ee_lightning.data.selection import with_numbers
 from ee_lightning.data.sources.held_out import hash_of
 from ee_lightning.data.sources.rows import SPLITS, build_rows
 from ee_lightning.data.task import Task
@@ -46,7 +47,11 @@ class PackagedSource:
         About 80 % of the texts train, 10 % validate, 10 % test, by `split_of`.
         """
         rows = self._rows[self._rows["text"].map(split_of) == split]
-        return build_rows([rows["text"].tolist()], rows["label"].tolist())
+        return with_numbers(build_rows([rows["text"].tolist()], rows["label"].tolist()), rows.index.to_numpy())
+
+    def files(self, split: str) -> list[str]:
+        """Name the package's file, which holds every split; see `Source.files`."""
+        return [self.name]
 
     @cached_property
     def _rows(self) -> pd.DataFrame:

@@ -45,7 +45,7 @@ class Places:
 
     def missing(self, split: str) -> DataError:
         """Word that a split is not there."""
-        is_folder = not (self.task.files or self._is_one)
+        is_folder = not (self.task.files or self.is_one)
         where = self._folder / self._expected(split) if is_folder else self.root
         there = f"; the folder holds {_listing(self._folder)}" if is_folder else ""
         mend = self._hint if self.task.hub_path is not None else self._hint_of_own(split)
@@ -57,7 +57,7 @@ class Places:
             if missing := [place for place in named if not place.exists()]:
                 raise DataError(f"there is no such {split} file", where=missing[0], mend="correct --data.own.files")
             return named
-        if self._is_one:
+        if self.is_one:
             return [self.root] if split == "train" else []
         if self.task.glue is not None and (official := self._folder / self.task.glue.files[split]).is_file():
             return [official]
@@ -110,7 +110,7 @@ class Places:
             yield shards
 
     @property
-    def _is_one(self) -> bool:
+    def is_one(self) -> bool:
         """Whether the root is one file or data set, of which all rows are training rows."""
         return self.root.is_file() or (self.root / STATE).is_file()
 

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 from datasets import ClassLabel, Dataset, Features, Value
 
-from ee_lightning.data.selection import UNASKED, select_rows
+from ee_lightning.data.selection import UNASKED, leave_rows, with_numbers
 from ee_lightning.data.sources.label_sets import read_label_sets
 from ee_lightning.data.sources.labels import read_labels
 from ee_lightning.data.sources.table import Table
@@ -32,11 +32,14 @@ class Source(Protocol):
 
         Returns:
             A data set with the columns `text_a`, `text_b` for pairs only, and `label`, `Task.unlabelled` where a row
-            has none.
+            has none; and `number`, the row's number in the `files`, where that is not its position.
 
         Raises:
             DataError: The split is missing, or something in it is wrong.
         """
+
+    def files(self, split: str) -> list[str]:
+        """Name the files that a split is read from, one of `SPLITS`, in order; the numbers of rows run through all."""
 
 
 def build_rows(texts: Sequence[Sequence[str]], labels: Sequence[float], label_type: str = "int64") -> Dataset:
@@ -82,13 +85,14 @@ def rows_of(table: Table, task: Task, split: str) -> Dataset:
     is_labelled = labels != task.unlabelled  # [rows]
     if task.skips_unlabelled and is_labelled.any() and not is_labelled.all():
         log.info("%s, %s: %d rows without an agreed label are left out", task.name, split, int((~is_labelled).sum()))
-        rows = select_rows(rows, np.flatnonzero(is_labelled))
+        rows = leave_rows(rows, np.flatnonzero(is_labelled))
     return rows
 
 
 def _texts_of(table: Table) -> Dataset:
     names_of_ours = dict(zip(table.columns.texts, TEXT_COLUMNS, strict=False))
-    return table.rows.select_columns(list(table.columns.texts)).rename_columns(names_of_ours)
+    texts = table.rows.select_columns(list(table.columns.texts)).rename_columns(names_of_ours)
+    return texts if table.numbers is None else with_numbers(texts, table.numbers)
 
 
 def _check_texts(table: Table, name: str, split: str) -> None:

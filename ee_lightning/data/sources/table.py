@@ -3,7 +3,9 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 from datasets import Dataset
+from numpy.typing import NDArray
 
 from ee_lightning.data.task import Task
 from ee_lightning.errors import DataError
@@ -47,11 +49,13 @@ class Table:
         rows: Their chosen columns, under the names that they have in the file.
         columns: Which these are.
         where: Names the place of a row, counted from 0, as an error does.
+        numbers: The number of each row in its file, from 0, [rows]; None if that is its position here.
     """
 
     rows: Dataset
     columns: Columns
     where: Callable[[int], str]
+    numbers: NDArray[np.int64] | None = None
 
 
 def choose_columns(task: Task, split: str) -> Choose:

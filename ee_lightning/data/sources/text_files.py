@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from datasets import Dataset
 
 from ee_lightning.data.sources.table import Choose, Columns, Table
@@ -40,10 +41,11 @@ def read_text_file(path: Path, choose: Choose, names: Sequence[str] = (), *, ski
     values: dict[str, list[Any]] = {}
     kinds: dict[str, str] = {}
     rows, ragged = array("q"), array("q")  # the numbers of their lines
+    numbers = array("q")
     with open_lines(path) as lines:
         header, records = read_records(lines, path.suffix.lower(), names)
         columns = None if header is None else _chosen(choose, header, path)
-        for line, row in records:
+        for number, (line, row) in enumerate(records):
             if skips_ragged and isinstance(row, Ragged):
                 ragged.append(line)
                 continue
@@ -56,12 +58,14 @@ def read_text_file(path: Path, choose: Choose, names: Sequence[str] = (), *, ski
                 mend = _mend_without_header(names) if names and isinstance(bad, Ragged) else bad.mend
                 raise DataError(bad.reason, where=lines.place(line), mend=mend)
             rows.append(line)
+            numbers.append(number)
     if columns is None or not rows:
         raise DataError("the file has no rows", where=path, mend="get the file anew")
     if ragged:
         listed = ", ".join(map(str, ragged[:MOST_LISTED])) + (", …" if len(ragged) > MOST_LISTED else "")
         log.warning("%s: %d rows have too few or too many cells and are left out: lines %s", path, len(ragged), listed)
-    return Table(Dataset.from_dict(values), columns, lambda row: f"{path}, line {rows[row]}")
+    in_file = np.asarray(numbers, np.int64) if ragged else None  # [rows]
+    return Table(Dataset.from_dict(values), columns, lambda row: f"{path}, line {rows[row]}", in_file)
 
 
 def begins_with_header(path: Path, choose: Choose) -> bool:

@@ -9,7 +9,7 @@ from rich.console import Console
 from ee_lightning.errors import RunFolderError
 from ee_lightning.exits import Criterion, Oracle
 from ee_lightning.inference import SpeedMeter, samples_of
-from ee_lightning.inference.runs import load_run, whole_model
+from ee_lightning.inference.runs import evaluated_rows, load_run, whole_model
 from ee_lightning.operating import MeasuredSpeed
 from ee_lightning.reporting import RunFolder, write_speed
 from ee_lightning.reporting.run_folder import SPEED
@@ -69,7 +69,7 @@ def _measure(run: StoredRun, points: _Points, console: Console) -> bool:
     if all(run.wall_speedup(criterion, threshold) for (_, threshold), criterion in points.items()):
         return True  # by another runner, since the rows were looked at
     model, rows = load_run(run.folder, run.split)
-    samples = samples_of(rows.select(run.exits.ids.tolist())[:])
+    samples = samples_of(evaluated_rows(rows, run.exits)[:])
     full = whole_model(run.options)
     meter = SpeedMeter(model, samples, batch_sizes=[int(CLOCK_BATCH)], repeats=_REPEATS, pool=False, full=full)
     criteria = {criterion.name for criterion in points.values()}

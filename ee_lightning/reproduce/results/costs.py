@@ -9,8 +9,9 @@ from math import prod
 
 from torch import Tensor
 
+from ee_lightning.exits import StoredExits
 from ee_lightning.inference.flops import FlopCounter, SampleFlops
-from ee_lightning.inference.runs import RunOptions
+from ee_lightning.inference.runs import RunOptions, evaluated_rows
 from ee_lightning.models import HeadOptions, backbone_config, model_of_shapes
 
 
@@ -58,17 +59,18 @@ def layers_of(options: RunOptions, num_exits: int) -> Layers:
     return Layers(full, options.num_layers or full, num_exits)
 
 
-def tokens_of(options: RunOptions, split: str) -> list[int]:
-    """Give the number of tokens of every row of a split, in the rows' order.
+def tokens_of(options: RunOptions, split: str, exits: StoredExits) -> list[int]:
+    """Return the number of tokens of every row of a split that was evaluated, in the order of the ids.
 
     Args:
         options: Of the run that reads them.
         split: Such as ``validation``.
+        exits: The stored exits of the split.
 
     Raises:
         EarlyExitError: The rows or the tokenizer can't be had.
     """
-    lengths: list[int] = options.data().rows(split)["length"][:]
+    lengths: list[int] = evaluated_rows(options.data().rows(split), exits)["length"][:]
     return lengths
 
 

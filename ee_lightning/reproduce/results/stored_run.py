@@ -82,8 +82,7 @@ class StoredRun:
         Raises:
             EarlyExitError: The rows or the tokenizer can't be had.
         """
-        of_rows = tokens_of(self.options, self.split)
-        return [of_rows[row] for row in self.exits.ids.tolist()]
+        return tokens_of(self.options, self.split, self.exits)
 
     @cached_property
     def halves(self) -> tuple[StoredExits, StoredExits] | None:

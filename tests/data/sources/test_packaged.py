@@ -25,7 +25,7 @@ def test_the_split_never_changes(reviews):
         "validation": {0: 417, 1: 396},
         "test": {0: 425, 1: 408},
     }
-    assert reviews["train"].column_names == ["text_a", "label"]
+    assert reviews["train"].column_names == ["text_a", "label", "number"]
     assert reviews["validation"][0]["text_a"] == "offers that rare combination of entertainment and education ."
 
 

@@ -5,6 +5,7 @@ import torch
 
 from ee_lightning.data import TaskDataModule, get_task
 from ee_lightning.errors import EarlyExitError
+from ee_lightning.exits import StoredExits
 from ee_lightning.inference.flops import FlopCounter, SampleFlops
 from ee_lightning.inference.runs import RunOptions
 from ee_lightning.models import HeadOptions, backbone_config, load_backbone, model_of_shapes
@@ -67,7 +68,8 @@ def test_flops_are_those_of_the_counter_on_the_model_itself(tiny_backbone, glue_
     own = options(tiny_backbone, glue_folder)
     ids = torch.arange(0, 47, 5)
     exit_layers = ids % 3 + 1
-    of_rows = tokens_of(own, "validation")
+    everything = StoredExits(torch.zeros(1, 47, 2), None, torch.arange(47))
+    of_rows = tokens_of(own, "validation", everything)
     rows = TaskDataModule("sst2", str(glue_folder), str(tiny_backbone), max_length=32).rows("validation")
     assert of_rows == [len(row["input_ids"]) for row in rows]
     lengths = [of_rows[number] for number in ids.tolist()]

@@ -21,6 +21,7 @@ class OwnRows:
     Attributes:
         size: How many rows there are.
         done: How many of them were given.
+        files: The names of the files that they are numbered in.
 
     Raises:
         DataError: They are not to be had.
@@ -28,7 +29,8 @@ class OwnRows:
 
     def __init__(self, options: RunOptions) -> None:
         try:
-            self._rows = open_source(options.root, options.task).load(SPLIT)
+            source = open_source(options.root, options.task)
+            self._rows, self.files = source.load(SPLIT), source.files(SPLIT)
         except DataError as error:
             raise DataError(
                 error.what,

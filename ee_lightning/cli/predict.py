@@ -15,6 +15,7 @@ from rich.progress import Progress
 from ee_lightning.cli.deployed import add_model, is_run, load
 from ee_lightning.cli.options import Options, at_least_one
 from ee_lightning.cli.own_rows import OwnRows
+from ee_lightning.data.sources.words import listed
 from ee_lightning.errors import EarlyExitError, OptionError
 from ee_lightning.files import named_by_user
 from ee_lightning.functional import Kind
@@ -81,7 +82,9 @@ def run(arguments: Sequence[str]) -> None:
         label_separator=predictor.deployment.label_separator,
     ) as file:
         _predict(predictor, rows, file)
-    if isinstance(rows, RowFile) and rows.num_bad:
+    if isinstance(rows, OwnRows):
+        print(f"ids: row numbers, from 0, in {listed(rows.files)}")
+    elif rows.num_bad:
         print(f"{_counted(rows.num_bad, 'bad row')} left out:", *rows.bad, sep="\n  ")
         if rows.num_bad > len(rows.bad):
             print(f"  and {rows.num_bad - len(rows.bad)} more")

@@ -13,6 +13,8 @@ from ee_lightning.data.task import Task
 from ee_lightning.data.tokenised import column, column_in_parts
 from ee_lightning.errors import DataError
 
+PART_BITS = 3
+"""Texts are compared with each other in so many halvings, as there may be millions."""
 log = logging.getLogger(__name__)
 
 
@@ -79,8 +81,16 @@ def tell_repeated(train: Dataset) -> None:
     Args:
         train: The tokenised rows that are trained on.
     """
-    if num_repeated := len(train) - len(np.unique(column(train, "text_hash"))):
+    num_different = sum(_num_different(train, part) for part in range(2**PART_BITS))
+    if num_repeated := len(train) - num_different:
         log.warning("%d of %d train rows have the same texts as an earlier one", num_repeated, len(train))
+
+
+def _num_different(rows: Dataset, part: int) -> int:
+    """Return how many different texts there are among those whose hash begins with the bits of a part."""
+    shift = np.uint64(64 - PART_BITS)
+    parts = [hashes[hashes >> shift == part] for hashes in column_in_parts(rows, "text_hash")]
+    return len(np.unique(np.concatenate(parts)))
 
 
 def tell_overlap(train: Dataset, unseen: Dataset, split: str) -> None:

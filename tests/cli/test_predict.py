@@ -71,9 +71,10 @@ def test_the_test_split_goes_into_the_run_folder(
     predictions = predictor(sentences)
     assert read_csv(run / "predictions.csv") == as_written(predictions)
     mean_exit = sum(each.exit_layer for each in predictions) / 10
-    first, second, last = printed.out.splitlines()
+    first, second, files, last = printed.out.splitlines()
     assert re.fullmatch(rf"10 texts, \d+ a second, by {re.escape(str(predictor.deployment.rule))}", first)
     assert second == f"mean exit {mean_exit:.2f} of 3: {3 / mean_exit:.2f}x faster by layers"
+    assert files == "ids: row numbers, from 0, in SST-2/test.tsv"
     assert last == f"saved: {run / 'predictions.csv'}"
     assert printed.err == ""
 

@@ -69,6 +69,27 @@ def reading(file: Path, mend: str) -> Iterator[None]:
 
 
 @contextmanager
+def writing(file: Path) -> Iterator[None]:
+    """Blame the file for what goes wrong while it is written.
+
+    Args:
+        file: The file.
+
+    Raises:
+        RunFolderError: It can't be written.
+    """
+    try:
+        yield
+    except _UNWRITABLE as error:
+        mend = "make its folder writable, free space on the disk, or remove what bears its name"
+        raise RunFolderError(
+            f"{file.name} can't be written: {_reason(error)}",
+            where=file,
+            mend=hint_for(error, mend) if isinstance(error, OSError) else mend,
+        ) from error
+
+
+@contextmanager
 def written_whole(file: Path) -> Iterator[Path]:
     """Give a file to write that takes the place of ``file`` only when it is complete and on the disk.
 
@@ -82,7 +103,7 @@ def written_whole(file: Path) -> Iterator[Path]:
         RunFolderError: It can't be written.
     """
     unfinished = unfinished_of(file)
-    try:
+    with writing(file):
         file.parent.mkdir(parents=True, exist_ok=True)
         try:
             unfinished.touch()
@@ -94,13 +115,6 @@ def written_whole(file: Path) -> Iterator[Path]:
             unfinished.replace(file)
         finally:
             unfinished.unlink(missing_ok=True)
-    except _UNWRITABLE as error:
-        mend = "make its folder writable, free space on the disk, or remove what bears its name"
-        raise RunFolderError(
-            f"{file.name} can't be written: {_reason(error)}",
-            where=file,
-            mend=hint_for(error, mend) if isinstance(error, OSError) else mend,
-        ) from error
 
 
 def read_json(file: Path) -> dict[str, Any]:

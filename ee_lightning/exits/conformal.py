@@ -24,6 +24,8 @@ class Conformal(Fitted):
     the full model's with probability at least :math:`1 - \epsilon`. That holds for a threshold chosen beforehand, and
     for samples exchangeable with the calibration split, on average over both; it says nothing of the true labels, nor
     of each class apart. With fewer than :math:`1 / \epsilon - 1` samples nobody leaves. No labels are needed to fit it.
+
+    The shares are in float64, as thresholds are: in float32 the share 19/20 is below a promised 0.95.
     """
 
     name = "conformal"
@@ -42,5 +44,5 @@ class Conformal(Fitted):
         """See `Criterion.step`."""
         largest = self.parameters(output)["largest_when_differing"]  # [samples], ascending
         smaller = torch.searchsorted(largest, output.probabilities.amax(-1))  # [batch]
-        samples = torch.full((), len(largest) + 1.0, device=smaller.device)
-        return Decision(smaller.float() / samples, output.predictions), state
+        samples = torch.full((), len(largest) + 1, dtype=torch.float64, device=smaller.device)
+        return Decision(smaller.double() / samples, output.predictions), state

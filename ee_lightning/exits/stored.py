@@ -169,6 +169,6 @@ class StoredExits:
                 raise TrainingDiverged(
                     f"Exit {exit_index + 1} gives {name} that are not finite: {tensor[exit_index, sample].tolist()}",
                     where=f"sample with id {self.ids[sample].item()}, one of {such} such samples",
-                    mend="train with a lower learning rate or less weight on the diversity term; "
-                    "if the weights themselves are finite, evaluate in float32",
+                    mend="train with a lower learning rate or less weight on the diversity term; if the weights "
+                    "themselves are finite, evaluate in float32 (--trainer.precision 32-true)",
                 )

@@ -1,13 +1,14 @@
 """The run folder's ``metrics.csv``, which a run that was interrupted takes up again."""
 
 import csv
+from io import StringIO
 from pathlib import Path
 
 from lightning.fabric.loggers.logger import rank_zero_experiment
 from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.loggers.csv_logs import ExperimentWriter
 
-from ee_lightning.files import written_whole
+from ee_lightning.files import writing, written_whole
 
 
 class MetricsLog(CSVLogger):
@@ -54,26 +55,44 @@ class MetricsFile(ExperimentWriter):
         self.num_rows = 0
 
     def save(self) -> None:
-        """Write the rows that were logged since the last time."""
-        if not self.metrics:
+        """Write the rows that were logged since the last time, all or none of them.
+
+        Rows that could not be written are dropped: the run that goes on writes them again.
+
+        Raises:
+            RunFolderError: The file can't be written.
+        """
+        logged, self.metrics = self.metrics, []
+        if not logged:
             return
         path = Path(self.metrics_file_path)
-        if new_columns := set().union(*self.metrics) - set(self.metrics_keys):
+        if new_columns := set().union(*logged) - set(self.metrics_keys):
             columns, rows = _read(path, self.num_rows)
-            self.metrics_keys = sorted({*self.metrics_keys, *columns, *new_columns})
+            keys = sorted({*self.metrics_keys, *columns, *new_columns})
             with written_whole(path) as unfinished, unfinished.open("w", newline="") as file:
-                writer = csv.DictWriter(file, self.metrics_keys)
+                writer = csv.DictWriter(file, keys)
                 writer.writeheader()
-                writer.writerows([*rows, *self.metrics])
-            self.num_rows = len(rows)
+                writer.writerows([*rows, *logged])
+            self.metrics_keys, self.num_rows = keys, len(rows)
         else:
-            with path.open("a", newline="") as file:
-                csv.DictWriter(file, self.metrics_keys).writerows(self.metrics)
-        self.num_rows += len(self.metrics)
-        self.metrics = []
+            text = StringIO(newline="")
+            csv.DictWriter(text, self.metrics_keys).writerows(logged)
+            _append(path, text.getvalue().encode())
+        self.num_rows += len(logged)
 
     def _check_log_dir_exists(self) -> None:
         """Leave what is there, which the base class would delete."""
+
+
+def _append(path: Path, rows: bytes) -> None:
+    with writing(path), path.open("ab", buffering=0) as file:
+        end, left = file.tell(), memoryview(rows)
+        try:
+            while left:
+                left = left[file.write(left) :]
+        except OSError:
+            file.truncate(end)
+            raise
 
 
 def _read(path: Path, num_rows: int) -> tuple[list[str], list[dict[str, str]]]:

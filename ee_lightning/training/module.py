@@ -1,7 +1,6 @@
 """The LightningModule: wires model, objective, optimisation and log; computes nothing itself."""
 
 from collections.abc import Iterator
-from math import isfinite
 
 from lightning import LightningModule
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
@@ -17,6 +16,7 @@ from ee_lightning.training.objectives import Objective
 from ee_lightning.training.optimization import Optimization
 from ee_lightning.training.processes import check_strategy, num_processes, shared_out, whole_batch
 from ee_lightning.training.recorder import ExitRecorder
+from ee_lightning.training.steps import StepMeans, check_callbacks, total_steps
 from ee_lightning.training.timeline import EVERYTHING, Timeline
 
 Batch = dict[str, Tensor]
@@ -71,6 +71,7 @@ class EarlyExitModule(LightningModule):
         self._recorders: list[ExitRecorder] = []
         self._timeline = Timeline(objective.stages(), 0)
         self._stage = 0
+        self._step_means = StepMeans()
 
     @property
     def recorded_exits(self) -> StoredExits:
@@ -107,6 +108,7 @@ class EarlyExitModule(LightningModule):
 
         Several processes exchange the gradients of those parameters that are not frozen before training starts.
         """
+        check_callbacks(self.trainer)
         data = getattr(self.trainer, "datamodule", None)
         _check_length(getattr(data, "max_length", 0), self.model.backbone.max_length)
         _check_vocabulary(getattr(data, "vocabulary_size", 0), self.model.backbone.vocabulary_size)
@@ -133,12 +135,16 @@ class EarlyExitModule(LightningModule):
             self._enter(stage)
 
     def training_step(self, batch: Batch) -> Tensor:
-        """Compute the objective over the whole batch, of which each process has a share, and stop a run-away."""
+        """Compute the objective over the whole batch, of which each process has a share, and stop a run-away.
+
+        What is logged are means over the batches that the optimiser step accumulates.
+        """
         output, labels = whole_batch(self(batch), batch["labels"])
         weights = None if self._class_weights is None else self._class_weights.to(labels.device)
         targets = self.labels.targets(labels, self.num_classes, weights)  # [batch] or [batch, classes]
         logits = label_decisions(output.logits) if self.kind is Kind.MULTI_LABEL else output.logits
-        terms = self.objective(logits, targets, self._timeline.at(self.global_step))
+        progress = self._timeline.at(self.global_step)
+        terms = self.objective(logits, targets, progress)
         if (reason := self.objective.divergence(terms, logits)) is not None:
             raise TrainingDiverged(
                 f"training was stopped: {reason}",
@@ -150,21 +156,19 @@ class EarlyExitModule(LightningModule):
         named = dict(terms.terms)
         if output.gate is not None and "early_exits" in self._timeline.stages[self._stage].trains:
             gate = gate_loss(output.gate, output.logits, labels)
-            loss, named["gate_term"] = loss + gate, gate.detach()
-        self.log("train/loss", loss, prog_bar=True)
-        self.log_dict({f"train/{name}": term for name, term in named.items()})
+            if self.objective.trains_early_exits(progress):
+                named["gate_term"] = gate.detach()
+            else:
+                gate = gate * 0  # plain DDP asks for the gradients of all parameters
+            loss = loss + gate
+        means = self._step_means.add(self.global_step, {"loss": loss.detach(), **named})
+        self.log_dict({f"train/{name}": mean for name, mean in means.items() if name != "loss"})
+        self.log("train/loss", means["loss"], prog_bar=True)
         return loss * num_processes()  # over which the gradient is a mean
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """AdamW with warm-up and linear decay over the real number of steps."""
-        total_steps = self.trainer.estimated_stepping_batches
-        if not isfinite(total_steps):
-            raise OptionError(
-                "the learning rate decays until the end of training, and this training has none",
-                where="--trainer.max_epochs",
-                mend="give --trainer.max_epochs or --trainer.max_steps",
-            )
-        self._timeline = Timeline(self.objective.stages(), int(total_steps))
+        self._timeline = Timeline(self.objective.stages(), total_steps(self.trainer))
         optimizer, schedule = self.optimization.build(self.model, self._timeline)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
@@ -175,7 +179,9 @@ class EarlyExitModule(LightningModule):
     def validation_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:
         """Record what every exit says."""
         if dataloader_idx == len(self._recorders):
-            self._recorders.append(ExitRecorder(multi_label=self.kind is Kind.MULTI_LABEL))
+            evaluated = "test" if self.trainer.testing else "validation"
+            split = "calibration" if dataloader_idx > 0 else evaluated
+            self._recorders.append(ExitRecorder(split, multi_label=self.kind is Kind.MULTI_LABEL))
         self._recorders[dataloader_idx].add(self(batch), batch["labels"], batch["ids"])
 
     def on_validation_epoch_end(self) -> None:

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, distributed
 
+from ee_lightning.errors import TrainingDiverged
 from ee_lightning.exits import GATE, StoredExits
 from ee_lightning.models import MultiExitOutput
 
@@ -13,11 +14,12 @@ class ExitRecorder:
     Samples that a sampler repeated to give every process equal shares count once.
 
     Args:
+        split: The name of the split that is evaluated, for errors.
         multi_label: Whether every logit is of a label for itself.
     """
 
-    def __init__(self, *, multi_label: bool = False) -> None:
-        self._multi_label = multi_label
+    def __init__(self, split: str, *, multi_label: bool = False) -> None:
+        self._split, self._multi_label = split, multi_label
         self._batches: list[dict[str, Tensor]] = []
         self._joined: StoredExits | None = None
 
@@ -36,9 +38,14 @@ class ExitRecorder:
 
         Raises:
             ValueError: Nothing was recorded.
+            TrainingDiverged: Logits are not finite.
         """
         if self._joined is None:
-            self._joined = self._join()
+            try:
+                self._joined = self._join()
+            except TrainingDiverged as error:
+                where = f"{self._split} split, {error.where}"
+                raise TrainingDiverged(error.what, where=where, mend=error.mend) from None
         return self._joined
 
     def _join(self) -> StoredExits:

@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 from fractions import Fraction
 
 import pytest
@@ -6,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ee_lightning.exits import Conformal, StoredExits, replay
+from ee_lightning.exits import Conformal, StoredExits, replay, trace_curve
 
 
 def largest_when_differing(exits):
@@ -39,7 +40,9 @@ def test_the_threshold_is_a_quantile_with_infinity_appended(random_exits, num_ex
     ordered = [*sorted(largest_when_differing(held_out)), math.inf]
     for promised in {Fraction(step, 20) for step in range(1, 20)}:
         quantile = ordered[math.ceil((calibration + 1) * promised) - 1]
-        assert torch.equal(replayed.scores >= float(promised), confidence > quantile)
+        leaves = confidence > quantile  # [exits, samples]
+        expected = torch.where(leaves.any(0), leaves.int().argmax(0) + 1, num_exits)  # [samples]
+        assert torch.equal(replayed.at(float(promised))[0], expected)
 
 
 def two_exits(num_samples, generator):
@@ -90,3 +93,15 @@ def test_labels_play_no_part(random_exits):
     with_labels.fit(exits)
     without.fit(StoredExits(exits.logits, None, exits.ids))
     assert with_labels.fitted == without.fitted
+
+
+@pytest.mark.parametrize(("calibration", "promised"), [(19, 0.95), (9, 0.9), (9, 0.7), (99, 0.99), (4, 0.8)])
+def test_a_whole_rank_is_attained_at_the_threshold_as_it_is_written(exits_predicting, calibration, promised):
+    criterion, fresh = Conformal(), exits_predicting([[1, 1]] * 3)
+    criterion.fit(exits_predicting([[0] * calibration] * 3))  # where no exit differs, all others promise the most
+    assert criterion.fitted["largest_when_differing"] == [0.0] * calibration
+    attained = calibration / (calibration + 1)
+    assert replay(criterion, fresh).at(promised)[0].tolist() == ([1, 1] if promised <= attained else [3, 3])
+    curve = trace_curve(criterion, replace(fresh, labels=torch.tensor([1, 1])), ["accuracy"])
+    assert curve.thresholds.tolist() == [math.inf, attained]
+    assert curve.index_at(promised) == int(promised <= attained)

@@ -1,7 +1,9 @@
+import resource
 from pathlib import Path
 
 import pytest
 
+from ee_lightning.errors import RunFolderError
 from ee_lightning.reporting.metrics_log import MetricsLog
 
 ROWS = [{"loss": 0.1}, {"loss": 1 / 3}, {"score": 0.75}, {"loss": 1e-9, "score": 0.5}, {"area": 0.5}]
@@ -46,3 +48,29 @@ def test_rows_that_are_not_there_are_not_counted(tmp_path: Path) -> None:
     log.log_metrics({"loss": 0.5}, 7)
     log.save()
     assert log.experiment.num_rows == 1
+
+
+def fill(log: MetricsLog) -> None:
+    for step in range(100):
+        log.log_metrics({"loss": 1 / (step + 3)}, step)
+        log.save()
+
+
+@pytest.mark.parametrize("full_at", range(5, 200, 13))
+def test_a_full_disk_leaves_whole_rows_and_one_error(tmp_path: Path, full_at: int) -> None:
+    log = MetricsLog(tmp_path, "run", "version_0")
+    file = tmp_path / "run" / "version_0" / "metrics.csv"
+    before, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (full_at, most))
+    try:
+        with pytest.raises(RunFolderError, match=r"metrics\.csv can't be written: File too large"):
+            fill(log)
+        log.finalize("failed")  # as Lightning does after any error
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (before, most))
+    rows = [f"{1 / (step + 3)},{step}" for step in range(100)]
+    expected = ["loss,step", *rows]
+    written = file.read_text() if file.exists() else ""
+    assert written.splitlines() == expected[: len(written.splitlines())]
+    assert written == "" or written.endswith("\n")
+    assert log.experiment.num_rows == max(0, len(written.splitlines()) - 1)

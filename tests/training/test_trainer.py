@@ -1,6 +1,6 @@
 """The options of optimisation, on the real Trainer."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer, seed_everything
-from lightning.pytorch.callbacks import EarlyStopping
+from lightning.pytorch.callbacks import BatchSizeFinder, EarlyStopping, GradientAccumulationScheduler
 from lightning.pytorch.strategies import FSDPStrategy
 from torch import Tensor
 from torch.autograd.graph import saved_tensors_hooks
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, IterableDataset
 
 from ee_lightning.callbacks import ExitSweep
 from ee_lightning.errors import OptionError
@@ -41,10 +41,11 @@ QUIET: dict[str, Any] = {
 
 
 class Steps(Callback):
-    """Keeps the loss of every batch, and the gradients of every optimiser step as the optimiser got them."""
+    """Keeps what is logged after every batch, and the gradients of every optimiser step as the optimiser got them."""
 
     def __init__(self) -> None:
         self.losses: list[float] = []
+        self.logged: list[dict[str, float]] = []
         self.gradients: list[Gradients] = []
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -52,7 +53,8 @@ class Steps(Callback):
         trainer.optimizers[0].register_step_post_hook(lambda *_: self._keep(pl_module))
 
     def on_train_batch_end(self, trainer: Trainer, *_: Any) -> None:
-        """Keep the loss."""
+        """Keep what is logged."""
+        self.logged.append({name: value.item() for name, value in trainer.logged_metrics.items()})
         self.losses.append(trainer.logged_metrics["train/loss"].item())
 
     def _keep(self, module: LightningModule) -> None:
@@ -134,9 +136,81 @@ def test_accumulated_batches_are_one_larger_batch(
     whole = _fit(steady(objective), larger)
     parts = _fit(steady(objective), batches, accumulate_grad_batches=2)
     assert len(whole.gradients) == len(parts.gradients) == 4
-    means = [(one + two) / 2 for one, two in _pairs(parts.losses)]
-    assert means == pytest.approx(whole.losses, rel=1e-4)
+    assert parts.losses[1::2] == pytest.approx(whole.losses, rel=1e-4)
     torch.testing.assert_close(parts.gradients[0], whole.gradients[0], rtol=1e-4, atol=1e-6)
+
+
+def test_figures_of_a_step_are_means_over_the_batches_it_accumulates(
+    steady: Callable[..., EarlyExitModule], batches: list[Batch]
+) -> None:
+    alone = _fit(steady(learning_rate=0.0), batches).logged  # of the same weights throughout
+    steps = _fit(steady(learning_rate=0.0), batches, accumulate_grad_batches=3).logged
+    for ends, first in [(2, 0), (5, 3), (7, 6)]:  # the last step has two batches
+        of_step = alone[first : ends + 1]
+        assert steps[ends].keys() == of_step[0].keys() >= {"train/loss", "train/diversity_share", "train/disagreement"}
+        for name, value in steps[ends].items():
+            assert value == pytest.approx(sum(each[name] for each in of_step) / len(of_step), rel=1e-5, abs=1e-7), name
+
+
+@pytest.mark.parametrize(
+    ("callback", "alternative"),
+    [
+        (BatchSizeFinder(max_trials=2), "data.batch_size"),
+        (GradientAccumulationScheduler({1: 2}), "trainer.accumulate_grad_batches"),
+    ],
+)
+def test_callbacks_that_change_the_number_of_steps_are_refused_with_the_alternative(
+    callback: Callback, alternative: str, steady: Callable[..., EarlyExitModule]
+) -> None:
+    module = steady()
+    module.trainer = Trainer(callbacks=[callback], **QUIET)
+    with pytest.raises(OptionError, match=rf"(?s)changes the number of optimiser steps.*callbacks.*{alternative}"):
+        module.setup("fit")
+
+
+class Uncounted(IterableDataset[Batch]):
+    """Batches whose number is not known before."""
+
+    def __init__(self, batches: list[Batch]) -> None:
+        self.batches = batches
+
+    def __iter__(self) -> Iterator[Batch]:
+        return iter(self.batches)
+
+
+def test_a_training_of_batches_that_cant_be_counted_needs_a_number_of_steps(
+    steady: Callable[..., EarlyExitModule], batches: list[Batch]
+) -> None:
+    loader = DataLoader(Uncounted(batches), batch_size=None)
+    with pytest.raises(OptionError, match=r"none that is known[\s\S]*max_steps"):
+        Trainer(max_epochs=2, limit_val_batches=0, **QUIET).fit(steady(), loader, loader)
+    module = steady()
+    Trainer(max_steps=3, limit_val_batches=0, **QUIET).fit(module, loader, loader)
+    assert module._timeline.total_steps == 3
+
+
+@pytest.mark.parametrize(
+    ("options", "steps"),
+    [
+        ({"max_epochs": 2}, 16),
+        ({"max_epochs": 2, "accumulate_grad_batches": 3}, 6),
+        ({"max_epochs": 3, "max_steps": 10}, 10),
+        ({"max_epochs": -1, "max_steps": 10, "min_epochs": 3}, 10),
+        ({"max_epochs": 2, "limit_train_batches": 0.5}, 8),
+        ({"max_epochs": 2, "limit_train_batches": 3, "accumulate_grad_batches": 2}, 4),
+        ({"max_epochs": 2, "reload_dataloaders_every_n_epochs": 1}, 16),
+        ({"max_epochs": 2, "max_time": "00:01:00:00"}, 16),
+    ],
+)
+def test_the_rate_falls_to_0_at_the_real_last_step(
+    options: dict[str, Any], steps: int, steady: Callable[..., EarlyExitModule], batches: list[Batch]
+) -> None:
+    module = steady()
+    done = _fit(module, batches, **options)
+    assert len(done.gradients) == steps == module._timeline.total_steps
+    optimizer = module.optimizers()
+    assert [group["lr"] for group in optimizer.param_groups] == [0.0] * 4  # of the step after the last
+    assert module._timeline.learning_rate_factor(steps - 1, 0.1) > 0
 
 
 def _pairs(values: list[Any]) -> list[tuple[Any, Any]]:

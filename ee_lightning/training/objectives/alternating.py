@@ -13,14 +13,18 @@ class AlternatingObjective(Objective):
     .. math:: L_{even} = \ell_M, \qquad L_{odd} = \sum_{m=1}^{M} \ell_m
 
     with M exits and :math:`\ell_m` the cross entropy of exit m with the label, for regression the squared error. A step
-    is an optimiser step, with however many batches it accumulates. In even steps the early exits' gradients are 0, and
-    AdamW's momentum moves them on.
+    is an optimiser step, with however many batches it accumulates. In even steps the gradients of the early exits and
+    of a gate beside them are 0, and AdamW's momentum moves them on.
     """
+
+    def trains_early_exits(self, progress: Progress) -> bool:
+        """See :meth:`Objective.trains_early_exits`; in odd steps."""
+        return progress.step % 2 == 1
 
     def forward(self, logits: Tensor, labels: Tensor, progress: Progress) -> ObjectiveTerms:
         """See :meth:`Objective.forward`; the part is ``last_exit_term`` or ``accuracy_term``."""
         losses = exit_losses(logits, labels)  # [exits]
-        if progress.step % 2 == 0:
+        if not self.trains_early_exits(progress):
             return ObjectiveTerms(losses[-1], {"last_exit_term": losses[-1].detach()})
         loss = losses.sum()
         return ObjectiveTerms(loss, {"accuracy_term": loss.detach()})

@@ -54,6 +54,14 @@ class Objective(nn.Module, ABC):
         """Give the stages of training in order; unless overridden, one that trains everything."""
         return (Stage(),)
 
+    def trains_early_exits(self, progress: Progress) -> bool:
+        """Return whether the early exits, and a gate beside them, learn in a step.
+
+        Args:
+            progress: How far training has come.
+        """
+        return "early_exits" in self.stages()[progress.stage].trains
+
     def check_task(self, num_classes: int) -> None:
         """Refuse a task that this objective is not defined for.
 

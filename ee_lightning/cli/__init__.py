@@ -51,8 +51,7 @@ examples:
   ee-lightning tables runs --output tables.csv
   ee-lightning fetch-run ENTITY/PROJECT/RUN
   ee-lightning reproduce smoke --plan
-  ee-lightning validate --config runs/demo/version_0/config.yaml \\
-      --ckpt_path runs/demo/version_0/checkpoints/last.ckpt
+  ee-lightning validate --ckpt_path runs/demo/version_0/checkpoints/last.ckpt
 """
 
 

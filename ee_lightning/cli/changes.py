@@ -2,8 +2,11 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any
+
+from ee_lightning.errors import OptionError
 
 FREE_TO_DIFFER = (
     "ckpt_path",
@@ -17,13 +20,45 @@ FREE_TO_DIFFER = (
 )
 """The options, with all below them, that don't change what a run computes."""
 
+_MOST_LISTED = 8
 
-def changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
-    """Tell which options would change what a run computes: those that differ and are not :data:`FREE_TO_DIFFER`.
+
+def refuse_changes(
+    before: Mapping[str, Any],
+    after: Mapping[str, Any],
+    what: str,
+    *,
+    where: Path,
+    ways: Sequence[str],
+    free: Sequence[str] = (),
+) -> None:
+    """Refuse options that would change what a run computes.
+
+    Args:
+        before: The options that it was started with, nested, as YAML gives them.
+        after: The same with other values.
+        what: What is wrong with those that differ, which are listed behind it.
+        where: The file that holds the earlier ones.
+        ways: What to do about it, in lines.
+        free: Dotted names of options that may differ besides :data:`FREE_TO_DIFFER`.
+
+    Raises:
+        OptionError: Some differ.
+    """
+    if changed := changes(before, after, free):
+        listed = changed[:_MOST_LISTED]
+        if len(changed) > _MOST_LISTED:
+            listed.append(f"and {len(changed) - _MOST_LISTED} more")
+        raise OptionError("\n    ".join([what, *listed]), where=where, mend="\n         ".join(ways))
+
+
+def changes(before: Mapping[str, Any], after: Mapping[str, Any], free: Sequence[str] = ()) -> list[str]:
+    """Return the options that would change what a run computes: those that differ and may not.
 
     Args:
         before: The options, nested, as YAML gives them.
         after: The same with other values.
+        free: Dotted names of options that may differ besides :data:`FREE_TO_DIFFER`.
 
     Returns:
         A line an option, with both values.
@@ -38,7 +73,7 @@ def changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
     return [
         f"{name}: {old.get(name, '(none)')} → {new.get(name, '(none)')}"
         for name in {**old, **new}
-        if not is_free(name) and not _are_same(name, old.get(name), new.get(name))
+        if not is_free(name, free) and not _are_same(name, old.get(name), new.get(name))
     ]
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from jsonargparse import set_parsing_settings
+from jsonargparse import Namespace, set_parsing_settings
 from lightning import Trainer
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import ModelCheckpoint
@@ -17,10 +17,12 @@ from omegaconf.errors import OmegaConfBaseException
 
 from ee_lightning.callbacks import ExitSweep, LastCheckpoint, StepSeed
 from ee_lightning.cli.checkpoints import loading_checkpoints, refuse_missing
+from ee_lightning.cli.evaluation import check_evaluable, evaluated_run, tell_unknown_run
 from ee_lightning.cli.interrupts import telling_interrupts
 from ee_lightning.cli.lock import alone_in_its_folder
 from ee_lightning.cli.mistakes import parsing_mistake
 from ee_lightning.cli.noise import leave_out_noise, leave_out_other_folders
+from ee_lightning.cli.parser import LINKED, OptionsParser
 from ee_lightning.cli.resume import RunIsFinished, check_resumable, refuse_finished, run_to_resume
 from ee_lightning.cli.save_config import SaveConfig, resolved
 from ee_lightning.data import OwnTask, TaskDataModule
@@ -40,6 +42,7 @@ class EarlyExitCLI(LightningCLI):
 
     resumed: RunFolder | None = None  # the folder of the run that `fit` goes on with
     version: int | None = None  # and its version
+    evaluated: tuple[RunFolder, Namespace] | None = None  # the run of the checkpoint to evaluate, and its options
 
     @staticmethod
     def subcommands() -> dict[str, set[str]]:
@@ -65,17 +68,27 @@ class EarlyExitCLI(LightningCLI):
                 "checkpoint.enable_version_counter": False,  # a checkpoint that is written again keeps its name
             }
         )
-        parser.link_arguments("model.backbone", "data.tokenizer")
-        parser.link_arguments("seed_everything", "data.seed", compute_fn=int)
-        parser.link_arguments("data.num_classes", "model.num_classes", apply_on="instantiate")
-        parser.link_arguments("data.multi_label", "model.multi_label", apply_on="instantiate")
-        parser.link_arguments("data.metrics", "model.metrics", apply_on="instantiate")
+        for target, source in LINKED.items():
+            is_known_late = source.startswith("data.")
+            parser.link_arguments(
+                source,
+                target,
+                compute_fn=int if source == "seed_everything" else None,
+                apply_on="instantiate" if is_known_late else "parse",
+            )
 
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
         """Parse the given arguments; what can't be parsed is a mistake of the user."""
         assert isinstance(args, list)
+        if (evaluated := evaluated_run(args)) is not None:
+            of_its_run = [args[0], f"--config={evaluated.config}"]
+            self.evaluated = evaluated, self._parsed(parser, of_its_run)
+            args = [*of_its_run, *args[1:]]
+        self.config = self._parsed(parser, args)
+
+    def _parsed(self, parser: LightningArgumentParser, args: list[str]) -> Namespace:
         try:
-            self.config = parser.parse_args(args)
+            return parser.parse_args(args)
         except OmegaConfBaseException as error:
             raise parsing_mistake(str(error), args, []) from error
         except ArgumentError as error:
@@ -98,13 +111,23 @@ class EarlyExitCLI(LightningCLI):
             root, name = (self._get(self.config, f"run.{part}") for part in ("root", "name"))
             if (found := run_to_resume(Path(root), name, checkpoint)) is not None:
                 self.resumed, self.version = found
-                given = yaml.safe_load(resolved(self._parser("fit"), self.config["fit"]))
-                self.config["fit"]["ckpt_path"] = checkpoint = check_resumable(self.resumed, given)
+                self.config["fit"]["ckpt_path"] = checkpoint = check_resumable(self.resumed, self._options(self.config))
         if self.resumed is not None and self.resumed.last_checkpoint.exists():
             return
         leave_out_other_folders()
         if self.subcommand != "fit" or checkpoint is not None:
             refuse_missing(checkpoint, str(self.subcommand))
+        if self.evaluated is not None:
+            folder, recorded = self.evaluated
+            check_evaluable(folder, self._options(recorded), self._options(self.config))
+        elif self.subcommand != "fit":
+            tell_unknown_run(checkpoint)
+
+    def _options(self, config: Namespace) -> dict[str, Any]:
+        """Return the options of the command, nested, as its ``config.yaml`` has them."""
+        text = resolved(self._parser(self.subcommand), config[str(self.subcommand)])
+        options: dict[str, Any] = yaml.safe_load(text)
+        return options
 
     def _name_labels(self) -> None:
         """Write the labels that were found in the rows into the options, so that the run folder keeps them."""
@@ -197,6 +220,7 @@ def settings() -> dict[str, Any]:
         "save_config_callback": SaveConfig,
         "seed_everything_default": 42,
         "trainer_defaults": {"callbacks": [StepSeed()]},
+        "parser_class": OptionsParser,
         "parser_kwargs": {"parser_mode": "omegaconf+", "exit_on_error": False},
         "auto_configure_optimizers": False,
     }

@@ -11,6 +11,7 @@ from ee_lightning.errors import OptionError
 
 _UNKNOWN = re.compile(r"(?:option|Option) '([\w.]+)'|unrecognized arguments: -+([\w.]+)")
 _MISSING = re.compile(r'Parser key "([\w.]+)":\s+Expected .* Got value: None', re.DOTALL)
+_LINKED = re.compile(r'Linked "([\w.]+)" must be given via "([\w.]+)"')
 _OWN_UNKNOWN = re.compile(r"""Parser key "data\.own":.*Option '(\w+)' is not accepted""", re.DOTALL)
 _OWN_WRONG = re.compile(
     r'Parser key "data\.own":.*?Parser key "(\w+)":.*?Expected an? (\w+).*?(?:Got|Given) value: ([^\n]*)', re.DOTALL
@@ -50,6 +51,10 @@ def parsing_mistake(message: str, arguments: Sequence[str], known: Sequence[str]
     elif missing := _OWN_MISSING.search(message):
         what = f"data.own lacks {missing[1]}"
         mend = f"give it as --data.own.{missing[1]}; {mend}"
+    elif linked := _LINKED.search(message):
+        what = f"{linked[1]} is taken from {linked[2]}"
+        way = ": the task decides" if linked[2].startswith("data.") else f", and give --{linked[2]}"
+        mend = f"leave {linked[1]} out{way}"
     elif missing := _MISSING.search(message):
         what = f"the option {missing[1]} is needed"
         mend = f"give it as --{missing[1]}, or start from a configuration: --config configs/demo.yaml; {mend}"
@@ -59,6 +64,7 @@ def parsing_mistake(message: str, arguments: Sequence[str], known: Sequence[str]
             suggestion = _closest(unknown[1] or unknown[2], known)
             mend = f"did you mean {suggestion}? {mend}" if suggestion else mend
     files = [value for flag, value in pairwise(arguments) if flag in {"--config", "-c"}]
+    files += [argument.removeprefix("--config=") for argument in arguments if argument.startswith("--config=")]
     return OptionError(what, where=" or ".join(["the command line", *files]), mend=mend)
 
 

@@ -4,12 +4,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ee_lightning.cli.changes import changes
+from ee_lightning.cli.changes import refuse_changes
 from ee_lightning.errors import OptionError
 from ee_lightning.files import found_in, read_yaml, reading
 from ee_lightning.reporting import RunFolder
-
-_MOST_LISTED = 8
 
 
 class RunIsFinished(Exception):
@@ -63,19 +61,17 @@ def check_resumable(folder: RunFolder, options: Mapping[str, Any]) -> str | None
         RunIsFinished: It is complete.
     """
     recorded = _recorded_options(folder)
-    if recorded and (changed := changes(recorded, options)):
-        listed = changed[:_MOST_LISTED]
-        if len(changed) > _MOST_LISTED:
-            listed.append(f"and {len(changed) - _MOST_LISTED} more")
-        ways = [
-            f"give them as they were, for instance by --config {folder.config} before --ckpt_path;",
-            "or start another run, without --ckpt_path, or from this checkpoint under another --run.name",
-            *_unfinished_beside(folder),
-        ]
-        raise OptionError(
-            "\n    ".join(["these options differ from those that the run was started with:", *listed]),
+    if recorded:
+        refuse_changes(
+            recorded,
+            options,
+            "these options differ from those that the run was started with:",
             where=folder.config,
-            mend="\n         ".join(ways),
+            ways=[
+                f"give them as they were, for instance by --config {folder.config} before --ckpt_path;",
+                "or start another run, without --ckpt_path, or from this checkpoint under another --run.name",
+                *_unfinished_beside(folder),
+            ],
         )
     refuse_finished(folder)
     return recorded.get("ckpt_path")

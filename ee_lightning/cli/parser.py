@@ -2,7 +2,7 @@
 
 import inspect
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pkgutil import resolve_name
 from typing import Any
@@ -48,7 +48,7 @@ def _classes_start_anew() -> Iterator[None]:
     def drop(_: object, before: Any, after: Any) -> None:
         if before and "init_args" in before and not _is_same_class(before["class_path"], after["class_path"]):
             dropped.update(dict.fromkeys(_shared_options(before, after["class_path"])))
-            before["init_args"] = Namespace()
+            before["init_args"].__dict__.clear()
 
     as_it_was = _typehints.discard_init_args_on_class_path_change
     _typehints.discard_init_args_on_class_path_change = drop
@@ -56,7 +56,13 @@ def _classes_start_anew() -> Iterator[None]:
         yield
     finally:
         _typehints.discard_init_args_on_class_path_change = as_it_was
-    rank_zero_only(lambda: [log.warning(line) for line in dropped])()
+    _warn(dropped)
+
+
+@rank_zero_only
+def _warn(lines: Iterable[str]) -> None:
+    for line in lines:
+        log.warning(line)
 
 
 def _is_same_class(one: str, other: str) -> bool:

@@ -18,6 +18,9 @@ UNFINISHED = ".unfinished"
 """How the names of files end whose writing was cut off."""
 
 _UNREADABLE = (OSError, SafetensorError, KeyError, ValueError, TypeError, AttributeError, RuntimeError)
+_DEEPEST, _MOST_VALUES = 100, 1_000_000
+_TOO_DEEP = "its values are nested too deeply"
+_TOO_MANY = "its aliases stand for too many values"
 _UNWRITABLE = (OSError, SafetensorError)
 
 
@@ -124,12 +127,16 @@ def read_json(file: Path) -> dict[str, Any]:
         file: The file.
 
     Raises:
-        ValueError: It holds no JSON, or none of an object.
+        ValueError: It holds no JSON, none of an object, or one that is nested too deeply.
         OSError: It can't be opened.
     """
-    fields = json.loads(file.read_text(encoding="utf-8"))
+    try:
+        fields = json.loads(file.read_text(encoding="utf-8"))
+    except RecursionError as error:
+        raise ValueError(_TOO_DEEP) from error
     if not isinstance(fields, dict):
         raise ValueError("it holds no JSON object")
+    _check_size(fields)
     return fields
 
 
@@ -140,15 +147,19 @@ def read_yaml(file: Path) -> dict[str, Any]:
         file: The file.
 
     Raises:
-        ValueError: It holds no YAML, or none of a mapping.
+        ValueError: It holds no YAML, none of a mapping, or stands for more than it is sensible to hold.
         OSError: It can't be opened.
     """
     try:
-        options = yaml.safe_load(file.read_text(encoding="utf-8"))
+        options = yaml.load(file.read_text(encoding="utf-8"), _BoundedLoader)
     except yaml.YAMLError as error:
-        raise ValueError("it holds no YAML") from error
+        mark = getattr(error, "problem_mark", None)
+        raise ValueError("it holds no YAML" + ("" if mark is None else f", from line {mark.line + 1} on")) from error
+    except RecursionError as error:
+        raise ValueError(_TOO_DEEP) from error
     if not isinstance(options, dict):
         raise ValueError("it holds no options")
+    _check_size(options)
     return options
 
 
@@ -172,6 +183,29 @@ def check_format(fields: dict[str, Any], known: int, file: Path, mend: str) -> N
             where=file,
             mend=f"install the release that wrote it, or {mend}",
         )
+
+
+class _BoundedLoader(yaml.SafeLoader):  # type: ignore[misc]  # yaml ships no types
+    """Loads plain values; a few merges of merges must not make billions of them."""
+
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        super().flatten_mapping(node)
+        if len(node.value) > _MOST_VALUES:
+            raise ValueError(_TOO_MANY)
+
+
+def _check_size(values: object) -> None:
+    """Raise a `ValueError` where values are nested too deeply, or too many: a few aliases can stand for billions."""
+    left, seen = [(values, 0)], 0
+    while left:
+        value, depth = left.pop()
+        seen += 1
+        if depth > _DEEPEST:
+            raise ValueError(_TOO_DEEP)
+        if seen > _MOST_VALUES:
+            raise ValueError(_TOO_MANY)
+        if isinstance(value, dict | list):
+            left.extend((child, depth + 1) for child in (value.values() if isinstance(value, dict) else value))
 
 
 def _reason(error: Exception) -> str:

@@ -12,6 +12,9 @@ from ee_lightning.exits.evaluated import EvaluatedRows
 from ee_lightning.exits.output import ExitOutput
 from ee_lightning.functional import Kind, predictions_of
 
+_WHOLE = {torch.int32, torch.int64}
+_FLOATS = {torch.float32, torch.float64}
+
 
 @dataclass(frozen=True, eq=False)
 class StoredExits:
@@ -28,7 +31,7 @@ class StoredExits:
         rows: Which rows of their split the samples are.
 
     Raises:
-        ValueError: If a shape or the type of the logits is another.
+        ValueError: If a shape or a type is another, or a label is not finite.
         DataError: If there is no sample.
         TrainingDiverged: If a logit or an extra is NaN or infinite.
     """
@@ -47,6 +50,9 @@ class StoredExits:
                 "Expected argument `logits` of shape [exits, samples, classes] in torch.float32, "
                 f"but got shape {list(self.logits.shape)} in {self.logits.dtype}."
             )
+        if 0 in (self.num_exits, self.num_classes):
+            raise ValueError(f"Expected exits and classes in `logits`, but got shape {list(self.logits.shape)}.")
+        self._check_types()
         self._check_shape("ids", self.ids, self.logits.shape[1:2])
         if self.labels is not None:
             self._check_shape("labels", self.labels, self.logits.shape[1 : 3 if self.multi_label else 2])
@@ -152,6 +158,16 @@ class StoredExits:
             raise DataError("Labels are needed, and these stored exits have none", mend="use a split with labels")
         return self.labels
 
+    def _check_types(self) -> None:
+        """Refuse types by which numbers can't be told from truth values, or indices from measurements."""
+        labels = {} if self.labels is None else {"labels": self.labels}
+        floats = {f"extras[{name!r}]": extra for name, extra in self.extras.items()}
+        for tensors, types in (({"ids": self.ids}, _WHOLE), (labels, _WHOLE | _FLOATS), (floats, _FLOATS)):
+            for name, tensor in tensors.items():
+                if tensor.dtype not in types:
+                    expected = ", ".join(sorted(map(str, types)))
+                    raise ValueError(f"Expected argument `{name}` in one of {expected}, but got {tensor.dtype}.")
+
     def _check_shape(self, name: str, tensor: Tensor, shape: torch.Size) -> None:
         if tensor.shape != shape:
             raise ValueError(
@@ -160,6 +176,8 @@ class StoredExits:
             )
 
     def _check_finite(self) -> None:
+        if self.labels is not None and not self.labels.isfinite().all():
+            raise ValueError("Expected argument `labels` to be finite.")
         spoken = {"logits": self.logits, **{name: extra.unsqueeze(-1) for name, extra in self.extras.items()}}
         for name, tensor in spoken.items():  # [exits, samples, ...]
             is_broken = ~tensor.isfinite().all(-1)  # [exits, samples]

@@ -1,10 +1,10 @@
 """What is to be known of a deployed model beside its weights and its tokenizer."""
 
 import json
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+
+from pydantic import PositiveInt
 
 from ee_lightning import __version__
 from ee_lightning.data import Task
@@ -13,8 +13,7 @@ from ee_lightning.files import check_format, read_json, reading
 from ee_lightning.functional import Kind
 from ee_lightning.inference.rules import Rule
 from ee_lightning.models import HeadOptions
-from ee_lightning.operating import CriterionRecipe, OperatingPoint
-from ee_lightning.operating.construction import construct, suits
+from ee_lightning.typed import typed
 
 EARLY_EXIT = "early_exit.json"
 FORMAT = 1
@@ -44,9 +43,9 @@ class Deployment:
     task: str
     text_columns: tuple[str, ...]
     label_names: tuple[str, ...]
-    num_classes: int
-    num_exits: int
-    max_length: int
+    num_classes: PositiveInt
+    num_exits: PositiveInt
+    max_length: PositiveInt
     heads: HeadOptions
     rule: Rule
     multi_label: bool = False
@@ -109,24 +108,4 @@ class Deployment:
             fields = read_json(file)
             check_format(fields, FORMAT, file, mend=again)
             del fields["version"]
-            return construct(cls, {**fields, **_parts(fields)})
-
-
-def _parts(fields: Mapping[str, Any]) -> dict[str, Any]:
-    rule = fields["rule"]
-    point = rule["operating_point"]
-    parts = {
-        "criterion": CriterionRecipe.from_fields(rule["criterion"]),
-        "operating_point": None if point is None else OperatingPoint.from_fields(point),
-    }
-    return {
-        **{name: _words(fields, name) for name in ("text_columns", "label_names")},
-        "heads": construct(HeadOptions, fields["heads"]),
-        "rule": construct(Rule, {**rule, **parts}),
-    }
-
-
-def _words(fields: Mapping[str, Any], name: str) -> tuple[str, ...]:
-    if not suits(fields[name], list[str]):
-        raise ValueError(f"{name} is {fields[name]!r:.60}, and no list of words")
-    return tuple(fields[name])
+            return typed(cls, fields)

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 from ee_lightning.errors import OptionError, RunFolderError
 from ee_lightning.exits import Criterion, Fitted
-from ee_lightning.operating import OPERATING_POINT, CriterionRecipe, OperatingPoint, recipe_of
+from ee_lightning.operating import OPERATING_POINT, CriterionRecipe, OperatingPoint, StoredPoint, recipe_of
 from ee_lightning.reporting import RunFolder, fit_recipe
 
 AnyCriterion = str | Criterion | CriterionRecipe
@@ -26,7 +26,7 @@ class Rule:
 
     criterion: CriterionRecipe
     threshold: float
-    operating_point: OperatingPoint | None = None
+    operating_point: StoredPoint | None = None
 
     def __post_init__(self) -> None:
         """Check the threshold."""

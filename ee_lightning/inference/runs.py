@@ -2,9 +2,11 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from datasets import Dataset
+from pydantic import PositiveInt
 from torch import Tensor
 
 from ee_lightning.data import OwnTask, Task, TaskDataModule, resolve_task
@@ -14,8 +16,8 @@ from ee_lightning.exits import StoredExits
 from ee_lightning.files import found_in, read_yaml, reading
 from ee_lightning.inference.devices import find_device
 from ee_lightning.models import HeadOptions, MultiExitModel, backbone_config, restore_model, untrained_model
-from ee_lightning.operating.construction import construct
 from ee_lightning.reporting import RunFolder
+from ee_lightning.typed import typed
 
 _MODEL = "model."  # what the names of a checkpoint's tensors of the model begin with
 
@@ -56,19 +58,41 @@ class RunOptions:
         """
         file = folder.config
         with reading(file, mend="name the folder of a run of the command line, such as runs/demo/version_0"):
-            config = read_yaml(file)
-            model, data = config["model"], config["data"]
-            own = None if data.get("own") is None else construct(OwnTask, data["own"])
-            fields = {
-                "backbone": model["backbone"],
-                "num_layers": model.get("num_layers"),
-                "heads": construct(HeadOptions, model["heads"]),
-                "task": resolve_task(data["task"], own, data.get("root")),
-                "own": own,
-                "root": data.get("root"),
-                "max_length": data["max_length"],
-            }
-            return construct(cls, fields)
+            config = typed(_Config, read_yaml(file), others=True)
+            model, data = config.model, config.data
+            own = None if data.own is None else typed(OwnTask, data.own, at="data.own")
+            return cls(
+                backbone=model.backbone,
+                num_layers=model.num_layers,
+                heads=typed(HeadOptions, model.heads, at="model.heads"),
+                task=resolve_task(data.task, own, data.root),
+                own=own,
+                root=data.root,
+                max_length=data.max_length,
+            )
+
+
+@dataclass(frozen=True)
+class _ModelConfig:
+    backbone: str
+    heads: dict[str, Any]
+    num_layers: PositiveInt | None = None
+
+
+@dataclass(frozen=True)
+class _DataConfig:
+    task: str
+    max_length: PositiveInt
+    root: str | None = None
+    own: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class _Config:
+    """What of a ``config.yaml`` is read here."""
+
+    model: _ModelConfig
+    data: _DataConfig
 
 
 def load_run(folder: RunFolder, split: str) -> tuple[MultiExitModel, Dataset]:

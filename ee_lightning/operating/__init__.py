@@ -7,4 +7,5 @@ from ee_lightning.operating.operating_point import OPERATING_POINT as OPERATING_
 from ee_lightning.operating.operating_point import Asked as Asked
 from ee_lightning.operating.operating_point import Estimate as Estimate
 from ee_lightning.operating.operating_point import OperatingPoint as OperatingPoint
+from ee_lightning.operating.operating_point import StoredPoint as StoredPoint
 from ee_lightning.operating.recipe import CriterionRecipe as CriterionRecipe

@@ -1,6 +1,11 @@
 """What an operating point reaches on the clock."""
 
 from dataclasses import dataclass
+from typing import Annotated
+
+from pydantic import Field, PositiveInt
+
+_Measured = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 @dataclass(frozen=True)
@@ -30,30 +35,38 @@ class MeasuredSpeed:
         threads: Number of threads that share an operation on the processor.
         precision: ``fp32`` or ``bf16``, of both.
         torch: The version of PyTorch.
+
+    Raises:
+        ValueError: The speed-up on the clock is not between its quartiles.
     """
 
     criterion: str
     threshold: float
     schedule: str
     batch_size: str
-    full_batch_size: int
-    full_layers: int
-    samples: int
-    layer_speedup: float
-    flops_speedup: float
-    wall_speedup: float
-    wall_speedup_low: float
-    wall_speedup_high: float
-    latency_ms: float
-    latency_p95_ms: float
-    full_latency_ms: float
-    full_latency_p95_ms: float
-    throughput: float
-    full_throughput: float
+    full_batch_size: PositiveInt
+    full_layers: PositiveInt
+    samples: PositiveInt
+    layer_speedup: _Measured
+    flops_speedup: _Measured
+    wall_speedup: _Measured
+    wall_speedup_low: _Measured
+    wall_speedup_high: _Measured
+    latency_ms: _Measured
+    latency_p95_ms: _Measured
+    full_latency_ms: _Measured
+    full_latency_p95_ms: _Measured
+    throughput: _Measured
+    full_throughput: _Measured
     device: str
-    threads: int
+    threads: PositiveInt
     precision: str
     torch: str
+
+    def __post_init__(self) -> None:
+        """Check the quartiles."""
+        if not self.wall_speedup_low <= self.wall_speedup <= self.wall_speedup_high:
+            raise ValueError(f"wall_speedup is {self.wall_speedup}, which is not between its quartiles")
 
     @property
     def conditions(self) -> str:

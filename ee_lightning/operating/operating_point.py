@@ -5,14 +5,16 @@ import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated
+
+from pydantic import AfterValidator, PositiveInt
 
 from ee_lightning import __version__
 from ee_lightning.errors import RunFolderError
 from ee_lightning.exits.fitted import NUM_EXITS, Fitted
 from ee_lightning.files import check_format, read_json, reading
-from ee_lightning.operating.construction import construct
 from ee_lightning.operating.recipe import CriterionRecipe
+from ee_lightning.typed import typed
 
 OPERATING_POINT = "operating_point.json"
 FORMAT = 1
@@ -79,7 +81,7 @@ class OperatingPoint:
 
     criterion: CriterionRecipe
     threshold: float
-    num_exits: int
+    num_exits: PositiveInt
     asked: Asked
     chosen_on: int
     measured_on: int
@@ -120,23 +122,16 @@ class OperatingPoint:
         with reading(file, mend=again):
             fields = read_json(file)
             check_format(fields, FORMAT, file, mend=again)
-            return cls.from_fields(fields)
+            return typed(StoredPoint, fields)
 
-    @classmethod
-    def from_fields(cls, fields: Mapping[str, Any]) -> "OperatingPoint":
-        """Make an operating point of its fields, nested, as JSON holds them.
 
-        Raises:
-            ValueError: They make no sense, or the criterion cannot be made or lacks what it has to learn.
-            KeyError: Some are missing.
-        """
-        parts = {
-            "criterion": CriterionRecipe.from_fields(fields["criterion"]),
-            "asked": construct(Asked, fields["asked"]),
-            "reached": {name: construct(Estimate, figures) for name, figures in fields["reached"].items()},
-        }
-        point = construct(cls, {**fields, **parts})
-        criterion = point.criterion.build()
-        if isinstance(criterion, Fitted) and point.criterion.fitted.get(NUM_EXITS) != point.num_exits:
-            raise ValueError(f"{criterion.name} was not fitted on {point.num_exits} exits")
-        return point
+def _complete(point: OperatingPoint) -> OperatingPoint:
+    """Return an operating point from a file, whose criterion has learnt what it needs."""
+    criterion = point.criterion.build()
+    if isinstance(criterion, Fitted) and point.criterion.fitted.get(NUM_EXITS) != point.num_exits:
+        raise ValueError(f"{criterion.name} was not fitted on {point.num_exits} exits")
+    return point
+
+
+StoredPoint = Annotated[OperatingPoint, AfterValidator(_complete)]
+"""An operating point that a file holds."""

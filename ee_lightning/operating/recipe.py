@@ -1,15 +1,32 @@
 """A criterion as a few values that a file can hold."""
 
+import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
 from sys import modules
-from typing import Any
+from typing import Annotated, Any, get_type_hints
+
+from pydantic import AfterValidator
 
 from ee_lightning.errors import OptionError
 from ee_lightning.exits import Criterion
 from ee_lightning.exits.fitted import Fitted
-from ee_lightning.operating.construction import construct
+from ee_lightning.typed import typed
+
+_EXAMPLE = "give the full name of a class, such as ee_lightning.exits.Voting"
+
+
+def _known(class_path: str) -> str:
+    """Return the name of a class from a file, which must not make this program import anything."""
+    module, _, name = class_path.rpartition(".")
+    if module not in modules or name not in vars(modules[module]):
+        raise OptionError(
+            f"{class_path!r} is no criterion of ours; one of your own has to be imported beforehand",
+            where="class_path",
+            mend=_EXAMPLE,
+        )
+    return class_path
 
 
 @dataclass(frozen=True)
@@ -22,29 +39,9 @@ class CriterionRecipe:
         fitted: What a `Fitted` criterion learnt from held-out data, its ``fitted``.
     """
 
-    class_path: str
+    class_path: Annotated[str, AfterValidator(_known)]
     init_args: Mapping[str, Any] = field(default_factory=dict)
     fitted: Mapping[str, Any] = field(default_factory=dict)
-
-    @classmethod
-    def from_fields(cls, fields: Mapping[str, Any]) -> "CriterionRecipe":
-        """Take a recipe from a file, which must not make this program import anything.
-
-        Args:
-            fields: Its attributes.
-
-        Raises:
-            OptionError: They make no sense, or the class is neither one of ours nor was imported beforehand.
-        """
-        recipe = construct(cls, fields)
-        module, _, name = recipe.class_path.rpartition(".")
-        if module not in modules or name not in vars(modules[module]):
-            raise OptionError(
-                f"{recipe.class_path!r} is no criterion of ours; one of your own has to be imported beforehand",
-                where="class_path",
-                mend="give the full name of a class, such as ee_lightning.exits.Voting",
-            )
-        return recipe
 
     def build(self) -> Criterion:
         """Make the criterion.
@@ -61,9 +58,31 @@ class CriterionRecipe:
             raise OptionError(
                 f"there is no criterion {self.class_path!r}",
                 where="class_path",
-                mend="give the full name of a class, such as ee_lightning.exits.Voting",
+                mend=_EXAMPLE,
             )
-        criterion: Criterion = construct(found, self.init_args)
+        criterion: Criterion = found(**_options(found, self.init_args))
         if isinstance(criterion, Fitted) and self.fitted:
             criterion.restore(self.fitted)
         return criterion
+
+
+def _options(kind: type[Criterion], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options of a criterion, after a check that it takes them, of these types."""
+    signature, types = inspect.signature(kind), get_type_hints(kind.__init__)
+    options, option, wrong = dict[str, Any](), "", ""
+    try:
+        for option, value in given.items():
+            wrong = f"{option}={value!r:.60}"
+            if option not in signature.parameters:
+                raise TypeError(option)
+            options[option] = typed(types.get(option, Any), value)
+        option = wrong = ""
+        signature.bind(**options)
+        return options
+    except (TypeError, ValueError) as error:
+        takes = signature.replace(return_annotation=signature.empty)
+        raise OptionError(
+            f"{kind.__name__} got {wrong}" if wrong else f"{kind.__name__} is {error}",
+            where=f"{kind.__name__}.{option}".rstrip("."),
+            mend=f"it takes {kind.__name__}{takes}",
+        ) from error

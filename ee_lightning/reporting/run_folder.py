@@ -13,11 +13,12 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from ee_lightning.errors import RunFolderError
+from ee_lightning.errors import DataError, RunFolderError, TrainingDiverged
 from ee_lightning.exits import Curve, EvaluatedRows, StoredExits
 from ee_lightning.files import UNFINISHED, found_in, read_json, reading, written_whole
 from ee_lightning.operating import MeasuredSpeed
-from ee_lightning.operating.construction import construct
+from ee_lightning.reporting.summary import Figures
+from ee_lightning.typed import typed
 
 if TYPE_CHECKING:
     from lightning import Trainer  # which takes seconds to import
@@ -32,6 +33,7 @@ _EXTRA = "extra."
 _MULTI_LABEL = "multi_label"
 _ROWS = "rows"
 _POINT = ("split", "criterion", "threshold", "speedup", "mean_exit")
+_ROUNDING = 1e-9
 _EVALUATE = "run validate or test on its checkpoint"
 _MEASURE = "measure again: ee-lightning speed"
 
@@ -103,7 +105,7 @@ class RunFolder:
 
     def swept_checkpoints(self) -> list[Path]:
         """Give the checkpoints whose exits were swept, as far as that was recorded."""
-        named = [figures.get("checkpoint") for figures in self._read_splits(SUMMARY).values()]
+        named = [figures.get("checkpoint") for figures in self._read_figures().values()]
         return [self.path / name for name in dict.fromkeys(named) if name]
 
     @property
@@ -158,14 +160,17 @@ class RunFolder:
             )
         with reading(file, mend=_EVALUATE):
             tensors = load_file(file)
-            return StoredExits(
-                logits=tensors["logits"],
-                labels=tensors.get("labels"),
-                ids=tensors["ids"],
-                extras={name.removeprefix(_EXTRA): t for name, t in tensors.items() if name.startswith(_EXTRA)},
-                multi_label=_MULTI_LABEL in tensors,
-                rows=_evaluated_rows(file),
-            )
+            try:
+                return StoredExits(
+                    logits=tensors["logits"],
+                    labels=tensors.get("labels"),
+                    ids=tensors["ids"],
+                    extras={name.removeprefix(_EXTRA): t for name, t in tensors.items() if name.startswith(_EXTRA)},
+                    multi_label=_MULTI_LABEL in tensors,
+                    rows=_evaluated_rows(file),
+                )
+            except (DataError, TrainingDiverged) as error:
+                raise ValueError(f"{error.what} ({error.where})" if error.where else error.what) from error
 
     def stored_splits(self) -> list[str]:
         """Name the splits to report on whose exits are stored.
@@ -200,7 +205,8 @@ class RunFolder:
         """
         curves: dict[str, list[Curve]] = {}
         with reading(self.path / CURVES, mend=_EVALUATE):
-            points = pd.read_csv(self.path / CURVES)
+            points = pd.read_csv(self.path / CURVES, dtype={"split": str, "criterion": str})
+            _check_points(points)
             for (split, criterion), rows in points.groupby(["split", "criterion"], sort=False):
                 curves.setdefault(split, []).append(_curve(criterion, rows.dropna(axis="columns")))
         return curves
@@ -222,7 +228,7 @@ class RunFolder:
         with reading(path, mend=f"delete it, and {_MEASURE}"):
             measured = pd.read_csv(path, dtype={"batch_size": str, "torch": str})
             return {
-                split: [construct(MeasuredSpeed, row) for row in rows.drop(columns="split").to_dict("records")]
+                str(split): typed(list[MeasuredSpeed], rows.drop(columns="split").to_dict("records"))
                 for split, rows in measured.groupby("split", sort=False)
             }
 
@@ -251,7 +257,7 @@ class RunFolder:
         Raises:
             RunFolderError: There are none: the run did not finish; or the file is damaged.
         """
-        splits = self._read_splits(SUMMARY)
+        splits = self._read_figures()
         if not splits:
             raise RunFolderError(
                 "nothing of this run was swept" if self.is_finished else "the run did not finish: it has no summary",
@@ -276,11 +282,17 @@ class RunFolder:
         figures: dict[str, Any] = splits[split]
         return figures
 
+    def _read_figures(self) -> dict[str, Any]:
+        splits = self._read_splits(SUMMARY)
+        with reading(self.path / SUMMARY, mend=f"delete it, and {_EVALUATE}"):
+            typed(dict[str, Figures], splits, others=True)
+        return splits
+
     def _read_splits(self, name: str) -> dict[str, Any]:
         """Read a JSON file that has an entry a split; empty where there is no such file."""
         path = self.path / name
         with reading(path, mend=f"delete it, and {_EVALUATE}"):
-            return read_json(path) if path.is_file() else {}
+            return typed(dict[str, dict[str, Any]], read_json(path)) if path.is_file() else {}
 
     def _write_split(self, name: str, split: str, figures: Mapping[str, Any]) -> None:
         """Write a JSON file in which ``figures``, if there are any, take the place of those of the same split."""
@@ -298,8 +310,7 @@ class RunFolder:
         if path.is_file():
             with reading(path, mend=f"delete it, and {mend}"):
                 others = pd.read_csv(path)
-                if lacking := [column for column in fixed if column not in others]:
-                    raise ValueError(f"it lacks the columns {', '.join(lacking)}")
+                _check_columns(others, fixed)
             written, now = (pd.MultiIndex.from_frame(some[list(key)]) for some in (others, rows))
             rows = pd.concat([others[~written.isin(now)], rows], ignore_index=True)
         with self.whole(name) as file:
@@ -334,6 +345,24 @@ def _operating_points(curve: Curve) -> pd.DataFrame:
             **{metric: score.numpy() for metric, score in curve.scores.items()},
         }
     )
+
+
+def _check_columns(rows: pd.DataFrame, needed: Sequence[str]) -> None:
+    if lacking := [column for column in needed if column not in rows]:
+        raise ValueError(f"it lacks the columns {', '.join(lacking)}")
+
+
+def _check_points(points: pd.DataFrame) -> None:
+    """Refuse operating points that are none: without a name, or with a speed-up or an exit below 1."""
+    _check_columns(points, _POINT)
+    for name in ("split", "criterion"):
+        if points[name].isna().any():
+            raise ValueError(f"a row has no {name}")
+    for name in ("speedup", "mean_exit"):
+        if not points[name].astype("float64").between(1 - _ROUNDING, float("inf"), inclusive="left").all():
+            raise ValueError(f"a row has a {name} that is no number from 1")
+    if points["threshold"].astype("float64").isna().any():
+        raise ValueError("a row has no threshold")
 
 
 def _curve(criterion: str, points: pd.DataFrame) -> Curve:

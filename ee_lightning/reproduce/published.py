@@ -5,12 +5,12 @@ from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
 from math import isclose
-from typing import Any, Literal
+from typing import Literal
 
 import yaml
 
 from ee_lightning.errors import require_one_of
-from ee_lightning.operating.construction import construct
+from ee_lightning.typed import typed
 
 _FILE = "published.yaml"
 _HALF_A_DIGIT = 0.05
@@ -122,7 +122,8 @@ def published_tables() -> dict[str, PublishedTable]:
     Raises:
         ValueError: The package's file of them makes no sense.
     """
-    return parse_tables(yaml.safe_load(files(__package__).joinpath(_FILE).read_text(encoding="utf-8")))
+    content = yaml.safe_load(files(__package__).joinpath(_FILE).read_text(encoding="utf-8"))
+    return typed(dict[str, PublishedTable], content["tables"])
 
 
 def published_table(name: str) -> PublishedTable:
@@ -136,24 +137,6 @@ def published_table(name: str) -> PublishedTable:
     """
     require_one_of(name, published_tables(), "published")
     return published_tables()[name]
-
-
-def parse_tables(content: Mapping[str, Any]) -> dict[str, PublishedTable]:
-    """Make tables of nested values as a file holds them, ``sources`` and ``tables``.
-
-    Raises:
-        ValueError: They make no sense.
-    """
-    sources = {name: construct(Source, fields) for name, fields in content["sources"].items()}
-
-    def row(fields: Mapping[str, Any]) -> PublishedRow:
-        require_one_of(fields["source"], sources, f"the source of {fields['label']}")
-        return construct(PublishedRow, {**fields, "source": sources[fields["source"]]})
-
-    return {
-        name: construct(PublishedTable, {**fields, "rows": [row(each) for each in fields["rows"]]})
-        for name, fields in content["tables"].items()
-    }
 
 
 def _prints_as(mean: float, printed: float) -> bool:

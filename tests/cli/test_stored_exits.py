@@ -375,7 +375,7 @@ def test_fitted_criteria_without_held_out_rows_are_refused(
 
 def test_every_stored_split_is_swept_by_itself(folder: RunFolder, capsys: pytest.CaptureFixture[str]) -> None:
     folder.write_exits("test", _exits(300, 2))
-    before = {**folder.read_summary()["validation"], "samples": 0}
+    before = {**folder.read_summary()["validation"], "samples": 1}
     for split in ("validation", "test"):
         folder.write_summary(split, before)
     assert main(["curves", str(folder.path), "--criteria", "voting"]) == 0

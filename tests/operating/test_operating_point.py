@@ -111,7 +111,7 @@ def test_a_criterion_that_did_not_learn_what_it_needs_is_refused(tmp_path, fitte
 
 
 def test_what_is_wrong_is_named(tmp_path):
-    with pytest.raises(RunFolderError, match="can't be read: OperatingPoint got num_exits='12'"):
+    with pytest.raises(RunFolderError, match="can't be read: num_exits is '12', and it should be a valid integer"):
         OperatingPoint.read(edited(tmp_path, lambda fields: fields.update(num_exits="12")))
     unfitted = {"class_path": "ee_lightning.exits.Conformal"}
     with pytest.raises(RunFolderError, match="can't be read: conformal was not fitted on 12 exits"):

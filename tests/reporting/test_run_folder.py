@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 import torch
 from safetensors.torch import save_file
+from summaries import figures
 
 from ee_lightning.errors import RunFolderError
 from ee_lightning.exits import Confidence, EvaluatedRows, Fixed, Oracle, StoredExits, Voting, replay, trace_curve
@@ -91,8 +92,8 @@ def test_splits_stand_side_by_side_and_a_split_written_again_is_replaced(tmp_pat
     assert len(curves) == len(voting.thresholds) + len(confidence.thresholds)
 
     for split, samples in (("validation", 1), ("test", 2), ("validation", 3)):
-        folder.write_summary(split, {"samples": samples})
-    assert folder.read_summary() == {"validation": {"samples": 3}, "test": {"samples": 2}}
+        folder.write_summary(split, figures(samples=samples))
+    assert folder.read_summary() == {"validation": figures(samples=3), "test": figures(samples=2)}
 
     for epoch, score in ((0, 0.5), (1, 0.6), (1, 0.7)):  # an epoch that was resumed counts once
         folder.write_exit_scores(epoch, {"accuracy": [score, score]})
@@ -114,8 +115,8 @@ def test_a_split_for_which_nothing_was_fitted_has_no_entry(tmp_path: Path) -> No
 
 def test_figures_of_a_split_that_was_not_evaluated_are_missed(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
-    folder.write_summary("validation", {"samples": 1})
-    assert folder.read_figures("validation") == {"samples": 1}
+    folder.write_summary("validation", figures())
+    assert folder.read_figures("validation") == figures()
     with pytest.raises(RunFolderError, match=r"'test'[\s\S]*summary.json[\s\S]*run validate or test .*again"):
         folder.read_figures("test")
 
@@ -171,11 +172,11 @@ def test_rows_that_were_not_held_out_are_to_be_held_out(tmp_path: Path) -> None:
 
 def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
-    folder.write_summary("validation", {"samples": 1})
+    folder.write_summary("validation", figures())
     with pytest.raises(RuntimeError), folder.whole("summary.json") as file:  # noqa: PT012 - as it would break off
         file.write_text("{")
         raise RuntimeError
-    assert folder.read_summary() == {"validation": {"samples": 1}}
+    assert folder.read_summary() == {"validation": figures()}
     assert [path.name for path in tmp_path.iterdir()] == ["summary.json"]
 
 
@@ -194,17 +195,17 @@ def test_summary_reads_the_curves(exits: StoredExits) -> None:
     assert summary["oracle"]["speedup"] == pytest.approx(4 / first_right.double().mean().item())
     assert summary["oracle"]["accuracy"] == pytest.approx(right.any(0).double().mean().item())
     assert list(summary["criteria"]) == ["voting"]
-    figures = summary["criteria"]["voting"]["accuracy"]
-    assert figures["area"] == curves[0].area("accuracy")
-    assert figures["score_at_2x"] == curves[0].score_at(2.0, "accuracy")
+    voting = summary["criteria"]["voting"]["accuracy"]
+    assert voting["area"] == curves[0].area("accuracy")
+    assert voting["score_at_2x"] == curves[0].score_at(2.0, "accuracy")
 
 
 def test_speed_ups_out_of_reach_are_null() -> None:
     exits = StoredExits(torch.randn(2, 5, 2), torch.zeros(5, dtype=torch.long), torch.arange(5))
     curves = [trace_curve(criterion, exits, ["accuracy"]) for criterion in (Voting(), Oracle(), Fixed())]
-    figures = summarise(curves, ["accuracy"])["criteria"]["voting"]["accuracy"]
-    assert figures["score_at_3x"] is None
-    assert figures["score_at_2x"] is not None
+    voting = summarise(curves, ["accuracy"])["criteria"]["voting"]["accuracy"]
+    assert voting["score_at_3x"] is None
+    assert voting["score_at_2x"] is not None
 
 
 def test_every_column_of_a_point_is_its_own(tmp_path: Path, exits: StoredExits) -> None:
@@ -244,6 +245,6 @@ def test_loggers_get_the_first_metric_of_every_criterion_and_nothing_out_of_reac
 
 def test_every_metric_has_its_own_area(exits: StoredExits) -> None:
     curves = [trace_curve(criterion, exits, ["accuracy", "matthews"]) for criterion in (Voting(), Oracle(), Fixed())]
-    for metric, figures in summarise(curves, ["accuracy", "matthews"])["criteria"]["voting"].items():
-        assert figures["area"] == curves[0].area(metric)
-        assert figures["score_at_1.5x"] == curves[0].score_at(1.5, metric)
+    for metric, voting in summarise(curves, ["accuracy", "matthews"])["criteria"]["voting"].items():
+        assert voting["area"] == curves[0].area(metric)
+        assert voting["score_at_1.5x"] == curves[0].score_at(1.5, metric)

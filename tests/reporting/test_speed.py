@@ -48,6 +48,8 @@ FIRST = MeasuredSpeed(
 
 
 def like(**others: Any) -> MeasuredSpeed:
+    if "wall_speedup" in others:
+        others = dict.fromkeys(("wall_speedup_low", "wall_speedup_high"), others["wall_speedup"]) | others
     return MeasuredSpeed(**{field.name: getattr(FIRST, field.name) for field in fields(FIRST)} | others)
 
 

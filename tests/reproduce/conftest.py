@@ -8,6 +8,7 @@ import pytest
 import torch
 import yaml
 from rich.console import Console
+from summaries import figures
 
 from ee_lightning.exits import StoredExits, Voting
 from ee_lightning.reporting import CALIBRATION, RunFolder, sweep_exits, write_sweep
@@ -102,7 +103,7 @@ def write_run(
     folder.write_exits("validation", exits)
     if calibration is not None:
         folder.write_exits(CALIBRATION, calibration)
-    folder.write_summary("validation", {"task": "rte", "metrics": list(metrics)})
+    folder.write_summary("validation", figures(metrics))
     return folder
 
 

@@ -5,23 +5,18 @@ from copy import deepcopy
 import pytest
 
 from ee_lightning.errors import OptionError
-from ee_lightning.reproduce.published import parse_tables, published_table, published_tables
+from ee_lightning.reproduce.published import PublishedTable, published_table, published_tables
+from ee_lightning.typed import typed
 
 PRINTED = [(name, row) for name, table in published_tables().items() for row in table.rows if row.average is not None]
-CONTENT = {
-    "sources": {"paper": {"title": "T", "arxiv": "1", "read": "typed", "confidence": "high"}},
-    "tables": {
-        "t": {
-            "title": "T",
-            "split": "dev",
-            "backbone": "B",
-            "where": "table 1",
-            "columns": ["A", "B"],
-            "rows": [
-                {"label": "m", "source": "paper", "speedup": 1.5, "scores": {"A": 50.0, "B": 60.1}, "average": 55.1}
-            ],
-        }
-    },
+SOURCE = {"title": "T", "arxiv": "1", "read": "typed", "confidence": "high"}
+TABLE = {
+    "title": "T",
+    "split": "dev",
+    "backbone": "B",
+    "where": "table 1",
+    "columns": ["A", "B"],
+    "rows": [{"label": "m", "source": SOURCE, "speedup": 1.5, "scores": {"A": 50.0, "B": 60.1}, "average": 55.1}],
 }
 
 
@@ -68,25 +63,18 @@ def test_an_unknown_table_is_refused_with_the_known_ones():
 
 
 @pytest.mark.parametrize(
-    ("where", "value", "match"),
+    ("changes", "match"),
     [
-        (("scores", "A"), 50.2, "averages 55.150, and 55.1 is printed"),
-        (("scores", "C"), 50.0, "unknown columns"),
-        (("scores", "A"), 5000.0, "no percentage"),
-        (("source",), "nobody", "source of m"),
-        (("speedup",), "fast", "PublishedRow"),
+        ({"scores": {"A": 50.2, "B": 60.1}, "average": 55.3}, "averages 55.150, and 55.3 is printed"),
+        ({"scores": {"C": 50.0}}, "unknown columns"),
+        ({"scores": {"A": 5000.0}}, "no percentage"),
+        ({"source": "nobody"}, r"rows\.0\.source is 'nobody'"),
+        ({"speedup": "fast"}, r"rows\.0\.speedup is 'fast', and it should be a valid number"),
     ],
 )
-def test_a_table_that_makes_no_sense_is_refused(where, value, match):
-    content = deepcopy(CONTENT)
-    place = content["tables"]["t"]["rows"][0]
-    for part in where[:-1]:
-        place = place[part]
-    place[where[-1]] = value
-    if where == ("scores", "A") and value == 50.2:
-        place["A"] = 50.2  # a mean of 55.15, which prints as 55.1 or 55.2
-        content["tables"]["t"]["rows"][0]["average"] = 55.3
-        match = "averages 55.150, and 55.3 is printed"
-    assert parse_tables(CONTENT)["t"].rows[0].label == "m"
+def test_a_table_that_makes_no_sense_is_refused(changes, match):
+    content = deepcopy(TABLE)
+    assert typed(PublishedTable, content).rows[0].source.arxiv == "1"
+    content["rows"][0].update(changes)
     with pytest.raises(ValueError, match=match):
-        parse_tables(content)
+        typed(PublishedTable, content)

@@ -19,7 +19,7 @@ from ee_lightning.data.tokenizer import load_tokenizer
 from ee_lightning.errors import BackboneError
 from ee_lightning.files import found_in
 from ee_lightning.models.backbones.loading import load_backbone
-from ee_lightning.operating.construction import construct
+from ee_lightning.typed import typed
 
 _WEIGHT_FILES = ("config.json", "*.safetensors", "*.safetensors.index.json")
 _TOKENIZER_FILES = ("tokenizer*", "special_tokens_map.json", "added_tokens.json", "vocab*", "merges.txt", "*.model")
@@ -39,7 +39,7 @@ def data_fingerprint(options: Mapping[str, Any], tokenizer: str, *, test: bool) 
         BackboneError: The tokenizer is not to be had.
         OptionError: An option makes no sense.
     """
-    own = None if options.get("own") is None else construct(OwnTask, options["own"])
+    own = None if options.get("own") is None else typed(OwnTask, options["own"])
     data = TaskDataModule(**{**options, "own": own}, tokenizer=tokenizer)
     stages = ("fit", "test") if test else ("fit",)
     digest = hashlib.sha256()

@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 
+from summaries import figures
+
 from ee_lightning.operating import MeasuredSpeed
 from ee_lightning.reproduce.report.footnotes import footnotes
 from ee_lightning.reproduce.results.cells import tabulate
@@ -34,7 +36,7 @@ def test_the_footnotes_tell_what_the_paper_leaves_open(whole):
 def test_the_rows_that_are_reported_are_named(make_suite, make_folder, noisy_exits):
     folder = make_folder(noisy_exits(20, 0))
     folder.write_exits("test", noisy_exits(20, 1))
-    folder.write_summary("test", {"task": "rte", "metrics": ["accuracy"]})
+    folder.write_summary("test", figures())
     notes = {}
     for split in ("validation", "test"):
         suite = make_suite(Row("PABEE", "pabee", "patience", 1.5), split=split, published="multiclass_test")

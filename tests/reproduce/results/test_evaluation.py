@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import pytest
+from summaries import figures
 
 from ee_lightning.exits import CalibratedConfidence
 from ee_lightning.operating import MeasuredSpeed
@@ -51,7 +52,7 @@ def test_the_dev_threshold_is_the_best_of_those_that_are_fast_enough(folder):
 
 def test_of_the_test_split_thresholds_are_chosen_on_the_dev_set_all_the_same(make_suite, folder, make_exits):
     folder.write_exits("test", make_exits(*HELD_OUT))
-    folder.write_summary("test", {"task": "rte", "metrics": ["accuracy"]})
+    folder.write_summary("test", figures())
     row = Row("Confidence", "ours", "confidence", 4 / 3)
     found = evaluate(make_suite(row, split="test"), {("RTE", "ours", 1): folder})
     (dev,), (held_out,) = (list(found.of("RTE", row, variant).values()) for variant in ("dev", "held_out"))
@@ -118,7 +119,7 @@ def test_what_cannot_be_read_is_left_out_and_noted_once(make_suite, make_folder,
 
 def test_the_clock_is_read_at_the_threshold_itself_alone(folder):
     others = [
-        replace(MEASURED, threshold=0.8, wall_speedup=1.7),
+        replace(MEASURED, threshold=0.8, wall_speedup=1.7, wall_speedup_high=1.7),
         replace(MEASURED, threshold=0.7, batch_size="8"),
         replace(MEASURED, threshold=0.7, criterion="voting"),
         replace(MEASURED, threshold=0.7, full_layers=1),  # not beside the whole backbone
@@ -139,4 +140,4 @@ def test_speeds_that_cannot_be_read_take_no_score_away(make_suite, folder):
 def test_a_summary_without_metrics_is_noted_and_stops_nothing(make_suite, folder):
     (folder.path / "summary.json").write_text('{"validation": {}}')
     found = evaluate(make_suite(Row("Full", "ours")), {("RTE", "ours", 1): folder})
-    assert found.problems == ["ours on RTE, seed 1: summary.json can't be read: it lacks 'metrics'"]
+    assert found.problems == ["ours on RTE, seed 1: summary.json can't be read: validation.task is missing"]

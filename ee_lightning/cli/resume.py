@@ -8,6 +8,7 @@ from ee_lightning.cli.changes import refuse_changes
 from ee_lightning.errors import OptionError
 from ee_lightning.files import found_in, read_yaml, reading
 from ee_lightning.reporting import RunFolder
+from ee_lightning.typed import typed
 
 
 class RunIsFinished(Exception):
@@ -93,7 +94,10 @@ def _recorded_options(folder: RunFolder) -> dict[str, Any]:
     if not folder.config.exists() and not folder.last_checkpoint.exists():
         return {}
     with reading(folder.config, mend="leave --ckpt_path out to start another run"):
-        return read_yaml(folder.config)
+        recorded = read_yaml(folder.config)
+        if (checkpoint := recorded.get("ckpt_path")) is not None:
+            typed(str, checkpoint, at="ckpt_path")
+        return recorded
 
 
 def _unfinished_beside(folder: RunFolder) -> list[str]:

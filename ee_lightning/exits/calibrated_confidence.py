@@ -1,7 +1,9 @@
 """Leave when the most likely class is likely enough, by probabilities that were calibrated."""
 
+from typing import ClassVar
+
 from ee_lightning.exits.criterion import Decision, State
-from ee_lightning.exits.fitted import Fitted, Parameters
+from ee_lightning.exits.fitted import NUM_EXITS, Fitted, Parameters
 from ee_lightning.exits.output import ExitOutput
 from ee_lightning.exits.stored import StoredExits
 from ee_lightning.functional import fit_temperatures
@@ -20,6 +22,7 @@ class CalibratedConfidence(Fitted):
     """
 
     name = "calibrated_confidence"
+    shapes: ClassVar = {"temperatures": (NUM_EXITS,)}
 
     def estimate(self, exits: StoredExits) -> Parameters:
         """See `Fitted.estimate`."""

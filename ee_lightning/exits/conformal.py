@@ -1,5 +1,7 @@
 """Leave when the full model is likely enough to agree, with a guarantee."""
 
+from typing import ClassVar
+
 import torch
 
 from ee_lightning.exits.criterion import Decision, State
@@ -29,6 +31,7 @@ class Conformal(Fitted):
     """
 
     name = "conformal"
+    shapes: ClassVar = {"largest_when_differing": ("samples",)}
 
     def estimate(self, exits: StoredExits) -> Parameters:
         """See `Fitted.estimate`."""

@@ -2,7 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -23,8 +23,12 @@ class Fitted(Criterion):
 
     Fit it on samples held out from training and from what is reported, or the report flatters it. What it has learnt
     is `fitted`, which JSON can hold and `restore` takes back, to the last bit.
+
+    Attributes:
+        shapes: The dimensions of every parameter, such as ``("num_exits", "num_classes")``; others are of any size.
     """
 
+    shapes: ClassVar[Mapping[str, tuple[str, ...]]] = {}
     _parameters: Parameters | None = None
     _moved: tuple[torch.device, Parameters] | None = None  # the same where they were last asked for
 
@@ -56,8 +60,27 @@ class Fitted(Criterion):
 
         Args:
             fitted: The `fitted` of a criterion of the same class.
+
+        Raises:
+            OptionError: If something is missing, of another shape, or not finite.
         """
-        self._parameters, self._moved = {name: torch.tensor(values) for name, values in fitted.items()}, None
+        try:
+            self._parameters, self._moved = self._checked(fitted), None
+        except (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError) as error:
+            raise OptionError(
+                f"{self.name} can't have learnt this: {error!s:.200}", where="fitted", mend="fit it again"
+            ) from error
+
+    def _checked(self, fitted: Mapping[str, Any]) -> Parameters:
+        learnt = {name: torch.tensor(values) for name, values in fitted.items()}
+        sizes = {name: int(learnt[name]) for name in (NUM_EXITS, NUM_CLASSES)}
+        for name, shape in self.shapes.items():
+            found = list(learnt[name].shape)
+            if len(found) != len(shape) or found != [sizes.get(*size) for size in zip(shape, found, strict=True)]:
+                raise ValueError(f"{name} has the shape {found}")
+            if not learnt[name].isfinite().all():
+                raise ValueError(f"{name} is not finite")
+        return learnt
 
     @abstractmethod
     def estimate(self, exits: StoredExits) -> Parameters:

@@ -1,10 +1,12 @@
 """Leave when the exits together are sure enough, each with a weight that was fitted."""
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor
 
 from ee_lightning.exits.criterion import Decision, State
-from ee_lightning.exits.fitted import Fitted, Parameters
+from ee_lightning.exits.fitted import NUM_CLASSES, NUM_EXITS, Fitted, Parameters
 from ee_lightning.exits.output import ExitOutput
 from ee_lightning.exits.running_ensemble import bounded_log_probabilities
 from ee_lightning.exits.stored import StoredExits
@@ -25,6 +27,7 @@ class LearnedEnsemble(Fitted):
     """
 
     name = "learned_ensemble"
+    shapes: ClassVar = {"weights": (NUM_EXITS, NUM_EXITS), "biases": (NUM_EXITS, NUM_CLASSES)}
 
     def estimate(self, exits: StoredExits) -> Parameters:
         """See `Fitted.estimate`."""

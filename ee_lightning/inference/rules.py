@@ -4,7 +4,14 @@ from dataclasses import dataclass, replace
 
 from ee_lightning.errors import OptionError, RunFolderError
 from ee_lightning.exits import Criterion, Fitted
-from ee_lightning.operating import OPERATING_POINT, CriterionRecipe, OperatingPoint, StoredPoint, recipe_of
+from ee_lightning.operating import (
+    OPERATING_POINT,
+    CriterionRecipe,
+    OperatingPoint,
+    StoredPoint,
+    StoredRecipe,
+    recipe_of,
+)
 from ee_lightning.reporting import RunFolder, fit_recipe
 
 AnyCriterion = str | Criterion | CriterionRecipe
@@ -24,7 +31,7 @@ class Rule:
         OptionError: The threshold is no number.
     """
 
-    criterion: CriterionRecipe
+    criterion: StoredRecipe
     threshold: float
     operating_point: StoredPoint | None = None
 

@@ -9,3 +9,4 @@ from ee_lightning.operating.operating_point import Estimate as Estimate
 from ee_lightning.operating.operating_point import OperatingPoint as OperatingPoint
 from ee_lightning.operating.operating_point import StoredPoint as StoredPoint
 from ee_lightning.operating.recipe import CriterionRecipe as CriterionRecipe
+from ee_lightning.operating.recipe import StoredRecipe as StoredRecipe

@@ -66,6 +66,15 @@ class CriterionRecipe:
         return criterion
 
 
+def _made(recipe: CriterionRecipe) -> CriterionRecipe:
+    recipe.build()
+    return recipe
+
+
+StoredRecipe = Annotated[CriterionRecipe, AfterValidator(_made)]
+"""A recipe that a file holds, whose criterion can be made."""
+
+
 def _options(kind: type[Criterion], given: Mapping[str, Any]) -> dict[str, Any]:
     """Return the options of a criterion, after a check that it takes them, of these types."""
     signature, types = inspect.signature(kind), get_type_hints(kind.__init__)

@@ -160,6 +160,8 @@ class RunFolder:
             )
         with reading(file, mend=_EVALUATE):
             tensors = load_file(file)
+            if tensors["ids"].lt(0).any():
+                raise ValueError("its ids are below 0, and so no numbers of rows")
             try:
                 return StoredExits(
                     logits=tensors["logits"],

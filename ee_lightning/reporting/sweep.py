@@ -7,11 +7,12 @@ from typing import Any
 
 from ee_lightning.errors import OptionError
 from ee_lightning.exits import Criterion, Curve, Fitted, Fixed, Oracle, StoredExits, trace_curve
+from ee_lightning.files import reading
 from ee_lightning.functional import Kind
 from ee_lightning.operating import CriterionRecipe
 from ee_lightning.reporting.diagnostics import diagnose
 from ee_lightning.reporting.plots import draw_curves
-from ee_lightning.reporting.run_folder import RunFolder
+from ee_lightning.reporting.run_folder import CURVES, RunFolder
 from ee_lightning.reporting.summary import summarise
 
 WITHOUT_CURVE = ("spearman",)
@@ -121,9 +122,11 @@ def sweep_exits(
 def write_sweep(folder: RunFolder, split: str, found: Sweep) -> None:
     """Write curves, plot, what was fitted, diagnostics and, last, the figures of a split into a run folder."""
     folder.write_curves(split, found.curves)
+    by_title = {f"{found.summary['task']} {name}": curves for name, curves in folder.read_curves().items()}
+    with reading(folder.path / CURVES, mend="delete it, and run curves again"):  # which may hold other splits
+        picture = draw_curves(by_title, found.summary["metrics"][0])
     with folder.whole(folder.curves_picture.name) as file:
-        by_title = {f"{found.summary['task']} {name}": curves for name, curves in folder.read_curves().items()}
-        draw_curves(by_title, found.summary["metrics"][0]).savefig(file, format="png")
+        picture.savefig(file, format="png")
     folder.write_fitted(split, {c.name: c.fitted for c in found.criteria if isinstance(c, Fitted)})
     folder.write_diagnostics(split, found.diagnostics)
     folder.write_summary(split, found.summary)

@@ -10,10 +10,11 @@ from tempfile import mkdtemp
 
 import wandb
 
-from ee_lightning.files import read_yaml
+from ee_lightning.files import read_yaml, reading
 from ee_lightning.reporting import RunFolder
 from ee_lightning.tracking.record import read_record, write_record
 from ee_lightning.tracking.start import notice
+from ee_lightning.typed import typed
 
 TYPE = "run_folder"
 """The type of these artifacts, with which their names begin too."""
@@ -75,7 +76,8 @@ def _place(folder: RunFolder) -> str:
     path = folder.path.resolve()
     name = path.parent.name
     if folder.config.is_file():
-        name = read_yaml(folder.config)["run"]["name"]
+        with reading(folder.config, mend="bring it back as fit wrote it"):
+            name = typed(str, read_yaml(folder.config)["run"]["name"], at="run.name")
     return f"{name}/{path.name}"
 
 

@@ -3,12 +3,21 @@
 import json
 import os
 from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import wandb
 
 from ee_lightning.files import read_json, reading
 from ee_lightning.reporting import RunFolder
+from ee_lightning.typed import typed
+
+
+@dataclass(frozen=True)
+class _Record:
+    entity: str | None
+    project: str
+    run: str
 
 
 def read_record(folder: RunFolder) -> dict[str, Any]:
@@ -18,7 +27,7 @@ def read_record(folder: RunFolder) -> dict[str, Any]:
         RunFolderError: The file is damaged.
     """
     with reading(folder.wandb, mend="delete it; a W&B run of its own then begins where this run goes on"):
-        return read_json(folder.wandb) if folder.wandb.is_file() else {}
+        return asdict(typed(_Record, read_json(folder.wandb))) if folder.wandb.is_file() else {}
 
 
 def write_record(folder: RunFolder, run: wandb.Run) -> None:

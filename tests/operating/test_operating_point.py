@@ -27,12 +27,13 @@ POINT = OperatingPoint(
 
 @given(
     threshold=st.floats(allow_nan=False, allow_infinity=False),
-    fitted=st.lists(st.floats(allow_nan=False), max_size=3),
+    fitted=st.lists(st.floats(allow_nan=False, allow_infinity=False, width=32), max_size=3),
     guarantee=st.none() | st.text(),
 )
 @settings(deadline=None)
 def test_it_comes_back_to_the_last_bit(tmp_path_factory, threshold, fitted, guarantee):
-    recipe = CriterionRecipe("ee_lightning.exits.Conformal", fitted={"num_exits": 12, "quantiles": fitted})
+    learnt = {"num_exits": 12, "num_classes": 2, "largest_when_differing": fitted}
+    recipe = CriterionRecipe("ee_lightning.exits.Conformal", fitted=learnt)
     point = replace(POINT, threshold=threshold, criterion=recipe, guarantee=guarantee)
     file = tmp_path_factory.mktemp("run") / OPERATING_POINT
     point.write(file)
@@ -103,7 +104,18 @@ def test_missing_unknown_and_broken_fields_are_refused(tmp_path, edit):
         OperatingPoint.read(edited(tmp_path, edit))
 
 
-@pytest.mark.parametrize("fitted", [{}, {"num_exits": 6}, {"num_exits": [[]]}, {"num_exits": 12, "quantiles": "all"}])
+@pytest.mark.parametrize(
+    "fitted",
+    [
+        {},
+        {"num_exits": 6},
+        {"num_exits": [[]]},
+        {"num_exits": 12, "num_classes": 2},
+        {"num_exits": 12, "num_classes": 2, "largest_when_differing": "all"},
+        {"num_exits": 12, "num_classes": 2, "largest_when_differing": 0.5},
+        {"num_exits": 12, "num_classes": 2, "largest_when_differing": [float("nan")]},
+    ],
+)
 def test_a_criterion_that_did_not_learn_what_it_needs_is_refused(tmp_path, fitted):
     criterion = {"class_path": "ee_lightning.exits.Conformal", "init_args": {}, "fitted": fitted}
     with pytest.raises(RunFolderError, match=r"operating_point.json can't be read: "):

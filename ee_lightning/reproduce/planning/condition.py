@@ -3,6 +3,7 @@
 import shutil
 import zlib
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import count
 from pathlib import Path
@@ -13,8 +14,9 @@ from ee_lightning.errors import RunFolderError
 from ee_lightning.exits import Curve, Fixed, Oracle
 from ee_lightning.files import read_yaml, reading
 from ee_lightning.reporting import RunFolder
-from ee_lightning.reporting.run_folder import CURVES, SUMMARY
+from ee_lightning.reporting.run_folder import CURVES
 from ee_lightning.reproduce.planning.digests import check_digests
+from ee_lightning.typed import typed
 
 SET_ASIDE = "set_aside"
 _MEND = "it is set aside and run again by ee-lightning reproduce"
@@ -90,18 +92,16 @@ def _check_results(folder: RunFolder) -> None:
     for split, figures in summary.items():
         folder.read_exits(split)
         _check_curves(folder, figures, curves.get(split, []))
-    if folder.read_calibration() is None and (options.get("data") or {}).get("calibration"):
+    if folder.read_calibration() is None and options.data.calibration:
         raise RunFolderError("the exits of the rows held out are not there", where=folder.path, mend=_MEND)
-    if (options.get("run") or {}).get("test") and "test" not in summary:
+    if options.run.test and "test" not in summary:
         raise RunFolderError("the test split was not swept", where=folder.path, mend=_MEND)
     check_digests(folder, _MEND)
 
 
 def _check_curves(folder: RunFolder, figures: Mapping[str, Any], curves: Sequence[Curve]) -> None:
-    """Refuse a summary without figures, and curves that are not those of its criteria, or end before the last point."""
-    with reading(folder.path / SUMMARY, mend=_MEND):
-        names = {*figures["criteria"], Fixed.name, *([] if figures["oracle"] is None else [Oracle.name])}
-        figures["metrics"][0]
+    """Refuse curves that are not those of a summary's criteria, or end before the last point."""
+    names = {*figures["criteria"], Fixed.name, *([] if figures["oracle"] is None else [Oracle.name])}
     by_name = {curve.criterion: curve for curve in curves}
     if by_name.keys() != names or by_name[Fixed.name].mean_exit[-1] != 1:  # the fixed exits are written last
         raise RunFolderError("curves.csv is cut off", where=folder.path / CURVES, mend=_MEND)
@@ -122,6 +122,24 @@ def _is_whole(archive: Path) -> bool:
         return False
 
 
-def _options(folder: RunFolder) -> dict[str, Any]:
+@dataclass(frozen=True)
+class _DataOptions:
+    calibration: int = 0
+
+
+@dataclass(frozen=True)
+class _RunOptions:
+    test: bool = False
+
+
+@dataclass(frozen=True)
+class _Options:
+    """What of a ``config.yaml`` says which results a run must have."""
+
+    data: _DataOptions = field(default_factory=_DataOptions)
+    run: _RunOptions = field(default_factory=_RunOptions)
+
+
+def _options(folder: RunFolder) -> _Options:
     with reading(folder.config, mend=_MEND):
-        return read_yaml(folder.config)
+        return typed(_Options, read_yaml(folder.config), others=True)

@@ -8,6 +8,7 @@ from ee_lightning.errors import RunFolderError
 from ee_lightning.files import read_json, written_whole
 from ee_lightning.reporting import RunFolder
 from ee_lightning.reporting.run_folder import CURVES, SUMMARY
+from ee_lightning.typed import typed
 
 DIGESTS = "digests.json"
 
@@ -47,7 +48,7 @@ def check_digests(folder: RunFolder, mend: str) -> None:
         RunFolderError: A file is missing or another.
     """
     try:
-        noted = read_json(_note_of(folder))
+        noted = typed(dict[str, str], read_json(_note_of(folder)))
     except (OSError, ValueError):
         return
     now = _digests(folder)

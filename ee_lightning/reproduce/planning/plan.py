@@ -11,6 +11,7 @@ from ee_lightning.files import found_in, read_json
 from ee_lightning.reporting import RunFolder
 from ee_lightning.reproduce.planning.condition import State
 from ee_lightning.reproduce.suites.suite import Training
+from ee_lightning.typed import typed
 
 RUNS = "runs"
 IDENTITY = "identity.json"
@@ -137,8 +138,8 @@ def folder_of(identity: Identity, root: Path, default: RunFolder) -> RunFolder:
 def read_identity(file: Path) -> Identity | None:
     """Read what a run is known by; None where the file can't be read."""
     try:
-        return Identity(**read_json(file))
-    except (OSError, ValueError, TypeError):
+        return typed(Identity, read_json(file))
+    except (OSError, ValueError):
         return None
 
 

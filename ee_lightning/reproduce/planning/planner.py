@@ -53,9 +53,17 @@ def _without_sources(training: Training, root: Path, config: str, places: Places
     for file in sorted(files, key=lambda file: file.stat().st_mtime, reverse=True):
         folder, identity = RunFolder(file.parent / "version_0"), read_identity(file)
         is_known = identity is not None and (identity.config, identity.version) == (config, Identity.version)
-        if is_known and examine(folder)[0] is State.FINISHED and places_of(read_yaml(folder.config)) == places:
+        if is_known and examine(folder)[0] is State.FINISHED and _places(folder) == places:
             return PlannedRun(training, folder, State.FINISHED, identity)
     return PlannedRun(training, _folder(root, training, "unknown"), State.BLOCKED, reason=reason)
+
+
+def _places(folder: RunFolder) -> Places | None:
+    """Return where a run says that its weights and data were; None where it does not say so."""
+    try:
+        return places_of(read_yaml(folder.config))
+    except (KeyError, TypeError):
+        return None
 
 
 def _folder(root: Path, training: Training, digest: str) -> RunFolder:

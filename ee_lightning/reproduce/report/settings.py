@@ -95,6 +95,7 @@ def _at(config: Mapping[str, Any], path: str) -> Any:
 
 def _shown(value: object, heading: str) -> str:
     if isinstance(value, Mapping) and "class_path" in value:
-        options = ", ".join(f"{name}={option}" for name, option in (value.get("init_args") or {}).items())
+        init_args = value["init_args"] if isinstance(value.get("init_args"), Mapping) else {}
+        options = ", ".join(f"{name}={option}" for name, option in init_args.items())
         return f"{str(value['class_path']).rpartition('.')[2]}({options})"
     return _UNSET.get(heading, "–") if value is None else str(value)

@@ -8,8 +8,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from statistics import mean
 
+from pydantic import NonNegativeFloat
+
 from ee_lightning.files import read_json, written_whole
 from ee_lightning.reproduce.planning.plan import PlannedRun
+from ee_lightning.typed import typed
 
 LOGS = "logs"
 
@@ -26,7 +29,7 @@ class Record:
     """
 
     failed: str | None = None
-    seconds: float | None = None
+    seconds: NonNegativeFloat | None = None
     machine: str = field(default_factory=platform.node)
     ended: float = field(default_factory=time.time)
 
@@ -39,8 +42,8 @@ def log_of(root: Path, name: str) -> Path:
 def read_record(root: Path, name: str) -> Record | None:
     """Read how a run ended; None where that was not noted, or can't be read."""
     try:
-        return Record(**read_json(_file(root, name)))
-    except (OSError, ValueError, TypeError):
+        return typed(Record, read_json(_file(root, name)))
+    except (OSError, ValueError):
         return None
 
 

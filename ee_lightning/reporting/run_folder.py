@@ -229,6 +229,7 @@ class RunFolder:
             return {}
         with reading(path, mend=f"delete it, and {_MEASURE}"):
             measured = pd.read_csv(path, dtype={"batch_size": str, "torch": str})
+            _check_named(measured, "split")
             return {
                 str(split): typed(list[MeasuredSpeed], rows.drop(columns="split").to_dict("records"))
                 for split, rows in measured.groupby("split", sort=False)
@@ -354,12 +355,16 @@ def _check_columns(rows: pd.DataFrame, needed: Sequence[str]) -> None:
         raise ValueError(f"it lacks the columns {', '.join(lacking)}")
 
 
+def _check_named(rows: pd.DataFrame, *columns: str) -> None:
+    for column in columns:
+        if rows[column].isna().any():
+            raise ValueError(f"a row has no {column}")
+
+
 def _check_points(points: pd.DataFrame) -> None:
     """Refuse operating points that are none: without a name, or with a speed-up or an exit below 1."""
     _check_columns(points, _POINT)
-    for name in ("split", "criterion"):
-        if points[name].isna().any():
-            raise ValueError(f"a row has no {name}")
+    _check_named(points, "split", "criterion")
     for name in ("speedup", "mean_exit"):
         if not points[name].astype("float64").between(1 - _ROUNDING, float("inf"), inclusive="left").all():
             raise ValueError(f"a row has a {name} that is no number from 1")

@@ -71,7 +71,8 @@ def _speed(folder: RunFolder) -> None:
 
 def _curves(folder: RunFolder) -> None:
     for curve in folder.read_curves()["validation"]:
-        curve.area("accuracy")
+        for metric in curve.scores:
+            curve.area(metric)
 
 
 READERS: dict[str, Callable[[RunFolder], object]] = {
@@ -126,6 +127,14 @@ def test_a_changed_cell_is_read_or_refused(
             _check(lambda: use(folder), f"{header[place]}: {cell!r}")
             count += 1
     print(f"{name}: {count} changes")
+
+
+def test_curves_of_another_split_without_the_metric_are_blamed(run: RunFolder, tmp_path: Path) -> None:
+    exits = run.read_exits("validation")
+    (tmp_path / "curves.csv").write_text((run.path / "curves.csv").read_text().replace("accuracy", "f1"))
+    found = sweep_exits([Voting()], exits, None, task="sst2", metrics=["accuracy"])
+    with pytest.raises(RunFolderError, match=r"curves\.csv can't be read: it lacks 'accuracy'"):
+        write_sweep(RunFolder(tmp_path), "test", found)
 
 
 TENSORS: dict[str, Callable[[dict[str, torch.Tensor]], object]] = {

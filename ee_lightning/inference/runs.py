@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ee_lightning.data import OwnTask, Task, TaskDataModule, resolve_task
 from ee_lightning.data.tokenised import positions_of
-from ee_lightning.errors import RunFolderError
+from ee_lightning.errors import DataError, RunFolderError
 from ee_lightning.exits import StoredExits
 from ee_lightning.files import found_in, read_yaml, reading
 from ee_lightning.inference.devices import find_device
@@ -123,6 +123,12 @@ def evaluated_rows(rows: Dataset, exits: StoredExits) -> Dataset:
     """
     ids = exits.ids.numpy()  # [samples]
     if not exits.rows.files:  # as older releases stored them, with positions for ids
+        if ids.max() >= len(rows):
+            raise DataError(
+                f"the stored exits are of row {ids.max()}, and the split has {len(rows)} rows",
+                where="ids",
+                mend="bring the run's data back to where its config.yaml says, or evaluate the checkpoint again",
+            )
         return rows.select(ids)
     return rows.select(positions_of(rows, ids, where=", ".join(exits.rows.files)))
 

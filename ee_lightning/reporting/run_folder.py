@@ -335,7 +335,7 @@ def _evaluated_rows(file: Path) -> EvaluatedRows:
     """Read which rows stored exits are of; not known where an older release wrote them."""
     with safe_open(file, framework="pt") as opened:
         metadata = opened.metadata() or {}
-    return construct(EvaluatedRows, json.loads(metadata[_ROWS])) if _ROWS in metadata else EvaluatedRows()
+    return typed(EvaluatedRows, json.loads(metadata[_ROWS])) if _ROWS in metadata else EvaluatedRows()
 
 
 def _operating_points(curve: Curve) -> pd.DataFrame:

@@ -41,7 +41,7 @@ def test_exits_say_which_rows_they_are_of(tmp_path: Path, exits: StoredExits) ->
     assert folder.read_exits("validation").rows == EvaluatedRows()  # as older releases wrote them
     tensors, metadata = {"logits": exits.logits, "ids": exits.ids}, {"rows": '{"total": "many"}'}
     save_file(tensors, tmp_path / "exits" / "validation.safetensors", metadata)
-    with pytest.raises(RunFolderError, match="EvaluatedRows got total='many'"):
+    with pytest.raises(RunFolderError, match="total is 'many', and it should be a valid integer"):
         folder.read_exits("validation")
 
 

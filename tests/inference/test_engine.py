@@ -118,7 +118,7 @@ def test_leaves_as_batch_size_one_does(
         assert [prediction.label for prediction in predictions] == label.tolist()
         said = torch.stack([prediction.logits for prediction in predictions])
         torch.testing.assert_close(said, exits.logits[exit_layer - 1, order], atol=TOLERANCE, rtol=TOLERANCE)
-        scores = torch.tensor([prediction.score for prediction in predictions])
+        scores = torch.tensor([prediction.score for prediction in predictions], dtype=replayed.scores.dtype)
         torch.testing.assert_close(scores, replayed.scores[exit_layer - 1, order], atol=TOLERANCE, rtol=TOLERANCE)
         left_at |= set(exit_layer.tolist())
     assert {1, 3} <= left_at

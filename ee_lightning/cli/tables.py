@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 
 from ee_lightning.cli.changes import is_free, leaves
 from ee_lightning.cli.options import Options
-from ee_lightning.errors import OptionError, RunFolderError
+from ee_lightning.errors import OptionError, RunFolderError, shown
 from ee_lightning.files import UNFINISHED, named_by_user, read_yaml, reading, written_whole
 from ee_lightning.reporting import RunFolder
 from ee_lightning.reporting.comparison import ComparedRun, compare, print_comparison
@@ -53,7 +53,7 @@ def run(arguments: Sequence[str]) -> None:
     table = compare(finished)
     print_comparison(table)
     if unfinished:
-        print(f"left out, for they are not finished: {', '.join(unfinished)}")
+        print(f"left out, for they are not finished: {shown(', '.join(unfinished), 1500)}")
     if chosen.output is not None:
         with written_whole(chosen.output) as file:
             table.to_csv(file, index=False)

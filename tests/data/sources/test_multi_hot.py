@@ -201,3 +201,10 @@ def test_a_number_unknown_as_it_is_written_is_named_so(tmp_path):
     (tmp_path / "train.csv").write_text("text,label\na,7.0\n")
     with pytest.raises(DataError, match=r"label '7\.0' is out of range"):
         read(tmp_path, multi_label=False, label_names=["0", "1"])
+
+
+def test_half_a_surrogate_pair_in_a_list_is_named_with_its_line(tmp_path):
+    write(tmp_path, "jsonl", [["fun"], ["slow", "\ud800"]])
+    with pytest.raises(DataError, match="label is no Unicode") as caught:
+        read(tmp_path, label_names=NAMES)
+    assert caught.value.where == f"{tmp_path / 'train.jsonl'}, line 2"

@@ -65,6 +65,22 @@ def test_sweep_on_two_processes_gives_the_same_curves(run: Callable[..., int], s
 
 
 @pytest.mark.slow
+def test_a_limited_evaluation_has_the_same_rows_on_two_processes(
+    run: Callable[..., int], small: dict[str, object]
+) -> None:
+    assert run("fit", **small) == 0
+    checkpoint = Path("runs/run/version_0/checkpoints/last.ckpt").resolve()
+    limited = {**small, "ckpt_path": checkpoint, "trainer.limit_val_batches": 3}
+    for name, batch_size, several in (("one", 4, []), ("two", 2, DDP_ON_TWO)):
+        options = {**limited, "data.eval_batch_size": batch_size, "run.name": name}
+        _succeeds(_start(["ee_lightning", "validate", *several, *_flags(options)]))
+    one, two = (load_file(Path(f"runs/{name}/version_0/exits/validation.safetensors")) for name in ("one", "two"))
+    assert len(one["ids"]) == 12
+    assert torch.equal(one["ids"], two["ids"])
+    torch.testing.assert_close(one["logits"], two["logits"])
+
+
+@pytest.mark.slow
 def test_several_labels_a_row_are_the_same_on_two_processes(run: Callable[..., int], small: dict[str, object]) -> None:
     rows = [{"text": f"the film {n}", "tags": [tag for k, tag in enumerate("abc") if n >> k & 1]} for n in range(90)]
     Path("tagged.jsonl").write_text("\n".join(map(json.dumps, rows)))

@@ -1,24 +1,52 @@
 """Reads suites: short YAML files, shipped with the package or of the user's own."""
 
-from collections.abc import Collection, Mapping
-from dataclasses import MISSING, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, get_args
+from typing import Annotated, Any
 
-import yaml
+from pydantic import Field
 
 import ee_lightning
 from ee_lightning.errors import OptionError
-from ee_lightning.operating import recipe_of
+from ee_lightning.files import read_yaml
 from ee_lightning.reproduce.published import published_table
-from ee_lightning.reproduce.suites.suite import FitOptions, Row, Split, Suite
+from ee_lightning.reproduce.suites.suite import FitOptions, Row, Seed, Split, Suite
+from ee_lightning.typed import typed
 
-_FIT = {field.name for field in fields(FitOptions)}
-_ROW = {field.name for field in fields(Row)}
-_NEEDED_OF_ROW = {field.name for field in fields(Row) if field.default is MISSING}
-_SUITE = {field.name for field in fields(Suite)} - {"name", "fit"} | _FIT
-_NEEDED_OF_SUITE = {"title", "tasks", "trainings", "seeds", "rows"}
+_Name = Annotated[str, Field(min_length=1, max_length=100)]
+_AS_MAPPINGS = ("data.own",)
+"""Options whose values may be mappings, beside those of a class."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Fit:
+    configs: list[str] = field(default_factory=list)
+    options: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Refuse groups of options."""
+        for name, value in self.options.items():
+            if isinstance(value, Mapping) and "class_path" not in value and name not in _AS_MAPPINGS:
+                raise ValueError(f"the option {name} is a mapping; write its parts with dots, as data.root: DIR")
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Content(_Fit):
+    """What the file of a suite holds."""
+
+    title: Annotated[str, Field(min_length=1)]
+    tasks: Annotated[dict[_Name, _Fit | None], Field(min_length=1)]
+    trainings: Annotated[dict[_Name, _Fit | None], Field(min_length=1)]
+    seeds: Annotated[list[Seed], Field(min_length=1)]
+    rows: Annotated[list[Row], Field(min_length=1)]
+    split: Split = "validation"
+    published: str | None = None
+    compare: Annotated[list[str], Field(min_length=2, max_length=2)] | None = None
+
+
+_KEYS = {each.name for kind in (_Content, Row) for each in fields(kind)}
 
 
 def configs_folder() -> Path:
@@ -39,10 +67,43 @@ def load_suite(name: str | Path) -> Suite:
     """
     file = _find(str(name))
     try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise OptionError(f"the suite can't be read: {error}", where=file, mend="mend the file") from error
-    return _SuiteFile(file).suite(content)
+        content = typed(_Content, read_yaml(file))
+    except (OSError, ValueError) as error:
+        what = error.what if isinstance(error, OptionError) else f"the suite can't be read: {error}"
+        at = f": {error.where}" if isinstance(error, OptionError) and error.where else ""
+        closest = get_close_matches(at.rpartition(".")[2].strip(": "), _KEYS, n=1)
+        mend = f"did you mean {closest[0]}? " if what.endswith("is not known") and closest else ""
+        raise OptionError(what, where=f"{file}{at}", mend=f"{mend}see a shipped suite, such as smoke") from error
+    if content.published is not None:
+        published_table(content.published)  # which refuses an unknown name now, not after the trainings
+    fit = _fit_options(content, file, "configs")
+    return Suite(
+        name=file.stem,
+        title=content.title,
+        fit=fit + FitOptions(options={"run.test": True}) if content.split == "test" else fit,
+        tasks={name: _fit_options(fit, file, f"tasks, {name}, configs") for name, fit in content.tasks.items()},
+        trainings={
+            name: _fit_options(fit, file, f"trainings, {name}, configs") for name, fit in content.trainings.items()
+        },
+        seeds=content.seeds,
+        rows=content.rows,
+        split=content.split,
+        published=content.published,
+        compare=None if content.compare is None else (content.compare[0], content.compare[1]),
+    )
+
+
+def _fit_options(fit: _Fit | None, file: Path, where: str) -> FitOptions:
+    if fit is None:
+        return FitOptions()
+    configs = [file.parent / config for config in fit.configs]
+    if missing := [config for config in configs if not config.is_file()]:
+        raise OptionError(
+            f"there is no file {missing[0]}",
+            where=f"{file}: {where}",
+            mend=f"paths are relative to {file.parent}",
+        )
+    return FitOptions(tuple(config.resolve() for config in configs), fit.options)
 
 
 def _find(name: str) -> Path:
@@ -54,91 +115,3 @@ def _find(name: str) -> Path:
     raise OptionError(
         f"there is no suite {name!r}", where=file, mend=f"use one of {', '.join(shipped)}, or the path of a YAML file"
     )
-
-
-class _SuiteFile:
-    """Turns what a file holds into a suite, and blames the file for what is wrong."""
-
-    def __init__(self, file: Path) -> None:
-        self.file = file
-
-    def suite(self, content: Any) -> Suite:
-        """Read the whole file."""
-        self._check_keys(content, "the suite", _SUITE, _NEEDED_OF_SUITE)
-        split = content.get("split", "validation")
-        if split not in get_args(Split):
-            raise self._mistake(f"the split is {split!r}", "split", f"use one of {', '.join(get_args(Split))}")
-        if (published := content.get("published")) is not None:
-            published_table(published)  # which refuses an unknown name now, not after the trainings
-        fit = self._fit({key: value for key, value in content.items() if key in _FIT}, "the suite")
-        return Suite(
-            name=self.file.stem,
-            title=str(content["title"]),
-            fit=fit + FitOptions(options={"run.test": True}) if split == "test" else fit,
-            tasks=self._all_fits(content, "tasks"),
-            trainings=self._all_fits(content, "trainings"),
-            seeds=self._seeds(content["seeds"]),
-            rows=[self._row(row) for row in self._filled(content, "rows", list)],
-            split=split,
-            published=published,
-            compare=self._compare(content.get("compare")),
-        )
-
-    def _all_fits(self, content: Mapping[str, Any], key: str) -> dict[str, FitOptions]:
-        return {
-            str(name): self._fit(fit or {}, f"{key}, {name}") for name, fit in self._filled(content, key, dict).items()
-        }
-
-    def _fit(self, content: Any, where: str) -> FitOptions:
-        self._check_keys(content, where, _FIT)
-        configs, options = content.get("configs") or [], content.get("options") or {}
-        if not isinstance(configs, list) or not isinstance(options, dict):
-            raise self._mistake("configs are a list of files, options a mapping", where, "see a shipped suite")
-        files = [self.file.parent / str(config) for config in configs]
-        if missing := [file for file in files if not file.is_file()]:
-            mend = f"paths are relative to {self.file.parent}"
-            raise self._mistake(f"there is no file {missing[0]}", f"{where}, configs", mend)
-        return FitOptions(tuple(file.resolve() for file in files), options)
-
-    def _row(self, content: Any) -> Row:
-        self._check_keys(content, "rows", _ROW, _NEEDED_OF_ROW)
-        where = f"rows, {content['label']}"
-        criterion, speedup = content.get("criterion"), content.get("speedup", 1.0)
-        if criterion is not None:
-            recipe_of(str(criterion))  # which refuses what can't be read now, not after the trainings
-        if not isinstance(speedup, int | float) or speedup < 1:
-            raise self._mistake(f"the speed-up is {speedup!r}", where, "give 1 or more")
-        return Row(str(content["label"]), str(content["training"]), criterion, float(speedup))
-
-    def _seeds(self, seeds: Any) -> list[int]:
-        whole = isinstance(seeds, list) and all(type(seed) is int and seed >= 0 for seed in seeds)
-        if not whole or not seeds or len(set(seeds)) < len(seeds):
-            raise self._mistake(f"the seeds are {seeds!r}", "seeds", "list different whole numbers, such as [1, 2, 3]")
-        return list(seeds)
-
-    def _compare(self, labels: Any) -> tuple[str, str] | None:
-        if labels is None:
-            return None
-        if not isinstance(labels, list) or len(labels) != 2:
-            raise self._mistake(f"{labels!r} are not two rows", "compare", "list the labels of two rows")
-        return str(labels[0]), str(labels[1])
-
-    def _filled(self, content: Mapping[str, Any], key: str, kind: type) -> Any:
-        if not isinstance(content[key], kind) or not content[key]:
-            what = "a list" if kind is list else "a mapping from names"
-            raise self._mistake(f"{key} is not {what}, or empty", key, "see a shipped suite")
-        return content[key]
-
-    def _check_keys(self, content: Any, where: str, known: Collection[str], needed: Collection[str] = ()) -> None:
-        if not isinstance(content, dict):
-            raise self._mistake(f"{where} is no mapping from names", where, f"it may have {', '.join(sorted(known))}")
-        for key in content:
-            if key not in known:
-                closest = get_close_matches(str(key), known, n=1)
-                hint = f"did you mean {closest[0]}? " if closest else ""
-                raise self._mistake(f"unknown key {key!r}", where, f"{hint}known keys: {', '.join(sorted(known))}")
-        if lacking := sorted(set(needed) - content.keys()):
-            raise self._mistake(f"{where} has no {lacking[0]}", where, f"it needs {', '.join(sorted(needed))}")
-
-    def _mistake(self, what: str, where: str, mend: str) -> OptionError:
-        return OptionError(what, where=f"{self.file}: {where}", mend=mend)

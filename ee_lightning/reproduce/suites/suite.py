@@ -3,12 +3,21 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field
 
 from ee_lightning.errors import OptionError
+from ee_lightning.operating import recipe_of
 
 Split = Literal["validation", "test"]
 """Of which rows scores are reported."""
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+
+
+def _readable(criterion: str) -> str:
+    recipe_of(criterion)  # which refuses what can't be read now, not after the trainings
+    return criterion
 
 
 @dataclass(frozen=True)
@@ -41,8 +50,8 @@ class Row:
 
     label: str
     training: str
-    criterion: str | None = None
-    speedup: float = 1.0
+    criterion: Annotated[str, AfterValidator(_readable)] | None = None
+    speedup: Annotated[float, Field(ge=1, le=1000, allow_inf_nan=False)] = 1.0
 
 
 @dataclass(frozen=True)
@@ -74,22 +83,35 @@ class Suite:
     compare: tuple[str, str] | None = None
 
     def __post_init__(self) -> None:
-        """Refuse rows that nothing is trained for, and what is not there."""
+        """Check that all that is named is there, once."""
+        rows = [(row.label, row.speedup) for row in self.rows]
+        if len(set(self.seeds)) < len(self.seeds):
+            raise self._mistake(
+                f"the seeds are {list(self.seeds)}", "seeds", "list different whole numbers, such as 1, 2"
+            )
         for row in self.rows:
             if row.training not in self.trainings:
-                raise OptionError(
+                raise self._mistake(
                     f"the row {row.label!r} reads the training {row.training!r}, which the suite does not have",
-                    where=f"suite {self.name}, rows",
-                    mend=f"use one of {', '.join(self.trainings)}",
+                    "rows",
+                    f"use one of {', '.join(self.trainings)}",
                 )
-        labels = [row.label for row in self.rows]
+            if rows.count((row.label, row.speedup)) > 1:
+                raise self._mistake(
+                    f"two rows are called {row.label!r} at the same speed-up", "rows", "give each row another label"
+                )
+        labels = [label for label, _ in rows]
         for label in self.compare or ():
-            if label not in labels:
-                raise OptionError(
-                    f"there is no row {label!r} to compare",
-                    where=f"suite {self.name}, compare",
-                    mend=f"use two of {', '.join(labels)}",
+            if labels.count(label) != 1:
+                number = "no row" if label not in labels else "more than one row"
+                raise self._mistake(
+                    f"there is {number} {label!r} to compare", "compare", f"use two of {', '.join(labels)}"
                 )
+        if self.compare is not None and self.compare[0] == self.compare[1]:
+            raise self._mistake(f"the row {self.compare[0]!r} is compared with itself", "compare", "name two rows")
+
+    def _mistake(self, what: str, where: str, mend: str) -> OptionError:
+        return OptionError(what, where=f"suite {self.name}, {where}", mend=mend)
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """Suites are read, and what makes no sense in them is named."""
 
 from collections.abc import Callable
+from math import inf, nan
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,8 @@ SMALLEST: dict[str, Any] = {
     "rows": [{"label": "Ours", "training": "ours", "criterion": "voting(k=1)", "speedup": 1.5}],
 }
 
+FULL = {"label": "Full", "training": "ours"}
+
 
 @pytest.fixture
 def write(tmp_path: Path) -> Callable[..., Path]:
@@ -36,7 +39,9 @@ def write(tmp_path: Path) -> Callable[..., Path]:
 
 
 def test_a_suite_is_read(write: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    file = write(options={"data.root": "glue"}, compare=["Ours", "Ours"], published="glue_dev")
+    file = write(
+        options={"data.root": "glue"}, compare=["Ours", "Full"], rows=[*SMALLEST["rows"], FULL], published="glue_dev"
+    )
     monkeypatch.chdir(tmp_path)
     for name in (file, "mine.yaml"):
         suite = load_suite(name)
@@ -44,9 +49,9 @@ def test_a_suite_is_read(write: Callable[..., Path], tmp_path: Path, monkeypatch
             "mine",
             "Two rows",
             "glue_dev",
-            ("Ours", "Ours"),
+            ("Ours", "Full"),
         )
-        assert list(suite.rows) == [Row("Ours", "ours", "voting(k=1)", 1.5)]
+        assert list(suite.rows) == [Row("Ours", "ours", "voting(k=1)", 1.5), Row("Full", "ours")]
         first, second = trainings(suite)
         assert list(first.fit.configs) == [tmp_path / "sst2.yaml"]
         assert first.fit.options == {"data.root": "glue", "trainer.max_epochs": 1, "seed_everything": 1}
@@ -56,24 +61,39 @@ def test_a_suite_is_read(write: Callable[..., Path], tmp_path: Path, monkeypatch
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"sedes": [1]}, r"unknown key 'sedes'\n  where: .*mine.yaml: the suite\n  mend:  did you mean seeds"),
-        ({"title": ...}, "the suite has no title"),
-        ({"tasks": {}}, "tasks is not a mapping from names, or empty"),
+        ({"sedes": [1]}, r"sedes is not known\n  where: .*mine.yaml: sedes\n  mend:  did you mean seeds"),
+        ({"title": ...}, "title is missing"),
+        ({"tasks": {}}, r"tasks is \{\}, and .* at least 1"),
         ({"tasks": {"RTE": {"configs": ["rte.yaml"]}}}, r"there is no file .*rte.yaml\n.*tasks, RTE, configs"),
-        ({"tasks": {"RTE": {"config": "rte.yaml"}}}, "unknown key 'config'"),
-        ({"tasks": {"RTE": {"configs": "rte.yaml"}}}, "configs are a list of files"),
-        ({"trainings": {"ours": "ours.yaml"}}, "trainings, ours is no mapping"),
+        ({"tasks": {"RTE": {"config": "rte.yaml"}}}, r"tasks.RTE.config is not known[\s\S]*did you mean configs"),
+        (
+            {"tasks": {"RTE": {"configs": "rte.yaml"}}},
+            r"tasks.RTE.configs is 'rte.yaml', and it should be a valid (list|array)",
+        ),
+        ({"trainings": {"ours": "ours.yaml"}}, "trainings.ours is 'ours.yaml'"),
         ({"seeds": [1, 1]}, "list different whole numbers"),
-        ({"seeds": 3}, "list different whole numbers"),
-        ({"seeds": [True]}, "list different whole numbers"),
-        ({"rows": [{"label": "Ours"}]}, "rows has no training"),
+        ({"seeds": 3}, "seeds is 3"),
+        ({"seeds": [True]}, r"seeds.0 is True, and it should be a valid integer"),
+        ({"seeds": [10**30]}, "seeds.0 is 10{30}, and it should be less than 4294967296"),
+        ({"seeds": [-1]}, "seeds.0 is -1"),
+        ({"seeds": []}, "seeds is"),
+        ({"title": ["a"]}, r"title is \['a'\], and it should be a valid string"),
+        ({"options": {"data": {"task": "sst2"}}}, "the option data is a mapping; write its parts with dots"),
+        ({"tasks": {"x" * 300: None}}, "tasks.x"),
+        ({"rows": [{"label": "Ours"}]}, "rows.0.training is missing"),
         ({"rows": [{"label": "Ours", "training": "their"}]}, "reads the training 'their'"),
         ({"rows": [{**SMALLEST["rows"][0], "criterion": "votting"}]}, "votting"),
         ({"rows": [{**SMALLEST["rows"][0], "criterion": "voting, patience"}]}, "2 criteria are given"),
-        ({"rows": [{**SMALLEST["rows"][0], "speedup": 0.5}]}, "the speed-up is 0.5"),
-        ({"split": "dev"}, "the split is 'dev'"),
+        ({"rows": [{**SMALLEST["rows"][0], "speedup": 0.5}]}, "rows.0.speedup is 0.5"),
+        *(
+            ({"rows": [{**SMALLEST["rows"][0], "speedup": much}]}, "rows.0.speedup")
+            for much in (nan, inf, 1e300, "fast")
+        ),
+        ({"rows": SMALLEST["rows"] * 2}, "two rows are called 'Ours' at the same speed-up"),
+        ({"compare": ["Ours", "Ours"]}, "the row 'Ours' is compared with itself"),
+        ({"split": "dev"}, "split is 'dev', and it should be 'validation' or 'test'"),
         ({"published": "glue"}, "'glue' is not a value of published"),
-        ({"compare": ["Ours"]}, "are not two rows"),
+        ({"compare": ["Ours"]}, "compare is "),
         ({"compare": ["Ours", "PABEE"]}, "there is no row 'PABEE'"),
     ],
     ids=str,
@@ -96,7 +116,11 @@ def test_a_shipped_suite_reports_the_split_that_was_published(name: str) -> None
         assert suite.split == {"dev": "validation", "test": "test"}[published_table(suite.published).split]
 
 
-@pytest.mark.parametrize("content", ["title: [", "- a list", ""])
+@pytest.mark.parametrize(
+    "content",
+    ["title: [", "- a list", "", "title: " + "[" * 3000 + "]" * 3000, "a: &a [*a]"],
+    ids=lambda text: text[:9],
+)
 def test_a_file_that_is_no_suite_is_refused(content: str, tmp_path: Path) -> None:
     file = tmp_path / "mine.yaml"
     file.write_text(content)

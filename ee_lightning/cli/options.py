@@ -1,7 +1,7 @@
 """Options of the commands that need no Lightning."""
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 from ee_lightning.errors import OptionError
@@ -23,15 +23,23 @@ class Options(argparse.ArgumentParser):
         return self.parse_args(_with_negative_numbers(arguments))
 
 
-def at_least_one(text: str) -> int:
-    """Read a whole number of 1 or more; the type of an option.
+def up_to(most: int) -> Callable[[str], int]:
+    """Return a function that reads a whole number from 1, to be the type of an option.
 
-    Raises:
-        argparse.ArgumentTypeError: It is none.
+    Args:
+        most: The largest number that makes sense.
+
+    Example:
+        >>> up_to(8)("3")
+        3
     """
-    if not text.strip().isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number of 1 or more")
-    return int(text)
+
+    def read(text: str) -> int:
+        if not text.strip().isdecimal() or len(text.strip()) > len(str(most)) or not 1 <= int(text) <= most:
+            raise argparse.ArgumentTypeError(f"{text[:40]!r} is no whole number from 1 to {most}")
+        return int(text)
+
+    return read
 
 
 def _with_negative_numbers(arguments: Sequence[str]) -> list[str]:

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from ee_lightning.cli.deployed import add_model, is_run, load
-from ee_lightning.cli.options import Options, at_least_one
+from ee_lightning.cli.options import Options, up_to
 from ee_lightning.cli.own_rows import OwnRows
 from ee_lightning.data.sources.words import listed
 from ee_lightning.errors import EarlyExitError, OptionError
@@ -61,7 +61,7 @@ def run(arguments: Sequence[str]) -> None:
     )
     options.add_argument("--trail", action="store_true", help="write the logits of all exits that a text passed")
     options.add_argument("--schedule", choices=get_args(Schedule), default="auto", help="order of the layers (auto)")
-    options.add_argument("--batch-size", type=at_least_one, default=32, help="texts in a batch of depth_first (32)")
+    options.add_argument("--batch-size", type=up_to(1_000_000), default=32, help="texts in a batch of depth_first (32)")
     options.add_argument("--precision", choices=get_args(Precision), default="fp32", help="of matrix products (fp32)")
     options.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="where to run (auto)")
     chosen = options.read(arguments)

@@ -8,7 +8,7 @@ from typing import NamedTuple, TypeVar, get_args
 
 import torch
 
-from ee_lightning.cli.options import Options, at_least_one
+from ee_lightning.cli.options import Options, up_to
 from ee_lightning.errors import OptionError
 from ee_lightning.exits import Criterion, Oracle, StoredExits, trace_curve
 from ee_lightning.inference import SpeedMeter, samples_of
@@ -94,12 +94,12 @@ def _options() -> Options:
         help="operating points near these speed-ups by layers are measured, beside that of choose (1,1.5,2,3)",
     )
     options.add_argument(
-        "--batch-sizes", type=_list_of(at_least_one), default=BATCH_SIZES, help="samples a batch (1,8,32,128)"
+        "--batch-sizes", type=_list_of(up_to(1_000_000)), default=BATCH_SIZES, help="samples a batch (1,8,32,128)"
     )
-    options.add_argument("--threads", type=at_least_one, default=1, help="that share an operation on the processor (1)")
-    options.add_argument("--repeats", type=at_least_one, default=5, help="how often everything is timed (5)")
+    options.add_argument("--threads", type=up_to(1024), default=1, help="that share an operation on the processor (1)")
+    options.add_argument("--repeats", type=up_to(10_000), default=5, help="how often everything is timed (5)")
     options.add_argument(
-        "--max-samples", type=at_least_one, default=256, help="taken evenly of those of the split (256)"
+        "--max-samples", type=up_to(1_000_000_000), default=256, help="taken evenly of those of the split (256)"
     )
     options.add_argument("--precision", choices=get_args(Precision), default="fp32", help="fp32 (the default) or bf16")
     options.add_argument(

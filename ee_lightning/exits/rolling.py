@@ -5,20 +5,24 @@ from torch import Tensor
 
 from ee_lightning.errors import OptionError
 
+_MOST = 1000
+
 
 def check_patience(patience: int, option: str) -> None:
-    """Refuse a patience below 1.
+    """Refuse a patience below 1, or above all numbers of exits that there are.
 
     Args:
         patience: How many values in a row have to reach the threshold.
         option: The option's full name.
 
     Raises:
-        OptionError: The patience is below 1.
+        OptionError: The patience makes no sense.
     """
-    if patience < 1:
+    if not 1 <= patience <= _MOST:
         raise OptionError(
-            f"{patience} is no patience", where=option, mend="give a whole number from 1: how many exits in a row"
+            f"{patience} is no patience",
+            where=option,
+            mend=f"give a whole number from 1 to {_MOST}: how many exits in a row",
         )
 
 

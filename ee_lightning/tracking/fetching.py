@@ -36,7 +36,7 @@ def fetch_run_folder(address: str, root: Path) -> RunFolder:
     """
     artifact = _find(address)
     place = artifact.metadata.get(TYPE)
-    if artifact.type != TYPE or not _stays_below(place):
+    if artifact.type != TYPE or not _stays_below(place) or _is_hidden(place):
         raise OptionError(
             f"this artifact, of the type {artifact.type}, is no run folder",
             where=address,
@@ -93,18 +93,25 @@ def _find(address: str) -> wandb.Artifact:
 
 
 def _refuse_harmful(artifact: wandb.Artifact) -> None:
-    """Refuse files that would be written or are read elsewhere, or that Python might import as a criterion's module."""
+    """Refuse files that lead elsewhere, that Python might import as a criterion's module, or that are hidden."""
     for entry in artifact.manifest.entries.values():
         if entry.ref is not None or not _stays_below(entry.path):
             raise ValueError(f"{entry.ref or entry.path} leads out of the run folder, which is refused")
         if is_code(entry.path):
             raise ValueError(f"{entry.path} is code, which is refused")
+        if _is_hidden(entry.path):
+            raise ValueError(f"{entry.path} is hidden, which is refused")
 
 
 def _stays_below(name: Any) -> TypeGuard[str]:
     """Tell whether a name given by a stranger stays, on any system, in the folder that it is put in."""
     path = PureWindowsPath(name) if isinstance(name, str) else PureWindowsPath()  # which knows both kinds of slashes
     return bool(path.parts) and not path.anchor and ".." not in path.parts
+
+
+def _is_hidden(name: str) -> bool:
+    """Tell whether a file or a folder on the way to it is hidden, which a run folder logs none of."""
+    return any(part.startswith(".") for part in PureWindowsPath(name).parts)
 
 
 @contextmanager

@@ -236,6 +236,18 @@ def test_code_is_refused(serve: Serve, name: str, capsys: pytest.CaptureFixture[
     assert _nothing_is_left()
 
 
+@pytest.mark.parametrize("name", [".bashrc", "exits/.hidden/x", "a\\.b"])
+def test_hidden_names_are_refused(serve: Serve, name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    serve({"config.yaml": b"{}", name: b"{}"})
+    serve({"config.yaml": b"{}"}, collection="run_folder-other", metadata=json.dumps({"run_folder": name}))
+    assert main(["fetch-run", f"{PROJECT}/some"]) == 1
+    assert main(["fetch-run", f"{PROJECT}/run_folder-other"]) == 1
+    printed = capsys.readouterr().err
+    assert f"{name} is hidden, which is refused" in printed or "Invalid artifact path" in printed
+    assert "is no run folder" in printed
+    assert _nothing_is_left()
+
+
 def test_references_are_refused(serve: Serve, capsys: pytest.CaptureFixture[str]) -> None:
     secret = Path("secret").absolute()
     secret.write_text("of this machine")

@@ -1,16 +1,17 @@
 """Load the tokenizer that belongs to a backbone."""
 
-from transformers import AutoTokenizer, PreTrainedTokenizerBase
+from transformers import AutoTokenizer, PreTrainedConfig, PreTrainedTokenizerBase
 
 from ee_lightning.errors import BackboneError, DataError, OptionError, first_line
 from ee_lightning.packaged import PREFIX, resolve
 
 
-def load_tokenizer(name: str) -> PreTrainedTokenizerBase:
+def load_tokenizer(name: str, config: PreTrainedConfig | None = None) -> PreTrainedTokenizerBase:
     """Load a tokenizer that can pad.
 
     Args:
         name: A name on the hub, a folder, or `packaged:all-minilm-l6-v2`.
+        config: The backbone's configuration, on which the tokenizer's class depends; None reads it there.
 
     Returns:
         The tokenizer.
@@ -26,7 +27,9 @@ def load_tokenizer(name: str) -> PreTrainedTokenizerBase:
         )
     place = str(resolve(name)) if name.startswith(PREFIX) else name
     try:
-        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(place, trust_remote_code=False)
+        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
+            place, config=config, trust_remote_code=False
+        )
     except Exception as error:  # the Rust half of the tokenizers raises bare exceptions
         raise BackboneError(
             f"no tokenizer can be loaded: {first_line(error)}",

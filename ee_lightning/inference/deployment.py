@@ -16,8 +16,8 @@ from ee_lightning.models import HeadOptions
 from ee_lightning.typed import typed
 
 EARLY_EXIT = "early_exit.json"
-FORMAT = 1
-"""Rises with every change of the file that older releases would misread."""
+FORMAT = 2
+"""Rises with every change of the folder that older releases would misread; format 1 is read too."""
 
 
 @dataclass(frozen=True)
@@ -106,6 +106,6 @@ class Deployment:
         again = "save the model again: ee-lightning save"
         with reading(file, mend=again):
             fields = read_json(file)
-            check_format(fields, FORMAT, file, mend=again)
+            check_format(fields, 1 if fields.get("format") == 1 else FORMAT, file, mend=again)
             del fields["version"]
             return typed(cls, fields)

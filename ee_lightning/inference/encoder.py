@@ -1,9 +1,9 @@
 """From rows of texts to samples, with a message where a row is none."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from pathlib import Path
 from threading import Lock
-from typing import Any
+from typing import Any, cast
 
 from transformers import PreTrainedTokenizerBase
 
@@ -30,15 +30,23 @@ class TextEncoder:
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, deployment: Deployment) -> None:
         check_max_length(tokenizer, deployment.max_length, pairs=deployment.takes_pairs, option="max_length")
-        self._tokenizer, self._deployment, self._lock = tokenizer, deployment, Lock()
+        self.tokenizer, self._deployment, self._lock = tokenizer, deployment, Lock()
 
     def __call__(self, rows: Sequence[Texts]) -> tuple[list[Sample], int]:
         """Tokenise rows, at least one, and count those that were cut."""
         pairs = [second for _, second in rows] if self._deployment.takes_pairs else None
         with self._lock:
-            columns, num_cut = encode(self._tokenizer, [row[0] for row in rows], pairs, self._deployment.max_length)
+            columns, num_cut = encode(self.tokenizer, [row[0] for row in rows], pairs, self._deployment.max_length)
         types: Iterable[list[int] | None] = columns.get("token_type_ids", [None] * len(rows))
         return [Sample(*each) for each in zip(columns["input_ids"], types, strict=True)], num_cut
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return all but the lock, which belongs to one process."""
+        return {name: value for name, value in vars(self).items() if name != "_lock"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take a state, and a lock of its own."""
+        vars(self).update(state, _lock=Lock())
 
     def check(self, row: object, place: str) -> Texts:
         """Refuse what is no row of texts.
@@ -74,7 +82,7 @@ class TextEncoder:
     def save(self, folder: Path) -> None:
         """Write the tokenizer's files into a folder."""
         with self._lock:
-            self._tokenizer.save_pretrained(folder)
+            self.tokenizer.save_pretrained(folder)
 
 
 def side_by_side(texts: object, pairs: object) -> Iterable[Any]:
@@ -87,10 +95,10 @@ def side_by_side(texts: object, pairs: object) -> Iterable[Any]:
     Raises:
         DataError: These are no texts, or not as many.
     """
-    firsts = _several(texts)
+    firsts = _several(texts, "texts")
     if pairs is None:
         return firsts
-    seconds = _several(pairs)
+    seconds = _several(pairs, "pairs")
     mixed = ("one text", "a list") if isinstance(texts, str) else ("a list", "one text")
     if isinstance(texts, str) != isinstance(pairs, str):
         raise DataError(
@@ -126,15 +134,41 @@ def _number_of(texts: Sequence[str]) -> str:
     return "one text" if len(texts) == 1 else f"{len(texts)} texts"
 
 
-def _several(texts: object) -> list[object]:
+def _several(texts: object, where: str) -> list[object]:
     if isinstance(texts, str):
         return [texts]
-    return list(_check_several(texts, "texts"))
+    return list(_check_several(texts, where))
 
 
 def _check_several(texts: object, where: str) -> Iterable[object]:
-    if isinstance(texts, bytes | bytearray | Mapping) or not isinstance(texts, Iterable):
+    if (names := _column_names(texts)) is not None:
+        named = ", ".join(names)
         raise DataError(
-            f"texts are strings, but here is {type(texts).__name__}", where=where, mend="give a list of strings"
+            f"texts are strings, but here is a table of the columns {named:.200} ({type(texts).__name__})",
+            where=where,
+            mend="give one of its columns, as in list(table['text'])",
         )
-    return texts
+    if isinstance(texts, bytes | bytearray | Mapping | Set) or not _can_iterate(texts):
+        raise DataError(
+            f"texts are strings in an order, but here is {type(texts).__name__}",
+            where=where,
+            mend="give a list of strings",
+        )
+    return cast("Iterable[object]", texts)
+
+
+def _column_names(texts: object) -> list[str] | None:
+    """Return what a data frame, an Arrow table or a data set calls its columns; None for what is no table."""
+    for attribute in ("column_names", "columns"):
+        names = getattr(texts, attribute, None)
+        if isinstance(names, Iterable) and not isinstance(texts, Mapping):
+            return [str(name) for name in names]
+    return None
+
+
+def _can_iterate(texts: object) -> bool:
+    try:
+        iter(cast("Iterable[object]", texts))
+    except TypeError:
+        return False
+    return True

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from ee_lightning.inference.samples import Sample, pad_samples
 from ee_lightning.inference.stepper import Precision
-from ee_lightning.models import MultiExitModel
+from ee_lightning.models import MultiExitModel, check_finite_logits
 
 _ANY_FILLS = {"input_ids": 0, "token_type_ids": 0}
 """What fills padding, which nothing attends to."""
@@ -34,8 +34,13 @@ class FullModel:
 
         Returns:
             ``[samples, classes]`` in float32, on the host.
+
+        Raises:
+            BackboneError: Logits are not finite.
         """
-        return torch.cat([self._logits(batch) for batch in batches]).float().cpu()  # [samples, classes]
+        logits = torch.cat([self._logits(batch) for batch in batches]).float().cpu()  # [samples, classes]
+        check_finite_logits(logits.isfinite())
+        return logits
 
     def _logits(self, samples: Sequence[Sample]) -> Tensor:
         lengths = [len(sample.input_ids) for sample in samples]

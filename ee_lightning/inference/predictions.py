@@ -7,6 +7,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from ee_lightning.models import check_finite_logits
+
 
 class Prediction(NamedTuple):
     """What is predicted for a sample.
@@ -66,6 +68,7 @@ class Departed:
         labels: ``[batch]``, or of several a sample ``[batch, labels]``.
         scores: ``[batch]``.
         logits: ``[batch, classes]``.
+        finite: Whether the logits of all exits passed are finite, ``[batch]``.
         trail: ``[batch, exit_layer, classes]``; None unless asked for.
     """
 
@@ -74,6 +77,7 @@ class Departed:
     labels: Tensor
     scores: Tensor
     logits: Tensor
+    finite: Tensor
     trail: Tensor | None
 
     def select(self, places: Tensor) -> "Departed":
@@ -85,6 +89,7 @@ class Departed:
             labels=self.labels.index_select(0, there),  # [selected], or [selected, labels]
             scores=self.scores.index_select(0, there),  # [selected]
             logits=self.logits.index_select(0, there),  # [selected, classes]
+            finite=self.finite.index_select(0, there),  # [selected]
             trail=None if self.trail is None else self.trail.index_select(0, there),  # [selected, exit_layer, classes]
         )
 
@@ -94,7 +99,11 @@ def in_order(departed: Sequence[Departed]) -> Predictions:
 
     Args:
         departed: All samples, each once; at least one.
+
+    Raises:
+        BackboneError: An exit that a sample passed has logits that are not finite.
     """
+    check_finite_logits(torch.cat([each.finite for each in departed]))
     rows = torch.cat([each.rows for each in departed])  # [samples]
     order = rows.argsort()  # [samples]
     exit_layers = torch.cat([torch.full((len(each.rows),), each.exit_layer) for each in departed])  # [samples]

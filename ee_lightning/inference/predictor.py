@@ -86,6 +86,16 @@ class EarlyExitPredictor:
             pad_token_type_id=tokenizer.pad_token_type_id,
         )
 
+    @property
+    def model(self) -> MultiExitModel:
+        """The model, on its device, in evaluation mode."""
+        return self.engine.stepper.model
+
+    @property
+    def tokenizer(self) -> PreTrainedTokenizerBase:
+        """The model's tokenizer."""
+        return self._encoder.tokenizer
+
     @classmethod
     def from_run(
         cls,
@@ -161,7 +171,7 @@ class EarlyExitPredictor:
             raise OptionError(
                 f"{folder!r} names no folder", where="folder", mend="name one, such as my-model; '.' is the present one"
             )
-        write_folder(Path(folder), self.engine.stepper.model, self._encoder, self.deployment)
+        write_folder(Path(folder), self.model, self._encoder, self.deployment)
 
     @overload
     def __call__(self, texts: str, pairs: str | None = None) -> TextPrediction: ...  # type: ignore[overload-overlap]

@@ -5,40 +5,53 @@ from pathlib import Path
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HFValidationError
 from safetensors.torch import load_file, save_file
-from transformers import PreTrainedTokenizerBase
+from torch import Tensor
+from transformers import PreTrainedConfig, PreTrainedTokenizerBase
+from transformers.utils import CONFIG_NAME
 
 from ee_lightning.data.tokenizer import load_tokenizer
-from ee_lightning.errors import BackboneError, RunFolderError, first_line
-from ee_lightning.files import written_whole
+from ee_lightning.errors import BackboneError, EarlyExitError, OptionError, RunFolderError, first_line
+from ee_lightning.files import read_json, reading
 from ee_lightning.inference.deployment import EARLY_EXIT, Deployment
 from ee_lightning.inference.encoder import TextEncoder
-from ee_lightning.models import MultiExitModel, backbone_config, restore_model
+from ee_lightning.inference.replacing import current, written_together
+from ee_lightning.inference.saved_config import EarlyExitConfig
+from ee_lightning.models import MultiExitModel, config_of_fields, refuse_adapter, restore_model
 
-WEIGHTS = "model.safetensors"
+WEIGHTS = "early_exit.safetensors"
+"""Named so that no other loader takes them for a backbone's."""
+WEIGHTS_OF_FORMAT_1 = "model.safetensors"
+_ATTEMPTS = 20
 
 
 def write_folder(folder: Path, model: MultiExitModel, encoder: TextEncoder, deployment: Deployment) -> None:
-    """Write a model into a folder.
-
-    ``early_exit.json`` takes its place when all else has: a folder without it is not complete.
+    """Write a model into a folder, where it takes the place of another only when it is complete.
 
     Args:
-        folder: The folder; it need not exist yet, and what it has of these files is replaced.
+        folder: The folder; it need not exist yet.
         model: The model.
         encoder: With its tokenizer.
         deployment: What it predicts, and when samples leave.
 
     Raises:
-        RunFolderError: It can't be written.
+        RunFolderError: It can't be written, or holds a model of another kind.
+        OptionError: The model's weights are quantised.
     """
-    file = folder / EARLY_EXIT
-    with written_whole(file) as unfinished:
-        file.unlink(missing_ok=True)
-        with written_whole(folder / WEIGHTS) as weights:
-            save_file({name: tensor.contiguous() for name, tensor in model.state_dict().items()}, weights)
-        model.backbone.encoder.config.save_pretrained(folder)
-        encoder.save(folder)
-        deployment.write(unfinished)
+    tensors = _plain_tensors(model)
+    saved_before = (folder / EARLY_EXIT).exists()
+    if not saved_before and (folder / CONFIG_NAME).exists() and current(folder) == folder:
+        raise RunFolderError(
+            "the folder holds another model: it has a config.json, but no early_exit.json",
+            where=folder,
+            mend="name another folder, or one that does not exist yet",
+        )
+    with written_together(folder) as unfinished:
+        save_file(tensors, unfinished / WEIGHTS)
+        EarlyExitConfig.of(model.backbone.encoder.config, deployment).save_pretrained(unfinished)
+        encoder.save(unfinished)
+        deployment.write(unfinished / EARLY_EXIT)
+    if saved_before:
+        (folder / WEIGHTS_OF_FORMAT_1).unlink(missing_ok=True)
 
 
 def find_folder(source: str) -> Path:
@@ -57,7 +70,7 @@ def find_folder(source: str) -> Path:
         "runs/demo/version_0, which has a config.yaml (from Python with from_run); or a name on the hub"
     )
     try:
-        return Path(snapshot_download(source, allow_patterns=["*.json", WEIGHTS]))
+        return Path(snapshot_download(source, allow_patterns=["*.json", WEIGHTS, WEIGHTS_OF_FORMAT_1]))
     except HFValidationError as error:
         raise BackboneError(
             "there is no such folder, and models on the hub bear no such names", where=source, mend=mend
@@ -78,6 +91,34 @@ def read_folder(folder: Path) -> tuple[MultiExitModel, PreTrainedTokenizerBase, 
         RunFolderError: ``early_exit.json`` is missing, damaged, of a newer release, or of another model.
         BackboneError: Weights, configuration or tokenizer are missing, damaged, or of another model.
     """
+    for _ in range(_ATTEMPTS):
+        before = _state(folder)
+        try:
+            read = _read(current(folder))
+        except EarlyExitError:
+            if _state(folder) == before:
+                raise
+        else:
+            if _state(folder) == before:
+                return read
+    raise RunFolderError(
+        "the saved model was replaced again and again while it was read",
+        where=folder,
+        mend="try again when nothing is saved there, or save each model into a folder of its own",
+    )
+
+
+def _state(folder: Path) -> tuple[object, ...]:
+    """Return what changes whenever another model takes this one's place."""
+    file = current(folder) / EARLY_EXIT
+    try:
+        stat = file.stat()
+    except OSError:
+        return (file,)
+    return file, stat.st_dev, stat.st_ino, stat.st_mtime_ns
+
+
+def _read(folder: Path) -> tuple[MultiExitModel, PreTrainedTokenizerBase, Deployment]:
     if not (folder / EARLY_EXIT).is_file():
         raise RunFolderError(
             f"this folder holds no saved model: it has no {EARLY_EXIT}",
@@ -86,8 +127,9 @@ def read_folder(folder: Path) -> tuple[MultiExitModel, PreTrainedTokenizerBase, 
             "runs/demo/version_0, which has a config.yaml; from Python that is for from_run",
         )
     deployment = Deployment.read(folder / EARLY_EXIT)
-    config = backbone_config(str(folder))
-    file = folder / WEIGHTS
+    refuse_adapter(str(folder), str(folder))
+    config, weights = _backbone_of(folder / CONFIG_NAME)
+    file = folder / weights
     try:
         tensors = load_file(file)
     except Exception as error:  # safetensors raises its own kinds
@@ -103,4 +145,26 @@ def read_folder(folder: Path) -> tuple[MultiExitModel, PreTrainedTokenizerBase, 
             where=folder / EARLY_EXIT,
             mend="save the model again: ee-lightning save",
         )
-    return model, load_tokenizer(str(folder)), deployment
+    return model, load_tokenizer(str(folder), config), deployment
+
+
+def _backbone_of(file: Path) -> tuple[PreTrainedConfig, str]:
+    """Read the backbone's configuration, and tell what the file of the weights is called."""
+    with reading(file, mend="save the model again: ee-lightning save"):
+        fields = read_json(file)
+        if fields.get("model_type") != EarlyExitConfig.model_type:
+            return config_of_fields(fields, str(file)), WEIGHTS_OF_FORMAT_1
+        if not isinstance(fields["backbone"], dict):
+            raise ValueError(f"backbone is {fields['backbone']!r:.60}, and no configuration")
+        return config_of_fields(fields["backbone"], str(file)), WEIGHTS
+
+
+def _plain_tensors(model: MultiExitModel) -> dict[str, Tensor]:
+    tensors = model.state_dict()
+    if not all(type(tensor) is Tensor and tensor.is_floating_point() for tensor in tensors.values()):
+        raise OptionError(
+            "a quantised model can't be saved",
+            where="save_pretrained",
+            mend="save the model as it was before, and quantise it again after from_pretrained",
+        )
+    return {name: tensor.contiguous() for name, tensor in tensors.items()}

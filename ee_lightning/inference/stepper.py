@@ -18,6 +18,7 @@ from ee_lightning.models import MultiExitModel
 
 Precision = Literal["fp32", "bf16"]
 _TRAIL = "trail"
+_FINITE = "finite"
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,8 +46,8 @@ class Judged:
             rows: Which samples were judged, ``[samples]``, on the host.
             gone: The places of those that leave, ``[gone]``, on the host; None if all do.
         """
-        trail = self.memory.get(_TRAIL)
-        all_of_them = Departed(rows, self.exit_layer, self.decision.label, self.decision.score, self.logits, trail)
+        label, score, finite = self.decision.label, self.decision.score, self.memory[_FINITE]
+        all_of_them = Departed(rows, self.exit_layer, label, score, self.logits, finite, self.memory.get(_TRAIL))
         return all_of_them if gone is None else all_of_them.select(gone)
 
 
@@ -118,6 +119,7 @@ class Stepper:
         """Give the criterion's memory of samples that no exit has seen."""
         num_classes = self.model.num_classes
         memory = self.criterion.start(num_samples, num_classes, self.device, multi_label=self.model.multi_label)
+        memory = {**memory, _FINITE: torch.ones(num_samples, dtype=torch.bool, device=self.device)}
         if self.keep_trail:
             memory = {**memory, _TRAIL: torch.zeros(num_samples, 0, num_classes, device=self.device)}
         return memory
@@ -149,6 +151,7 @@ class Stepper:
             exit_layer, self.model.num_exits, said.logits.float(), extras, multi_label=self.model.multi_label
         )
         decision, following = self.criterion.step(output, memory)
+        following = {**following, _FINITE: memory[_FINITE] & output.logits.isfinite().all(-1)}  # [samples]
         if self.keep_trail:
             latest = output.logits.unsqueeze(1)  # [samples, 1, classes]
             following = {**following, _TRAIL: torch.cat([memory[_TRAIL], latest], dim=1)}  # [samples, exits, classes]

@@ -1,23 +1,18 @@
 """A trained model from its tensors, without the pretrained weights that it started from."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from threading import RLock
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor
-from transformers import AutoModel, PreTrainedConfig
-from transformers.initialization import no_init_weights
+from transformers import PreTrainedConfig
 
 from ee_lightning.errors import BackboneError
 from ee_lightning.models.backbones import FAMILIES
+from ee_lightning.models.backbones.making import make_encoder, without_initialisation
+from ee_lightning.models.backbones.stored_shapes import check_number_of_layers
+from ee_lightning.models.finite import check_finite_weights
 from ee_lightning.models.heads import HeadOptions
 from ee_lightning.models.multi_exit import MultiExitModel
-
-_INITIALISING = (
-    RLock()
-)  # transformers turns initialisation off for the whole process: two threads would undo each other
-
 
 def restore_model(
     config: PreTrainedConfig,
@@ -42,10 +37,12 @@ def restore_model(
         The model, in float32, on the CPU, in evaluation mode.
 
     Raises:
-        BackboneError: A tensor is missing, is of another shape, or belongs to another model.
+        BackboneError: A tensor is missing, is of another shape, belongs to another model, or is not finite.
     """
-    model = _without_weights(config, num_classes, heads, where=where, multi_label=multi_label)
-    expected = model.state_dict()
+    num_exits = FAMILIES[config.model_type].depth(config) if heads.exits == "every" else 1
+    check_number_of_layers(config, num_exits, len(tensors), where)
+    with torch.device("meta"):
+        expected = _without_weights(config, num_classes, heads, where=where).state_dict()
     wrong = {
         "lack": sorted(expected.keys() - tensors.keys()),
         "have, which the model lacks,": sorted(tensors.keys() - expected.keys()),
@@ -60,6 +57,8 @@ def restore_model(
             where=where,
             mend="give weights and configuration of the same run",
         )
+    check_finite_weights(tensors, where)
+    model = _without_weights(config, num_classes, heads, where=where, multi_label=multi_label)
     model.load_state_dict(tensors)
     return model.eval()
 
@@ -106,27 +105,15 @@ def untrained_model(
 def _without_weights(
     config: PreTrainedConfig, num_classes: int, heads: HeadOptions, *, where: object, multi_label: bool = False
 ) -> MultiExitModel:
-    with _without_initialisation():
+    with without_initialisation():
         return _model(config, num_classes, heads, where=where, multi_label=multi_label)
 
 
 def _model(
     config: PreTrainedConfig, num_classes: int, heads: HeadOptions, *, where: object, multi_label: bool
 ) -> MultiExitModel:
-    try:
-        encoder = AutoModel.from_config(config, dtype=torch.float32)  # type: ignore[no-untyped-call]
-    except (ValueError, TypeError, RuntimeError) as error:
-        raise BackboneError(
-            f"no model can be made of the configuration: {error}", where=where, mend="give it as it was written"
-        ) from error
+    encoder = make_encoder(config, where)
     return MultiExitModel(FAMILIES[config.model_type](encoder), num_classes, heads, multi_label=multi_label)
-
-
-@contextmanager
-def _without_initialisation() -> Iterator[None]:
-    """Make modules without drawing their weights, which takes seconds and moves the random numbers on."""
-    with _INITIALISING, no_init_weights():
-        yield
 
 
 def _some(names: list[str]) -> str:

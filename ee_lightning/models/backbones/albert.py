@@ -28,6 +28,11 @@ class AlbertBackbone(Backbone):
         return int(config.num_hidden_layers * config.inner_group_num)
 
     @classmethod
+    def stored_layers(cls, config: PreTrainedConfig) -> int:
+        """See :meth:`Backbone.stored_layers`; those of a group."""
+        return int(config.num_hidden_groups * config.inner_group_num)
+
+    @classmethod
     def shorten(cls, config: PreTrainedConfig, num_layers: int) -> None:
         """See :meth:`Backbone.shorten`; groups of unequal size are none that a configuration can have."""
         groups = _groups(config.num_hidden_layers, config.num_hidden_groups)

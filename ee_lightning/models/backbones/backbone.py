@@ -65,6 +65,11 @@ class Backbone(nn.Module, ABC):
         return int(config.num_hidden_layers)
 
     @classmethod
+    def stored_layers(cls, config: PreTrainedConfig) -> int:
+        """Return the number of layers with weights of their own, each of at least one tensor."""
+        return cls.depth(config)
+
+    @classmethod
     def shorten(cls, config: PreTrainedConfig, num_layers: int) -> None:
         """Let a configuration make a model of the first layers only.
 

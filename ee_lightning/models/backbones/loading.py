@@ -1,16 +1,25 @@
 """Pretrained backbones from the hub, a local folder or an installed package."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
-from transformers import AutoConfig, AutoModel, PreTrainedConfig
+from transformers import CONFIG_MAPPING, AutoModel, PreTrainedConfig
 from transformers.utils import logging
+from transformers.utils.peft_utils import find_adapter_config_file
 
 from ee_lightning import packaged
 from ee_lightning.errors import BackboneError, OptionError, first_line
 from ee_lightning.models.backbones.backbone import FAMILIES, Backbone
+from ee_lightning.models.backbones.stored_shapes import check_pretrained_shapes
+from ee_lightning.models.finite import check_finite_weights
+
+SAVED_MODEL = "early_exit"
+"""The ``model_type`` of a saved model, which is no backbone."""
+ATTENTION = ("eager", "sdpa")
+"""What a config.json may ask for; other names let transformers import or download kernels."""
 
 
 def load_backbone(source: str, num_layers: int | None = None) -> Backbone:
@@ -29,6 +38,7 @@ def load_backbone(source: str, num_layers: int | None = None) -> Backbone:
     """
     path = _path_of(source)
     config = _config_at(path, source, num_layers)
+    check_pretrained_shapes(path, config, source)
     with _quiet_transformers():
         try:
             encoder, report = AutoModel.from_pretrained(
@@ -45,6 +55,7 @@ def load_backbone(source: str, num_layers: int | None = None) -> Backbone:
             where=source,
             mend="use a checkpoint of the whole encoder",
         )
+    check_finite_weights(encoder.state_dict(), source)
     return FAMILIES[config.model_type](encoder).train()  # from_pretrained leaves dropout off
 
 
@@ -62,12 +73,17 @@ def backbone_config(source: str, num_layers: int | None = None) -> PreTrainedCon
     return _config_at(_path_of(source), source, num_layers)
 
 
-def _config_at(path: str, source: str, num_layers: int | None) -> PreTrainedConfig:
-    with _reading_config(path, source):
-        fields = PreTrainedConfig.get_config_dict(path)[0]
-        if not fields:
-            raise FileNotFoundError("there is no config.json")
-        family = fields.get("model_type")
+def config_of_fields(fields: Mapping[str, Any], source: str) -> PreTrainedConfig:
+    """Make the configuration of a backbone from the fields of its ``config.json``.
+
+    Args:
+        fields: The fields.
+        source: Where they are from, for the error.
+
+    Raises:
+        BackboneError: Its family is not known, it asks for attention of another kind, or a field makes no sense.
+    """
+    family = fields.get("model_type")
     known = ", ".join(sorted(FAMILIES))
     if family is None:
         raise BackboneError(
@@ -75,17 +91,41 @@ def _config_at(path: str, source: str, num_layers: int | None) -> PreTrainedConf
             where=source,
             mend=f"name it there: one of {known}",
         )
+    if family == SAVED_MODEL:
+        raise BackboneError(
+            "this is a saved early-exit model, and no backbone",
+            where=source,
+            mend="give the backbone that it was trained from; the saved model is for predict and from_pretrained",
+        )
     if family not in FAMILIES:
         raise BackboneError(
-            f"the backbone family {family!r} is not known",
+            f"the backbone family {family!r:.80} is not known",
             where=source,
             mend=f"choose a backbone of one of the families {known}, or import an adapter of your own beforehand "
             "(README, 'Adding a backbone family')",
         )
+    for name in ("attn_implementation", "_attn_implementation"):
+        if (asked := fields.get(name)) is not None and asked not in ATTENTION:
+            raise BackboneError(
+                f"config.json asks for the attention {asked!r:.80}, which is not taken from a file",
+                where=source,
+                mend=f"delete {name} from it, or write {' or '.join(ATTENTION)}",
+            )
+    sized = {name: value for name, value in fields.items() if name != "num_labels"}  # of a head that is not used
+    with _reading_config(source, source):
+        config: PreTrainedConfig = CONFIG_MAPPING[family].from_dict(sized, name_or_path=source)
+    return config
+
+
+def _config_at(path: str, source: str, num_layers: int | None) -> PreTrainedConfig:
     with _reading_config(path, source):
-        config: PreTrainedConfig = AutoConfig.from_pretrained(path, trust_remote_code=False)
+        refuse_adapter(path, source)
+        fields = PreTrainedConfig.get_config_dict(path)[0]
+        if not fields:
+            raise FileNotFoundError("there is no config.json")
+    config = config_of_fields(fields, source)
     if num_layers is not None:
-        adapter = FAMILIES[family]
+        adapter = FAMILIES[config.model_type]
         if not 1 <= num_layers <= adapter.depth(config):
             raise OptionError(
                 f"{num_layers} layers are to be kept of {adapter.depth(config)}",
@@ -96,10 +136,31 @@ def _config_at(path: str, source: str, num_layers: int | None) -> PreTrainedConf
     return config
 
 
+def refuse_adapter(path: str, source: str) -> None:
+    """Raise an error if a folder or a repository on the hub holds a PEFT adapter.
+
+    Args:
+        path: The folder, or the name on the hub.
+        source: What the user calls it, for the error.
+
+    Raises:
+        BackboneError: It does.
+    """
+    if find_adapter_config_file(path) is not None:
+        raise BackboneError(
+            "this is a PEFT adapter (adapter_config.json), which is not applied to the weights",
+            where=source,
+            mend="merge it, in Python: merge_and_unload().save_pretrained(FOLDER), and give that folder; "
+            "or remove the adapter's files to use the weights without it",
+        )
+
+
 @contextmanager
 def _reading_config(path: str, source: str) -> Iterator[None]:
     try:
         yield
+    except BackboneError:
+        raise
     except Exception as error:  # as below, each raises its own kinds
         raise BackboneError(
             f"no backbone can be read there: {first_line(error)}", where=source, mend=_mend(path)

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from torch import Tensor
+from transformers import PreTrainedConfig
 
 from ee_lightning.models.backbones.backbone import Backbone, EncoderState
 
@@ -18,6 +19,11 @@ class MobileBertBackbone(Backbone):
     """
 
     families = ("mobilebert",)
+
+    @classmethod
+    def stored_layers(cls, config: PreTrainedConfig) -> int:
+        """See :meth:`Backbone.stored_layers`; each has several feed-forward networks."""
+        return int(config.num_hidden_layers * max(1, config.num_feedforward_networks))
 
     def embedding(self, input_ids: Tensor, padding_mask: Tensor, token_type_ids: Tensor | None) -> Tensor:
         """See :meth:`Backbone.embedding`."""

@@ -1,0 +1,85 @@
+"""Sizes of a configuration against those of the stored tensors, before any memory is taken."""
+
+import json
+from collections.abc import Mapping
+
+import torch
+from safetensors import safe_open
+from transformers import PreTrainedConfig
+from transformers.utils.hub import cached_file
+
+from ee_lightning.errors import BackboneError
+from ee_lightning.models.backbones.backbone import FAMILIES
+from ee_lightning.models.backbones.making import make_encoder, without_initialisation
+
+Shapes = Mapping[str, tuple[int, ...]]
+
+def check_number_of_layers(config: PreTrainedConfig, num_exits: int, num_tensors: int, where: object) -> None:
+    """Raise an error if there are more layers and exits than tensors, of which each has at least one.
+
+    Args:
+        config: The backbone's.
+        num_exits: Number of exits whose heads are stored.
+        num_tensors: Number of stored tensors.
+        where: Where the tensors are from, for the error.
+
+    Raises:
+        BackboneError: There are more.
+    """
+    num_layers = FAMILIES[config.model_type].stored_layers(config)
+    if num_layers + num_exits > num_tensors:
+        exits = f" and {num_exits} exits" if num_exits else ""
+        raise BackboneError(
+            f"config.json says {num_layers} layers{exits}, but the weights are only {num_tensors} tensors",
+            where=where,
+            mend="give weights and configuration of the same model",
+        )
+
+
+def check_pretrained_shapes(path: str, config: PreTrainedConfig, source: str) -> None:
+    """Raise an error if pretrained weights have other sizes than their configuration.
+
+    Args:
+        path: A folder, or a name on the hub.
+        config: The backbone's.
+        source: What the user calls it, for the error.
+
+    Raises:
+        BackboneError: They have.
+    """
+    shapes = _stored_shapes(path)
+    if not shapes:
+        return
+    check_number_of_layers(config, 0, len(shapes), source)
+    with without_initialisation(), torch.device("meta"):
+        encoder = make_encoder(config, source)
+    for name, tensor in encoder.state_dict().items():
+        found = shapes.get(name, shapes.get(f"{encoder.base_model_prefix}.{name}"))
+        if found is not None and found != tensor.shape:
+            raise BackboneError(
+                f"{name} has the shape {list(found)} in the weights, and {list(tensor.shape)} by config.json",
+                where=source,
+                mend="give weights and configuration of the same model",
+            )
+
+
+def _stored_shapes(path: str) -> Shapes:
+    """Return the shapes of all tensors; none where the files can't be read, which the loader says better."""
+    try:
+        shapes: dict[str, tuple[int, ...]] = {}
+        for file in _files(path):
+            with safe_open(file, framework="pt") as tensors:
+                shapes.update({name: tuple(tensors.get_slice(name).get_shape()) for name in tensors.keys()})  # noqa: SIM118
+        return shapes
+    except Exception:  # safetensors, the hub's client and the network below it each raise their own kinds
+        return {}
+
+
+def _files(path: str) -> list[str]:
+    whole = cached_file(path, "model.safetensors", _raise_exceptions_for_missing_entries=False)
+    if whole is not None:
+        return [whole]
+    index = cached_file(path, "model.safetensors.index.json")
+    with open(str(index), encoding="utf-8") as file:
+        parts = set(json.load(file)["weight_map"].values())
+    return [str(cached_file(path, part)) for part in sorted(parts)]

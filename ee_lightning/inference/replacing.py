@@ -9,7 +9,7 @@ from secrets import token_hex
 
 from safetensors import SafetensorError
 
-from ee_lightning.errors import RunFolderError
+from ee_lightning.errors import RunFolderError, hint_for
 from ee_lightning.files import UNFINISHED
 
 _READY = ".early_exit.ready"
@@ -49,13 +49,14 @@ def written_together(folder: Path) -> Iterator[Path]:
             shutil.rmtree(staging, ignore_errors=True)
         _settle(folder)
     except (OSError, SafetensorError) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        raise RunFolderError(
-            f"the folder can't be written: {reason}",
-            where=folder,
-            mend="make it writable, free space on its disk, which has to hold the new model beside the old one, or "
-            "name another folder",
-        ) from error
+        usual = (
+            "make it writable, free space on its disk, which has to hold the new model beside the old one, or name "
+            "another folder"
+        )
+        reason, mend = str(error), usual
+        if isinstance(error, OSError):
+            reason, mend = error.strerror or reason, hint_for(error, usual)
+        raise RunFolderError(f"the folder can't be written: {reason}", where=folder, mend=mend) from error
 
 
 def current(folder: Path) -> Path:

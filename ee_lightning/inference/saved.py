@@ -7,7 +7,7 @@ from huggingface_hub.errors import HFValidationError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import PreTrainedConfig, PreTrainedTokenizerBase
-from transformers.utils import CONFIG_NAME
+from transformers.utils import ADAPTER_CONFIG_NAME, CONFIG_NAME
 
 from ee_lightning.data.tokenizer import load_tokenizer
 from ee_lightning.errors import BackboneError, EarlyExitError, OptionError, RunFolderError, first_line
@@ -16,7 +16,7 @@ from ee_lightning.inference.deployment import EARLY_EXIT, Deployment
 from ee_lightning.inference.encoder import TextEncoder
 from ee_lightning.inference.replacing import current, written_together
 from ee_lightning.inference.saved_config import EarlyExitConfig
-from ee_lightning.models import MultiExitModel, config_of_fields, refuse_adapter, restore_model
+from ee_lightning.models import MultiExitModel, adapter_error, config_of_fields, restore_model
 
 WEIGHTS = "early_exit.safetensors"
 """Named so that no other loader takes them for a backbone's."""
@@ -127,7 +127,8 @@ def _read(folder: Path) -> tuple[MultiExitModel, PreTrainedTokenizerBase, Deploy
             "runs/demo/version_0, which has a config.yaml; from Python that is for from_run",
         )
     deployment = Deployment.read(folder / EARLY_EXIT)
-    refuse_adapter(str(folder), str(folder))
+    if (folder / ADAPTER_CONFIG_NAME).exists():
+        raise adapter_error(str(folder))
     config, weights = _backbone_of(folder / CONFIG_NAME)
     file = folder / weights
     try:

@@ -1,16 +1,21 @@
 """The ``config.json`` of a saved model, by which transformers knows that it is none of its own."""
 
-from typing import Any
+from typing import Any, Literal
 
 from transformers import AutoConfig, PreTrainedConfig
 
 from ee_lightning.functional import Kind
 from ee_lightning.inference.deployment import Deployment
 
-PROBLEMS = {Kind.REGRESSION: "regression", Kind.MULTI_LABEL: "multi_label_classification"}
+Problem = Literal["regression", "single_label_classification", "multi_label_classification"]
+PROBLEMS: dict[Kind, Problem] = {
+    Kind.REGRESSION: "regression",
+    Kind.SINGLE_LABEL: "single_label_classification",
+    Kind.MULTI_LABEL: "multi_label_classification",
+}
 
 
-class EarlyExitConfig(PreTrainedConfig):
+class EarlyExitConfig(PreTrainedConfig):  # type: ignore[no-untyped-call]
     """The configuration of a saved model.
 
     `AutoConfig` reads it once ee_lightning is imported; there is no such model for `AutoModel` and ``pipeline``.
@@ -30,7 +35,7 @@ class EarlyExitConfig(PreTrainedConfig):
             backbone=backbone.to_diff_dict() | {"model_type": backbone.model_type},
             id2label=dict(enumerate(names)),
             label2id={name: number for number, name in enumerate(names)},
-            problem_type=PROBLEMS.get(deployment.kind, "single_label_classification"),
+            problem_type=PROBLEMS[deployment.kind],
         )
 
 

@@ -14,6 +14,7 @@ from ee_lightning.models.finite import check_finite_weights
 from ee_lightning.models.heads import HeadOptions
 from ee_lightning.models.multi_exit import MultiExitModel
 
+
 def restore_model(
     config: PreTrainedConfig,
     num_classes: int,

@@ -8,7 +8,7 @@ from math import inf, nan
 import pytest
 import torch
 
-from ee_lightning.errors import DataError, OptionError
+from ee_lightning.errors import BackboneError, DataError, OptionError
 from ee_lightning.exits import (
     BEEM,
     CRITERIA,
@@ -265,3 +265,18 @@ def test_bfloat16_predicts_nearly_the_same(model: MultiExitModel, samples: list[
     assert said.dtype == torch.float32
     error = (said - exits.logits[-1]).abs().max()
     assert TOLERANCE < error < 0.1 * exits.logits[-1].abs().max()
+
+
+@pytest.mark.parametrize("threshold", [1.1, inf, -inf])
+@pytest.mark.parametrize("value", [nan, inf])
+def test_logits_that_are_not_finite_are_never_served(
+    value: float, threshold: float, model: MultiExitModel, samples: list[Sample]
+) -> None:
+    broken = deepcopy(model)
+    with torch.no_grad():
+        broken.heads.classifiers[0].bias[0] = value
+    engine = EarlyExitEngine(broken, Voting(), threshold)
+    with pytest.raises(BackboneError, match="the logits are not finite"):
+        predict(engine, samples)
+    with pytest.raises(BackboneError, match="the logits are not finite"):
+        engine.predict_batch(engine.pad(samples[:2]))

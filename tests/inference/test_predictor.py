@@ -1,16 +1,21 @@
 """The predictor against replay of the run's own stored exits, and what it makes of texts of every kind."""
 
 import csv
+import pickle
 import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from copy import deepcopy
 from dataclasses import replace
 from math import inf
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 import torch
 import yaml
+from datasets import Dataset
 
 from ee_lightning.cli import main
 from ee_lightning.errors import BackboneError, DataError, OptionError, RunFolderError
@@ -22,6 +27,7 @@ from ee_lightning.reporting import RunFolder
 LABELS = {"sst2": ("negative", "positive"), "rte": ("entailment", "not_entailment")}
 COLUMNS = {"sst2": ("SST-2", ["sentence"]), "rte": ("RTE", ["sentence1", "sentence2"])}
 COLUMNS["stsb"] = ("STS-B", ["sentence1", "sentence2"])
+FRAME = pd.DataFrame({"text": ["a lovely film", "the dull plot"], "label": [0, 1]})
 Trained = Callable[..., Path]
 
 
@@ -168,11 +174,34 @@ def test_threads_predict_what_one_alone_does(trained: Trained, glue_folder: Path
         (7, "int"),
         (b"film", "bytes"),
         ({"film": 1}, "dict"),
+        ({"film", "plot"}, r"in an order, but here is set"),
+        (np.array("film"), "ndarray"),
+        (FRAME, r"a table of the columns text, label \(DataFrame\)[\s\S]*where: texts[\s\S]*list\(table\['text'\]\)"),
+        (FRAME.iloc[:0], "a table of the columns text, label"),
+        (Dataset.from_pandas(FRAME), r"a table of the columns text, label \(Dataset\)"),
+        (Dataset.from_pandas(FRAME).data.table, "a table of the columns text, label"),
+        (FRAME["label"], r"but is 0[\s\S]*where: row 0"),
     ],
 )
 def test_what_is_no_text_names_its_row(texts: object, match: str, predictor: EarlyExitPredictor) -> None:
     with pytest.raises(DataError, match=match):
         predictor(texts)
+
+
+@pytest.mark.parametrize("column", [FRAME["text"], FRAME["text"].to_numpy(), Dataset.from_pandas(FRAME)["text"]])
+def test_a_column_is_a_list_of_texts(column: object, predictor: EarlyExitPredictor) -> None:
+    assert predictor(column) == predictor(["a lovely film", "the dull plot"])
+
+
+def test_a_table_is_no_second_text(pair_predictor: EarlyExitPredictor) -> None:
+    with pytest.raises(DataError, match=r"a table of the columns text, label[\s\S]*where: pairs"):
+        pair_predictor(["film", "plot"], FRAME)
+
+
+@pytest.mark.parametrize("copied", [deepcopy, lambda predictor: pickle.loads(pickle.dumps(predictor))])
+def test_a_copy_predicts_the_same(copied: Callable, predictor: EarlyExitPredictor) -> None:
+    again = copied(predictor)
+    assert again(["a lovely film", "the dull plot"]) == predictor(["a lovely film", "the dull plot"])
 
 
 def test_pairs_where_there_are_none_and_the_other_way_round(

@@ -2,8 +2,11 @@
 
 import json
 import shutil
+import subprocess
 import sys
 from collections.abc import Callable
+from copy import deepcopy
+from functools import partial
 from math import inf, nan
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,7 +14,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import AutoConfig
+from transformers import AutoConfig, AutoModel, BertModel, pipeline
 
 from ee_lightning.cli import main
 from ee_lightning.data.tokenizer import load_tokenizer
@@ -23,7 +26,7 @@ from ee_lightning.operating import recipe_of
 from ee_lightning.reporting import RunFolder
 
 Trained = Callable[..., Path]
-FILES = {"config.json", "early_exit.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"}
+FILES = {"config.json", "early_exit.json", "early_exit.safetensors", "tokenizer.json", "tokenizer_config.json"}
 TEXTS = ["a lovely film", "the dull plot was very very boring", "", "quite funny"] * 5
 
 
@@ -89,7 +92,7 @@ def test_every_kind_of_model_comes_back(
     assert again.deployment == deployment
     pairs = TEXTS[::-1]
     assert again(TEXTS, pairs) == first(TEXTS, pairs)
-    assert AutoConfig.from_pretrained(tmp_path).num_hidden_layers == (num_layers or 3)
+    assert AutoConfig.from_pretrained(tmp_path).backbone["num_hidden_layers"] == (num_layers or 3)
 
 
 def test_a_value_comes_back(trained: Trained, tmp_path: Path) -> None:
@@ -115,9 +118,9 @@ def test_the_rule_can_be_another_than_the_one_saved(original: EarlyExitPredictor
 def test_a_newer_format_is_refused(folder: Path) -> None:
     file = folder / "early_exit.json"
     fields = json.loads(file.read_text())
-    file.write_text(json.dumps({**fields, "format": 2, "version": "9.9", "shape": "round"}))
+    file.write_text(json.dumps({**fields, "format": 3, "version": "9.9", "shape": "round"}))
     with pytest.raises(
-        RunFolderError, match=r"has format 2, written by ee_lightning 9.9, and .* reads format 1[\s\S]*install"
+        RunFolderError, match=r"has format 3, written by ee_lightning 9.9, and .* reads format 2[\s\S]*install"
     ):
         EarlyExitPredictor.from_pretrained(folder)
 
@@ -184,13 +187,13 @@ def test_a_folder_that_is_not_whole_is_refused(damage: str, name: str, folder: P
 
 @pytest.mark.parametrize("change", ["lacks one", "has one more", "another shape"])
 def test_every_tensor_is_needed_as_it_is(change: str, folder: Path) -> None:
-    tensors = load_file(folder / "model.safetensors")
+    tensors = load_file(folder / "early_exit.safetensors")
     name = "heads.classifiers.1.weight"
     if change == "lacks one":
         del tensors[name]
     else:
         tensors[name if change == "another shape" else "heads.more"] = torch.zeros(2, 2)
-    save_file(tensors, folder / "model.safetensors")
+    save_file(tensors, folder / "early_exit.safetensors")
     expected = {"lacks one": f"lack {name}", "has one more": "have, which the model lacks, heads.more"}
     with pytest.raises(BackboneError, match=expected.get(change, f"have in another shape {name}")):
         EarlyExitPredictor.from_pretrained(folder)
@@ -217,20 +220,7 @@ def test_a_name_on_the_hub_is_downloaded(folder: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr("ee_lightning.inference.saved.snapshot_download", download)
     predictor = EarlyExitPredictor.from_pretrained("somebody/model")
     assert predictor("a lovely film").label in {"negative", "positive"}
-    assert asked == [("somebody/model", ["*.json", "model.safetensors"])]
-
-
-def test_what_was_cut_off_while_it_was_saved_is_not_taken_for_whole(
-    original: EarlyExitPredictor, folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def fails(*_: object) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr("ee_lightning.inference.saved.save_file", fails)
-    with pytest.raises(RunFolderError, match=r"can't be written: No space left"):
-        original.save_pretrained(folder)
-    with pytest.raises(RunFolderError, match="no saved model"):
-        EarlyExitPredictor.from_pretrained(folder)
+    assert asked == [("somebody/model", ["*.json", "early_exit.safetensors", "model.safetensors"])]
 
 
 def test_a_file_is_no_folder(original: EarlyExitPredictor, tmp_path: Path) -> None:
@@ -247,3 +237,93 @@ def test_the_run_folder_is_needed_no_longer(trained: Trained, tmp_path: Path) ->
     assert not RunFolder(tmp_path / "model").checkpoints.exists()
     shutil.rmtree(run)
     assert EarlyExitPredictor.from_pretrained(tmp_path / "model")(TEXTS, TEXTS) == expected
+
+
+@pytest.mark.parametrize("load", [AutoModel.from_pretrained, BertModel.from_pretrained, partial(pipeline, "fill-mask")])
+def test_transformers_takes_it_for_no_model_of_its_own(load: Callable[[str], object], folder: Path) -> None:
+    with pytest.raises((ValueError, OSError), match=r"early_exit|EarlyExitConfig|no file named model.safetensors"):
+        load(str(folder))
+
+
+def test_without_ee_lightning_its_configuration_is_refused(folder: Path) -> None:
+    script = f"from transformers import AutoModel; AutoModel.from_pretrained({str(folder)!r})"
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert ended.returncode == 1
+    assert "model type `early_exit`" in ended.stderr
+
+
+def test_its_configuration_names_the_labels(folder: Path) -> None:
+    config = AutoConfig.from_pretrained(folder)
+    assert config.id2label == {0: "negative", 1: "positive"}
+    assert config.label2id == {"negative": 0, "positive": 1}
+    assert config.problem_type == "single_label_classification"
+
+
+def test_a_saved_model_is_no_backbone(folder: Path) -> None:
+    with pytest.raises(BackboneError, match="a saved early-exit model, and no backbone"):
+        load_backbone(str(folder))
+
+
+@pytest.mark.parametrize("value", [nan, inf])
+def test_weights_that_are_not_finite_are_refused(value: float, folder: Path) -> None:
+    tensors = load_file(folder / "early_exit.safetensors")
+    tensors["heads.classifiers.1.weight"][0, 0] = value
+    save_file(tensors, folder / "early_exit.safetensors")
+    with pytest.raises(BackboneError, match=r"not finite: .* heads.classifiers.1.weight[\s\S]*early_exit.safetensors"):
+        EarlyExitPredictor.from_pretrained(folder)
+
+
+@pytest.mark.parametrize(
+    ("changes", "match"),
+    [
+        ({"num_hidden_layers": 10**6}, "says 1000000 layers and 1000000 exits, but the weights are only"),
+        ({"num_hidden_layers": 4}, "they lack backbone.encoder.encoder.layer.3"),
+        ({"hidden_size": 2**20}, "they have in another shape"),
+        ({"hidden_size": 2**40}, "no model can be made of the configuration"),
+        ({"vocab_size": 10**15}, "they have in another shape backbone.encoder.embeddings.word_embeddings.weight"),
+        ({"intermediate_size": -1}, "no model can be made of the configuration"),
+        ({"num_attention_heads": 0}, "no model can be made of the configuration"),
+        ({"attn_implementation": "flash_attention_2"}, "asks for the attention 'flash_attention_2'"),
+        ({"_attn_implementation": "someone/kernels"}, "asks for the attention 'someone/kernels'"),
+        ({"attn_implementation": {"": "flash_attention_2"}}, "asks for the attention"),
+    ],
+)
+def test_a_backbone_of_other_sizes_or_attention_is_refused_at_once(changes: dict, match: str, folder: Path) -> None:
+    file = folder / "config.json"
+    fields = json.loads(file.read_text())
+    file.write_text(json.dumps({**fields, "backbone": fields["backbone"] | changes}))
+    with pytest.raises(BackboneError, match=match):
+        EarlyExitPredictor.from_pretrained(folder)
+
+
+def test_an_adapter_beside_a_saved_model_is_refused(folder: Path) -> None:
+    (folder / "adapter_config.json").write_text("{}")
+    with pytest.raises(BackboneError, match=r"a PEFT adapter[\s\S]*merge_and_unload"):
+        EarlyExitPredictor.from_pretrained(folder)
+
+
+def test_a_folder_of_another_model_is_not_replaced(original: EarlyExitPredictor, tiny_backbone: Path) -> None:
+    before = {file.name: file.read_bytes() for file in tiny_backbone.iterdir()}
+    with pytest.raises(RunFolderError, match=r"holds another model[\s\S]*name another folder"):
+        original.save_pretrained(tiny_backbone)
+    assert {file.name: file.read_bytes() for file in tiny_backbone.iterdir()} == before
+
+
+def test_a_folder_of_an_earlier_release_is_replaced_and_other_files_stay(
+    original: EarlyExitPredictor, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(Path(__file__).parents[1] / "fixtures/saved_model_0.1.0", tmp_path / "model")
+    (folder / "README.md").write_text("mine")
+    original.save_pretrained(folder)
+    assert {file.name for file in folder.iterdir()} == {*FILES, "README.md"}
+    assert EarlyExitPredictor.from_pretrained(folder, keep_trail=True)(TEXTS) == original(TEXTS)
+
+
+@pytest.mark.filterwarnings("ignore")  # PyTorch moves quantisation into a package of its own
+def test_a_quantised_model_predicts_and_is_not_saved(original: EarlyExitPredictor, tmp_path: Path) -> None:
+    model = torch.ao.quantization.quantize_dynamic(deepcopy(original.model), {torch.nn.Linear}, dtype=torch.qint8)
+    quantised = EarlyExitPredictor(model, original.tokenizer, original.deployment, device="cpu")
+    assert quantised("a lovely film").label == original("a lovely film").label
+    with pytest.raises(OptionError, match=r"quantised[\s\S]*after from_pretrained"):
+        quantised.save_pretrained(tmp_path / "int8")
+    assert not (tmp_path / "int8").exists()

@@ -1,6 +1,7 @@
 """Every family, stepped layer by layer, against the model's own hidden states, bit for bit."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 from families import EAGER_ALONE
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import AutoModelForMaskedLM, BertConfig
 
@@ -302,3 +304,51 @@ def test_positions_are_counted_as_far_as_there_are_any(
     if backbone.max_length is not None:
         with pytest.raises((IndexError, RuntimeError)):
             embed(most + 1)
+
+
+@pytest.mark.parametrize("weights", ["beside", "alone"])
+def test_an_adapter_is_refused_with_the_way_out(weights: str, tiny_backbone: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(tiny_backbone, tmp_path / "model") if weights == "beside" else tmp_path
+    (folder / "adapter_config.json").write_text('{"peft_type": "LORA", "task_type": "SEQ_CLS"}')
+    with pytest.raises(BackboneError, match=r"this is a PEFT adapter[\s\S]*merge_and_unload\(\).save_pretrained"):
+        load_backbone(str(folder))
+
+
+@pytest.mark.parametrize(
+    ("changes", "match"),
+    [
+        ({"num_hidden_layers": 10**6}, r"says 1000000 layers, but the weights are only \d+ tensors"),
+        (
+            {"vocab_size": 10**15},
+            r"word_embeddings.weight has the shape .* in the weights, and \[1000000000000000, 32\]",
+        ),
+        ({"hidden_size": 2**20}, r"has the shape .* in the weights"),
+        ({"num_labels": 10**12, "num_hidden_layers": 10**6}, "says 1000000 layers"),
+        ({"attn_implementation": "flash_attention_2"}, "asks for the attention 'flash_attention_2'"),
+        ({"_attn_implementation": "someone/kernels"}, "asks for the attention 'someone/kernels'"),
+    ],
+)
+def test_a_configuration_of_other_sizes_or_attention_is_refused_at_once(
+    changes: dict[str, Any], match: str, tiny_backbone: Path, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(tiny_backbone, tmp_path / "model")
+    fields = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(fields | changes))
+    with pytest.raises(BackboneError, match=match):
+        load_backbone(str(folder))
+
+
+def test_attention_of_torch_is_taken_from_a_configuration(tiny_backbone: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(tiny_backbone, tmp_path / "model")
+    fields = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**fields, "attn_implementation": "eager"}))
+    assert load_backbone(str(folder)).encoder.config._attn_implementation == "eager"
+
+
+def test_pretrained_weights_that_are_not_finite_are_refused(tiny_backbone: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(tiny_backbone, tmp_path / "model")
+    tensors = load_file(folder / "model.safetensors")
+    tensors["encoder.layer.1.output.dense.bias"][0] = torch.nan
+    save_file(tensors, folder / "model.safetensors", {"format": "pt"})
+    with pytest.raises(BackboneError, match=r"not finite: .* encoder.layer.1.output.dense.bias"):
+        load_backbone(str(folder))

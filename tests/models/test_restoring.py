@@ -38,6 +38,7 @@ def test_several_threads_leave_initialisation_on(tiny_backbone: Path) -> None:
 
 def test_a_configuration_of_no_model_is_refused(tiny_backbone: Path) -> None:
     config = backbone_config(str(tiny_backbone))
+    tensors = MultiExitModel(load_backbone(str(tiny_backbone)), 2, HeadOptions()).state_dict()
     config.num_attention_heads = 5
     with pytest.raises(BackboneError, match=r"no model can be made of the configuration[\s\S]*where: here"):
-        restore_model(config, 2, HeadOptions(), {}, where="here")
+        restore_model(config, 2, HeadOptions(), tensors, where="here")

@@ -119,7 +119,8 @@ def config_of_fields(fields: Mapping[str, Any], source: str) -> PreTrainedConfig
 
 def _config_at(path: str, source: str, num_layers: int | None) -> PreTrainedConfig:
     with _reading_config(path, source):
-        refuse_adapter(path, source)
+        if find_adapter_config_file(path) is not None:
+            raise adapter_error(source)
         fields = PreTrainedConfig.get_config_dict(path)[0]
         if not fields:
             raise FileNotFoundError("there is no config.json")
@@ -136,23 +137,14 @@ def _config_at(path: str, source: str, num_layers: int | None) -> PreTrainedConf
     return config
 
 
-def refuse_adapter(path: str, source: str) -> None:
-    """Raise an error if a folder or a repository on the hub holds a PEFT adapter.
-
-    Args:
-        path: The folder, or the name on the hub.
-        source: What the user calls it, for the error.
-
-    Raises:
-        BackboneError: It does.
-    """
-    if find_adapter_config_file(path) is not None:
-        raise BackboneError(
-            "this is a PEFT adapter (adapter_config.json), which is not applied to the weights",
-            where=source,
-            mend="merge it, in Python: merge_and_unload().save_pretrained(FOLDER), and give that folder; "
-            "or remove the adapter's files to use the weights without it",
-        )
+def adapter_error(source: str) -> BackboneError:
+    """Return the error for a folder, or a repository on the hub, that holds a PEFT adapter."""
+    return BackboneError(
+        "this is a PEFT adapter (adapter_config.json), which is not applied to the weights",
+        where=source,
+        mend="merge it, in Python: merge_and_unload().save_pretrained(FOLDER), and give that folder; "
+        "or remove the adapter's files to use the weights without it",
+    )
 
 
 @contextmanager

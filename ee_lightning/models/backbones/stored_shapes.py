@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from pathlib import Path
 
 import torch
 from safetensors import safe_open
@@ -13,6 +14,7 @@ from ee_lightning.models.backbones.backbone import FAMILIES
 from ee_lightning.models.backbones.making import make_encoder, without_initialisation
 
 Shapes = Mapping[str, tuple[int, ...]]
+
 
 def check_number_of_layers(config: PreTrainedConfig, num_exits: int, num_tensors: int, where: object) -> None:
     """Raise an error if there are more layers and exits than tensors, of which each has at least one.
@@ -79,7 +81,6 @@ def _files(path: str) -> list[str]:
     whole = cached_file(path, "model.safetensors", _raise_exceptions_for_missing_entries=False)
     if whole is not None:
         return [whole]
-    index = cached_file(path, "model.safetensors.index.json")
-    with open(str(index), encoding="utf-8") as file:
-        parts = set(json.load(file)["weight_map"].values())
+    index = Path(str(cached_file(path, "model.safetensors.index.json")))
+    parts = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
     return [str(cached_file(path, part)) for part in sorted(parts)]

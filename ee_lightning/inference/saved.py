@@ -7,7 +7,8 @@ from huggingface_hub.errors import HFValidationError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import PreTrainedConfig, PreTrainedTokenizerBase
-from transformers.utils import ADAPTER_CONFIG_NAME, CONFIG_NAME
+from transformers.utils import CONFIG_NAME
+from transformers.utils.peft_utils import ADAPTER_CONFIG_NAME
 
 from ee_lightning.data.tokenizer import load_tokenizer
 from ee_lightning.errors import BackboneError, EarlyExitError, OptionError, RunFolderError, first_line
@@ -135,7 +136,7 @@ def _read(folder: Path) -> tuple[MultiExitModel, PreTrainedTokenizerBase, Deploy
         tensors = load_file(file)
     except Exception as error:  # safetensors raises its own kinds
         raise BackboneError(
-            f"the weights can't be read: {str(error).partition(chr(10))[0]}", where=file, mend="save the model again"
+            f"the weights can't be read: {first_line(error)}", where=file, mend="save the model again"
         ) from error
     model = restore_model(
         config, deployment.num_classes, deployment.heads, tensors, where=file, multi_label=deployment.multi_label

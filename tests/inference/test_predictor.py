@@ -439,7 +439,7 @@ def test_loading_needs_no_pretrained_weights_and_draws_no_numbers(
     [
         (None, r"config.yaml can't be read: No such file[\s\S]*runs/demo/version_0"),
         ("{", "config.yaml can't be read: it holds no YAML"),
-        ("data: {}", "config.yaml can't be read: it lacks 'model'"),
+        ("data: {}", "config.yaml can't be read: model is missing"),
         ("3", "config.yaml can't be read"),
     ],
 )

@@ -215,7 +215,7 @@ MISTAKES = {
     "no threshold": (["{run}", "--criterion", "voting"], r"without a threshold[\s\S]*mend:"),
     "unknown criterion": (["{run}", "--criterion", "votes", "--threshold", "1"], r"no criterion 'votes'"),
     "no gate": (["{run}", "--criterion", "gate", "--threshold=-0.5"], r"reads the extra 'gate'"),
-    "batch of nothing": (["{run}", "--batch-size", "0"], r"--batch-size: '0' is no whole number of 1 or more"),
+    "batch of nothing": (["{run}", "--batch-size", "0"], r"--batch-size: '0' is no whole number from 1"),
     "unknown option": (["{run}", "--fast"], r"--fast[\s\S]*'ee-lightning predict --help'"),
     "unknown schedule": (["{run}", "--schedule", "fast"], r"--schedule[\s\S]*depth_first"),
 }

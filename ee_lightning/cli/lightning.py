@@ -9,16 +9,17 @@ from typing import Any
 import yaml
 from jsonargparse import Namespace, set_parsing_settings
 from lightning import Trainer
-from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import Logger
 from omegaconf.errors import OmegaConfBaseException
 
 from ee_lightning.callbacks import ExitSweep, LastCheckpoint, StepSeed
+from ee_lightning.callbacks.unsuitable import check_suitable
 from ee_lightning.cli.checkpoints import loading_checkpoints, refuse_missing
 from ee_lightning.cli.evaluation import check_evaluable, evaluated_run, tell_unknown_run
 from ee_lightning.cli.interrupts import telling_interrupts
+from ee_lightning.cli.lightning_options import check_trainer_options, wording_lightning
 from ee_lightning.cli.lock import alone_in_its_folder
 from ee_lightning.cli.mistakes import parsing_mistake
 from ee_lightning.cli.noise import leave_out_noise, leave_out_other_folders
@@ -33,7 +34,6 @@ from ee_lightning.reporting.metrics_log import MetricsLog
 from ee_lightning.tracking import EarlyExitWandbLogger
 from ee_lightning.training import EarlyExitModule
 
-_HELP = "'ee-lightning {} --help' lists the options"
 CRITERIA = ("Voting", "Patience", "Confidence", "Entropy")
 
 
@@ -151,10 +151,17 @@ class EarlyExitCLI(LightningCLI):
         others = [configured] if isinstance(configured, Logger) else configured or []
         plugins = self._get(self.config_init, "trainer")["plugins"] or []
         kwargs["plugins"] = [WholeCheckpointIO(), *(plugins if isinstance(plugins, list) else [plugins])]
-        try:
+        check_trainer_options(self._get(self.config_init, "trainer"))
+        with wording_lightning("--trainer", str(self.subcommand)):
             return super().instantiate_trainer(logger=[folder, *(others if others is not True else [])], **kwargs)
-        except (MisconfigurationException, ValueError) as error:
-            raise OptionError(str(error), where="--trainer", mend=_HELP.format(self.subcommand)) from error
+
+    def instantiate_classes(self) -> None:
+        """Make model, data, trainer and callbacks; what Lightning refuses is a mistake of the user."""
+        if self.subcommand == "fit":
+            callbacks = self._get(self.config, "trainer")["callbacks"] or []
+            check_suitable(each["class_path"] for each in (callbacks if isinstance(callbacks, list) else [callbacks]))
+        with wording_lightning("--trainer, --checkpoint", str(self.subcommand)):
+            super().instantiate_classes()
 
     def _set_seed(self) -> None:
         try:
@@ -169,12 +176,10 @@ class EarlyExitCLI(LightningCLI):
             for logger in self.trainer.loggers:
                 if isinstance(logger, EarlyExitWandbLogger):
                     logger.follow(run_folder_of(self.trainer))
+            stack.enter_context(wording_lightning("Lightning", subcommand))
             stack.enter_context(loading_checkpoints(self.trainer))
             stack.enter_context(telling_interrupts())
-            try:
-                super()._run_subcommand(subcommand)
-            except MisconfigurationException as error:
-                raise OptionError(str(error), where="Lightning", mend=_HELP.format(subcommand)) from error
+            super()._run_subcommand(subcommand)
 
     def before_fit(self) -> None:
         """Go on from the last checkpoint of the run that was interrupted, or start again in its folder."""
@@ -192,11 +197,11 @@ class EarlyExitCLI(LightningCLI):
 
     def after_fit(self) -> None:
         """Sweep the exits of the best checkpoint."""
-        checkpoints = self.trainer.checkpoint_callback
-        if isinstance(checkpoints, ModelCheckpoint) and checkpoints.best_model_path:
-            self.trainer.validate(self.model, datamodule=self.datamodule, ckpt_path="best", verbose=False)
+        best = self._get(self.config_init, "checkpoint").best_model_path  # of --checkpoint, whatever else writes some
+        if best:
+            self.trainer.validate(self.model, datamodule=self.datamodule, ckpt_path=best, verbose=False)
             if self._get(self.config, "run.test"):
-                self.trainer.test(self.model, datamodule=self.datamodule, ckpt_path="best", verbose=False)
+                self.trainer.test(self.model, datamodule=self.datamodule, ckpt_path=best, verbose=False)
             self.after_validate()
         elif (folder := run_folder_of(self.trainer)) is not None and self.trainer.is_global_zero:
             folder.finish()

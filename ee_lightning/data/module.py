@@ -33,6 +33,7 @@ from ee_lightning.errors import DataError, OptionError
 
 log = logging.getLogger(__name__)
 SPLITS_OF_STAGE = {"fit": ("train", "validation"), "validate": ("validation",), "test": ("test",), "predict": ("test",)}
+_MOST, _MOST_WORKERS = 2**31 - 1, 1_000
 
 
 class TaskDataModule(LightningDataModule):
@@ -322,5 +323,6 @@ class TaskDataModule(LightningDataModule):
 
 def _check_at_least(least: int, **options: int) -> None:
     for name, value in options.items():
-        if value < least:
-            raise OptionError(f"{name} is {value}", where=f"--data.{name}", mend=f"give {least} or more")
+        most = _MOST_WORKERS if name == "num_workers" else _MOST
+        if not least <= value <= most:
+            raise OptionError(f"{name} is {value}", where=f"--data.{name}", mend=f"give {least} to {most}")

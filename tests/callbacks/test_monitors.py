@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from lightning.pytorch import Callback
-from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
+from lightning.pytorch.callbacks import EarlyStopping, LearningRateMonitor, ModelCheckpoint
 
 from ee_lightning.callbacks.monitors import check_monitors
 from ee_lightning.errors import OptionError
@@ -30,15 +30,11 @@ def three_exits(tiny_backbone: Path) -> EarlyExitModule:
         "val/exit_3/score",
         "val/score",
         "val/accuracy",
-        "val/loss",
         "train/loss",
-        "val/mine",
-        "val/mine/score",
-        "my/area",
-        "area",
+        "train/accuracy_term",
     ],
 )
-def test_what_training_logs_and_what_others_may_log_passes(
+def test_what_training_logs_passes(
     kind: type[ModelCheckpoint | EarlyStopping], monitor: str, three_exits: EarlyExitModule
 ) -> None:
     check_monitors([kind(monitor=monitor)], SWEPT, three_exits)
@@ -47,6 +43,11 @@ def test_what_training_logs_and_what_others_may_log_passes(
 @pytest.mark.parametrize(
     "monitor",
     [
+        "val/loss",
+        "val/acc",
+        "val/mine/score",
+        "area",
+        "step",
         "val/entropy/area",
         "val/patience/area",
         "val/voting(k=1)/area",
@@ -62,7 +63,7 @@ def test_what_training_logs_and_what_others_may_log_passes(
 )
 def test_a_figure_of_the_exits_that_is_not_logged_is_refused(monitor: str, three_exits: EarlyExitModule) -> None:
     for callback, where in (
-        (ModelCheckpoint(monitor=monitor), "--checkpoint.monitor"),
+        *([] if monitor == "step" else [(ModelCheckpoint(monitor=monitor), "--checkpoint.monitor")]),
         (EarlyStopping(monitor), "--trainer.callbacks"),
     ):
         with pytest.raises(OptionError) as caught:
@@ -70,11 +71,23 @@ def test_a_figure_of_the_exits_that_is_not_logged_is_refused(monitor: str, three
         assert f"{type(callback).__name__} monitors {monitor}" in caught.value.what
         assert caught.value.where == where
         assert caught.value.mend is not None
-        assert "val/voting/area, val/patience(tolerance=0.5)/area, val/score, " in caught.value.mend
+        assert "val/voting/area, val/patience(tolerance=0.5)/area, val/score, val/accuracy, " in caught.value.mend
         assert "val/exit_1/score to val/exit_3/score" in caught.value.mend
 
 
 def test_a_single_exit_and_no_criteria_leave_its_score(tiny_backbone: Path) -> None:
     module = EarlyExitModule(str(tiny_backbone), 2, ["accuracy"], LastExitObjective(), heads=HeadOptions(exits="last"))
-    with pytest.raises(OptionError, match="monitor one of val/score, val/exit_1/score;"):
+    with pytest.raises(OptionError, match="monitor one of val/score, val/accuracy, val/exit_1/score, train/loss;"):
         check_monitors([EarlyStopping("val/voting/area")], [], module)
+
+
+class _OfAUser(Callback):
+    """Might log anything."""
+
+
+def test_what_the_callbacks_of_others_may_log_passes(three_exits: EarlyExitModule) -> None:
+    check_monitors([_OfAUser(), EarlyStopping("val/mine/score")], SWEPT, three_exits)
+    check_monitors([LearningRateMonitor(), EarlyStopping("lr-AdamW/pg1")], SWEPT, three_exits)
+    check_monitors([ModelCheckpoint(monitor="step")], SWEPT, three_exits)
+    with pytest.raises(OptionError, match="monitors val/entropy/area"):
+        check_monitors([_OfAUser(), EarlyStopping("val/entropy/area")], SWEPT, three_exits)

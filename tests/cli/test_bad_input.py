@@ -7,6 +7,7 @@ import pytest
 from refusal import check_refused
 
 from ee_lightning.cli import main
+from ee_lightning.reporting import RunFolder
 
 Run = Callable[..., int]
 CONFIGS = Path(__file__).parents[2] / "configs"
@@ -51,6 +52,14 @@ MISTAKES = {
         {"sweep.criteria": "[{class_path: ee_lightning.exits.Patience, init_args: {tolerance: 0.5}}]"},
         r"tolerance[\s\S]*mend:",
     ),
+    "no interval": ({"trainer.val_check_interval": 0}, r"val_check_interval is 0[\s\S]*--trainer.val_check_interval"),
+    "interval beyond the epoch": ({"trainer.val_check_interval": 1_000_000}, r"1000000\) must be less[\s\S]*mend:"),
+    "nothing to accumulate": ({"trainer.accumulate_grad_batches": 0}, r"accumulate_grad_batches is 0[\s\S]*1 or more"),
+    "validation in no epoch": ({"trainer.check_val_every_n_epoch": 0}, r"check_val_every_n_epoch is 0[\s\S]*mend:"),
+    "unknown mode": ({"checkpoint.mode": "up"}, r"min, max but got up[\s\S]*--checkpoint[\s\S]*mend:"),
+    "damaged file name": ({"checkpoint.filename": "{nope"}, r"expected '}'[\s\S]*mend:"),
+    "too many rows a batch": ({"data.batch_size": 10**30}, r"batch_size is 10+[\s\S]*mend:"),
+    "too many workers": ({"data.num_workers": 10**7}, r"num_workers is 10+[\s\S]*mend:.*1000"),
     "nothing to monitor": ({"checkpoint.monitor": "val/nope"}, r"val/nope[\s\S]*mend:"),
     "unknown strategy": ({"trainer.strategy": "nope"}, r"strategy='nope'[\s\S]*where: --trainer"),
     "negative seed": ({"seed_everything": -4}, r"-4[\s\S]*where: --seed_everything"),
@@ -157,6 +166,33 @@ def test_a_figure_that_is_advised_instead_is_there(
     assert run("fit", *(CONFIGS / f"{name}.yaml" for name in configs), **{**small, **options}) == 0
 
 
+@pytest.mark.parametrize(
+    ("callback", "expected"),
+    [
+        ("StochasticWeightAveraging, init_args: {swa_lrs: 0.001}", "neither scored nor saved.*EMAWeightAveraging"),
+        ("LearningRateFinder", "config.yaml does not name.*learning_rate"),
+        ("BackboneFinetuning", "`backbone` attribute.*freeze_backbone"),
+        ("SpikeDetection", "its own state.*leave it out"),
+    ],
+)
+def test_a_callback_that_does_not_suit_is_refused_before_training(
+    callback: str, expected: str, run: Run, small: dict[str, object], capfd: pytest.CaptureFixture[str]
+) -> None:
+    callbacks = f"[{{class_path: lightning.pytorch.callbacks.{callback}}}]"
+    status = run("fit", **small, **{"trainer.callbacks": callbacks})
+    check_refused(status, expected.replace(".*", r"[\s\S]*--trainer.callbacks[\s\S]*mend:.*"), capfd)
+    assert not list(Path().rglob("metrics.csv"))
+
+
+def test_the_best_checkpoint_is_swept_whatever_else_writes_checkpoints(run: Run, small: dict[str, object]) -> None:
+    other = "{dirpath: others, monitor: val/exit_1/score, mode: min}"
+    callbacks = f"[{{class_path: ModelCheckpoint, init_args: {other}}}]"
+    assert run("fit", **small, **{"trainer.callbacks": callbacks}) == 0
+    assert list(Path("others").iterdir())
+    swept = RunFolder("runs/run/version_0").swept_checkpoints()
+    assert [file.parent.name for file in swept] == ["checkpoints"]
+
+
 def test_typo_in_a_config_names_the_file(run: Run, small: dict[str, object], capfd: pytest.CaptureFixture[str]) -> None:
     config = Path("mine.yaml")
     config.write_text("model:\n  bakbone: x\n")
@@ -191,7 +227,7 @@ def test_checkpoint_that_does_not_fit_is_refused(
     checkpoint: object = tiny_backbone / "model.safetensors"
     if kind == "other model":
         assert run("fit", **small) == 0
-        checkpoint = "runs/run/version_0/checkpoints/last.ckpt"
+        checkpoint = Path("runs/run/version_0/checkpoints/last.ckpt").rename("alone.ckpt")
         Path("runs/run/version_0/summary.json").unlink()
     options = {**small, "model.heads.pooler": "shared", "ckpt_path": checkpoint}
     check_refused(run("validate", **options), r"can't be loaded[\s\S]*--ckpt_path[\s\S]*config.yaml", capfd)

@@ -1,6 +1,7 @@
 """What the README says is so."""
 
 import re
+import shlex
 import shutil
 import sys
 from collections.abc import Callable
@@ -11,9 +12,9 @@ import torch
 from lightning import seed_everything
 
 from ee_lightning.cli import main
-from ee_lightning.exits import StoredExits
+from ee_lightning.exits import Confidence, StoredExits, Voting
 from ee_lightning.models.backbones import FAMILIES
-from ee_lightning.reporting import RunFolder
+from ee_lightning.reporting import RunFolder, sweep_exits, write_sweep
 
 REPOSITORY = Path(__file__).parents[1]
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
@@ -41,6 +42,24 @@ def test_replay_from_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     names: dict[str, object] = {}
     exec(REPLAY, names)
     assert names["exit_layer"].shape == names["label"].shape == (9,)  # type: ignore[attr-defined]
+
+
+def test_examples_of_curves_and_choose(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    generator = torch.Generator().manual_seed(0)  # exits about as good as the demo's, on as many samples
+    labels = torch.randint(2, (813,), generator=generator)
+    signal = torch.nn.functional.one_hot(labels, 2) * torch.linspace(1, 2, 6).view(6, 1, 1)
+    logits = signal + torch.randn(813, 2, generator=generator) + torch.randn(6, 813, 2, generator=generator) / 3
+    exits, folder = StoredExits(logits, labels, torch.arange(813)), RunFolder("runs/demo/version_0")
+    folder.write_exits("validation", exits)
+    found = sweep_exits([Voting(), Confidence()], exits, None, task="rotten_tomatoes", metrics=["accuracy"])
+    write_sweep(folder, "validation", found)
+    commands = re.findall(r"^ee-lightning ((?:curves|choose) runs/demo/version_0.*)", README, re.MULTILINE)
+    assert len(commands) == 5
+    for command in commands:
+        assert main(shlex.split(command, comments=True)) == 0
+    for curve in folder.read_curves()["validation"]:
+        assert curve.criterion in {"fixed", "oracle"} or not curve.is_all_or_nothing
 
 
 def test_deploying_from_python(

@@ -44,7 +44,7 @@ examples:
   ee-lightning fit --config configs/demo.yaml
   ee-lightning fit --config configs/demo.yaml --config configs/tasks/rte.yaml \\
       --model.objective.diversity_weight 0.2
-  ee-lightning curves runs/demo/version_0 --criteria 'voting(k=1),soft_voting'
+  ee-lightning curves runs/demo/version_0 --criteria 'voting(k=0.5),soft_voting'
   ee-lightning choose runs/demo/version_0 --criterion voting --min-speedup 2
   ee-lightning speed runs/demo/version_0
   ee-lightning predict runs/demo/version_0 --input texts.csv --output labels.csv

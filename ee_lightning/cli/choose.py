@@ -1,24 +1,31 @@
 """``ee-lightning choose``: a budget goes in, an operating point comes out."""
 
 from argparse import Namespace
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from textwrap import fill
 from typing import Any
 
 from ee_lightning.cli.options import Options
-from ee_lightning.errors import OptionError
-from ee_lightning.exits import Fitted
+from ee_lightning.errors import OptionError, RunFolderError
+from ee_lightning.exits import Fitted, in_short
 from ee_lightning.functional import CLASSIFICATION_METRICS, MULTI_LABEL_METRICS
-from ee_lightning.operating import OPERATING_POINT, recipe_of
+from ee_lightning.operating import OPERATING_POINT, OperatingPoint, recipe_of
 from ee_lightning.reporting import (
     CALIBRATION,
     Budget,
     Consistency,
     MaxLoss,
     MinSpeedup,
+    Rival,
     RunFolder,
+    all_that_apply,
+    budget_of,
     choose,
+    clear_rival,
+    fit_criteria,
     fit_recipe,
+    one_sided,
     print_choice,
 )
 
@@ -30,6 +37,8 @@ warning: fit keeps the checkpoint that scores best on the validation split. If
 it chose among several, the guarantee does not hold strictly; it does on rows
 that nothing was selected on: --split test, or --split calibration for a
 criterion that fits nothing."""
+FEW = 200
+"""Of how many rows on a warning is left out."""
 
 
 def run(arguments: Sequence[str]) -> None:
@@ -43,11 +52,11 @@ def run(arguments: Sequence[str]) -> None:
         description="Choose a threshold by a budget on one half of a split, and measure it on the other.",
     )
     options.add_argument("run", type=Path, metavar="RUN", help="the run folder, such as runs/demo/version_0")
-    options.add_argument("--criterion", required=True, help="such as voting or 'voting(k=1)'")
-    budget = options.add_mutually_exclusive_group(required=True)
-    budget.add_argument("--min-speedup", type=float, help="at least so many times faster, by layers")
-    budget.add_argument("--max-loss", type=float, help="at most so many points below the full model")
-    budget.add_argument("--consistency", type=float, help="at least this share of the full model's labels")
+    options.add_argument("--criterion", required=True, help="such as confidence or 'voting(k=0.5)'")
+    budgets = options.add_mutually_exclusive_group(required=True)
+    budgets.add_argument("--min-speedup", type=float, help="at least so many times faster, by layers")
+    budgets.add_argument("--max-loss", type=float, help="at most so many points below the full model")
+    budgets.add_argument("--consistency", type=float, help="at least this share of the full model's labels")
     options.add_argument(
         "--metric",
         choices={**CLASSIFICATION_METRICS, **MULTI_LABEL_METRICS},
@@ -67,30 +76,86 @@ def run(arguments: Sequence[str]) -> None:
         "--wandb", action="store_true", help="log the run folder with its operating point to W&B too, as an artifact"
     )
     chosen = options.read(arguments)
-    folder, recipe = RunFolder(chosen.run), recipe_of(chosen.criterion)
+    folder, recipe, budget = RunFolder(chosen.run), recipe_of(chosen.criterion), _budget(chosen)
     if chosen.split == CALIBRATION and isinstance(recipe.build(), Fitted):
         raise OptionError(
             f"{chosen.criterion} was fitted on the calibration rows, so they can't choose its threshold",
             where="--split calibration",
             mend="take another split, or a criterion that fits nothing",
         )
+    exits, calibration = folder.read_exits(chosen.split), folder.read_calibration()
     point = choose(
-        folder.read_exits(chosen.split),
-        fit_recipe(recipe, folder.read_calibration()),
-        _budget(chosen),
+        exits,
+        fit_recipe(recipe, calibration),
+        budget,
         metric=chosen.metric or _primary_metric(folder, chosen.split),
         split=chosen.split,
         guarantee=chosen.guarantee,
         seed=chosen.seed,
     )
+    replaced = _replaced(folder, point)
     with folder.whole(OPERATING_POINT) as file:
         point.write(file)
     print_choice(point, criterion_name=recipe.build().name)
+    for line in _warnings(point):
+        print(_wrapped(f"warning: {line}"))
     if chosen.guarantee is not None and chosen.split == SELECTED_ON:
         print(_WARNING)
+    if chosen.guarantee is None:
+        rivals = all_that_apply(exits, None if chosen.split == CALIBRATION else calibration)
+        fit_criteria(rivals, calibration)
+        _print_rival(clear_rival(point, budget, rivals, exits), budget)
+    if replaced:
+        print(_wrapped(f"replaced: {replaced}"))
     print(f"saved: {folder.path / OPERATING_POINT}")
     if chosen.wandb:
         _log(folder, {"criterion": chosen.criterion, "threshold": point.threshold})
+
+
+def _warnings(point: OperatingPoint) -> Iterator[str]:
+    if (samples := point.chosen_on + point.measured_on) < FEW:
+        yield f"{samples} samples are few to choose and to measure on; take a split of {FEW} or more"
+    mean_exit = point.num_exits / point.reached["speedup"].value
+    if found := one_sided(mean_exit, point.num_exits, f"{point.measured_on} other samples"):
+        yield found
+
+
+def _print_rival(rival: Rival | None, budget: Budget) -> None:
+    if rival is None:
+        return
+    unit, scale = {"speedup": ("x", 1), "score": (" points", 100)}[rival.figure]
+    low, high = scale * rival.gain.low, scale * rival.gain.high
+    gained = {"speedup": "faster by", "score": "better by"}[rival.figure]
+    print(
+        _wrapped(
+            f"note: --criterion '{rival.criterion}' keeps to {budget} too, and is {gained} "
+            f"{scale * rival.gain.value:.2g}{unit} (interval {low:.2g} to {high:.2g}) on the samples it was chosen on"
+        )
+    )
+
+
+def _wrapped(line: str) -> str:
+    return fill(line, 80, break_long_words=False, break_on_hyphens=False)
+
+
+def _replaced(folder: RunFolder, point: OperatingPoint) -> str | None:
+    """Return what to call the operating point that another one is about to replace; None where there is no other."""
+    if not (folder.path / OPERATING_POINT).is_file():
+        return None
+    try:
+        old = OperatingPoint.read(folder.path)
+    except RunFolderError:
+        return "an operating point that can't be read"
+    if (old.criterion, old.threshold, old.asked) == (point.criterion, point.threshold, point.asked):
+        return None
+    asked = old.asked
+    options = [str(budget_of(asked)), f"--metric {asked.metric}", f"--split {asked.split}", f"--seed {asked.seed}"]
+    if asked.guarantee is not None:
+        options.append(f"--guarantee {asked.guarantee:g}")
+    return (
+        f"the operating point {old.criterion.build().name} at threshold {in_short(old.threshold)}, chosen by "
+        f"{' '.join(options)}"
+    )
 
 
 def _log(folder: RunFolder, config: Mapping[str, Any]) -> None:

@@ -1,18 +1,19 @@
 """``ee-lightning curves``: curves from stored exits, without a model."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ee_lightning.cli.criterion_options import add_criterion_options, with_options
 from ee_lightning.cli.options import Options
-from ee_lightning.exits import CRITERIA, GATE, Criterion, Fitted, Gate, Patience, StoredExits
-from ee_lightning.functional import Kind
+from ee_lightning.exits import CRITERIA, Fixed, Oracle
 from ee_lightning.operating import CriterionRecipe, criteria
 from ee_lightning.reporting import (
     RunFolder,
     Sweep,
+    all_that_apply,
     distinct,
+    named,
     print_figures,
     print_summary,
     scalars,
@@ -38,7 +39,8 @@ def run(arguments: Sequence[str]) -> None:
     options.add_argument("run", type=Path, metavar="RUN", help="the run folder, such as runs/demo/version_0")
     options.add_argument(
         "--criteria",
-        help=f"such as 'voting(k=1),patience'; all that apply if left out. Known: {', '.join(CRITERIA)}",
+        help="such as 'voting(k=0.5),patience', in place of those that the run has; those and all that apply if left "
+        f"out. Known: {', '.join(CRITERIA)}",
     )
     options.add_argument(
         "--wandb", action="store_true", help="log the figures to W&B instead, and leave the run folder as it is"
@@ -46,15 +48,21 @@ def run(arguments: Sequence[str]) -> None:
     add_criterion_options(options)
     chosen = options.read(arguments)
     folder = RunFolder(chosen.run)
-    named = [] if chosen.criteria is None else criteria(chosen.criteria)
-    recipes = with_options(named, chosen)
+    asked = [] if chosen.criteria is None else criteria(chosen.criteria)
+    recipes = with_options(asked, chosen)
     splits, calibration = folder.stored_splits(), folder.read_calibration()
     evaluated = {split: folder.read_figures(split) for split in splits}
-    sweeps = {}
+    sweeps, kept = {}, {}
     for split in splits:
         exits, figures = folder.read_exits(split), evaluated[split]
+        there, unknown = named(list(figures["criteria"]), exits, calibration)
+        methods = [recipe.build() for recipe in recipes]
+        if not methods:
+            methods = all_that_apply(exits, calibration)
+            methods += [each for each in there if each.name not in {method.name for method in methods}]
+        kept[split] = [name for name in unknown if name not in {method.name for method in methods}]
         sweeps[split] = sweep_exits(
-            distinct([recipe.build() for recipe in recipes] or all_that_apply(exits, calibration)),
+            distinct(methods),
             exits,
             calibration,
             task=figures["task"],
@@ -63,25 +71,25 @@ def run(arguments: Sequence[str]) -> None:
         )
     if chosen.wandb:
         print_figures({split: found.summary for split, found in sweeps.items()})
-        _log(sweeps, dict(zip(map(_name, recipes), map(_name, named), strict=True)), {"run": str(folder.path)})
+        _log(sweeps, dict(zip(map(_name, recipes), map(_name, asked), strict=True)), {"run": str(folder.path)})
         return
     for split, found in sweeps.items():
-        write_sweep(folder, split, found)
+        write_sweep(folder, split, found, kept[split])
     print_summary(folder)
+    for split, names in kept.items():
+        if names:
+            print(f"kept as they were on {split}, for no name makes them anew: {', '.join(names)}")
+    for line in dict.fromkeys(line for found in sweeps.values() for line in _warnings(found)):
+        print(line)
 
 
-def all_that_apply(exits: StoredExits, calibration: StoredExits | None) -> list[Criterion]:
-    """Make every criterion, with its defaults, that these exits can answer."""
-    made = [kind() for kind in CRITERIA.values()]
-    if exits.kind is Kind.REGRESSION:
-        made = [criterion for criterion in made if criterion.handles_regression and not isinstance(criterion, Patience)]
-    if exits.kind is Kind.MULTI_LABEL:
-        made = [criterion for criterion in made if criterion.handles_multi_label]
-    if GATE not in exits.extras:
-        made = [criterion for criterion in made if not isinstance(criterion, Gate)]
-    if calibration is None:
-        made = [criterion for criterion in made if not isinstance(criterion, Fitted)]
-    return made
+def _warnings(found: Sweep) -> Iterator[str]:
+    for curve in found.curves:
+        if curve.is_all_or_nothing and curve.criterion not in (Oracle.name, Fixed.name):
+            yield (
+                f"warning: {curve.criterion} lets all samples leave at their first chance or none:\n"
+                "it has no operating point between the two, and its figures there are a line"
+            )
 
 
 def _name(recipe: CriterionRecipe) -> str:

@@ -1,12 +1,14 @@
 """What the commands share that run a trained model."""
 
 from argparse import Namespace
+from math import inf
 from typing import Unpack
 
 from ee_lightning.cli.options import Options
 from ee_lightning.inference import EarlyExitPredictor
 from ee_lightning.inference.predictor import PredictorOptions
-from ee_lightning.reporting import RunFolder
+from ee_lightning.inference.rules import Rule
+from ee_lightning.reporting import RunFolder, one_sided
 
 
 def add_model(options: Options) -> None:
@@ -14,13 +16,22 @@ def add_model(options: Options) -> None:
     options.add_argument(
         "model", metavar="RUN", help="a run folder, or what save wrote: its folder, or its name on the hub"
     )
-    options.add_argument("--criterion", help="such as 'voting(k=1)', with --threshold (those of the operating point)")
+    options.add_argument(
+        "--criterion", help="such as confidence or 'voting(k=0.5)', with --threshold (those of the operating point)"
+    )
     options.add_argument("--threshold", type=float, help="in the criterion's unit; inf lets nobody leave early")
 
 
 def is_run(model: str) -> bool:
     """Whether a model is that of a run folder."""
     return RunFolder(model).config.is_file()
+
+
+def warn_of_threshold(rule: Rule, mean_exit: float, num_exits: int, samples: str) -> None:
+    """Warn where a threshold that a user gave lets all samples leave at once, or none early; infinity is meant so."""
+    is_meant = rule.operating_point is not None or rule.threshold == inf
+    if not is_meant and (found := one_sided(mean_exit, num_exits, samples)):
+        print(f"warning: {found}")
 
 
 def load(chosen: Namespace, **others: Unpack[PredictorOptions]) -> EarlyExitPredictor:

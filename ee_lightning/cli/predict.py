@@ -12,7 +12,7 @@ from typing import get_args
 from rich.console import Console
 from rich.progress import Progress
 
-from ee_lightning.cli.deployed import add_model, is_run, load
+from ee_lightning.cli.deployed import add_model, is_run, load, warn_of_threshold
 from ee_lightning.cli.options import Options, up_to
 from ee_lightning.cli.own_rows import OwnRows
 from ee_lightning.data.sources.words import listed
@@ -29,6 +29,8 @@ from ee_lightning.inference.runs import RunOptions
 from ee_lightning.inference.stepper import Precision
 from ee_lightning.reporting import RunFolder
 
+ENOUGH = 10
+"""Of how many texts on it is of note that all of them leave at the same exit."""
 USUAL_COLUMNS = (("text",), ("sentence",))
 """What the one text of a row may be called where it isn't called as in the task."""
 
@@ -169,6 +171,8 @@ def _predict(predictor: EarlyExitPredictor, rows: RowFile | OwnRows, file: Predi
     if file.num_rows:
         mean_exit = sum_of_exits / file.num_rows
         print(f"mean exit {mean_exit:.2f} of {num_exits}: {num_exits / mean_exit:.2f}x faster by layers")
+    if file.num_rows >= ENOUGH:
+        warn_of_threshold(predictor.deployment.rule, mean_exit, num_exits, f"{file.num_rows} texts")
     if stream.num_cut:
         were = "was" if stream.num_cut == 1 else "were"
         print(f"{_counted(stream.num_cut, 'text')} {were} cut to {predictor.deployment.max_length} tokens")

@@ -5,7 +5,7 @@ from ee_lightning.exits.calibrated_confidence import CalibratedConfidence
 from ee_lightning.exits.confidence import Confidence
 from ee_lightning.exits.conformal import Conformal
 from ee_lightning.exits.criteria import CRITERIA
-from ee_lightning.exits.criterion import Criterion, Decision, State, name_with_options, reaches
+from ee_lightning.exits.criterion import Criterion, Decision, State, in_short, name_with_options, reaches
 from ee_lightning.exits.curve import Curve, trace_curve
 from ee_lightning.exits.entropy import Entropy
 from ee_lightning.exits.evaluated import EvaluatedRows
@@ -55,6 +55,7 @@ __all__ = [
     "State",
     "StoredExits",
     "Voting",
+    "in_short",
     "name_with_options",
     "reaches",
     "replay",

@@ -162,17 +162,24 @@ def name_with_options(name: str, **options: tuple[object, object]) -> str:
         **options: The value and the default of each option.
 
     Example:
-        >>> name_with_options("voting", k=(1.0, 0.75), fallback=("last", "last"))
-        'voting(k=1)'
+        >>> name_with_options("voting", k=(0.5, 0.75), fallback=("last", "last"))
+        'voting(k=0.5)'
     """
     changed = [f"{option}={_shown(value)}" for option, (value, default) in options.items() if value != default]
     return f"{name}({', '.join(changed)})" if changed else name
 
 
+def in_short(number: float) -> str:
+    """Return the shortest text that reads back as the same number.
+
+    Example:
+        >>> in_short(2.0), in_short(0.123456789)
+        ('2', '0.123456789')
+    """
+    return f"{number:g}" if float(f"{number:g}") == number else repr(number)
+
+
 def _shown(value: object) -> str:
-    """Write a value as short as reads back exactly."""
     if isinstance(value, list):
         return f"[{', '.join(map(_shown, value))}]"
-    if isinstance(value, float):
-        return f"{value:g}" if float(f"{value:g}") == value else repr(value)
-    return str(value)
+    return in_short(value) if isinstance(value, float) else str(value)

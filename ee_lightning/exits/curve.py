@@ -10,7 +10,7 @@ from ee_lightning.exits.criterion import Criterion
 from ee_lightning.exits.replay import replay
 from ee_lightning.exits.statistics import statistics_of
 from ee_lightning.exits.stored import StoredExits
-from ee_lightning.functional import area, operating_points, score_at
+from ee_lightning.functional import area, operating_points, score_at, separators
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,13 +20,18 @@ class Curve:
     Attributes:
         criterion: The criterion's name.
         num_exits: Number of exits M.
-        thresholds: Descending, starting with infinity, in float64, of shape [points].
+        attained: Infinity, then the scores at which an outcome changes, descending, in float64, of shape [points]; of a
+            curve that was read from a file its `thresholds`.
+        thresholds: For use and for files: each half-way between an attained score and the next lower one, written with
+            few decimals, in float64, of shape [points]; see `ee_lightning.functional.separators`. Infinity lets nobody
+            leave early; at the last all leave at the first exit that scores them.
         mean_exit: Mean number of executed layers, in float64, of shape [points].
         scores: Each metric at every point, in float64, of shape [points].
     """
 
     criterion: str
     num_exits: int
+    attained: Tensor
     thresholds: Tensor
     mean_exit: Tensor
     scores: Mapping[str, Tensor]
@@ -35,6 +40,11 @@ class Curve:
     def speedup(self) -> Tensor:
         """All layers over mean executed layers, ascending, of shape [points]."""
         return self.num_exits / self.mean_exit
+
+    @property
+    def is_all_or_nothing(self) -> bool:
+        """Whether no threshold lets some samples leave early and others later."""
+        return len(self.thresholds) <= 2
 
     def index_at(self, threshold: float) -> int:
         """Find the operating point at which a threshold leaves the samples.
@@ -45,7 +55,7 @@ class Curve:
         Returns:
             The position along the points.
         """
-        return int((self.thresholds >= threshold).sum()) - 1
+        return int((self.attained >= threshold).sum()) - 1
 
     def threshold_near(self, speedup: float) -> float:
         """Give the threshold of the operating point whose speed-up is nearest to a named one.
@@ -103,4 +113,6 @@ def trace_curve(criterion: Criterion, exits: StoredExits, metrics: Sequence[str]
         scores = {metric: statistics.metrics[metric](points.counts, statistics.actual) for metric in metrics}
     except ValueError as error:
         raise OptionError(str(error), where="metrics", mend="leave this metric out for this task") from error
-    return Curve(criterion.name, exits.num_exits, points.thresholds, points.mean_exit, scores)
+    return Curve(
+        criterion.name, exits.num_exits, points.attained, separators(points.attained), points.mean_exit, scores
+    )

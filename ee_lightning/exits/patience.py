@@ -19,7 +19,8 @@ class Patience(Criterion):
     labels exits agree where they predict all of them alike. For regression an exit agrees with the one before where
     their values :math:`\hat y` differ by less than the tolerance, :math:`|\hat y_m - \hat y_{m-1}| < \delta`, and the
     label is :math:`\hat y_m`. The threshold is the number of agreements, the patience t: a sample leaves at exit t + 1
-    at the earliest; at 0 all leave at exit 1.
+    at the earliest; at 0 all leave at exit 1. Files and tables have thresholds half-way between two counts:
+    1.5 is a patience of 2.
 
     Args:
         tolerance: The :math:`\delta` of regression, in the unit of the predicted value; None for classification.

@@ -23,7 +23,8 @@ class Voting(Criterion):
     Each exit casts one vote for its most likely class. After exit m the score is :math:`\max_c v_c(m) / m^k`, with
     :math:`v_c(m)` the votes for class c among exits 1 to m; the label is the class with most votes, and of several the
     one just voted for. The threshold has no unit: with k = 0 it counts votes, with k = 1 it is a share of them. The
-    first vote scores 1, so at 1 and below all leave at exit 1.
+    first vote scores 1, so at 1 and below all leave at exit 1. From k = 1 on no score is above 1, so that all samples
+    leave at exit 1 or none does: take k below 1.
 
     Of several labels a vote is for the whole set that an exit predicts, and the score counts the votes for the set that
     has most. The labels predicted are those that most votes hold; where votes are equal, as the one just cast has it.

@@ -44,6 +44,7 @@ from ee_lightning.functional.multi_label_metrics import (
 from ee_lightning.functional.regression import REGRESSION_METRICS, label_moments, pearson, regression_moments
 from ee_lightning.functional.risk_control import binomial_p_values, fixed_sequence, hoeffding_bentkus_p_values
 from ee_lightning.functional.selection import best_point, fastest_point, halves
+from ee_lightning.functional.separators import separators, shortest_decimals
 from ee_lightning.functional.targets import balanced_weights, soft_targets
 from ee_lightning.functional.weighted import weighted_scores
 
@@ -103,7 +104,9 @@ __all__ = [
     "same_rows",
     "scale_gradient",
     "score_at",
+    "separators",
     "set_numbers",
+    "shortest_decimals",
     "soft_targets",
     "weighted_scores",
     "where_rows",

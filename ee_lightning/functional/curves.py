@@ -16,13 +16,14 @@ class OperatingPoints(NamedTuple):
     """Every operating point there is, from slow to fast.
 
     Attributes:
-        thresholds: Descending, starting with infinity (nobody leaves early), in float64, of shape [points].
+        attained: Infinity (nobody leaves early), then the scores at which an outcome changes, descending, in float64,
+            of shape [points]. Each is a threshold, and so is every number from it down to above the next.
         mean_exit: Mean number of executed layers at each threshold, in float64, of shape [points].
         counts: Summed statistics of the predictions at each threshold, in the type that `count` gives, of shape
             [points, statistics].
     """
 
-    thresholds: Tensor
+    attained: Tensor
     mean_exit: Tensor
     counts: Tensor
 
@@ -34,8 +35,8 @@ def operating_points(
 
     As the threshold falls, a sample moves only where the running maximum of its scores rises: at that value it moves to
     that exit, from the next exit that beats it, or from the last exit and the fallback label if none does. Sorting
-    these moves gives the whole curve in O(exits * samples * log(exits * samples)). Applying a threshold of the result
-    with ``score >= threshold`` gives exactly the outcome that was counted for it.
+    these moves gives the whole curve in O(exits * samples * log(exits * samples)). Applying an attained score as
+    the threshold, with ``score >= threshold``, gives exactly the outcome that was counted for it.
 
     Args:
         scores: Score of every sample after each exit, of shape [exits, samples]. A score of -inf never leaves.
@@ -87,8 +88,8 @@ def operating_points(
     layers[0] = num_exits * num_samples
     layers.index_add_(0, point, exit_layer - layer_before)
 
-    thresholds = torch.cat([distinct.new_full((1,), torch.inf), distinct.flip(0)])  # [points]
-    return OperatingPoints(thresholds, layers.cumsum(0).double() / num_samples, changes.cumsum(0))
+    attained = torch.cat([distinct.new_full((1,), torch.inf), distinct.flip(0)])  # [points]
+    return OperatingPoints(attained, layers.cumsum(0).double() / num_samples, changes.cumsum(0))
 
 
 def score_at(mean_exit: Tensor, score: Tensor, target_mean_exit: float) -> float:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 
 from ee_lightning.errors import OptionError, RunFolderError
-from ee_lightning.exits import Criterion, Fitted
+from ee_lightning.exits import Criterion, Fitted, in_short
 from ee_lightning.operating import (
     OPERATING_POINT,
     CriterionRecipe,
@@ -15,7 +15,7 @@ from ee_lightning.operating import (
 from ee_lightning.reporting import RunFolder, fit_recipe
 
 AnyCriterion = str | Criterion | CriterionRecipe
-"""A name such as ``voting(k=1)``, a criterion, or its recipe."""
+"""A name such as ``voting(k=0.5)``, a criterion, or its recipe."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Rule:
 
     def __str__(self) -> str:
         """Say it in words."""
-        return f"{self.criterion.build().name} at threshold {self.threshold:.6g}"
+        return f"{self.criterion.build().name} at threshold {in_short(self.threshold)}"
 
     @classmethod
     def given(cls, criterion: AnyCriterion, threshold: float | None) -> "Rule":

@@ -19,16 +19,16 @@ def criteria(text: str) -> list[CriterionRecipe]:
     """Read criteria as tables name them, separated by commas.
 
     Args:
-        text: Such as ``voting(k=1, fallback=majority), patience``.
+        text: Such as ``voting(k=0.5, fallback=majority), patience``.
 
     Raises:
         OptionError: A name is not known, the text can't be read, or there is no criterion in it.
 
     Example:
-        >>> criteria("voting(k=1, fallback=majority), patience")[0].init_args
-        {'k': 1, 'fallback': 'majority'}
+        >>> criteria("voting(k=0.5, fallback=majority), patience")[0].init_args
+        {'k': 0.5, 'fallback': 'majority'}
     """
-    read = _read_all(_CRITERION, text, mend="write voting(k=1),patience,entropy")
+    read = _read_all(_CRITERION, text, mend="write voting(k=0.5),patience,entropy")
     recipes = [_recipe(found[1], found[2] or "") for found in read]
     if not recipes:
         raise OptionError("no criterion is given", where="the list of criteria", mend=f"use some of {_KNOWN}")
@@ -39,14 +39,14 @@ def recipe_of(criterion: str | Criterion | CriterionRecipe) -> CriterionRecipe:
     """Give the recipe of a criterion, what it was fitted included.
 
     Args:
-        criterion: A name such as ``voting(k=1)``, a criterion of `ee_lightning.exits`, or a recipe.
+        criterion: A name such as ``voting(k=0.5)``, a criterion of `ee_lightning.exits`, or a recipe.
 
     Raises:
         OptionError: The name can't be read or names several, the criterion was not fitted yet, or it is of a class that
             no name stands for.
 
     Example:
-        >>> recipe_of("voting(k=1)") == recipe_of(exits.Voting(k=1))
+        >>> recipe_of("voting(k=0.5)") == recipe_of(exits.Voting(k=0.5))
         True
     """
     if isinstance(criterion, CriterionRecipe):

@@ -73,6 +73,7 @@ class OperatingPoint:
             ``loss``, by how much the latter is higher, all as shares (1 is 100 points); and ``consistency``, the share
             of samples with the full model's label.
         guarantee: What is guaranteed, in words; None if nothing is.
+        met: Whether the budget was met on the other half; None in a file that does not tell.
         version: The release of ee_lightning that chose it.
 
     Raises:
@@ -88,6 +89,7 @@ class OperatingPoint:
     confidence: float
     reached: Mapping[str, Estimate]
     guarantee: str | None
+    met: bool | None = None
     version: str = __version__
 
     def __post_init__(self) -> None:

@@ -1,14 +1,20 @@
 """Reporting: run folders, figures, tables and plots."""
 
+from ee_lightning.reporting.applicable import all_that_apply as all_that_apply
+from ee_lightning.reporting.applicable import named as named
 from ee_lightning.reporting.budget import Budget as Budget
 from ee_lightning.reporting.budget import BudgetOutOfReach as BudgetOutOfReach
 from ee_lightning.reporting.budgets import Consistency as Consistency
 from ee_lightning.reporting.budgets import MaxLoss as MaxLoss
 from ee_lightning.reporting.budgets import MinSpeedup as MinSpeedup
+from ee_lightning.reporting.budgets import budget_of as budget_of
 from ee_lightning.reporting.choice import choose as choose
 from ee_lightning.reporting.diagnostics import diagnose as diagnose
 from ee_lightning.reporting.diagnostics import diagnostic_scalars as diagnostic_scalars
 from ee_lightning.reporting.plots import draw_curves as draw_curves
+from ee_lightning.reporting.reach import one_sided as one_sided
+from ee_lightning.reporting.rivals import Rival as Rival
+from ee_lightning.reporting.rivals import clear_rival as clear_rival
 from ee_lightning.reporting.run_folder import CALIBRATION as CALIBRATION
 from ee_lightning.reporting.run_folder import RunFolder as RunFolder
 from ee_lightning.reporting.run_folder import run_folder_of as run_folder_of

@@ -38,11 +38,23 @@ class Budget(ABC):
         value: The bound, in the budget's own unit.
         name: For options and files.
         loosest: The value of the bound that asks for nothing.
+        figure: Which figure of `OperatingPoint.reached` is bounded.
+        goal: Which figure is to be high within the bound, ``score`` or ``speedup``.
     """
 
     value: float
     name: ClassVar[str]
     loosest: ClassVar[float]
+    figure: ClassVar[str]
+    goal: ClassVar[str]
+
+    def __str__(self) -> str:
+        """Return the option of the command line."""
+        return self._option(self.value)
+
+    @abstractmethod
+    def met_by(self, figure: float) -> bool:
+        """Return whether a value of the bounded figure keeps to the bound."""
 
     @abstractmethod
     def kept(self, candidates: Candidates, value: float) -> Tensor:
@@ -84,10 +96,14 @@ class Budget(ABC):
                 mend="choose another criterion",
                 nearest=None,
             )
-        chosen = self.pick(candidates, self._allowed(candidates, self.value, guarantee))
+        chosen = self.find(candidates, guarantee)
         if chosen is None:
             raise self._out_of_reach(candidates, guarantee)
         return chosen
+
+    def find(self, candidates: Candidates, guarantee: float | None) -> int | None:
+        """Return what `select` does, or None where that raises an error."""
+        return self.pick(candidates, self._allowed(candidates, self.value, guarantee))
 
     def _allowed(self, candidates: Candidates, value: float, guarantee: float | None) -> Tensor:
         if guarantee is None:

@@ -6,7 +6,7 @@ from math import inf
 import torch
 from torch import Tensor
 
-from ee_lightning.errors import OptionError
+from ee_lightning.errors import OptionError, require_one_of
 from ee_lightning.functional import (
     best_point,
     binomial_p_values,
@@ -14,6 +14,7 @@ from ee_lightning.functional import (
     fixed_sequence,
     hoeffding_bentkus_p_values,
 )
+from ee_lightning.operating import Asked
 from ee_lightning.reporting.budget import ROUNDING, Budget
 from ee_lightning.reporting.candidates import Candidates
 
@@ -39,6 +40,8 @@ class MaxLoss(Budget):
 
     name = "max_loss"
     loosest = 100.0
+    figure = "loss"
+    goal = "speedup"
 
     def __post_init__(self) -> None:
         """Check the value."""
@@ -47,6 +50,10 @@ class MaxLoss(Budget):
     def kept(self, candidates: Candidates, value: float) -> Tensor:
         """See `Budget.kept`."""
         return 100 * (candidates.full_score - candidates.score) <= value + ROUNDING
+
+    def met_by(self, figure: float) -> bool:
+        """See `Budget.met_by`."""
+        return 100 * figure <= self.value + ROUNDING
 
     def guaranteed(self, candidates: Candidates, value: float, error: float) -> Tensor:
         """See `Budget.guaranteed`.
@@ -91,6 +98,8 @@ class Consistency(Budget):
 
     name = "consistency"
     loosest = 0.0
+    figure = "consistency"
+    goal = "speedup"
 
     def __post_init__(self) -> None:
         """Check the value."""
@@ -99,6 +108,10 @@ class Consistency(Budget):
     def kept(self, candidates: Candidates, value: float) -> Tensor:
         """See `Budget.kept`."""
         return 1 - candidates.differing.double() / candidates.num_samples >= value - ROUNDING
+
+    def met_by(self, figure: float) -> bool:
+        """See `Budget.met_by`."""
+        return figure >= self.value - ROUNDING
 
     def guaranteed(self, candidates: Candidates, value: float, error: float) -> Tensor:
         """See `Budget.guaranteed`."""
@@ -130,6 +143,8 @@ class MinSpeedup(Budget):
 
     name = "min_speedup"
     loosest = 1.0
+    figure = "speedup"
+    goal = "score"
 
     def __post_init__(self) -> None:
         """Check the value."""
@@ -138,6 +153,10 @@ class MinSpeedup(Budget):
     def kept(self, candidates: Candidates, value: float) -> Tensor:
         """See `Budget.kept`."""
         return candidates.curve.speedup >= value - ROUNDING
+
+    def met_by(self, figure: float) -> bool:
+        """See `Budget.met_by`."""
+        return figure >= self.value - ROUNDING
 
     def guaranteed(self, candidates: Candidates, value: float, error: float) -> Tensor:
         """See `Budget.guaranteed`."""
@@ -160,6 +179,17 @@ class MinSpeedup(Budget):
             f"the expected number of executed layers is at most {num_exits / self.value:.6g} of {num_exits}, a "
             f"speed-up of at least {self.value:g} (Hoeffding-Bentkus tests)"
         )
+
+
+def budget_of(asked: Asked) -> Budget:
+    """Return the budget that an operating point was chosen by.
+
+    Raises:
+        OptionError: There is no such budget, or it makes no sense.
+    """
+    kinds = {kind.name: kind for kind in (MaxLoss, MinSpeedup, Consistency)}
+    require_one_of(asked.budget, kinds, "budget")
+    return kinds[asked.budget](asked.value)
 
 
 def _require(makes_sense: bool, budget: Budget, mend: str) -> None:

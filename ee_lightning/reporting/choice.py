@@ -24,16 +24,16 @@ def choose(
 ) -> OperatingPoint:
     """Choose a threshold on one half of the samples, and measure it on the other.
 
-    The halves are drawn at random. Every threshold that makes a difference on the first half is a candidate, but for
-    those at which nobody leaves before the last exit. With a guarantee, only thresholds are candidates that are proven,
-    by Learn then Test (Angelopoulos et al. 2021, arXiv 2110.01052, Theorem 1; see
-    `ee_lightning.functional.risk_control`), to keep to the budget in expectation over new samples. It holds if these
-    are drawn as the stored ones were, and if nothing of the criterion or the model was fitted or selected on the stored
-    ones.
+    The halves are drawn at random. Every threshold that makes a difference on the first half is a candidate, half-way
+    between two neighbouring scores, but for those at which nobody leaves before the last exit. With a guarantee, only
+    thresholds are candidates that are proven, by Learn then Test (Angelopoulos et al. 2021, arXiv 2110.01052,
+    Theorem 1; see `ee_lightning.functional.risk_control`), to keep to the budget in expectation over new samples. It
+    holds if these are drawn as the stored ones were, and if nothing of the criterion or the model was fitted or
+    selected on the stored ones.
 
     The figures of the second half are fresh: neither threshold nor guarantee has seen it. Their intervals are bootstrap
-    percentiles over its samples, paired where they compare with the full model. They may miss the budget: without a
-    guarantee it is kept to on the first half only.
+    percentiles over its samples, paired where they compare with the full model. They may miss the budget, which
+    `OperatingPoint.met` says: without a guarantee it is kept to on the first half only.
 
     Args:
         exits: The stored exits of a split, with labels.
@@ -61,7 +61,7 @@ def choose(
             folder = RunFolder("runs/demo/version_0")
             point = choose(
                 folder.read_exits("validation"),
-                CriterionRecipe("ee_lightning.exits.Voting", {"k": 1.0}),
+                CriterionRecipe("ee_lightning.exits.Voting", {"k": 0.5}),
                 MinSpeedup(2.0),
                 metric="accuracy",
                 split="validation",
@@ -100,6 +100,7 @@ def choose(
     chosen_on, measured_on = (exits.select(half) for half in halves(exits.num_samples, seed))
     candidates = list_candidates(rule, chosen_on, metric)
     threshold = float(candidates.curve.thresholds[budget.select(candidates, guarantee)])
+    reached = measure(rule, threshold, measured_on, metric, CONFIDENCE, seed)
     return OperatingPoint(
         criterion=criterion,
         threshold=threshold,
@@ -108,7 +109,8 @@ def choose(
         chosen_on=chosen_on.num_samples,
         measured_on=measured_on.num_samples,
         confidence=CONFIDENCE,
-        reached=measure(rule, threshold, measured_on, metric, CONFIDENCE, seed),
+        reached=reached,
+        met=budget.met_by(reached[budget.figure].value),
         guarantee=None if guarantee is None else _in_words(guarantee, candidates, budget),
     )
 

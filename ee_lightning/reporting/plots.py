@@ -45,7 +45,7 @@ def _draw(axes: Axes, curves: Sequence[Curve], metric: str) -> None:
         curve, label = same[0], " = ".join(curve.criterion for curve in same)
         speedup, score = curve.speedup.tolist(), (100 * curve.scores[metric]).tolist()
         if curve.criterion == Oracle.name:
-            at = curve.index_at(1.0)
+            at = curve.index_at(Oracle.THRESHOLD)
             axes.plot(speedup[at], score[at], "*", color="black", markersize=12, label=label)
         elif curve.criterion == Fixed.name:
             axes.plot(speedup, score, "o", color="grey", markersize=5, label="one exit alone")

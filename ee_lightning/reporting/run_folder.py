@@ -2,9 +2,9 @@
 
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +36,23 @@ _POINT = ("split", "criterion", "threshold", "speedup", "mean_exit")
 _ROUNDING = 1e-9
 _EVALUATE = "run validate or test on its checkpoint"
 _MEASURE = "measure again: ee-lightning speed"
+
+
+@dataclass(frozen=True, eq=False)
+class Results:
+    """What a run folder has of some criteria on a split.
+
+    Attributes:
+        curves: Their curves.
+        figures: Their figures, by name, as in ``summary.json``.
+        histograms: At which exits samples leave, by name, as in ``diagnostics.json``.
+        fitted: What those that fit something learnt, by name.
+    """
+
+    curves: Sequence[Curve] = ()
+    figures: Mapping[str, Any] = field(default_factory=dict)
+    histograms: Mapping[str, Any] = field(default_factory=dict)
+    fitted: Mapping[str, Any] = field(default_factory=dict)
 
 
 class RunFolder:
@@ -174,6 +191,10 @@ class RunFolder:
             except (DataError, TrainingDiverged) as error:
                 raise ValueError(f"{error.what} ({error.where})" if error.where else error.what) from error
 
+    def has_exits(self, split: str) -> bool:
+        """Whether the exits of a split are stored."""
+        return (self.path / "exits" / f"{split}.safetensors").is_file()
+
     def stored_splits(self) -> list[str]:
         """Name the splits to report on whose exits are stored.
 
@@ -190,8 +211,7 @@ class RunFolder:
 
     def read_calibration(self) -> StoredExits | None:
         """Read the exits of the rows held out for calibration; None where there are none."""
-        stored = (self.path / "exits" / f"{CALIBRATION}.safetensors").is_file()
-        return self.read_exits(CALIBRATION) if stored else None
+        return self.read_exits(CALIBRATION) if self.has_exits(CALIBRATION) else None
 
     def write_curves(self, split: str, curves: Sequence[Curve]) -> None:
         """Write every operating point of a split's criteria, sorted by speed-up, beside those of other splits."""
@@ -212,6 +232,26 @@ class RunFolder:
             for (split, criterion), rows in points.groupby(["split", "criterion"], sort=False):
                 curves.setdefault(split, []).append(_curve(criterion, rows.dropna(axis="columns")))
         return curves
+
+    def read_results(self, split: str, criteria: Collection[str]) -> Results:
+        """Read what is there of some criteria on a split, in the order in which it was written.
+
+        Raises:
+            RunFolderError: A file is damaged.
+        """
+        if not criteria:
+            return Results()
+
+        def of_them(entries: Mapping[str, Any]) -> dict[str, Any]:
+            return {name: entry for name, entry in entries.items() if name in criteria}
+
+        diagnostics, summary = (self._read_splits(name).get(split, {}) for name in (DIAGNOSTICS, SUMMARY))
+        return Results(
+            [curve for curve in self.read_curves().get(split, []) if curve.criterion in criteria],
+            of_them(summary.get("criteria", {})),
+            of_them(diagnostics.get("exit_histograms", {})),
+            of_them(self._read_splits(FITTED).get(split, {})),
+        )
 
     def write_speed(self, split: str, measured: Sequence[MeasuredSpeed]) -> None:
         """Write measured speeds in place of earlier ones of the same criteria on the same split, beside the others."""
@@ -375,4 +415,5 @@ def _check_points(points: pd.DataFrame) -> None:
 def _curve(criterion: str, points: pd.DataFrame) -> Curve:
     columns = {name: torch.tensor(points[name].to_numpy(), dtype=torch.float64) for name in points.columns[2:]}
     thresholds, speedup, mean_exit = (columns.pop(name) for name in ("threshold", "speedup", "mean_exit"))
-    return Curve(criterion, round((speedup * mean_exit)[0].item()), thresholds, mean_exit, columns)
+    num_exits = round((speedup * mean_exit)[0].item())
+    return Curve(criterion, num_exits, attained=thresholds, thresholds=thresholds, mean_exit=mean_exit, scores=columns)

@@ -89,7 +89,7 @@ def summarise(curves: Sequence[Curve], metrics: Sequence[str]) -> dict[str, Any]
 
 
 def _at_its_own_point(oracle: Curve, metrics: Sequence[str]) -> dict[str, float]:
-    point = oracle.index_at(1.0)
+    point = oracle.index_at(Oracle.THRESHOLD)
     return {"speedup": float(oracle.speedup[point]), **{name: float(oracle.scores[name][point]) for name in metrics}}
 
 

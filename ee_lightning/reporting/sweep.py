@@ -1,6 +1,6 @@
 """What a sweep of the exits finds, as both the callback and the command line write it."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -119,14 +119,24 @@ def sweep_exits(
     return Sweep(exits, criteria, curves, {**about, **summarise(curves, metrics)})
 
 
-def write_sweep(folder: RunFolder, split: str, found: Sweep) -> None:
-    """Write curves, plot, what was fitted, diagnostics and, last, the figures of a split into a run folder."""
-    folder.write_curves(split, found.curves)
+def write_sweep(folder: RunFolder, split: str, found: Sweep, kept: Collection[str] = ()) -> None:
+    """Write curves, plot, what was fitted, diagnostics and, last, the figures of a split into a run folder.
+
+    Args:
+        folder: The run folder.
+        split: The name of the split.
+        found: The sweep.
+        kept: The names of criteria whose results stay as they are in the folder, beside those of the sweep.
+    """
+    before = folder.read_results(split, kept)
+    folder.write_curves(split, [*found.curves, *before.curves])
     by_title = {f"{found.summary['task']} {name}": curves for name, curves in folder.read_curves().items()}
     with reading(folder.path / CURVES, mend="delete it, and run curves again"):  # which may hold other splits
         picture = draw_curves(by_title, found.summary["metrics"][0])
     with folder.whole(folder.curves_picture.name) as file:
         picture.savefig(file, format="png")
-    folder.write_fitted(split, {c.name: c.fitted for c in found.criteria if isinstance(c, Fitted)})
-    folder.write_diagnostics(split, found.diagnostics)
-    folder.write_summary(split, found.summary)
+    fitted = {criterion.name: criterion.fitted for criterion in found.criteria if isinstance(criterion, Fitted)}
+    histograms = {**found.diagnostics["exit_histograms"], **before.histograms}
+    folder.write_fitted(split, {**fitted, **before.fitted})
+    folder.write_diagnostics(split, {**found.diagnostics, "exit_histograms": histograms})
+    folder.write_summary(split, {**found.summary, "criteria": {**found.summary["criteria"], **before.figures}})

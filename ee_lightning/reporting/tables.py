@@ -6,7 +6,9 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from ee_lightning.exits import in_short
 from ee_lightning.operating import Estimate, OperatingPoint
+from ee_lightning.reporting.budgets import budget_of
 from ee_lightning.reporting.run_folder import RunFolder
 from ee_lightning.reporting.summary import NAMED_SPEEDUPS
 
@@ -42,7 +44,7 @@ def print_choice(point: OperatingPoint, criterion_name: str) -> None:
         criterion_name: The name of its criterion.
     """
     console = Console(width=80, highlight=False)
-    console.print(f"{criterion_name} at threshold {point.threshold:.6g}, chosen on {point.chosen_on} samples")
+    console.print(f"{criterion_name} at threshold {in_short(point.threshold)}, chosen on {point.chosen_on} samples")
     table = Table(
         f"on {point.measured_on} other samples",
         title=f"with {point.confidence:.0%} bootstrap intervals",
@@ -53,6 +55,7 @@ def print_choice(point: OperatingPoint, criterion_name: str) -> None:
     for name, estimate in point.reached.items():
         table.add_row(_heading(name), *_with_interval(name, estimate))
     console.print(table)
+    console.print(_verdict(point))
     if without_width := [_heading(name) for name, figure in point.reached.items() if figure.low == figure.high]:
         console.print(
             f"note: the resamples do not differ in {' and '.join(without_width)}: an interval without width says "
@@ -62,11 +65,28 @@ def print_choice(point: OperatingPoint, criterion_name: str) -> None:
         console.print(point.guarantee)
 
 
+def _verdict(point: OperatingPoint) -> str:
+    """Say whether the budget was met on the other half, and whether the interval agrees."""
+    budget = budget_of(point.asked)
+    estimate = point.reached[budget.figure]
+    is_met = [budget.met_by(figure) for figure in (estimate.value, estimate.low, estimate.high)]
+    agrees = len(set(is_met)) == 1
+    verdict, others = ("met", "misses") if is_met[0] else ("missed", "meets")
+    whole = "all" if agrees else "part"
+    does = {"met": "meets", "missed": "misses"}[verdict] if agrees else others
+    shown, interval = _with_interval(budget.figure, estimate)
+    heading = _heading(budget.figure)
+    return (
+        f"{budget}: {verdict} on the other samples: {heading} {shown}, interval {interval}, {whole} of which {does} it"
+    )
+
+
 _FIGURES = {
     "score": "score (%)",
     "full_score": "full model's score (%)",
     "loss": "loss (points)",
     "speedup": "speed-up",
+    "consistency": "consistency (%)",
 }
 
 

@@ -50,7 +50,7 @@ def test_what_training_logs_passes(
         "step",
         "val/entropy/area",
         "val/patience/area",
-        "val/voting(k=1)/area",
+        "val/voting(k=0.5)/area",
         "val/oracle/area",
         "val/voting/score_at_2x",
         "val/exit_0/score",

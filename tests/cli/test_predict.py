@@ -105,6 +105,24 @@ def test_save_says_what_it_saved(run: Path, capfd: pytest.CaptureFixture[str]) -
     assert EarlyExitPredictor.from_pretrained("model").deployment.rule.threshold == 1
 
 
+@pytest.mark.parametrize(
+    ("threshold", "where"), [("0.1", "all {} leave at the first"), ("2", "none of {} leaves before")]
+)
+def test_a_threshold_that_all_reach_or_nobody_is_warned_of(
+    threshold: str, where: str, run: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    rule = ["--criterion", "confidence", "--threshold", threshold]
+    Path("in.txt").write_text("a lovely film\nthe dull, boring plot\n" * 6)
+    capfd.readouterr()
+    assert main(["predict", str(run), "--input", "in.txt", "--output", "out.csv", *rule]) == 0
+    assert f"warning: {where.format('12 texts')}" in capfd.readouterr().out
+    assert main(["save", str(run), "model", *rule]) == 0
+    assert re.search(rf"warning: {where.format(r'[0-9]+ samples of the split validation')}", capfd.readouterr().out)
+    for meant in ([], ["--criterion", "confidence", "--threshold", "inf"]):
+        assert main(["save", str(run), "model", *meant]) == 0
+        assert "warning" not in capfd.readouterr().out
+
+
 def test_pairs_and_values(trained: Trained) -> None:
     Path("in.tsv").write_text("sentence2\tsentence1\na film\ta lovely film\n")
     Path("in.csv").write_text("one,other\na lovely film,a film\n")

@@ -32,16 +32,20 @@ def test_curve_equals_brute_force_over_every_distinct_threshold(case, shape):
     exits = case.exits(**shape)
     criterion = case.ready_for(exits)
     curve = trace_curve(criterion, exits, metrics_of(exits))
-    thresholds = curve.thresholds.tolist()
+    attained = curve.attained.tolist()
     replayed = replay(criterion, exits)
     for threshold in {math.inf, *replayed.scores.flatten().tolist()} - {-math.inf}:
-        at = max(index for index, reached in enumerate(thresholds) if reached >= threshold)
+        at = max(index for index, reached in enumerate(attained) if reached >= threshold)
         exit_layer, label = replayed.at(threshold)
         assert curve.index_at(threshold) == at
         assert curve.mean_exit[at].item() == exit_layer.double().mean().item()
         assert curve.speedup[at].item() == pytest.approx(exits.num_exits / exit_layer.double().mean().item())
         for metric, scores in curve.scores.items():
             assert scores[at].item() == pytest.approx(naive(metric, label, exits), abs=1e-5)
+        if threshold in attained:
+            written_exit_layer, written_label = replayed.at(curve.thresholds[at].item())
+            assert torch.equal(written_exit_layer, exit_layer)
+            assert torch.equal(written_label, label)
 
 
 def naive(metric, label, exits):
@@ -100,14 +104,14 @@ def test_no_rule_that_predicts_what_an_exit_does_is_right_more_often_than_the_or
         metric = metrics_of(exits)[0]  # the share that is right
         oracle = trace_curve(Oracle(), exits, [metric])
         best = trace_curve(case.ready_for(exits), exits, [metric]).scores[metric].max()
-        assert oracle.scores[metric][oracle.index_at(1.0)] >= best
+        assert oracle.scores[metric][oracle.index_at(Oracle.THRESHOLD)] >= best
 
 
 def test_every_metric_is_that_of_the_predictions(exits_predicting):
     exits = exits_predicting([[1, 1, 0, 1], [1, 0, 0, 1]], num_classes=2, labels=[1, 1, 0, 0])
     curve = trace_curve(Fixed(), exits, ["accuracy", "f1", "matthews"])
     assert curve.criterion == "fixed"
-    assert curve.thresholds.tolist() == [math.inf, 2, 1]
+    assert curve.thresholds.tolist() == [math.inf, 1.5, 0.5]
     assert curve.scores["accuracy"].tolist() == [0.5, 0.5, 0.75]
     assert curve.scores["f1"].tolist() == [0.5, 0.5, 0.8]
     assert curve.scores["matthews"].tolist() == pytest.approx([0.0, 0.0, 1 / math.sqrt(3)])
@@ -142,7 +146,7 @@ def test_regression_is_scored_by_the_correlation_of_the_values():
     values = torch.tensor([[0.0, 1.0, 4.0, 2.5], [1.0, 2.0, 3.0, 4.0]]).unsqueeze(-1)
     exits = StoredExits(values, torch.tensor([10.0, 20.0, 30.0, 40.0]), torch.arange(4))
     curve = trace_curve(Fixed(), exits, ["pearson"])
-    assert curve.thresholds.tolist() == [math.inf, 2, 1]
+    assert curve.thresholds.tolist() == [math.inf, 1.5, 0.5]
     expected = torch.corrcoef(torch.stack([values[0, :, 0], exits.labels]))[0, 1].item()
     assert curve.scores["pearson"].tolist() == pytest.approx([1, 1, expected])
 

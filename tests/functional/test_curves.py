@@ -56,12 +56,12 @@ def brute_force(scores, labels, fallback, threshold):
 def test_curve_equals_brute_force_at_every_distinct_threshold(data):
     scores, labels, fallback = data
     points = operating_points(scores, labels, fallback, predictions_per_class)
-    thresholds = points.thresholds.tolist()
+    thresholds = points.attained.tolist()
 
     assert thresholds[0] == math.inf
     assert thresholds == sorted(set(thresholds), reverse=True)
     assert set(thresholds[1:]) <= set(scores.double().flatten().tolist()) - {NEVER}
-    assert points.thresholds.dtype == points.mean_exit.dtype == torch.float64
+    assert points.attained.dtype == points.mean_exit.dtype == torch.float64
     assert points.counts.dtype == torch.int64
 
     for tau in {*scores.flatten().tolist(), math.inf} - {NEVER}:
@@ -83,14 +83,14 @@ def test_curve_runs_from_all_layers_downwards(data):
 def test_only_rises_of_the_running_maximum_make_points():
     scores = torch.tensor([[0.2], [0.1], [0.5], [0.5], [0.4]])
     points = operating_points(scores, torch.tensor([[0], [1], [2], [1], [1]]), torch.tensor([1]), predictions_per_class)
-    assert points.thresholds.float().tolist() == pytest.approx([math.inf, 0.5, 0.2])
+    assert points.attained.float().tolist() == pytest.approx([math.inf, 0.5, 0.2])
     assert points.mean_exit.tolist() == [5, 3, 1]
     assert points.counts.tolist() == [[0, 1, 0], [0, 0, 1], [1, 0, 0]]
 
 
-def test_a_threshold_is_the_exact_score_so_that_a_neighbouring_number_changes_the_outcome():
+def test_an_attained_score_is_exact_so_that_a_neighbouring_number_changes_the_outcome():
     score = torch.tensor([[0.1]])
-    tau = operating_points(score, torch.tensor([[0]]), torch.tensor([1]), predictions_per_class).thresholds[1].item()
+    tau = operating_points(score, torch.tensor([[0]]), torch.tensor([1]), predictions_per_class).attained[1].item()
     above = torch.nextafter(torch.tensor(tau), torch.tensor(1.0)).item()
     assert (score >= tau).all()
     assert not (score >= above).any()

@@ -92,7 +92,7 @@ def test_the_criterion_that_is_measured_has_its_options(exits_of):
     count, share = (
         choose(exits_of(400), replace(VOTING, init_args={"k": k}), MinSpeedup(1.3), **ORDINARY) for k in (0.0, 1.0)
     )
-    assert (count.threshold, share.threshold) == (2, 1)
+    assert (count.threshold, share.threshold) == (1.5, 0.5)
 
 
 def test_neither_half_sees_the_other(exits_of):
@@ -156,10 +156,10 @@ def test_a_criterion_gets_the_extras_of_its_own_samples(exits_of, monkeypatch):
     extras["gate"][1] = 1.0
     gated = StoredExits(exits.logits, exits.labels, exits.ids, extras)
     point = choose(gated, CriterionRecipe("ee_lightning.exits.Gate"), MaxLoss(99), **ORDINARY)
-    assert point.threshold == 0
+    assert point.threshold < 0
 
     point = choose(gated, CriterionRecipe("ee_lightning.exits.Gate"), MinSpeedup(1.5), **ORDINARY)
-    assert point.threshold == 1
+    assert point.threshold == 0.5
     assert point.reached["speedup"].value == pytest.approx(4 / ((20 * 1 + 30 * 2) / 50))
 
 

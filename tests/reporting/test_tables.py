@@ -19,12 +19,12 @@ def printed(reached: dict[str, Estimate], capsys: pytest.CaptureFixture[str]) ->
 def test_an_interval_without_width_is_explained(capsys: pytest.CaptureFixture[str]) -> None:
     speedup, same = Estimate(2.0, 1.9, 2.1), Estimate(1.0, 1.0, 1.0)
     text = printed({"speedup": speedup, "loss": Estimate(0.0, 0.0, 0.0), "consistency": same}, capsys)
-    assert "the resamples do not differ in loss (points) and consistency: " in text
+    assert "the resamples do not differ in loss (points) and consistency (%): " in text
     assert "says nothing about how rare a difference is" in text
 
 
 def test_an_interval_that_only_looks_as_if_it_had_no_width_is_not(capsys: pytest.CaptureFixture[str]) -> None:
-    text = printed({"speedup": Estimate(2.0, 1.9, 2.1), "consistency": Estimate(1.0, 0.9999, 1.0)}, capsys)
+    text = printed({"loss": Estimate(0.02, 0.01, 0.03), "consistency": Estimate(1.0, 0.9999, 1.0)}, capsys)
     assert "100.0 to 100.0" in text
     assert "resamples" not in text
 
@@ -93,5 +93,5 @@ def test_choice_holds_every_figure_with_its_interval(capsys: pytest.CaptureFixtu
     assert "score (%) 80.0 75.0 to 85.0" in lines
     assert "full model's score (%) 90.0 88.0 to 92.0" in lines
     assert "loss (points) 10.0 -1.0 to 20.0" in lines
-    assert "consistency 70.0 60.0 to 75.0" in lines
+    assert "consistency (%) 70.0 60.0 to 75.0" in lines
     assert lines[-1] == "With probability ..."

@@ -130,5 +130,5 @@ def _draw_oracle(axes: Axes, found: Evaluation, task: str, training: str, color:
 
 def _oracle_point(run: StoredRun) -> tuple[float, float]:
     curve = run.curve(Oracle())
-    at = curve.index_at(1.0)
+    at = curve.index_at(Oracle.THRESHOLD)
     return curve.speedup[at].item(), 100 * curve.scores[run.metric][at].item()

@@ -44,7 +44,7 @@ class Row:
     Attributes:
         label: What the row is called, as in the published table if it is there.
         training: The name of the training whose runs it reads; rows may share one.
-        criterion: By which samples leave, such as ``voting(k=1)``; None for the last exit of the model.
+        criterion: By which samples leave, such as ``voting(k=0.5)``; None for the last exit of the model.
         speedup: At which speed-up by layers, at least; of the last exit: how many times fewer layers there are.
     """
 

@@ -19,7 +19,7 @@ SMALLEST: dict[str, Any] = {
     "tasks": {"SST-2": {"configs": ["sst2.yaml"]}},
     "trainings": {"ours": {"options": {"trainer.max_epochs": 1}}},
     "seeds": [1, 2],
-    "rows": [{"label": "Ours", "training": "ours", "criterion": "voting(k=1)", "speedup": 1.5}],
+    "rows": [{"label": "Ours", "training": "ours", "criterion": "voting(k=0.5)", "speedup": 1.5}],
 }
 
 FULL = {"label": "Full", "training": "ours"}
@@ -51,7 +51,7 @@ def test_a_suite_is_read(write: Callable[..., Path], tmp_path: Path, monkeypatch
             "glue_dev",
             ("Ours", "Full"),
         )
-        assert list(suite.rows) == [Row("Ours", "ours", "voting(k=1)", 1.5), Row("Full", "ours")]
+        assert list(suite.rows) == [Row("Ours", "ours", "voting(k=0.5)", 1.5), Row("Full", "ours")]
         first, second = trainings(suite)
         assert list(first.fit.configs) == [tmp_path / "sst2.yaml"]
         assert first.fit.options == {"data.root": "glue", "trainer.max_epochs": 1, "seed_everything": 1}

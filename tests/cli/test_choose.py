@@ -1,0 +1,144 @@
+"""What choose says of what it saves."""
+
+import re
+from pathlib import Path
+
+import pytest
+import torch
+
+from ee_lightning.cli import main
+from ee_lightning.exits import CRITERIA, StoredExits
+from ee_lightning.functional import halves
+from ee_lightning.operating import OperatingPoint
+from ee_lightning.reporting import RunFolder, sweep_exits, write_sweep
+
+
+def easy_and_hard(num_samples: int) -> StoredExits:
+    """Three exits of two classes: the first is sure and right of every other sample, else unsure and right by chance.
+
+    The second repeats the first; the last is right of all.
+    """
+    generator = torch.Generator().manual_seed(0)
+    labels = torch.randint(2, (num_samples,), generator=generator)
+    signs = 2.0 * labels - 1
+    is_easy = torch.arange(num_samples) % 2 == 0
+    guess = torch.randint(2, (num_samples,), generator=generator) * 2.0 - 1
+    unsure = 0.1 + 0.1 * torch.rand(num_samples, generator=generator)
+    first = torch.where(is_easy, 3 * signs, unsure * guess)  # [samples]
+    margins = torch.stack([first, first, 3 * signs])  # [exits, samples]
+    return StoredExits(torch.stack([-margins, margins], dim=-1) / 2, labels, torch.arange(num_samples))
+
+
+def run_folder(exits: StoredExits) -> RunFolder:
+    """Write a run folder as `validate` leaves it, without checkpoints."""
+    folder = RunFolder("runs/one")
+    folder.write_exits("validation", exits)
+    swept = [CRITERIA["voting"]()]
+    write_sweep(folder, "validation", sweep_exits(swept, exits, None, task="own", metrics=["accuracy"]))
+    return folder
+
+
+def choose(folder: RunFolder, options: str, capsys: pytest.CaptureFixture[str]) -> str:
+    """Run the command and give what it prints in one line."""
+    assert main(["choose", str(folder.path), *options.split()]) == 0
+    return " ".join(capsys.readouterr().out.split())
+
+
+def test_a_budget_that_is_met_is_said_to_be(capsys: pytest.CaptureFixture[str]) -> None:
+    folder = run_folder(easy_and_hard(400))
+    printed = choose(folder, "--criterion confidence --max-loss 40", capsys)
+    assert re.search(r"--max-loss 40: met on the other samples: loss .*, interval .*, all of which meets it", printed)
+    assert OperatingPoint.read(folder.path).met is True
+    assert "replaced" not in printed
+
+
+@pytest.mark.parametrize("budget", ["--max-loss 1", "--consistency 0.99", "--min-speedup 1.4"])
+def test_a_budget_that_is_missed_is_said_to_be(budget: str, capsys: pytest.CaptureFixture[str]) -> None:
+    exits = easy_and_hard(400)
+    _, other = halves(400, seed=0)
+    logits = exits.logits.clone()
+    if "speedup" in budget:
+        logits[:2, other] /= 100  # nobody is sure
+    else:
+        logits[:2, other] *= -1  # all that are sure are wrong
+    folder = run_folder(StoredExits(logits, exits.labels, exits.ids))
+    printed = choose(folder, f"--criterion confidence {budget}", capsys)
+    assert re.search(rf"{budget}: missed on the other samples: .*, all of which misses it", printed), printed
+    assert OperatingPoint.read(folder.path).met is False
+
+
+def test_an_interval_on_both_sides_of_the_budget_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    folder = run_folder(easy_and_hard(400))
+    speedup = choose(folder, "--criterion confidence --min-speedup 1.5", capsys)
+    met = OperatingPoint.read(folder.path).met
+    assert f"part of which {'misses' if met else 'meets'} it" in speedup
+
+
+@pytest.mark.parametrize(("samples", "warns"), [(24, True), (199, True), (200, False)])
+def test_few_rows_are_warned_of(samples: int, warns: bool, capsys: pytest.CaptureFixture[str]) -> None:
+    printed = choose(run_folder(easy_and_hard(samples)), "--criterion confidence --max-loss 5", capsys)
+    assert (f"warning: {samples} samples are few" in printed) == warns
+
+
+def test_a_criterion_that_is_clearly_more_accurate_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    folder = run_folder(easy_and_hard(400))
+    printed = choose(folder, "--criterion voting --min-speedup 1.2", capsys)
+    better = r"note: --criterion '\w+' keeps to --min-speedup 1.2 too, and is better by \d+ points \(interval "
+    assert re.search(better, printed), printed
+    assert "note: --criterion" not in choose(folder, "--criterion confidence --min-speedup 1.2", capsys)
+
+
+def test_a_criterion_that_is_clearly_faster_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    exits = easy_and_hard(400)
+    exits.logits[1] = exits.logits[2]  # so that the second exit is right of all, and a rule that waits is slow
+    printed = choose(run_folder(exits), "--criterion pcee --max-loss 2", capsys)
+    faster = r"note: --criterion '\w+' keeps to --max-loss 2 too, and is faster by 0\.\d+x \(interval "
+    assert re.search(faster, printed), printed
+
+
+def test_no_other_criterion_is_looked_for_under_a_guarantee(capsys: pytest.CaptureFixture[str]) -> None:
+    folder = run_folder(easy_and_hard(400))
+    assert "note: --criterion" not in choose(folder, "--criterion voting --min-speedup 1.2 --guarantee 0.9", capsys)
+
+
+def test_what_decides_for_another_criterion_is_not_what_is_reported(capsys: pytest.CaptureFixture[str]) -> None:
+    exits = easy_and_hard(400)
+    _, other = halves(400, seed=0)
+    labels = exits.labels.clone()
+    labels[other] = 1 - labels[other]
+    notes = []
+    for each in (exits, StoredExits(exits.logits, labels, exits.ids)):
+        printed = choose(run_folder(each), "--criterion voting --min-speedup 1.2", capsys)
+        notes.append(re.search(r"note: --criterion.*?chosen on", printed))
+    assert notes[0] is not None
+    assert notes[1] is not None
+    assert notes[0][0] == notes[1][0]
+
+
+def test_the_operating_point_that_is_replaced_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    folder = run_folder(easy_and_hard(400))
+    first = "--criterion confidence --max-loss 1"
+    choose(folder, first, capsys)
+    threshold = OperatingPoint.read(folder.path).threshold
+    assert "replaced" not in choose(folder, first, capsys)
+    printed = choose(folder, "--criterion entropy --consistency 0.9 --guarantee 0.8", capsys)
+    old = f"replaced: the operating point confidence at threshold {threshold:g}, chosen by "
+    assert f"{old}--max-loss 1 --metric accuracy --split validation --seed 0 saved:" in printed
+    assert "--consistency 0.9 --metric accuracy --split validation --seed 0 --guarantee 0.8" in choose(
+        folder, first, capsys
+    )
+    (folder.path / "operating_point.json").write_text("{")
+    assert "replaced: an operating point that can't be read" in choose(folder, first, capsys)
+
+
+def test_a_threshold_that_all_samples_reach_at_once_is_warned_of(capsys: pytest.CaptureFixture[str]) -> None:
+    printed = choose(run_folder(easy_and_hard(400)), "--criterion voting(k=1) --max-loss 99", capsys)
+    assert "warning: all 200 other samples leave at the first exit" in printed
+
+
+def test_a_file_that_does_not_say_whether_it_was_met_still_reads(capsys: pytest.CaptureFixture[str]) -> None:
+    folder = run_folder(easy_and_hard(400))
+    choose(folder, "--criterion confidence --max-loss 1", capsys)
+    file = Path(folder.path / "operating_point.json")
+    file.write_text(file.read_text().replace('  "met": true,\n', ""))
+    assert OperatingPoint.read(folder.path).met is None

@@ -4,7 +4,7 @@ import json
 import shutil
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ from ee_lightning.errors import DataError, RunFolderError, TrainingDiverged
 from ee_lightning.exits import Curve, EvaluatedRows, StoredExits
 from ee_lightning.files import UNFINISHED, found_in, read_json, reading, written_whole
 from ee_lightning.operating import MeasuredSpeed
+from ee_lightning.reporting.results import Results
 from ee_lightning.reporting.summary import Figures
 from ee_lightning.typed import typed
 
@@ -38,23 +39,6 @@ _EVALUATE = "run validate or test on its checkpoint"
 _MEASURE = "measure again: ee-lightning speed"
 
 
-@dataclass(frozen=True, eq=False)
-class Results:
-    """What a run folder has of some criteria on a split.
-
-    Attributes:
-        curves: Their curves.
-        figures: Their figures, by name, as in ``summary.json``.
-        histograms: At which exits samples leave, by name, as in ``diagnostics.json``.
-        fitted: What those that fit something learnt, by name.
-    """
-
-    curves: Sequence[Curve] = ()
-    figures: Mapping[str, Any] = field(default_factory=dict)
-    histograms: Mapping[str, Any] = field(default_factory=dict)
-    fitted: Mapping[str, Any] = field(default_factory=dict)
-
-
 class RunFolder:
     """A run's folder.
 
@@ -68,7 +52,6 @@ class RunFolder:
     - ``speed.csv``: what operating points reach on the clock, where that was measured; ``speed.png`` draws it;
     - ``predictions.csv``, where predictions were asked for, written row by row;
     - ``fitted.json``: what criteria learnt from the rows held out for calibration;
-    - ``wandb.json``: the W&B run by which the folder's artifact is called, where it was logged;
     - ``diagnostics.json``: how the exits of a split differ, and at which exit its samples leave;
     - ``summary.json``: the figures to compare runs by. It is written last: where it is missing, the run did not finish;
     - ``wandb.json``: the W&B run that it was logged to, if any, which goes on where this run goes on;
@@ -234,11 +217,7 @@ class RunFolder:
         return curves
 
     def read_results(self, split: str, criteria: Collection[str]) -> Results:
-        """Read what is there of some criteria on a split, in the order in which it was written.
-
-        Raises:
-            RunFolderError: A file is damaged.
-        """
+        """Read what is there of some criteria on a split, in the order in which it was written."""
         if not criteria:
             return Results()
 

@@ -415,7 +415,8 @@ def test_the_folder_of_an_evaluation_knows_its_checkpoint(run: Path, tmp_path: P
     rule = {"criterion": Fixed(), "threshold": 3}
     expected = EarlyExitPredictor.from_run(run, "last.ckpt", **rule)("lovely")
     assert EarlyExitPredictor.from_run(again, **rule)("lovely") == expected
-    RunFolder(again).write_summary("test", {"checkpoint": "/nowhere/another.ckpt"})
+    evaluated = RunFolder(again).read_summary()["validation"]
+    RunFolder(again).write_summary("test", {**evaluated, "checkpoint": "/nowhere/another.ckpt"})
     with pytest.raises(RunFolderError, match="the exits of several checkpoints were swept"):
         EarlyExitPredictor.from_run(again, **rule)
 

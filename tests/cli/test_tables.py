@@ -12,6 +12,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import yaml
+from summaries import figures as figures_of
 from wandb_service import ENTITY, ServedRun, WandbService
 
 from ee_lightning.cli import main
@@ -25,7 +26,7 @@ def _summary(score: float, criterion: str = "voting", area: float | None = None)
     figures |= {"score_at_2x": score - 0.02, "score_at_3x": None}
     metrics = {"f1": figures, "accuracy": dict.fromkeys(figures, 0.5)}
     full = {"f1": score, "accuracy": 0.5}
-    return {"task": "mrpc", "metrics": ["f1", "accuracy"], "full_model": full, "criteria": {criterion: metrics}}
+    return figures_of(["f1", "accuracy"], task="mrpc", full_model=full, criteria={criterion: metrics})
 
 
 @pytest.fixture

@@ -23,13 +23,13 @@ from time import perf_counter
 import torch
 from torch.nn.functional import one_hot
 
-from ee_lightning.data.batching import LengthBucketedBatches
-from ee_lightning.data.collate import PadCollator
+from ee_lightning.data.batches import LengthBucketedBatches, PadCollator
 from ee_lightning.data.sources import open_source
 from ee_lightning.data.tasks import get_task
-from ee_lightning.data.tokenizer import load_tokenizer
+from ee_lightning.data.tokenised import load_tokenizer
 from ee_lightning.exits import CRITERIA, FPABEE, Criterion, Fitted, StoredExits, trace_curve
-from ee_lightning.models import HeadOptions, MultiExitModel, load_backbone
+from ee_lightning.models import HeadOptions, MultiExitModel
+from ee_lightning.models.backbones.loading import load_backbone
 
 NUM_EXITS, NUM_CLASSES = 12, 3
 SCALING, SCALING_REPEATS = (5_000, 50_000, 500_000), 3

@@ -37,17 +37,17 @@ from torch.nn.functional import cross_entropy
 from torch.optim import AdamW
 
 from ee_lightning.data import get_task
-from ee_lightning.data.collate import pad_tokens
+from ee_lightning.data.batches import pad_tokens
 from ee_lightning.data.sources import open_source
-from ee_lightning.data.tokenised import tokenised
-from ee_lightning.data.tokenizer import load_tokenizer
+from ee_lightning.data.tokenised import load_tokenizer, tokenised
 from ee_lightning.exits import CRITERIA, Criterion, ExitOutput, StoredExits, reaches, replay, trace_curve
 from ee_lightning.inference import EarlyExitEngine, Sample, SpeedMeter
-from ee_lightning.inference.full_model import FullModel
-from ee_lightning.inference.samples import samples_of
-from ee_lightning.inference.timing import Stopwatch, paired_ratio, pinned_threads, time_alternately
-from ee_lightning.models import EncoderState, HeadOptions, MultiExitModel, load_backbone
-from ee_lightning.operating import MeasuredSpeed
+from ee_lightning.inference.batches import samples_of
+from ee_lightning.inference.speed import FullModel, Stopwatch, paired_ratio, pinned_threads, time_alternately
+from ee_lightning.models import HeadOptions, MultiExitModel
+from ee_lightning.models.backbones.backbone import EncoderState
+from ee_lightning.models.backbones.loading import load_backbone
+from ee_lightning.runs.measured import MeasuredSpeed
 
 FIT_STEPS, FIT_BATCH_SIZE, FIT_LEARNING_RATE = 600, 64, 1e-3
 MEMORY_BATCH_SIZES = (32, 128)

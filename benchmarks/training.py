@@ -50,25 +50,22 @@ from transformers import AutoModel, BertConfig, BertModel
 from transformers.utils import logging as transformers_log
 
 from ee_lightning import exits, packaged
-from ee_lightning.callbacks import ExitSweep, LastCheckpoint, StepSeed
-from ee_lightning.cli.lightning import CRITERIA
-from ee_lightning.data import TaskDataModule
+from ee_lightning.analysis.sweep import scalars, sweep_exits
+from ee_lightning.fit.callbacks import LastCheckpoint, StepSeed
+from ee_lightning.fit.checkpoints import WholeCheckpointIO
+from ee_lightning.fit.command import CRITERIA
+from ee_lightning.fit.metrics_log import MetricsLog
+from ee_lightning.fit.sweep_callback import ExitSweep
 from ee_lightning.functional import accuracy_term, diversity_term
-from ee_lightning.models import HeadOptions, load_backbone
-from ee_lightning.reporting import RunFolder, scalars, sweep_exits
-from ee_lightning.reporting.checkpoint_io import WholeCheckpointIO
-from ee_lightning.reporting.metrics_log import MetricsLog
-from ee_lightning.training import (
-    EarlyExitModule,
-    EnsembleObjective,
-    LastExitObjective,
-    ObjectiveTerms,
-    Optimization,
-    Progress,
-    Stage,
-    Timeline,
-)
-from ee_lightning.training.metrics import exit_scores
+from ee_lightning.models import HeadOptions
+from ee_lightning.models.backbones.loading import load_backbone
+from ee_lightning.runs.folder import RunFolder
+from ee_lightning.training import EarlyExitModule, Optimization, Progress, Stage, Timeline
+from ee_lightning.training.data_module import TaskDataModule
+from ee_lightning.training.objectives.ensemble import EnsembleObjective
+from ee_lightning.training.objectives.last_exit import LastExitObjective
+from ee_lightning.training.objectives.objective import ObjectiveTerms
+from ee_lightning.training.recorder import exit_scores
 
 WARM_UP, NUM_CLASSES, TRAINED_ON_PER_VALIDATED = 3, 2, 9
 HEADS = {"pooling": "mean"}

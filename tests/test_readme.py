@@ -11,10 +11,12 @@ import pytest
 import torch
 from lightning import seed_everything
 
+from ee_lightning.analysis.sweep import sweep_exits
 from ee_lightning.cli import main
 from ee_lightning.exits import Confidence, StoredExits, Voting
 from ee_lightning.models.backbones import FAMILIES
-from ee_lightning.reporting import RunFolder, sweep_exits, write_sweep
+from ee_lightning.reporting import write_sweep
+from ee_lightning.runs.folder import RunFolder
 
 REPOSITORY = Path(__file__).parents[1]
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")

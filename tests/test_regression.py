@@ -9,13 +9,14 @@ import torch
 from lightning import Trainer, seed_everything
 from lightning.pytorch.loggers import CSVLogger
 
-from ee_lightning.callbacks import ExitSweep
-from ee_lightning.data import TaskDataModule
 from ee_lightning.errors import OptionError
 from ee_lightning.exits import Confidence, Criterion, Patience, Voting, replay
+from ee_lightning.fit.sweep_callback import ExitSweep
 from ee_lightning.models import HeadOptions
-from ee_lightning.reporting import RunFolder
-from ee_lightning.training import EarlyExitModule, JointObjective, Optimization
+from ee_lightning.runs.folder import RunFolder
+from ee_lightning.training import EarlyExitModule, Optimization
+from ee_lightning.training.data_module import TaskDataModule
+from ee_lightning.training.objectives.joint import JointObjective
 
 
 def _data(task: str, glue_folder: Path, tiny_backbone: Path) -> TaskDataModule:

@@ -8,9 +8,9 @@ from importlib import import_module
 from pathlib import Path
 
 from ee_lightning import __version__
-from ee_lightning.cli.ending import INTERRUPTED, Terminated, die_of_termination, ended
 from ee_lightning.cli.streams import check_output, prepare_streams
 from ee_lightning.errors import USER_MISTAKES, EarlyExitError, as_mistake
+from ee_lightning.fit.signals import INTERRUPTED, Terminated, die_of_termination, ended
 
 COMMANDS = {
     "fit": "train, then sweep the exits of the best checkpoint",
@@ -103,7 +103,7 @@ def _run(arguments: Sequence[str]) -> None:
     if command in WITHOUT_LIGHTNING_CLI:  # modules that take seconds to import are imported when they are asked for
         import_module(f"ee_lightning.cli.{command.replace('-', '_')}").run(options)
     else:
-        import_module("ee_lightning.cli.lightning").run(arguments)
+        import_module("ee_lightning.fit.command").run(arguments)
 
 
 def _check_working_folder() -> None:

@@ -6,28 +6,17 @@ from pathlib import Path
 from textwrap import fill
 from typing import Any
 
+from ee_lightning.analysis.budgets import Budget, Consistency, MaxLoss, MinSpeedup, budget_of
+from ee_lightning.analysis.choice import Rival, choose, clear_rival, one_sided
+from ee_lightning.analysis.sweep import all_that_apply, fit_criteria, fit_recipe
 from ee_lightning.cli.options import Options
 from ee_lightning.errors import OptionError, RunFolderError
 from ee_lightning.exits import Fitted, in_short
+from ee_lightning.exits.naming import recipe_of
 from ee_lightning.functional import CLASSIFICATION_METRICS, MULTI_LABEL_METRICS
-from ee_lightning.operating import OPERATING_POINT, OperatingPoint, recipe_of
-from ee_lightning.reporting import (
-    CALIBRATION,
-    Budget,
-    Consistency,
-    MaxLoss,
-    MinSpeedup,
-    Rival,
-    RunFolder,
-    all_that_apply,
-    budget_of,
-    choose,
-    clear_rival,
-    fit_criteria,
-    fit_recipe,
-    one_sided,
-    print_choice,
-)
+from ee_lightning.reporting import print_choice
+from ee_lightning.runs.folder import CALIBRATION, RunFolder
+from ee_lightning.runs.operating_point import OPERATING_POINT, OperatingPoint
 
 SELECTED_ON = "validation"
 """The split whose scores decide which checkpoint is kept."""
@@ -161,7 +150,7 @@ def _replaced(folder: RunFolder, point: OperatingPoint) -> str | None:
 def _log(folder: RunFolder, config: Mapping[str, Any]) -> None:
     """Log a run folder as a W&B run of its own, where what was logged of it before is."""
     from ee_lightning.tracking import EarlyExitWandbLogger  # which takes seconds
-    from ee_lightning.tracking.record import read_record
+    from ee_lightning.tracking.start import read_record
 
     record = read_record(folder)
     place = {"project": record.get("project", "ee_lightning"), "entity": record.get("entity")}

@@ -4,22 +4,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ee_lightning.cli.criterion_options import add_criterion_options, with_options
-from ee_lightning.cli.options import Options
+from ee_lightning.analysis.sweep import Sweep, all_that_apply, distinct, named, scalars, sweep_exits
+from ee_lightning.cli.options import Options, add_criterion_options, with_options
 from ee_lightning.exits import CRITERIA, Fixed, Oracle
-from ee_lightning.operating import CriterionRecipe, criteria
-from ee_lightning.reporting import (
-    RunFolder,
-    Sweep,
-    all_that_apply,
-    distinct,
-    named,
-    print_figures,
-    print_summary,
-    scalars,
-    sweep_exits,
-    write_sweep,
-)
+from ee_lightning.exits.naming import CriterionRecipe, criteria
+from ee_lightning.reporting import print_figures, print_summary, write_sweep
+from ee_lightning.runs.folder import RunFolder
 
 STAGES = {"validation": "val"}
 """The prefixes under which splits are logged, where they are not their names."""

@@ -23,6 +23,6 @@ def run(arguments: Sequence[str]) -> None:
     )
     options.add_argument("--root", type=Path, default="runs", help="the folder of all run folders (runs)")
     chosen = options.read(arguments)
-    from ee_lightning.tracking.fetching import fetch_run_folder  # which takes seconds
+    from ee_lightning.tracking.artifacts import fetch_run_folder  # which takes seconds
 
     print(f"run folder: {fetch_run_folder(chosen.run, chosen.root).path}")

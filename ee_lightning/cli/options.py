@@ -1,10 +1,21 @@
 """Options of the commands that need no Lightning."""
 
 import argparse
+import inspect
+from argparse import Namespace
 from collections.abc import Callable, Sequence
-from typing import NoReturn
+from dataclasses import replace
+from math import inf
+from typing import NoReturn, Unpack
 
+from ee_lightning.analysis.choice import one_sided
 from ee_lightning.errors import OptionError
+from ee_lightning.exits import CRITERIA
+from ee_lightning.exits.naming import CriterionRecipe, recipe_of
+from ee_lightning.inference import EarlyExitPredictor
+from ee_lightning.inference.policy import Rule
+from ee_lightning.inference.predictor import PredictorOptions
+from ee_lightning.runs.folder import RunFolder
 
 
 class Options(argparse.ArgumentParser):
@@ -60,3 +71,85 @@ def _is_negative_number(text: str) -> bool:
     except ValueError:
         return False
     return text.startswith("-")
+
+
+def add_criterion_options(options: Options) -> None:
+    """Add ``--NAME.OPTION`` for every option of every criterion, beside the help, which they would fill."""
+    for name, kind in CRITERIA.items():
+        for option in inspect.signature(kind).parameters:
+            options.add_argument(f"--{name}.{option}", help=argparse.SUPPRESS)
+
+
+def with_options(recipes: Sequence[CriterionRecipe], chosen: Namespace) -> list[CriterionRecipe]:
+    """Give criteria the options that the command line has for them.
+
+    Args:
+        recipes: The criteria.
+        chosen: What the command line was parsed to.
+
+    Returns:
+        The criteria with these options, in the same order.
+
+    Raises:
+        OptionError: There is no criterion to take an option, or a value can't be read.
+
+    Example:
+        >>> with_options([recipe_of("voting(fallback=majority)")], Namespace(**{"voting.k": "0.5"}))[0].init_args
+        {'fallback': 'majority', 'k': 0.5}
+    """
+    changed = list(recipes)
+    for dotted, value in vars(chosen).items():
+        name, is_dotted, option = dotted.partition(".")
+        if not is_dotted or value is None:
+            continue
+        given = recipe_of(f"{name}({option}={value})")
+        takers = [place for place, recipe in enumerate(recipes) if recipe.class_path == given.class_path]
+        if not takers:
+            raise OptionError(
+                f"--{dotted} is given, but not the criterion {name}", where="--criteria", mend=f"--criteria {name}"
+            )
+        for place in takers:
+            changed[place] = replace(changed[place], init_args={**changed[place].init_args, **given.init_args})
+    return changed
+
+
+def add_model(options: Options) -> None:
+    """Add which model it is, and when samples leave it."""
+    options.add_argument(
+        "model", metavar="RUN", help="a run folder, or what save wrote: its folder, or its name on the hub"
+    )
+    options.add_argument(
+        "--criterion", help="such as confidence or 'voting(k=0.5)', with --threshold (those of the operating point)"
+    )
+    options.add_argument("--threshold", type=float, help="in the criterion's unit; inf lets nobody leave early")
+
+
+def is_run(model: str) -> bool:
+    """Whether a model is that of a run folder."""
+    return RunFolder(model).config.is_file()
+
+
+def warn_of_threshold(rule: Rule, mean_exit: float, num_exits: int, samples: str) -> None:
+    """Warn where a threshold that a user gave lets all samples leave at once, or none early; infinity is meant so."""
+    is_meant = rule.operating_point is not None or rule.threshold == inf
+    if not is_meant and (found := one_sided(mean_exit, num_exits, samples)):
+        print(f"warning: {found}")
+
+
+def load(chosen: Namespace, **others: Unpack[PredictorOptions]) -> EarlyExitPredictor:
+    """Load the model that was chosen.
+
+    Args:
+        chosen: What `add_model` adds.
+        **others: Options of `EarlyExitPredictor`.
+
+    Raises:
+        EarlyExitError: As `EarlyExitPredictor.from_run` and `EarlyExitPredictor.from_pretrained` say.
+    """
+    if is_run(chosen.model):
+        return EarlyExitPredictor.from_run(
+            chosen.model, criterion=chosen.criterion, threshold=chosen.threshold, **others
+        )
+    return EarlyExitPredictor.from_pretrained(
+        chosen.model, criterion=chosen.criterion, threshold=chosen.threshold, **others
+    )

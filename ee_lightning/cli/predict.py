@@ -12,22 +12,19 @@ from typing import get_args
 from rich.console import Console
 from rich.progress import Progress
 
-from ee_lightning.cli.deployed import add_model, is_run, load, warn_of_threshold
-from ee_lightning.cli.options import Options, up_to
-from ee_lightning.cli.own_rows import OwnRows
-from ee_lightning.data.sources.words import listed
+from ee_lightning.cli.options import Options, add_model, is_run, load, up_to, warn_of_threshold
+from ee_lightning.cli.split_rows import OwnRows
+from ee_lightning.data.words import listed
 from ee_lightning.errors import EarlyExitError, OptionError
 from ee_lightning.files import named_by_user
 from ee_lightning.functional import Kind
 from ee_lightning.inference import Deployment, EarlyExitPredictor
 from ee_lightning.inference.encoder import Texts
-from ee_lightning.inference.engine import Schedule
-from ee_lightning.inference.input_file import check_readable, open_rows
-from ee_lightning.inference.prediction_file import PredictionFile, check_writable, writing
-from ee_lightning.inference.rows import RowFile
-from ee_lightning.inference.runs import RunOptions
-from ee_lightning.inference.stepper import Precision
-from ee_lightning.reporting import RunFolder
+from ee_lightning.inference.engine import Precision, Schedule
+from ee_lightning.inference.input import RowFile, check_readable, open_rows
+from ee_lightning.inference.output import PredictionFile, check_writable, writing
+from ee_lightning.runs.folder import RunFolder
+from ee_lightning.runs.load_run import RunOptions
 
 ENOUGH = 10
 """Of how many texts on it is of note that all of them leave at the same exit."""

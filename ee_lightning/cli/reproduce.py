@@ -12,18 +12,21 @@ from rich.console import Console
 from ee_lightning.cli.options import Options
 from ee_lightning.errors import EarlyExitError, OptionError
 from ee_lightning.files import named_by_user
-from ee_lightning.reproduce.planning.condition import State
-from ee_lightning.reproduce.planning.plan import Plan, PlannedRun
-from ee_lightning.reproduce.planning.planner import plan
-from ee_lightning.reproduce.running.clusters import write_slurm_array, write_wandb_sweep
-from ee_lightning.reproduce.running.interrupts import interruptible
-from ee_lightning.reproduce.running.plan_table import print_plan
-from ee_lightning.reproduce.running.progress import SuiteProgress
-from ee_lightning.reproduce.running.runner import Runner
-from ee_lightning.reproduce.suites.files import configs_folder, load_suite
-from ee_lightning.reproduce.suites.fit_arguments import fit_arguments, read_fit_arguments
-from ee_lightning.reproduce.suites.selection import Selection
-from ee_lightning.reproduce.suites.suite import FitOptions, Suite, trainings
+from ee_lightning.reproduce.clusters import write_slurm_array, write_wandb_sweep
+from ee_lightning.reproduce.plan import Plan, PlannedRun, plan
+from ee_lightning.reproduce.progress import SuiteProgress, print_plan
+from ee_lightning.reproduce.run_state import State
+from ee_lightning.reproduce.runner import Runner, interruptible
+from ee_lightning.reproduce.suite import (
+    FitOptions,
+    Selection,
+    Suite,
+    configs_folder,
+    fit_arguments,
+    load_suite,
+    read_fit_arguments,
+    trainings,
+)
 
 
 def run(arguments: Sequence[str]) -> None:
@@ -84,7 +87,7 @@ def _tell_results(suite: Suite, whole: Plan, selected: Plan, chosen: Namespace, 
     if not chosen.runs_only:
         _write_report(suite, whole, tables)
     if not chosen.no_clock:
-        from ee_lightning.reproduce.results.clock import measure_rows  # which takes seconds to import
+        from ee_lightning.reproduce.clock import measure_rows  # which takes seconds to import
 
         if measure_rows(suite, selected.finished(), chosen.root, console) and not chosen.runs_only:
             _write_report(suite, whole, tables)
@@ -93,7 +96,7 @@ def _tell_results(suite: Suite, whole: Plan, selected: Plan, chosen: Namespace, 
 
 
 def _write_report(suite: Suite, whole: Plan, tables: Path) -> None:
-    from ee_lightning.reproduce.report.report import write_report  # which takes seconds to import
+    from ee_lightning.reproduce.report.page import write_report  # which takes seconds to import
 
     write_report(suite, whole.finished(), tables)
 

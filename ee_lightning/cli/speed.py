@@ -8,25 +8,21 @@ from typing import NamedTuple, TypeVar, get_args
 
 import torch
 
+from ee_lightning.analysis.sweep import fit_criteria
 from ee_lightning.cli.options import Options, up_to
 from ee_lightning.errors import OptionError
 from ee_lightning.exits import Criterion, Oracle, StoredExits, trace_curve
+from ee_lightning.exits.naming import CriterionRecipe, recipe_of
 from ee_lightning.inference import SpeedMeter, samples_of
-from ee_lightning.inference.precision_effect import precision_effects
-from ee_lightning.inference.runs import evaluated_rows, load_run
+from ee_lightning.inference.engine import Precision
+from ee_lightning.inference.precision import precision_effects
 from ee_lightning.inference.speed import BATCH_SIZES
-from ee_lightning.inference.stepper import Precision
-from ee_lightning.operating import OPERATING_POINT, CriterionRecipe, OperatingPoint, recipe_of
-from ee_lightning.reporting import (
-    NAMED_SPEEDUPS,
-    RunFolder,
-    fit_criteria,
-    print_latencies,
-    print_precision_effects,
-    print_speed,
-    write_speed,
-)
-from ee_lightning.training.metrics import metrics_of
+from ee_lightning.reporting import print_latencies, print_precision_effects, print_speed, write_speed
+from ee_lightning.runs.figures import NAMED_SPEEDUPS
+from ee_lightning.runs.folder import RunFolder
+from ee_lightning.runs.load_run import evaluated_rows, load_run
+from ee_lightning.runs.operating_point import OPERATING_POINT, OperatingPoint
+from ee_lightning.training.recorder import metrics_of
 
 _Number = TypeVar("_Number", int, float)
 

@@ -5,14 +5,14 @@ from dataclasses import replace
 from pathlib import Path
 
 from ee_lightning.cli.options import Options
-from ee_lightning.cli.own_rows import OwnRows
+from ee_lightning.cli.split_rows import OwnRows
 from ee_lightning.data.tasks import TASKS
 from ee_lightning.errors import DataError, OptionError
 from ee_lightning.inference import EarlyExitPredictor
-from ee_lightning.inference.runs import RunOptions
-from ee_lightning.operating import OperatingPoint
-from ee_lightning.reporting import RunFolder
 from ee_lightning.reproduce.glue_server import SERVER_FILES, ServerFile, write_zip
+from ee_lightning.runs.folder import RunFolder
+from ee_lightning.runs.load_run import RunOptions
+from ee_lightning.runs.operating_point import OperatingPoint
 
 Planned = tuple[ServerFile, Path, OwnRows]
 

@@ -6,12 +6,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from ee_lightning.cli.changes import is_free, leaves
+from ee_lightning.analysis.comparison import ComparedRun, compare, print_comparison
 from ee_lightning.cli.options import Options
 from ee_lightning.errors import OptionError, RunFolderError, shown
 from ee_lightning.files import UNFINISHED, named_by_user, read_yaml, reading, written_whole
-from ee_lightning.reporting import RunFolder
-from ee_lightning.reporting.comparison import ComparedRun, compare, print_comparison
+from ee_lightning.runs.folder import RunFolder
+from ee_lightning.runs.run_options import is_free, leaves
 
 NOT_COMPARED = ("run", "seed_everything")
 """Options by which runs of one configuration differ."""
@@ -93,7 +93,7 @@ def _compared(options: dict[str, Any], summary: dict[str, Any]) -> ComparedRun:
 
 def _of_project(project: str) -> list[tuple[str, ComparedRun | None]]:
     """Give the training runs of a W&B project, by their ids, those that are not finished without figures."""
-    from ee_lightning.tracking.public_api import open_api  # which takes seconds
+    from ee_lightning.tracking.start import open_api  # which takes seconds
 
     api = open_api(f"--wandb {project}", _PATIENCE)
     try:

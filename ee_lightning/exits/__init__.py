@@ -1,63 +1,39 @@
 """Exit criteria, one file each, and their exact replay on stored exits."""
 
-from ee_lightning.exits.beem import BEEM
-from ee_lightning.exits.calibrated_confidence import CalibratedConfidence
-from ee_lightning.exits.confidence import Confidence
-from ee_lightning.exits.conformal import Conformal
-from ee_lightning.exits.criteria import CRITERIA
-from ee_lightning.exits.criterion import Criterion, Decision, State, in_short, name_with_options, reaches
-from ee_lightning.exits.curve import Curve, trace_curve
-from ee_lightning.exits.entropy import Entropy
-from ee_lightning.exits.evaluated import EvaluatedRows
-from ee_lightning.exits.f_pabee import FPABEE
-from ee_lightning.exits.fitted import Fitted
-from ee_lightning.exits.fixed import Fixed
-from ee_lightning.exits.gate import GATE, Gate
-from ee_lightning.exits.learned_ensemble import LearnedEnsemble
-from ee_lightning.exits.margin import Margin
-from ee_lightning.exits.normalised_entropy import NormalisedEntropy
-from ee_lightning.exits.oracle import Oracle
-from ee_lightning.exits.output import ExitOutput
-from ee_lightning.exits.patience import Patience
-from ee_lightning.exits.pcee import PCEE
-from ee_lightning.exits.replay import Replay, replay
-from ee_lightning.exits.running_ensemble import RunningEnsemble
-from ee_lightning.exits.soft_voting import SoftVoting
-from ee_lightning.exits.stored import StoredExits
-from ee_lightning.exits.voting import Voting
-
-__all__ = [
-    "BEEM",
-    "CRITERIA",
-    "FPABEE",
-    "GATE",
-    "PCEE",
-    "CalibratedConfidence",
-    "Confidence",
-    "Conformal",
-    "Criterion",
-    "Curve",
-    "Decision",
-    "Entropy",
-    "EvaluatedRows",
-    "ExitOutput",
-    "Fitted",
-    "Fixed",
-    "Gate",
-    "LearnedEnsemble",
-    "Margin",
-    "NormalisedEntropy",
-    "Oracle",
-    "Patience",
-    "Replay",
-    "RunningEnsemble",
-    "SoftVoting",
-    "State",
-    "StoredExits",
-    "Voting",
-    "in_short",
-    "name_with_options",
-    "reaches",
-    "replay",
-    "trace_curve",
-]
+from ee_lightning.exits.beem import BEEM as BEEM
+from ee_lightning.exits.calibrated_confidence import CalibratedConfidence as CalibratedConfidence
+from ee_lightning.exits.confidence import Confidence as Confidence
+from ee_lightning.exits.conformal import Conformal as Conformal
+from ee_lightning.exits.criterion import Criterion as Criterion
+from ee_lightning.exits.criterion import Decision as Decision
+from ee_lightning.exits.criterion import ExitOutput as ExitOutput
+from ee_lightning.exits.criterion import State as State
+from ee_lightning.exits.criterion import in_short as in_short
+from ee_lightning.exits.criterion import name_with_options as name_with_options
+from ee_lightning.exits.criterion import reaches as reaches
+from ee_lightning.exits.curve import Curve as Curve
+from ee_lightning.exits.curve import Replay as Replay
+from ee_lightning.exits.curve import replay as replay
+from ee_lightning.exits.curve import trace_curve as trace_curve
+from ee_lightning.exits.entropy import Entropy as Entropy
+from ee_lightning.exits.f_pabee import FPABEE as FPABEE
+from ee_lightning.exits.fitted import Fitted as Fitted
+from ee_lightning.exits.fixed import Fixed as Fixed
+from ee_lightning.exits.gate import GATE as GATE
+from ee_lightning.exits.gate import Gate as Gate
+from ee_lightning.exits.learned_ensemble import LearnedEnsemble as LearnedEnsemble
+from ee_lightning.exits.margin import Margin as Margin
+from ee_lightning.exits.naming import CRITERIA as CRITERIA
+from ee_lightning.exits.naming import CriterionRecipe as CriterionRecipe
+from ee_lightning.exits.naming import StoredRecipe as StoredRecipe
+from ee_lightning.exits.naming import criteria as criteria
+from ee_lightning.exits.naming import recipe_of as recipe_of
+from ee_lightning.exits.normalised_entropy import NormalisedEntropy as NormalisedEntropy
+from ee_lightning.exits.oracle import Oracle as Oracle
+from ee_lightning.exits.patience import Patience as Patience
+from ee_lightning.exits.pcee import PCEE as PCEE
+from ee_lightning.exits.running_ensemble import RunningEnsemble as RunningEnsemble
+from ee_lightning.exits.soft_voting import SoftVoting as SoftVoting
+from ee_lightning.exits.stored import EvaluatedRows as EvaluatedRows
+from ee_lightning.exits.stored import StoredExits as StoredExits
+from ee_lightning.exits.voting import Voting as Voting

@@ -5,8 +5,7 @@ import math
 import torch
 
 from ee_lightning.errors import OptionError
-from ee_lightning.exits.criterion import Criterion, Decision, State, name_with_options
-from ee_lightning.exits.output import ExitOutput
+from ee_lightning.exits.criterion import Criterion, Decision, ExitOutput, State, name_with_options
 
 NO_CLASS = -1
 

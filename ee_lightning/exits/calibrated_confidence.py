@@ -2,9 +2,8 @@
 
 from typing import ClassVar
 
-from ee_lightning.exits.criterion import Decision, State
+from ee_lightning.exits.criterion import Decision, ExitOutput, State
 from ee_lightning.exits.fitted import NUM_EXITS, Fitted, Parameters
-from ee_lightning.exits.output import ExitOutput
 from ee_lightning.exits.stored import StoredExits
 from ee_lightning.functional import fit_temperatures
 

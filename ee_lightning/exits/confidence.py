@@ -6,8 +6,7 @@ import torch
 from torch import Tensor
 
 from ee_lightning.errors import require_one_of
-from ee_lightning.exits.criterion import Criterion, Decision, State, name_with_options
-from ee_lightning.exits.output import ExitOutput
+from ee_lightning.exits.criterion import Criterion, Decision, ExitOutput, State, name_with_options
 from ee_lightning.functional import Kind, where_rows
 
 Fallback = Literal["last", "most_confident"]

@@ -4,9 +4,8 @@ from typing import ClassVar
 
 import torch
 
-from ee_lightning.exits.criterion import Decision, State
+from ee_lightning.exits.criterion import Decision, ExitOutput, State
 from ee_lightning.exits.fitted import Fitted, Parameters
-from ee_lightning.exits.output import ExitOutput
 from ee_lightning.exits.stored import StoredExits
 
 NEVER_DIFFERS = 0.0

@@ -1,16 +1,152 @@
-"""The exact accuracy-speed curve of a criterion on stored exits."""
+"""What is added up over samples, so that a metric can be had of any predictions for them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
 from ee_lightning.errors import OptionError
-from ee_lightning.exits.criterion import Criterion
-from ee_lightning.exits.replay import replay
-from ee_lightning.exits.statistics import statistics_of
+from ee_lightning.exits.criterion import Criterion, reaches
 from ee_lightning.exits.stored import StoredExits
-from ee_lightning.functional import area, operating_points, score_at, separators
+from ee_lightning.functional import (
+    CLASSIFICATION_METRICS,
+    MULTI_LABEL_METRICS,
+    REGRESSION_METRICS,
+    Kind,
+    area,
+    classification_counts,
+    label_counts,
+    label_moments,
+    label_sizes,
+    operating_points,
+    regression_moments,
+    score_at,
+    separators,
+    where_rows,
+)
+
+
+class Statistics(NamedTuple):
+    """The sums that the metrics of a task are made of.
+
+    Attributes:
+        tally: Gives, for predictions [events] or [events, labels] of samples [events], what to add up, of shape
+            [events, statistics].
+        actual: The sums over the labels themselves.
+        metrics: By name what gives the metric of summed statistics [..., statistics], given `actual`.
+    """
+
+    tally: Callable[[Tensor, Tensor], Tensor]
+    actual: Tensor
+    metrics: Mapping[str, Callable[[Tensor, Tensor], Tensor]]
+
+
+def statistics_of(exits: StoredExits) -> Statistics:
+    """Give the statistics of a task.
+
+    Args:
+        exits: Stored exits of its samples, with labels.
+
+    Raises:
+        DataError: If labels are missing or are no class numbers where these are needed.
+    """
+    return _OF_KIND[exits.kind](exits)
+
+
+def _classification(exits: StoredExits) -> Statistics:
+    labels, num_classes = exits.class_numbers(), exits.num_classes
+    return Statistics(
+        tally=lambda predictions, samples: classification_counts(predictions, labels[samples], num_classes),
+        actual=labels.bincount(minlength=num_classes),  # [classes]
+        metrics=CLASSIFICATION_METRICS,
+    )
+
+
+def _multi_label(exits: StoredExits) -> Statistics:
+    labels = exits.label_sets()  # [samples, labels]
+    return Statistics(
+        tally=lambda predictions, samples: label_counts(predictions, labels[samples]),
+        actual=label_sizes(labels).sum(0),  # [labels + 1]
+        metrics=MULTI_LABEL_METRICS,
+    )
+
+
+def _regression(exits: StoredExits) -> Statistics:
+    labels, middle = exits.known_labels().double(), exits.logits.double().nanmedian()
+    shifted = labels - labels.mean()
+    return Statistics(
+        tally=lambda predictions, samples: regression_moments(predictions - middle, shifted[samples]),
+        actual=label_moments(shifted),  # [3]
+        metrics=REGRESSION_METRICS,
+    )
+
+
+_OF_KIND = {Kind.SINGLE_LABEL: _classification, Kind.MULTI_LABEL: _multi_label, Kind.REGRESSION: _regression}
+
+
+@dataclass(frozen=True, eq=False)
+class Replay:
+    """All decisions of a criterion, before any threshold.
+
+    Attributes:
+        scores: Of shape [exits, samples].
+        labels: Class or value predicted for a sample that leaves at that exit, of shape [exits, samples]; of several
+            labels whether each one is, of shape [exits, samples, labels].
+        fallback: The same for a sample that no exit lets leave, of shape [samples] or [samples, labels].
+    """
+
+    scores: Tensor
+    labels: Tensor
+    fallback: Tensor
+
+    def at(self, threshold: float) -> tuple[Tensor, Tensor]:
+        """Apply a threshold.
+
+        Args:
+            threshold: In the criterion's own unit; infinity lets nobody leave.
+
+        Returns:
+            The number of the exit, from 1, at which each sample leaves, of shape [samples], and what is predicted for
+            it, of shape [samples] or [samples, labels]. Who never reaches the threshold leaves at the last exit with
+            the fallback.
+        """
+        leaves = reaches(self.scores, threshold)  # [exits, samples]
+        first = leaves.int().argmax(0)  # [samples]
+        leaves_early = leaves.any(0)
+        label = self.labels[first, torch.arange(len(first), device=first.device)]  # [samples] or [samples, labels]
+        return (
+            torch.where(leaves_early, first + 1, len(self.scores)),
+            where_rows(leaves_early, label, self.fallback),
+        )
+
+
+def replay(criterion: Criterion, exits: StoredExits) -> Replay:
+    """Let a criterion judge all samples after every exit.
+
+    Args:
+        criterion: Any criterion, fitted beforehand if it is one that has to be.
+        exits: The stored outputs of all exits.
+
+    Returns:
+        Its scores and labels after every exit, and its fallback.
+
+    Raises:
+        OptionError: If the criterion can't judge these exits.
+    """
+    device = exits.logits.device
+    state = criterion.start(exits.num_samples, exits.num_classes, device, multi_label=exits.multi_label)
+    decisions = []
+    for exit_layer in range(1, exits.num_exits + 1):
+        output = exits.output(exit_layer)
+        decision, state = criterion.step(output, state)
+        decisions.append(decision)
+    return Replay(
+        scores=torch.stack([decision.score for decision in decisions]),  # [exits, samples]
+        labels=torch.stack([decision.label for decision in decisions]),  # [exits, samples], or with [..., labels]
+        fallback=criterion.fallback(output, state),
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,7 +159,7 @@ class Curve:
         attained: Infinity, then the scores at which an outcome changes, descending, in float64, of shape [points]; of a
             curve that was read from a file its `thresholds`.
         thresholds: For use and for files: each half-way between an attained score and the next lower one, written with
-            few decimals, in float64, of shape [points]; see `ee_lightning.functional.separators`. Infinity lets nobody
+            few decimals, in float64, of shape [points]; see `ee_lightning.functional.curves`. Infinity lets nobody
             leave early; at the last all leave at the first exit that scores them.
         mean_exit: Mean number of executed layers, in float64, of shape [points].
         scores: Each metric at every point, in float64, of shape [points].

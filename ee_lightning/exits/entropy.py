@@ -3,8 +3,7 @@
 import torch
 from torch import Tensor
 
-from ee_lightning.exits.criterion import Criterion, Decision, State
-from ee_lightning.exits.output import ExitOutput
+from ee_lightning.exits.criterion import Criterion, Decision, ExitOutput, State
 from ee_lightning.functional import Kind
 
 

@@ -8,8 +8,7 @@ import torch
 from torch import Tensor
 
 from ee_lightning.errors import OptionError
-from ee_lightning.exits.criterion import Criterion
-from ee_lightning.exits.output import ExitOutput
+from ee_lightning.exits.criterion import Criterion, ExitOutput
 from ee_lightning.exits.stored import StoredExits
 
 Parameters = dict[str, Tensor]

@@ -2,8 +2,7 @@
 
 import torch
 
-from ee_lightning.exits.criterion import Criterion, Decision, State
-from ee_lightning.exits.output import ExitOutput
+from ee_lightning.exits.criterion import Criterion, Decision, ExitOutput, State
 
 
 class Fixed(Criterion):

@@ -1,8 +1,7 @@
 """Leave when a learnt gate finds it unlikely that the exit is wrong."""
 
 from ee_lightning.errors import OptionError
-from ee_lightning.exits.criterion import Criterion, Decision, State
-from ee_lightning.exits.output import ExitOutput
+from ee_lightning.exits.criterion import Criterion, Decision, ExitOutput, State
 
 GATE = "gate"
 """The extra that the gate reads."""

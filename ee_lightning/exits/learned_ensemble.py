@@ -5,9 +5,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from ee_lightning.exits.criterion import Decision, State
+from ee_lightning.exits.criterion import Decision, ExitOutput, State
 from ee_lightning.exits.fitted import NUM_CLASSES, NUM_EXITS, Fitted, Parameters
-from ee_lightning.exits.output import ExitOutput
 from ee_lightning.exits.running_ensemble import bounded_log_probabilities
 from ee_lightning.exits.stored import StoredExits
 from ee_lightning.functional import fit_geometric_means

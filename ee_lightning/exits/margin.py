@@ -1,7 +1,6 @@
 """Leave when the most likely class is far enough ahead of the next."""
 
-from ee_lightning.exits.criterion import Criterion, Decision, State
-from ee_lightning.exits.output import ExitOutput
+from ee_lightning.exits.criterion import Criterion, Decision, ExitOutput, State
 
 
 class Margin(Criterion):

@@ -5,9 +5,8 @@ import math
 import torch
 from torch import Tensor
 
-from ee_lightning.exits.criterion import Criterion, Decision, State
+from ee_lightning.exits.criterion import Criterion, Decision, ExitOutput, State
 from ee_lightning.exits.entropy import negative_entropy
-from ee_lightning.exits.output import ExitOutput
 
 
 class NormalisedEntropy(Criterion):

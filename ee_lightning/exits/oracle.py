@@ -1,8 +1,7 @@
 """Leave at the first exit that is right."""
 
 from ee_lightning.errors import OptionError
-from ee_lightning.exits.criterion import Criterion, Decision, State
-from ee_lightning.exits.output import ExitOutput
+from ee_lightning.exits.criterion import Criterion, Decision, ExitOutput, State
 from ee_lightning.functional import same_rows
 
 

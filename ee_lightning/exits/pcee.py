@@ -7,10 +7,17 @@ import torch
 from torch import Tensor
 
 from ee_lightning.errors import require_one_of
-from ee_lightning.exits.criterion import Criterion, Decision, State, name_with_options
+from ee_lightning.exits.criterion import (
+    Criterion,
+    Decision,
+    ExitOutput,
+    State,
+    check_patience,
+    name_with_options,
+    no_values,
+    push,
+)
 from ee_lightning.exits.normalised_entropy import negative_normalised_entropy
-from ee_lightning.exits.output import ExitOutput
-from ee_lightning.exits.rolling import check_patience, no_values, push
 
 DEFAULT_PATIENCE = 2
 Label = Literal["argmax", "mean"]

@@ -5,8 +5,7 @@ import math
 import torch
 from torch import Tensor
 
-from ee_lightning.exits.criterion import Criterion, Decision, State
-from ee_lightning.exits.output import ExitOutput
+from ee_lightning.exits.criterion import Criterion, Decision, ExitOutput, State
 
 LEAST_LOG_PROBABILITY_IN_A_MEAN = math.log(torch.finfo(torch.float32).tiny)
 

@@ -3,8 +3,7 @@
 import torch
 from torch import Tensor
 
-from ee_lightning.exits.criterion import Criterion, Decision, State, name_with_options
-from ee_lightning.exits.output import ExitOutput
+from ee_lightning.exits.criterion import Criterion, Decision, ExitOutput, State, name_with_options
 from ee_lightning.exits.voting import bar, check_exponent, highest_share
 
 DEFAULT_EXPONENT = 1.0

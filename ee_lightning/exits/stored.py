@@ -1,4 +1,4 @@
-"""The outputs of all exits for a whole data set: one forward pass that answers every criterion at every threshold."""
+"""Which rows of a split were evaluated."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -8,9 +8,25 @@ import torch
 from torch import Tensor
 
 from ee_lightning.errors import DataError, TrainingDiverged
-from ee_lightning.exits.evaluated import EvaluatedRows
-from ee_lightning.exits.output import ExitOutput
+from ee_lightning.exits.criterion import ExitOutput
 from ee_lightning.functional import Kind, predictions_of
+
+
+@dataclass(frozen=True)
+class EvaluatedRows:
+    """Which rows of a split were evaluated.
+
+    Attributes:
+        total: Number of rows of the split; None if it is not known, which counts as no more than were evaluated.
+        is_drawn: Whether they are all rows of the split, or were drawn from them at random.
+        files: The files that the split was read from, to whose rows the ids refer, counted on from file to file; none
+            if the ids are the positions of the rows in the split.
+    """
+
+    total: int | None = None
+    is_drawn: bool = True
+    files: list[str] = field(default_factory=list)
+
 
 _WHOLE = {torch.int32, torch.int64}
 _FLOATS = {torch.float32, torch.float64}

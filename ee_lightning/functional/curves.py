@@ -1,4 +1,4 @@
-"""The exact accuracy-speed curve of a criterion, and what is read off it."""
+"""Thresholds that separate scores: short decimals, as far from the scores on both sides as they can be."""
 
 import math
 from collections.abc import Callable
@@ -7,7 +7,78 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ee_lightning.functional.label_sets import where_rows
+from ee_lightning.functional.kind import where_rows
+
+MOST_DECIMALS = 300
+
+
+def separators(attained: Tensor) -> Tensor:
+    """Return, for each attained score, the threshold that it reaches and the next lower one does not.
+
+    A threshold that equals a score is reached or missed by rounding alone as soon as the score is computed elsewhere.
+    One that is half-way to the next score changes no outcome and has room on both sides: see `shortest_decimals`. Below
+    the lowest score there is no other: its threshold is half-way to as far below it as the highest score is above it,
+    or as zero is away from it, whichever is more; a lone score of zero has room down to -1.
+
+    Args:
+        attained: Infinity, which no sample attains, then distinct scores, descending, of shape [points].
+
+    Returns:
+        Infinity, then the thresholds, descending, in float64, of shape [points].
+
+    Example:
+        >>> separators(torch.tensor([torch.inf, 3.0, 2.0, 1.0, 0.0])).tolist()  # counts, such as those of patience
+        [inf, 2.5, 1.5, 0.5, -2.0]
+        >>> separators(torch.tensor([torch.inf, 0.97, 0.9, 0.52])).tolist()
+        [inf, 0.94, 0.7, 0.3]
+    """
+    scores = attained[1:].double()  # [points - 1]
+    if len(scores) == 0:
+        return attained.double()
+    highest, lowest = scores[:1], scores[-1:]  # [1] each
+    room = torch.maximum(highest - lowest, lowest.abs())  # [1]
+    below = lowest - torch.where(room > 0, room, 1)  # [1]
+    return torch.cat([attained[:1].double(), shortest_decimals(torch.cat([scores[1:], below]), scores)])
+
+
+def shortest_decimals(low: Tensor, high: Tensor) -> Tensor:
+    """Return the shortest decimal in the middle half between two numbers, and of several the one nearest to the middle.
+
+    So a quarter of the distance is left on either side, and what is written as text reads back as the same number.
+
+    Args:
+        low: Finite, of any shape.
+        high: Above `low`, of the same shape.
+
+    Returns:
+        In float64, of the same shape: above `low`, and at most `high`, which it is only where no number of float64 lies
+        between the two.
+
+    Example:
+        >>> shortest_decimals(torch.tensor([1.0, 0.9412, -0.3]), torch.tensor([1.189207, 0.9431, 0.5])).tolist()
+        [1.1, 0.942, 0.0]
+    """
+    low, high = low.double().flatten(), high.double().flatten()  # [numbers] each
+    quarter = high / 4 - low / 4  # [numbers]
+    least, middle, most = low + quarter, low + 2 * quarter, high - quarter  # [numbers] each
+    found = torch.where((low < middle) & (middle < high), middle, high)  # [numbers]
+    left = torch.arange(len(low), device=low.device)  # [left], those for which no decimal was found yet
+    largest = max(abs(middle).max().item(), 1e-300) if len(low) else 1.0
+    decimals = -math.ceil(math.log10(largest))
+    while len(left) and decimals <= MOST_DECIMALS:
+        rounded = _round(middle[left], decimals)  # [left]
+        fits = (least[left] <= rounded) & (rounded <= most[left]) & (low[left] < rounded) & (rounded < high[left])
+        found[left[fits]] = rounded[fits]
+        left, decimals = left[~fits & (rounded != middle[left])], decimals + 1
+    return found
+
+
+def _round(numbers: Tensor, decimals: int) -> Tensor:
+    """Return decimals that are, up to 22 of them, the nearest there are in float64: powers of ten are exact so far."""
+    unit = 10.0 ** abs(decimals)
+    rounded = (numbers * unit).round() / unit if decimals >= 0 else (numbers / unit).round() * unit
+    return rounded + 0.0  # no -0.0
+
 
 ROUNDING = 1e-9
 
@@ -173,3 +244,69 @@ def _knots(mean_exit: Tensor, score: Tensor) -> tuple[Tensor, Tensor]:
     is_first = torch.ones_like(mean_exit, dtype=torch.bool)
     is_first[1:] = mean_exit[1:] != mean_exit[:-1]
     return mean_exit[is_first].double().flip(0), score[is_first].double().flip(0)  # [knots] each
+
+
+def fastest_point(mean_exit: Tensor, score: Tensor, allowed: Tensor) -> int | None:
+    """Find the fastest of the allowed points; of equally fast ones the best, then the first.
+
+    Args:
+        mean_exit: Mean number of executed layers, of shape [points].
+        score: The higher, the better, of shape [points].
+        allowed: Which points may be picked, in bool, of shape [points].
+
+    Returns:
+        The position along the points, or None where none is allowed.
+
+    Example:
+        >>> mean_exit, score = torch.tensor([3.0, 2.0, 1.0]), torch.tensor([0.9, 0.8, 0.5])
+        >>> fastest_point(mean_exit, score, allowed=score >= 0.75)
+        1
+    """
+    return _least(allowed, mean_exit, -score)
+
+
+def best_point(mean_exit: Tensor, score: Tensor, allowed: Tensor) -> int | None:
+    """Find the allowed point of the highest score; of equally good ones the fastest, then the first.
+
+    Args:
+        mean_exit: Mean number of executed layers, of shape [points].
+        score: The higher, the better, of shape [points].
+        allowed: Which points may be picked, in bool, of shape [points].
+
+    Returns:
+        The position along the points, or None where none is allowed.
+
+    Example:
+        >>> mean_exit, score = torch.tensor([3.0, 2.0, 1.0]), torch.tensor([0.9, 0.8, 0.5])
+        >>> best_point(mean_exit, score, allowed=mean_exit <= 2)
+        1
+    """
+    return _least(allowed, -score, mean_exit)
+
+
+def halves(num_samples: int, seed: int) -> tuple[Tensor, Tensor]:
+    """Split samples at random: one half to choose on, one to report on.
+
+    Args:
+        num_samples: Number of samples; of an odd number the second half gets one more.
+        seed: Of the random order, from 0.
+
+    Returns:
+        Ascending indices, of shapes [samples // 2] and [samples - samples // 2].
+
+    Example:
+        >>> [len(half) for half in halves(5, seed=0)]
+        [2, 3]
+    """
+    order = torch.randperm(num_samples, generator=torch.Generator().manual_seed(seed))  # [samples]
+    first, second = order.tensor_split([num_samples // 2])
+    return first.sort().values, second.sort().values
+
+
+def _least(allowed: Tensor, *keys: Tensor) -> int | None:
+    """Find the first of the allowed entries with the least first key, of those with the least second key."""
+    if not allowed.any():
+        return None
+    for key in keys:
+        allowed = allowed & (key == key[allowed].min())
+    return int(allowed.nonzero()[0])

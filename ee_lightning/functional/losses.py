@@ -7,10 +7,11 @@ with exits :math:`m`, their distributions :math:`p_m = \mathrm{softmax}(z_m)` ov
 :math:`CE(p_m, p_j) = -\sum_c p_j(c) \log p_m(c)`.
 """
 
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor
+from torch.nn.functional import one_hot
 
 Minimum = Literal["batch", "sample"]
 
@@ -189,3 +190,168 @@ def diversity_term(
 
 def _log_probabilities(logits: Tensor) -> Tensor:
     return logits.log_softmax(-1, dtype=torch.promote_types(logits.dtype, torch.float32))
+
+
+def equal_weights(num_exits: int) -> Tensor:
+    """Weigh all exits alike (`Sun et al. 2021 <https://arxiv.org/abs/2105.13792>`_).
+
+    Args:
+        num_exits: Number of exits M.
+
+    Returns:
+        Ones, of shape [exits].
+
+    Example:
+        >>> equal_weights(3)
+        tensor([1., 1., 1.])
+    """
+    return torch.ones(num_exits)
+
+
+def linear_weights(num_exits: int) -> Tensor:
+    """Weigh exit m by m (`Sun et al. 2021 <https://arxiv.org/abs/2105.13792>`_, appendix, for BERT).
+
+    Args:
+        num_exits: Number of exits M.
+
+    Returns:
+        The numbers 1 to M, of shape [exits].
+
+    Example:
+        >>> linear_weights(3)
+        tensor([1., 2., 3.])
+    """
+    return torch.arange(1.0, num_exits + 1)
+
+
+def soft_targets(
+    labels: Tensor, num_classes: int, smoothing: float = 0.0, class_weights: Tensor | None = None
+) -> Tensor:
+    r"""Give every class's share in a sample's cross entropy: :math:`w_y ((1 - \epsilon) [c = y] + \epsilon / C)`.
+
+    Label smoothing is `Szegedy et al. 2016 <https://arxiv.org/abs/1512.00567>`_'s. A class weight multiplies a sample's
+    whole loss, with its smoothing; the batch mean stays a mean over samples. (PyTorch's ``cross_entropy`` divides by
+    the sum of the weights, and weighs the smoothing's share of every class by that class's own.)
+
+    Args:
+        labels: Class numbers y, of shape [batch].
+        num_classes: Number of classes C.
+        smoothing: ε, in [0, 1).
+        class_weights: w, of shape [classes]; None for ones.
+
+    Returns:
+        The shares, of shape [batch, classes], for `exit_cross_entropies`.
+
+    Example:
+        >>> soft_targets(torch.tensor([1, 0]), 2, smoothing=0.2, class_weights=torch.tensor([1.0, 3.0]))
+        tensor([[0.3000, 2.7000],
+                [0.9000, 0.1000]])
+    """
+    targets = (1 - smoothing) * one_hot(labels, num_classes) + smoothing / num_classes  # [batch, classes]
+    return targets if class_weights is None else targets * class_weights[labels].unsqueeze(-1)
+
+
+def balanced_weights(counts: Tensor) -> Tensor:
+    """Give class weights by which all classes that occur count alike, and 0 for those that do not.
+
+    Args:
+        counts: How often each class occurs, of shape [..., classes].
+
+    Returns:
+        Weights with the mean 1 over the samples, of shape [..., classes].
+
+    Example:
+        >>> balanced_weights(torch.tensor([30, 10, 0]))
+        tensor([0.6667, 2.0000, 0.0000])
+    """
+    occurs = counts > 0  # [..., classes]
+    samples, occurring = counts.sum(-1, keepdim=True), occurs.sum(-1, keepdim=True)  # [..., 1] each
+    return torch.where(occurs, samples / (occurring * counts.clamp(min=1)), 0.0)
+
+
+class _ScaleGradient(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, tensor: Tensor, factor: float) -> Tensor:
+        ctx.factor = factor
+        return tensor.view_as(tensor)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        return gradient * ctx.factor, None
+
+
+def scale_gradient(tensor: Tensor, factor: float) -> Tensor:
+    """Give the same tensor, whose gradient is multiplied by a factor on its way back.
+
+    Args:
+        tensor: Of any shape.
+        factor: Any number.
+
+    Returns:
+        The same values, of the same shape.
+
+    Example:
+        >>> number = torch.tensor(3.0, requires_grad=True)
+        >>> scale_gradient(number, 0.5).square().backward()
+        >>> number.grad
+        tensor(3.)
+    """
+    scaled: Tensor = _ScaleGradient.apply(tensor, factor)  # type: ignore[no-untyped-call]
+    return scaled
+
+
+def absent_or_there(logits: Tensor) -> Tensor:
+    """Give the logits of the two classes that each label decides between.
+
+    Args:
+        logits: Logits of labels, of shape [..., labels].
+
+    Returns:
+        Logits of its being absent, which are 0, and of its being there, of shape [..., labels, 2].
+
+    Example:
+        >>> absent_or_there(torch.tensor([0.0, 2.0])).softmax(-1)
+        tensor([[0.5000, 0.5000],
+                [0.1192, 0.8808]])
+    """
+    return torch.stack([torch.zeros_like(logits), logits], dim=-1)  # [..., labels, 2]
+
+
+def label_decisions(logits: Tensor) -> Tensor:
+    """Lay out exits' logits so that every label of every sample is a sample of two classes.
+
+    Args:
+        logits: Logits of all exits, of shape [exits, batch, labels].
+
+    Returns:
+        Of shape [exits, batch * labels, 2].
+
+    Example:
+        >>> label_decisions(torch.tensor([[[1.0, -2.0]]]))
+        tensor([[[ 0.,  1.],
+                 [ 0., -2.]]])
+    """
+    return absent_or_there(logits).flatten(1, 2)  # [exits, batch * labels, 2]
+
+
+def label_decision_targets(labels: Tensor, smoothing: float = 0.0, weights: Tensor | None = None) -> Tensor:
+    r"""Give the shares of the two classes in every label's cross entropy, weighted and smoothed like `soft_targets`.
+
+    Args:
+        labels: 1 where a label is there and 0 elsewhere, of shape [batch, labels].
+        smoothing: ε, in [0, 1).
+        weights: How much each label's being absent and its being there count, of shape [labels, 2]; None for ones.
+
+    Returns:
+        The shares, of shape [batch * labels, 2], to go with `label_decisions`.
+
+    Example:
+        >>> label_decision_targets(torch.tensor([[1, 0]]), weights=torch.tensor([[1.0, 3.0], [1.0, 5.0]]))
+        tensor([[0., 3.],
+                [1., 0.]])
+    """
+    targets = soft_targets(labels.flatten(), 2, smoothing)  # [batch * labels, 2]
+    if weights is None:
+        return targets
+    chosen = weights.expand(len(labels), -1, -1).gather(-1, labels.unsqueeze(-1))  # [batch, labels, 1]
+    return targets * chosen.flatten(0, 1)  # [batch * labels, 2]

@@ -138,3 +138,185 @@ def _split(counts: Tensor, actual: Tensor) -> tuple[Tensor, Tensor]:
 
 def _ratio(numerator: Tensor, denominator: Tensor) -> Tensor:
     return torch.where(denominator == 0, 0.0, numerator / denominator)
+
+
+def label_counts(predictions: Tensor, labels: Tensor) -> Tensor:
+    """Count one sample at a time; the sum over samples is what the metrics of labels take.
+
+    Args:
+        predictions: Whether each of L labels is predicted, of shape [..., labels].
+        labels: Whether it is there, of shape [..., labels].
+
+    Returns:
+        Integers, of shape [..., 2 * labels + 1]: the true positives of each label, how often it was predicted, and
+        whether all labels are right.
+
+    Example:
+        >>> label_counts(torch.tensor([[True, True], [False, True]]), torch.tensor([[1, 0], [0, 1]]))
+        tensor([[1, 0, 1, 1, 0],
+                [0, 1, 0, 1, 1]])
+    """
+    predicted, true = predictions.bool(), labels.bool()
+    is_exact = (predicted == true).all(-1, keepdim=True)  # [..., 1]
+    return torch.cat([predicted & true, predicted, is_exact], dim=-1).long()  # [..., 2 * labels + 1]
+
+
+def label_sizes(labels: Tensor) -> Tensor:
+    """Count how often each label occurs, and the samples.
+
+    Args:
+        labels: Whether each label is there, of shape [..., labels].
+
+    Returns:
+        Integers, one sample's at a time, of shape [..., labels + 1].
+
+    Example:
+        >>> label_sizes(torch.tensor([[1, 0], [1, 1]])).sum(0)
+        tensor([2, 1, 2])
+    """
+    true = labels.long()
+    return torch.cat([true, torch.ones_like(true[..., :1])], dim=-1)  # [..., labels + 1]
+
+
+def micro_f1(counts: Tensor, actual: Tensor) -> Tensor:
+    """Give the F1 score of all decisions on labels together, and 0 where no label occurs or is predicted.
+
+    Args:
+        counts: Summed `label_counts`, of shape [..., 2 * labels + 1].
+        actual: Summed `label_sizes`, of shape [labels + 1].
+
+    Returns:
+        F1 scores in float64, of shape [...].
+
+    Example:
+        >>> micro_f1(torch.tensor([2, 1, 2, 3, 1]), torch.tensor([3, 1, 4]))
+        tensor(0.6667, dtype=torch.float64)
+    """
+    right, predicted, true = _split_labels(counts, actual)
+    return _label_ratio(2 * right.sum(-1), predicted.sum(-1) + true.sum(-1))
+
+
+def label_macro_f1(counts: Tensor, actual: Tensor) -> Tensor:
+    """Give the mean of the labels' F1 scores, that of a label that neither occurs nor is predicted being 0.
+
+    So torchmetrics and scikit-learn have it for labels. (Of classes, those that don't appear are left out of the mean.)
+
+    Args:
+        counts: Summed `label_counts`, of shape [..., 2 * labels + 1].
+        actual: Summed `label_sizes`, of shape [labels + 1].
+
+    Returns:
+        Means in float64, of shape [...].
+
+    Example:
+        >>> macro_f1(torch.tensor([2, 1, 2, 3, 1]), torch.tensor([3, 1, 4]))
+        tensor(0.6500, dtype=torch.float64)
+    """
+    right, predicted, true = _split_labels(counts, actual)
+    return _label_ratio(2 * right, predicted + true).mean(-1)
+
+
+def exact_match(counts: Tensor, actual: Tensor) -> Tensor:
+    """Give the share of samples with exactly the right labels, which scikit-learn calls the accuracy of labels.
+
+    Args:
+        counts: Summed `label_counts`, of shape [..., 2 * labels + 1].
+        actual: Summed `label_sizes`, of shape [labels + 1].
+
+    Returns:
+        Shares in float64, of shape [...].
+
+    Example:
+        >>> exact_match(torch.tensor([2, 1, 2, 3, 1]), torch.tensor([3, 1, 4]))
+        tensor(0.2500, dtype=torch.float64)
+    """
+    return _label_ratio(counts[..., -1].double(), actual[..., -1].double())
+
+
+MULTI_LABEL_METRICS: Mapping[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "micro_f1": micro_f1,
+    "macro_f1": label_macro_f1,
+    "exact_match": exact_match,
+}
+
+
+def _split_labels(counts: Tensor, actual: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    true = actual[..., :-1].double()  # [..., labels]
+    right, predicted = torch.split(counts[..., :-1].double(), true.shape[-1], dim=-1)  # [..., labels] each
+    return right, predicted, true
+
+
+def _label_ratio(numerator: Tensor, denominator: Tensor) -> Tensor:
+    return torch.where(denominator == 0, 0.0, numerator / denominator)
+
+
+ROUNDING = 1e-12
+
+
+def regression_moments(predictions: Tensor, labels: Tensor) -> Tensor:
+    """Give one sample's moments at a time; the sum over samples is what the metrics take.
+
+    Shift each beforehand by a constant amid its values: the metrics don't mind, and the sums stay exact.
+
+    Args:
+        predictions: Predicted values, of shape [...].
+        labels: True values, of shape [...].
+
+    Returns:
+        The predicted value, its square and its product with the true value, in float64, of shape [..., 3].
+
+    Example:
+        >>> regression_moments(torch.tensor([2.0, 1.0]), torch.tensor([3.0, 0.0]))
+        tensor([[2., 4., 6.],
+                [1., 1., 0.]], dtype=torch.float64)
+    """
+    predicted = predictions.double()
+    return torch.stack([predicted, predicted.square(), predicted * labels.double()], dim=-1)  # [..., 3]
+
+
+def label_moments(labels: Tensor) -> Tensor:
+    """Give the number of labels, their sum and that of their squares.
+
+    Args:
+        labels: True values, of shape [samples].
+
+    Returns:
+        The three, in float64, of shape [3].
+    """
+    values = labels.double()
+    return torch.stack([torch.ones_like(values), values, values.square()]).sum(-1)  # [3]
+
+
+def pearson(moments: Tensor, actual: Tensor) -> Tensor:
+    r"""Give Pearson's correlation of predicted and true values.
+
+    .. math:: r = \frac{s_{\hat y y} - s_{\hat y} s_y / n}
+        {\sqrt{(s_{\hat y \hat y} - s_{\hat y}^2 / n)(s_{yy} - s_y^2 / n)}}
+
+    with n samples and the sums s of the values predicted :math:`\hat y` and true y, their squares and products. Where
+    all values predicted or all true ones are equal, there is no correlation to speak of and the value is 0; as is a
+    variance within the rounding of its sums.
+
+    Args:
+        moments: Summed moments of the predictions, of shape [..., 3].
+        actual: What `label_moments` gives, of shape [3].
+
+    Returns:
+        Correlations between -1 and 1 in float64, of shape [...].
+
+    Example:
+        >>> predicted, true = torch.tensor([1.0, 2.0, 4.0]), torch.tensor([1.0, 3.0, 2.0])
+        >>> pearson(regression_moments(predicted, true).sum(0), label_moments(true))
+        tensor(0.3273, dtype=torch.float64)
+    """
+    predicted, predicted_squares, products = moments.unbind(-1)  # [...] each
+    samples, true, true_squares = actual.unbind(-1)
+    covariance = products - predicted * true / samples  # [...]
+    predicted_variance = predicted_squares - predicted.square() / samples  # [...]
+    true_variance = true_squares - true.square() / samples
+    is_constant = (predicted_variance <= ROUNDING * predicted_squares) | (true_variance <= ROUNDING * true_squares)
+    correlation = covariance / (predicted_variance * true_variance).sqrt()  # [...]; NaN or infinite where constant
+    return torch.where(is_constant, 0.0, correlation.clamp(-1, 1))
+
+
+REGRESSION_METRICS: Mapping[str, Callable[[Tensor, Tensor], Tensor]] = {"pearson": pearson}

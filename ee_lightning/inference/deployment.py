@@ -3,15 +3,17 @@
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any, Literal
 
 from pydantic import PositiveInt
+from transformers import AutoConfig, PreTrainedConfig
 
 from ee_lightning import __version__
 from ee_lightning.data import Task
 from ee_lightning.data.task import LABEL_SEPARATOR
 from ee_lightning.files import check_format, read_json, reading
 from ee_lightning.functional import Kind
-from ee_lightning.inference.rules import Rule
+from ee_lightning.inference.policy import Rule
 from ee_lightning.models import HeadOptions
 from ee_lightning.typed import typed
 
@@ -109,3 +111,38 @@ class Deployment:
             check_format(fields, 1 if fields.get("format") == 1 else FORMAT, file, mend=again)
             del fields["version"]
             return typed(cls, fields)
+
+
+Problem = Literal["regression", "single_label_classification", "multi_label_classification"]
+PROBLEMS: dict[Kind, Problem] = {
+    Kind.REGRESSION: "regression",
+    Kind.SINGLE_LABEL: "single_label_classification",
+    Kind.MULTI_LABEL: "multi_label_classification",
+}
+
+
+class EarlyExitConfig(PreTrainedConfig):  # type: ignore[no-untyped-call]
+    """The configuration of a saved model.
+
+    `AutoConfig` reads it once ee_lightning is imported; there is no such model for `AutoModel` and ``pipeline``.
+
+    Attributes:
+        backbone: The fields of the backbone's own configuration.
+    """
+
+    model_type = "early_exit"
+    backbone: dict[str, Any] | None = None
+
+    @classmethod
+    def of(cls, backbone: PreTrainedConfig, deployment: Deployment) -> "EarlyExitConfig":
+        """Make the configuration of a backbone's configuration and what the model predicts."""
+        names = deployment.label_names or ("LABEL_0",)
+        return cls(
+            backbone=backbone.to_diff_dict() | {"model_type": backbone.model_type},
+            id2label=dict(enumerate(names)),
+            label2id={name: number for number, name in enumerate(names)},
+            problem_type=PROBLEMS[deployment.kind],
+        )
+
+
+AutoConfig.register(EarlyExitConfig.model_type, EarlyExitConfig, exist_ok=True)

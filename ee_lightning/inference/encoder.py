@@ -8,10 +8,10 @@ from typing import Any, cast
 from transformers import PreTrainedTokenizerBase
 
 from ee_lightning.data.encoding import check_max_length, encode
+from ee_lightning.data.text_rows import half_a_pair, is_unicode
 from ee_lightning.errors import DataError
+from ee_lightning.inference.batches import Sample
 from ee_lightning.inference.deployment import Deployment
-from ee_lightning.inference.samples import Sample
-from ee_lightning.rows import half_a_pair, is_unicode
 
 Texts = tuple[str, ...]
 """The text of a row, or its two."""

@@ -7,19 +7,18 @@ from typing import TypedDict, Unpack, overload
 
 from transformers import PreTrainedTokenizerBase
 
-from ee_lightning.data.tokenizer import load_tokenizer
+from ee_lightning.data.tokenised import load_tokenizer
 from ee_lightning.errors import OptionError
 from ee_lightning.inference.deployment import Deployment
-from ee_lightning.inference.devices import find_device
 from ee_lightning.inference.encoder import TextEncoder, Texts, check_rows, side_by_side
-from ee_lightning.inference.engine import EarlyExitEngine, Schedule
-from ee_lightning.inference.rules import AnyCriterion, rule_of_run
-from ee_lightning.inference.runs import RunOptions, read_model
+from ee_lightning.inference.engine import EarlyExitEngine, Precision, Schedule
+from ee_lightning.inference.policy import AnyCriterion, rule_of_run
 from ee_lightning.inference.saved import find_folder, read_folder, write_folder
-from ee_lightning.inference.stepper import Precision
 from ee_lightning.inference.texts import TextPrediction, TextStream
 from ee_lightning.models import MultiExitModel
-from ee_lightning.reporting import RunFolder
+from ee_lightning.models.devices import find_device
+from ee_lightning.runs.folder import RunFolder
+from ee_lightning.runs.load_run import RunOptions, read_model
 
 
 class EngineOptions(TypedDict, total=False):

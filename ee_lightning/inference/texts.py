@@ -6,11 +6,10 @@ from itertools import chain, compress, islice
 from typing import NamedTuple
 
 from ee_lightning.errors import DataError
+from ee_lightning.inference.batches import Predictions, Sample
 from ee_lightning.inference.encoder import TextEncoder, Texts
 from ee_lightning.inference.engine import EarlyExitEngine
-from ee_lightning.inference.predictions import Predictions
-from ee_lightning.inference.rows import LeavesOut
-from ee_lightning.inference.samples import Sample
+from ee_lightning.inference.input import LeavesOut
 
 
 class TextPrediction(NamedTuple):

@@ -6,13 +6,15 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
 
+import wandb
 from lightning.fabric.loggers.logger import rank_zero_experiment
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.utilities import rank_zero_only
 
-from ee_lightning.reporting import RunFolder, Sweep
-from ee_lightning.tracking.background import Background
+from ee_lightning.analysis.sweep import Sweep
+from ee_lightning.runs.folder import RunFolder
+from ee_lightning.tracking.start import Background
 
 if TYPE_CHECKING:
     import wandb  # which takes a second to import
@@ -121,15 +123,15 @@ class EarlyExitWandbLogger(WandbLogger):
     @rank_zero_only
     def log_epoch(self, stage: str, epoch: int, step: int, found: Sweep, scores: Scores) -> None:
         """Log charts of the curves after an epoch, and every exit's scores."""
-        from ee_lightning.tracking.curves import charts, exit_scores
+        from ee_lightning.tracking.charts import charts, exit_scores
 
         log = super().log_metrics
         self._later(lambda: log({**charts(stage, found), **exit_scores(stage, scores), _EPOCH: epoch}, step))
 
     @rank_zero_only
     def log_sweep(self, stage: str, found: Sweep, scores: Scores, picture: Path) -> None:
-        """Log what a sweep found: see `ee_lightning.tracking.curves`."""
-        from ee_lightning.tracking.curves import charts, diagnostics, exit_scores, operating_points
+        """Log what a sweep found: see `ee_lightning.tracking.charts`."""
+        from ee_lightning.tracking.charts import charts, diagnostics, exit_scores, operating_points
 
         self._later(
             lambda: self.experiment.log(
@@ -221,3 +223,16 @@ def _no_run_is_active() -> bool:
     import wandb
 
     return wandb.run is None
+
+
+def end_runs(exit_code: int) -> None:
+    """Report to W&B how a command ended, and wait for its uploads, for a limited time.
+
+    Args:
+        exit_code: 0 for a run that is finished, 255 for one that was killed, any other for one that failed.
+    """
+    loggers = list(EarlyExitWandbLogger.running)
+    for logger in loggers:
+        logger.finish(exit_code)
+    if not loggers:
+        wandb.finish(exit_code)  # of Lightning's own logger, which would take the code of an exit that nobody calls

@@ -1,11 +1,17 @@
-"""Starts a W&B run within a bounded time, offline where W&B can't be had."""
+"""Does what may take long in a thread of its own."""
 
+import json
+import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import asdict, dataclass
+from operator import attrgetter
 from pathlib import Path
+from queue import SimpleQueue
 from ssl import SSLError
-from threading import Thread
+from subprocess import Popen
+from threading import Event, Thread
 from typing import Any
 from urllib.error import HTTPError, URLError
 from urllib.request import ProxyHandler, build_opener, getproxies
@@ -14,9 +20,129 @@ import wandb
 from wandb.errors import CommError, UsageError
 
 from ee_lightning.errors import OptionError, first_line
-from ee_lightning.reporting import RunFolder
-from ee_lightning.tracking.internals import ask_no_more, process_of_service
-from ee_lightning.tracking.record import going_on, write_record
+from ee_lightning.files import read_json, reading
+from ee_lightning.runs.folder import RunFolder
+from ee_lightning.typed import typed
+
+
+class Background:
+    """A thread that does one job after another, until one fails; it does not keep the process from ending.
+
+    Args:
+        on_failure: Called, in the thread, with the exception of a job that failed, after which only the last is done;
+            no more when nobody waits for the end any longer.
+    """
+
+    def __init__(self, on_failure: Callable[[Exception], None]) -> None:
+        self._on_failure = on_failure
+        self._jobs: SimpleQueue[tuple[Callable[[], object], bool]] = SimpleQueue()
+        self._has_ended = Event()
+        self._is_given_up = False
+        Thread(target=self._work, daemon=True).start()
+
+    def do(self, job: Callable[[], object]) -> None:
+        """Do something later, after all that was given before."""
+        self._jobs.put((job, False))
+
+    def end(self, last_job: Callable[[], object], seconds: float) -> bool:
+        """Wait for a limited time until all is done, this last of all, and tell whether it came to that."""
+        self._jobs.put((last_job, True))
+        try:
+            return self._has_ended.wait(seconds)
+        finally:
+            self._is_given_up = True
+
+    def _work(self) -> None:
+        has_failed = is_last = False
+        while not is_last:
+            job, is_last = self._jobs.get()
+            if is_last or not has_failed:
+                try:
+                    job()
+                except Exception as error:
+                    has_failed = True
+                    if not self._is_given_up:
+                        self._on_failure(error)
+        self._has_ended.set()
+
+
+def ask_no_more(run: wandb.Run) -> None:
+    """Ask now what W&B would ask its service later, while the run logs, and keep it from asking more.
+
+    Before it takes a table or another artifact, wandb 0.31 asks the service whether it knows one of that name and of
+    another type, and before the first one who is asking. Both can take 20 seconds where no answer comes, in which
+    nothing is written to the disk. Ours have names of their own, and who is asking is asked while the service answers.
+
+    Args:
+        run: A run that has just begun.
+    """
+    with suppress(AttributeError):
+        run._assert_can_log_artifact = lambda artifact: None  # type: ignore[method-assign] # noqa: ARG005
+    if not run.offline and not run.disabled:
+        with suppress(AttributeError, CommError):
+            run._public_api()
+
+
+def has_account() -> bool:
+    """Tell whether there is an account to ask W&B by, without a question at the terminal, as `wandb.Api` would ask.
+
+    Returns:
+        True also where it can't be told any more.
+    """
+    try:
+        authenticate = attrgetter("sdk.lib.wbauth.authenticate_session")(wandb)
+        host = wandb.setup().settings.base_url
+        return authenticate(host=host, source="ee-lightning", prompt=False, update_session=False) is not None
+    except (AttributeError, TypeError):
+        return True
+
+
+def process_of_service() -> Popen[bytes] | None:
+    """Give W&B's own process, if this one started it; wandb 0.31 waits for its end without a limit, and can't kill it.
+
+    Returns:
+        None also where it can't be told any more; it then ends by itself in its own time.
+    """
+    try:
+        process = attrgetter("_connection._proc._process")(wandb.setup())
+    except AttributeError:
+        return None
+    return process if isinstance(process, Popen) else None
+
+
+@dataclass(frozen=True)
+class _Record:
+    entity: str | None
+    project: str
+    run: str
+
+
+def read_record(folder: RunFolder) -> dict[str, Any]:
+    """Read of which W&B run a run folder is: ``entity``, ``project`` and ``run``; empty where it is of none.
+
+    Raises:
+        RunFolderError: The file is damaged.
+    """
+    with reading(folder.wandb, mend="delete it; a W&B run of its own then begins where this run goes on"):
+        return asdict(typed(_Record, read_json(folder.wandb))) if folder.wandb.is_file() else {}
+
+
+def write_record(folder: RunFolder, run: wandb.Run) -> None:
+    """Write of which W&B run a run folder is."""
+    record = {"entity": run.entity or None, "project": run.project, "run": run.id}
+    if record != read_record(folder):
+        folder.path.mkdir(parents=True, exist_ok=True)
+        with folder.whole(folder.wandb.name) as file:
+            file.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+
+
+def going_on(options: Mapping[str, Any], folder: RunFolder) -> dict[str, Any]:
+    """Give options of ``wandb.init`` by which a run folder's W&B run goes on, unless they or an agent name another."""
+    record = read_record(folder)
+    if not record or options.get("id") is not None or "WANDB_RUN_ID" in os.environ:
+        return dict(options)
+    return {**options, "id": record["run"], "resume": "allow"}  # without which it would be written over
+
 
 _PROBE = 10.0
 """Seconds within which W&B has to answer any request at all."""
@@ -153,3 +279,24 @@ def _answers(url: str, proxies: Mapping[str, str | None], seconds: float) -> boo
     thread.start()
     thread.join(seconds)
     return bool(answers)
+
+
+def open_api(where: str, seconds: int) -> wandb.Api:
+    """Open the API.
+
+    Args:
+        where: What is asked for, for messages.
+        seconds: How long W&B may be silent.
+
+    Raises:
+        OptionError: W&B does not answer, or there is no account on this machine.
+    """
+    if (silence := silent_service(seconds)) is not None:
+        raise OptionError(silence, where=where, mend="ask again where W&B can be reached, or set WANDB_BASE_URL right")
+    if not has_account():
+        raise OptionError(
+            "there is no account of W&B on this machine",
+            where=where,
+            mend="log in (wandb login), or set WANDB_API_KEY",
+        )
+    return wandb.Api(timeout=seconds)

@@ -9,15 +9,20 @@ from torch import Tensor, nn
 from ee_lightning.errors import BackboneError, OptionError, TrainingDiverged
 from ee_lightning.exits import StoredExits
 from ee_lightning.functional import Kind, gate_loss, label_decisions
-from ee_lightning.models import HeadOptions, MultiExitModel, MultiExitOutput, Part, load_backbone
-from ee_lightning.training.label_options import LabelOptions
-from ee_lightning.training.metrics import exit_scores
+from ee_lightning.models import HeadOptions, MultiExitModel, MultiExitOutput, Part
+from ee_lightning.models.backbones.loading import load_backbone
+from ee_lightning.training.distributed import check_strategy, num_processes, shared_out, whole_batch
+from ee_lightning.training.labels import LabelOptions
 from ee_lightning.training.objectives import Objective
-from ee_lightning.training.optimization import Optimization
-from ee_lightning.training.processes import check_strategy, num_processes, shared_out, whole_batch
-from ee_lightning.training.recorder import ExitRecorder
-from ee_lightning.training.steps import StepMeans, check_callbacks, total_steps
-from ee_lightning.training.timeline import EVERYTHING, Timeline
+from ee_lightning.training.optimization import (
+    EVERYTHING,
+    Optimization,
+    StepMeans,
+    Timeline,
+    check_callbacks,
+    total_steps,
+)
+from ee_lightning.training.recorder import ExitRecorder, exit_scores
 
 Batch = dict[str, Tensor]
 

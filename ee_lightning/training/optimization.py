@@ -1,14 +1,167 @@
-"""AdamW as the field uses it: no decay on biases and norms, a learning rate for the heads, warm-up and linear decay."""
+"""The stages of a training and where in them a step lies."""
 
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
+from math import isfinite
+from typing import NamedTuple
 
-from torch import nn
+from lightning import Trainer
+from lightning.pytorch.callbacks import BatchSizeFinder, GradientAccumulationScheduler
+from torch import Tensor, nn
 from torch.optim import AdamW
 from torch.optim.lr_scheduler import LambdaLR
 
 from ee_lightning.errors import OptionError
-from ee_lightning.models import MultiExitModel
-from ee_lightning.training.timeline import Timeline
+from ee_lightning.models import MultiExitModel, Part
+
+EVERYTHING: frozenset[Part] = frozenset({"backbone", "last_exit", "early_exits"})
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A stage of training, with warm-up and decay of its own.
+
+    Attributes:
+        share: How much of all optimiser steps it takes, in (0, 1]; the shares of all stages sum to 1.
+        trains: The parts of the model that it trains. Others are frozen: they get no gradient and have no dropout.
+    """
+
+    share: float = 1.0
+    trains: frozenset[Part] = EVERYTHING
+
+
+class Progress(NamedTuple):
+    """How far training has come.
+
+    Attributes:
+        step: Optimiser steps done.
+        total_steps: Optimiser steps of the whole training.
+        stage: The position of the current stage, from 0.
+    """
+
+    step: int
+    total_steps: int
+    stage: int = 0
+
+    @property
+    def share(self) -> float:
+        """The share of training that is done, in [0, 1]."""
+        return min(1.0, self.step / max(1, self.total_steps))
+
+
+class Timeline:
+    """Stages laid along the optimiser steps of a training; what holds at a step depends on the step alone.
+
+    Args:
+        stages: The stages in order.
+        total_steps: Optimiser steps of the whole training.
+
+    Raises:
+        OptionError: Training is too short for a stage to have a single step.
+    """
+
+    def __init__(self, stages: Sequence[Stage], total_steps: int) -> None:
+        self.stages = stages
+        self.total_steps = total_steps
+        ends = [round(total_steps * share) for share in accumulate(stage.share for stage in stages)]
+        self._starts = [0, *ends[:-1]]
+        self._lengths = [end - start for start, end in zip(self._starts, ends, strict=True)]
+        if total_steps > 0 and 0 in self._lengths:
+            raise OptionError(
+                f"stage {self._lengths.index(0) + 1} of {len(stages)} gets none of the {total_steps} optimiser steps",
+                where="--trainer.max_epochs, --trainer.max_steps, --model.objective.init_args.first_stage",
+                mend="train longer, or give that stage a larger share",
+            )
+
+    def at(self, step: int) -> Progress:
+        """Tell how far training has come before the optimiser step ``step``, counted from 0."""
+        return Progress(step, self.total_steps, bisect_right(self._starts, step) - 1)
+
+    def learning_rate_factor(self, step: int, warmup_fraction: float) -> float:
+        """Rise from 0 to 1 over the first share of the current stage, and fall to 0 until its end.
+
+        Args:
+            step: The optimiser step, from 0.
+            warmup_fraction: The share of the stage's steps over which the factor rises, in [0, 1].
+        """
+        stage = self.at(step).stage
+        done, length = step - self._starts[stage], self._lengths[stage]
+        warmup = round(warmup_fraction * length)
+        if done < warmup:
+            return done / warmup
+        return max(0.0, (length - done) / max(1, length - warmup))
+
+
+_CHANGE_THE_STEPS = {
+    BatchSizeFinder: "look for the largest --data.batch_size that fits in memory with short runs "
+    "(--trainer.max_steps 3), and leave the callback out",
+    GradientAccumulationScheduler: "use the same accumulation in all epochs, such as "
+    "--trainer.accumulate_grad_batches 4, and leave the callback out",
+}
+
+
+def check_callbacks(trainer: Trainer) -> None:
+    """Raise an error if a callback changes the number of steps after the learning-rate schedule was made.
+
+    Args:
+        trainer: The trainer, before training.
+
+    Raises:
+        OptionError: There is such a callback.
+    """
+    for callback in trainer.callbacks:  # type: ignore[attr-defined]
+        for kind, fix in _CHANGE_THE_STEPS.items():
+            if isinstance(callback, kind):
+                raise OptionError(
+                    f"{kind.__name__} changes the number of optimiser steps after the learning-rate schedule and "
+                    "config.yaml were made from it",
+                    where="--trainer.callbacks",
+                    mend=fix,
+                )
+
+
+def total_steps(trainer: Trainer) -> int:
+    """Return the number of optimiser steps of a whole training.
+
+    Args:
+        trainer: The trainer, whose data is set up.
+
+    Raises:
+        OptionError: The training has no end, or none that is known before.
+    """
+    estimated = trainer.estimated_stepping_batches
+    if estimated < 0 or not isfinite(estimated):  # -1 for batches that can't be counted
+        raise OptionError(
+            "the learning rate decays until the end of training, and this training has none that is known",
+            where="--trainer.max_epochs",
+            mend="give --trainer.max_epochs or, where the batches can't be counted, --trainer.max_steps",
+        )
+    return int(estimated)
+
+
+class StepMeans:
+    """Means over the batches that an optimiser step accumulates."""
+
+    def __init__(self) -> None:
+        self._step = -1
+        self._sums: dict[str, Tensor] = {}
+        self._count = 0
+
+    def add(self, step: int, figures: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return the means over the batches of a step so far, with those of one more batch.
+
+        Args:
+            step: The optimiser steps done before.
+            figures: Scalars without gradient, of the same names in all batches of a step.
+        """
+        if step != self._step:
+            self._step, self._sums, self._count = step, {}, 0
+        self._sums = {name: self._sums.get(name, 0) + figure for name, figure in figures.items()}
+        self._count += 1
+        return {name: total / self._count for name, total in self._sums.items()}
+
 
 _USUAL = {"learning_rate": 2e-5, "head_learning_rate": 2e-4, "weight_decay": 0.01, "warmup_fraction": 0.1}
 

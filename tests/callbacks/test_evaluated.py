@@ -8,8 +8,8 @@ from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from ee_lightning.callbacks.evaluated import rows_evaluated
 from ee_lightning.exits import EvaluatedRows
+from ee_lightning.fit.sweep_callback import rows_evaluated
 
 
 class Asking(LightningModule):

@@ -2,8 +2,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from ee_lightning.callbacks import LastCheckpoint
 from ee_lightning.errors import OptionError
+from ee_lightning.fit.callbacks import LastCheckpoint
 
 
 @pytest.mark.parametrize("every_n_steps", [0, -5])

@@ -6,11 +6,13 @@ import pytest
 from lightning.pytorch import Callback
 from lightning.pytorch.callbacks import EarlyStopping, LearningRateMonitor, ModelCheckpoint
 
-from ee_lightning.callbacks.monitors import check_monitors
 from ee_lightning.errors import OptionError
 from ee_lightning.exits import Criterion, Patience, Voting
+from ee_lightning.fit.callbacks import check_monitors
 from ee_lightning.models import HeadOptions
-from ee_lightning.training import EarlyExitModule, JointObjective, LastExitObjective
+from ee_lightning.training import EarlyExitModule
+from ee_lightning.training.objectives.joint import JointObjective
+from ee_lightning.training.objectives.last_exit import LastExitObjective
 
 SWEPT: list[Criterion] = [Voting(), Patience(tolerance=0.5)]
 

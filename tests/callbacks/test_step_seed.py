@@ -2,7 +2,7 @@ from types import SimpleNamespace
 
 import torch
 
-from ee_lightning.callbacks import StepSeed
+from ee_lightning.fit.callbacks import StepSeed
 
 
 def draw(seed: StepSeed, *, epoch: int = 0, batch: int = 0, rank: int = 0) -> float:

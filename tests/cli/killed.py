@@ -10,11 +10,11 @@ from typing import Any
 
 import torch
 
-from ee_lightning.callbacks import StepSeed
 from ee_lightning.cli import main
-from ee_lightning.cli.lightning import EarlyExitCLI
-from ee_lightning.reporting import RunFolder
-from ee_lightning.reporting.metrics_log import MetricsFile
+from ee_lightning.fit.callbacks import StepSeed
+from ee_lightning.fit.command import EarlyExitCLI
+from ee_lightning.fit.metrics_log import MetricsFile
+from ee_lightning.runs.folder import RunFolder
 from ee_lightning.training import EarlyExitModule
 
 MOMENTS: dict[str, tuple[Any, str]] = {

@@ -7,7 +7,7 @@ import pytest
 from refusal import check_refused
 
 from ee_lightning.cli import main
-from ee_lightning.reporting import RunFolder
+from ee_lightning.runs.folder import RunFolder
 
 Run = Callable[..., int]
 CONFIGS = Path(__file__).parents[2] / "configs"

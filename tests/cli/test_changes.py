@@ -2,7 +2,7 @@
 
 import pytest
 
-from ee_lightning.cli.changes import FREE_TO_DIFFER, changes
+from ee_lightning.runs.run_options import FREE_TO_DIFFER, changes
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from ee_lightning.cli.checkpoints import loading_checkpoints
 from ee_lightning.errors import RunFolderError
+from ee_lightning.fit.checkpoints import loading_checkpoints
 
 TRAINER = SimpleNamespace(ckpt_path="runs/x/version_0/checkpoints/last.ckpt")
 

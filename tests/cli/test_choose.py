@@ -6,11 +6,13 @@ from pathlib import Path
 import pytest
 import torch
 
+from ee_lightning.analysis.sweep import sweep_exits
 from ee_lightning.cli import main
 from ee_lightning.exits import CRITERIA, StoredExits
 from ee_lightning.functional import halves
-from ee_lightning.operating import OperatingPoint
-from ee_lightning.reporting import RunFolder, sweep_exits, write_sweep
+from ee_lightning.reporting import write_sweep
+from ee_lightning.runs.folder import RunFolder
+from ee_lightning.runs.operating_point import OperatingPoint
 
 
 def easy_and_hard(num_samples: int) -> StoredExits:

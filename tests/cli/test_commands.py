@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 
 from ee_lightning.cli import main
 from ee_lightning.exits import EvaluatedRows
-from ee_lightning.reporting import RunFolder
+from ee_lightning.runs.folder import RunFolder
 
 Run = Callable[..., int]
 

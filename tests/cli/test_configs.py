@@ -15,8 +15,8 @@ from ee_lightning.cli import main
 from ee_lightning.data import TASKS, Task
 from ee_lightning.data.tasks import GLUE_ON_THE_HUB
 from ee_lightning.exits import Voting, trace_curve
-from ee_lightning.models import load_backbone
-from ee_lightning.reporting import RunFolder
+from ee_lightning.models.backbones.loading import load_backbone
+from ee_lightning.runs.folder import RunFolder
 
 REPOSITORY = Path(__file__).parents[2]
 CONFIGS = sorted(file for file in (REPOSITORY / "configs").rglob("*.yaml") if file.parent.name != "reproduce")

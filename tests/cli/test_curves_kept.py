@@ -7,10 +7,12 @@ import pandas as pd
 import pytest
 import torch
 
+from ee_lightning.analysis.sweep import sweep_exits
 from ee_lightning.cli import main
 from ee_lightning.exits import Confidence, Conformal, Criterion, Decision, ExitOutput, StoredExits, Voting
 from ee_lightning.exits.criterion import State
-from ee_lightning.reporting import RunFolder, sweep_exits, write_sweep
+from ee_lightning.reporting import write_sweep
+from ee_lightning.runs.folder import RunFolder
 
 
 class Largest(Criterion):

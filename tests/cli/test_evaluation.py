@@ -9,9 +9,9 @@ import pytest
 import yaml
 from refusal import check_refused
 
-from ee_lightning.cli.evaluation import check_evaluable, evaluated_run
 from ee_lightning.errors import OptionError
-from ee_lightning.reporting import RunFolder
+from ee_lightning.fit.evaluation import check_evaluable, evaluated_run
+from ee_lightning.runs.folder import RunFolder
 
 Run = Callable[..., int]
 Trained = Callable[..., Path]

@@ -21,8 +21,8 @@ from wandb_artifacts import MANIFEST, ServedArtifact
 from wandb_service import ENTITY, ServedRun, WandbService
 
 from ee_lightning.cli import main
-from ee_lightning.reporting import RunFolder
-from ee_lightning.tracking import fetching
+from ee_lightning.runs.folder import RunFolder
+from ee_lightning.tracking import artifacts as fetching
 
 REPOSITORY = Path(__file__).parents[2]
 WANDB = REPOSITORY / "configs" / "trainer" / "wandb.yaml"

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ee_lightning.cli.fit_options import FitOptionsParser
 from ee_lightning.errors import OptionError
+from ee_lightning.fit.command import FitOptionsParser
 
 Run = Callable[..., int]
 

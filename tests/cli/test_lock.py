@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from ee_lightning.cli.lock import locked
 from ee_lightning.errors import RunFolderError
-from ee_lightning.reporting import RunFolder
-from ee_lightning.reporting.metrics_log import MetricsLog
+from ee_lightning.fit.metrics_log import MetricsLog
+from ee_lightning.fit.resume import locked
+from ee_lightning.runs.folder import RunFolder
 
 HOLD_AND_FORK = """
 import os, sys, time
-from ee_lightning.cli.lock import locked
+from ee_lightning.fit.resume import locked
 from ee_lightning.reporting import RunFolder
 
 with locked(RunFolder(sys.argv[1])):

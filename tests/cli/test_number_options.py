@@ -9,8 +9,8 @@ from ee_lightning.cli import main
 from ee_lightning.cli.speed import _options as speed_options
 from ee_lightning.errors import OptionError
 from ee_lightning.exits import StoredExits
-from ee_lightning.operating import recipe_of
-from ee_lightning.reporting import RunFolder
+from ee_lightning.exits.naming import recipe_of
+from ee_lightning.runs.folder import RunFolder
 
 WRONG = ("0", "-1", "1.5", "nan", "inf", "1e3", "", "9" * 30, "9" * 5000, "x")
 SPEED = ("batch-sizes", "threads", "repeats", "max-samples", "speedups")

@@ -5,9 +5,8 @@ from typing import Any
 
 import pytest
 
-from ee_lightning.cli.fit_options import FitOptionsParser
-from ee_lightning.cli.parser import LINKED
 from ee_lightning.errors import OptionError
+from ee_lightning.fit.command import LINKED, FitOptionsParser
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 BASE = ["--data.task=sst2", "--model.backbone=somewhere"]

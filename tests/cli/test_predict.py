@@ -19,7 +19,7 @@ import pytest
 
 from ee_lightning.cli import main
 from ee_lightning.inference import EarlyExitPredictor, TextPrediction
-from ee_lightning.operating import OPERATING_POINT, OperatingPoint
+from ee_lightning.runs.operating_point import OPERATING_POINT, OperatingPoint
 
 Trained = Callable[..., Path]
 TEXTS = ["a lovely film", "the dull, boring plot", "", "film " * 40]

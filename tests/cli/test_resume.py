@@ -16,7 +16,7 @@ import pytest
 import torch
 import wandb
 
-from ee_lightning.cli.lightning import EarlyExitCLI
+from ee_lightning.fit.command import EarlyExitCLI
 
 Run = Callable[..., int]
 Options = dict[str, object]

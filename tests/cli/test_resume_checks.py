@@ -10,7 +10,7 @@ import torch
 import yaml
 from filelock import FileLock
 
-from ee_lightning.reporting import RunFolder
+from ee_lightning.runs.folder import RunFolder
 
 Run = Callable[..., int]
 Options = dict[str, object]

@@ -13,8 +13,8 @@ import yaml
 from ee_lightning.cli import main
 from ee_lightning.data.sources import open_source
 from ee_lightning.inference import EarlyExitPredictor
-from ee_lightning.inference.runs import RunOptions
-from ee_lightning.reporting import RunFolder
+from ee_lightning.runs.folder import RunFolder
+from ee_lightning.runs.load_run import RunOptions
 
 Run = Callable[..., int]
 REPOSITORY = Path(__file__).parents[2]

@@ -12,14 +12,15 @@ import pytest
 import torch
 from lightning.pytorch.trainer.states import TrainerFn
 
-from ee_lightning.callbacks import ExitSweep, measured_sweep
 from ee_lightning.cli import main
-from ee_lightning.data import TaskDataModule
 from ee_lightning.errors import OptionError
 from ee_lightning.exits import Voting, trace_curve
+from ee_lightning.fit import sweep_callback as measured_sweep
+from ee_lightning.fit.sweep_callback import ExitSweep
 from ee_lightning.inference import SpeedMeter
-from ee_lightning.operating import OperatingPoint
-from ee_lightning.reporting import RunFolder
+from ee_lightning.runs.folder import RunFolder
+from ee_lightning.runs.operating_point import OperatingPoint
+from ee_lightning.training.data_module import TaskDataModule
 
 Run = Callable[..., int]
 QUICK = ["--batch-sizes", "1,8", "--repeats", "1", "--max-samples", "10"]

@@ -11,10 +11,12 @@ import pandas as pd
 import pytest
 import torch
 
+from ee_lightning.analysis.sweep import sweep_exits
 from ee_lightning.cli import main
 from ee_lightning.exits import CRITERIA, Fitted, StoredExits, trace_curve
-from ee_lightning.operating import Asked, OperatingPoint
-from ee_lightning.reporting import CALIBRATION, RunFolder, sweep_exits, write_sweep
+from ee_lightning.reporting import write_sweep
+from ee_lightning.runs.folder import CALIBRATION, RunFolder
+from ee_lightning.runs.operating_point import Asked, OperatingPoint
 
 FITTED = {name for name, kind in CRITERIA.items() if issubclass(kind, Fitted)}
 

@@ -11,12 +11,12 @@ import torch
 from refusal import check_refused
 
 from ee_lightning.cli import main
-from ee_lightning.cli.lock import locked
 from ee_lightning.cli.streams import check_output, lasting, prepare_streams
 from ee_lightning.errors import EarlyExitError, RunFolderError
 from ee_lightning.exits import StoredExits
-from ee_lightning.operating import OPERATING_POINT
-from ee_lightning.reporting import RunFolder
+from ee_lightning.fit.resume import locked
+from ee_lightning.runs.folder import RunFolder
+from ee_lightning.runs.operating_point import OPERATING_POINT
 
 COMMAND = f"{sys.executable} -m ee_lightning"
 

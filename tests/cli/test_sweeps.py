@@ -16,7 +16,7 @@ import yaml
 from wandb_service import ENTITY, WandbService
 
 from ee_lightning.exits import Voting, trace_curve
-from ee_lightning.reporting import RunFolder
+from ee_lightning.runs.folder import RunFolder
 
 REPOSITORY = Path(__file__).parents[2]
 WEIGHT = "model.objective.init_args.diversity_weight"

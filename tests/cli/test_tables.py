@@ -16,7 +16,7 @@ from summaries import figures as figures_of
 from wandb_service import ENTITY, ServedRun, WandbService
 
 from ee_lightning.cli import main
-from ee_lightning.reporting import RunFolder
+from ee_lightning.runs.folder import RunFolder
 
 Summary = dict[str, object]
 

@@ -11,7 +11,7 @@ import torch
 from ee_lightning.cli import main
 from ee_lightning.data import TASKS, Task
 from ee_lightning.data.task import GlueFiles
-from ee_lightning.reporting import RunFolder
+from ee_lightning.runs.folder import RunFolder
 
 REPOSITORY = Path(__file__).parents[2]
 Run = Callable[..., int]

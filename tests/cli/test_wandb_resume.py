@@ -9,7 +9,7 @@ import pytest
 from lightning import LightningModule, Trainer
 from wandb_service import WandbService
 
-from ee_lightning.callbacks import ExitSweep
+from ee_lightning.fit.sweep_callback import ExitSweep
 
 WANDB = Path(__file__).parents[2] / "configs" / "trainer" / "wandb.yaml"
 FOLDER = Path("runs/run/version_0")

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.utils.data.distributed import DistributedSampler
 
-from ee_lightning.data.batching import LengthBucketedBatches
+from ee_lightning.data.batches import LengthBucketedBatches
 
 LENGTHS = st.lists(st.integers(1, 60), min_size=1, max_size=300)
 SIZES = st.integers(1, 9)

@@ -7,15 +7,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ee_lightning.data.encoding import check_max_length, encode
-from ee_lightning.data.sources.rows import build_rows
+from ee_lightning.data.read import build_rows
 from ee_lightning.data.tokenised import tokenised
 from ee_lightning.errors import OptionError
+from ee_lightning.exits.naming import CriterionRecipe
+from ee_lightning.inference.batches import samples_of
 from ee_lightning.inference.deployment import Deployment
 from ee_lightning.inference.encoder import TextEncoder
-from ee_lightning.inference.rules import Rule
-from ee_lightning.inference.samples import samples_of
+from ee_lightning.inference.policy import Rule
 from ee_lightning.models import HeadOptions
-from ee_lightning.operating import CriterionRecipe
 
 TEXTS = st.lists(st.sampled_from(["the", "a", "cat", "dog", "[SEP]", "unknown"]), max_size=14).map(" ".join)
 

@@ -10,14 +10,15 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from ee_lightning.cli.own_rows import OwnRows
-from ee_lightning.data import OwnTask, TaskDataModule, get_task
+from ee_lightning.cli.split_rows import OwnRows
+from ee_lightning.data import OwnTask, get_task
 from ee_lightning.data.tokenised import column
 from ee_lightning.errors import DataError
 from ee_lightning.exits import EvaluatedRows, StoredExits
-from ee_lightning.inference.runs import RunOptions, evaluated_rows
 from ee_lightning.models import HeadOptions
 from ee_lightning.packaged import resolve
+from ee_lightning.runs.load_run import RunOptions, evaluated_rows
+from ee_lightning.training.data_module import TaskDataModule
 
 
 def ids_and_labels(data, split):

@@ -12,8 +12,8 @@ from jsonargparse import ArgumentParser
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.strategies import SingleDeviceStrategy
 
-from ee_lightning.data import TaskDataModule
 from ee_lightning.errors import BackboneError, DataError, OptionError
+from ee_lightning.training.data_module import TaskDataModule
 
 RTE_HEADER = "index\tsentence1\tsentence2\tlabel\n"
 
@@ -335,7 +335,7 @@ def test_an_empty_split_is_refused(module, monkeypatch):
         def load(self, split):
             return datasets.Dataset.from_dict({"text_a": [], "label": []})
 
-    monkeypatch.setattr("ee_lightning.data.module.open_source", lambda root, task: Empty())
+    monkeypatch.setattr("ee_lightning.training.data_module.open_source", lambda root, task: Empty())
     with pytest.raises(DataError, match="split 'train' of rte is empty"):
         module().setup("fit")
 

@@ -7,11 +7,11 @@ import pytest
 from datasets import ClassLabel, Dataset, Features, Value
 from lightning.pytorch.utilities import rank_zero_only
 
-from ee_lightning.data import OwnTask, TaskDataModule, resolve_task
-from ee_lightning.data.sources import open_source
-from ee_lightning.data.sources.held_out import HeldOutSource
-from ee_lightning.data.sources.rows import build_rows
+from ee_lightning.data import OwnTask, resolve_task
+from ee_lightning.data.read import build_rows
+from ee_lightning.data.sources import HeldOutSource, open_source
 from ee_lightning.errors import DataError, OptionError
+from ee_lightning.training.data_module import TaskDataModule
 
 QUEUES = ["billing", "bug", "other"]
 

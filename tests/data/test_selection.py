@@ -4,7 +4,7 @@ from datasets import Dataset
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ee_lightning.data.selection import select_rows
+from ee_lightning.data.batches import select_rows
 
 ROWS = Dataset.from_dict({"text": list("abcdefgh"), "label": list(range(8))})
 NUMBERS = st.lists(st.integers(0, 3), min_size=1, max_size=6)

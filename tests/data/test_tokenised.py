@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from transformers.tokenization_utils_base import VERY_LARGE_INTEGER
 
-from ee_lightning.data.sources.rows import build_rows
+from ee_lightning.data.read import build_rows
 from ee_lightning.data.tokenised import column, column_in_parts, tokenised
 from ee_lightning.errors import OptionError
 

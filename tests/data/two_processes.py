@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from lightning.pytorch import LightningModule, Trainer
 
-from ee_lightning.data import TaskDataModule
+from ee_lightning.training.data_module import TaskDataModule
 
 
 class Recorder(LightningModule):

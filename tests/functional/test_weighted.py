@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from ee_lightning.functional import weighted_scores
-from ee_lightning.training.metrics import METRICS
+from ee_lightning.training.recorder import METRICS
 
 
 @pytest.mark.parametrize(("metric", "classes"), [("accuracy", 3), ("matthews", 3), ("f1", 2), ("pearson", 1)])

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from ee_lightning.inference import Sample
-from ee_lightning.models import HeadOptions, MultiExitModel, load_backbone
+from ee_lightning.models import HeadOptions, MultiExitModel
+from ee_lightning.models.backbones.loading import load_backbone
 
 
 def make_model(backbone: Path, num_classes: int = 3, **heads: object) -> MultiExitModel:

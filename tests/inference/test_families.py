@@ -8,12 +8,12 @@ import torch
 from families import EAGER_ALONE
 from torch.utils.flop_counter import FlopCounterMode
 
-from ee_lightning.data.tokenizer import load_tokenizer
+from ee_lightning.data.tokenised import load_tokenizer
 from ee_lightning.exits import Confidence, StoredExits, Voting, replay
+from ee_lightning.exits.naming import recipe_of
 from ee_lightning.inference import Deployment, EarlyExitEngine, EarlyExitPredictor, FlopCounter, Rule, Sample
 from ee_lightning.models import HeadOptions, MultiExitModel
 from ee_lightning.models.backbones import FAMILIES
-from ee_lightning.operating import recipe_of
 
 TOLERANCE = 1e-5
 TEXTS = ["a lovely film", "the dull plot was very very boring", "", "quite funny"] * 5

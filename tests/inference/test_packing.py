@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ee_lightning.inference.packing import Packing
+from ee_lightning.inference.batches import Packing
 
 Sizes = list[tuple[int, int]]
 sizes_of_any_length = st.lists(st.tuples(st.integers(1, 4), st.integers(1, 12)), max_size=9).map(

@@ -10,7 +10,7 @@ import pytest
 
 from ee_lightning.errors import DataError
 from ee_lightning.inference import TextPrediction
-from ee_lightning.inference.prediction_file import writing
+from ee_lightning.inference.output import writing
 
 PREDICTIONS = [
     TextPrediction("positive", 1 / 3, 1.0000001, 1, [[0.1, -2.5]]),

@@ -21,8 +21,8 @@ from ee_lightning.cli import main
 from ee_lightning.errors import BackboneError, DataError, OptionError, RunFolderError
 from ee_lightning.exits import Confidence, Conformal, Criterion, Fixed, Patience, StoredExits, Voting, replay
 from ee_lightning.inference import EarlyExitPredictor, TextPrediction
-from ee_lightning.operating import OPERATING_POINT, OperatingPoint
-from ee_lightning.reporting import RunFolder
+from ee_lightning.runs.folder import RunFolder
+from ee_lightning.runs.operating_point import OPERATING_POINT, OperatingPoint
 
 LABELS = {"sst2": ("negative", "positive"), "rte": ("entailment", "not_entailment")}
 COLUMNS = {"sst2": ("SST-2", ["sentence"]), "rte": ("RTE", ["sentence1", "sentence2"])}

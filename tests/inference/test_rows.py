@@ -11,8 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ee_lightning.errors import DataError
-from ee_lightning.inference.input_file import open_rows
-from ee_lightning.inference.rows import RowFile
+from ee_lightning.inference.input import RowFile, open_rows
 
 ONE, TWO = [("sentence",), ("text",)], [("sentence1", "sentence2")]
 ANY_TEXT = st.text(st.characters(exclude_categories=("Cs",)), max_size=20)
@@ -176,7 +175,7 @@ def test_a_file_is_read_as_it_is_needed(tmp_path: Path) -> None:
 
 
 def test_a_cell_that_never_ends_is_not_read_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ee_lightning.rows.formats.LONGEST_CELL", 1_000)
+    monkeypatch.setattr("ee_lightning.data.text_rows.LONGEST_CELL", 1_000)
     rows = read(tmp_path / "a.csv", 'sentence\n"a\n' + "b\n" * 2_000, skip=True)
     assert set(islice(texts(rows), 3)) == {("b",)}
     assert "field larger than field limit" in rows.bad[0]

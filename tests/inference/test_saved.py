@@ -17,13 +17,14 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoConfig, AutoModel, BertModel, pipeline
 
 from ee_lightning.cli import main
-from ee_lightning.data.tokenizer import load_tokenizer
+from ee_lightning.data.tokenised import load_tokenizer
 from ee_lightning.errors import BackboneError, EarlyExitError, OptionError, RunFolderError
 from ee_lightning.exits import Confidence, Conformal, Criterion, Gate, StoredExits, Voting
+from ee_lightning.exits.naming import recipe_of
 from ee_lightning.inference import Deployment, EarlyExitPredictor, Rule
-from ee_lightning.models import HeadOptions, MultiExitModel, load_backbone
-from ee_lightning.operating import recipe_of
-from ee_lightning.reporting import RunFolder
+from ee_lightning.models import HeadOptions, MultiExitModel
+from ee_lightning.models.backbones.loading import load_backbone
+from ee_lightning.runs.folder import RunFolder
 
 Trained = Callable[..., Path]
 FILES = {"config.json", "early_exit.json", "early_exit.safetensors", "tokenizer.json", "tokenizer_config.json"}

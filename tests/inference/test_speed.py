@@ -9,7 +9,8 @@ import torch
 from ee_lightning.errors import DataError, OptionError
 from ee_lightning.exits import Fixed, Patience, Voting
 from ee_lightning.inference import EarlyExitEngine, FlopCounter, FullModel, Sample, SpeedMeter
-from ee_lightning.models import HeadOptions, MultiExitModel, load_backbone
+from ee_lightning.models import HeadOptions, MultiExitModel
+from ee_lightning.models.backbones.loading import load_backbone
 
 EARLY, FULL = 1.0, {1: 3.0, 2: 2.5, 4: 2.5, 10: 2.0}
 """Seconds that a sample takes, of the full model in batches of so many."""

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from ee_lightning.inference.timing import Stopwatch, latencies, paired_ratio, pinned_threads, time_alternately
+from ee_lightning.inference.speed import Stopwatch, latencies, paired_ratio, pinned_threads, time_alternately
 
 
 def test_every_time_is_put_where_it_belongs_and_the_order_alternates() -> None:

@@ -14,8 +14,9 @@ from torch import Tensor
 from transformers import AutoModelForMaskedLM, BertConfig
 
 from ee_lightning.errors import BackboneError, OptionError
-from ee_lightning.models import Backbone, backbone_config, load_backbone
 from ee_lightning.models.backbones import FAMILIES, BertBackbone
+from ee_lightning.models.backbones.backbone import Backbone
+from ee_lightning.models.backbones.loading import backbone_config, load_backbone
 
 Make = Callable[..., Path]
 VARIANTS: list[tuple[str, dict[str, Any]]] = [

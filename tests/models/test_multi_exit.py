@@ -8,7 +8,9 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from ee_lightning.errors import OptionError
-from ee_lightning.models import EncoderState, ExitHeads, HeadOptions, MultiExitModel, MultiExitOutput, load_backbone
+from ee_lightning.models import ExitHeads, HeadOptions, MultiExitModel, MultiExitOutput
+from ee_lightning.models.backbones.backbone import EncoderState
+from ee_lightning.models.backbones.loading import load_backbone
 
 
 def _state(hidden: torch.Tensor, lengths: list[int]) -> EncoderState:

@@ -8,7 +8,8 @@ import torch
 from transformers import AutoModel, BertConfig, ElectraConfig, RobertaConfig
 
 from ee_lightning.errors import BackboneError
-from ee_lightning.models import HeadOptions, MultiExitModel, backbone_config, load_backbone, restore_model
+from ee_lightning.models import HeadOptions, MultiExitModel, restore_model
+from ee_lightning.models.backbones.loading import backbone_config, load_backbone
 
 SMALL = {"vocab_size": 20, "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 16}
 BATCH = {"input_ids": torch.tensor([[5, 6, 7], [8, 9, 1]]), "attention_mask": torch.tensor([[1, 1, 1], [1, 1, 0]])}

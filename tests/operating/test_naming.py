@@ -9,7 +9,7 @@ import torch
 import ee_lightning.exits
 from ee_lightning.errors import OptionError
 from ee_lightning.exits import CRITERIA, Criterion, Fitted, StoredExits, Voting
-from ee_lightning.operating import CriterionRecipe, criteria, recipe_of
+from ee_lightning.exits.naming import CriterionRecipe, criteria, recipe_of
 
 OTHER_VALUES: dict[str, list[Any]] = {
     "k": [0, 1, 1e-05, 0.123456789, 1 / 3],

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from ee_lightning import __version__
 from ee_lightning.errors import RunFolderError
-from ee_lightning.operating import OPERATING_POINT, Asked, CriterionRecipe, Estimate, OperatingPoint
+from ee_lightning.exits.naming import CriterionRecipe
+from ee_lightning.runs.operating_point import OPERATING_POINT, Asked, Estimate, OperatingPoint
 
 POINT = OperatingPoint(
     criterion=CriterionRecipe("ee_lightning.exits.Voting", {"k": 0.5, "fallback": "majority"}),

@@ -7,7 +7,7 @@ import ee_lightning.exits
 from ee_lightning.errors import OptionError
 from ee_lightning.exits import Decision, StoredExits, Voting
 from ee_lightning.exits.fitted import Fitted
-from ee_lightning.operating import CriterionRecipe
+from ee_lightning.exits.naming import CriterionRecipe
 
 
 class Scaled(Fitted):

@@ -7,12 +7,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ee_lightning.analysis.budgets import BudgetOutOfReach, Consistency, MaxLoss, MinSpeedup, list_candidates
 from ee_lightning.errors import OptionError
 from ee_lightning.exits import Confidence, Patience, StoredExits, Voting
 from ee_lightning.exits import replay as replay_exits
 from ee_lightning.functional import CLASSIFICATION_METRICS, classification_counts, hoeffding_bentkus_p_values
-from ee_lightning.reporting import BudgetOutOfReach, Consistency, MaxLoss, MinSpeedup
-from ee_lightning.reporting.candidates import list_candidates
 
 CRITERIA = [Confidence(), Patience(), Voting(k=1, fallback="majority")]
 cases = st.fixed_dictionaries(

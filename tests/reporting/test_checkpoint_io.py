@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from ee_lightning.errors import RunFolderError
-from ee_lightning.reporting import RunFolder
-from ee_lightning.reporting.checkpoint_io import WholeCheckpointIO
+from ee_lightning.fit.checkpoints import WholeCheckpointIO
+from ee_lightning.runs.folder import RunFolder
 
 
 def test_a_checkpoint_is_written_beside_its_place_and_to_the_disk_before_it_is_renamed(

@@ -7,13 +7,13 @@ import torch
 from torchmetrics.functional.classification import multilabel_f1_score
 
 import ee_lightning.exits
+from ee_lightning.analysis.budgets import BudgetOutOfReach, Consistency, MaxLoss, MinSpeedup, list_candidates
+from ee_lightning.analysis.choice import choose, measure
 from ee_lightning.errors import DataError, OptionError
 from ee_lightning.exits import Criterion, Decision, EvaluatedRows, StoredExits, replay
+from ee_lightning.exits.naming import CriterionRecipe
 from ee_lightning.functional import halves
-from ee_lightning.operating import Asked, CriterionRecipe, OperatingPoint
-from ee_lightning.reporting import BudgetOutOfReach, Consistency, MaxLoss, MinSpeedup, choose
-from ee_lightning.reporting.candidates import list_candidates
-from ee_lightning.reporting.measurement import measure
+from ee_lightning.runs.operating_point import Asked, OperatingPoint
 
 VOTING = CriterionRecipe("ee_lightning.exits.Voting", {"k": 0.5})
 CONFIDENCE = CriterionRecipe("ee_lightning.exits.Confidence")

@@ -12,18 +12,24 @@ import yaml
 from damage import damaged
 from safetensors.torch import load_file, save_file
 
+from ee_lightning.analysis.budgets import MinSpeedup
+from ee_lightning.analysis.choice import choose
+from ee_lightning.analysis.comparison import ComparedRun, compare, print_comparison
+from ee_lightning.analysis.sweep import scalars, sweep_exits
 from ee_lightning.data import OwnTask, resolve_task
 from ee_lightning.errors import EarlyExitError, RunFolderError
 from ee_lightning.exits import Conformal, StoredExits, Voting
+from ee_lightning.exits.naming import recipe_of
 from ee_lightning.inference.deployment import EARLY_EXIT, Deployment
-from ee_lightning.inference.rules import Rule
-from ee_lightning.inference.runs import RunOptions
+from ee_lightning.inference.policy import Rule
 from ee_lightning.models import HeadOptions
-from ee_lightning.operating import OPERATING_POINT, MeasuredSpeed, OperatingPoint, recipe_of
-from ee_lightning.reporting import MinSpeedup, RunFolder, choose, print_figures, scalars, sweep_exits, write_sweep
-from ee_lightning.reporting.comparison import ComparedRun, compare, print_comparison
-from ee_lightning.reporting.speed import print_speed, write_speed
-from ee_lightning.reporting.speed_plot import draw_speed
+from ee_lightning.reporting import print_figures, write_sweep
+from ee_lightning.reporting.plots import draw_speed
+from ee_lightning.reporting.tables import print_speed, write_speed
+from ee_lightning.runs.folder import RunFolder
+from ee_lightning.runs.load_run import RunOptions
+from ee_lightning.runs.measured import MeasuredSpeed
+from ee_lightning.runs.operating_point import OPERATING_POINT, OperatingPoint
 
 CONFIG = {
     "model": {"backbone": "tiny", "num_layers": 2, "heads": {"exits": "every", "dropout": 0.1, "gate": False}},

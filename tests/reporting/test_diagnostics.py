@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 import torch
 
+from ee_lightning.analysis.sweep import diagnose, diagnostic_scalars
 from ee_lightning.errors import DataError
 from ee_lightning.exits import Confidence, Fixed, Oracle, Patience, StoredExits, Voting, replay, trace_curve
 from ee_lightning.functional import information_bias, information_split, q_statistic
-from ee_lightning.reporting import RunFolder, diagnose, diagnostic_scalars
+from ee_lightning.runs.folder import RunFolder
 
 CRITERIA = [Voting(), Patience(), Confidence()]
 

@@ -3,9 +3,8 @@
 import pytest
 import torch
 
+from ee_lightning.analysis.budgets import Consistency, MaxLoss, MinSpeedup, list_candidates
 from ee_lightning.exits import Confidence, StoredExits, Voting
-from ee_lightning.reporting import Consistency, MaxLoss, MinSpeedup
-from ee_lightning.reporting.candidates import list_candidates
 
 DRAWS, SAMPLES, GUARANTEE = 1000, 200, 0.9
 

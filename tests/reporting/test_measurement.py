@@ -5,6 +5,7 @@ import random
 import pytest
 import torch
 
+from ee_lightning.analysis.choice import measure
 from ee_lightning.exits import Confidence, replay
 from ee_lightning.functional import (
     CLASSIFICATION_METRICS,
@@ -13,7 +14,6 @@ from ee_lightning.functional import (
     label_counts,
     label_sizes,
 )
-from ee_lightning.reporting.measurement import measure
 
 THRESHOLD = 0.8
 

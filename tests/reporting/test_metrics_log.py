@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from ee_lightning.errors import RunFolderError
-from ee_lightning.reporting.metrics_log import MetricsLog
+from ee_lightning.fit.metrics_log import MetricsLog
 
 ROWS = [{"loss": 0.1}, {"loss": 1 / 3}, {"score": 0.75}, {"loss": 1e-9, "score": 0.5}, {"area": 0.5}]
 

@@ -10,9 +10,10 @@ import torch
 from safetensors.torch import save_file
 from summaries import figures
 
+from ee_lightning.analysis.sweep import scalars, summarise
 from ee_lightning.errors import RunFolderError
 from ee_lightning.exits import Confidence, EvaluatedRows, Fixed, Oracle, StoredExits, Voting, replay, trace_curve
-from ee_lightning.reporting import RunFolder, scalars, summarise
+from ee_lightning.runs.folder import RunFolder
 
 
 @pytest.fixture

@@ -10,16 +10,10 @@ import pandas as pd
 import pytest
 
 from ee_lightning.errors import RunFolderError
-from ee_lightning.inference.precision_effect import PrecisionEffect
-from ee_lightning.operating import MeasuredSpeed
-from ee_lightning.reporting import (
-    RunFolder,
-    draw_speed,
-    print_latencies,
-    print_precision_effects,
-    print_speed,
-    write_speed,
-)
+from ee_lightning.inference.precision import PrecisionEffect
+from ee_lightning.reporting import draw_speed, print_latencies, print_precision_effects, print_speed, write_speed
+from ee_lightning.runs.folder import RunFolder
+from ee_lightning.runs.measured import MeasuredSpeed
 
 FIRST = MeasuredSpeed(
     criterion="voting",

@@ -4,8 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from ee_lightning.operating import Asked, CriterionRecipe, Estimate, OperatingPoint
-from ee_lightning.reporting import RunFolder, print_choice, print_summary
+from ee_lightning.exits.naming import CriterionRecipe
+from ee_lightning.reporting import print_choice, print_summary
+from ee_lightning.runs.folder import RunFolder
+from ee_lightning.runs.operating_point import Asked, Estimate, OperatingPoint
 
 
 def printed(reached: dict[str, Estimate], capsys: pytest.CaptureFixture[str]) -> str:

@@ -10,14 +10,16 @@ import yaml
 from rich.console import Console
 from summaries import figures
 
+from ee_lightning.analysis.sweep import sweep_exits
 from ee_lightning.exits import StoredExits, Voting
-from ee_lightning.reporting import CALIBRATION, RunFolder, sweep_exits, write_sweep
-from ee_lightning.reproduce.planning.condition import examine
-from ee_lightning.reproduce.planning.plan import Identity, PlannedRun
-from ee_lightning.reproduce.results.evaluation import Evaluation, RunKey, evaluate
-from ee_lightning.reproduce.running.progress import SuiteProgress
-from ee_lightning.reproduce.running.runner import Runner
-from ee_lightning.reproduce.suites.suite import FitOptions, Row, Suite, Training
+from ee_lightning.reporting import write_sweep
+from ee_lightning.reproduce.evaluation import Evaluation, RunKey, evaluate
+from ee_lightning.reproduce.plan import Identity, PlannedRun
+from ee_lightning.reproduce.progress import SuiteProgress
+from ee_lightning.reproduce.run_state import examine
+from ee_lightning.reproduce.runner import Runner
+from ee_lightning.reproduce.suite import FitOptions, Row, Suite, Training
+from ee_lightning.runs.folder import CALIBRATION, RunFolder
 
 STAND_IN = str(Path(__file__).with_name("stand_in.py"))
 MakeRun = Callable[..., PlannedRun]

@@ -13,10 +13,10 @@ import pytest
 import yaml
 
 from ee_lightning.cli import main, reproduce
-from ee_lightning.reproduce.results import clock
-from ee_lightning.reproduce.running.clusters import write_slurm_array
-from ee_lightning.reproduce.running.runner import Runner
-from ee_lightning.reproduce.suites.suite import FitOptions, Row, Suite, trainings
+from ee_lightning.reproduce import clock
+from ee_lightning.reproduce.clusters import write_slurm_array
+from ee_lightning.reproduce.runner import Runner
+from ee_lightning.reproduce.suite import FitOptions, Row, Suite, trainings
 
 STAND_IN = str(Path(__file__).with_name("stand_in.py"))
 Run = Callable[..., int]

@@ -14,8 +14,8 @@ import pandas as pd
 import pytest
 import yaml
 
-from ee_lightning.reporting import RunFolder
-from ee_lightning.reproduce.planning.condition import State, examine
+from ee_lightning.reproduce.run_state import State, examine
+from ee_lightning.runs.folder import RunFolder
 
 pytestmark = pytest.mark.slow
 COMMAND = Path(__file__).with_name("command.py")

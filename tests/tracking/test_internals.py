@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 import wandb
 
-from ee_lightning.tracking.internals import ask_no_more, process_of_service
+from ee_lightning.tracking.start import ask_no_more, process_of_service
 
 
 def test_the_names_are_those_of_the_installed_version() -> None:

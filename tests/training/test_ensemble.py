@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from ee_lightning.errors import OptionError
-from ee_lightning.training import EnsembleObjective, Progress
+from ee_lightning.training import Progress
+from ee_lightning.training.objectives.ensemble import EnsembleObjective
 
 START = Progress(0, 100)
 

@@ -15,7 +15,8 @@ from torch.utils.data import DataLoader
 from ee_lightning.errors import OptionError
 from ee_lightning.models import MultiExitModel
 from ee_lightning.models.backbones import FAMILIES
-from ee_lightning.training import EarlyExitModule, JointObjective, Optimization
+from ee_lightning.training import EarlyExitModule, Optimization
+from ee_lightning.training.objectives.joint import JointObjective
 
 Make = Callable[..., Path]
 

@@ -6,7 +6,7 @@ from torch import Tensor
 from torch.nn.functional import one_hot
 
 from ee_lightning.exits import Fixed, StoredExits, trace_curve
-from ee_lightning.training.metrics import exit_scores
+from ee_lightning.training.recorder import exit_scores
 
 CLASSIFICATION = ["accuracy", "f1", "macro_f1", "matthews"]
 

@@ -14,24 +14,18 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.utils.data import DataLoader
 
-from ee_lightning.data import TaskDataModule
 from ee_lightning.errors import OptionError
 from ee_lightning.models import HeadOptions
-from ee_lightning.training import (
-    AlternatingObjective,
-    EarlyExitModule,
-    EnsembleObjective,
-    JointObjective,
-    LastExitObjective,
-    MutualDistillationObjective,
-    Objective,
-    ObjectiveTerms,
-    Optimization,
-    Progress,
-    RampedObjective,
-    SelfDistillationObjective,
-    TwoStageObjective,
-)
+from ee_lightning.training import EarlyExitModule, Optimization, Progress
+from ee_lightning.training.data_module import TaskDataModule
+from ee_lightning.training.objectives.alternating import AlternatingObjective
+from ee_lightning.training.objectives.ensemble import EnsembleObjective
+from ee_lightning.training.objectives.joint import JointObjective
+from ee_lightning.training.objectives.last_exit import LastExitObjective
+from ee_lightning.training.objectives.mutual_distillation import MutualDistillationObjective
+from ee_lightning.training.objectives.objective import Objective, ObjectiveTerms
+from ee_lightning.training.objectives.ramped import RampedObjective
+from ee_lightning.training.objectives.two_stage import SelfDistillationObjective, TwoStageObjective
 
 METHODS = Path(__file__).parents[2] / "configs" / "methods"
 ALL = {"backbone", "last", "early"}

@@ -10,19 +10,15 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from ee_lightning.functional import Kind
 from ee_lightning.models import HeadOptions, MultiExitOutput
-from ee_lightning.training import (
-    AlternatingObjective,
-    EarlyExitModule,
-    EnsembleObjective,
-    JointObjective,
-    LabelOptions,
-    LastExitObjective,
-    MutualDistillationObjective,
-    Objective,
-    RampedObjective,
-    SelfDistillationObjective,
-    TwoStageObjective,
-)
+from ee_lightning.training import EarlyExitModule, LabelOptions
+from ee_lightning.training.objectives.alternating import AlternatingObjective
+from ee_lightning.training.objectives.ensemble import EnsembleObjective
+from ee_lightning.training.objectives.joint import JointObjective
+from ee_lightning.training.objectives.last_exit import LastExitObjective
+from ee_lightning.training.objectives.mutual_distillation import MutualDistillationObjective
+from ee_lightning.training.objectives.objective import Objective
+from ee_lightning.training.objectives.ramped import RampedObjective
+from ee_lightning.training.objectives.two_stage import SelfDistillationObjective, TwoStageObjective
 
 BATCH, LABELS, EXITS = 5, 4, 3
 

@@ -10,18 +10,15 @@ from torch._ops import OpOverload
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from ee_lightning.errors import OptionError
-from ee_lightning.training import (
-    AlternatingObjective,
-    EnsembleObjective,
-    JointObjective,
-    LastExitObjective,
-    MutualDistillationObjective,
-    Objective,
-    Progress,
-    RampedObjective,
-    SelfDistillationObjective,
-    TwoStageObjective,
-)
+from ee_lightning.training import Progress
+from ee_lightning.training.objectives.alternating import AlternatingObjective
+from ee_lightning.training.objectives.ensemble import EnsembleObjective
+from ee_lightning.training.objectives.joint import JointObjective
+from ee_lightning.training.objectives.last_exit import LastExitObjective
+from ee_lightning.training.objectives.mutual_distillation import MutualDistillationObjective
+from ee_lightning.training.objectives.objective import Objective
+from ee_lightning.training.objectives.ramped import RampedObjective
+from ee_lightning.training.objectives.two_stage import SelfDistillationObjective, TwoStageObjective
 
 M, BATCH = 4, 5
 Formula = Callable[[Tensor, Tensor], Tensor]

@@ -8,7 +8,8 @@ from transformers.pytorch_utils import ALL_LAYERNORM_LAYERS
 from transformers.trainer_pt_utils import get_parameter_names
 
 from ee_lightning.errors import OptionError
-from ee_lightning.models import HeadOptions, MultiExitModel, load_backbone
+from ee_lightning.models import HeadOptions, MultiExitModel
+from ee_lightning.models.backbones.loading import load_backbone
 from ee_lightning.training import Optimization, Stage, Timeline
 
 

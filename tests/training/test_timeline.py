@@ -3,7 +3,8 @@
 import pytest
 
 from ee_lightning.errors import OptionError
-from ee_lightning.training import SelfDistillationObjective, Stage, Timeline, TwoStageObjective
+from ee_lightning.training import Stage, Timeline
+from ee_lightning.training.objectives.two_stage import SelfDistillationObjective, TwoStageObjective
 
 
 def test_stages_take_their_shares_of_the_steps() -> None:

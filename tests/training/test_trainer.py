@@ -14,19 +14,15 @@ from torch import Tensor
 from torch.autograd.graph import saved_tensors_hooks
 from torch.utils.data import DataLoader, IterableDataset
 
-from ee_lightning.callbacks import ExitSweep
 from ee_lightning.errors import OptionError
 from ee_lightning.exits import Voting
+from ee_lightning.fit.sweep_callback import ExitSweep
 from ee_lightning.models import HeadOptions
-from ee_lightning.training import (
-    EarlyExitModule,
-    EnsembleObjective,
-    JointObjective,
-    Objective,
-    Optimization,
-    SelfDistillationObjective,
-    TwoStageObjective,
-)
+from ee_lightning.training import EarlyExitModule, Optimization
+from ee_lightning.training.objectives.ensemble import EnsembleObjective
+from ee_lightning.training.objectives.joint import JointObjective
+from ee_lightning.training.objectives.objective import Objective
+from ee_lightning.training.objectives.two_stage import SelfDistillationObjective, TwoStageObjective
 
 Batch = dict[str, Tensor]
 Gradients = dict[str, Tensor]

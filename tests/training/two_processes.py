@@ -14,18 +14,15 @@ from lightning.pytorch.strategies import FSDPStrategy
 from torch.distributed.fsdp import FullyShardedDataParallel
 from transformers import GradientCheckpointingLayer
 
-from ee_lightning.data import TaskDataModule
 from ee_lightning.models import HeadOptions
-from ee_lightning.training import (
-    AlternatingObjective,
-    EarlyExitModule,
-    EnsembleObjective,
-    JointObjective,
-    LastExitObjective,
-    Objective,
-    Optimization,
-    TwoStageObjective,
-)
+from ee_lightning.training import EarlyExitModule, Optimization
+from ee_lightning.training.data_module import TaskDataModule
+from ee_lightning.training.objectives.alternating import AlternatingObjective
+from ee_lightning.training.objectives.ensemble import EnsembleObjective
+from ee_lightning.training.objectives.joint import JointObjective
+from ee_lightning.training.objectives.last_exit import LastExitObjective
+from ee_lightning.training.objectives.objective import Objective
+from ee_lightning.training.objectives.two_stage import TwoStageObjective
 
 GLOBAL_BATCH = 8
 CLIPPED = "ensemble by sample"  # by norm, which FSDP can't

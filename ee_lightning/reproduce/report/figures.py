@@ -12,11 +12,10 @@ from numpy.typing import NDArray
 
 from ee_lightning.exits import Curve, Oracle
 from ee_lightning.reporting.plots import STYLES, lay_out
-from ee_lightning.reproduce.report.wording import reported
-from ee_lightning.reproduce.results.cells import Results
-from ee_lightning.reproduce.results.evaluation import Evaluation
-from ee_lightning.reproduce.results.stored_run import StoredRun
-from ee_lightning.reproduce.suites.suite import Row
+from ee_lightning.reproduce.evaluation import Evaluation, StoredRun
+from ee_lightning.reproduce.report.words import reported
+from ee_lightning.reproduce.results import Results
+from ee_lightning.reproduce.suite import Row
 
 _POINTS = 201
 

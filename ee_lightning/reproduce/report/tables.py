@@ -4,10 +4,9 @@ from collections.abc import Callable, Sequence
 
 import pandas as pd
 
-from ee_lightning.reproduce.report.wording import LETTERS, beside, p_value, score, signed, speeds
-from ee_lightning.reproduce.results.cells import Cell, Results
-from ee_lightning.reproduce.results.comparison import Comparison
-from ee_lightning.reproduce.results.stored_run import VARIANTS, Variant
+from ee_lightning.reproduce.evaluation import VARIANTS, Variant
+from ee_lightning.reproduce.report.words import LETTERS, beside, p_value, score, signed, speeds
+from ee_lightning.reproduce.results import Cell, Comparison, Results
 
 
 def scores(results: Results, text: Callable[[Cell], str]) -> pd.DataFrame:

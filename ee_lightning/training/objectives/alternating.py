@@ -4,7 +4,7 @@ from torch import Tensor
 
 from ee_lightning.functional import exit_losses
 from ee_lightning.training.objectives.objective import Objective, ObjectiveTerms
-from ee_lightning.training.timeline import Progress
+from ee_lightning.training.optimization import Progress
 
 
 class AlternatingObjective(Objective):

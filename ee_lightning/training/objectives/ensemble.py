@@ -10,7 +10,7 @@ from ee_lightning.errors import OptionError, require_one_of
 from ee_lightning.functional import accuracy_term, diversity_term, pairwise_disagreement
 from ee_lightning.training.objectives.joint import LAYER_WEIGHTS
 from ee_lightning.training.objectives.objective import Objective, ObjectiveTerms
-from ee_lightning.training.timeline import Progress
+from ee_lightning.training.optimization import Progress
 
 
 class EnsembleObjective(Objective):

@@ -7,7 +7,7 @@ from torch import Tensor
 from ee_lightning.errors import require_one_of
 from ee_lightning.functional import accuracy_term, equal_weights, linear_weights
 from ee_lightning.training.objectives.objective import Objective, ObjectiveTerms
-from ee_lightning.training.timeline import Progress
+from ee_lightning.training.optimization import Progress
 
 LAYER_WEIGHTS = {"equal": equal_weights, "linear": linear_weights}
 

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from ee_lightning.functional import exit_losses
 from ee_lightning.training.objectives.objective import Objective, ObjectiveTerms
-from ee_lightning.training.timeline import Progress, Stage
+from ee_lightning.training.optimization import Progress, Stage
 
 
 class LastExitObjective(Objective):

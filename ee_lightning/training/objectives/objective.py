@@ -8,7 +8,7 @@ from typing import NamedTuple
 from torch import Tensor, nn
 
 from ee_lightning.errors import OptionError
-from ee_lightning.training.timeline import Progress, Stage
+from ee_lightning.training.optimization import Progress, Stage
 
 
 class ObjectiveTerms(NamedTuple):

@@ -8,7 +8,7 @@ from torch import Tensor
 from ee_lightning.errors import OptionError
 from ee_lightning.functional import divergences_from, exit_losses
 from ee_lightning.training.objectives.objective import Objective, ObjectiveTerms
-from ee_lightning.training.timeline import Progress, Stage
+from ee_lightning.training.optimization import Progress, Stage
 
 
 class _TwoStage(Objective):

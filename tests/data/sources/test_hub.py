@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from datasets import ClassLabel, Dataset, Features, Value
 
-from ee_lightning.data.sources.hub import HubSource
-from ee_lightning.data.sources.rows import build_rows
+from ee_lightning.data.read import build_rows
+from ee_lightning.data.sources import HubSource
 from ee_lightning.data.tasks import get_task
 from ee_lightning.errors import DataError
 

@@ -160,7 +160,7 @@ def test_the_parquet_branch_of_trec_is_asked_for(monkeypatch):
         asked.update(path=path, config=config, revision=revision)
         raise OSError("no connection")
 
-    monkeypatch.setattr("ee_lightning.data.sources.hub.load_dataset", load_dataset)
+    monkeypatch.setattr("ee_lightning.data.sources.load_dataset", load_dataset)
     with pytest.raises(DataError, match="can't be had from the hub: no connection"):
         open_source(None, get_task("trec")).load("train")
     assert asked == {"path": "CogComp/trec", "config": None, "revision": "refs/convert/parquet"}

@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 from datasets import ClassLabel, Dataset, Features, List, Value
 
-from ee_lightning.data import OwnTask, TaskDataModule, resolve_task
+from ee_lightning.data import OwnTask, resolve_task
 from ee_lightning.data.sources import open_source
 from ee_lightning.errors import DataError
+from ee_lightning.training.data_module import TaskDataModule
 
 SETS = [["bug"], [], ["billing", "bug"], ["other"]]
 FLAGS = [[0, 1, 0], [0, 0, 0], [1, 1, 0], [0, 0, 1]]

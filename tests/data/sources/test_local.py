@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from ee_lightning.data.sources.local import LocalSource
+from ee_lightning.data.sources import LocalSource
 from ee_lightning.data.tasks import TASKS, get_task
 from ee_lightning.errors import DataError
 

@@ -9,10 +9,10 @@ import pytest
 from datasets import ClassLabel, Dataset, DatasetDict, Features, Value
 
 from ee_lightning.data import OwnTask, resolve_task
-from ee_lightning.data.sources.arrow import read_parquet
-from ee_lightning.data.sources.local import LocalSource
-from ee_lightning.data.sources.shards import shards_of
-from ee_lightning.data.sources.table import Columns
+from ee_lightning.data.columns import Columns
+from ee_lightning.data.find_files import shards_of
+from ee_lightning.data.read import read_parquet
+from ee_lightning.data.sources import LocalSource
 from ee_lightning.data.tasks import get_task
 from ee_lightning.errors import DataError
 

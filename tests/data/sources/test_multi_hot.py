@@ -9,7 +9,7 @@ from datasets import ClassLabel, Dataset, Features, List, Value
 
 from ee_lightning.data import OwnTask, resolve_task
 from ee_lightning.data.sources import open_source
-from ee_lightning.data.sources.list_texts import LONGEST, words_in
+from ee_lightning.data.words import LONGEST, words_in
 from ee_lightning.errors import DataError
 
 NAMES = ["fun", "praise", "slow"]

@@ -1,9 +1,6 @@
 import pytest
 
-from ee_lightning.data.sources import open_source
-from ee_lightning.data.sources.hub import HubSource
-from ee_lightning.data.sources.local import LocalSource
-from ee_lightning.data.sources.packaged import PackagedSource
+from ee_lightning.data.sources import HubSource, LocalSource, PackagedSource, open_source
 from ee_lightning.data.tasks import get_task
 from ee_lightning.errors import DataError
 

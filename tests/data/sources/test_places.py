@@ -5,9 +5,8 @@ from shutil import rmtree
 import pytest
 from datasets import Dataset, DatasetDict
 
-from ee_lightning.data.own import OwnTask
-from ee_lightning.data.sources import open_source
-from ee_lightning.data.sources.local import LocalSource
+from ee_lightning.data.custom import OwnTask
+from ee_lightning.data.sources import LocalSource, open_source
 from ee_lightning.data.task import Task
 from ee_lightning.data.tasks import get_task
 from ee_lightning.errors import DataError

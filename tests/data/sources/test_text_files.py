@@ -2,8 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ee_lightning.data.sources.table import Columns
-from ee_lightning.data.sources.text_files import read_text_file
+from ee_lightning.data.columns import Columns
+from ee_lightning.data.read import read_text_file
 from ee_lightning.errors import DataError
 
 CELLS = st.text(st.characters(exclude_characters="\t\n\r", codec="utf-8"), max_size=12)

@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from ee_lightning.reporting import RunFolder
-from ee_lightning.reproduce.planning.condition import State, examine
-from ee_lightning.reproduce.planning.digests import DIGESTS, forget_digests, write_digests
+from ee_lightning.reproduce.run_state import DIGESTS, State, examine, forget_digests, write_digests
+from ee_lightning.runs.folder import RunFolder
 
 
 @pytest.fixture

@@ -12,14 +12,11 @@ import transformers.utils.hub
 import yaml
 
 from ee_lightning.errors import BackboneError, OptionError
-from ee_lightning.reproduce.planning import fingerprints
-from ee_lightning.reproduce.planning.condition import State
-from ee_lightning.reproduce.planning.fingerprints import weights_fingerprint
-from ee_lightning.reproduce.planning.locks import attempted_lock, lock_of
-from ee_lightning.reproduce.planning.plan import Identity, Plan
-from ee_lightning.reproduce.planning.planner import plan
-from ee_lightning.reproduce.suites.selection import Selection
-from ee_lightning.reproduce.suites.suite import FitOptions, Row, Suite
+from ee_lightning.reproduce import identity as fingerprints
+from ee_lightning.reproduce.identity import weights_fingerprint
+from ee_lightning.reproduce.plan import Identity, Plan, plan
+from ee_lightning.reproduce.run_state import State, attempted_lock, lock_of
+from ee_lightning.reproduce.suite import FitOptions, Row, Selection, Suite
 
 TASKS = {"SST-2": FitOptions(options={"data.task": "sst2"}), "CoLA": FitOptions(options={"data.task": "cola"})}
 JOINT = FitOptions(options={"model.objective": "ee_lightning.training.JointObjective"})

@@ -3,10 +3,9 @@
 import numpy as np
 import pytest
 
+from ee_lightning.reproduce.evaluation import StoredRun, evaluate
 from ee_lightning.reproduce.report.figures import draw_task, mean_curve
-from ee_lightning.reproduce.results.cells import tabulate
-from ee_lightning.reproduce.results.evaluation import evaluate
-from ee_lightning.reproduce.results.stored_run import StoredRun
+from ee_lightning.reproduce.results import tabulate
 
 
 def test_curves_of_seeds_are_read_at_the_same_speeds(make_folder, noisy_exits):

@@ -4,12 +4,11 @@ from dataclasses import replace
 
 from summaries import figures
 
-from ee_lightning.operating import MeasuredSpeed
-from ee_lightning.reproduce.report.footnotes import footnotes
-from ee_lightning.reproduce.results.cells import tabulate
-from ee_lightning.reproduce.results.comparison import compare
-from ee_lightning.reproduce.results.evaluation import evaluate
-from ee_lightning.reproduce.suites.suite import Row
+from ee_lightning.reproduce.evaluation import evaluate
+from ee_lightning.reproduce.report.words import footnotes
+from ee_lightning.reproduce.results import compare, tabulate
+from ee_lightning.reproduce.suite import Row
+from ee_lightning.runs.measured import MeasuredSpeed
 
 
 def test_the_footnotes_tell_what_the_paper_leaves_open(whole):

@@ -7,11 +7,10 @@ from shutil import which
 
 import pytest
 
-from ee_lightning.reproduce.report.latex import as_latex
-from ee_lightning.reproduce.results.cells import tabulate
-from ee_lightning.reproduce.results.comparison import compare
-from ee_lightning.reproduce.results.evaluation import evaluate
-from ee_lightning.reproduce.suites.suite import Row
+from ee_lightning.reproduce.evaluation import evaluate
+from ee_lightning.reproduce.report.page import as_latex
+from ee_lightning.reproduce.results import compare, tabulate
+from ee_lightning.reproduce.suite import Row
 
 
 def check_latex(text):

@@ -6,8 +6,8 @@ from html.parser import HTMLParser
 
 import pytest
 
-from ee_lightning.reproduce.report.report import write_report
-from ee_lightning.reproduce.suites.suite import Row
+from ee_lightning.reproduce.report.page import write_report
+from ee_lightning.reproduce.suite import Row
 
 WITHOUT_END = {"meta", "img", "br"}
 

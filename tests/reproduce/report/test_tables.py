@@ -6,12 +6,11 @@ import re
 import pandas as pd
 import pytest
 
+from ee_lightning.reproduce.evaluation import evaluate
 from ee_lightning.reproduce.report.tables import as_csv, as_markdown
-from ee_lightning.reproduce.report.wording import beside, score
-from ee_lightning.reproduce.results.cells import tabulate
-from ee_lightning.reproduce.results.comparison import compare
-from ee_lightning.reproduce.results.evaluation import evaluate
-from ee_lightning.reproduce.suites.suite import Row
+from ee_lightning.reproduce.report.words import beside, score
+from ee_lightning.reproduce.results import compare, tabulate
+from ee_lightning.reproduce.suite import Row
 
 
 @pytest.fixture

@@ -4,13 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from ee_lightning.reproduce.report.verdict import verdict
-from ee_lightning.reproduce.report.wording import p_value
-from ee_lightning.reproduce.results.cells import tabulate
-from ee_lightning.reproduce.results.comparison import Comparison
-from ee_lightning.reproduce.results.evaluation import evaluate
-from ee_lightning.reproduce.results.paired_bootstrap import Difference
-from ee_lightning.reproduce.suites.suite import Row
+from ee_lightning.reproduce.evaluation import evaluate
+from ee_lightning.reproduce.report.words import p_value, verdict
+from ee_lightning.reproduce.results import Comparison, Difference, tabulate
+from ee_lightning.reproduce.suite import Row
 
 ROWS = Row("Ours", "ours", "voting", 1.5), Row("PABEE", "pabee", "patience", 1.5)
 

@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
-from ee_lightning.reproduce.report.wording import beside, score, signed, speeds
-from ee_lightning.reproduce.results.cells import Cell
+from ee_lightning.reproduce.report.words import beside, score, signed, speeds
+from ee_lightning.reproduce.results import Cell
 
 CELL = Cell(61.44, 0.75, 3, 1.532, None, 1.2, published=61.2)
 

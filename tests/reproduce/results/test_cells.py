@@ -3,9 +3,9 @@
 import pytest
 
 from ee_lightning.errors import OptionError
-from ee_lightning.reproduce.results.cells import AVERAGE, tabulate
-from ee_lightning.reproduce.results.evaluation import evaluate
-from ee_lightning.reproduce.suites.suite import Row
+from ee_lightning.reproduce.evaluation import evaluate
+from ee_lightning.reproduce.results import AVERAGE, tabulate
+from ee_lightning.reproduce.suite import Row
 
 RIGHT = [0, 1, 0, 1, 0, 1, 0, 1, 0, 1]
 

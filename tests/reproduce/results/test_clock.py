@@ -7,12 +7,11 @@ import pytest
 from rich.console import Console
 
 from ee_lightning.cli import main
-from ee_lightning.reporting import RunFolder
-from ee_lightning.reproduce.planning.condition import State, examine
-from ee_lightning.reproduce.planning.locks import attempted_lock, lock_of
-from ee_lightning.reproduce.results.clock import measure_rows
-from ee_lightning.reproduce.results.evaluation import evaluate
-from ee_lightning.reproduce.suites.suite import Row
+from ee_lightning.reproduce.clock import measure_rows
+from ee_lightning.reproduce.evaluation import evaluate
+from ee_lightning.reproduce.run_state import State, attempted_lock, examine, lock_of
+from ee_lightning.reproduce.suite import Row
+from ee_lightning.runs.folder import RunFolder
 
 ROWS = (
     Row("Confidence", "ours", "confidence", 1.5),

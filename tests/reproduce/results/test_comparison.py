@@ -2,9 +2,9 @@
 
 from dataclasses import replace
 
-from ee_lightning.reproduce.results.comparison import compare
-from ee_lightning.reproduce.results.evaluation import evaluate
-from ee_lightning.reproduce.suites.suite import Row
+from ee_lightning.reproduce.evaluation import evaluate
+from ee_lightning.reproduce.results import compare
+from ee_lightning.reproduce.suite import Row
 
 
 def test_runs_of_other_rows_are_not_compared(make_suite, make_folder, noisy_exits):

@@ -3,14 +3,16 @@
 import pytest
 import torch
 
-from ee_lightning.data import TaskDataModule, get_task
+from ee_lightning.data import get_task
 from ee_lightning.errors import EarlyExitError
 from ee_lightning.exits import StoredExits
 from ee_lightning.inference.flops import FlopCounter, SampleFlops
-from ee_lightning.inference.runs import RunOptions
-from ee_lightning.models import HeadOptions, backbone_config, load_backbone, model_of_shapes
+from ee_lightning.models import HeadOptions, model_of_shapes
+from ee_lightning.models.backbones.loading import backbone_config, load_backbone
 from ee_lightning.models.multi_exit import MultiExitModel
-from ee_lightning.reproduce.results.costs import Layers, flops_by_length, flops_speedup, layers_of, tokens_of
+from ee_lightning.reproduce.costs import Layers, flops_by_length, flops_speedup, layers_of, tokens_of
+from ee_lightning.runs.load_run import RunOptions
+from ee_lightning.training.data_module import TaskDataModule
 
 LENGTHS = [3, 5, 8, 9, 12, 17, 30]
 

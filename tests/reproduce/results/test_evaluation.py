@@ -6,10 +6,9 @@ import pytest
 from summaries import figures
 
 from ee_lightning.exits import CalibratedConfidence
-from ee_lightning.operating import MeasuredSpeed
-from ee_lightning.reproduce.results.evaluation import evaluate
-from ee_lightning.reproduce.results.stored_run import StoredRun
-from ee_lightning.reproduce.suites.suite import Row
+from ee_lightning.reproduce.evaluation import StoredRun, evaluate
+from ee_lightning.reproduce.suite import Row
+from ee_lightning.runs.measured import MeasuredSpeed
 
 # Exit 1 of 2 is right on the dev set where it is sure; on the rows held out it is right but for the surest.
 LABELS = [0, 1, 0, 1]

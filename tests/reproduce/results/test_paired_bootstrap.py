@@ -5,7 +5,7 @@ import random
 import pytest
 import torch
 
-from ee_lightning.reproduce.results.paired_bootstrap import bootstrap_differences, summarise
+from ee_lightning.reproduce.results import bootstrap_differences, summarise
 
 
 def naive_f1(labels, said):

@@ -5,12 +5,12 @@ from pathlib import Path
 
 from rich.console import Console
 
-from ee_lightning.reporting import RunFolder
-from ee_lightning.reproduce.planning.condition import examine
-from ee_lightning.reproduce.planning.plan import Identity, PlannedRun
-from ee_lightning.reproduce.running.progress import SuiteProgress
-from ee_lightning.reproduce.running.runner import Runner
-from ee_lightning.reproduce.suites.suite import FitOptions, Training
+from ee_lightning.reproduce.plan import Identity, PlannedRun
+from ee_lightning.reproduce.progress import SuiteProgress
+from ee_lightning.reproduce.run_state import examine
+from ee_lightning.reproduce.runner import Runner
+from ee_lightning.reproduce.suite import FitOptions, Training
+from ee_lightning.runs.folder import RunFolder
 
 STAND_IN = str(Path(__file__).parent.with_name("stand_in.py"))
 

@@ -7,9 +7,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from ee_lightning.reproduce.planning.plan import PlannedRun
-from ee_lightning.reproduce.running.progress import SuiteProgress
-from ee_lightning.reproduce.running.records import Record, write_record
+from ee_lightning.reproduce.plan import PlannedRun
+from ee_lightning.reproduce.progress import Record, SuiteProgress, write_record
 
 MakeRun = Callable[..., PlannedRun]
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from ee_lightning.reproduce.planning.plan import PlannedRun
-from ee_lightning.reproduce.running.records import Durations, Record, read_record, write_record
+from ee_lightning.reproduce.plan import PlannedRun
+from ee_lightning.reproduce.progress import Durations, Record, read_record, write_record
 
 MakeRun = Callable[..., PlannedRun]
 

@@ -15,11 +15,10 @@ from random import Random
 import pytest
 
 from ee_lightning.errors import RunFolderError
-from ee_lightning.reproduce.planning.condition import State, examine
-from ee_lightning.reproduce.planning.plan import Plan, PlannedRun
-from ee_lightning.reproduce.running.interrupts import interruptible
-from ee_lightning.reproduce.running.records import read_record
-from ee_lightning.reproduce.running.runner import Runner
+from ee_lightning.reproduce.plan import Plan, PlannedRun
+from ee_lightning.reproduce.progress import read_record
+from ee_lightning.reproduce.run_state import State, examine
+from ee_lightning.reproduce.runner import Runner, interruptible
 
 RUNNER = Path(__file__).with_name("runner.py")
 MakeRun = Callable[..., PlannedRun]

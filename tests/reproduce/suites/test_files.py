@@ -10,8 +10,7 @@ import yaml
 
 from ee_lightning.errors import OptionError
 from ee_lightning.reproduce.published import published_table
-from ee_lightning.reproduce.suites.files import configs_folder, load_suite
-from ee_lightning.reproduce.suites.suite import Row, trainings
+from ee_lightning.reproduce.suite import Row, configs_folder, load_suite, trainings
 
 SUITES = sorted(file.stem for file in (configs_folder() / "reproduce").glob("*.yaml"))
 SMALLEST: dict[str, Any] = {

@@ -1,0 +1,315 @@
+"""What thresholds reach, with confidence intervals."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ee_lightning.analysis.budgets import Budget, Candidates, list_candidates
+from ee_lightning.errors import DataError, OptionError
+from ee_lightning.exits import Criterion, Oracle, StoredExits, replay
+from ee_lightning.exits.naming import CriterionRecipe
+from ee_lightning.functional import Kind, halves, percentile_interval, resample, set_numbers, weighted_scores
+from ee_lightning.runs.operating_point import Asked, Estimate, OperatingPoint
+
+RESAMPLES = 2000
+
+
+def measure(
+    criterion: Criterion, threshold: float, exits: StoredExits, metric: str, confidence: float, seed: int
+) -> dict[str, Estimate]:
+    """Measure a threshold against the full model, with bootstrap percentile intervals.
+
+    The intervals are over the samples, paired: each resample holds the same samples of both.
+
+    Args:
+        criterion: Any criterion.
+        threshold: In the criterion's own unit.
+        exits: The stored exits of samples that the threshold was not chosen on, with class numbers or sets of labels.
+        metric: A key of `CLASSIFICATION_METRICS` that suits the number of classes, or of `MULTI_LABEL_METRICS`.
+        confidence: The level of the intervals.
+        seed: Of the resamples.
+
+    Returns:
+        What `OperatingPoint.reached` describes.
+    """
+    exit_layer, early = replay(criterion, exits).at(threshold)
+    drawn = _Drawn.of([exit_layer], [early, exits.predictions[-1]], exits, metric, seed)
+    (exit_layer,), (early, full) = drawn.exit_layers, drawn.said  # [distinct] each
+    score, full_score = drawn.score(early), drawn.score(full)  # [data sets] each
+    figures = {
+        "speedup": drawn.speedup(exit_layer),
+        "score": score,
+        "full_score": full_score,
+        "loss": full_score - score,
+        "consistency": drawn.weights @ (early == full).double() / drawn.weights.sum(-1),
+    }
+    return {name: _estimate(values, confidence) for name, values in figures.items()}
+
+
+def measure_gain(
+    first: tuple[Criterion, float],
+    second: tuple[Criterion, float],
+    exits: StoredExits,
+    metric: str,
+    confidence: float,
+    seed: int,
+) -> dict[str, Estimate]:
+    """Measure by how much one criterion at a threshold is above another on the same samples.
+
+    Args:
+        first: A criterion and its threshold.
+        second: The one that may be above it.
+        exits: The stored exits of the samples.
+        metric: As in `measure`.
+        confidence: The level of the intervals, which are paired over the samples.
+        seed: Of the resamples.
+
+    Returns:
+        The differences of ``speedup`` and ``score``.
+    """
+    (exits_1, said_1), (exits_2, said_2) = (replay(rule, exits).at(threshold) for rule, threshold in (first, second))
+    drawn = _Drawn.of([exits_1, exits_2], [said_1, said_2], exits, metric, seed)
+    (exits_1, exits_2), (said_1, said_2) = drawn.exit_layers, drawn.said  # [distinct] each
+    figures = {
+        "speedup": drawn.speedup(exits_2) - drawn.speedup(exits_1),
+        "score": drawn.score(said_2) - drawn.score(said_1),
+    }
+    return {name: _estimate(values, confidence) for name, values in figures.items()}
+
+
+@dataclass(frozen=True, eq=False)
+class _Drawn:
+    """Data sets that have every distinct outcome so many times: the samples themselves, then their resamples.
+
+    Attributes:
+        exit_layers: Where each rule lets the sample of an outcome leave, each of shape [distinct].
+        said: The number of what each predicts for it, each of shape [distinct].
+        actual: The number of what is right, of shape [distinct].
+        meanings: The class or set of labels of each number, of shape [meanings] or [meanings, labels].
+        weights: How often each outcome occurs, in float64, of shape [data sets, distinct].
+        num_exits: Number of exits.
+        metric: The score.
+    """
+
+    exit_layers: tuple[Tensor, ...]
+    said: tuple[Tensor, ...]
+    actual: Tensor
+    meanings: Tensor
+    weights: Tensor
+    num_exits: int
+    metric: str
+
+    @classmethod
+    def of(cls, exit_layers: list[Tensor], said: list[Tensor], exits: StoredExits, metric: str, seed: int) -> "_Drawn":
+        """Draw resamples of what rules do with each sample: exit layers [samples], predictions [samples, ...]."""
+        numbers, meanings = _numbered(said, exits)  # [predictions + 1, samples], [meanings] or [meanings, labels]
+        drawn = resample(torch.cat([torch.stack(exit_layers), numbers]).T, RESAMPLES, seed)
+        columns = drawn.outcomes.unbind(-1)  # [distinct] each
+        weights = torch.cat([drawn.counts.unsqueeze(0), drawn.draws]).double()  # matmul takes no whole numbers
+        layers = columns[: len(exit_layers)]
+        return cls(layers, columns[len(layers) : -1], columns[-1], meanings, weights, exits.num_exits, metric)
+
+    def speedup(self, exit_layer: Tensor) -> Tensor:
+        """Return all layers over mean executed layers, of shape [data sets]."""
+        return self.num_exits * self.weights.sum(-1) / (self.weights @ exit_layer.double())
+
+    def score(self, said: Tensor) -> Tensor:
+        """Return the metric of predictions, of shape [data sets]."""
+        predicted, true = self.meanings[said], self.meanings[self.actual]  # [distinct] or [distinct, labels] each
+        return weighted_scores(predicted, true, self.weights, self.metric, num_classes=len(self.meanings))
+
+
+def _numbered(said: list[Tensor], exits: StoredExits) -> tuple[Tensor, Tensor]:
+    """Return a number for each prediction and, last, for what is right, and what each number means."""
+    if exits.kind is Kind.MULTI_LABEL:
+        return set_numbers(torch.stack([*said, exits.label_sets().bool()]))
+    return torch.stack([*said, exits.class_numbers()]), torch.arange(exits.num_classes)
+
+
+def _estimate(values: Tensor, confidence: float) -> Estimate:
+    return Estimate(values[0].item(), *percentile_interval(values[1:], confidence))
+
+
+def one_sided(mean_exit: float, num_exits: int, samples: str) -> str | None:
+    """Return what to warn of where all samples leave at the first exit or none before the last; else None.
+
+    Args:
+        mean_exit: Mean number of executed layers at a threshold.
+        num_exits: Number of exits.
+        samples: How to call the samples, in the plural.
+
+    Example:
+        >>> one_sided(1.0, 6, "80 samples")
+        'all 80 samples leave at the first exit: the threshold is too low to hold one back'
+    """
+    if num_exits == 1:
+        return None
+    if mean_exit == 1:
+        return f"all {samples} leave at the first exit: the threshold is too low to hold one back"
+    if mean_exit == num_exits:
+        return f"none of {samples} leaves before the last exit: the threshold is too high for them"
+    return None
+
+
+@dataclass(frozen=True)
+class Rival:
+    """A criterion that keeps to a budget better than the one that was asked for.
+
+    Attributes:
+        criterion: Its name.
+        figure: What it is better in, ``score`` or ``speedup``.
+        gain: By how much, on the samples that the thresholds of both were chosen on.
+    """
+
+    criterion: str
+    figure: str
+    gain: Estimate
+
+
+def clear_rival(point: OperatingPoint, budget: Budget, rivals: Sequence[Criterion], exits: StoredExits) -> Rival | None:
+    """Return the criterion that keeps to the budget of an operating point clearly better; None if there is none.
+
+    Thresholds of the others are chosen and compared on the half that the operating point was chosen on, so that the
+    half it was measured on stays fresh for whichever is taken. Clearly better is one whose gain, in the score for a
+    speed-up and in the speed-up for the other budgets, has a paired bootstrap interval above 0; its level is that of
+    the operating point, corrected for the number of rivals (Bonferroni).
+
+    Args:
+        point: The operating point, chosen without a guarantee: with one, looking for another criterion would void it.
+        budget: What was asked for.
+        rivals: The other criteria, those that fit something fitted.
+        exits: The stored exits of all samples, of both halves.
+
+    Returns:
+        Of several the one whose interval begins highest.
+    """
+    chosen_on = exits.select(halves(exits.num_samples, point.asked.seed)[0])
+    ours, found = (point.criterion.build(), point.threshold), []
+    for criterion in rivals:
+        candidates = list_candidates(criterion, chosen_on, point.asked.metric)
+        place = budget.find(candidates, guarantee=None)
+        if place is None:
+            continue
+        theirs = criterion, candidates.curve.thresholds[place].item()
+        level = 1 - (1 - point.confidence) / len(rivals)
+        gain = measure_gain(ours, theirs, chosen_on, point.asked.metric, level, point.asked.seed)[budget.goal]
+        found.append(Rival(criterion.name, budget.goal, gain))
+    best = max(found, key=lambda rival: rival.gain.low, default=None)
+    return best if best is not None and best.gain.low > 0 else None
+
+
+CONFIDENCE = 0.95
+_SEEDS = 2**64
+
+
+def choose(
+    exits: StoredExits,
+    criterion: CriterionRecipe,
+    budget: Budget,
+    *,
+    metric: str,
+    split: str,
+    guarantee: float | None = None,
+    seed: int = 0,
+) -> OperatingPoint:
+    """Choose a threshold on one half of the samples, and measure it on the other.
+
+    The halves are drawn at random. Every threshold that makes a difference on the first half is a candidate, half-way
+    between two neighbouring scores, but for those at which nobody leaves before the last exit. With a guarantee, only
+    thresholds are candidates that are proven, by Learn then Test (Angelopoulos et al. 2021, arXiv 2110.01052,
+    Theorem 1; see `ee_lightning.functional.guarantees`), to keep to the budget in expectation over new samples. It
+    holds if these are drawn as the stored ones were, and if nothing of the criterion or the model was fitted or
+    selected on the stored ones.
+
+    The figures of the second half are fresh: neither threshold nor guarantee has seen it. Their intervals are bootstrap
+    percentiles over its samples, paired where they compare with the full model. They may miss the budget, which
+    `OperatingPoint.met` says: without a guarantee it is kept to on the first half only.
+
+    Args:
+        exits: The stored exits of a split, with labels.
+        criterion: How to make the criterion, with what it was fitted on other samples.
+        budget: `MaxLoss`, `MinSpeedup` or `Consistency`.
+        metric: The score, a key of `CLASSIFICATION_METRICS`, or for several labels of `MULTI_LABEL_METRICS`.
+        split: The name of the split, for the record.
+        guarantee: The probability with which the budget is to be kept to on new samples, between 0 and 1; None for no
+            guarantee.
+        seed: Of the halves and of the intervals, from 0 to below 2^64.
+
+    Returns:
+        The operating point. The same arguments give the same.
+
+    Raises:
+        BudgetOutOfReach: No threshold keeps to the budget; the error tells the nearest value that one does.
+        OptionError: The guarantee is no probability, or cannot be given for this metric; the seed is out of its range;
+            the metric is unknown or does not suit the task; the criterion cannot be made, or reads the labels.
+        DataError: There are fewer than two samples or no classes, or labels are missing or are no class numbers; or
+            a guarantee is asked for and the samples are not all rows of the split, nor drawn from them at random.
+
+    Example:
+        ::
+
+            folder = RunFolder("runs/demo/version_0")
+            point = choose(
+                folder.read_exits("validation"),
+                CriterionRecipe("ee_lightning.exits.Voting", {"k": 0.5}),
+                MinSpeedup(2.0),
+                metric="accuracy",
+                split="validation",
+            )
+            with folder.whole(OPERATING_POINT) as file:
+                point.write(file)
+    """
+    if guarantee is not None and not 0 < guarantee < 1:
+        raise OptionError(
+            f"got a guarantee of {guarantee}",
+            where="guarantee",
+            mend="give a probability between 0 and 1, such as 0.95",
+        )
+    if not 0 <= seed < _SEEDS:
+        raise OptionError(f"got a seed of {seed}", where="seed", mend="give a whole number from 0 to below 2^64")
+    rule = criterion.build()
+    if isinstance(rule, Oracle):
+        raise OptionError("the oracle reads the labels", where="criterion", mend="choose a criterion that can be run")
+    if exits.kind is Kind.REGRESSION:
+        raise DataError(
+            "a budget needs classes or labels, and these exits predict a value",
+            where=f"split {split!r}",
+            mend="read a threshold off curves.csv",
+        )
+    if guarantee is not None and not exits.rows.is_drawn:
+        raise DataError(
+            f"the exits are of {exits.num_samples} of {exits.rows.total} rows that were not drawn at random, and a "
+            "guarantee is for new rows like those it was proven on",
+            where=f"split {split!r}",
+            mend="evaluate the whole split, without a limit of its batches",
+        )
+    if exits.num_samples < 2:
+        raise DataError(
+            "one sample makes no two halves", where=f"split {split!r}", mend="use a split with more samples"
+        )
+    chosen_on, measured_on = (exits.select(half) for half in halves(exits.num_samples, seed))
+    candidates = list_candidates(rule, chosen_on, metric)
+    threshold = float(candidates.curve.thresholds[budget.select(candidates, guarantee)])
+    reached = measure(rule, threshold, measured_on, metric, CONFIDENCE, seed)
+    return OperatingPoint(
+        criterion=criterion,
+        threshold=threshold,
+        num_exits=exits.num_exits,
+        asked=Asked(budget.name, budget.value, metric, guarantee, split, seed),
+        chosen_on=chosen_on.num_samples,
+        measured_on=measured_on.num_samples,
+        confidence=CONFIDENCE,
+        reached=reached,
+        met=budget.met_by(reached[budget.figure].value),
+        guarantee=None if guarantee is None else _in_words(guarantee, candidates, budget),
+    )
+
+
+def _in_words(guarantee: float, candidates: Candidates, budget: Budget) -> str:
+    return (
+        f"With probability at least {guarantee:g} over the draw of the {candidates.num_samples} samples it was chosen "
+        f"on, {budget.promise(candidates)}. By Learn then Test (Angelopoulos et al. 2021, arXiv 2110.01052, Theorem 1) "
+        "with fixed-sequence testing, for new samples drawn as those were."
+    )

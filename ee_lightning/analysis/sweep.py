@@ -1,0 +1,337 @@
+"""The figures by which runs are compared."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from math import isnan
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ee_lightning.errors import OptionError
+from ee_lightning.exits import (
+    CRITERIA,
+    GATE,
+    Criterion,
+    Curve,
+    Fitted,
+    Fixed,
+    Gate,
+    Oracle,
+    Replay,
+    StoredExits,
+    replay,
+    trace_curve,
+)
+from ee_lightning.exits.naming import CriterionRecipe, recipe_of
+from ee_lightning.functional import (
+    InformationSplit,
+    Kind,
+    double_fault,
+    information_bias,
+    information_split,
+    late_correction,
+    overthinking,
+    pairwise_disagreement,
+    q_statistic,
+    set_numbers,
+)
+from ee_lightning.runs.figures import NAMED_SPEEDUPS
+
+
+def summarise(curves: Sequence[Curve], metrics: Sequence[str]) -> dict[str, Any]:
+    """Reduce curves to the figures of ``summary.json``.
+
+    Args:
+        curves: The curves of a split, that of the fixed exits and but for regression that of the oracle among them.
+        metrics: Metric names, the primary one first.
+
+    Returns:
+        ``metrics``, ``num_exits``; ``exits``, the scores of all exits by metric; ``full_model``, the scores of the
+        last; ``oracle``, its speed-up and scores, None for regression; ``criteria``, by name and metric the ``area``
+        and the scores at the named speed-ups, None where a curve does not reach.
+    """
+    by_name = {curve.criterion: curve for curve in curves}
+    fixed, oracle = by_name.pop(Fixed.name), by_name.pop(Oracle.name, None)
+    every_exit = [fixed.index_at(exit_layer) for exit_layer in range(1, fixed.num_exits + 1)]
+    exits = {metric: [float(fixed.scores[metric][index]) for index in every_exit] for metric in metrics}
+    return {
+        "metrics": list(metrics),
+        "num_exits": fixed.num_exits,
+        "exits": exits,
+        "full_model": {metric: scores[-1] for metric, scores in exits.items()},
+        "oracle": None if oracle is None else _at_its_own_point(oracle, metrics),
+        "criteria": {name: {metric: _figures(curve, metric) for metric in metrics} for name, curve in by_name.items()},
+    }
+
+
+def _at_its_own_point(oracle: Curve, metrics: Sequence[str]) -> dict[str, float]:
+    point = oracle.index_at(Oracle.THRESHOLD)
+    return {"speedup": float(oracle.speedup[point]), **{name: float(oracle.scores[name][point]) for name in metrics}}
+
+
+def _figures(curve: Curve, metric: str) -> dict[str, float | None]:
+    figures = {"area": curve.area(metric)}
+    figures |= {f"score_at_{speedup:g}x": curve.score_at(speedup, metric) for speedup in NAMED_SPEEDUPS}
+    return {name: None if isnan(value) else value for name, value in figures.items()}
+
+
+def scalars(summary: Mapping[str, Any], stage: str) -> dict[str, float]:
+    """Flatten the primary metric's figures for loggers.
+
+    The names are stable: ``<stage>/<criterion>/area``, ``<stage>/<criterion>/score_at_<speed-up>x``,
+    ``<stage>/full_model/score``, ``<stage>/oracle/score`` and ``<stage>/oracle/speedup``.
+    """
+    metric = summary["metrics"][0]
+    flat = {
+        f"{stage}/{criterion}/{name}": value
+        for criterion, by_metric in summary["criteria"].items()
+        for name, value in by_metric[metric].items()
+        if value is not None
+    }
+    flat[f"{stage}/full_model/score"] = summary["full_model"][metric]
+    if (oracle := summary["oracle"]) is not None:
+        flat |= {f"{stage}/oracle/score": oracle[metric], f"{stage}/oracle/speedup": oracle["speedup"]}
+    return flat
+
+
+def diagnose(exits: StoredExits, criteria: Sequence[Criterion], curves: Sequence[Curve]) -> dict[str, Any]:
+    """Work out the figures of ``diagnostics.json``.
+
+    Args:
+        exits: The stored outputs of all exits, with labels.
+        criteria: The exit criteria, without the oracle and the fixed exits.
+        curves: Their curves on these exits, in any order; there may be others among them.
+
+    Returns:
+        ``exit_histograms``, by criterion and named speed-up the slowest operating point that reaches it, as its
+        ``threshold``, its own ``speedup`` and ``samples``, how many leave at each exit, or None where the curve does
+        not reach. But for regression also ``overthinking`` and ``late_correction``, shares of the samples; and
+        ``diversity``, by measure its ``matrix`` over all exits and its ``mean`` over pairs of different ones, None
+        where there is only one exit. Of several labels a sample every set of them counts as a class. For classes also
+        ``information``, the terms of the split and their ``bias`` in bits: of sets there are too many to estimate it.
+
+    Raises:
+        DataError: Labels are missing or are no class numbers where these are needed.
+    """
+    by_name = {curve.criterion: curve for curve in curves}
+    histograms = {criterion.name: _histograms(criterion, by_name[criterion.name], exits) for criterion in criteria}
+    return {**_between_exits(exits), "exit_histograms": histograms}
+
+
+def _between_exits(exits: StoredExits) -> dict[str, Any]:
+    if exits.kind is Kind.REGRESSION:
+        return {}
+    if exits.kind is Kind.MULTI_LABEL:
+        sets = torch.cat([exits.predictions, exits.label_sets().bool().unsqueeze(0)])  # [exits + 1, samples, labels]
+        numbers, _ = set_numbers(sets)  # [exits + 1, samples]
+        return _diversity(numbers[:-1], numbers[-1])
+    predictions, labels = exits.predictions, exits.class_numbers()
+    return {**_diversity(predictions, labels), "information": _information(predictions, labels)}
+
+
+def _diversity(predictions: Tensor, labels: Tensor) -> dict[str, Any]:
+    """Compare what the exits predict, ``[exits, samples]``, with the labels ``[samples]`` and with each other."""
+    return {
+        "overthinking": overthinking(predictions, labels),
+        "late_correction": late_correction(predictions, labels),
+        "diversity": {
+            "disagreement": _over_pairs(pairwise_disagreement(predictions)),
+            "q_statistic": _over_pairs(q_statistic(predictions, labels)),
+            "double_fault": _over_pairs(double_fault(predictions, labels)),
+        },
+    }
+
+
+def _information(predictions: Tensor, labels: Tensor) -> dict[str, Any]:
+    return {
+        **information_split(predictions, labels)._asdict(),
+        "bias": information_bias(predictions, labels)._asdict(),
+    }
+
+
+def diagnostic_scalars(diagnostics: Mapping[str, Any], stage: str) -> dict[str, float]:
+    """Flatten what `diagnose` gives for loggers, but for matrices, histograms and biases.
+
+    The names are stable: ``<stage>/overthinking``, ``<stage>/late_correction``, ``<stage>/diversity/<measure>``, means
+    over pairs of exits, and ``<stage>/information/<term>`` in bits. Means over no pair are left out; for regression
+    there is none of them, and of several labels a sample no information.
+    """
+    if "diversity" not in diagnostics:
+        return {}
+    flat = {name: diagnostics[name] for name in ("overthinking", "late_correction")}
+    flat |= {f"diversity/{measure}": found["mean"] for measure, found in diagnostics["diversity"].items()}
+    if "information" in diagnostics:
+        flat |= {f"information/{term}": diagnostics["information"][term] for term in InformationSplit._fields}
+    return {f"{stage}/{name}": value for name, value in flat.items() if value is not None}
+
+
+def _over_pairs(matrix: Tensor) -> dict[str, Any]:
+    rows, columns = torch.triu_indices(len(matrix), len(matrix), offset=1)  # [pairs] each
+    return {"mean": matrix[rows, columns].mean().item() if len(rows) > 0 else None, "matrix": matrix.tolist()}
+
+
+def _histograms(criterion: Criterion, curve: Curve, exits: StoredExits) -> dict[str, dict[str, Any] | None]:
+    decisions = replay(criterion, exits)
+    return {f"{speedup:g}x": _histogram(decisions, curve, speedup) for speedup in NAMED_SPEEDUPS if speedup > 1}
+
+
+def _histogram(decisions: Replay, curve: Curve, speedup: float) -> dict[str, Any] | None:
+    reaches = curve.mean_exit <= curve.num_exits / speedup  # [points]
+    if not reaches.any():
+        return None
+    slowest = int(reaches.int().argmax())
+    threshold = curve.thresholds[slowest].item()
+    exit_layer, _ = decisions.at(threshold)  # [samples]
+    return {
+        "threshold": threshold,
+        "speedup": curve.speedup[slowest].item(),
+        "samples": exit_layer.bincount(minlength=curve.num_exits + 1)[1:].tolist(),  # [exits]
+    }
+
+
+WITHOUT_CURVE = ("spearman",)
+"""Metrics that don't add up over samples, so that only whole exits have them."""
+
+
+@dataclass(frozen=True, eq=False)
+class Sweep:
+    """All criteria on the stored exits of a split.
+
+    Attributes:
+        exits: The stored exits.
+        criteria: The criteria, those that fit something fitted.
+        curves: Their curves, in the same order, then those of the oracle (not for regression) and the fixed exits.
+        summary: The figures of ``summary.json``.
+    """
+
+    exits: StoredExits
+    criteria: Sequence[Criterion]
+    curves: Sequence[Curve]
+    summary: dict[str, Any]
+
+    @cached_property
+    def diagnostics(self) -> dict[str, Any]:
+        """The figures of ``diagnostics.json``."""
+        return diagnose(self.exits, self.criteria, self.curves)
+
+
+def distinct(criteria: Sequence[Criterion]) -> list[Criterion]:
+    """Leave out the oracle and the fixed exits, which every sweep has in any case.
+
+    Raises:
+        OptionError: Two criteria have the same name, or there is none.
+    """
+    methods = [criterion for criterion in criteria if criterion.name not in (Oracle.name, Fixed.name)]
+    names = [method.name for method in methods]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise OptionError(
+            f"two exit criteria have the same name: {', '.join(twice)}",
+            where="the list of criteria",
+            mend="list each criterion once, or give the two different options",
+        )
+    return methods
+
+
+def fit_criteria(criteria: Sequence[Criterion], calibration: StoredExits | None) -> None:
+    """Fit those criteria that fit something.
+
+    Args:
+        criteria: Any criteria.
+        calibration: The stored exits of the rows held out for this.
+
+    Raises:
+        OptionError: A criterion has to be fitted and no rows were held out.
+    """
+    for criterion in criteria:
+        if not isinstance(criterion, Fitted):
+            continue
+        if calibration is None:
+            raise OptionError(
+                f"the criterion {criterion.name} fits parameters, and no rows were held out for that",
+                where="the list of criteria",
+                mend="hold rows out of training with --data.calibration 500, or leave the criterion out",
+            )
+        criterion.fit(calibration)
+
+
+def fit_recipe(recipe: CriterionRecipe, calibration: StoredExits | None) -> CriterionRecipe:
+    """Add to a recipe what its criterion learns, if it fits something; see `fit_criteria`."""
+    criterion = recipe.build()
+    fit_criteria([criterion], calibration)
+    return replace(recipe, fitted=criterion.fitted) if isinstance(criterion, Fitted) else recipe
+
+
+def sweep_exits(
+    criteria: Sequence[Criterion],
+    exits: StoredExits,
+    calibration: StoredExits | None,
+    *,
+    task: str,
+    metrics: Sequence[str],
+    checkpoint: str | None = None,
+) -> Sweep:
+    """Trace the curve of every criterion, of every exit alone and, but for regression, of the oracle.
+
+    Args:
+        criteria: Distinct criteria, without the oracle and the fixed exits.
+        exits: The stored exits of the split to report on.
+        calibration: Those of the rows that were held out for the criteria that fit something.
+        task: The name of the task.
+        metrics: Names of its metrics, the primary one first; those that curves can't have are left out.
+        checkpoint: The file of the weights, as `RunFolder.name_of` names it, where they are of one.
+
+    Raises:
+        OptionError: A criterion has to be fitted and no rows were held out.
+    """
+    fit_criteria(criteria, calibration)
+    references = [Fixed()] if exits.kind is Kind.REGRESSION else [Oracle(), Fixed()]
+    metrics = [metric for metric in metrics if metric not in WITHOUT_CURVE]
+    curves = [trace_curve(criterion, exits, metrics) for criterion in (*criteria, *references)]
+    about = {"task": task, "checkpoint": checkpoint, "samples": exits.num_samples}
+    if exits.rows.total is not None:
+        about |= {"total": exits.rows.total, "drawn_at_random": exits.rows.is_drawn}
+    return Sweep(exits, criteria, curves, {**about, **summarise(curves, metrics)})
+
+
+def all_that_apply(exits: StoredExits, calibration: StoredExits | None) -> list[Criterion]:
+    """Return every criterion, with its defaults, that can judge these exits, but for the references of every sweep.
+
+    Args:
+        exits: The stored exits.
+        calibration: Those of rows held out for criteria that fit something; None leaves these criteria out.
+    """
+    return distinct([each for kind in CRITERIA.values() if _applies(each := kind(), exits, calibration)])
+
+
+def named(
+    names: Sequence[str], exits: StoredExits, calibration: StoredExits | None
+) -> tuple[list[Criterion], list[str]]:
+    """Return the criteria that go by these names and can judge these exits, and the names that stand for none.
+
+    Args:
+        names: As tables have them, such as ``voting(k=0.5)``; those of criteria of a user's own stand for none.
+        exits: The stored exits.
+        calibration: Those of rows held out for criteria that fit something.
+    """
+    made = {name: _by_name(name, exits, calibration) for name in names}
+    return [each for each in made.values() if each is not None], [name for name, each in made.items() if each is None]
+
+
+def _by_name(name: str, exits: StoredExits, calibration: StoredExits | None) -> Criterion | None:
+    try:
+        criterion = recipe_of(name).build()
+    except OptionError:
+        return None
+    return criterion if criterion.name == name and _applies(criterion, exits, calibration) else None
+
+
+def _applies(criterion: Criterion, exits: StoredExits, calibration: StoredExits | None) -> bool:
+    try:
+        criterion.check_task(exits.kind)
+    except OptionError:
+        return False
+    if isinstance(criterion, Gate) and GATE not in exits.extras:
+        return False
+    return not isinstance(criterion, Fitted) or calibration is not None

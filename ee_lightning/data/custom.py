@@ -1,0 +1,233 @@
+"""Tasks of one's own, described by options alone."""
+
+import logging
+import unicodedata
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+from lightning.pytorch.utilities import rank_zero_only
+
+from ee_lightning.data.read import SPLITS
+from ee_lightning.data.sources import LocalSource
+from ee_lightning.data.task import LABEL_SEPARATOR, Task, number_in
+from ee_lightning.data.tasks import TASKS, get_task
+from ee_lightning.data.words import listed
+from ee_lightning.errors import DataError, OptionError
+from ee_lightning.functional import CLASSIFICATION_METRICS, MULTI_LABEL_METRICS, Kind
+from ee_lightning.packaged import PREFIX
+
+METRICS = {
+    Kind.SINGLE_LABEL: tuple(CLASSIFICATION_METRICS),
+    Kind.MULTI_LABEL: tuple(MULTI_LABEL_METRICS),
+    Kind.REGRESSION: ("pearson", "spearman"),
+}
+ANY_NUMBER = (float(np.finfo(np.float32).min), float(np.finfo(np.float32).max))
+
+
+@dataclass(frozen=True)
+class OwnTask:
+    """A task of one's own, on local files.
+
+    Args:
+        text_columns: The column with the text, or the two with a pair of texts.
+        label_column: The column with the label, or with several: a list of them, or a text with a separator.
+        label_names: The words for the labels, in the order of their numbers; left out, those of the training rows,
+            sorted, or those of a `ClassLabel` of `datasets`, all of them in its order, or the names of the label
+            columns.
+        regression: Whether labels are values to be predicted, not classes.
+        multi_label: Whether a row has any number of labels.
+        label_separator: What stands between several labels in a text.
+        label_columns: The columns of 0 and 1, one for each label, where the labels are not in one column.
+        metrics: The first is that of curves and checkpoints; left out, `accuracy`, or `pearson` and `spearman` for
+            regression, or `micro_f1`, `macro_f1` and `exact_match` for several labels.
+        files: The file of each split (`train`, `validation`, `test`), below `data.root` where that is given; left out,
+            `data.root` is a folder with files called like the splits, or one file with all rows.
+        validation_share: The share of the training rows that validates where there is no validation file.
+        test_share: The share of the training rows that tests where there is no test file.
+    """
+
+    text_columns: list[str]
+    label_column: str = "label"
+    label_names: list[str] | None = None
+    regression: bool = False
+    multi_label: bool = False
+    label_separator: str = LABEL_SEPARATOR
+    label_columns: list[str] | None = None
+    metrics: list[str] | None = None
+    files: dict[str, str] = field(default_factory=dict)
+    validation_share: float = 0.1
+    test_share: float = 0.0
+
+    def as_task(self, name: str, root: str | Path | None) -> Task:
+        """Give the task as if it stood in the table; label names that were left out are looked up in the rows.
+
+        Args:
+            name: What it is called.
+            root: The folder or the file with its rows.
+
+        Raises:
+            OptionError: An option makes no sense.
+            DataError: The label names can't be found.
+        """
+        shares = {"validation": self.validation_share, "test": self.test_share}
+        metrics = self.metrics or (("accuracy",) if self._kind is Kind.SINGLE_LABEL else METRICS[self._kind])
+        task = Task(
+            name=name,
+            text_columns=tuple(self.text_columns),
+            label_column=self.label_column,
+            label_names=tuple(self.label_names or ()),
+            metrics=tuple(metrics),
+            files=self.files,
+            score_range=ANY_NUMBER if self.regression else None,
+            held_out={split: share for split, share in shares.items() if share},
+            multi_label=self.multi_label,
+            label_separator=self.label_separator,
+            label_columns=tuple(self.label_columns or ()),
+        )
+        if not self.regression and self.label_names is None:
+            self._refuse(self._mistakes(name, root, None))
+            task = replace(task, label_names=found_names(LocalSource(Path(root or "."), task), self.label_column))
+        self._refuse(self._mistakes(name, root, task.label_names))
+        return task
+
+    @property
+    def _kind(self) -> Kind:
+        return Kind.of(1 if self.regression else 2, multi_label=self.multi_label)
+
+    def _refuse(self, mistakes: Iterator[tuple[bool, str, str, str]]) -> None:
+        for is_wrong, option, what, mend in mistakes:
+            if is_wrong:
+                raise OptionError(what, where=f"--data.{option}", mend=mend)
+
+    def _mistakes(
+        self, name: str, root: str | Path | None, names: Sequence[str] | None
+    ) -> Iterator[tuple[bool, str, str, str]]:
+        """Yield for each thing that can be wrong whether it is, the option, what to say and how to mend it."""
+        yield name in TASKS, "task", f"{name!r} is a task of the table", "give your own another name"
+        yield str(root).startswith(PREFIX), "root", f"{root} holds no rows of your own", "name a folder or a file"
+        yield root is None and not self.files, "root", "the rows of your own have no place", "name a folder or a file"
+        count = len(self.text_columns)
+        yield count not in (1, 2), "own.text_columns", f"{count} columns have texts", "name one, or two for pairs"
+        columns = [*self.text_columns, *(self.label_columns or [self.label_column])]
+        double = next((column for column in columns if columns.count(column) > 1), None)
+        option = "own.text_columns" if double in self.text_columns else "own.label_columns"
+        yield double is not None, option, f"the column {double!r} is named twice", "name another: each has one use"
+        others = ", ".join(self.files.keys() - set(SPLITS))
+        yield bool(others), "own.files", f"{others} is no split", f"name files of {', '.join(SPLITS)}"
+        yield bool(self.files) and "train" not in self.files, "own.files", "no file trains", "name a file for train"
+        total = self.validation_share + self.test_share
+        is_share = min(self.validation_share, self.test_share) >= 0 and total < 1
+        what = f"validation_share and test_share hold {total:g} of the rows out"
+        yield not is_share, "own.validation_share", what, "give none below 0, and less than 1 together"
+        if names is not None and not self.regression:
+            yield len({*names}) < len(names), "own.label_names", "a label is named twice", "name each label once"
+            yield len(names) < 2, "own.label_names", f"{len(names)} label is named", "name two labels or more"
+        blank = next((name for name in self.label_names or () if not name or name != name.strip()), None)
+        what = f"the label {blank!r} is empty, or has outer blanks"
+        yield blank is not None, "own.label_names", what, "leave blanks out, which are nothing in a file either"
+        yield from self._mistakes_of_several(names)
+        known = METRICS[self._kind]
+        unknown = [metric for metric in self.metrics or () if metric not in known]
+        yield bool(unknown), "own.metrics", f"{', '.join(unknown)} is no metric here", f"use {', '.join(known)}"
+        is_second = self.regression and (self.metrics or ["pearson"])[0] != "pearson"
+        yield is_second, "own.metrics", "curves are of pearson alone", "name pearson first"
+        is_binary = "f1" in (self.metrics or ()) and names is not None and len(names) != 2
+        yield is_binary, "own.metrics", "f1 is of two labels", "use macro_f1, the mean of all labels'"
+
+    def _mistakes_of_several(self, names: Sequence[str] | None) -> Iterator[tuple[bool, str, str, str]]:
+        both = self.regression and self.multi_label
+        yield both, "own.multi_label", "labels are values too (own.regression)", "choose one of the two"
+        columns, needed = self.label_columns, "label columns are of several labels a row"
+        yield columns is not None and not self.multi_label, "own.label_columns", needed, "set own.multi_label to true"
+        if not self.multi_label:
+            return
+        separator = self.label_separator
+        yield not separator, "own.label_separator", "labels without a separator run together", "give one, such as '|'"
+        unlike = columns is not None and names is not None and len(columns) != len(names)
+        what = f"{len(columns or ())} columns are of {len(names or ())} labels"
+        yield unlike, "own.label_columns", what, "name a column for each label, in their order"
+        torn = next((name for name in names or () if separator in name or name != name.strip()), None)
+        what = f"the label {torn!r} holds what stands between labels"
+        yield torn is not None, "own.label_separator", what, "give another separator, and names without outer blanks"
+
+
+def resolve_task(name: str, own: OwnTask | None, root: str | Path | None) -> Task:
+    """Give the task of the table, or the one that was described.
+
+    Args:
+        name: The task's name.
+        own: The description of a task of one's own; None for one of the table.
+        root: Where the rows are.
+
+    Raises:
+        DataError: The task is unknown, or label names that were left out can't be found.
+        OptionError: An option of one's own makes no sense.
+    """
+    return get_task(name) if own is None else own.as_task(name, root)
+
+
+MOST_LABELS = 1_000
+"""More different labels than these are found in free text or in values sooner than in classes."""
+
+log = logging.getLogger(__name__)
+
+
+def found_names(source: LocalSource, column: str) -> tuple[str, ...]:
+    """Look up the labels of the training rows, and tell what is odd about them.
+
+    Args:
+        source: The rows.
+        column: Their label column, for messages.
+
+    Raises:
+        DataError: There are fewer than two labels, or too many for classes.
+    """
+    found = source.label_words()
+    place = f"column {column!r} of {source.root}"
+    if len(found) < 2:
+        raise DataError(
+            f"all training rows have the label {found[0]!r}" if found else "no training row has a label",
+            where=place,
+            mend="give rows of two labels or more, or name another column with --data.own.label_column",
+        )
+    if len(found) > MOST_LABELS:
+        raise DataError(
+            f"the training rows have {len(found)} different labels",
+            where=place,
+            mend=f"{_values_or_names(found)}, or name another column",
+        )
+    _tell_oddities(found, place)
+    return tuple(found)
+
+
+def _values_or_names(found: Sequence[str]) -> str:
+    names = f"list the labels with --data.own.label_names, of which there may be more than {MOST_LABELS}"
+    is_values = all(number_in(word) is not None for word in found)
+    return f"for values to be predicted give --data.own.regression true; for classes {names}" if is_values else names
+
+
+@rank_zero_only
+def _tell_oddities(names: Sequence[str], place: str) -> None:
+    if alike := _alike(names):
+        log.warning("%s: labels that are written alike are classes of their own: %s", place, listed(alike))
+    if all(number_in(name) is not None for name in names) and not all(float(name).is_integer() for name in names):
+        log.warning(
+            "%s: %d numbers with fractions are taken as classes; for values to be predicted give "
+            "--data.own.regression true",
+            place,
+            len(names),
+        )
+
+
+def _alike(names: Sequence[str]) -> list[str]:
+    """Give the names that differ from an earlier one in case, in the form of their characters or numbers alone."""
+    first: dict[str | float, str] = {}
+    alike = []
+    for name in names:
+        number = number_in(name)
+        known = first.setdefault(unicodedata.normalize("NFKC", name).casefold() if number is None else number, name)
+        if known != name:
+            alike.append(f"{known!r} and {name!r}")
+    return alike

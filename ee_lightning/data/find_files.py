@@ -1,0 +1,335 @@
+"""The Parquet files of a split: which they are, and whether they are of one data set."""
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from functools import cached_property
+from pathlib import Path
+from typing import NamedTuple
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from datasets import ClassLabel, Features
+from datasets.exceptions import DatasetsError
+
+from ee_lightning.data.columns import Choose, Columns
+from ee_lightning.data.task import Task
+from ee_lightning.data.words import listed
+from ee_lightning.errors import DataError, first_line
+
+STATE = "state.json"
+"""The file by which a folder that `save_to_disk` wrote is known."""
+SPLIT_LIST = "dataset_dict.json"
+"""The file in which `save_to_disk` lists the splits of several data sets, each in a folder called like it."""
+SHARD = re.compile(r"-(?P<number>\d+)-of-(?P<count>\d+)\b")
+"""What follows the split in the name of a Parquet shard; a fingerprint may come after it."""
+
+
+def shards_of(folder: Path, stem: str) -> list[Path]:
+    """Give the Parquet shards of a split in order, `train-00000-of-00002.parquet` first; none where there are none.
+
+    Args:
+        folder: Where they lie.
+        stem: What the split is called.
+
+    Raises:
+        DataError: A shard is missing, or there are those of two data sets.
+    """
+    named = [(path, SHARD.match(path.name.removeprefix(stem))) for path in sorted(folder.glob(f"{stem}-*.parquet"))]
+    shards = [(path, int(match["number"]), int(match["count"])) for path, match in named if match]
+    numbers, counts = {number for _, number, _ in shards}, {count for _, _, count in shards}
+    if len(counts) > 1 or len(numbers) < len(shards):
+        raise DataError(
+            f"shards of several data sets lie together: {listed([path.name for path, *_ in shards])}",
+            where=folder,
+            mend="leave those of one data set in the folder",
+        )
+    if len(shards) < (count := max(counts, default=0)):
+        missing = [f"{stem}-{number:05}-of-{count:05}.parquet" for number in range(count) if number not in numbers]
+        raise DataError(f"shards are missing: {listed(missing)}", where=folder, mend="put them beside the others")
+    return [path for path, *_ in shards]
+
+
+class Header(NamedTuple):
+    """What a Parquet file says of itself.
+
+    Attributes:
+        path: The file.
+        num_rows: Number of its rows.
+        schema: Its columns and their types.
+    """
+
+    path: Path
+    num_rows: int
+    schema: pa.Schema
+
+
+def header_of(path: Path) -> Header:
+    """Read what a Parquet file says of itself.
+
+    Args:
+        path: The file.
+
+    Raises:
+        DataError: It can't be read.
+    """
+    with blaming(path), pq.ParquetFile(path) as file:
+        return Header(path, file.metadata.num_rows, file.schema_arrow)
+
+
+def shared_columns(headers: Sequence[Header], choose: Choose) -> Columns:
+    """Pick the columns of the first file, which the others must have, of the same types and labels.
+
+    Args:
+        headers: One or more.
+        choose: Picks the columns that are read.
+
+    Raises:
+        DataError: A file has not the columns, or others than the first.
+    """
+    first = headers[0]
+    columns = choose(first.schema.names, first.path)
+    for other in headers[1:]:
+        if (others := choose(other.schema.names, other.path)) != columns:
+            raise DataError(
+                f"its columns are {', '.join(others.names)}; those of {first.path.name} are {', '.join(columns.names)}",
+                where=other.path,
+                mend="write all shards with the same columns",
+            )
+        for name in columns.names:
+            kind, expected = other.schema.field(name).type, first.schema.field(name).type
+            if not _reads_alike(kind, expected):
+                raise DataError(
+                    f"column {name!r} holds {kind}, and in {first.path.name} {expected}",
+                    where=other.path,
+                    mend="write all shards with the same types",
+                )
+            words, known = _label_names(other, name), _label_names(first, name)
+            if words and known and words != known:
+                raise DataError(
+                    f"the labels are {listed(words)}, and in {first.path.name} {listed(known)}",
+                    where=other.path,
+                    mend="write all shards with the same labels, in one order",
+                )
+    return columns
+
+
+def _label_names(header: Header, name: str) -> Sequence[str]:
+    """Give the words that the data set itself has for the numbers in a column; none if it has none."""
+    feature = Features.from_arrow_schema(header.schema)[name]
+    return feature.names if isinstance(feature, ClassLabel) else ()
+
+
+def _reads_alike(kind: pa.DataType, expected: pa.DataType) -> bool:
+    """Whether `datasets` makes the type out of another without a change to what the values say."""
+    if _is_list(kind) and _is_list(expected):
+        return _reads_alike(kind.value_type, expected.value_type)
+    alike = (is_text, pa.types.is_integer, pa.types.is_floating)
+    return kind in (expected, pa.null()) or any(is_one(kind) and is_one(expected) for is_one in alike)
+
+
+def _is_list(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind))
+
+
+def is_text(kind: pa.DataType) -> bool:
+    """Whether a column of a type holds texts."""
+    values = kind.value_type if pa.types.is_dictionary(kind) else kind
+    return bool(pa.types.is_string(values) or pa.types.is_large_string(values) or pa.types.is_string_view(values))
+
+
+@contextmanager
+def blaming(place: Path) -> Iterator[None]:
+    """Blame a file or folder for what goes wrong while it is read.
+
+    Args:
+        place: The file or folder.
+
+    Raises:
+        DataError: Something went wrong.
+    """
+    try:
+        yield
+    except (OSError, ValueError, KeyError, TypeError, pa.ArrowException, DatasetsError) as error:
+        reason = first_line(error.__cause__ or error)
+        raise DataError(f"it can't be read: {reason}", where=place, mend="get it anew, or write it anew") from error
+
+
+def listed_splits(folder: Path) -> Sequence[str]:
+    """Return the splits that a folder has by what `DatasetDict.save_to_disk` wrote; none if it wrote nothing.
+
+    Args:
+        folder: The folder.
+
+    Raises:
+        DataError: The list can't be read.
+    """
+    file = folder / SPLIT_LIST
+    if not file.is_file():
+        return ()
+    with blaming(file):
+        splits = json.loads(file.read_text(encoding="utf-8"))["splits"]
+        if not (isinstance(splits, list) and all(isinstance(split, str) for split in splits)):
+            raise ValueError("it lists no splits")
+    return splits
+
+
+STEMS = {"train": ("train",), "validation": ("validation", "dev", "val", "valid"), "test": ("test",)}
+INFO = "dataset_info.json"
+ENDINGS = (".tsv", ".csv", ".jsonl", ".parquet")
+
+
+class Places:
+    """Finds the files of a task below a local folder; see `LocalSource`.
+
+    Args:
+        root: The folder of the task, or one that holds a folder called like it; or what holds the training rows, a file
+            or a folder that `Dataset.save_to_disk` wrote.
+        task: The task.
+    """
+
+    def __init__(self, root: Path, task: Task) -> None:
+        self.root, self.task = root, task
+
+    def of(self, split: str) -> list[Path]:
+        """Give the one file or folder of a split, or its shards; none where it is not there.
+
+        Raises:
+            DataError: Several could be meant, one that was named or that a saved data set lists is not there, another
+                split is the same file, or the root is not there, or may not be read.
+        """
+        try:
+            found = self._found(split)
+            self._refuse_used_twice(split, found)
+            return found
+        except OSError as error:
+            mend = "correct --data.root" if self.task.hub_path is None else self._hint
+            raise DataError(f"the data can't be read: {error.strerror}", where=self.root, mend=mend) from error
+
+    def missing(self, split: str) -> DataError:
+        """Word that a split is not there."""
+        is_folder = not (self.task.files or self.is_one)
+        where = self._folder / self._expected(split) if is_folder else self.root
+        there = f"; the folder holds {_listing(self._folder)}" if is_folder else ""
+        mend = self._hint if self.task.hub_path is not None else self._hint_of_own(split)
+        return DataError(f"no {split} file of task {self.task.name}{there}", where=where, mend=mend)
+
+    def _found(self, split: str) -> list[Path]:
+        if self.task.files:
+            named = [self.root / Path(self.task.files[split]).expanduser()] if split in self.task.files else []
+            if missing := [place for place in named if not place.exists()]:
+                raise DataError(f"there is no such {split} file", where=missing[0], mend="correct --data.own.files")
+            return named
+        if self.is_one:
+            return [self.root] if split == "train" else []
+        if self.task.glue is not None and (official := self._folder / self.task.glue.files[split]).is_file():
+            return [official]
+        found = [places for stem in self._stems[split] for places in self._called(stem)]
+        if len(found) > 1:
+            names = ", ".join(places[0].name for places in found)
+            raise DataError(
+                f"several files could be the {split} split: {names}",
+                where=self._folder,
+                mend="leave one of them in the folder",
+            )
+        if not found:
+            self._refuse_lost(split)
+        return found[0] if found else []
+
+    def _refuse_lost(self, split: str) -> None:
+        """Refuse a split that a saved data set lists, or of which it left a folder, without its rows."""
+        listed_here = listed_splits(self._folder)
+        for place in (self._folder / stem for stem in self._stems[split]):
+            if place.name in listed_here or (place / INFO).is_file():
+                raise DataError(
+                    f"the {split} split of the saved data set is gone",
+                    where=place / STATE,
+                    mend=f"save the data set anew, or remove the folder {place.name} and its name in {SPLIT_LIST}",
+                )
+
+    def _refuse_used_twice(self, split: str, found: list[Path]) -> None:
+        """Refuse a split of which a file is also another split's, under this name or another."""
+        for other in (name for name in STEMS if name != split):
+            others: list[Path] = []
+            with suppress(DataError):  # which is told where the other split is read
+                others = self._found(other)
+            for place in found:
+                if any(place.samefile(same) for same in others):
+                    names = " and ".join(sorted((split, other), key=[*STEMS].index))
+                    option = "correct --data.own.files: " if self.task.files else ""
+                    raise DataError(
+                        f"the {names} splits are the same file",
+                        where=place,
+                        mend=f"{option}give each split a file of its own, or name one for train alone, of which "
+                        "the others are held out",
+                    )
+
+    def _called(self, stem: str) -> Iterator[list[Path]]:
+        """Give each file or folder that is called like this, and the shards."""
+        for place in (self._folder / stem, *(self._folder / f"{stem}{ending}" for ending in ENDINGS)):
+            if (place / STATE).is_file() or place.is_file():
+                yield [place]
+        if shards := shards_of(self._folder, stem):
+            yield shards
+
+    @property
+    def is_one(self) -> bool:
+        """Whether the root is one file or data set, of which all rows are training rows."""
+        return self.root.is_file() or (self.root / STATE).is_file()
+
+    @property
+    def _stems(self) -> dict[str, tuple[str, ...]]:
+        """What the files of each split are called, on the hub also."""
+        on_hub = self.task.hub_splits
+        return {split: (*([on_hub[split]] if split in on_hub else []), *stems) for split, stems in STEMS.items()}
+
+    @cached_property
+    def _folder(self) -> Path:
+        """The folder of the task: one below the root that is called like it, or the root itself."""
+        inside = sorted(self.root.iterdir())
+        names = {_plain(self.task.name), *([_plain(self.task.glue.folder)] if self.task.glue else [])}
+        below = [place for place in inside if place.is_dir() and _plain(place.name) in names]
+        if below or self._holds_splits(inside) or self.task.hub_path is None:
+            return below[0] if below else self.root
+        raise DataError(
+            f"no folder {self.task.glue.folder if self.task.glue else self.task.name} for task {self.task.name}; there "
+            f"is {_listing(self.root)}",
+            where=self.root,
+            mend=self._hint,
+        )
+
+    def _holds_splits(self, inside: list[Path]) -> bool:
+        stems = {stem for names in self._stems.values() for stem in names}
+        official = set(self.task.glue.files.values()) if self.task.glue else set()
+        return any(
+            place.name in official or place.name.partition(".")[0].partition("-")[0] in stems for place in inside
+        )
+
+    def _expected(self, split: str) -> str:
+        return self.task.glue.files[split] if self.task.glue else f"{split}.csv"
+
+    @property
+    def _hint(self) -> str:
+        folder = self.task.glue.folder if self.task.glue else self.task.name
+        return (
+            f"--data.root names a folder that holds {folder}/, or that folder itself; in it is for each split a file "
+            f"called {', '.join(STEMS)} or as GLUE calls it, ending in {', '.join(ENDINGS)}, or a folder of datasets"
+        )
+
+    def _hint_of_own(self, split: str) -> str:
+        if split == "train":
+            return f"call it train, ending in {', '.join(ENDINGS)}, or name it with --data.own.files '{{train: FILE}}'"
+        return (
+            f"name it with --data.own.files '{{train: FILE, {split}: FILE}}', "
+            f"or hold a share of the training rows out with --data.own.{split}_share"
+        )
+
+
+def _listing(folder: Path) -> str:
+    return listed(sorted(place.name for place in folder.iterdir())) or "nothing"
+
+
+def _plain(name: str) -> str:
+    """Give a folder's or a task's name as both may write it: without case, hyphens and underscores."""
+    return name.lower().replace("-", "").replace("_", "")

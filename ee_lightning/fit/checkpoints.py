@@ -1,0 +1,137 @@
+"""Checkpoints that are written whole or not at all, and read with a message where they are damaged."""
+
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning import Trainer
+from lightning.fabric.plugins import TorchCheckpointIO
+
+from ee_lightning.errors import OptionError, RunFolderError, first_line
+from ee_lightning.files import written_whole
+
+
+class WholeCheckpointIO(TorchCheckpointIO):
+    """Writes a checkpoint beside its place and to the disk, and then renames it.
+
+    Lightning does so by the system's temporary folder, which may be on another disk, so that the checkpoint is copied
+    to its place, and may be cut off there. Where the place is not a local one, this does what Lightning does.
+    """
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
+        """Write a checkpoint.
+
+        Raises:
+            RunFolderError: It can't be written.
+        """
+        if storage_options is not None or "://" in str(path):
+            super().save_checkpoint(checkpoint, path, storage_options)
+            return
+        with written_whole(Path(path)) as unfinished, unfinished.open("wb") as file:
+            try:
+                torch.save(checkpoint, file)
+            except RuntimeError as error:  # torch, which can't end the archive whose writing was broken off
+                if isinstance(error.__context__, OSError | KeyboardInterrupt):
+                    raise error.__context__ from None
+                raise
+
+    def load_checkpoint(self, path: str | Path, map_location: Any = None, weights_only: bool | None = None) -> Any:
+        """Read a checkpoint.
+
+        Raises:
+            RunFolderError: It can't be read.
+        """
+        try:
+            return super().load_checkpoint(path, map_location, weights_only)
+        except OSError as error:
+            raise _unreadable(path, error.strerror or str(error)) from error
+        except Exception as error:  # of any kind, as a damaged file may be unpickled to anything
+            said = first_line(error).partition(". ")[0]
+            raise _unreadable(path, f"it is damaged, or no checkpoint ({said})") from error
+
+
+def _unreadable(path: str | Path, reason: str) -> RunFolderError:
+    return RunFolderError(
+        f"the checkpoint can't be loaded: {reason}",
+        where=path,
+        mend="give --ckpt_path a .ckpt file that is whole, and the config.yaml of its run folder",
+    )
+
+
+_LACKING = re.compile(r"Missing key\(s\) in state_dict: (.*)")
+_BESIDES = re.compile(r"Unexpected key\(s\) in state_dict: (.*)")
+_OTHER_SHAPE = re.compile(r"size mismatch for ([\w.]+)")
+_NAME = re.compile(r'"([^"]+)"')
+
+
+def refuse_missing(checkpoint: str | None, command: str) -> None:
+    """Refuse a checkpoint that is not there.
+
+    Args:
+        checkpoint: Its path or address, which is not looked up.
+        command: The command that needs it.
+
+    Raises:
+        OptionError: No checkpoint is named, or there is no such file.
+    """
+    if checkpoint is None or ("://" not in checkpoint and not Path(checkpoint).is_file()):
+        raise OptionError(
+            f"{command} needs a checkpoint" if checkpoint is None else "there is no such checkpoint",
+            where=f"--ckpt_path {checkpoint or ''}",
+            mend="name a file from the checkpoints/ of a run folder",
+        )
+
+
+@contextmanager
+def loading_checkpoints(trainer: Trainer) -> Iterator[None]:
+    """Blame the checkpoint that a trainer loads where it does not fit.
+
+    Args:
+        trainer: The trainer.
+
+    Raises:
+        RunFolderError: The checkpoint is of another model, of another optimiser, or of another program.
+    """
+    try:
+        yield
+    except (RuntimeError, ValueError, KeyError) as error:
+        if (reason := _reason(error)) is None:
+            raise
+        raise RunFolderError(
+            f"the checkpoint can't be loaded into this model: {reason}",
+            where=f"--ckpt_path {trainer.ckpt_path}",
+            mend="give the config.yaml of the checkpoint's own run folder, and a .ckpt file from its checkpoints/",
+        ) from error
+
+
+def _reason(error: Exception) -> str | None:
+    """Word an error of loading; None for any other error."""
+    message = str(error)
+    if "loading state_dict" in message:
+        return _differences(message)
+    if "loaded state dict" in message:
+        return "its optimiser trained other parameters"
+    if "contains only the model" in message:
+        return "it holds weights alone, of which a training can't go on"
+    return "it was not written by Lightning" if "pytorch-lightning_version" in message else None
+
+
+def _differences(message: str) -> str:
+    lacking, besides = (_NAME.findall(" ".join(kind.findall(message))) for kind in (_LACKING, _BESIDES))
+    differences = [
+        f"it {what} {_some(names)}{where}"
+        for what, names, where in (
+            ("lacks", lacking, ""),
+            ("has", besides, ", which the model lacks"),
+            ("has another shape of", _OTHER_SHAPE.findall(message), ""),
+        )
+        if names
+    ]
+    return "; ".join(differences) or message.strip().splitlines()[-1].strip()
+
+
+def _some(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"

@@ -1,0 +1,386 @@
+"""Saves the resolved configuration of a run."""
+
+import inspect
+import logging
+from argparse import ArgumentError
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from pkgutil import resolve_name
+from typing import Any
+
+import yaml
+from jsonargparse import Namespace, _typehints, set_parsing_settings
+from lightning import LightningModule, Trainer
+from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI, SaveConfigCallback
+from lightning.pytorch.loggers import Logger, WandbLogger
+from lightning.pytorch.utilities import rank_zero_only
+from omegaconf.errors import OmegaConfBaseException
+
+from ee_lightning.data import OwnTask
+from ee_lightning.errors import OptionError, RunFolderError
+from ee_lightning.fit.callbacks import LastCheckpoint, StepSeed, check_suitable
+from ee_lightning.fit.checkpoints import WholeCheckpointIO, loading_checkpoints, refuse_missing
+from ee_lightning.fit.evaluation import check_evaluable, evaluated_run, tell_unknown_run
+from ee_lightning.fit.messages import (
+    check_trainer_options,
+    leave_out_noise,
+    leave_out_other_folders,
+    parsing_mistake,
+    wording_lightning,
+)
+from ee_lightning.fit.metrics_log import MetricsLog
+from ee_lightning.fit.resume import RunIsFinished, alone_in_its_folder, check_resumable, refuse_finished, run_to_resume
+from ee_lightning.fit.signals import telling_interrupts
+from ee_lightning.fit.sweep_callback import ExitSweep
+from ee_lightning.reporting import print_speed, print_summary
+from ee_lightning.runs.folder import RunFolder, run_folder_of
+from ee_lightning.tracking import EarlyExitWandbLogger
+from ee_lightning.training import EarlyExitModule
+from ee_lightning.training.data_module import TaskDataModule
+
+
+def resolved(parser: LightningArgumentParser, config: Namespace) -> str:
+    """Give the resolved options of a command as YAML.
+
+    Args:
+        parser: The command's parser.
+        config: Its options, parsed.
+    """
+    text: str = parser.dump(config, skip_unset=False)
+    return text
+
+
+class SaveConfig(SaveConfigCallback):
+    """Saves the resolved configuration into the run folder and sends it to W&B."""
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Save the configuration, once.
+
+        W&B gets it under one key, where it can't collide with the keys of a sweep.
+        """
+        folder = run_folder_of(trainer)
+        if self.already_saved or folder is None or not trainer.is_global_zero:
+            return
+        self.already_saved = True
+        text = resolved(self.parser, self.config)
+        with folder.whole(folder.config.name) as file:
+            file.write_text(text, encoding="utf-8")
+        for logger in trainer.loggers:
+            if isinstance(logger, WandbLogger):
+                logger.log_hyperparams({"resolved_config": yaml.safe_load(text)})
+
+
+LINKED = {
+    "data.tokenizer": "model.backbone",
+    "data.seed": "seed_everything",
+    "model.num_classes": "data.num_classes",
+    "model.multi_label": "data.multi_label",
+    "model.metrics": "data.metrics",
+}
+"""The options that nobody gives, each with the option, or the attribute of the data, that it is taken from."""
+
+log = logging.getLogger(__name__)
+
+
+class OptionsParser(LightningArgumentParser):
+    """Refuses linked options in files too, and lets a class that is named anew start from its own defaults."""
+
+    def _parse_common(self, cfg: Namespace, *args: Any, **kwargs: Any) -> Namespace:
+        """Refuse linked options, worded as for a flag, before the links overwrite them."""
+        for target, source in LINKED.items():
+            if target in cfg:
+                raise TypeError(f'Linked "{target}" must be given via "{source}".')
+        parsed: Namespace = super()._parse_common(cfg, *args, **kwargs)
+        return parsed
+
+    def parse_args(self, *args: Any, **kwargs: Any) -> Namespace:  # type: ignore[override]
+        """Parse the command line."""
+        with _classes_start_anew():
+            return super().parse_args(*args, **kwargs)
+
+
+@contextmanager
+def _classes_start_anew() -> Iterator[None]:
+    """Drop all options of a class that another takes the place of; jsonargparse keeps those that both have."""
+    dropped: dict[str, None] = {}
+
+    def drop(_: object, before: Any, after: Any) -> None:
+        if before and "init_args" in before and not _is_same_class(before["class_path"], after["class_path"]):
+            dropped.update(dict.fromkeys(_shared_options(before, after["class_path"])))
+            before["init_args"].__dict__.clear()
+
+    as_it_was = _typehints.discard_init_args_on_class_path_change
+    _typehints.discard_init_args_on_class_path_change = drop
+    try:
+        yield
+    finally:
+        _typehints.discard_init_args_on_class_path_change = as_it_was
+    _warn(dropped)
+
+
+@rank_zero_only
+def _warn(lines: Iterable[str]) -> None:
+    for line in lines:
+        log.warning(line)
+
+
+def _is_same_class(one: str, other: str) -> bool:
+    """Return whether two paths name one class, which may be by the module that defines it or by one that offers it."""
+    return one == other or resolve_name(one) is resolve_name(other)
+
+
+def _shared_options(before: Any, class_path: str) -> Iterator[str]:
+    """Name each dropped option that the new class has too, as whoever gave it may have meant it for both."""
+    known = inspect.signature(resolve_name(class_path)).parameters
+    old, new = (path.rpartition(".")[2] for path in (before["class_path"], class_path))
+    for name, value in dict(before["init_args"]).items():
+        if name in known and value != known[name].default:
+            yield f"{new} starts from its own defaults: {name}={value}, given for {old}, is left out"
+
+
+CRITERIA = ("Voting", "Patience", "Confidence", "Entropy")
+
+
+class EarlyExitCLI(LightningCLI):
+    """Links the rooms: the task tells the model its classes and metrics, the backbone tells the data its tokenizer."""
+
+    resumed: RunFolder | None = None  # the folder of the run that `fit` goes on with
+    version: int | None = None  # and its version
+    evaluated: tuple[RunFolder, Namespace] | None = None  # the run of the checkpoint to evaluate, and its options
+
+    @staticmethod
+    def subcommands() -> dict[str, set[str]]:
+        """Give Lightning's commands, but for ``predict``, which is ours."""
+        return {name: skipped for name, skipped in LightningCLI.subcommands().items() if name != "predict"}
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Add the run's name, the checkpoints, the sweep, and what must agree."""
+        parser.add_argument("--run.root", type=str, default="runs", help="Folder of all run folders.")
+        parser.add_argument("--run.name", type=str, default="run", help="Name of the run: ROOT/NAME/version_N.")
+        parser.add_argument("--run.test", type=bool, default=False, help="Sweep the test split too, after training.")
+        parser.add_lightning_class_args(ExitSweep, "sweep")
+        parser.add_lightning_class_args(ModelCheckpoint, "checkpoint")
+        parser.add_lightning_class_args(LastCheckpoint, "last_checkpoint")
+        parser.set_defaults(
+            {
+                "model.objective": {"class_path": "ee_lightning.training.EnsembleObjective"},
+                "sweep.criteria": [{"class_path": f"ee_lightning.exits.{name}"} for name in CRITERIA],
+                "checkpoint.monitor": "val/score",
+                "checkpoint.mode": "max",
+                "checkpoint.filename": "epoch={epoch}-score={val/score:.4f}",
+                "checkpoint.auto_insert_metric_name": False,
+                "checkpoint.enable_version_counter": False,  # a checkpoint that is written again keeps its name
+            }
+        )
+        for target, source in LINKED.items():
+            is_known_late = source.startswith("data.")
+            parser.link_arguments(
+                source,
+                target,
+                compute_fn=int if source == "seed_everything" else None,
+                apply_on="instantiate" if is_known_late else "parse",
+            )
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
+        """Parse the given arguments; what can't be parsed is a mistake of the user."""
+        assert isinstance(args, list)
+        if (evaluated := evaluated_run(args)) is not None:
+            of_its_run = [args[0], f"--config={evaluated.config}"]
+            self.evaluated = evaluated, self._parsed(parser, of_its_run)
+            args = [*of_its_run, *args[1:]]
+        self.config = self._parsed(parser, args)
+
+    def _parsed(self, parser: LightningArgumentParser, args: list[str]) -> Namespace:
+        try:
+            return parser.parse_args(args)
+        except OmegaConfBaseException as error:
+            raise parsing_mistake(str(error), args, []) from error
+        except ArgumentError as error:
+            known = [*self._subcommand_parsers[args[0]].get_defaults().keys()]
+            raise parsing_mistake(str(error.message), args, known) from error
+
+    def _prepare_subcommand_parser(self, klass: type, subcommand: str, **kwargs: Any) -> LightningArgumentParser:
+        parser = super()._prepare_subcommand_parser(klass, subcommand, **kwargs)
+        parser.set_defaults(weights_only=True)  # no pickle, from a disk or from elsewhere
+        return parser
+
+    def _parse_ckpt_path(self) -> None:
+        """Leave the options as they are given: a checkpoint holds none."""
+
+    def before_instantiate_classes(self) -> None:
+        """Find the labels of a task of one's own, and the checkpoint; refuse to evaluate without one that is there."""
+        self._name_labels()
+        checkpoint = self._get(self.config, "ckpt_path")
+        if self.subcommand == "fit":
+            root, name = (self._get(self.config, f"run.{part}") for part in ("root", "name"))
+            if (found := run_to_resume(Path(root), name, checkpoint)) is not None:
+                self.resumed, self.version = found
+                self.config["fit"]["ckpt_path"] = checkpoint = check_resumable(self.resumed, self._options(self.config))
+        if self.resumed is not None and self.resumed.last_checkpoint.exists():
+            return
+        leave_out_other_folders()
+        if self.subcommand != "fit" or checkpoint is not None:
+            refuse_missing(checkpoint, str(self.subcommand))
+        if self.evaluated is not None:
+            folder, recorded = self.evaluated
+            check_evaluable(folder, self._options(recorded), self._options(self.config))
+        elif self.subcommand != "fit":
+            tell_unknown_run(checkpoint)
+
+    def _options(self, config: Namespace) -> dict[str, Any]:
+        """Return the options of the command, nested, as its ``config.yaml`` has them."""
+        text = resolved(self._parser(self.subcommand), config[str(self.subcommand)])
+        options: dict[str, Any] = yaml.safe_load(text)
+        return options
+
+    def _name_labels(self) -> None:
+        """Write the labels that were found in the rows into the options, so that the run folder keeps them."""
+        data = self.config[str(self.subcommand)]["data"]
+        if data["own"] is not None and data["own"]["label_names"] is None and not data["own"]["regression"]:
+            own = OwnTask(**data["own"].as_dict())
+            data["own"]["label_names"] = list(own.as_task(data["task"], data["root"]).label_names)
+
+    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
+        """Put the run folder's logger before the configured ones, so that every run has its folder."""
+        root = Path(self._get(self.config, "run.root"))
+        try:
+            if not self._get(self.config_init, "trainer")["fast_dev_run"]:
+                root.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise RunFolderError(
+                f"no run folder can be made: {error.strerror}", where=f"--run.root {root}", mend="name another folder"
+            ) from error
+        folder = MetricsLog(root, self._get(self.config, "run.name"), self.version)
+        configured = self._get(self.config_init, "trainer")["logger"]
+        others = [configured] if isinstance(configured, Logger) else configured or []
+        plugins = self._get(self.config_init, "trainer")["plugins"] or []
+        kwargs["plugins"] = [WholeCheckpointIO(), *(plugins if isinstance(plugins, list) else [plugins])]
+        check_trainer_options(self._get(self.config_init, "trainer"))
+        with wording_lightning("--trainer", str(self.subcommand)):
+            return super().instantiate_trainer(logger=[folder, *(others if others is not True else [])], **kwargs)
+
+    def instantiate_classes(self) -> None:
+        """Make model, data, trainer and callbacks; what Lightning refuses is a mistake of the user."""
+        if self.subcommand == "fit":
+            callbacks = self._get(self.config, "trainer")["callbacks"] or []
+            check_suitable(each["class_path"] for each in (callbacks if isinstance(callbacks, list) else [callbacks]))
+        with wording_lightning("--trainer, --checkpoint", str(self.subcommand)):
+            super().instantiate_classes()
+
+    def _set_seed(self) -> None:
+        try:
+            super()._set_seed()
+        except ValueError as error:
+            raise OptionError(str(error), where="--seed_everything", mend="give a number from 0") from error
+
+    def _run_subcommand(self, subcommand: str) -> None:
+        with ExitStack() as stack:
+            if subcommand == "fit":
+                stack.enter_context(alone_in_its_folder(self.trainer, is_new=self.resumed is None))
+            for logger in self.trainer.loggers:
+                if isinstance(logger, EarlyExitWandbLogger):
+                    logger.follow(run_folder_of(self.trainer))
+            stack.enter_context(wording_lightning("Lightning", subcommand))
+            stack.enter_context(loading_checkpoints(self.trainer))
+            stack.enter_context(telling_interrupts())
+            super()._run_subcommand(subcommand)
+
+    def before_fit(self) -> None:
+        """Go on from the last checkpoint of the run that was interrupted, or start again in its folder."""
+        if self._get(self.config, "run.test"):
+            self.datamodule.setup("test")  # which refuses rows without labels now, not when training is over
+        if self.resumed is None:
+            return
+        refuse_finished(self.resumed)  # which it may have been before this process got the lock
+        if self.trainer.is_global_zero:
+            self.resumed.clear_unfinished()
+        if self.resumed.last_checkpoint.exists():
+            self.config_init["fit"]["ckpt_path"] = str(self.resumed.last_checkpoint)
+        elif self.trainer.is_global_zero:
+            print(f"no checkpoint was written yet, so the run starts again: {self.resumed.path}")
+
+    def after_fit(self) -> None:
+        """Sweep the exits of the best checkpoint."""
+        best = self._get(self.config_init, "checkpoint").best_model_path  # of --checkpoint, whatever else writes some
+        if best:
+            self.trainer.validate(self.model, datamodule=self.datamodule, ckpt_path=best, verbose=False)
+            if self._get(self.config, "run.test"):
+                self.trainer.test(self.model, datamodule=self.datamodule, ckpt_path=best, verbose=False)
+            self.after_validate()
+        elif (folder := run_folder_of(self.trainer)) is not None and self.trainer.is_global_zero:
+            folder.finish()
+            print("no checkpoint was scored on the validation split, so there is nothing to sweep")
+
+    def after_validate(self) -> None:
+        """Print the figures of the sweep."""
+        folder = run_folder_of(self.trainer)
+        if self.trainer.is_global_zero and folder is not None:
+            for measured in folder.read_speed().values():
+                print_speed(measured)
+            print_summary(folder)
+
+    after_test = after_validate
+
+
+def settings() -> dict[str, Any]:
+    """Give the settings of the command line, apart from what it works on."""
+    set_parsing_settings(omegaconf_absolute_to_relative_paths=True)
+    return {
+        "save_config_callback": SaveConfig,
+        "seed_everything_default": 42,
+        "trainer_defaults": {"callbacks": [StepSeed()]},
+        "parser_class": OptionsParser,
+        "parser_kwargs": {"parser_mode": "omegaconf+", "exit_on_error": False},
+        "auto_configure_optimizers": False,
+    }
+
+
+def run(arguments: Sequence[str]) -> None:
+    """Run a command of LightningCLI.
+
+    Args:
+        arguments: The command and its options.
+    """
+    leave_out_noise()
+    try:
+        EarlyExitCLI(EarlyExitModule, TaskDataModule, args=list(arguments), **settings())
+    except RunIsFinished as finished:
+        print(finished)
+
+
+class FitOptionsParser(EarlyExitCLI):
+    """The parser of the command line, alone: it makes nothing of what it parses.
+
+    To build it takes seconds, to parse a fraction of one.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(EarlyExitModule, TaskDataModule, args=[], load_from_checkpoint_support=False, **settings())
+
+    def resolve(self, options: Sequence[str]) -> dict[str, Any]:
+        """Give all options of a run, nested, as its ``config.yaml`` has them.
+
+        Args:
+            options: What follows ``fit`` on the command line.
+
+        Raises:
+            OptionError: They can't be parsed.
+        """
+        super().parse_arguments(self.parser, ["fit", *options])
+        parsed: dict[str, Any] = yaml.safe_load(resolved(self._parser("fit"), self.config["fit"]))
+        return parsed
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
+        """Parse nothing yet."""
+        self.config = {"subcommand": None}
+
+    def _set_seed(self) -> None:
+        """Set none."""
+
+    def before_instantiate_classes(self) -> None:
+        """Look for no checkpoint."""
+
+    def instantiate_classes(self) -> None:
+        """Make nothing."""

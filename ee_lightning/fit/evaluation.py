@@ -1,0 +1,115 @@
+"""Finds the run of a checkpoint that is evaluated, and refuses options that contradict it."""
+
+import logging
+from argparse import ArgumentError, ArgumentParser
+from collections.abc import Mapping, Sequence
+from pathlib import Path, PurePath
+from typing import Any
+
+from lightning.pytorch.utilities import rank_zero_only
+
+from ee_lightning.data import OwnTask, resolve_task
+from ee_lightning.errors import RunFolderError
+from ee_lightning.files import read_yaml, reading
+from ee_lightning.runs.folder import RunFolder
+from ee_lightning.runs.run_options import refuse_changes
+
+FREE_TO_DIFFER = (
+    "checkpoint",
+    "data.batch_size",
+    "data.eval_batch_size",
+    "last_checkpoint",
+    "run",
+    "sweep",
+    "trainer",
+    "verbose",
+    "weights_only",
+)
+"""The options, with all below them, that don't change what a model says of a row."""
+
+log = logging.getLogger(__name__)
+
+
+def evaluated_run(arguments: Sequence[str]) -> RunFolder | None:
+    """Return the folder of the run whose checkpoint ``validate`` or ``test`` is to evaluate.
+
+    Args:
+        arguments: The command and its options.
+
+    Returns:
+        None for another command, and where no ``config.yaml`` lies two folders above the checkpoint.
+    """
+    if arguments[0] not in {"validate", "test"} or (checkpoint := _named_checkpoint(arguments[1:])) is None:
+        return None
+    file = Path(checkpoint).resolve()
+    folder = RunFolder(file.parents[1]) if len(file.parents) > 1 else None
+    found = folder is not None and folder.checkpoints == file.parent and file.is_file() and folder.config.is_file()
+    return folder if found else None
+
+
+def check_evaluable(folder: RunFolder, recorded: Mapping[str, Any], given: Mapping[str, Any]) -> None:
+    """Refuse to evaluate a checkpoint by options that contradict its run.
+
+    The task may have another name, other files or other metrics, as long as it has the same labels. The backbone may
+    lie elsewhere.
+
+    Args:
+        folder: The run's folder.
+        recorded: The options that the run was started with, nested.
+        given: The options that it is to be evaluated by, nested.
+
+    Raises:
+        OptionError: Some options contradict the run.
+    """
+    refuse_changes(
+        _as_the_model_sees_them(recorded),
+        _as_the_model_sees_them(given),
+        "these options contradict the run that the checkpoint is of:",
+        where=folder.config,
+        ways=["leave them out: the run's own options are taken from there"],
+        free=FREE_TO_DIFFER,
+    )
+
+
+@rank_zero_only
+def tell_unknown_run(checkpoint: str | None) -> None:
+    """Warn that nothing says which options a checkpoint's model was trained by."""
+    log.warning(
+        "no config.yaml lies two folders above %s: the options have to be those that its model was trained by",
+        checkpoint,
+    )
+
+
+def _as_the_model_sees_them(options: Mapping[str, Any]) -> dict[str, Any]:
+    data, model = dict(options["data"]), dict(options["model"])
+    own = None if (described := data.pop("own")) is None else OwnTask(**described)
+    task = resolve_task(data.pop("task"), own, data["root"])
+    data["task"] = {
+        "label_names": list(task.label_names),
+        "kind": task.kind.value,
+        "number of texts": len(task.text_columns),
+        "held out": None if own is None else dict(task.held_out),
+    }
+    model["backbone"] = PurePath(model["backbone"]).name
+    return {**options, "data": data, "model": model}
+
+
+def _named_checkpoint(options: Sequence[str]) -> str | None:
+    """Return the checkpoint that is named last, by a flag or in a configuration file."""
+    parser = ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    parser.add_argument("--ckpt_path", action="append", dest="named", default=[])
+    parser.add_argument("-c", "--config", action="append", dest="named", type=_checkpoint_in)
+    try:
+        named = parser.parse_known_args(options)[0].named
+    except ArgumentError:  # which the parser of all options words
+        return None
+    return next((name for name in reversed(named) if name is not None), None)
+
+
+def _checkpoint_in(config: str) -> str | None:
+    try:
+        with reading(Path(config), mend=""):
+            named = read_yaml(Path(config)).get("ckpt_path")
+    except RunFolderError:  # which the parser of all options words
+        return None
+    return named if isinstance(named, str) else None

@@ -1,0 +1,184 @@
+"""Finds the run that ``fit`` goes on with, and makes sure that it can."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+from lightning import Trainer
+
+from ee_lightning.errors import EarlyExitError, OptionError, RunFolderError, TrainingDiverged
+from ee_lightning.files import found_in, read_yaml, reading
+from ee_lightning.fit.metrics_log import MetricsLog
+from ee_lightning.runs.folder import RunFolder, run_folder_of
+from ee_lightning.runs.run_options import refuse_changes
+from ee_lightning.typed import typed
+
+
+class RunIsFinished(Exception):
+    """There is nothing left to do."""
+
+
+def run_to_resume(root: Path, name: str, checkpoint: str | None) -> tuple[RunFolder, int] | None:
+    """Give the folder of the training run that a checkpoint goes on with, and its version.
+
+    Args:
+        root: The folder of all run folders.
+        name: The run's name.
+        checkpoint: ``last`` goes on with the newest version; the path of a version's ``last.ckpt`` with that version,
+            even where the file was not written yet.
+
+    Returns:
+        None where the checkpoint is another file, or None: a new version is to be made.
+
+    Raises:
+        OptionError: There is no training run of that name.
+    """
+    versions = _training_runs(root / name)
+    if checkpoint == "last":
+        if not versions:
+            raise OptionError(
+                "there is no training run to go on with",
+                where=root / name,
+                mend="leave --ckpt_path last out to start one, or name another with --run.root and --run.name",
+            )
+        return versions[max(versions)], max(versions)
+    if checkpoint is not None:
+        for version, folder in versions.items():
+            if folder.last_checkpoint.resolve() == Path(checkpoint).resolve():
+                return folder, version
+    return None
+
+
+def check_resumable(folder: RunFolder, options: Mapping[str, Any]) -> str | None:
+    """Refuse to go on with a run by other options than it was started with, or with one that is complete.
+
+    Args:
+        folder: The run's folder.
+        options: The options that it is to go on with, nested.
+
+    Returns:
+        The checkpoint of another run from which this one was started, if it was.
+
+    Raises:
+        OptionError: Some options would change what the run computes.
+        RunFolderError: The options that it was started with can't be read.
+        RunIsFinished: It is complete.
+    """
+    recorded = _recorded_options(folder)
+    if recorded:
+        refuse_changes(
+            recorded,
+            options,
+            "these options differ from those that the run was started with:",
+            where=folder.config,
+            ways=[
+                f"give them as they were, for instance by --config {folder.config} before --ckpt_path;",
+                "or start another run, without --ckpt_path, or from this checkpoint under another --run.name",
+                *_unfinished_beside(folder),
+            ],
+        )
+    refuse_finished(folder)
+    return recorded.get("ckpt_path")
+
+
+def refuse_finished(folder: RunFolder) -> None:
+    """Refuse to go on with a run that is complete, and name those beside it that are not.
+
+    Raises:
+        RunIsFinished: It is complete.
+    """
+    if folder.is_finished:
+        lines = [f"this run is finished, and nothing was done: {folder.path}", *_unfinished_beside(folder)]
+        raise RunIsFinished("\n".join(lines))
+
+
+def _recorded_options(folder: RunFolder) -> dict[str, Any]:
+    """Read the options that a run was started with; none where it was killed before it wrote them or a checkpoint."""
+    if not folder.config.exists() and not folder.last_checkpoint.exists():
+        return {}
+    with reading(folder.config, mend="leave --ckpt_path out to start another run"):
+        recorded = read_yaml(folder.config)
+        if (checkpoint := recorded.get("ckpt_path")) is not None:
+            typed(str, checkpoint, at="ckpt_path")
+        return recorded
+
+
+def _unfinished_beside(folder: RunFolder) -> list[str]:
+    others = [run for _, run in sorted(_training_runs(folder.path.parent).items()) if run.path != folder.path]
+    return [
+        f"{run.path} is not finished; --ckpt_path {run.last_checkpoint} goes on with it"
+        for run in others
+        if not run.is_finished
+    ]
+
+
+def _training_runs(folder: Path) -> dict[int, RunFolder]:
+    """Find the versions of a run that ``fit`` made."""
+    versions = {path.name.removeprefix("version_"): RunFolder(path) for path in found_in(folder, "version_*")}
+    return {int(name): run for name, run in versions.items() if name.isdecimal() and run.checkpoints.exists()}
+
+
+@contextmanager
+def alone_in_its_folder(trainer: Trainer, *, is_new: bool) -> Iterator[None]:
+    """Lock the folder of a training, on its first process only, and leave none where a new one is refused.
+
+    Args:
+        trainer: The trainer.
+        is_new: Whether the training starts in a folder of its own.
+
+    Raises:
+        RunFolderError: Another process trains there, or the folder can't be written.
+    """
+    folder = run_folder_of(trainer)
+    if folder is None or not trainer.is_global_zero:
+        yield
+        return
+    if is_new and isinstance(trainer.logger, MetricsLog):
+        folder = RunFolder(trainer.logger.take_new_folder())
+    with locked(folder):
+        try:
+            yield
+        except EarlyExitError as error:
+            if is_new and not isinstance(error, TrainingDiverged):
+                folder.remove_unused()
+            raise
+
+
+@contextmanager
+def locked(folder: RunFolder) -> Iterator[None]:
+    """Make a run folder, if it isn't there, and lock it.
+
+    The lock belongs to this process, not to those that it forks, and vanishes with it, however it ends. Its file, and
+    the folder if there is nothing else in it, go with the lock, but stay where the process is killed.
+
+    Args:
+        folder: The folder.
+
+    Raises:
+        RunFolderError: Another process holds the lock, or the folder can't be written.
+    """
+    lock = FileLock(folder.lock)
+    try:
+        folder.path.mkdir(parents=True, exist_ok=True)
+        lock.acquire(blocking=False)
+    except Timeout as error:
+        raise RunFolderError(
+            "another process is still training in this run folder",
+            where=folder.path,
+            mend="wait until it has ended, or end it; without --ckpt_path a training gets a folder of its own",
+        ) from error
+    except OSError as error:
+        raise RunFolderError(
+            f"the run folder can't be locked: {error.strerror}",
+            where=folder.lock,
+            mend="make the folder writable, or name another with --run.root",
+        ) from error
+    try:
+        yield
+    finally:
+        folder.lock.unlink(missing_ok=True)  # while it is held, so that it is never another's
+        lock.release()
+        with suppress(OSError):  # where it is not empty
+            folder.path.rmdir()

@@ -1,0 +1,67 @@
+"""How a command ends, and what W&B is told of it."""
+
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import import_module
+from typing import NoReturn
+
+from lightning.pytorch.utilities.exceptions import SIGTERMException
+
+INTERRUPTED = 130
+_KILLED = 255
+"""What W&B itself reports for a run that is interrupted from the keyboard."""
+
+
+class Terminated(KeyboardInterrupt):
+    """The process was asked to end, by SIGTERM, and came to a point where it can."""
+
+
+def ended(status: int) -> int:
+    """End the W&B runs that are open, if any, as the command ended, and give its exit status.
+
+    W&B takes that from ``sys.exit``, which it replaces when a run begins; but ``sys.exit(main())`` has looked that up
+    before.
+
+    Args:
+        status: The exit status.
+    """
+    if {"wandb", "ee_lightning.tracking"} <= sys.modules.keys():
+        try:
+            import_module("ee_lightning.tracking.logger").end_runs(_KILLED if status == INTERRUPTED else status)
+        except KeyboardInterrupt:  # nobody wants to wait for it
+            return INTERRUPTED
+    return status
+
+
+def die_of_termination() -> NoReturn:
+    """End this process as SIGTERM does that nobody handles, which no exit status tells as well.
+
+    An agent of a W&B sweep, for one, takes any status above 0 for a failure, also that of a run that it ended itself,
+    and goes home after a few.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.raise_signal(signal.SIGTERM)
+    raise AssertionError("SIGTERM is blocked")
+
+
+@contextmanager
+def telling_interrupts() -> Iterator[None]:
+    """Raise as what they are the interrupts of which Lightning makes an exit, with status 1 or even 0.
+
+    Raises:
+        KeyboardInterrupt: Training was interrupted from the keyboard. From here on, another is heeded again.
+        Terminated: Training was asked to end, by SIGTERM.
+    """
+    try:
+        yield
+    except SIGTERMException as error:
+        raise Terminated from error
+    except SystemExit as error:
+        if isinstance(error.__context__, KeyboardInterrupt):
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+            raise KeyboardInterrupt from error
+        raise

@@ -1,0 +1,124 @@
+"""By which criterion, at which threshold, a model lets samples leave."""
+
+from dataclasses import dataclass, replace
+
+from ee_lightning.analysis.sweep import fit_recipe
+from ee_lightning.errors import OptionError, RunFolderError
+from ee_lightning.exits import Criterion, Fitted, in_short
+from ee_lightning.exits.naming import CriterionRecipe, StoredRecipe, recipe_of
+from ee_lightning.runs.folder import RunFolder
+from ee_lightning.runs.operating_point import OPERATING_POINT, OperatingPoint, StoredPoint
+
+AnyCriterion = str | Criterion | CriterionRecipe
+"""A name such as ``voting(k=0.5)``, a criterion, or its recipe."""
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A criterion at a threshold.
+
+    Attributes:
+        criterion: How to make the criterion, with what it has learnt.
+        threshold: In the criterion's own unit; infinity lets nobody leave early.
+        operating_point: How the two were chosen and what may be expected of them; None where that is not known.
+
+    Raises:
+        OptionError: The threshold is no number.
+    """
+
+    criterion: StoredRecipe
+    threshold: float
+    operating_point: StoredPoint | None = None
+
+    def __post_init__(self) -> None:
+        """Check the threshold."""
+        if self.threshold != self.threshold:
+            raise OptionError("the threshold is no number", where="threshold", mend="infinity lets nobody leave early")
+
+    def build(self) -> Criterion:
+        """Make the criterion.
+
+        Raises:
+            OptionError: It is none, or has to be fitted and isn't.
+        """
+        criterion = self.criterion.build()
+        if isinstance(criterion, Fitted) and not self.criterion.fitted:
+            raise OptionError(
+                f"the criterion {criterion.name} has to be fitted on rows held out of training, and here are none",
+                where="criterion",
+                mend="give it for a run that held rows out (--data.calibration), or take another",
+            )
+        return criterion
+
+    def __str__(self) -> str:
+        """Say it in words."""
+        return f"{self.criterion.build().name} at threshold {in_short(self.threshold)}"
+
+    @classmethod
+    def given(cls, criterion: AnyCriterion, threshold: float | None) -> "Rule":
+        """Make a rule of what a user gives.
+
+        Raises:
+            OptionError: The threshold is missing, or the criterion is none.
+        """
+        if threshold is None:
+            raise OptionError(
+                "a criterion is given without a threshold, which is in the criterion's own unit",
+                where="threshold",
+                mend="give both, or neither to use the operating point",
+            )
+        return cls(recipe_of(criterion), threshold)
+
+    def changed(self, criterion: AnyCriterion | None, threshold: float | None) -> "Rule":
+        """Put what a user gives in the place of this rule's own; None keeps it.
+
+        Raises:
+            OptionError: A criterion is given without a threshold, or is none.
+        """
+        if criterion is not None:
+            return Rule.given(criterion, threshold)
+        return self if threshold is None else Rule(self.criterion, threshold)
+
+
+def rule_of_run(
+    folder: RunFolder, num_exits: int, criterion: AnyCriterion | None = None, threshold: float | None = None
+) -> Rule:
+    """Give the rule of a run's operating point, or the one that a user gives.
+
+    Args:
+        folder: The run folder.
+        num_exits: Number of exits of its model.
+        criterion: None for the operating point's. One that has to be fitted and isn't, is, on the rows that the run
+            held out for that.
+        threshold: None for the operating point's.
+
+    Raises:
+        RunFolderError: The operating point is asked for and is missing, damaged, or of another model.
+        OptionError: A criterion is given without a threshold, is none, or has to be fitted and no rows were held out.
+    """
+    if criterion is None:
+        point = _operating_point(folder, num_exits)
+        return Rule(point.criterion, point.threshold, point).changed(None, threshold)
+    rule = Rule.given(criterion, threshold)
+    if not rule.criterion.fitted:
+        return replace(rule, criterion=fit_recipe(rule.criterion, folder.read_calibration()))
+    return rule
+
+
+def _operating_point(folder: RunFolder, num_exits: int) -> OperatingPoint:
+    file = folder.path / OPERATING_POINT
+    if not file.is_file():
+        raise RunFolderError(
+            "the run has no operating point, by which samples leave early",
+            where=file,
+            mend=f"choose one: ee-lightning choose {folder.path} --criterion voting --min-speedup 2; "
+            "or give a criterion and a threshold",
+        )
+    point = OperatingPoint.read(file)
+    if point.num_exits != num_exits:
+        raise RunFolderError(
+            f"the operating point was chosen for {point.num_exits} exits, and the model has {num_exits}",
+            where=file,
+            mend=f"choose it again: ee-lightning choose {folder.path}",
+        )
+    return point

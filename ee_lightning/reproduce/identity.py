@@ -1,0 +1,195 @@
+"""Digests of what a training reads: of the content, wherever it lies. To find them shows that it is there and sound."""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import cache
+from logging import ERROR
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub import snapshot_download
+from huggingface_hub.utils import logging
+
+from ee_lightning import packaged
+from ee_lightning.data.custom import OwnTask
+from ee_lightning.data.tokenised import load_tokenizer
+from ee_lightning.errors import BackboneError, EarlyExitError
+from ee_lightning.files import found_in
+from ee_lightning.fit.command import FitOptionsParser
+from ee_lightning.models.backbones.loading import backbone_config, load_backbone
+from ee_lightning.reproduce.plan import Identity, digest_of
+from ee_lightning.reproduce.suite import FitOptions, fit_arguments
+from ee_lightning.runs.run_options import FREE_TO_DIFFER
+from ee_lightning.training.data_module import SPLITS_OF_STAGE, TaskDataModule
+from ee_lightning.typed import typed
+
+_WEIGHT_FILES = ("config.json", "*.safetensors", "*.safetensors.index.json")
+_TOKENIZER_FILES = ("tokenizer*", "special_tokens_map.json", "added_tokens.json", "vocab*", "merges.txt", "*.model")
+_ROWS_AT_ONCE = 10_000
+
+
+def data_fingerprint(options: Mapping[str, Any], tokenizer: str, *, test: bool) -> str:
+    """Read the rows that a training needs as it reads them, and give their digest.
+
+    Args:
+        options: All of ``data``, resolved.
+        tokenizer: The backbone's.
+        test: Whether the test split is evaluated at the end; then its labels are needed too.
+
+    Raises:
+        DataError: The task is not known, or some of its rows are missing or wrong.
+        BackboneError: The tokenizer is not to be had.
+        OptionError: An option makes no sense.
+    """
+    own = None if options.get("own") is None else typed(OwnTask, options["own"])
+    data = TaskDataModule(**{**options, "own": own}, tokenizer=tokenizer)
+    stages = ("fit", "test") if test else ("fit",)
+    digest = hashlib.sha256()
+    with _quiet_hub():
+        for stage in stages:
+            data.setup(stage)
+    for split in (split for stage in stages for split in SPLITS_OF_STAGE[stage]):
+        for batch in data.rows(split).iter(batch_size=_ROWS_AT_ONCE):
+            digest.update(json.dumps([split, batch], sort_keys=True).encode())
+    return digest.hexdigest()
+
+
+def weights_fingerprint(backbone: str) -> str:
+    """Load pretrained weights and their tokenizer, and give the digest of their files.
+
+    Args:
+        backbone: A hub name, a local folder, or ``packaged:NAME``.
+
+    Raises:
+        BackboneError: They can't be found or loaded, or the family is not known.
+        DataError: The tokenizer can't be used.
+    """
+    with _quiet_hub():
+        load_tokenizer(backbone)
+        load_backbone(backbone)
+    folder = _folder_of(backbone)
+    digest = hashlib.sha256()
+    for file in sorted({file for pattern in (*_WEIGHT_FILES, *_TOKENIZER_FILES) for file in found_in(folder, pattern)}):
+        with file.open("rb") as content:
+            digest.update(file.name.encode() + hashlib.file_digest(content, "sha256").digest())
+    return digest.hexdigest()
+
+
+@contextmanager
+def _quiet_hub() -> Iterator[None]:
+    """Keep the hub's client from telling of every attempt: the last one's error is told."""
+    verbosity = logging.get_verbosity()
+    logging.set_verbosity(ERROR)
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+
+
+def _folder_of(backbone: str) -> Path:
+    if backbone.startswith(packaged.PREFIX):
+        return packaged.resolve(backbone)
+    if Path(backbone).is_dir():
+        return Path(backbone)
+    try:
+        return Path(snapshot_download(backbone, local_files_only=True))  # where loading it has put it
+    except (OSError, ValueError) as error:
+        raise BackboneError(
+            f"the files of the backbone can't be found: {error}", where=backbone, mend="give a local folder"
+        ) from error
+
+
+Places = tuple[str, str | None]
+"""A backbone, and the root of the data."""
+
+_SEED = "seed_everything"
+_KNOWN_OTHERWISE = ("run.name", "model.backbone")
+"""The options that name a folder: the run's own, and that of the weights, which are known by their content."""
+
+
+class Identifier:
+    """Finds what trainings are known by; what several share is looked up once."""
+
+    def __init__(self) -> None:
+        self._resolved: dict[str, dict[str, Any]] = {}
+        self._found: dict[str, str | EarlyExitError] = {}
+
+    def config(self, fit: FitOptions) -> str:
+        """Give the digest of a training's options.
+
+        Raises:
+            OptionError: They can't be parsed.
+        """
+        return digest_of(_without(self._resolve(fit), (*FREE_TO_DIFFER, *_KNOWN_OTHERWISE)))
+
+    def places(self, fit: FitOptions) -> Places:
+        """Give where a training's weights and data are said to be; see `places_of`.
+
+        Raises:
+            OptionError: The options can't be parsed.
+        """
+        return places_of(self._resolve(fit))
+
+    def identity(self, fit: FitOptions) -> Identity:
+        """Give all that a training is known by; its data and weights are read.
+
+        Raises:
+            OptionError: The options can't be parsed, or keep more layers than there are.
+            DataError: The rows are missing or wrong.
+            BackboneError: The weights are missing or wrong.
+        """
+        options = self._resolve(fit)
+        data, backbone, num_layers = options["data"], options["model"]["backbone"], options["model"]["num_layers"]
+        test = bool(options["run"]["test"])
+        weights = self._once(("weights", backbone), lambda: weights_fingerprint(backbone))
+        self._once(("layers", backbone, num_layers), lambda: str(backbone_config(backbone, num_layers)))
+        rows = self._once(("data", data, backbone, test), lambda: data_fingerprint(data, backbone, test=test))
+        return Identity(self.config(fit), rows, weights)
+
+    def _resolve(self, fit: FitOptions) -> dict[str, Any]:
+        """Resolve options; trainings that differ in the seed alone are resolved once."""
+        others = FitOptions(fit.configs, {name: value for name, value in fit.options.items() if name != _SEED})
+        arguments = fit_arguments(others)
+        key = json.dumps(arguments)
+        if key not in self._resolved:
+            self._resolved[key] = _parser().resolve(arguments)
+        seed = {_SEED: fit.options[_SEED]} if _SEED in fit.options else {}
+        return self._resolved[key] | seed
+
+    def _once(self, about: tuple[object, ...], find: Callable[[], str]) -> str:
+        if (key := json.dumps(about)) not in self._found:
+            try:
+                self._found[key] = find()
+            except EarlyExitError as error:
+                self._found[key] = error
+        found = self._found[key]
+        if isinstance(found, EarlyExitError):
+            raise found
+        return found
+
+
+def places_of(options: Mapping[str, Any]) -> Places:
+    """Give the backbone and the root of the data that resolved options name."""
+    return options["model"]["backbone"], options["data"]["root"]
+
+
+@cache
+def _parser() -> FitOptionsParser:
+    return FitOptionsParser()
+
+
+def _without(options: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
+    """Leave out options by their dotted names."""
+    here = {name for name in names if "." not in name}
+    below = {
+        key: tuple(name.removeprefix(f"{key}.") for name in names if name.startswith(f"{key}."))
+        for key, value in options.items()
+        if isinstance(value, Mapping)
+    }
+    return {
+        key: _without(value, below[key]) if below.get(key) else value
+        for key, value in options.items()
+        if key not in here
+    }

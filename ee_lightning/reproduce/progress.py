@@ -1,0 +1,270 @@
+"""How the trainings of a suite ended and how long they took, as their runner has noted it."""
+
+import json
+import platform
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from statistics import mean
+from typing import Self
+
+from pydantic import NonNegativeFloat
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.table import Table
+
+from ee_lightning.files import read_json, written_whole
+from ee_lightning.reproduce.plan import Plan, PlannedRun
+from ee_lightning.reproduce.run_state import State
+from ee_lightning.reproduce.suite import Suite
+from ee_lightning.typed import typed
+
+LOGS = "logs"
+
+
+@dataclass(frozen=True)
+class Record:
+    """How a run ended.
+
+    Attributes:
+        failed: Why it failed; None where it is finished.
+        seconds: How long it took; None where it was not trained in one go.
+        machine: On which.
+        ended: When, in seconds since 1970.
+    """
+
+    failed: str | None = None
+    seconds: NonNegativeFloat | None = None
+    machine: str = field(default_factory=platform.node)
+    ended: float = field(default_factory=time.time)
+
+
+def log_of(root: Path, name: str) -> Path:
+    """Give the file with the output of a run's training."""
+    return root / LOGS / f"{name}.log"
+
+
+def read_record(root: Path, name: str) -> Record | None:
+    """Read how a run ended; None where that was not noted, or can't be read."""
+    try:
+        return typed(Record, read_json(_file(root, name)))
+    except (OSError, ValueError):
+        return None
+
+
+def write_record(root: Path, name: str, record: Record) -> None:
+    """Note how a run ended.
+
+    Raises:
+        RunFolderError: It can't be written.
+    """
+    with written_whole(_file(root, name)) as file:
+        file.write_text(json.dumps(asdict(record), indent=2) + "\n", encoding="utf-8")
+
+
+class Durations:
+    """Estimates how long trainings take, by those that were trained on this machine so far.
+
+    Args:
+        root: The folder of the suite's runs.
+        runs: The runs of the suite.
+    """
+
+    def __init__(self, root: Path, runs: Sequence[PlannedRun]) -> None:
+        self._known: dict[str, dict[str, list[float]]] = {}  # by task, by training
+        for run in runs:
+            record = read_record(root, run.name)
+            if record is not None and record.seconds is not None and record.machine == platform.node():
+                of_task = self._known.setdefault(run.training.task, {})
+                of_task.setdefault(run.training.name, []).append(record.seconds)
+
+    def estimate(self, run: PlannedRun) -> float | None:
+        """Give the mean seconds of the same training by other seeds, or else of all trainings on its task.
+
+        Returns:
+            None where no training on the task is known.
+        """
+        of_task = self._known.get(run.training.task, {})
+        known = of_task.get(run.training.name) or [seconds for all_of in of_task.values() for seconds in all_of]
+        return mean(known) if known else None
+
+    def total(self, runs: Sequence[PlannedRun]) -> tuple[float, list[str]]:
+        """Estimate the seconds that runs take one after the other.
+
+        Returns:
+            The seconds, and the tasks of the runs left out, of which nothing is known.
+        """
+        estimates = [self.estimate(run) for run in runs]
+        unknown = [run.training.task for run, seconds in zip(runs, estimates, strict=True) if seconds is None]
+        return sum(seconds or 0.0 for seconds in estimates), list(dict.fromkeys(unknown))
+
+
+def _file(root: Path, name: str) -> Path:
+    return root / LOGS / f"{name}.json"
+
+
+def print_plan(suite: Suite, meant: Plan, root: Path, console: Console, *, clock: bool) -> None:
+    """Print how many trainings there are, how many of them are finished, how long the others take, and what is amiss.
+
+    Args:
+        suite: The suite.
+        meant: What to tell of.
+        root: The folder of the suite's runs.
+        console: The terminal.
+        clock: Whether the rows are measured on the clock when the trainings are done.
+    """
+    runs = meant.each_once()
+    counts = [f"{number} {state}" for state in State if (number := sum(run.state is state for run in runs))]
+    lines = [f"{suite.name}: {suite.title}", f"{_number(runs)} for {len(suite.rows)} rows: {', '.join(counts)}"]
+    if same := len(meant.runs) - len(runs):
+        lines.append(f"{same} more would have the options of one of these, whose run serves both")
+    lines.append(_estimate(runs, root))
+    if clock:
+        lines.append("then the rows of every finished run are measured on the clock (--no-clock leaves that out)")
+    _print(console, "\n".join([*lines, f"folder: {root}"]))
+    console.print(_table(suite, meant.runs))
+    for run in runs:
+        if run.state is State.TO_DO and run.reason is not None:
+            _print(console, f"{run.title}: its folder is damaged, and it is run again: {run.reason}")
+    for reason, blocked in _by_reason(runs).items():
+        more = "" if len(blocked) == 1 else f", and {len(blocked) - 1} more"
+        _print(console, f"can't be run: {blocked[0].title}{more}: {reason}")
+
+
+def _number(runs: Sequence[PlannedRun]) -> str:
+    return f"{len(runs)} training{'s' * (len(runs) != 1)}"
+
+
+def _estimate(runs: Sequence[PlannedRun], root: Path) -> str:
+    left = [run for run in runs if run.state in {State.TO_DO, State.TO_RESUME}]
+    seconds, unknown = Durations(root, runs).total(left)
+    if not left and any(run.state is State.BLOCKED for run in runs):
+        return "estimated time: none, nothing can be started"
+    if not left:
+        return "estimated time: none, nothing is left to train"
+    if not seconds:
+        return "estimated time: not known, none of them was trained on this machine yet"
+    without = f", without {', '.join(unknown)}, of which nothing was trained on this machine yet" if unknown else ""
+    return f"estimated time: {duration(seconds)}{without}"
+
+
+def _table(suite: Suite, runs: Sequence[PlannedRun]) -> Table:
+    table = Table("training", "serves the rows")
+    for task in suite.tasks:
+        table.add_column(task, justify="right")
+    for name in suite.trainings:
+        of_training = [run for run in runs if run.training.name == name]
+        rows = dict.fromkeys(row.label for row in suite.rows if row.training == name)
+        cells = [_cell([run for run in of_training if run.training.task == task]) for task in suite.tasks]
+        if of_training:
+            table.add_row(name, ", ".join(rows), *cells)
+    return table
+
+
+def _cell(runs: Sequence[PlannedRun]) -> str:
+    if runs and all(run.state is State.BLOCKED for run in runs):
+        return "–"
+    finished = sum(run.state is State.FINISHED for run in runs)
+    return f"{finished} of {len(runs)}" if runs else ""
+
+
+def _by_reason(runs: Sequence[PlannedRun]) -> dict[str, list[PlannedRun]]:
+    reasons: dict[str, list[PlannedRun]] = {}
+    for run in runs:
+        if run.state is State.BLOCKED:
+            reasons.setdefault(run.reason or "", []).append(run)
+    return reasons
+
+
+def _print(console: Console, text: str) -> None:
+    console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+_MINUTE, _HOUR = 60, 3600
+
+
+class SuiteProgress:
+    """Shows how far a suite is; where the output is no terminal, only a line a run.
+
+    Args:
+        console: The terminal.
+        root: The folder of the suite's runs.
+        runs: The runs that are to be finished at the end.
+    """
+
+    def __init__(self, console: Console, root: Path, runs: Sequence[PlannedRun]) -> None:
+        self.console, self.root, self.runs = console, root, runs
+        self._left = {run.title: run for run in runs if run.state is not State.FINISHED}
+        self._bar = Progress(
+            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[left]}"),
+            console=console, transient=True, disable=not console.is_terminal,
+        )  # fmt: skip
+        self._task = self._bar.add_task("", total=len(runs), completed=self._done, left="")
+        self._current: PlannedRun | None = None
+        self._started_at = 0.0
+        self._expected, self._unknown = 0.0, False
+
+    def __enter__(self) -> Self:
+        """Start."""
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Take the bar away; the lines stay."""
+        self._bar.stop()
+
+    def started(self, run: PlannedRun) -> None:
+        """Tell that a run begins or goes on."""
+        self._current, self._started_at = run, time.monotonic()
+        self._expected, unknown = Durations(self.root, self.runs).total(list(self._left.values()))
+        self._unknown = bool(unknown)
+        self.tick()
+
+    def tick(self) -> None:
+        """Show the time."""
+        if self._current is not None:
+            elapsed = time.monotonic() - self._started_at
+            left = duration(max(self._expected - elapsed, 0.0))
+            known = f"{left} left" if not self._unknown else f"more than {left} left" if self._expected else ""
+            self._bar.update(self._task, description=f"{self._current.title} · {duration(elapsed)}", left=known)
+
+    def ended(self, run: PlannedRun, how: str, seconds: float | None = None) -> None:
+        """Tell how a run ended."""
+        self._left.pop(run.title)
+        self._current = None
+        took = "" if seconds is None else f" in {duration(seconds)}"
+        self._bar.update(self._task, completed=self._done, description="", left="")
+        self._line(f"[{self._done}/{len(self.runs)}] {run.title}: {how}{took}")
+
+    def set_aside(self, run: PlannedRun, damage: str | None, place: Path) -> None:
+        """Tell that what a run had left is out of the way."""
+        why = damage or "it has no checkpoints to go on from"
+        self._line(f"{run.title}: its folder is set aside, and it is run again: {why}; it is now {place}")
+
+    def waits_for(self, runs: Sequence[PlannedRun]) -> None:
+        """Show that others are at all runs that are left."""
+        self._bar.update(self._task, description=f"waiting for other runners: {runs[0].title}", left="")
+
+    @property
+    def _done(self) -> int:
+        return len(self.runs) - len(self._left)
+
+    def _line(self, text: str) -> None:
+        self._bar.console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def duration(seconds: float) -> str:
+    """Word a time.
+
+    Args:
+        seconds: The time.
+
+    Example:
+        >>> [duration(seconds) for seconds in (41.3, 245, 7_500)]
+        ['41 s', '4 min', '2 h 5 min']
+    """
+    if seconds < 2 * _MINUTE:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / _MINUTE)
+    return f"{minutes} min" if seconds < 2 * _HOUR else f"{minutes // 60} h {minutes % 60} min"

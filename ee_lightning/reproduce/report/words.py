@@ -1,0 +1,317 @@
+"""How figures are written."""
+
+import inspect
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from ee_lightning.exits import Fitted, Oracle
+from ee_lightning.exits.naming import recipe_of
+from ee_lightning.files import read_yaml, reading
+from ee_lightning.reproduce.evaluation import DEV, Evaluation, Variant
+from ee_lightning.reproduce.published import PublishedTable
+from ee_lightning.reproduce.results import LEVEL, RESAMPLES, Cell, Comparison, Difference, Results
+from ee_lightning.reproduce.suite import Suite
+from ee_lightning.runs.folder import RunFolder
+
+LETTERS: dict[Variant, str] = {"dev": "a", "held_out": "b"}
+FEW_SEEDS = 3
+"""Fewer say little of other seeds."""
+
+
+def reported(suite: Suite) -> str:
+    """Say of which rows scores are reported."""
+    return "the dev set" if suite.split == DEV else "the test set"
+
+
+def counted(number: int, what: str) -> str:
+    """Say how many there are."""
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
+def signed(points: float) -> str:
+    """Write a difference with its sign."""
+    return f"{round(points, 1) + 0.0:+.1f}".replace("-", "−")
+
+
+def p_value(difference: Difference) -> str:
+    """Write a p-value."""
+    return "p < 0.001" if difference.p_value < 0.001 else f"p = {difference.p_value:.2g}"
+
+
+def score(cell: Cell, most_seeds: int) -> str:
+    """Write a score with its deviation, and with its number of seeds where others have more."""
+    deviation = "" if cell.deviation is None else f" ± {cell.deviation:.1f}"
+    seeds = f" (n={cell.num_seeds})" if cell.num_seeds < most_seeds else ""
+    return f"{cell.score:.1f}{deviation}{seeds}".replace("-", "−")
+
+
+def beside(cell: Cell) -> str:
+    """Write the published figure and the difference from it; nothing where there is none."""
+    return "" if cell.difference is None else f"[{cell.published:.1f}, {signed(cell.difference)}]"
+
+
+def speed(factor: float | None) -> str:
+    """Write a speed-up."""
+    return "–" if factor is None else f"{factor:.2f}x"
+
+
+def speeds(cell: Cell) -> str:
+    """Write the speed-ups by layers, by FLOPs and on the clock."""
+    return " · ".join(speed(factor) for factor in (cell.layer_speedup, cell.flops_speedup, cell.wall_speedup))
+
+
+_CHOSEN_ON: dict[Variant, str] = {"dev": "the dev set", "held_out": "rows held out of training"}
+_SIGNIFICANT = 0.05
+_SAME_SPEED = 0.05
+
+
+def verdict(results: Results, comparisons: Sequence[Comparison]) -> str:
+    """Say in a sentence or two what the data say of the rows that the suite compares, honest variant first."""
+    if not results.cells:
+        return "No run of this suite has finished yet."
+    if results.suite.compare is None:
+        return _best(results)
+    headline = [each for each in reversed(comparisons) if each.other.label == results.suite.compare[1]]
+    if not headline:
+        return f"{' and '.join(results.suite.compare)} have no finished runs of the same seed yet. {_best(results)}"
+    return " ".join(_sentence(results, comparison) for comparison in headline)
+
+
+def _sentence(results: Results, comparison: Comparison) -> str:
+    by_task, chosen = comparison.by_task, f"With thresholds chosen on {_CHOSEN_ON[comparison.variant]}"
+    tested, other = comparison.row.label, comparison.other.label
+    if (difference := comparison.average) is None:
+        return f"{chosen}, no seed has {tested} and {other} on all of {', '.join(by_task)}."
+    num_tasks = len(results.suite.tasks)
+    of_all = "" if len(by_task) == num_tasks else f" of {num_tasks}"
+    on = f"on {next(iter(by_task))}" if num_tasks == 1 else f"on average over {len(by_task)}{of_all} tasks"
+    side = "above" if difference.value > 0 else "below"
+    by = f"{abs(difference.value):.1f} points {side} {other}" if difference.value else f"the same as {other}"
+    ahead = f"ahead for {difference.num_ahead} of {counted(difference.num_seeds, 'seed')}"
+    at = "" if comparison.speedups is None else f", at {' and '.join(speed(each) for each in comparison.speedups)}"
+    told = _told(difference, comparison.speedups)
+    return f"{chosen}, {tested} scores {by} {on}{at} ({p_value(difference)}, {ahead}): {told}."
+
+
+def _told(difference: Difference, speedups: tuple[float, float] | None) -> str:
+    if speedups is not None and max(speedups) / min(speedups) > 1 + _SAME_SPEED:
+        return f"the speeds differ by more than {_SAME_SPEED:.0%}, so neither is called better".replace("%", " %")
+    word = "better" if difference.value > 0 else "worse"
+    if difference.num_seeds < FEW_SEEDS:
+        on = f"on {'this' if difference.num_seeds == 1 else 'these'} {counted(difference.num_seeds, 'seed')}"
+        return f"{on} it is {word}" if difference.p_value < _SIGNIFICANT else f"{on} the two are not told apart"
+    return (
+        f"the data say that it is {word}" if difference.p_value < _SIGNIFICANT else "the data do not tell the two apart"
+    )
+
+
+def _best(results: Results) -> str:
+    column = results.columns[-1]
+    best = [row.label for row in results.suite.rows if (cell := results.cell(row, column, "dev")) and cell.is_best]
+    where = "on average" if len(results.suite.tasks) > 1 else f"on {column}"
+    return f"The best score {where}, over {counted(results.num_seeds, 'seed')}: {' and '.join(best) or 'none yet'}."
+
+
+_SHOWN = {
+    "backbone": "model.backbone",
+    "layers": "model.num_layers",
+    "objective": "model.objective",
+    "exits": "model.heads.exits",
+    "pooling": "model.heads.pooling",
+    "learning rate": "model.optimization.learning_rate",
+    "of the heads": "model.optimization.head_learning_rate",
+    "batch": "data.batch_size",
+    "epochs": "trainer.max_epochs",
+    "tokens": "data.max_length",
+    "rows": "data.limit_train",
+    "held out": "data.calibration",
+    "checkpoint by": "checkpoint.monitor",
+}
+_ALL = "all"
+_UNSET = {"layers": _ALL, "rows": _ALL, "of the heads": "the same"}
+
+
+def settings(found: Evaluation) -> list[dict[str, str]]:
+    """Give a row for each training with its settings; those that differ between its runs are listed.
+
+    Args:
+        found: What was found.
+
+    Returns:
+        A word or number for each heading, ``training`` first, of the trainings that have runs.
+    """
+    table = []
+    for name in found.suite.trainings:
+        runs = [run for task in found.suite.tasks for run in found.runs_of(task, name)]
+        configs = [config for run in runs if (config := found.attempt(name, partial(_read, run.folder)))]
+        if configs:
+            shown = {heading: _distinct(configs, path, heading) for heading, path in _SHOWN.items()}
+            table.append({"training": name, **shown})
+    return table
+
+
+def diversity_weights(found: Evaluation) -> dict[str, str]:
+    """Give the weight λ of the diversity term for each training that has one."""
+    rows = ((row["training"], row["objective"]) for row in settings(found))
+    marker = "diversity_weight="
+    return {
+        training: objective.partition(marker)[2].partition(",")[0].rstrip(")")
+        for training, objective in rows
+        if marker in objective
+    }
+
+
+def spelt_out(criterion: str) -> str:
+    """Name a criterion with all its options, the defaults among them.
+
+    Args:
+        criterion: Such as ``voting``.
+
+    Example:
+        >>> spelt_out("voting")
+        'voting(k=0.75, fallback=last)'
+    """
+    recipe = recipe_of(criterion)
+    parameters = inspect.signature(type(recipe.build())).parameters.values()
+    options = {each.name: recipe.init_args.get(each.name, each.default) for each in parameters}
+    shown = ", ".join(f"{name}={value}" for name, value in options.items() if value is not None)
+    name = criterion.partition("(")[0].strip()
+    return f"{name}({shown})" if shown else name
+
+
+def _read(folder: RunFolder) -> Mapping[str, Any]:
+    with reading(folder.config, mend="train again"):
+        return read_yaml(folder.config)
+
+
+def _distinct(configs: Sequence[Mapping[str, Any]], path: str, heading: str) -> str:
+    return ", ".join(dict.fromkeys(_shown(_at(config, path), heading) for config in configs))
+
+
+def _at(config: Mapping[str, Any], path: str) -> Any:
+    value: Any = config
+    for name in path.split("."):
+        value = value.get(name) if isinstance(value, Mapping) else None
+    return value
+
+
+def _shown(value: object, heading: str) -> str:
+    if isinstance(value, Mapping) and "class_path" in value:
+        init_args = value["init_args"] if isinstance(value.get("init_args"), Mapping) else {}
+        options = ", ".join(f"{name}={option}" for name, option in init_args.items())
+        return f"{str(value['class_path']).rpartition('.')[2]}({options})"
+    return _UNSET.get(heading, "–") if value is None else str(value)
+
+
+def footnotes(found: Evaluation, results: Results, comparisons: Sequence[Comparison]) -> list[str]:
+    """Say how every figure came about, and what was chosen where the paper leaves something open."""
+    suite, metrics = found.suite, _metrics(found)
+    rows, is_dev = reported(suite), suite.split == DEV
+    criteria = {row.label: row.criterion for row in suite.rows if row.criterion is not None}
+    notes = [
+        f"Scores on {rows} ({suite.split} split) in percent: {', '.join(f'{t} {m}' for t, m in metrics.items())}. "
+        f"Mean ± sample standard deviation over {counted(results.num_seeds, 'seed')}; a cell of fewer says so. Bold: "
+        "the best of its column among those of the most seeds.",
+        f"(a) The threshold is chosen on the dev set{' itself, as papers report it' if is_dev else ''}: of all "
+        "operating points that are at least as fast there as stated, by layers, the one with the best score, of equals "
+        "the fastest. The paper's own rule is not known. No grid of thresholds: every threshold that changes an "
+        f"outcome is a candidate.{_held_out(found)}",
+        f"(b) The threshold is chosen by the same rule on rows held out of training, and applied to {rows}"
+        f"{': the honest variant' if is_dev else ''}. The speed-up reached there may miss the stated one.",
+        f"Checkpoints are chosen on the dev set ({_monitors(found)}), in both variants.",
+        "Rows without a criterion read the last exit: nothing is chosen, and (a) and (b) are the same.",
+        "Speed-up by layers: all layers of the whole backbone / mean of those executed. By FLOPs: those of the whole "
+        "backbone with its last head over those spent, heads passed included, without padding. On the clock: by "
+        "the engine in batches of 32, at the very thresholds of the cell, beside the plain model of all layers, of up "
+        f"to 256 samples{_clock(found)}; – where nothing was measured. The engine takes samples of like length "
+        "together: what that gives is in all rows, and alone in one that runs all layers.",
+    ]
+    if len(suite.tasks) > 1:
+        notes.append(
+            "avg: the plain mean over the tasks, seed by seed, as the paper averages; only where all tasks are there. "
+            "Its speed-ups are plain means too. The tests' average is over the tasks that both rows have."
+        )
+    if comparisons:
+        notes.append(
+            f"Tests: two-sided paired bootstrap over the samples of {rows} and over the seeds ({RESAMPLES} resamples "
+            f"of both), of the difference averaged over seeds; {100 * LEVEL:g} % intervals. It speaks of other samples "
+            f"and other seeds, of which fewer than {FEW_SEEDS} say little, and is not corrected for the "
+            "number of tests."
+        )
+    if chosen := ", ".join(f"{label}: {spelt_out(name)}" for label, name in criteria.items()):
+        notes.append(f"Criteria with all their options: {chosen}.")
+    if weights := ", ".join(f"{training} {weight}" for training, weight in diversity_weights(found).items()):
+        notes.append(f"Weight λ of the diversity term by training, which the paper does not state per task: {weights}.")
+    if any(isinstance(recipe_of(name).build(), Fitted) for name in criteria.values()):
+        notes.append(
+            "Criteria that learn something are fitted on one half of the rows held out, drawn at random; (b) chooses "
+            "their threshold on the other half."
+        )
+    if Oracle.name in criteria.values():
+        notes.append("The oracle reads the labels: an upper bound, not a method.")
+    return [*notes, *_of_published(found, results, metrics), *(f"Left out: {problem}." for problem in found.problems)]
+
+
+def _metrics(found: Evaluation) -> dict[str, str]:
+    return {task: run.metric for (task, _, _), run in found.runs.items()}
+
+
+def _held_out(found: Evaluation) -> str:
+    """Tell how many rows no training sees; of how many is estimated from the places of those drawn."""
+    by_task = {
+        task: len(ids) / ((int(ids.max()) + 1) * (1 + 1 / len(ids)) - 1)
+        for (task, _, _), run in found.runs.items()
+        if run.held_out is not None and len(ids := run.held_out.ids)
+    }
+    if not by_task:
+        return ""
+    shares = ", ".join(f"about {100 * share:.0f} % of {task}" for task, share in by_task.items())
+    return f" Unlike in the paper, training sees no rows held out for (b): {shares}."
+
+
+def _clock(found: Evaluation) -> str:
+    conditions = dict.fromkeys(
+        f"on {each.device} with {counted(each.threads, 'thread')}, {each.precision}, torch {each.torch}"
+        for run in found.runs.values()
+        for each in run.on_the_clock()
+    )
+    return f" ({'; '.join(conditions)})" if conditions else ""
+
+
+def _monitors(found: Evaluation) -> str:
+    named = dict.fromkeys(name for row in settings(found) for name in row["checkpoint by"].split(", "))
+    return "by " + ", ".join(named) if named else "none yet"
+
+
+def _of_published(found: Evaluation, results: Results, metrics: dict[str, str]) -> list[str]:
+    published = results.published
+    if published is None:
+        return []
+    notes = [
+        f"In brackets the published figure and the difference from it: {published.title}; {published.where}. "
+        + " ".join(f"{source}." for source in dict.fromkeys(str(row.source) for row in published.rows))
+        + " It is one figure, without deviation, and stands beside both (a) and (b)."
+    ]
+    if (rows := f"the {published.split} set") != reported(results.suite):
+        notes.append(f"The published figures are of {rows}, those measured of {reported(results.suite)}.")
+    if unknown := [task for task in metrics if task in published.columns and task not in published.metrics]:
+        notes.append(
+            f"The metric of the published {' and '.join(unknown)} is not known; here it is "
+            f"{', '.join(f'{metrics[task]} for {task}' for task in unknown)}."
+        )
+    if measured := dict.fromkeys(name for row in settings(found) for name in row["backbone"].split(", ")):
+        notes.append(f"The published model is {published.backbone}; measured: {', '.join(measured)}.")
+    return (
+        notes
+        + _disagreeing(published, metrics)
+        + [f"Published row {row.label}: {row.note}." for row in published.rows if row.note is not None]
+    )
+
+
+def _disagreeing(published: PublishedTable, metrics: dict[str, str]) -> list[str]:
+    return [
+        f"The published metric of {task} is {published.metrics[task]}, measured is {metric}."
+        for task, metric in metrics.items()
+        if published.metrics.get(task, metric) != metric
+    ]

@@ -1,0 +1,331 @@
+"""The cells of a table: means and deviations over seeds, beside what was published."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from statistics import fmean, stdev
+
+import torch
+from torch import Tensor
+
+from ee_lightning.errors import RunFolderError
+from ee_lightning.exits import Oracle
+from ee_lightning.functional import percentile_interval, resample, weighted_scores
+from ee_lightning.reproduce.evaluation import VARIANTS, Evaluation, Outcome, Variant, name_of
+from ee_lightning.reproduce.published import PublishedTable, published_table
+from ee_lightning.reproduce.suite import Row, Suite
+
+AVERAGE = "avg"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What a row reaches on a task, or on average.
+
+    Attributes:
+        score: The mean over seeds, in percent.
+        deviation: The sample standard deviation over seeds; None for one seed.
+        num_seeds: Number of seeds.
+        layer_speedup: The mean speed-up by layers; None where one is not known.
+        flops_speedup: The mean speed-up by floating-point operations; None where one is not known.
+        wall_speedup: The mean speed-up on the clock; None where one was not measured.
+        published: The published figure, in percent; None where there is none.
+        is_best: Whether, of the rows that can be deployed and have the most seeds in this column, none has a higher
+            score, as printed.
+    """
+
+    score: float
+    deviation: float | None
+    num_seeds: int
+    layer_speedup: float | None
+    flops_speedup: float | None
+    wall_speedup: float | None
+    published: float | None = None
+    is_best: bool = False
+
+    @property
+    def difference(self) -> float | None:
+        """The score less the published figure, in points; None where nothing was published."""
+        return None if self.published is None else self.score - self.published
+
+
+@dataclass(frozen=True)
+class Results:
+    """A table of cells.
+
+    Attributes:
+        suite: The suite.
+        columns: Its tasks, and if there are several their average.
+        cells: By row, column and variant; what was not measured is absent.
+        published: The table beside it; None if the suite names none.
+    """
+
+    suite: Suite
+    columns: Sequence[str]
+    cells: dict[tuple[Row, str, Variant], Cell]
+    published: PublishedTable | None
+
+    def cell(self, row: Row, column: str, variant: Variant) -> Cell | None:
+        """Give a cell; None where nothing was measured."""
+        return self.cells.get((row, column, variant))
+
+    @property
+    def num_seeds(self) -> int:
+        """The most seeds of any cell."""
+        return max((cell.num_seeds for cell in self.cells.values()), default=0)
+
+
+def tabulate(found: Evaluation) -> Results:
+    """Average what the rows reach over seeds and tasks.
+
+    The average over tasks is the plain mean, as the paper has it: for each seed that all tasks have, then over these
+    seeds. It is absent where a task is.
+
+    Args:
+        found: What the rows reach.
+
+    Raises:
+        OptionError: There is no published table of the name that the suite gives.
+    """
+    suite = found.suite
+    tasks = list(suite.tasks)
+    published = None if suite.published is None else published_table(suite.published)
+    columns = [*tasks, AVERAGE] if len(tasks) > 1 else tasks
+    cells: dict[tuple[Row, str, Variant], Cell] = {}
+    for row in suite.rows:
+        beside = None if published is None else published.find(row.label, row.speedup)
+        for variant in VARIANTS:
+            by_task = {task: found.of(task, row, variant) for task in tasks}
+            for task, outcomes in by_task.items():
+                if outcomes:
+                    figure = None if beside is None else beside.scores.get(task)
+                    cells[row, task, variant] = _cell([[outcome] for outcome in outcomes.values()], figure)
+            common = [seed for seed in suite.seeds if all(seed in outcomes for outcomes in by_task.values())]
+            if len(tasks) > 1 and common:
+                of_seeds = [[by_task[task][seed] for task in tasks] for seed in common]
+                figure = None if beside is None else beside.average_over(tasks)
+                cells[row, AVERAGE, variant] = _cell(of_seeds, figure)
+    return Results(suite, columns, _with_best(cells), published)
+
+
+def _cell(by_seed: Sequence[Sequence[Outcome]], published: float | None) -> Cell:
+    """Make a cell of the outcomes on one task or several, seed by seed."""
+    scores = [100 * fmean(outcome.score for outcome in outcomes) for outcomes in by_seed]
+    every = [outcome for outcomes in by_seed for outcome in outcomes]
+    return Cell(
+        score=fmean(scores),
+        deviation=stdev(scores) if len(scores) > 1 else None,
+        num_seeds=len(scores),
+        layer_speedup=_mean(outcome.layer_speedup for outcome in every),
+        flops_speedup=_mean(outcome.flops_speedup for outcome in every),
+        wall_speedup=_mean(outcome.wall_speedup for outcome in every),
+        published=published,
+    )
+
+
+def _mean(figures: Iterable[float | None]) -> float | None:
+    known = list(figures)
+    return None if None in known else fmean(figure for figure in known if figure is not None)
+
+
+def _with_best(cells: dict[tuple[Row, str, Variant], Cell]) -> dict[tuple[Row, str, Variant], Cell]:
+    best: dict[tuple[str, Variant], tuple[int, float]] = {}
+    for (row, column, variant), cell in cells.items():
+        if row.criterion != Oracle.name:
+            own = cell.num_seeds, float(_printed(cell.score))
+            best[column, variant] = max(best.get((column, variant), own), own)
+    return {
+        (row, column, variant): replace(
+            cell,
+            is_best=row.criterion != Oracle.name
+            and (cell.num_seeds, float(_printed(cell.score))) == best[column, variant],
+        )
+        for (row, column, variant), cell in cells.items()
+    }
+
+
+def _printed(score: float) -> str:
+    return f"{score:.1f}"
+
+
+RESAMPLES = 10_000
+LEVEL = 0.95
+
+
+@dataclass(frozen=True)
+class Difference:
+    """By how much a row scores above another, in points.
+
+    Attributes:
+        value: The mean over seeds.
+        low: The lower end of the 95 % bootstrap interval.
+        high: The upper end.
+        p_value: Of the two-sided paired bootstrap test.
+        num_seeds: Number of seeds that both rows have.
+        num_ahead: For how many of these seeds it scores above.
+    """
+
+    value: float
+    low: float
+    high: float
+    p_value: float
+    num_seeds: int
+    num_ahead: int
+
+
+def bootstrap_differences(
+    tested: Sequence[Tensor],
+    other: Sequence[Tensor],
+    *,
+    labels: Tensor,
+    metric: str,
+    num_classes: int,
+    seed: int = 0,
+    resamples: int = RESAMPLES,
+) -> Tensor:
+    """Resample a data set, and score both rows on the same resamples, seed by seed.
+
+    Args:
+        tested: The predictions of a row for each seed, each of shape [samples].
+        other: Those of the other row for the same seeds.
+        labels: True class numbers, or values for regression, of shape [samples].
+        metric: The score.
+        num_classes: Number of classes; 1 for regression.
+        seed: Of the resamples.
+        resamples: Number of resamples.
+
+    Returns:
+        Differences of the scores, as shares: first on the data themselves, then on every resample, in float64, of
+        shape [seeds, 1 + resamples].
+    """
+    drawn = resample(torch.stack([labels, *tested, *other], dim=-1), resamples, seed)
+    weights = torch.cat([drawn.counts.unsqueeze(0), drawn.draws])  # [1 + resamples, distinct]
+    true, *said = drawn.outcomes.unbind(-1)  # [distinct] each
+    scores = torch.stack(
+        [weighted_scores(predictions, true, weights, metric, num_classes) for predictions in said]
+    )  # [2 * seeds, 1 + resamples]
+    first, second = scores.chunk(2)
+    return first - second
+
+
+def summarise(differences: Sequence[Tensor]) -> Difference:
+    """Average differences over seeds, and test them.
+
+    Each resample draws as many seeds as there are, with replacement, beside its samples: runs of both rows stay paired
+    by their seed.
+
+    The p-value is twice the smaller of two shares, of the resamples in which the mean over seeds is 0 or below and of
+    those in which it is 0 or above, each with one more on both sides of the fraction, as the data count themselves; at
+    most 1.
+
+    Args:
+        differences: For each seed, on the data and on every resample, each of shape [1 + resamples].
+    """
+    by_seed = torch.stack(list(differences))  # [seeds, 1 + resamples]
+    on_data, of_resamples = 100 * by_seed[:, 0].mean().item(), by_seed[:, 1:]  # [seeds, resamples]
+    generator = torch.Generator().manual_seed(0)
+    seeds = torch.randint(len(by_seed), of_resamples.shape, generator=generator)  # [seeds, resamples]
+    drawn = 100 * of_resamples.gather(0, seeds).mean(0)  # [resamples]
+    tails = [1 + int((drawn <= 0).sum()), 1 + int((drawn >= 0).sum())]
+    p_value = min(1.0, 2 * min(tails) / (1 + len(drawn)))
+    return Difference(
+        on_data, *percentile_interval(drawn, LEVEL), p_value, len(by_seed), int((by_seed[:, 0] > 0).sum())
+    )
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A row beside another.
+
+    Attributes:
+        row: The row that is tested.
+        other: The row that it is tested against.
+        variant: Where thresholds were chosen.
+        by_task: On each task where both have a seed in common.
+        average: Of the plain mean over these tasks, for the seeds that all of them have; None if there are none.
+        speedups: What both reach by layers, the mean over these tasks and their seeds; None where one is not known.
+    """
+
+    row: Row
+    other: Row
+    variant: Variant
+    by_task: Mapping[str, Difference]
+    average: Difference | None
+    speedups: tuple[float, float] | None
+
+
+def compare(found: Evaluation) -> list[Comparison]:
+    """Test a row against its rivals at the same stated speed-up, for both ways of choosing thresholds.
+
+    Args:
+        found: What the rows reach.
+
+    Returns:
+        Those of the first row that the suite names in ``compare``: against the second one, then against every other
+        row that leaves early at the same stated speed-up. None for what has no results. Runs of other rows of the data
+        are not compared, and noted.
+    """
+    if found.suite.compare is None:
+        return []
+    by_label = {row.label: row for row in reversed(found.suite.rows)}
+    tested, rival = (by_label[label] for label in found.suite.compare)
+    others = [
+        row
+        for row in found.suite.rows
+        if row not in (tested, rival) and row.speedup == tested.speedup and row.criterion not in (None, Oracle.name)
+    ]
+    comparisons = [_compare(found, tested, other, variant) for other in (rival, *others) for variant in VARIANTS]
+    return [comparison for comparison in comparisons if comparison.by_task]
+
+
+def _compare(found: Evaluation, tested: Row, other: Row, variant: Variant) -> Comparison:
+    by_task: dict[str, dict[int, Tensor]] = {}
+    pairs: list[tuple[Outcome, Outcome]] = []
+    for number, task in enumerate(found.suite.tasks):
+        first, second = (found.of(task, row, variant) for row in (tested, other))
+        if seeds := [seed for seed in first if seed in second and _of_same_rows(found, task, seed, tested, other)]:
+            run = found.runs[task, tested.training, seeds[0]]
+            pairs += [(first[seed], second[seed]) for seed in seeds]
+            differences = bootstrap_differences(
+                [first[seed].predictions for seed in seeds],
+                [second[seed].predictions for seed in seeds],
+                labels=run.exits.known_labels(),
+                metric=run.metric,
+                num_classes=run.exits.num_classes,
+                seed=number,
+            )
+            by_task[task] = dict(zip(seeds, differences, strict=True))
+    common = [seed for seed in found.suite.seeds if by_task and all(seed in drawn for drawn in by_task.values())]
+    averages = [torch.stack([drawn[seed] for drawn in by_task.values()]).mean(0) for seed in common]
+    return Comparison(
+        tested,
+        other,
+        variant,
+        {task: summarise(list(drawn.values())) for task, drawn in by_task.items()},
+        summarise(averages) if averages else None,
+        _speedups(pairs),
+    )
+
+
+def _of_same_rows(found: Evaluation, task: str, seed: int, tested: Row, other: Row) -> bool:
+    keys = [(task, row.training, seed) for row in (tested, other)]
+    of_first = next(run for key, run in found.runs.items() if key[0] == task)
+
+    def check() -> bool:
+        for key in keys:
+            if not torch.equal(found.runs[key].exits.ids, of_first.exits.ids):
+                raise RunFolderError("its exits are of other rows than those of the other runs on the task")
+        return True
+
+    return found.attempt(f"{name_of(keys[0])} beside {name_of(keys[1])}", check) is not None
+
+
+def _speedups(pairs: Sequence[tuple[Outcome, Outcome]]) -> tuple[float, float] | None:
+    known = [
+        (first.layer_speedup, second.layer_speedup)
+        for first, second in pairs
+        if first.layer_speedup is not None and second.layer_speedup is not None
+    ]
+    if not known or len(known) < len(pairs):
+        return None
+    tested, other = zip(*known, strict=True)
+    return fmean(tested), fmean(other)

@@ -1,0 +1,341 @@
+"""What a suite is: tasks, trainings, seeds, and the rows of a table, in one short file."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field
+
+import ee_lightning
+from ee_lightning.errors import OptionError, require_one_of
+from ee_lightning.exits.naming import recipe_of
+from ee_lightning.files import read_yaml
+from ee_lightning.reproduce.published import published_table
+from ee_lightning.typed import typed
+
+Split = Literal["validation", "test"]
+"""Of which rows scores are reported."""
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+
+
+def _readable(criterion: str) -> str:
+    recipe_of(criterion)  # which refuses what can't be read now, not after the trainings
+    return criterion
+
+
+@dataclass(frozen=True)
+class FitOptions:
+    """Options of ``fit``.
+
+    Attributes:
+        configs: Configuration files, as ``--config`` takes them, later ones over earlier ones.
+        options: Dotted options and their values, over all files.
+    """
+
+    configs: Sequence[Path] = ()
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def __add__(self, other: "FitOptions") -> "FitOptions":
+        """Put the options of another over these."""
+        return FitOptions((*self.configs, *other.configs), {**self.options, **other.options})
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of the table.
+
+    Attributes:
+        label: What the row is called, as in the published table if it is there.
+        training: The name of the training whose runs it reads; rows may share one.
+        criterion: By which samples leave, such as ``voting(k=0.5)``; None for the last exit of the model.
+        speedup: At which speed-up by layers, at least; of the last exit: how many times fewer layers there are.
+    """
+
+    label: str
+    training: str
+    criterion: Annotated[str, AfterValidator(_readable)] | None = None
+    speedup: Annotated[float, Field(ge=1, le=1000, allow_inf_nan=False)] = 1.0
+
+
+@dataclass(frozen=True)
+class Suite:
+    """A table to reproduce.
+
+    Attributes:
+        name: Of its file.
+        title: What the table shows.
+        fit: What every training gets.
+        tasks: What the trainings on a task get besides, by the name of its column.
+        trainings: What each training gets besides, by its name.
+        seeds: Every training is run with each.
+        rows: From top to bottom.
+        split: Of which rows scores are reported.
+        published: The name of the published table that this one stands beside; None if there is none.
+        compare: The labels of two rows, of which the first is tested against the second; None for no test.
+    """
+
+    name: str
+    title: str
+    fit: FitOptions
+    tasks: Mapping[str, FitOptions]
+    trainings: Mapping[str, FitOptions]
+    seeds: Sequence[int]
+    rows: Sequence[Row]
+    split: Split = "validation"
+    published: str | None = None
+    compare: tuple[str, str] | None = None
+
+    def __post_init__(self) -> None:
+        """Check that all that is named is there, once."""
+        rows = [(row.label, row.speedup) for row in self.rows]
+        if len(set(self.seeds)) < len(self.seeds):
+            raise self._mistake(
+                f"the seeds are {list(self.seeds)}", "seeds", "list different whole numbers, such as 1, 2"
+            )
+        for row in self.rows:
+            if row.training not in self.trainings:
+                raise self._mistake(
+                    f"the row {row.label!r} reads the training {row.training!r}, which the suite does not have",
+                    "rows",
+                    f"use one of {', '.join(self.trainings)}",
+                )
+            if rows.count((row.label, row.speedup)) > 1:
+                raise self._mistake(
+                    f"two rows are called {row.label!r} at the same speed-up", "rows", "give each row another label"
+                )
+        labels = [label for label, _ in rows]
+        for label in self.compare or ():
+            if labels.count(label) != 1:
+                number = "no row" if label not in labels else "more than one row"
+                raise self._mistake(
+                    f"there is {number} {label!r} to compare", "compare", f"use two of {', '.join(labels)}"
+                )
+        if self.compare is not None and self.compare[0] == self.compare[1]:
+            raise self._mistake(f"the row {self.compare[0]!r} is compared with itself", "compare", "name two rows")
+
+    def _mistake(self, what: str, where: str, mend: str) -> OptionError:
+        return OptionError(what, where=f"suite {self.name}, {where}", mend=mend)
+
+
+@dataclass(frozen=True)
+class Training:
+    """One training of a suite: what a run folder is made by.
+
+    Attributes:
+        task: The name of its column.
+        name: Of the training.
+        seed: Of all that is random.
+        fit: All options that ``fit`` gets, the seed's among them.
+    """
+
+    task: str
+    name: str
+    seed: int
+    fit: FitOptions
+
+
+def trainings(suite: Suite) -> list[Training]:
+    """Give the trainings that the rows of a suite need, each once, task by task and seed by seed."""
+    needed = list(dict.fromkeys(row.training for row in suite.rows))
+    return [
+        Training(
+            task,
+            name,
+            seed,
+            suite.fit + suite.tasks[task] + suite.trainings[name] + FitOptions(options={"seed_everything": seed}),
+        )
+        for task in suite.tasks
+        for seed in suite.seeds
+        for name in needed
+    ]
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which trainings of a suite are meant.
+
+    Attributes:
+        tasks: Those on these tasks; None for all.
+        trainings: Those of these names; None for all.
+        seeds: Those by these seeds; None for all.
+    """
+
+    tasks: Sequence[str] | None = None
+    trainings: Sequence[str] | None = None
+    seeds: Sequence[int] | None = None
+
+    def check(self, suite: Suite) -> None:
+        """Refuse what the suite does not have.
+
+        Raises:
+            OptionError: It lacks a task, a training or a seed.
+        """
+        for task in self.tasks or ():
+            require_one_of(task, suite.tasks, "--tasks")
+        for name in self.trainings or ():
+            require_one_of(name, suite.trainings, "--trainings")
+        for seed in self.seeds or ():
+            require_one_of(str(seed), [str(seed) for seed in suite.seeds], "--seeds")
+
+    def __contains__(self, training: Training) -> bool:
+        """Whether a training is meant."""
+        return (
+            (self.tasks is None or training.task in self.tasks)
+            and (self.trainings is None or training.name in self.trainings)
+            and (self.seeds is None or training.seed in self.seeds)
+        )
+
+
+def fit_arguments(fit: FitOptions) -> list[str]:
+    """Write options as the command line takes them.
+
+    Args:
+        fit: The options.
+
+    Example:
+        >>> fit_arguments(FitOptions([Path("a.yaml")], {"trainer.max_epochs": 2, "data.root": None}))
+        ['--config=a.yaml', '--trainer.max_epochs=2', '--data.root=null']
+    """
+    options = (f"--{name}={_written(value)}" for name, value in fit.options.items())
+    return [*(f"--config={config}" for config in fit.configs), *options]
+
+
+def read_fit_arguments(arguments: Sequence[str]) -> FitOptions:
+    """Read options as the command line takes them, ``--name value`` or ``--name=value``.
+
+    Args:
+        arguments: From the command line.
+
+    Raises:
+        OptionError: One is no option with a value.
+
+    Example:
+        >>> read_fit_arguments(["--data.root", "glue", "--trainer.max_epochs=2"]).options
+        {'data.root': 'glue', 'trainer.max_epochs': '2'}
+    """
+    configs: list[Path] = []
+    options: dict[str, Any] = {}
+    left = list(arguments)
+    while left:
+        name, is_joined, value = left.pop(0).partition("=")
+        if not name.startswith("--") or not (is_joined or left):
+            raise OptionError(
+                f"{name!r} is no option with a value",
+                where="the command line",
+                mend="'ee-lightning reproduce --help' lists the options; others are those of fit, as --data.root DIR",
+            )
+        value = value if is_joined else left.pop(0)
+        if name == "--config":
+            configs.append(Path(value))
+        else:
+            options[name.removeprefix("--")] = value
+    return FitOptions(configs, options)
+
+
+def _written(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+_Name = Annotated[str, Field(min_length=1, max_length=100)]
+_AS_MAPPINGS = ("data.own",)
+"""Options whose values may be mappings, beside those of a class."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Fit:
+    configs: list[str] = field(default_factory=list)
+    options: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Refuse groups of options."""
+        for name, value in self.options.items():
+            if isinstance(value, Mapping) and "class_path" not in value and name not in _AS_MAPPINGS:
+                raise ValueError(f"the option {name} is a mapping; write its parts with dots, as data.root: DIR")
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Content(_Fit):
+    """What the file of a suite holds."""
+
+    title: Annotated[str, Field(min_length=1)]
+    tasks: Annotated[dict[_Name, _Fit | None], Field(min_length=1)]
+    trainings: Annotated[dict[_Name, _Fit | None], Field(min_length=1)]
+    seeds: Annotated[list[Seed], Field(min_length=1)]
+    rows: Annotated[list[Row], Field(min_length=1)]
+    split: Split = "validation"
+    published: str | None = None
+    compare: Annotated[list[str], Field(min_length=2, max_length=2)] | None = None
+
+
+_KEYS = {each.name for kind in (_Content, Row) for each in fields(kind)}
+
+
+def configs_folder() -> Path:
+    """Give the folder of the shipped configurations: inside an installed package, beside it in a checkout."""
+    package = Path(ee_lightning.__file__).parent
+    inside = package / "configs"
+    return inside if inside.is_dir() else package.parent / "configs"
+
+
+def load_suite(name: str | Path) -> Suite:
+    """Read a suite.
+
+    Args:
+        name: Of a shipped suite, such as ``smoke``, or the path of a YAML file. Paths in it are relative to the file.
+
+    Raises:
+        OptionError: There is no such suite, or its file holds what makes no sense.
+    """
+    file = _find(str(name))
+    try:
+        content = typed(_Content, read_yaml(file))
+    except (OSError, ValueError) as error:
+        what = error.what if isinstance(error, OptionError) else f"the suite can't be read: {error}"
+        at = f": {error.where}" if isinstance(error, OptionError) and error.where else ""
+        closest = get_close_matches(at.rpartition(".")[2].strip(": "), _KEYS, n=1)
+        mend = f"did you mean {closest[0]}? " if what.endswith("is not known") and closest else ""
+        raise OptionError(what, where=f"{file}{at}", mend=f"{mend}see a shipped suite, such as smoke") from error
+    if content.published is not None:
+        published_table(content.published)  # which refuses an unknown name now, not after the trainings
+    fit = _fit_options(content, file, "configs")
+    return Suite(
+        name=file.stem,
+        title=content.title,
+        fit=fit + FitOptions(options={"run.test": True}) if content.split == "test" else fit,
+        tasks={name: _fit_options(fit, file, f"tasks, {name}, configs") for name, fit in content.tasks.items()},
+        trainings={
+            name: _fit_options(fit, file, f"trainings, {name}, configs") for name, fit in content.trainings.items()
+        },
+        seeds=content.seeds,
+        rows=content.rows,
+        split=content.split,
+        published=content.published,
+        compare=None if content.compare is None else (content.compare[0], content.compare[1]),
+    )
+
+
+def _fit_options(fit: _Fit | None, file: Path, where: str) -> FitOptions:
+    if fit is None:
+        return FitOptions()
+    configs = [file.parent / config for config in fit.configs]
+    if missing := [config for config in configs if not config.is_file()]:
+        raise OptionError(
+            f"there is no file {missing[0]}",
+            where=f"{file}: {where}",
+            mend=f"paths are relative to {file.parent}",
+        )
+    return FitOptions(tuple(config.resolve() for config in configs), fit.options)
+
+
+def _find(name: str) -> Path:
+    suites = configs_folder() / "reproduce"
+    file = Path(name) if name.endswith((".yaml", ".yml")) else suites / f"{name}.yaml"
+    if file.is_file():
+        return file.resolve()
+    shipped = sorted(file.stem for file in suites.glob("*.yaml"))
+    raise OptionError(
+        f"there is no suite {name!r}", where=file, mend=f"use one of {', '.join(shipped)}, or the path of a YAML file"
+    )

@@ -1,1 +1,0 @@
-"""Suites: what they are, their files, and parts of them."""

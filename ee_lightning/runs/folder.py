@@ -1,0 +1,397 @@
+"""The run folder: everything a run leaves behind, readable without the program that wrote it."""
+
+import json
+import shutil
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+
+from ee_lightning.errors import DataError, RunFolderError, TrainingDiverged
+from ee_lightning.exits import Curve, EvaluatedRows, StoredExits
+from ee_lightning.files import UNFINISHED, found_in, read_json, reading, written_whole
+from ee_lightning.runs.figures import Figures, Results
+from ee_lightning.runs.measured import MeasuredSpeed
+from ee_lightning.typed import typed
+
+if TYPE_CHECKING:
+    from lightning import Trainer  # which takes seconds to import
+
+SUMMARY = "summary.json"
+CURVES = "curves.csv"
+SPEED = "speed.csv"
+DIAGNOSTICS = "diagnostics.json"
+FITTED = "fitted.json"
+CALIBRATION = "calibration"
+_EXTRA = "extra."
+_MULTI_LABEL = "multi_label"
+_ROWS = "rows"
+_POINT = ("split", "criterion", "threshold", "speedup", "mean_exit")
+_ROUNDING = 1e-9
+_EVALUATE = "run validate or test on its checkpoint"
+_MEASURE = "measure again: ee-lightning speed"
+
+
+class RunFolder:
+    """A run's folder.
+
+    It holds, beside the ``config.yaml``, ``metrics.csv`` and ``checkpoints/`` that Lightning writes:
+
+    - ``exits/<split>.safetensors``: ``logits [exits, samples, classes]``, ``labels [samples]``, ``ids [samples]`` and
+      the exits' extras, ``extra.<name> [exits, samples]``; of several labels a sample ``labels [samples, labels]``, and
+      a ``multi_label`` that is true; in the metadata, as JSON, which rows of the split these are, ``rows``;
+    - ``exit_scores.csv``: the score of every exit after every epoch;
+    - ``curves.csv``: every operating point of every criterion; ``curves.png`` draws them;
+    - ``speed.csv``: what operating points reach on the clock, where that was measured; ``speed.png`` draws it;
+    - ``predictions.csv``, where predictions were asked for, written row by row;
+    - ``fitted.json``: what criteria learnt from the rows held out for calibration;
+    - ``diagnostics.json``: how the exits of a split differ, and at which exit its samples leave;
+    - ``summary.json``: the figures to compare runs by. It is written last: where it is missing, the run did not finish;
+    - ``wandb.json``: the W&B run that it was logged to, if any, which goes on where this run goes on;
+    - ``.lock``: held by the process that trains here; one that ended, but was not killed, took it away.
+
+    Every other file is written whole or not at all. What can't be read or written raises a `RunFolderError`.
+
+    Args:
+        path: The folder; it need not exist yet.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+
+    @property
+    def config(self) -> Path:
+        """The file of the resolved configuration."""
+        return self.path / "config.yaml"
+
+    @property
+    def lock(self) -> Path:
+        """The file whose lock the process holds that trains here."""
+        return self.path / ".lock"
+
+    @property
+    def wandb(self) -> Path:
+        """The file that names the W&B run of this run."""
+        return self.path / "wandb.json"
+
+    @property
+    def curves_picture(self) -> Path:
+        """The file that draws the curves."""
+        return self.path / "curves.png"
+
+    @property
+    def checkpoints(self) -> Path:
+        """The folder of the checkpoints, which the folder of a training run has from its start."""
+        return self.path / "checkpoints"
+
+    @property
+    def last_checkpoint(self) -> Path:
+        """The checkpoint from which an interrupted training goes on."""
+        return self.checkpoints / "last.ckpt"
+
+    def name_of(self, checkpoint: str | Path) -> str:
+        """Name a checkpoint: by its place in this folder, which may be moved, or else by its full path."""
+        if "://" in str(checkpoint):
+            return str(checkpoint)
+        file, here = Path(checkpoint).resolve(), self.path.resolve()
+        return str(file.relative_to(here) if file.is_relative_to(here) else file)
+
+    def swept_checkpoints(self) -> list[Path]:
+        """Give the checkpoints whose exits were swept, as far as that was recorded."""
+        named = [figures.get("checkpoint") for figures in self._read_figures().values()]
+        return [self.path / name for name in dict.fromkeys(named) if name]
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the run was completed."""
+        return (self.path / SUMMARY).is_file()
+
+    def finish(self) -> None:
+        """Mark a run as completed of which nothing was swept: its summary is empty."""
+        with self.whole(SUMMARY) as file:
+            file.write_text("{}\n", encoding="utf-8")
+
+    def clear_unfinished(self) -> None:
+        """Delete what a killed process was writing."""
+        for file in self.path.rglob(f".*{UNFINISHED}"):
+            file.unlink(missing_ok=True)
+
+    def remove_unused(self) -> None:
+        """Remove the folder, unless it holds more than a run leaves that never trained."""
+        files = {file for file in self.path.rglob("*") if not file.is_dir()}
+        if files <= {self.config, self.wandb, self.lock}:
+            shutil.rmtree(self.path, ignore_errors=True)
+
+    def write_exits(self, split: str, exits: StoredExits) -> None:
+        """Store what every exit said of a split."""
+        tensors = {"logits": exits.logits, "ids": exits.ids}
+        if exits.labels is not None:
+            tensors["labels"] = exits.labels
+        if exits.multi_label:
+            tensors[_MULTI_LABEL] = torch.tensor(True)
+        tensors |= {_EXTRA + name: tensor for name, tensor in exits.extras.items()}
+        with self.whole(f"exits/{split}.safetensors") as file:
+            save_file(tensors, file, {_ROWS: json.dumps(asdict(exits.rows))})
+
+    def read_exits(self, split: str) -> StoredExits:
+        """Read what every exit said of a split.
+
+        Raises:
+            RunFolderError: There is no such folder, the split was not stored here, or the file is damaged.
+        """
+        if not self.path.is_dir():
+            raise RunFolderError(
+                "there is no such folder", where=self.path, mend="name a run folder, such as runs/demo/version_0"
+            )
+        file = self.path / "exits" / f"{split}.safetensors"
+        if not file.is_file():
+            stored_by = "train with --data.calibration 500" if split == CALIBRATION else _EVALUATE
+            raise RunFolderError(
+                f"the exits of the split {split!r} are not stored in this run folder",
+                where=file,
+                mend=f"{stored_by}, or name another split or run folder",
+            )
+        with reading(file, mend=_EVALUATE):
+            tensors = load_file(file)
+            if tensors["ids"].lt(0).any():
+                raise ValueError("its ids are below 0, and so no numbers of rows")
+            try:
+                return StoredExits(
+                    logits=tensors["logits"],
+                    labels=tensors.get("labels"),
+                    ids=tensors["ids"],
+                    extras={name.removeprefix(_EXTRA): t for name, t in tensors.items() if name.startswith(_EXTRA)},
+                    multi_label=_MULTI_LABEL in tensors,
+                    rows=_evaluated_rows(file),
+                )
+            except (DataError, TrainingDiverged) as error:
+                raise ValueError(f"{error.what} ({error.where})" if error.where else error.what) from error
+
+    def has_exits(self, split: str) -> bool:
+        """Whether the exits of a split are stored."""
+        return (self.path / "exits" / f"{split}.safetensors").is_file()
+
+    def stored_splits(self) -> list[str]:
+        """Name the splits to report on whose exits are stored.
+
+        Raises:
+            RunFolderError: There are none.
+        """
+        stored = [file.stem for file in found_in(self.path / "exits", "*.safetensors")]
+        splits = [split for split in stored if split != CALIBRATION]
+        if not splits:
+            raise RunFolderError(
+                "no exits are stored here", where=self.path, mend="name a run folder, such as runs/demo/version_0"
+            )
+        return splits
+
+    def read_calibration(self) -> StoredExits | None:
+        """Read the exits of the rows held out for calibration; None where there are none."""
+        return self.read_exits(CALIBRATION) if self.has_exits(CALIBRATION) else None
+
+    def write_curves(self, split: str, curves: Sequence[Curve]) -> None:
+        """Write every operating point of a split's criteria, sorted by speed-up, beside those of other splits."""
+        points = pd.concat([_operating_points(curve) for curve in curves], ignore_index=True)
+        points.insert(0, "split", split)
+        self._write_rows(CURVES, points, fixed=_POINT, key=["split"])
+
+    def read_curves(self) -> dict[str, list[Curve]]:
+        """Read the curves of every split, in the order in which they were written.
+
+        Raises:
+            RunFolderError: There are none, or the file is damaged.
+        """
+        curves: dict[str, list[Curve]] = {}
+        with reading(self.path / CURVES, mend=_EVALUATE):
+            points = pd.read_csv(self.path / CURVES, dtype={"split": str, "criterion": str})
+            _check_points(points)
+            for (split, criterion), rows in points.groupby(["split", "criterion"], sort=False):
+                curves.setdefault(split, []).append(_curve(criterion, rows.dropna(axis="columns")))
+        return curves
+
+    def read_results(self, split: str, criteria: Collection[str]) -> Results:
+        """Read what is there of some criteria on a split, in the order in which it was written."""
+        if not criteria:
+            return Results()
+
+        def of_them(entries: Mapping[str, Any]) -> dict[str, Any]:
+            return {name: entry for name, entry in entries.items() if name in criteria}
+
+        diagnostics, summary = (self._read_splits(name).get(split, {}) for name in (DIAGNOSTICS, SUMMARY))
+        return Results(
+            [curve for curve in self.read_curves().get(split, []) if curve.criterion in criteria],
+            of_them(summary.get("criteria", {})),
+            of_them(diagnostics.get("exit_histograms", {})),
+            of_them(self._read_splits(FITTED).get(split, {})),
+        )
+
+    def write_speed(self, split: str, measured: Sequence[MeasuredSpeed]) -> None:
+        """Write measured speeds in place of earlier ones of the same criteria on the same split, beside the others."""
+        rows = pd.DataFrame([{"split": split, **asdict(each)} for each in measured])
+        self._write_rows(SPEED, rows, fixed=list(rows.columns), key=["split", "criterion"], mend=_MEASURE)
+
+    def read_speed(self) -> dict[str, list[MeasuredSpeed]]:
+        """Read the measured speeds of every split, in the order in which they were written; empty where none were.
+
+        Raises:
+            RunFolderError: The file is damaged.
+        """
+        path = self.path / SPEED
+        if not path.is_file():
+            return {}
+        with reading(path, mend=f"delete it, and {_MEASURE}"):
+            measured = pd.read_csv(path, dtype={"batch_size": str, "torch": str})
+            _check_named(measured, "split")
+            return {
+                str(split): typed(list[MeasuredSpeed], rows.drop(columns="split").to_dict("records"))
+                for split, rows in measured.groupby("split", sort=False)
+            }
+
+    def write_exit_scores(self, epoch: int, scores: Mapping[str, Sequence[float]]) -> None:
+        """Write the scores of all exits after an epoch, one list a metric, beside those of other epochs."""
+        rows = pd.DataFrame(scores)
+        rows.insert(0, "epoch", epoch)
+        rows.insert(1, "exit", range(1, len(rows) + 1))
+        self._write_rows("exit_scores.csv", rows, fixed=["epoch", "exit"], key=["epoch"])
+
+    def write_fitted(self, split: str, fitted: Mapping[str, Mapping[str, Any]]) -> None:
+        """Write what each criterion had learnt when the split was swept, by its name; nothing where none had to."""
+        self._write_split(FITTED, split, fitted)
+
+    def write_diagnostics(self, split: str, diagnostics: Mapping[str, Any]) -> None:
+        """Write a split's diagnostics beside those of other splits."""
+        self._write_split(DIAGNOSTICS, split, diagnostics)
+
+    def write_summary(self, split: str, summary: Mapping[str, Any]) -> None:
+        """Write a split's figures beside those of other splits; to be called last."""
+        self._write_split(SUMMARY, split, summary)
+
+    def read_summary(self) -> dict[str, Any]:
+        """Read the figures of every split.
+
+        Raises:
+            RunFolderError: There are none: the run did not finish; or the file is damaged.
+        """
+        splits = self._read_figures()
+        if not splits:
+            raise RunFolderError(
+                "nothing of this run was swept" if self.is_finished else "the run did not finish: it has no summary",
+                where=self.path / SUMMARY,
+                mend="run validate or test on its checkpoint" if self.is_finished else "run fit to the end",
+            )
+        return splits
+
+    def read_figures(self, split: str) -> dict[str, Any]:
+        """Read the figures of a split.
+
+        Raises:
+            RunFolderError: There are none, or the file is damaged.
+        """
+        splits = self.read_summary()
+        if split not in splits:
+            raise RunFolderError(
+                f"the summary has no figures of the split {split!r}",
+                where=self.path / SUMMARY,
+                mend=f"{_EVALUATE} again",
+            )
+        figures: dict[str, Any] = splits[split]
+        return figures
+
+    def _read_figures(self) -> dict[str, Any]:
+        splits = self._read_splits(SUMMARY)
+        with reading(self.path / SUMMARY, mend=f"delete it, and {_EVALUATE}"):
+            typed(dict[str, Figures], splits, others=True)
+        return splits
+
+    def _read_splits(self, name: str) -> dict[str, Any]:
+        """Read a JSON file that has an entry a split; empty where there is no such file."""
+        path = self.path / name
+        with reading(path, mend=f"delete it, and {_EVALUATE}"):
+            return typed(dict[str, dict[str, Any]], read_json(path)) if path.is_file() else {}
+
+    def _write_split(self, name: str, split: str, figures: Mapping[str, Any]) -> None:
+        """Write a JSON file in which ``figures``, if there are any, take the place of those of the same split."""
+        before = self._read_splits(name)
+        splits = {key: entry for key, entry in {**before, split: figures}.items() if entry}
+        if splits != before:
+            with self.whole(name) as file:
+                file.write_text(json.dumps(splits, indent=2) + "\n", encoding="utf-8")
+
+    def _write_rows(
+        self, name: str, rows: pd.DataFrame, fixed: Sequence[str], key: Sequence[str], mend: str = _EVALUATE
+    ) -> None:
+        """Write a CSV file, with ``fixed`` columns, in which ``rows`` take the place of those with the same ``key``."""
+        path = self.path / name
+        if path.is_file():
+            with reading(path, mend=f"delete it, and {mend}"):
+                others = pd.read_csv(path)
+                _check_columns(others, fixed)
+            written, now = (pd.MultiIndex.from_frame(some[list(key)]) for some in (others, rows))
+            rows = pd.concat([others[~written.isin(now)], rows], ignore_index=True)
+        with self.whole(name) as file:
+            rows.to_csv(file, index=False)
+
+    def whole(self, name: str) -> AbstractContextManager[Path]:
+        """Give a file to write that takes its place under ``name`` only when it is complete."""
+        return written_whole(self.path / name)
+
+
+def run_folder_of(trainer: "Trainer") -> RunFolder | None:
+    """Give the folder of a trainer's run; None in a ``fast_dev_run``, which leaves nothing behind."""
+    if getattr(trainer, "fast_dev_run", False):  # an attribute that Lightning adds at run time
+        return None
+    return RunFolder(trainer.log_dir or trainer.default_root_dir)
+
+
+def _evaluated_rows(file: Path) -> EvaluatedRows:
+    """Read which rows stored exits are of; not known where an older release wrote them."""
+    with safe_open(file, framework="pt") as opened:
+        metadata = opened.metadata() or {}
+    return typed(EvaluatedRows, json.loads(metadata[_ROWS])) if _ROWS in metadata else EvaluatedRows()
+
+
+def _operating_points(curve: Curve) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "criterion": curve.criterion,
+            "threshold": curve.thresholds.numpy(),
+            "speedup": curve.speedup.numpy(),
+            "mean_exit": curve.mean_exit.numpy(),
+            **{metric: score.numpy() for metric, score in curve.scores.items()},
+        }
+    )
+
+
+def _check_columns(rows: pd.DataFrame, needed: Sequence[str]) -> None:
+    if lacking := [column for column in needed if column not in rows]:
+        raise ValueError(f"it lacks the columns {', '.join(lacking)}")
+
+
+def _check_named(rows: pd.DataFrame, *columns: str) -> None:
+    for column in columns:
+        if rows[column].isna().any():
+            raise ValueError(f"a row has no {column}")
+
+
+def _check_points(points: pd.DataFrame) -> None:
+    """Refuse operating points that are none: without a name, or with a speed-up or an exit below 1."""
+    _check_columns(points, _POINT)
+    _check_named(points, "split", "criterion")
+    for name in ("speedup", "mean_exit"):
+        if not points[name].astype("float64").between(1 - _ROUNDING, float("inf"), inclusive="left").all():
+            raise ValueError(f"a row has a {name} that is no number from 1")
+    if points["threshold"].astype("float64").isna().any():
+        raise ValueError("a row has no threshold")
+
+
+def _curve(criterion: str, points: pd.DataFrame) -> Curve:
+    columns = {name: torch.tensor(points[name].to_numpy(), dtype=torch.float64) for name in points.columns[2:]}
+    thresholds, speedup, mean_exit = (columns.pop(name) for name in ("threshold", "speedup", "mean_exit"))
+    num_exits = round((speedup * mean_exit)[0].item())
+    return Curve(criterion, num_exits, attained=thresholds, thresholds=thresholds, mean_exit=mean_exit, scores=columns)

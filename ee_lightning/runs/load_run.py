@@ -1,0 +1,206 @@
+"""A trained model from its run folder."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from datasets import Dataset
+from pydantic import PositiveInt
+from torch import Tensor
+
+from ee_lightning.data import OwnTask, Task, resolve_task
+from ee_lightning.data.tokenised import positions_of
+from ee_lightning.errors import DataError, RunFolderError
+from ee_lightning.exits import StoredExits
+from ee_lightning.files import found_in, read_yaml, reading
+from ee_lightning.models import HeadOptions, MultiExitModel, restore_model, untrained_model
+from ee_lightning.models.backbones.loading import backbone_config
+from ee_lightning.models.devices import find_device
+from ee_lightning.runs.folder import RunFolder
+from ee_lightning.training.data_module import TaskDataModule
+from ee_lightning.typed import typed
+
+_MODEL = "model."  # what the names of a checkpoint's tensors of the model begin with
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """The options of a run that its model and its data hang on.
+
+    Attributes:
+        backbone: A hub name, a local folder, or ``packaged:NAME``; its tokenizer is used too.
+        num_layers: How many of its layers the model has; None for all.
+        heads: Options of the internal classifiers.
+        task: The task.
+        own: The description of the task, where it is not one of the table.
+        root: Where the task's rows are; None for the hub.
+        max_length: The most tokens a row may have.
+    """
+
+    backbone: str
+    num_layers: int | None
+    heads: HeadOptions
+    task: Task
+    own: OwnTask | None
+    root: str | None
+    max_length: int
+
+    def data(self) -> TaskDataModule:
+        """Give the data of the run, as far as predictions hang on them."""
+        return TaskDataModule(self.task.name, self.root, self.backbone, max_length=self.max_length, own=self.own)
+
+    @classmethod
+    def read(cls, folder: RunFolder) -> "RunOptions":
+        """Read them from a run's ``config.yaml``.
+
+        Raises:
+            RunFolderError: There is no such file, or it is damaged.
+            DataError: The task is unknown.
+        """
+        file = folder.config
+        with reading(file, mend="name the folder of a run of the command line, such as runs/demo/version_0"):
+            config = typed(_Config, read_yaml(file), others=True)
+            model, data = config.model, config.data
+            own = None if data.own is None else typed(OwnTask, data.own, at="data.own")
+            return cls(
+                backbone=model.backbone,
+                num_layers=model.num_layers,
+                heads=typed(HeadOptions, model.heads, at="model.heads"),
+                task=resolve_task(data.task, own, data.root),
+                own=own,
+                root=data.root,
+                max_length=data.max_length,
+            )
+
+
+@dataclass(frozen=True)
+class _ModelConfig:
+    backbone: str
+    heads: dict[str, Any]
+    num_layers: PositiveInt | None = None
+
+
+@dataclass(frozen=True)
+class _DataConfig:
+    task: str
+    max_length: PositiveInt
+    root: str | None = None
+    own: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class _Config:
+    """What of a ``config.yaml`` is read here."""
+
+    model: _ModelConfig
+    data: _DataConfig
+
+
+def load_run(folder: RunFolder, split: str) -> tuple[MultiExitModel, Dataset]:
+    """Load the model of a run, where it is to be measured, and the tokenised rows of a split.
+
+    Args:
+        folder: The folder of a training run.
+        split: The split.
+
+    Raises:
+        RunFolderError: The run's configuration or its checkpoint is missing or damaged.
+        DataError: The rows can't be had.
+        BackboneError: The backbone's configuration or the tokenizer can't be had.
+    """
+    options = RunOptions.read(folder)
+    return read_model(folder, options).to(find_device("auto")), options.data().rows(split)
+
+
+def evaluated_rows(rows: Dataset, exits: StoredExits) -> Dataset:
+    """Return the rows that stored exits are of, in their order.
+
+    Args:
+        rows: The tokenised rows of the split.
+        exits: The stored exits.
+
+    Raises:
+        DataError: A row is not there.
+    """
+    ids = exits.ids.numpy()  # [samples]
+    if not exits.rows.files:  # as older releases stored them, with positions for ids
+        if ids.max() >= len(rows):
+            raise DataError(
+                f"the stored exits are of row {ids.max()}, and the split has {len(rows)} rows",
+                where="ids",
+                mend="bring the run's data back to where its config.yaml says, or evaluate the checkpoint again",
+            )
+        return rows.select(ids)
+    return rows.select(positions_of(rows, ids, where=", ".join(exits.rows.files)))
+
+
+def whole_model(options: RunOptions) -> MultiExitModel | None:
+    """Make the model of all layers beside a run's that has only the first of them, where speed is measured.
+
+    Args:
+        options: The run's.
+
+    Returns:
+        The model, of weights drawn at random, which are of no account there; None if the run's has all layers.
+
+    Raises:
+        BackboneError: The backbone's configuration can't be had.
+    """
+    if options.num_layers is None:
+        return None
+    task, config = options.task, backbone_config(options.backbone)
+    whole = untrained_model(config, task.num_classes, options.heads, multi_label=task.multi_label)
+    return whole.to(find_device("auto"))
+
+
+def read_model(folder: RunFolder, options: RunOptions, checkpoint: str | Path | None = None) -> MultiExitModel:
+    """Read a run's model, without the pretrained weights that it started from.
+
+    Args:
+        folder: The run folder.
+        options: The run's.
+        checkpoint: A file, or the name of one in the run folder's ``checkpoints/``; None takes that whose exits were
+            swept, which is the best.
+
+    Raises:
+        RunFolderError: There is no such checkpoint, it can't be told which one, or it can't be read.
+        BackboneError: It is of another model, or the backbone's configuration can't be had.
+    """
+    file = _checkpoint(folder, checkpoint)
+    config = backbone_config(options.backbone, options.num_layers)
+    task, tensors = options.task, _tensors(file)
+    return restore_model(config, task.num_classes, options.heads, tensors, where=file, multi_label=task.multi_label)
+
+
+def _checkpoint(folder: RunFolder, named: str | Path | None) -> Path:
+    if named is not None:
+        found = [file for file in (folder.checkpoints / named, Path(named)) if file.is_file()][:1]
+        problem = f"there is no checkpoint {named}"
+    elif swept := folder.swept_checkpoints():
+        found = swept if len(swept) > 1 else [file for file in swept if file.is_file()]
+        problem = "the exits of several checkpoints were swept" if found else "the checkpoint that was swept is gone"
+    else:
+        found = [file for file in found_in(folder.checkpoints, "*.ckpt") if file != folder.last_checkpoint]
+        problem = f"no checkpoint is recorded as the best, and there are {len(found)} beside last.ckpt"
+    if len(found) != 1:
+        raise RunFolderError(
+            problem,
+            where=folder.checkpoints,
+            mend="name one from Python with checkpoint=, or evaluate one by 'ee-lightning validate --config "
+            "RUN/config.yaml --ckpt_path FILE' and take the run folder that this makes",
+        )
+    return found[0]
+
+
+def _tensors(checkpoint: Path) -> dict[str, Tensor]:
+    """Read the model's tensors alone, which a checkpoint keeps beside the optimiser's."""
+    try:
+        tensors = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)["state_dict"]
+        return {name.removeprefix(_MODEL): tensor for name, tensor in tensors.items() if name.startswith(_MODEL)}
+    except Exception as error:  # of any kind, as a damaged file may be unpickled to anything
+        raise RunFolderError(
+            f"the checkpoint can't be read: {str(error).strip().partition(chr(10))[0] or 'it is empty'}",
+            where=checkpoint,
+            mend="take another checkpoint, or train again",
+        ) from error

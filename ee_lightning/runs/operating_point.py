@@ -1,0 +1,139 @@
+"""The file that says how a model is run: criterion, threshold, and what may be expected of them."""
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import AfterValidator, PositiveInt
+
+from ee_lightning import __version__
+from ee_lightning.errors import RunFolderError
+from ee_lightning.exits.fitted import NUM_EXITS, Fitted
+from ee_lightning.exits.naming import CriterionRecipe
+from ee_lightning.files import check_format, read_json, reading
+from ee_lightning.typed import typed
+
+OPERATING_POINT = "operating_point.json"
+FORMAT = 1
+"""Rises with every change of the file that older releases would misread."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A figure with its confidence interval.
+
+    Attributes:
+        value: The figure.
+        low: The lower end of the interval.
+        high: The upper end.
+    """
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What was asked for.
+
+    Attributes:
+        budget: The name of the budget: ``max_loss``, ``min_speedup`` or ``consistency``.
+        value: Its value, in its own unit.
+        metric: The score.
+        guarantee: The probability with which the budget had to be kept; None if no guarantee was asked for.
+        split: The split whose stored exits were used.
+        seed: Of the halves and of the intervals.
+    """
+
+    budget: str
+    value: float
+    metric: str
+    guarantee: float | None
+    split: str
+    seed: int
+
+
+@dataclass(frozen=True)
+class OperatingPoint:
+    """A criterion at a threshold, chosen on one half of a split and measured on the other.
+
+    Attributes:
+        criterion: How to make the criterion.
+        threshold: In the criterion's own unit, finite: a sample leaves where its score is at least this.
+        num_exits: Number of exits of the model that it was chosen for.
+        asked: What was asked for.
+        chosen_on: Number of samples of the half it was chosen on.
+        measured_on: Number of samples of the half that it was measured on.
+        confidence: The level of the intervals.
+        reached: On the other half: ``speedup``; the metric as ``score``, the full model's as ``full_score``, and
+            ``loss``, by how much the latter is higher, all as shares (1 is 100 points); and ``consistency``, the share
+            of samples with the full model's label.
+        guarantee: What is guaranteed, in words; None if nothing is.
+        met: Whether the budget was met on the other half; None in a file that does not tell.
+        version: The release of ee_lightning that chose it.
+
+    Raises:
+        ValueError: If the threshold is not finite.
+    """
+
+    criterion: CriterionRecipe
+    threshold: float
+    num_exits: PositiveInt
+    asked: Asked
+    chosen_on: int
+    measured_on: int
+    confidence: float
+    reached: Mapping[str, Estimate]
+    guarantee: str | None
+    met: bool | None = None
+    version: str = __version__
+
+    def __post_init__(self) -> None:
+        """Check the threshold."""
+        if not math.isfinite(self.threshold):
+            raise ValueError(f"Expected argument `threshold` to be finite, but got {self.threshold}.")
+
+    def write(self, file: Path) -> None:
+        """Write it as JSON; numbers come back to the last bit, and infinity stands as Python's JSON has it.
+
+        Args:
+            file: The file to write, by custom ``operating_point.json``.
+        """
+        fields = {"format": FORMAT, **asdict(self)}
+        file.write_text(json.dumps(fields, indent=2) + "\n", encoding="utf-8")
+
+    @classmethod
+    def read(cls, path: str | Path) -> "OperatingPoint":
+        """Read an operating point.
+
+        Args:
+            path: The file, or the folder with its ``operating_point.json``.
+
+        Raises:
+            RunFolderError: There is no such file, it is damaged, of a format that this release does not know, or its
+                criterion cannot be made or lacks what it has to learn.
+        """
+        file = Path(path) / OPERATING_POINT if Path(path).is_dir() else Path(path)
+        again = "choose the operating point again: ee-lightning choose"
+        if not file.is_file():
+            raise RunFolderError("there is no operating point here", where=file, mend=again)
+        with reading(file, mend=again):
+            fields = read_json(file)
+            check_format(fields, FORMAT, file, mend=again)
+            return typed(StoredPoint, fields)
+
+
+def _complete(point: OperatingPoint) -> OperatingPoint:
+    """Return an operating point from a file, whose criterion has learnt what it needs."""
+    criterion = point.criterion.build()
+    if isinstance(criterion, Fitted) and point.criterion.fitted.get(NUM_EXITS) != point.num_exits:
+        raise ValueError(f"{criterion.name} was not fitted on {point.num_exits} exits")
+    return point
+
+
+StoredPoint = Annotated[OperatingPoint, AfterValidator(_complete)]
+"""An operating point that a file holds."""

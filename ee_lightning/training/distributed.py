@@ -1,0 +1,92 @@
+"""What several processes have in common."""
+
+from collections.abc import Sequence
+from typing import cast
+
+import torch
+from lightning.pytorch.strategies import DDPStrategy, FSDPStrategy, Strategy
+from torch import Tensor, distributed
+from torchmetrics.utilities.distributed import gather_all_tensors
+
+from ee_lightning.errors import OptionError
+from ee_lightning.models import MultiExitModel, MultiExitOutput
+from ee_lightning.training.optimization import Stage
+
+
+def num_processes() -> int:
+    """Give the number of processes that train together."""
+    return distributed.get_world_size() if distributed.is_available() and distributed.is_initialized() else 1
+
+
+def check_strategy(strategy: Strategy, stages: Sequence[Stage]) -> None:
+    """Refuse a strategy that asks for gradients which don't come, or that hides parameters.
+
+    Args:
+        strategy: How the processes train together.
+        stages: The stages of the training.
+
+    Raises:
+        OptionError: DDP would ask for the gradients of what a stage leaves out, also with a single process; or FSDP
+            would join the parameters of a layer to a single one.
+    """
+    asks_for_all = isinstance(strategy, DDPStrategy) and not strategy._ddp_kwargs.get("find_unused_parameters", False)
+    if asks_for_all and len(stages) > 1:
+        raise OptionError(
+            f"each of the {len(stages)} stages of this training leaves some parameters without gradient, and plain ddp "
+            "asks for all of them",
+            where="--trainer.strategy",
+            mend="--trainer.strategy ddp_find_unused_parameters_true, or auto where there is a single device",
+        )
+    if isinstance(strategy, FSDPStrategy) and not strategy.kwargs["use_orig_params"]:
+        raise OptionError(
+            "use_orig_params is false: the weights, biases and norms of a layer would be a single parameter, which can "
+            "only decay as a whole",
+            where="--trainer.strategy, use_orig_params",
+            mend="leave it out, or set it to true",
+        )
+
+
+def shared_out(model: MultiExitModel, strategy: Strategy) -> MultiExitModel:
+    """Let FSDP wrap a model, once, so that it can be evaluated after training.
+
+    Lightning alone would wrap a module around the whole, drop that one after training, and leave the weights outside of
+    the layers in pieces.
+
+    Args:
+        model: The model, perhaps wrapped already.
+        strategy: How the processes train together; all but FSDP leave the model as it is.
+    """
+    if not isinstance(strategy, FSDPStrategy):
+        return model
+    from torch.distributed.fsdp import FullyShardedDataParallel  # which not every build of torch has
+    from torch.distributed.fsdp.wrap import wrap
+
+    if isinstance(model, FullyShardedDataParallel):
+        return model
+    wrapped = wrap(model)  # with what the strategy was told, inside its context
+    strategy.kwargs.pop("auto_wrap_policy", None)  # it is done, and Lightning would warn that it does not do it again
+    return cast(MultiExitModel, wrapped)
+
+
+def whole_batch(output: MultiExitOutput, labels: Tensor) -> tuple[MultiExitOutput, Tensor]:
+    """Join the shares that all processes have of a batch, so that each computes the loss of the whole batch.
+
+    The gradient flows through a process's own share alone. Processes that take the mean of their gradients, as all of
+    Lightning's strategies do, therefore need the loss times their number.
+
+    Args:
+        output: What all exits say of this process's share.
+        labels: The labels of the share, ``[share]``, or of several a sample ``[share, labels]``.
+
+    Returns:
+        The same of the whole batch, equal on every process; shares may differ in size.
+    """
+    if num_processes() == 1:
+        return output, labels
+    logits = _joined(output.logits.transpose(0, 1)).transpose(0, 1)  # [exits, batch, classes]
+    gate = None if output.gate is None else _joined(output.gate.T).T  # [exits, batch]
+    return MultiExitOutput(logits, gate), _joined(labels)
+
+
+def _joined(share: Tensor) -> Tensor:
+    return torch.cat(gather_all_tensors(share))  # [batch, ...]

@@ -72,16 +72,16 @@ class EarlyExitError(Exception):
     Args:
         what: What is wrong, with the offending value.
         where: The file, folder, option or place that was looked at.
-        mend: What to do about it.
+        hint: What to do about it.
     """
 
-    def __init__(self, what: str, *, where: object = None, mend: str | None = None) -> None:
-        self.what, self.where, self.mend = shown(what, _LONGEST_WHAT, lines=True), where, mend
+    def __init__(self, what: str, *, where: object = None, hint: str | None = None) -> None:
+        self.what, self.where, self.hint = shown(what, _LONGEST_WHAT, lines=True), where, hint
         lines = [self.what]
         if where is not None:
             lines.append(f"  where: {shown(where, _LONGEST_WHERE)}")
-        if mend is not None:
-            lines.append(f"  mend:  {shown(mend, _LONGEST_MEND, lines=True)}")
+        if hint is not None:
+            lines.append(f"  hint:  {shown(hint, _LONGEST_MEND, lines=True)}")
         super().__init__("\n".join(lines))
 
 
@@ -100,21 +100,21 @@ def as_mistake(error: Exception) -> EarlyExitError:
             return error
         case OSError():
             where = " and ".join(str(name) for name in (error.filename, error.filename2) if name is not None) or None
-            mend = hint_for(error, "check that the file or folder is there and whole, and repeat the command")
-            return EarlyExitError(error.strerror or str(error) or type(error).__name__, where=where, mend=mend)
+            hint = hint_for(error, "check that the file or folder is there and whole, and repeat the command")
+            return EarlyExitError(error.strerror or str(error) or type(error).__name__, where=where, hint=hint)
         case MemoryError():
-            mend = "use smaller batches or less data, close other programs, or use a machine with more memory"
-            return EarlyExitError(f"there is not enough memory {error}".strip(), mend=mend)
+            hint = "use smaller batches or less data, close other programs, or use a machine with more memory"
+            return EarlyExitError(f"there is not enough memory {error}".strip(), hint=hint)
         case RecursionError():
-            mend = "check the configuration file and the rows"
-            return EarlyExitError("lists or mappings are nested too deeply", mend=mend)
+            hint = "check the configuration file and the rows"
+            return EarlyExitError("lists or mappings are nested too deeply", hint=hint)
         case _:
-            mend = "rename the file, save the text as UTF-8, or set PYTHONUTF8=1 if the terminal's language is C"
-            return EarlyExitError(f"a name or a text can't be read as Unicode: {error}", mend=mend)
+            hint = "rename the file, save the text as UTF-8, or set PYTHONUTF8=1 if the terminal's language is C"
+            return EarlyExitError(f"a name or a text can't be read as Unicode: {error}", hint=hint)
 
 
 def require_one_of(value: str, known: Collection[str], option: str) -> None:
-    """Refuse a value that is not among the known ones.
+    """Raise an error for a value that is not among the known ones.
 
     Args:
         value: The value given.
@@ -126,12 +126,12 @@ def require_one_of(value: str, known: Collection[str], option: str) -> None:
     """
     if value not in known:
         raise OptionError(
-            f"{shown(repr(value))} is not a value of {option}", where=option, mend=f"use one of {', '.join(known)}"
+            f"{shown(repr(value))} is not a value of {option}", where=option, hint=f"use one of {', '.join(known)}"
         )
 
 
 def require_at_least_one(**options: int) -> None:
-    """Refuse numbers below 1.
+    """Raise an error for numbers below 1.
 
     Args:
         **options: The numbers, by the names of their options.
@@ -141,7 +141,7 @@ def require_at_least_one(**options: int) -> None:
     """
     for name, value in options.items():
         if value < 1:
-            raise OptionError(f"{name} is {value}", where=name, mend="give 1 or more")
+            raise OptionError(f"{name} is {value}", where=name, hint="give 1 or more")
 
 
 class DataError(EarlyExitError):

@@ -53,12 +53,12 @@ def named_by_user(path: str) -> Path:
 
 
 @contextmanager
-def reading(file: Path, mend: str) -> Iterator[None]:
+def reading(file: Path, hint: str) -> Iterator[None]:
     """Blame the file for what goes wrong while it is read.
 
     Args:
         file: The file.
-        mend: How to come by a sound one.
+        hint: How to come by a sound one.
 
     Raises:
         RunFolderError: It can't be read, or what it holds makes no sense.
@@ -67,8 +67,8 @@ def reading(file: Path, mend: str) -> Iterator[None]:
         yield
     except _UNREADABLE as error:
         if isinstance(error, OSError):
-            mend = hint_for(error, mend)
-        raise RunFolderError(f"{file.name} can't be read: {_reason(error)}", where=file, mend=mend) from error
+            hint = hint_for(error, hint)
+        raise RunFolderError(f"{file.name} can't be read: {_reason(error)}", where=file, hint=hint) from error
 
 
 @contextmanager
@@ -84,17 +84,17 @@ def writing(file: Path) -> Iterator[None]:
     try:
         yield
     except _UNWRITABLE as error:
-        mend = "make its folder writable, free space on the disk, or remove what bears its name"
+        hint = "make its folder writable, free space on the disk, or remove what bears its name"
         raise RunFolderError(
             f"{file.name} can't be written: {_reason(error)}",
             where=file,
-            mend=hint_for(error, mend) if isinstance(error, OSError) else mend,
+            hint=hint_for(error, hint) if isinstance(error, OSError) else hint,
         ) from error
 
 
 @contextmanager
 def written_whole(file: Path) -> Iterator[Path]:
-    """Give a file to write that takes the place of ``file`` only when it is complete and on the disk.
+    """Return a file to write that takes the place of ``file`` only when it is complete and on the disk.
 
     A process that is killed in between leaves a hidden file whose name ends in ``.unfinished``, and what stood in its
     place before.
@@ -163,14 +163,14 @@ def read_yaml(file: Path) -> dict[str, Any]:
     return options
 
 
-def check_format(fields: dict[str, Any], known: int, file: Path, mend: str) -> None:
-    """Refuse a file whose format another release writes, and take the format from its fields.
+def check_format(fields: dict[str, Any], known: int, file: Path, hint: str) -> None:
+    """Raise an error for a file whose format another release writes, and take the format from its fields.
 
     Args:
         fields: What it holds, ``format`` and the ``version`` that wrote it among them.
         known: The format of this release.
         file: The file.
-        mend: How to come by one of this release.
+        hint: How to come by one of this release.
 
     Raises:
         RunFolderError: It has another format.
@@ -181,7 +181,7 @@ def check_format(fields: dict[str, Any], known: int, file: Path, mend: str) -> N
             f"{file.name} has format {found}, written by ee_lightning {fields.get('version')}, "
             f"and ee_lightning {__version__} reads format {known}",
             where=file,
-            mend=f"install the release that wrote it, or {mend}",
+            hint=f"install the release that wrote it, or {hint}",
         )
 
 

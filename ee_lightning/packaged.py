@@ -69,19 +69,19 @@ def resolve(name: str) -> Path:
         DataError: Packaged data are not installed, or differ from the known ones.
     """
     if name not in ASSETS:
-        raise OptionError(f"unknown packaged asset {name!r}", mend=f"use one of {', '.join(ASSETS)}")
+        raise OptionError(f"unknown packaged asset {name!r}", hint=f"use one of {', '.join(ASSETS)}")
     asset = ASSETS[name]
     folder = _package_folder(name, asset)
     file = folder / asset.checked_file
     if not file.is_file():
-        raise asset.error(f"{name} is incomplete: a file is missing", where=file, mend=_reinstall(asset))
+        raise asset.error(f"{name} is incomplete: a file is missing", where=file, hint=_reinstall(asset))
     with file.open("rb") as content:
         found = hashlib.file_digest(content, "sha256").hexdigest()
     if found != asset.sha256:
         raise asset.error(
             f"{name} is not the known one: expected sha256 {asset.sha256}, found {found}",
             where=file,
-            mend=_reinstall(asset),
+            hint=_reinstall(asset),
         )
     return folder / asset.path
 
@@ -89,7 +89,7 @@ def resolve(name: str) -> Path:
 def _package_folder(name: str, asset: PackagedAsset) -> Path:
     spec = find_spec(asset.package)
     if spec is None or not spec.submodule_search_locations:
-        raise asset.error(f"{name} is not installed", where=f"Python package {asset.package}", mend=asset.install)
+        raise asset.error(f"{name} is not installed", where=f"Python package {asset.package}", hint=asset.install)
     return Path(spec.submodule_search_locations[0])
 
 

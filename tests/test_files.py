@@ -21,14 +21,14 @@ from ee_lightning.files import found_in, named_by_user, read_json, read_yaml, re
         (ValueError("no JSON"), "no JSON"),
         (SafetensorError("too short"), "too short"),
         (FileNotFoundError(2, "No such file or directory"), "No such file or directory"),
-        (OptionError("got k=-1", where="Voting.k", mend="give a number"), "got k=-1"),
+        (OptionError("got k=-1", where="Voting.k", hint="give a number"), "got k=-1"),
     ],
 )
 def test_the_file_is_blamed(tmp_path, error, reason):
     file = tmp_path / "a.json"
-    with pytest.raises(RunFolderError) as caught, reading(file, mend="do it again"):
+    with pytest.raises(RunFolderError) as caught, reading(file, hint="do it again"):
         raise error
-    assert (caught.value.what, caught.value.where, caught.value.mend) == (
+    assert (caught.value.what, caught.value.where, caught.value.hint) == (
         f"a.json can't be read: {reason}",
         file,
         "do it again",
@@ -37,7 +37,7 @@ def test_the_file_is_blamed(tmp_path, error, reason):
 
 @pytest.mark.parametrize("error", [RunFolderError("of another format"), DataError("empty"), KeyboardInterrupt()])
 def test_what_has_a_better_message_keeps_it(tmp_path, error):
-    with pytest.raises(type(error)) as caught, reading(tmp_path / "a.json", mend="do it again"):
+    with pytest.raises(type(error)) as caught, reading(tmp_path / "a.json", hint="do it again"):
         raise error
     assert caught.value is error
 
@@ -55,7 +55,7 @@ def test_a_file_that_cannot_be_written_is_told_of(tmp_path, place):
     (tmp_path / "file").touch()
     (tmp_path / "folder").mkdir()
     with (
-        pytest.raises(RunFolderError, match=r"can't be written: [\s\S]*mend:"),
+        pytest.raises(RunFolderError, match=r"can't be written: [\s\S]*hint:"),
         written_whole(tmp_path / place) as file,
     ):
         file.write_text("{}")
@@ -85,12 +85,12 @@ def test_a_disk_that_is_full_leaves_the_file_as_it_was(tmp_path):
 )
 def test_the_hint_fits_the_error(tmp_path: Path, number: int, hint: str) -> None:
     error = OSError(number, os.strerror(number))
-    with pytest.raises(RunFolderError) as read, reading(tmp_path / "a", mend="do it again"):
+    with pytest.raises(RunFolderError) as read, reading(tmp_path / "a", hint="do it again"):
         raise error
     with pytest.raises(RunFolderError) as written, written_whole(tmp_path / "a"):
         raise error
     for caught in (read, written):
-        assert hint in str(caught.value.mend)
+        assert hint in str(caught.value.hint)
         assert os.strerror(number) in caught.value.what
 
 
@@ -149,5 +149,5 @@ def test_a_file_can_be_read_by_whom_the_user_lets(tmp_path):
 def test_what_is_no_mapping_in_yaml_is_refused(content: str, said: str, tmp_path: Path) -> None:
     file = tmp_path / "config.yaml"
     file.write_text(content)
-    with pytest.raises(RunFolderError, match=said), reading(file, mend="train again"):
+    with pytest.raises(RunFolderError, match=said), reading(file, hint="train again"):
         read_yaml(file)

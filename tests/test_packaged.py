@@ -46,7 +46,7 @@ def test_a_package_that_is_not_installed_is_answered_by_the_command_that_install
     monkeypatch.setattr("ee_lightning.packaged.find_spec", lambda package: None)
     with pytest.raises(error, match="is not installed") as caught:
         resolve(name)
-    assert caught.value.mend == command
+    assert caught.value.hint == command
 
 
 @pytest.mark.parametrize(("name", "error", "command"), ERRORS)
@@ -56,7 +56,7 @@ def test_another_content_is_refused_with_both_digests(name, error, command, fake
         resolve(name)
     assert ASSETS[name].sha256 in caught.value.what
     assert hashlib.sha256(b"other content").hexdigest() in caught.value.what
-    assert command in caught.value.mend
+    assert command in caught.value.hint
 
 
 @pytest.mark.parametrize(("name", "error", "command"), ERRORS)
@@ -66,10 +66,10 @@ def test_a_package_without_the_file_is_refused(name, error, command, fake_packag
     with pytest.raises(error, match="incomplete") as caught:
         resolve(name)
     assert caught.value.where == file
-    assert command in caught.value.mend
+    assert command in caught.value.hint
 
 
 def test_an_unknown_name_lists_the_known_ones():
     with pytest.raises(OptionError) as caught:
         resolve("packaged:all-minilm")
-    assert all(name in caught.value.mend for name in ASSETS)
+    assert all(name in caught.value.hint for name in ASSETS)

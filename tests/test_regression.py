@@ -114,5 +114,5 @@ def test_a_criterion_that_cannot_judge_the_task_is_refused_before_training(
     module = _module(data, tiny_backbone)
     with pytest.raises(OptionError, match=problem) as caught:
         _trainer(tmp_path, [criterion]).fit(module, data)
-    assert "regression" in caught.value.mend
+    assert "regression" in caught.value.hint
     assert module.global_step == 0

@@ -16,7 +16,7 @@ from ee_lightning.analysis.sweep import diagnose as diagnose
 from ee_lightning.analysis.sweep import diagnostic_scalars as diagnostic_scalars
 from ee_lightning.analysis.sweep import distinct as distinct
 from ee_lightning.analysis.sweep import fit_criteria as fit_criteria
-from ee_lightning.analysis.sweep import fit_recipe as fit_recipe
+from ee_lightning.analysis.sweep import fit_spec as fit_spec
 from ee_lightning.analysis.sweep import named as named
 from ee_lightning.analysis.sweep import scalars as scalars
 from ee_lightning.analysis.sweep import summarise as summarise

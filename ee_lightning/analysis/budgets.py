@@ -7,6 +7,7 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from ee_lightning.errors import EarlyExitError, OptionError, require_one_of
 from ee_lightning.exits import Criterion, Curve, StoredExits, replay, trace_curve
@@ -92,12 +93,12 @@ class BudgetOutOfReach(EarlyExitError):
     Args:
         what: What is out of reach.
         where: The criterion and the samples.
-        mend: What to ask for instead.
+        hint: What to ask for instead.
         nearest: The nearest value of the same budget that is within reach; None if there is none.
     """
 
-    def __init__(self, what: str, *, where: str, mend: str, nearest: float | None) -> None:
-        super().__init__(what, where=where, mend=mend)
+    def __init__(self, what: str, *, where: str, hint: str, nearest: float | None) -> None:
+        super().__init__(what, where=where, hint=hint)
         self.nearest = nearest
 
 
@@ -129,11 +130,11 @@ class Budget(ABC):
 
     @abstractmethod
     def kept(self, candidates: Candidates, value: float) -> Tensor:
-        """Tell which points keep to a bound on these samples, of shape [points]."""
+        """Return which points keep to a bound on these samples, of shape [points]."""
 
     @abstractmethod
     def guaranteed(self, candidates: Candidates, value: float, error: float) -> Tensor:
-        """Tell which points are proven to keep to a bound in expectation, of shape [points].
+        """Return which points are proven to keep to a bound in expectation, of shape [points].
 
         With probability ``1 - error`` over the draw of the samples, all points that are told of do.
         """
@@ -164,7 +165,7 @@ class Budget(ABC):
             raise BudgetOutOfReach(
                 f"{candidates.curve.criterion} lets no sample leave before the last exit",
                 where="criterion",
-                mend="choose another criterion",
+                hint="choose another criterion",
                 nearest=None,
             )
         chosen = self.find(candidates, guarantee)
@@ -193,7 +194,7 @@ class Budget(ABC):
         return BudgetOutOfReach(
             f"no threshold keeps to {self._option(self.value)}{proven}",
             where=f"{candidates.curve.criterion}, on the {candidates.num_samples} samples to choose on",
-            mend=instead + more,
+            hint=instead + more,
             nearest=nearest,
         )
 
@@ -243,34 +244,33 @@ class MaxLoss(Budget):
         """Check the value."""
         _require(0 <= self.value < 100, self, "give points of the score, from 0 to below 100")
 
+    @override
     def kept(self, candidates: Candidates, value: float) -> Tensor:
-        """See `Budget.kept`."""
         return 100 * (candidates.full_score - candidates.score) <= value + ROUNDING
 
+    @override
     def met_by(self, figure: float) -> bool:
-        """See `Budget.met_by`."""
         return 100 * figure <= self.value + ROUNDING
 
+    @override
     def guaranteed(self, candidates: Candidates, value: float, error: float) -> Tensor:
-        """See `Budget.guaranteed`.
-
-        Raises:
-            OptionError: If the metric is neither accuracy nor the exact match.
+        """Raises:
+        OptionError: If the metric is neither accuracy nor the exact match.
         """
         if candidates.metric not in _MEANS:
             raise OptionError(
                 f"the loss of {candidates.metric} cannot be guaranteed: it is no mean over samples",
                 where="guarantee",
-                mend="ask for --metric accuracy (exact_match of several labels), or for --consistency, or leave it out",
+                hint="ask for --metric accuracy (exact_match of several labels), or for --consistency, or leave it out",
             )
         return fixed_sequence(binomial_p_values(candidates.spoilt, candidates.num_samples, value / 100), error)
 
+    @override
     def pick(self, candidates: Candidates, allowed: Tensor) -> int | None:
-        """See `Budget.pick`."""
         return fastest_point(candidates.curve.mean_exit, candidates.score, allowed)
 
+    @override
     def promise(self, candidates: Candidates) -> str:
-        """See `Budget.promise`."""
         return (
             f"at most {self.value:g} % of new samples are right with the full model and wrong here, so that the "
             f"expected {candidates.metric} is at most {self.value:g} points below the full model's (exact binomial "
@@ -301,24 +301,24 @@ class Consistency(Budget):
         """Check the value."""
         _require(0 < self.value <= 1, self, "give a share of the samples, above 0 and at most 1")
 
+    @override
     def kept(self, candidates: Candidates, value: float) -> Tensor:
-        """See `Budget.kept`."""
         return 1 - candidates.differing.double() / candidates.num_samples >= value - ROUNDING
 
+    @override
     def met_by(self, figure: float) -> bool:
-        """See `Budget.met_by`."""
         return figure >= self.value - ROUNDING
 
+    @override
     def guaranteed(self, candidates: Candidates, value: float, error: float) -> Tensor:
-        """See `Budget.guaranteed`."""
         return fixed_sequence(binomial_p_values(candidates.differing, candidates.num_samples, 1 - value), error)
 
+    @override
     def pick(self, candidates: Candidates, allowed: Tensor) -> int | None:
-        """See `Budget.pick`."""
         return fastest_point(candidates.curve.mean_exit, candidates.score, allowed)
 
+    @override
     def promise(self, candidates: Candidates) -> str:
-        """See `Budget.promise`."""
         return f"at least {100 * self.value:g} % of new samples get the full model's label (exact binomial tests)"
 
 
@@ -346,16 +346,16 @@ class MinSpeedup(Budget):
         """Check the value."""
         _require(1 < self.value < inf, self, "give a number above 1, such as 2 for half the layers")
 
+    @override
     def kept(self, candidates: Candidates, value: float) -> Tensor:
-        """See `Budget.kept`."""
         return candidates.curve.speedup >= value - ROUNDING
 
+    @override
     def met_by(self, figure: float) -> bool:
-        """See `Budget.met_by`."""
         return figure >= self.value - ROUNDING
 
+    @override
     def guaranteed(self, candidates: Candidates, value: float, error: float) -> Tensor:
-        """See `Budget.guaranteed`."""
         last, samples = candidates.curve.num_exits, candidates.num_samples
         affordable = (last / value - 1) / (last - 1)
         if affordable < 0:
@@ -364,12 +364,12 @@ class MinSpeedup(Budget):
         p_values = hoeffding_bentkus_p_values((layers - samples) / (last - 1), samples, affordable)  # [points]
         return fixed_sequence(p_values.flip(0), error).flip(0)
 
+    @override
     def pick(self, candidates: Candidates, allowed: Tensor) -> int | None:
-        """See `Budget.pick`."""
         return best_point(candidates.curve.mean_exit, candidates.score, allowed)
 
+    @override
     def promise(self, candidates: Candidates) -> str:
-        """See `Budget.promise`."""
         num_exits = candidates.curve.num_exits
         return (
             f"the expected number of executed layers is at most {num_exits / self.value:.6g} of {num_exits}, a "
@@ -388,6 +388,6 @@ def budget_of(asked: Asked) -> Budget:
     return kinds[asked.budget](asked.value)
 
 
-def _require(makes_sense: bool, budget: Budget, mend: str) -> None:
+def _require(makes_sense: bool, budget: Budget, hint: str) -> None:
     if not makes_sense:
-        raise OptionError(f"got a {budget.name} of {budget.value}", where=budget.name, mend=mend)
+        raise OptionError(f"got a {budget.name} of {budget.value}", where=budget.name, hint=hint)

@@ -9,7 +9,7 @@ from torch import Tensor
 from ee_lightning.analysis.budgets import Budget, Candidates, list_candidates
 from ee_lightning.errors import DataError, OptionError
 from ee_lightning.exits import Criterion, Oracle, StoredExits, replay
-from ee_lightning.exits.naming import CriterionRecipe
+from ee_lightning.exits.naming import CriterionSpec
 from ee_lightning.functional import Kind, halves, percentile_interval, resample, set_numbers, weighted_scores
 from ee_lightning.runs.operating_point import Asked, Estimate, OperatingPoint
 
@@ -206,7 +206,7 @@ _SEEDS = 2**64
 
 def choose(
     exits: StoredExits,
-    criterion: CriterionRecipe,
+    criterion: CriterionSpec,
     budget: Budget,
     *,
     metric: str,
@@ -265,29 +265,29 @@ def choose(
         raise OptionError(
             f"got a guarantee of {guarantee}",
             where="guarantee",
-            mend="give a probability between 0 and 1, such as 0.95",
+            hint="give a probability between 0 and 1, such as 0.95",
         )
     if not 0 <= seed < _SEEDS:
-        raise OptionError(f"got a seed of {seed}", where="seed", mend="give a whole number from 0 to below 2^64")
+        raise OptionError(f"got a seed of {seed}", where="seed", hint="give a whole number from 0 to below 2^64")
     rule = criterion.build()
     if isinstance(rule, Oracle):
-        raise OptionError("the oracle reads the labels", where="criterion", mend="choose a criterion that can be run")
+        raise OptionError("the oracle reads the labels", where="criterion", hint="choose a criterion that can be run")
     if exits.kind is Kind.REGRESSION:
         raise DataError(
             "a budget needs classes or labels, and these exits predict a value",
             where=f"split {split!r}",
-            mend="read a threshold off curves.csv",
+            hint="read a threshold off curves.csv",
         )
     if guarantee is not None and not exits.rows.is_drawn:
         raise DataError(
             f"the exits are of {exits.num_samples} of {exits.rows.total} rows that were not drawn at random, and a "
             "guarantee is for new rows like those it was proven on",
             where=f"split {split!r}",
-            mend="evaluate the whole split, without a limit of its batches",
+            hint="evaluate the whole split, without a limit of its batches",
         )
     if exits.num_samples < 2:
         raise DataError(
-            "one sample makes no two halves", where=f"split {split!r}", mend="use a split with more samples"
+            "one sample makes no two halves", where=f"split {split!r}", hint="use a split with more samples"
         )
     chosen_on, measured_on = (exits.select(half) for half in halves(exits.num_samples, seed))
     candidates = list_candidates(rule, chosen_on, metric)

@@ -97,7 +97,7 @@ def _over_seeds(seeds: Sequence[Mapping[str, float | None]]) -> dict[str, float]
 
 
 def _by_configuration(rows: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
-    """Give the rows of each configuration, and what to call it."""
+    """Return the rows of each configuration, and what to call it."""
     configuration = list(rows.columns[3 : rows.columns.get_loc("criterion")])
     for (name, *options), of_one in rows.groupby(configuration, sort=False, dropna=False):
         varied = [

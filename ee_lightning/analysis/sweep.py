@@ -24,7 +24,7 @@ from ee_lightning.exits import (
     replay,
     trace_curve,
 )
-from ee_lightning.exits.naming import CriterionRecipe, recipe_of
+from ee_lightning.exits.naming import CriterionSpec, spec_of
 from ee_lightning.functional import (
     InformationSplit,
     Kind,
@@ -229,7 +229,7 @@ def distinct(criteria: Sequence[Criterion]) -> list[Criterion]:
         raise OptionError(
             f"two exit criteria have the same name: {', '.join(twice)}",
             where="the list of criteria",
-            mend="list each criterion once, or give the two different options",
+            hint="list each criterion once, or give the two different options",
         )
     return methods
 
@@ -251,16 +251,16 @@ def fit_criteria(criteria: Sequence[Criterion], calibration: StoredExits | None)
             raise OptionError(
                 f"the criterion {criterion.name} fits parameters, and no rows were held out for that",
                 where="the list of criteria",
-                mend="hold rows out of training with --data.calibration 500, or leave the criterion out",
+                hint="hold rows out of training with --data.calibration 500, or leave the criterion out",
             )
         criterion.fit(calibration)
 
 
-def fit_recipe(recipe: CriterionRecipe, calibration: StoredExits | None) -> CriterionRecipe:
+def fit_spec(spec: CriterionSpec, calibration: StoredExits | None) -> CriterionSpec:
     """Add to a recipe what its criterion learns, if it fits something; see `fit_criteria`."""
-    criterion = recipe.build()
+    criterion = spec.build()
     fit_criteria([criterion], calibration)
-    return replace(recipe, fitted=criterion.fitted) if isinstance(criterion, Fitted) else recipe
+    return replace(spec, fitted=criterion.fitted) if isinstance(criterion, Fitted) else spec
 
 
 def sweep_exits(
@@ -321,7 +321,7 @@ def named(
 
 def _by_name(name: str, exits: StoredExits, calibration: StoredExits | None) -> Criterion | None:
     try:
-        criterion = recipe_of(name).build()
+        criterion = spec_of(name).build()
     except OptionError:
         return None
     return criterion if criterion.name == name and _applies(criterion, exits, calibration) else None

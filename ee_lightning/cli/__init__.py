@@ -97,7 +97,7 @@ def _run(arguments: Sequence[str]) -> None:
     command, *options = arguments
     if command not in COMMANDS:
         raise EarlyExitError(
-            f"there is no command {command!r}", mend=f"use one of {', '.join(COMMANDS)}, before all options"
+            f"there is no command {command!r}", hint=f"use one of {', '.join(COMMANDS)}, before all options"
         )
     _check_working_folder()
     if command in WITHOUT_LIGHTNING_CLI:  # modules that take seconds to import are imported when they are asked for
@@ -113,5 +113,5 @@ def _check_working_folder() -> None:
         raise EarlyExitError(
             f"the working folder can't be used: {error.strerror}",
             where=os.environ.get("PWD"),
-            mend="it was deleted or moved: change to another folder (cd), and repeat the command",
+            hint="it was deleted or moved: change to another folder (cd), and repeat the command",
         ) from error

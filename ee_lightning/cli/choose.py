@@ -8,11 +8,11 @@ from typing import Any
 
 from ee_lightning.analysis.budgets import Budget, Consistency, MaxLoss, MinSpeedup, budget_of
 from ee_lightning.analysis.choice import Rival, choose, clear_rival, one_sided
-from ee_lightning.analysis.sweep import all_that_apply, fit_criteria, fit_recipe
+from ee_lightning.analysis.sweep import all_that_apply, fit_criteria, fit_spec
 from ee_lightning.cli.options import Options
 from ee_lightning.errors import OptionError, RunFolderError
 from ee_lightning.exits import Fitted, in_short
-from ee_lightning.exits.naming import recipe_of
+from ee_lightning.exits.naming import spec_of
 from ee_lightning.functional import CLASSIFICATION_METRICS, MULTI_LABEL_METRICS
 from ee_lightning.reporting import print_choice
 from ee_lightning.runs.folder import CALIBRATION, RunFolder
@@ -65,17 +65,17 @@ def run(arguments: Sequence[str]) -> None:
         "--wandb", action="store_true", help="log the run folder with its operating point to W&B too, as an artifact"
     )
     chosen = options.read(arguments)
-    folder, recipe, budget = RunFolder(chosen.run), recipe_of(chosen.criterion), _budget(chosen)
-    if chosen.split == CALIBRATION and isinstance(recipe.build(), Fitted):
+    folder, spec, budget = RunFolder(chosen.run), spec_of(chosen.criterion), _budget(chosen)
+    if chosen.split == CALIBRATION and isinstance(spec.build(), Fitted):
         raise OptionError(
             f"{chosen.criterion} was fitted on the calibration rows, so they can't choose its threshold",
             where="--split calibration",
-            mend="take another split, or a criterion that fits nothing",
+            hint="take another split, or a criterion that fits nothing",
         )
     exits, calibration = folder.read_exits(chosen.split), folder.read_calibration()
     point = choose(
         exits,
-        fit_recipe(recipe, calibration),
+        fit_spec(spec, calibration),
         budget,
         metric=chosen.metric or _primary_metric(folder, chosen.split),
         split=chosen.split,
@@ -85,7 +85,7 @@ def run(arguments: Sequence[str]) -> None:
     replaced = _replaced(folder, point)
     with folder.whole(OPERATING_POINT) as file:
         point.write(file)
-    print_choice(point, criterion_name=recipe.build().name)
+    print_choice(point, criterion_name=spec.build().name)
     for line in _warnings(point):
         print(_wrapped(f"warning: {line}"))
     if chosen.guarantee is not None and chosen.split == SELECTED_ON:

@@ -7,7 +7,7 @@ from typing import Any
 from ee_lightning.analysis.sweep import Sweep, all_that_apply, distinct, named, scalars, sweep_exits
 from ee_lightning.cli.options import Options, add_criterion_options, with_options
 from ee_lightning.exits import CRITERIA, Fixed, Oracle
-from ee_lightning.exits.naming import CriterionRecipe, criteria
+from ee_lightning.exits.naming import CriterionSpec, criteria
 from ee_lightning.reporting import print_figures, print_summary, write_sweep
 from ee_lightning.runs.folder import RunFolder
 
@@ -39,14 +39,14 @@ def run(arguments: Sequence[str]) -> None:
     chosen = options.read(arguments)
     folder = RunFolder(chosen.run)
     asked = [] if chosen.criteria is None else criteria(chosen.criteria)
-    recipes = with_options(asked, chosen)
+    specs = with_options(asked, chosen)
     splits, calibration = folder.stored_splits(), folder.read_calibration()
     evaluated = {split: folder.read_figures(split) for split in splits}
     sweeps, kept = {}, {}
     for split in splits:
         exits, figures = folder.read_exits(split), evaluated[split]
         there, unknown = named(list(figures["criteria"]), exits, calibration)
-        methods = [recipe.build() for recipe in recipes]
+        methods = [spec.build() for spec in specs]
         if not methods:
             methods = all_that_apply(exits, calibration)
             methods += [each for each in there if each.name not in {method.name for method in methods}]
@@ -61,7 +61,7 @@ def run(arguments: Sequence[str]) -> None:
         )
     if chosen.wandb:
         print_figures({split: found.summary for split, found in sweeps.items()})
-        _log(sweeps, dict(zip(map(_name, recipes), map(_name, asked), strict=True)), {"run": str(folder.path)})
+        _log(sweeps, dict(zip(map(_name, specs), map(_name, asked), strict=True)), {"run": str(folder.path)})
         return
     for split, found in sweeps.items():
         write_sweep(folder, split, found, kept[split])
@@ -82,8 +82,8 @@ def _warnings(found: Sweep) -> Iterator[str]:
             )
 
 
-def _name(recipe: CriterionRecipe) -> str:
-    return recipe.build().name
+def _name(spec: CriterionSpec) -> str:
+    return spec.build().name
 
 
 def _log(sweeps: Mapping[str, Sweep], names: Mapping[str, str], config: Mapping[str, Any]) -> None:

@@ -11,9 +11,9 @@ from typing import NoReturn, Unpack
 from ee_lightning.analysis.choice import one_sided
 from ee_lightning.errors import OptionError
 from ee_lightning.exits import CRITERIA
-from ee_lightning.exits.naming import CriterionRecipe, recipe_of
+from ee_lightning.exits.naming import CriterionSpec, spec_of
 from ee_lightning.inference import EarlyExitPredictor
-from ee_lightning.inference.policy import Rule
+from ee_lightning.inference.policy import ExitPolicy
 from ee_lightning.inference.predictor import PredictorOptions
 from ee_lightning.runs.folder import RunFolder
 
@@ -23,7 +23,7 @@ class Options(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Raise the mistake."""
-        raise OptionError(message, where="the command line", mend=f"'{self.prog} --help' lists the options")
+        raise OptionError(message, where="the command line", hint=f"'{self.prog} --help' lists the options")
 
     def read(self, arguments: Sequence[str]) -> argparse.Namespace:
         """Parse what follows the command's name; negative numbers such as ``-1e-05`` and ``-inf`` are values.
@@ -80,7 +80,7 @@ def add_criterion_options(options: Options) -> None:
             options.add_argument(f"--{name}.{option}", help=argparse.SUPPRESS)
 
 
-def with_options(recipes: Sequence[CriterionRecipe], chosen: Namespace) -> list[CriterionRecipe]:
+def with_options(specs: Sequence[CriterionSpec], chosen: Namespace) -> list[CriterionSpec]:
     """Give criteria the options that the command line has for them.
 
     Args:
@@ -97,16 +97,16 @@ def with_options(recipes: Sequence[CriterionRecipe], chosen: Namespace) -> list[
         >>> with_options([recipe_of("voting(fallback=majority)")], Namespace(**{"voting.k": "0.5"}))[0].init_args
         {'fallback': 'majority', 'k': 0.5}
     """
-    changed = list(recipes)
+    changed = list(specs)
     for dotted, value in vars(chosen).items():
         name, is_dotted, option = dotted.partition(".")
         if not is_dotted or value is None:
             continue
-        given = recipe_of(f"{name}({option}={value})")
-        takers = [place for place, recipe in enumerate(recipes) if recipe.class_path == given.class_path]
+        given = spec_of(f"{name}({option}={value})")
+        takers = [place for place, spec in enumerate(specs) if spec.class_path == given.class_path]
         if not takers:
             raise OptionError(
-                f"--{dotted} is given, but not the criterion {name}", where="--criteria", mend=f"--criteria {name}"
+                f"--{dotted} is given, but not the criterion {name}", where="--criteria", hint=f"--criteria {name}"
             )
         for place in takers:
             changed[place] = replace(changed[place], init_args={**changed[place].init_args, **given.init_args})
@@ -129,7 +129,7 @@ def is_run(model: str) -> bool:
     return RunFolder(model).config.is_file()
 
 
-def warn_of_threshold(rule: Rule, mean_exit: float, num_exits: int, samples: str) -> None:
+def warn_of_threshold(rule: ExitPolicy, mean_exit: float, num_exits: int, samples: str) -> None:
     """Warn where a threshold that a user gave lets all samples leave at once, or none early; infinity is meant so."""
     is_meant = rule.operating_point is not None or rule.threshold == inf
     if not is_meant and (found := one_sided(mean_exit, num_exits, samples)):

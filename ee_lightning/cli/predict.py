@@ -91,26 +91,26 @@ def run(arguments: Sequence[str]) -> None:
 
 
 def _output(chosen: Namespace) -> Path:
-    """Give the file to write, after a check of all files, before anything is loaded."""
+    """Return the file to write, after a check of all files, before anything is loaded."""
     if chosen.input is None:
         if not is_run(chosen.model):
             raise OptionError(
                 "this is no run folder, and only a run has a test split of its own",
                 where=chosen.model,
-                mend="name a run folder, such as runs/demo/version_0, or give the rows with --input FILE",
+                hint="name a run folder, such as runs/demo/version_0, or give the rows with --input FILE",
             )
         if chosen.text_columns or chosen.skip_bad_rows:
             raise OptionError(
-                "--text-columns and --skip-bad-rows are for a file", where="the command line", mend="give --input FILE"
+                "--text-columns and --skip-bad-rows are for a file", where="the command line", hint="give --input FILE"
             )
         output: Path = chosen.output or Path(chosen.model) / "predictions.csv"
     else:
         check_readable(chosen.input)
         if chosen.output is None:
-            raise OptionError("no place is named for the predictions", where="--output", mend="give --output FILE")
+            raise OptionError("no place is named for the predictions", where="--output", hint="give --output FILE")
         output = chosen.output
         if realpath(output) == realpath(chosen.input) or (output.exists() and output.samefile(chosen.input)):
-            raise OptionError("the input would be overwritten", where=f"--output {output}", mend="name another file")
+            raise OptionError("the input would be overwritten", where=f"--output {output}", hint="name another file")
     check_writable(output)
     return output
 
@@ -133,7 +133,7 @@ def _rows(chosen: Namespace, deployment: Deployment) -> RowFile | OwnRows:
                 f"{_counted(len(choices[0]), 'column')} named, and {deployment.task} takes "
                 f"{_counted(len(deployment.text_columns), 'text')}",
                 where=f"--text-columns {','.join(chosen.text_columns)}",
-                mend="name a column for each text, separated by commas",
+                hint="name a column for each text, separated by commas",
             )
     elif not deployment.takes_pairs:
         choices += USUAL_COLUMNS

@@ -55,7 +55,7 @@ def run(arguments: Sequence[str]) -> None:
     if blocked and not chosen.keep_going:
         raise EarlyExitError(
             f"{len(blocked)} of {len(runs)} trainings can't be run, so nothing is started",
-            mend="mend what the plan says of them, or run the others with --keep-going",
+            hint="mend what the plan says of them, or run the others with --keep-going",
         )
     if chosen.plan:
         return
@@ -64,7 +64,7 @@ def run(arguments: Sequence[str]) -> None:
     if failed or blocked:
         raise EarlyExitError(
             f"of {len(runs)} trainings {failed} failed, and {len(blocked)} can't be run",
-            mend="the same command runs again what is not finished",
+            hint="the same command runs again what is not finished",
         )
 
 
@@ -77,7 +77,7 @@ def _plan(suite: Suite, chosen: Namespace, selection: Selection) -> Plan:
         raise OptionError(
             f"the suite {suite.name} names no backbone",
             where="--model.backbone",
-            mend=f"ee-lightning reproduce {chosen.suite} --model.backbone DIR --data.root DIR",
+            hint=f"ee-lightning reproduce {chosen.suite} --model.backbone DIR --data.root DIR",
         ) from error
 
 

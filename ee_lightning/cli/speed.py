@@ -12,7 +12,7 @@ from ee_lightning.analysis.sweep import fit_criteria
 from ee_lightning.cli.options import Options, up_to
 from ee_lightning.errors import OptionError
 from ee_lightning.exits import Criterion, Oracle, StoredExits, trace_curve
-from ee_lightning.exits.naming import CriterionRecipe, recipe_of
+from ee_lightning.exits.naming import CriterionSpec, spec_of
 from ee_lightning.inference import SpeedMeter, samples_of
 from ee_lightning.inference.engine import Precision
 from ee_lightning.inference.precision import precision_effects
@@ -122,23 +122,23 @@ def _speedup(text: str) -> float:
 
 
 def _points(folder: RunFolder, exits: StoredExits, chosen: Namespace, metric: str) -> list[Point]:
-    """Give the run's operating point, if there is one, and those of a criterion near the named speed-ups, each once."""
+    """Return the run's operating point, if there is one, and those of a criterion near the named speed-ups, each once."""
     points: list[Point] = []
-    recipe = None if chosen.criterion is None else recipe_of(chosen.criterion)
+    spec = None if chosen.criterion is None else spec_of(chosen.criterion)
     if (folder.path / OPERATING_POINT).is_file():
         saved = OperatingPoint.read(folder.path)
         points.append(Point(saved.criterion.build(), saved.threshold))
-        recipe = recipe or saved.criterion
-    criterion = (recipe or _first_swept(folder, chosen.split)).build()
+        spec = spec or saved.criterion
+    criterion = (spec or _first_swept(folder, chosen.split)).build()
     if isinstance(criterion, Oracle):
-        raise OptionError("the oracle reads the labels", where="--criterion", mend="take one that can be run")
+        raise OptionError("the oracle reads the labels", where="--criterion", hint="take one that can be run")
     fit_criteria([criterion], folder.read_calibration())
     curve = trace_curve(criterion, exits, [metric])
     points += [Point(criterion, curve.threshold_near(speedup)) for speedup in chosen.speedups]
     return list({(point.criterion.name, point.threshold): point for point in points}.values())
 
 
-def _first_swept(folder: RunFolder, split: str) -> CriterionRecipe:
+def _first_swept(folder: RunFolder, split: str) -> CriterionSpec:
     for name in folder.read_figures(split)["criteria"]:
-        return recipe_of(name)
-    raise OptionError("the run swept no criterion", where=folder.path, mend="name one: --criterion voting")
+        return spec_of(name)
+    raise OptionError("the run swept no criterion", where=folder.path, hint="name one: --criterion voting")

@@ -35,12 +35,12 @@ class OwnRows:
             raise DataError(
                 error.what,
                 where=error.where,
-                mend="bring the run's data back to where its config.yaml says (data.root), or give rows: --input FILE",
+                hint="bring the run's data back to where its config.yaml says (data.root), or give rows: --input FILE",
             ) from error
         self.size, self.done = len(self._rows), 0
 
     def __iter__(self) -> Iterator[Row]:
-        """Give the rows, in the order of the split."""
+        """Return the rows, in the order of the split."""
         columns = [name for name in (NUMBER, *TEXT_COLUMNS) if name in self._rows.column_names]
         for position, row in enumerate(self._rows.select_columns(columns)):
             self.done += 1

@@ -63,7 +63,7 @@ def check_output() -> None:
         raise EarlyExitError(
             f"standard output can't be written: {lost.strerror}",
             where="standard output; the files that the command writes are complete",
-            mend="send the output to another place, or free space there",
+            hint="send the output to another place, or free space there",
         )
 
 

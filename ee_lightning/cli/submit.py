@@ -53,14 +53,14 @@ def _plan(paths: Sequence[Path]) -> list[Planned]:
         for file, rows in _files_of(path):
             if (other := by_name.get(file.name)) is not None:
                 raise OptionError(
-                    f"two runs predict {file.name}", where=f"{other[1]} and {path}", mend="name one run for each task"
+                    f"two runs predict {file.name}", where=f"{other[1]} and {path}", hint="name one run for each task"
                 )
             by_name[file.name] = (file, path, rows)
     return [by_name[file.name] for file in SERVER_FILES if file.name in by_name]
 
 
 def _files_of(path: Path) -> Iterator[tuple[ServerFile, OwnRows]]:
-    """Give the files that a run can predict; of MNLI's three those whose rows are there, but at least its own."""
+    """Return the files that a run can predict; of MNLI's three those whose rows are there, but at least its own."""
     options = RunOptions.read(RunFolder(path))
     own = options.task.name
     files = [file for file in SERVER_FILES if own in file.trained_on and file.task in TASKS]
@@ -68,7 +68,7 @@ def _files_of(path: Path) -> Iterator[tuple[ServerFile, OwnRows]]:
         raise DataError(
             f"the task {own} is not one of GLUE's test sets",
             where=path,
-            mend=f"name runs of {', '.join(dict.fromkeys(file.task for file in SERVER_FILES))}",
+            hint=f"name runs of {', '.join(dict.fromkeys(file.task for file in SERVER_FILES))}",
         )
     OperatingPoint.read(path)
     for file in files:

@@ -48,7 +48,7 @@ def run(arguments: Sequence[str]) -> None:
         raise RunFolderError(
             "there is no finished training run",
             where=chosen.wandb or ", ".join(map(str, chosen.folders)),
-            mend="name a folder of run folders, such as runs, or one of them, or a W&B project that fit logged to",
+            hint="name a folder of run folders, such as runs, or one of them, or a W&B project that fit logged to",
         )
     table = compare(finished)
     print_comparison(table)
@@ -82,7 +82,7 @@ def _of_folders(paths: Sequence[Path]) -> list[tuple[str, ComparedRun | None]]:
 
 
 def _read(folder: RunFolder) -> ComparedRun:
-    with reading(folder.config, mend="leave this run folder out"):
+    with reading(folder.config, hint="leave this run folder out"):
         return _compared(read_yaml(folder.config), folder.read_summary())
 
 
@@ -92,7 +92,7 @@ def _compared(options: dict[str, Any], summary: dict[str, Any]) -> ComparedRun:
 
 
 def _of_project(project: str) -> list[tuple[str, ComparedRun | None]]:
-    """Give the training runs of a W&B project, by their ids, those that are not finished without figures."""
+    """Return the training runs of a W&B project, by their ids, those that are not finished without figures."""
     from ee_lightning.tracking.start import open_api  # which takes seconds
 
     api = open_api(f"--wandb {project}", _PATIENCE)
@@ -102,7 +102,7 @@ def _of_project(project: str) -> list[tuple[str, ComparedRun | None]]:
         raise OptionError(
             f"W&B does not give the runs: {str(error).partition(chr(10))[0]}",
             where=f"--wandb {project}",
-            mend="log in (wandb login), and write ENTITY/PROJECT as in the address of the project's page",
+            hint="log in (wandb login), and write ENTITY/PROJECT as in the address of the project's page",
         ) from error
     return [
         (run.id, _compared(run.config[RESOLVED_CONFIG], summary) if run.state == "finished" and summary else None)

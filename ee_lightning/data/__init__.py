@@ -1,7 +1,7 @@
 """The tasks, where their rows come from, and the way they reach the model as padded batches."""
 
 from ee_lightning.data.batches import LengthBucketedBatches as LengthBucketedBatches
-from ee_lightning.data.custom import OwnTask as OwnTask
+from ee_lightning.data.custom import CustomTask as CustomTask
 from ee_lightning.data.custom import resolve_task as resolve_task
 from ee_lightning.data.read import SPLITS as SPLITS
 from ee_lightning.data.read import Source as Source

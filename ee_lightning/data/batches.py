@@ -142,7 +142,7 @@ class LengthBucketedBatches(DistributedSampler[list[int]]):
             yield np.concatenate([batch, np.resize(order, max(0, self.num_replicas - len(batch)))])
 
     def _order(self, random: np.random.Generator) -> NDArray[np.integer]:
-        """Give the rows as they are cut into batches, [rows], in the smallest type, as there may be millions."""
+        """Return the rows as they are cut into batches, [rows], in the smallest type, as there may be millions."""
         number = np.min_scalar_type(len(self.lengths))
         if not self.shuffle:
             return self._longest_first_of_drawn().astype(number)

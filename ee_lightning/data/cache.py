@@ -51,7 +51,7 @@ def cached(key: str, build: Callable[[], Dataset]) -> Dataset:
 
 
 def only_entry(paths: Sequence[Path], columns: Sequence[str]) -> Path:
-    """Give the cache folder of these columns of the files as they are now, and delete those of the files as they were.
+    """Return the cache folder of these columns of the files as they are now, and delete those of the files as they were.
 
     All bytes are hashed, as times and sizes survive a change (`cp -p`, `rsync -t`); it takes no longer than to hash the
     rows that are read of them, without which no tokenised rows are found.
@@ -103,7 +103,7 @@ def blaming_cache() -> Iterator[None]:
 
 
 def cache_folder() -> Path:
-    """Give the folder of the cache, which need not exist yet."""
+    """Return the folder of the cache, which need not exist yet."""
     return Path(os.environ.get("EE_LIGHTNING_CACHE") or "~/.cache/ee_lightning").expanduser()
 
 
@@ -124,7 +124,7 @@ def _unusable(error: OSError) -> DataError:
     return DataError(
         f"the cache can't be used: {error}",
         where=cache_folder(),
-        mend="set EE_LIGHTNING_CACHE to a folder that can be written to, on a disk with room",
+        hint="set EE_LIGHTNING_CACHE to a folder that can be written to, on a disk with room",
     )
 
 

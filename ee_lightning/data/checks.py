@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 
 def refuse_unlabelled(labels: NDArray[Any], task: Task, split: str, where: object) -> None:
-    """Refuse rows without labels.
+    """Raise an error for rows without labels.
 
     Args:
         labels: The labels, [rows], or of several a row [rows, labels].
@@ -36,12 +36,12 @@ def refuse_unlabelled(labels: NDArray[Any], task: Task, split: str, where: objec
         raise DataError(
             f"split {split!r} of {task.name} has no labels: {missing} of {len(labels)} rows lack one",
             where=where,
-            mend="run validate, whose split has labels, or predict, which needs none",
+            hint="run validate, whose split has labels, or predict, which needs none",
         )
 
 
 def refuse_one_label(labels: NDArray[Any], num_rows: int, task: Task, where: object) -> None:
-    """Refuse training rows of which nothing can be learnt, as all have the same label.
+    """Raise an error for training rows of which nothing can be learnt, as all have the same label.
 
     Args:
         labels: The labels of the rows that are trained on, [rows], or of several a row [rows, labels].
@@ -54,10 +54,10 @@ def refuse_one_label(labels: NDArray[Any], num_rows: int, task: Task, where: obj
     """
     if (labels == labels[0]).all():
         what = f"training rows of {task.name}"
-        mend = "give rows of other labels too; is the file sorted and cut short, or is it another column?"
+        hint = "give rows of other labels too; is the file sorted and cut short, or is it another column?"
         if len(labels) < num_rows:
-            what, mend = f"of {num_rows} {what} that are trained on", f"train on more (--data.limit_train); or {mend}"
-        raise DataError(f"all {len(labels)} {what} have {_in_words(labels[0], task)}", where=where, mend=mend)
+            what, hint = f"of {num_rows} {what} that are trained on", f"train on more (--data.limit_train); or {hint}"
+        raise DataError(f"all {len(labels)} {what} have {_in_words(labels[0], task)}", where=where, hint=hint)
 
 
 def tell_cut(rows: Dataset, split: str, max_length: int) -> None:

@@ -89,7 +89,7 @@ def choose_columns(task: Task, split: str) -> Choose:
             raise DataError(
                 f"no column {missing!r}",
                 where=where,
-                mend=f"it has the columns {', '.join(header)}{_hint(header)}; task {task.name} reads {expected}",
+                hint=f"it has the columns {', '.join(header)}{_hint(header)}; task {task.name} reads {expected}",
             )
         return Columns(found, label)
 
@@ -110,6 +110,6 @@ def _choose_beside_labels(task: Task, split: str, header: Sequence[str], where: 
         raise DataError(
             f"no column {missing[0]!r}",
             where=where,
-            mend=f"it has the columns {', '.join(header)}; name those of the labels with --data.own.label_columns",
+            hint=f"it has the columns {', '.join(header)}; name those of the labels with --data.own.label_columns",
         )
     return Columns(task.text_columns, None, task.label_columns)

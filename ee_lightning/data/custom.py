@@ -27,7 +27,7 @@ ANY_NUMBER = (float(np.finfo(np.float32).min), float(np.finfo(np.float32).max))
 
 
 @dataclass(frozen=True)
-class OwnTask:
+class CustomTask:
     """A task of one's own, on local files.
 
     Args:
@@ -61,7 +61,7 @@ class OwnTask:
     test_share: float = 0.0
 
     def as_task(self, name: str, root: str | Path | None) -> Task:
-        """Give the task as if it stood in the table; label names that were left out are looked up in the rows.
+        """Return the task as if it stood in the table; label names that were left out are looked up in the rows.
 
         Args:
             name: What it is called.
@@ -88,7 +88,7 @@ class OwnTask:
         )
         if not self.regression and self.label_names is None:
             self._refuse(self._mistakes(name, root, None))
-            task = replace(task, label_names=found_names(LocalSource(Path(root or "."), task), self.label_column))
+            task = replace(task, label_names=infer_labels(LocalSource(Path(root or "."), task), self.label_column))
         self._refuse(self._mistakes(name, root, task.label_names))
         return task
 
@@ -97,9 +97,9 @@ class OwnTask:
         return Kind.of(1 if self.regression else 2, multi_label=self.multi_label)
 
     def _refuse(self, mistakes: Iterator[tuple[bool, str, str, str]]) -> None:
-        for is_wrong, option, what, mend in mistakes:
+        for is_wrong, option, what, hint in mistakes:
             if is_wrong:
-                raise OptionError(what, where=f"--data.{option}", mend=mend)
+                raise OptionError(what, where=f"--data.{option}", hint=hint)
 
     def _mistakes(
         self, name: str, root: str | Path | None, names: Sequence[str] | None
@@ -153,8 +153,8 @@ class OwnTask:
         yield torn is not None, "own.label_separator", what, "give another separator, and names without outer blanks"
 
 
-def resolve_task(name: str, own: OwnTask | None, root: str | Path | None) -> Task:
-    """Give the task of the table, or the one that was described.
+def resolve_task(name: str, own: CustomTask | None, root: str | Path | None) -> Task:
+    """Return the task of the table, or the one that was described.
 
     Args:
         name: The task's name.
@@ -174,7 +174,7 @@ MOST_LABELS = 1_000
 log = logging.getLogger(__name__)
 
 
-def found_names(source: LocalSource, column: str) -> tuple[str, ...]:
+def infer_labels(source: LocalSource, column: str) -> tuple[str, ...]:
     """Look up the labels of the training rows, and tell what is odd about them.
 
     Args:
@@ -190,13 +190,13 @@ def found_names(source: LocalSource, column: str) -> tuple[str, ...]:
         raise DataError(
             f"all training rows have the label {found[0]!r}" if found else "no training row has a label",
             where=place,
-            mend="give rows of two labels or more, or name another column with --data.own.label_column",
+            hint="give rows of two labels or more, or name another column with --data.own.label_column",
         )
     if len(found) > MOST_LABELS:
         raise DataError(
             f"the training rows have {len(found)} different labels",
             where=place,
-            mend=f"{_values_or_names(found)}, or name another column",
+            hint=f"{_values_or_names(found)}, or name another column",
         )
     _tell_oddities(found, place)
     return tuple(found)
@@ -222,7 +222,7 @@ def _tell_oddities(names: Sequence[str], place: str) -> None:
 
 
 def _alike(names: Sequence[str]) -> list[str]:
-    """Give the names that differ from an earlier one in case, in the form of their characters or numbers alone."""
+    """Return the names that differ from an earlier one in case, in the form of their characters or numbers alone."""
     first: dict[str | float, str] = {}
     alike = []
     for name in names:

@@ -78,7 +78,7 @@ def tells_texts_apart(tokenizer: PreTrainedTokenizerBase, *, pairs: bool) -> boo
 def check_max_length(
     tokenizer: PreTrainedTokenizerBase, max_length: int, *, pairs: bool, option: str = "--data.max_length"
 ) -> None:
-    """Refuse a length that leaves no room for text, or is more than the tokenizer takes.
+    """Raise an error for a length that leaves no room for text, or is more than the tokenizer takes.
 
     Args:
         tokenizer: The tokenizer.
@@ -96,7 +96,7 @@ def check_max_length(
         raise OptionError(
             f"max_length is {max_length}, the tokenizer takes {special + 1} {most} tokens",
             where=option,
-            mend=f"give a length in that range; {special} tokens of it are special ones",
+            hint=f"give a length in that range; {special} tokens of it are special ones",
         )
 
 

@@ -27,7 +27,7 @@ SHARD = re.compile(r"-(?P<number>\d+)-of-(?P<count>\d+)\b")
 
 
 def shards_of(folder: Path, stem: str) -> list[Path]:
-    """Give the Parquet shards of a split in order, `train-00000-of-00002.parquet` first; none where there are none.
+    """Return the Parquet shards of a split in order, `train-00000-of-00002.parquet` first; none where there are none.
 
     Args:
         folder: Where they lie.
@@ -43,11 +43,11 @@ def shards_of(folder: Path, stem: str) -> list[Path]:
         raise DataError(
             f"shards of several data sets lie together: {listed([path.name for path, *_ in shards])}",
             where=folder,
-            mend="leave those of one data set in the folder",
+            hint="leave those of one data set in the folder",
         )
     if len(shards) < (count := max(counts, default=0)):
         missing = [f"{stem}-{number:05}-of-{count:05}.parquet" for number in range(count) if number not in numbers]
-        raise DataError(f"shards are missing: {listed(missing)}", where=folder, mend="put them beside the others")
+        raise DataError(f"shards are missing: {listed(missing)}", where=folder, hint="put them beside the others")
     return [path for path, *_ in shards]
 
 
@@ -95,7 +95,7 @@ def shared_columns(headers: Sequence[Header], choose: Choose) -> Columns:
             raise DataError(
                 f"its columns are {', '.join(others.names)}; those of {first.path.name} are {', '.join(columns.names)}",
                 where=other.path,
-                mend="write all shards with the same columns",
+                hint="write all shards with the same columns",
             )
         for name in columns.names:
             kind, expected = other.schema.field(name).type, first.schema.field(name).type
@@ -103,20 +103,20 @@ def shared_columns(headers: Sequence[Header], choose: Choose) -> Columns:
                 raise DataError(
                     f"column {name!r} holds {kind}, and in {first.path.name} {expected}",
                     where=other.path,
-                    mend="write all shards with the same types",
+                    hint="write all shards with the same types",
                 )
             words, known = _label_names(other, name), _label_names(first, name)
             if words and known and words != known:
                 raise DataError(
                     f"the labels are {listed(words)}, and in {first.path.name} {listed(known)}",
                     where=other.path,
-                    mend="write all shards with the same labels, in one order",
+                    hint="write all shards with the same labels, in one order",
                 )
     return columns
 
 
 def _label_names(header: Header, name: str) -> Sequence[str]:
-    """Give the words that the data set itself has for the numbers in a column; none if it has none."""
+    """Return the words that the data set itself has for the numbers in a column; none if it has none."""
     feature = Features.from_arrow_schema(header.schema)[name]
     return feature.names if isinstance(feature, ClassLabel) else ()
 
@@ -153,7 +153,7 @@ def blaming(place: Path) -> Iterator[None]:
         yield
     except (OSError, ValueError, KeyError, TypeError, pa.ArrowException, DatasetsError) as error:
         reason = first_line(error.__cause__ or error)
-        raise DataError(f"it can't be read: {reason}", where=place, mend="get it anew, or write it anew") from error
+        raise DataError(f"it can't be read: {reason}", where=place, hint="get it anew, or write it anew") from error
 
 
 def listed_splits(folder: Path) -> Sequence[str]:
@@ -193,7 +193,7 @@ class Places:
         self.root, self.task = root, task
 
     def of(self, split: str) -> list[Path]:
-        """Give the one file or folder of a split, or its shards; none where it is not there.
+        """Return the one file or folder of a split, or its shards; none where it is not there.
 
         Raises:
             DataError: Several could be meant, one that was named or that a saved data set lists is not there, another
@@ -204,22 +204,22 @@ class Places:
             self._refuse_used_twice(split, found)
             return found
         except OSError as error:
-            mend = "correct --data.root" if self.task.hub_path is None else self._hint
-            raise DataError(f"the data can't be read: {error.strerror}", where=self.root, mend=mend) from error
+            hint = "correct --data.root" if self.task.hub_path is None else self._hint
+            raise DataError(f"the data can't be read: {error.strerror}", where=self.root, hint=hint) from error
 
     def missing(self, split: str) -> DataError:
         """Word that a split is not there."""
         is_folder = not (self.task.files or self.is_one)
         where = self._folder / self._expected(split) if is_folder else self.root
         there = f"; the folder holds {_listing(self._folder)}" if is_folder else ""
-        mend = self._hint if self.task.hub_path is not None else self._hint_of_own(split)
-        return DataError(f"no {split} file of task {self.task.name}{there}", where=where, mend=mend)
+        hint = self._hint if self.task.hub_path is not None else self._hint_of_own(split)
+        return DataError(f"no {split} file of task {self.task.name}{there}", where=where, hint=hint)
 
     def _found(self, split: str) -> list[Path]:
         if self.task.files:
             named = [self.root / Path(self.task.files[split]).expanduser()] if split in self.task.files else []
             if missing := [place for place in named if not place.exists()]:
-                raise DataError(f"there is no such {split} file", where=missing[0], mend="correct --data.own.files")
+                raise DataError(f"there is no such {split} file", where=missing[0], hint="correct --data.own.files")
             return named
         if self.is_one:
             return [self.root] if split == "train" else []
@@ -231,25 +231,25 @@ class Places:
             raise DataError(
                 f"several files could be the {split} split: {names}",
                 where=self._folder,
-                mend="leave one of them in the folder",
+                hint="leave one of them in the folder",
             )
         if not found:
             self._refuse_lost(split)
         return found[0] if found else []
 
     def _refuse_lost(self, split: str) -> None:
-        """Refuse a split that a saved data set lists, or of which it left a folder, without its rows."""
+        """Raise an error for a split that a saved data set lists, or of which it left a folder, without its rows."""
         listed_here = listed_splits(self._folder)
         for place in (self._folder / stem for stem in self._stems[split]):
             if place.name in listed_here or (place / INFO).is_file():
                 raise DataError(
                     f"the {split} split of the saved data set is gone",
                     where=place / STATE,
-                    mend=f"save the data set anew, or remove the folder {place.name} and its name in {SPLIT_LIST}",
+                    hint=f"save the data set anew, or remove the folder {place.name} and its name in {SPLIT_LIST}",
                 )
 
     def _refuse_used_twice(self, split: str, found: list[Path]) -> None:
-        """Refuse a split of which a file is also another split's, under this name or another."""
+        """Raise an error for a split of which a file is also another split's, under this name or another."""
         for other in (name for name in STEMS if name != split):
             others: list[Path] = []
             with suppress(DataError):  # which is told where the other split is read
@@ -261,12 +261,12 @@ class Places:
                     raise DataError(
                         f"the {names} splits are the same file",
                         where=place,
-                        mend=f"{option}give each split a file of its own, or name one for train alone, of which "
+                        hint=f"{option}give each split a file of its own, or name one for train alone, of which "
                         "the others are held out",
                     )
 
     def _called(self, stem: str) -> Iterator[list[Path]]:
-        """Give each file or folder that is called like this, and the shards."""
+        """Return each file or folder that is called like this, and the shards."""
         for place in (self._folder / stem, *(self._folder / f"{stem}{ending}" for ending in ENDINGS)):
             if (place / STATE).is_file() or place.is_file():
                 yield [place]
@@ -296,7 +296,7 @@ class Places:
             f"no folder {self.task.glue.folder if self.task.glue else self.task.name} for task {self.task.name}; there "
             f"is {_listing(self.root)}",
             where=self.root,
-            mend=self._hint,
+            hint=self._hint,
         )
 
     def _holds_splits(self, inside: list[Path]) -> bool:
@@ -331,5 +331,5 @@ def _listing(folder: Path) -> str:
 
 
 def _plain(name: str) -> str:
-    """Give a folder's or a task's name as both may write it: without case, hyphens and underscores."""
+    """Return a folder's or a task's name as both may write it: without case, hyphens and underscores."""
     return name.lower().replace("-", "").replace("_", "")

@@ -86,7 +86,7 @@ def _split(texts: pa.Array, task: Task, table: Table, start: int) -> pa.Array:
             raise DataError(
                 f"{text[:MOST_SHOWN]!r} looks like a list, and can't be read as one",
                 where=table.where(start + int(row)),
-                mend=f"write lists as JSON does, or labels with {task.label_separator!r} between them; "
+                hint=f"write lists as JSON does, or labels with {task.label_separator!r} between them; "
                 "a label that is called like this is listed in --data.own.label_names",
             )
     return pa.array(split, type=pa.list_(pa.string()))
@@ -113,7 +113,7 @@ def no_labels(table: Table, kind: object) -> DataError:
     return DataError(
         f"column {table.columns.label!r} holds {kind}, and neither lists of labels nor texts",
         where=table.where(0),
-        mend="name the column with the labels, or with --data.own.label_columns a column of 0 and 1 for each label",
+        hint="name the column with the labels, or with --data.own.label_columns a column of 0 and 1 for each label",
     )
 
 
@@ -240,7 +240,7 @@ def found_labels(table: Table, task: Task) -> list[str]:
         raise DataError(
             f"the lists look like multi-hot vectors: all have {vectors.length} entries, each 0 or 1",
             where=table.where(0),
-            mend=f"{NAME_THEM}, or {WRITE_NAMES}",
+            hint=f"{NAME_THEM}, or {WRITE_NAMES}",
         )
     _refuse_no_labels(vectors.row, table)
     words: set[str] = set()
@@ -286,19 +286,19 @@ def _order_of_entries(
         raise DataError(
             "every list is [0, 1] or [1, 0], which can be two label numbers or a multi-hot vector",
             where=table.where(0),
-            mend=WRITE_NAMES,
+            hint=WRITE_NAMES,
         )
     if vectors.length != len(names):
         raise DataError(
             f"the lists look like multi-hot vectors of {vectors.length} labels, and there are {len(names)}",
             where=table.where(0),
-            mend=f"{NAME_THEM}, as many as entries; or {WRITE_NAMES}",
+            hint=f"{NAME_THEM}, as many as entries; or {WRITE_NAMES}",
         )
     if unknown := [name for name in names if name not in task.label_words]:
         raise DataError(
             f"the data set's label {unknown[0]!r} is unknown",
             where=table.where(0),
-            mend=f"labels of {task.name}: {listed(task.label_names)}",
+            hint=f"labels of {task.name}: {listed(task.label_names)}",
         )
     return np.asarray([task.label_words[name] for name in names])
 
@@ -310,21 +310,21 @@ def _are_words(table: Table, task: Task, known: Mapping[str, int]) -> bool:
 
 
 def _refuse_no_labels(row: int | None, table: Table) -> None:
-    """Refuse lists of truth values that are no multi-hot vectors, and vectors among other lists."""
+    """Raise an error for lists of truth values that are no multi-hot vectors, and vectors among other lists."""
     if getattr(getattr(table.rows.features[table.columns.label], "feature", None), "dtype", None) == "bool":
         raise no_labels(table, "lists of truth values, which are no multi-hot vectors")
     if row is not None:
         raise DataError(
             "the list has 0 or 1 twice, as multi-hot vectors have, and other rows have lists of another kind or length",
             where=table.where(row),
-            mend=f"give all vectors an entry of 0 or 1 for each label; or {WRITE_NAMES}",
+            hint=f"give all vectors an entry of 0 or 1 for each label; or {WRITE_NAMES}",
         )
 
 
 def _refuse_missing(part: Part, table: Table, *, is_test: bool) -> None:
     if not (is_test or part.is_known.all()):
         missing = part.start + int(part.is_known.argmin())
-        raise DataError("the row has no labels", where=table.where(missing), mend="leave a row without any empty")
+        raise DataError("the row has no labels", where=table.where(missing), hint="leave a row without any empty")
 
 
 def _fill_from_words(sets: NDArray[Any], part: Part, table: Table, task: Task, known: Mapping[str, int]) -> None:
@@ -338,7 +338,7 @@ def _fill_from_words(sets: NDArray[Any], part: Part, table: Table, task: Task, k
         raise DataError(
             f"label {word!r} is unknown" if word else "a label is empty",
             where=table.where(part.start + int(part.rows[wrong])),
-            mend=f"labels of {task.name}: {listed(task.label_names)}; between them stands "
+            hint=f"labels of {task.name}: {listed(task.label_names)}; between them stands "
             f"{task.label_separator!r}, or what --data.own.label_separator gives",
         )
     sets[part.rows, np.asarray(numbers, dtype=np.int64)[places]] = 1
@@ -356,7 +356,7 @@ def _flags(table: Table, name: str, *, is_test: bool) -> NDArray[np.int8]:
         raise DataError(
             f"{name!r} is {column[row].as_py()!r}, and neither 0 nor 1",
             where=table.where(row),
-            mend="write 1 in the rows that have the label, and 0 in the others",
+            hint="write 1 in the rows that have the label, and 0 in the others",
         )
     flags: NDArray[np.int8] = np.asarray(numbers, dtype=np.int8)[places]  # [rows]
     return flags

@@ -29,7 +29,7 @@ class Writing:
         self._of_splits: dict[str, str] = {}
 
     def check(self, table: Table, split: str) -> None:
-        """Refuse a split whose labels are words where those of another are numbers, or the other way round.
+        """Raise an error for a split whose labels are words where those of another are numbers, or the other way round.
 
         Args:
             table: The rows as they were read.
@@ -45,7 +45,7 @@ class Writing:
             raise DataError(
                 f"the labels of {split} are {kind}, and those of {other} are {self._of_splits[other]}",
                 where=table.where(0),
-                mend=f"write all of them as words ({listed(self.task.label_names)}): numbers may have another order",
+                hint=f"write all of them as words ({listed(self.task.label_names)}): numbers may have another order",
             )
         self._of_splits[split] = kind
 
@@ -79,7 +79,7 @@ Where = Callable[[int], str]
 def read_labels(
     column: pa.ChunkedArray, task: Task, split: str, where: Where, names: Sequence[str] | None = None
 ) -> NDArray[Any]:
-    """Give the task's number for every label.
+    """Return the task's number for every label.
 
     A label is one of the task's words, its number, or for regression a value; blanks around it are nothing. There is
     none where -1 stands in a column of numbers or a cell of a test split is empty, and where the task knows rows that
@@ -107,13 +107,13 @@ def read_labels(
     if None in found:
         row = distinct.first(number is None for number in found)
         word = distinct.words[distinct.places[row]]
-        raise DataError(_problem(word), where=where(row), mend=_mend(word, task))
+        raise DataError(_problem(word), where=where(row), hint=_hint(word, task))
     labels: NDArray[Any] = np.asarray(found, dtype=task.label_type)[distinct.places]  # [rows]
     return labels
 
 
 def found_words(column: pa.ChunkedArray, where: Where) -> list[str]:
-    """Give the different labels of rows, sorted.
+    """Return the different labels of rows, sorted.
 
     Args:
         column: The labels as they were read, [rows].
@@ -127,12 +127,12 @@ def found_words(column: pa.ChunkedArray, where: Where) -> list[str]:
     _refuse_list_texts(distinct, where, ())
     if None in distinct.words:
         row = distinct.first(word is None for word in distinct.words)
-        raise DataError(_problem(None), where=where(row), mend=EVERY_ROW)
+        raise DataError(_problem(None), where=where(row), hint=EVERY_ROW)
     return in_order({word_of(word) for word in distinct.words})
 
 
 def refuse_lists(kind: pa.DataType, where: Where) -> None:
-    """Refuse a column of lists or the like, where a row has one label.
+    """Raise an error for a column of lists or the like, where a row has one label.
 
     Args:
         kind: The type of the column.
@@ -145,14 +145,14 @@ def refuse_lists(kind: pa.DataType, where: Where) -> None:
         raise DataError(
             f"the labels are of the type {kind}, and neither words nor numbers",
             where=where(0),
-            mend="write each as a word or a number",
+            hint="write each as a word or a number",
         )
     if pa.types.is_nested(kind):
         raise _lists(where(0))
 
 
 def _refuse_list_texts(distinct: Distinct, where: Where, known: Collection[str]) -> None:
-    """Refuse texts that are lists in the notation of Python or JSON, unless labels are called like them."""
+    """Raise an error for texts that are lists in the notation of Python or JSON, unless labels are called like them."""
     is_list = [isinstance(word, str) and word not in known and words_in(word) is not None for word in distinct.words]
     if any(is_list):
         raise _lists(where(distinct.first(is_list)))
@@ -162,7 +162,7 @@ def _lists(where: str) -> DataError:
     return DataError(
         "the labels are lists, and a row of this task has one label",
         where=where,
-        mend="for any number of labels a row give --data.own.multi_label true",
+        hint="for any number of labels a row give --data.own.multi_label true",
     )
 
 
@@ -172,7 +172,7 @@ class _Numbers:
         self.known = task.label_words
 
     def of(self, word: Any) -> float | None:
-        """Give the number of a label, `task.unlabelled` where it means none, and None where it is not known."""
+        """Return the number of a label, `task.unlabelled` where it means none, and None where it is not known."""
         if word in NO_AGREEMENT and self.task.skips_unlabelled:
             return self.task.unlabelled
         if word is None:
@@ -198,13 +198,13 @@ class _Numbers:
 
 
 def _own_words(names: Sequence[str] | None, task: Task, where: Where) -> Sequence[str] | None:
-    """Give the data set's words, which must be the task's, and None if its labels are values."""
+    """Return the data set's words, which must be the task's, and None if its labels are values."""
     if names is None or task.score_range is not None:
         return None
     unknown = [name for name in names if name not in task.label_words]
     if not unknown:
         return names
-    raise DataError(f"the labels are of another task: {listed(names)}", where=where(0), mend=_mend(unknown[0], task))
+    raise DataError(f"the labels are of another task: {listed(names)}", where=where(0), hint=_hint(unknown[0], task))
 
 
 def _refuse_words_among_numbers(distinct: Distinct, task: Task, where: Where) -> None:
@@ -217,7 +217,7 @@ def _refuse_words_among_numbers(distinct: Distinct, task: Task, where: Where) ->
         raise DataError(
             "labels are words in some rows and numbers in others, as if two tasks were mixed up",
             where=where(max(distinct.first(numbers), distinct.first(names))),
-            mend=f"write all of them as words ({listed(task.label_names)}): numbers differ from task to task",
+            hint=f"write all of them as words ({listed(task.label_names)}): numbers differ from task to task",
         )
 
 
@@ -227,7 +227,7 @@ def _problem(word: Any) -> str:
     return f"label {word!r} is {'unknown' if number_in(str(word)) is None else 'out of range'}"
 
 
-def _mend(word: Any, task: Task) -> str:
+def _hint(word: Any, task: Task) -> str:
     if word is None:
         return EVERY_ROW
     low, high = task.label_range

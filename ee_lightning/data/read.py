@@ -106,12 +106,12 @@ def _check_texts(table: Table, name: str, split: str) -> None:
     texts = _arrow(table.rows, name)
     if texts.null_count and dtype in TEXT_TYPES:
         row = next(row for row, text in enumerate(_values(texts)) if text is None)
-        raise DataError(f"the row has no {name!r}", where=table.where(row), mend="give every row its texts")
+        raise DataError(f"the row has no {name!r}", where=table.where(row), hint="give every row its texts")
     if dtype not in TEXT_TYPES or (split == "train" and all(map(_is_number, _values(texts)))):
         raise DataError(
             f"column {name!r} holds {'numbers' if dtype in TEXT_TYPES else dtype}, and no texts",
             where=table.where(0),
-            mend="name the columns with the texts, for data of your own with --data.own.text_columns",
+            hint="name the columns with the texts, for data of your own with --data.own.text_columns",
         )
 
 
@@ -173,12 +173,12 @@ def read_text_file(path: Path, choose: Choose, names: Sequence[str] = (), *, ski
             else:
                 bad = row
             if bad is not None:
-                mend = _mend_without_header(names) if names and isinstance(bad, Ragged) else bad.mend
-                raise DataError(bad.reason, where=lines.place(line), mend=mend)
+                hint = _hint_without_header(names) if names and isinstance(bad, Ragged) else bad.hint
+                raise DataError(bad.reason, where=lines.place(line), hint=hint)
             rows.append(line)
             numbers.append(number)
     if columns is None or not rows:
-        raise DataError("the file has no rows", where=path, mend="get the file anew")
+        raise DataError("the file has no rows", where=path, hint="get the file anew")
     if ragged:
         listed = ", ".join(map(str, ragged[:MOST_LISTED])) + (", …" if len(ragged) > MOST_LISTED else "")
         log.warning("%s: %d rows have too few or too many cells and are left out: lines %s", path, len(ragged), listed)
@@ -205,7 +205,7 @@ def begins_with_header(path: Path, choose: Choose) -> bool:
     return True
 
 
-def _mend_without_header(names: Sequence[str]) -> str:
+def _hint_without_header(names: Sequence[str]) -> str:
     return (
         f"the official file has no header and these {len(names)} columns; a .tsv or .csv that begins with a line of "
         "column names may have others, if the texts and the label are among them"
@@ -230,17 +230,17 @@ def _append(values: dict[str, list[Any]], kinds: dict[str, str], row: dict[str, 
 def _flaw(row: dict[str, Any], name: str, kinds: dict[str, str], *, is_label: bool) -> Bad | None:
     """Say what is wrong with a field, if anything; without a flaw its kind is that of its column from now on."""
     if name not in row:
-        return Bad(f"the row lacks {name!r}", mend=f"it has {', '.join(row)}")
+        return Bad(f"the row lacks {name!r}", hint=f"it has {', '.join(row)}")
     kind = _kind(row[name], is_label=is_label)
     expected = kinds.get(name, kind)
     is_alike = kind == expected or (EMPTY in (kind, expected) and {kind, expected} <= {EMPTY, *LISTS.values()})
     if not is_alike or kind == NO_KIND:
         wanted = f", and was {expected} in the rows before" if name in kinds else ""
-        return Bad(f"{name!r} is {kind}{wanted}", mend="give a column one kind of value")
+        return Bad(f"{name!r} is {kind}{wanted}", hint="give a column one kind of value")
     kinds[name] = expected if kind == EMPTY else kind
     entries = row[name] if isinstance(row[name], list) else [row[name]]
     if any(isinstance(number, int) and abs(number) > LARGEST for number in entries):
-        return Bad(f"{name!r} is {row[name]}, too large for a number", mend="write it as a text, in quotes")
+        return Bad(f"{name!r} is {row[name]}, too large for a number", hint="write it as a text, in quotes")
     return next((flaw for entry in entries if isinstance(entry, str) and (flaw := flaw_of(name, entry))), None)
 
 
@@ -267,7 +267,7 @@ def read_parquet(paths: Sequence[Path], choose: Choose) -> Table:
     filled = [header for header in headers if header.num_rows]
     columns = shared_columns(filled or headers[:1], choose)
     if not filled:
-        raise DataError("the file has no rows", where=place, mend="get the file anew")
+        raise DataError("the file has no rows", where=place, hint="get the file anew")
     with blaming(place), quiet_progress(sum(header.num_rows for header in filled)):
         kept_in = only_entry(paths, columns.names)
         with blaming_cache():
@@ -289,10 +289,10 @@ def read_saved(folder: Path, choose: Choose) -> Table:
     """
     with blaming(folder):
         if not (folder / STATE).is_file():
-            mend = "name a file, or a folder that Dataset.save_to_disk wrote"
-            raise DataError("the folder is no data set", where=folder, mend=mend)
+            hint = "name a file, or a folder that Dataset.save_to_disk wrote"
+            raise DataError("the folder is no data set", where=folder, hint=hint)
         if not json.loads((folder / STATE).read_text(encoding="utf-8"))["_data_files"]:
-            raise DataError("the folder has no rows", where=folder, mend="save the data set anew")
+            raise DataError("the folder has no rows", where=folder, hint="save the data set anew")
         rows = Dataset.load_from_disk(str(folder))
     columns = choose(rows.column_names, folder)
     return refuse_undecoded(Table(rows.select_columns(list(columns.names)), columns, _counted(folder)))
@@ -314,7 +314,7 @@ def refuse_undecoded(table: Table) -> Table:
                 raise DataError(
                     f"{name!r} is not UTF-8",
                     where=table.where(start + row),
-                    mend="get the data anew, or write them anew in UTF-8",
+                    hint="get the data anew, or write them anew in UTF-8",
                 )
             start += len(chunk)
     return table

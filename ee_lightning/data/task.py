@@ -14,7 +14,7 @@ _WHOLE = re.compile(r"([+-]?[0-9]{1,15})\.0+")
 
 
 def number_in(word: str) -> float | None:
-    """Give the number that a word is, and None if it is none.
+    """Return the number that a word is, and None if it is none.
 
     Args:
         word: The word.

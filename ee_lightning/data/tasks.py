@@ -238,6 +238,6 @@ def get_task(name: str) -> Task:
         hint = f"did you mean {closest[0]!r}? " if closest else ""
         raise DataError(
             f"unknown task {name!r}",
-            mend=f"{hint}known tasks: {', '.join(TASKS)}; a task of your own is described with --data.own",
+            hint=f"{hint}known tasks: {', '.join(TASKS)}; a task of your own is described with --data.own",
         )
     return TASKS[name]

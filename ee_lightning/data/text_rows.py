@@ -31,7 +31,7 @@ def is_undecoded(text: str) -> bool:
 
 
 def first_half(text: str) -> str:
-    """Give the first half of a surrogate pair in a text that is no Unicode."""
+    """Return the first half of a surrogate pair in a text that is no Unicode."""
     return next(character for character in text if not is_unicode(character))
 
 
@@ -84,8 +84,8 @@ def open_lines(path: Path) -> Iterator[Lines]:
         with path.open("rb") as file:
             yield Lines(file)
     except OSError as error:
-        mend = hint_for(error, "check that the file is there and whole")
-        raise DataError(f"the file can't be read: {error.strerror}", where=path, mend=mend) from error
+        hint = hint_for(error, "check that the file is there and whole")
+        raise DataError(f"the file can't be read: {error.strerror}", where=path, hint=hint) from error
 
 
 def without_end(line: str) -> str:
@@ -105,11 +105,11 @@ class Bad:
 
     Attributes:
         reason: What is wrong with it.
-        mend: What to do about it.
+        hint: What to do about it.
     """
 
     reason: str
-    mend: str
+    hint: str
 
 
 class Ragged(Bad):
@@ -164,12 +164,12 @@ def flaw_of(name: str, text: str) -> Bad | None:
     if is_unicode(text):
         return None
     if is_undecoded(text):
-        return Bad("it is not UTF-8", mend="get the file anew, or convert it to UTF-8")
-    return Bad(f"{name} is no Unicode: it holds {half_a_pair(text)}", mend="write whole characters")
+        return Bad("it is not UTF-8", hint="get the file anew, or convert it to UTF-8")
+    return Bad(f"{name} is no Unicode: it holds {half_a_pair(text)}", hint="write whole characters")
 
 
 def refuse_two_columns(header: Sequence[str], names: Sequence[str], where: object) -> None:
-    """Refuse a header in which a column that is to be read stands twice.
+    """Raise an error for a header in which a column that is to be read stands twice.
 
     Args:
         header: All columns of a file.
@@ -184,7 +184,7 @@ def refuse_two_columns(header: Sequence[str], names: Sequence[str], where: objec
             raise DataError(
                 f"there are two columns {name}",
                 where=where,
-                mend=f"the columns are {', '.join(header)}; give each another name",
+                hint=f"the columns are {', '.join(header)}; give each another name",
             )
 
 
@@ -199,8 +199,8 @@ def _csv_cells(lines: Lines) -> _Cells:
             return
         except csv.Error as error:
             end = f", read to line {lines.number}" if lines.number > first_line else ""
-            mend = 'double the quotes within a cell (""), and put the cell into quotes'
-            yield first_line, Bad(f"it is no CSV: {error}{end}", mend)
+            hint = 'double the quotes within a cell (""), and put the cell into quotes'
+            yield first_line, Bad(f"it is no CSV: {error}{end}", hint)
             continue
         if cells:
             yield first_line, cells
@@ -213,7 +213,7 @@ def _tsv_cells(lines: Lines) -> _Cells:
 def _header(cells: _Cells, lines: Lines) -> list[str]:
     line, header = next(cells, (0, None))
     if header is None:
-        raise DataError("the file has no rows", where=lines.name, mend="get the file anew: it is empty")
+        raise DataError("the file has no rows", where=lines.name, hint="get the file anew: it is empty")
     if isinstance(header, list):
         bad = next(filter(None, (flaw_of("a name", name) for name in header)), None)
         if bad is None:
@@ -222,7 +222,7 @@ def _header(cells: _Cells, lines: Lines) -> list[str]:
     raise DataError(
         f"the first line does not name the columns: {header.reason}",
         where=lines.place(line),
-        mend="begin the file with a line of column names, in UTF-8",
+        hint="begin the file with a line of column names, in UTF-8",
     )
 
 
@@ -232,7 +232,7 @@ def _fields(rows: _Cells, header: list[str]) -> Iterator[tuple[int, dict[str, An
             yield line, cells
         elif len(cells) != len(header):
             reason = f"{len(cells)} cells where {len(header)} are expected: {', '.join(header)}"
-            yield line, Ragged(reason, mend="give every row a cell for each column")
+            yield line, Ragged(reason, hint="give every row a cell for each column")
         else:
             yield line, dict(zip(header, cells, strict=True))
 
@@ -241,7 +241,7 @@ def _object(line: str) -> dict[str, Any] | Bad:
     try:
         fields = json.loads(line)
     except (ValueError, RecursionError) as error:
-        return Bad(f"it is no JSON: {error}", mend="write one JSON object a line")
+        return Bad(f"it is no JSON: {error}", hint="write one JSON object a line")
     if not isinstance(fields, dict):
-        return Bad("it is no JSON object", mend='write rows such as {"text": "…", "label": "…"}')
+        return Bad("it is no JSON object", hint='write rows such as {"text": "…", "label": "…"}')
     return fields

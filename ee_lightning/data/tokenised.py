@@ -43,7 +43,7 @@ def load_tokenizer(name: str, config: PreTrainedConfig | None = None) -> PreTrai
     """
     if not name:
         raise OptionError(
-            "no tokenizer is named", where="--data.tokenizer", mend="give the backbone's name on the hub, or its folder"
+            "no tokenizer is named", where="--data.tokenizer", hint="give the backbone's name on the hub, or its folder"
         )
     place = str(resolve(name)) if name.startswith(PREFIX) else name
     try:
@@ -54,26 +54,26 @@ def load_tokenizer(name: str, config: PreTrainedConfig | None = None) -> PreTrai
         raise BackboneError(
             f"no tokenizer can be loaded: {first_line(error)}",
             where=place,
-            mend="give a name on the hub with a connection to it, a folder that holds tokenizer.json, "
+            hint="give a name on the hub with a connection to it, a folder that holds tokenizer.json, "
             "or packaged:all-minilm-l6-v2",
         ) from error
     if len(tokenizer) <= len(tokenizer.all_special_tokens):  # what transformers makes of a folder without its files
         raise BackboneError(
             "the tokenizer has no vocabulary",
             where=place,
-            mend="put tokenizer.json beside the weights, as save_pretrained writes it",
+            hint="put tokenizer.json beside the weights, as save_pretrained writes it",
         )
     if tokenizer.pad_token_id is None:
         raise DataError(
             "the tokenizer has no padding token, so it can't make batches",
             where=place,
-            mend="set pad_token in its tokenizer_config.json",
+            hint="set pad_token in its tokenizer_config.json",
         )
     if not tokenizer.is_fast:
         raise DataError(
             f"{type(tokenizer).__name__} has no fast implementation",
             where=place,
-            mend="use a backbone whose folder holds tokenizer.json",
+            hint="use a backbone whose folder holds tokenizer.json",
         )
     return tokenizer
 
@@ -115,7 +115,7 @@ def tokenised(rows: Dataset, tokenizer: PreTrainedTokenizerBase, max_length: int
 
 
 def column(rows: Dataset, name: str) -> NDArray[Any]:
-    """Give a column of numbers, or of equally many in each row, without a Python object for each.
+    """Return a column of numbers, or of equally many in each row, without a Python object for each.
 
     Args:
         rows: A data set.
@@ -131,7 +131,7 @@ def column(rows: Dataset, name: str) -> NDArray[Any]:
 
 
 def column_in_parts(rows: Dataset, name: str) -> Iterator[NDArray[Any]]:
-    """Give a column of numbers part by part, each straight from the disk.
+    """Return a column of numbers part by part, each straight from the disk.
 
     Args:
         rows: A data set.
@@ -164,7 +164,7 @@ def positions_of(rows: Dataset, ids: NDArray[np.int64], where: object) -> NDArra
         raise DataError(
             f"{missing.size} of {ids.size} rows are no longer there, such as row {missing[0]} (from 0)",
             where=where,
-            mend="bring the data back that was evaluated, or evaluate anew",
+            hint="bring the data back that was evaluated, or evaluate anew",
         )
     return positions
 

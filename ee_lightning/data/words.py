@@ -32,7 +32,7 @@ class Distinct:
         self.places = pc.index_in(column, value_set=distinct).to_numpy()  # [rows]
 
     def first(self, is_meant: Iterable[bool]) -> int:
-        """Give the first row that has one of some words.
+        """Return the first row that has one of some words.
 
         Args:
             is_meant: Whether each word is one of these.

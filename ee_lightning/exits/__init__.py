@@ -24,10 +24,10 @@ from ee_lightning.exits.gate import Gate as Gate
 from ee_lightning.exits.learned_ensemble import LearnedEnsemble as LearnedEnsemble
 from ee_lightning.exits.margin import Margin as Margin
 from ee_lightning.exits.naming import CRITERIA as CRITERIA
-from ee_lightning.exits.naming import CriterionRecipe as CriterionRecipe
+from ee_lightning.exits.naming import CriterionSpec as CriterionSpec
 from ee_lightning.exits.naming import StoredRecipe as StoredRecipe
 from ee_lightning.exits.naming import criteria as criteria
-from ee_lightning.exits.naming import recipe_of as recipe_of
+from ee_lightning.exits.naming import spec_of as spec_of
 from ee_lightning.exits.normalised_entropy import NormalisedEntropy as NormalisedEntropy
 from ee_lightning.exits.oracle import Oracle as Oracle
 from ee_lightning.exits.patience import Patience as Patience

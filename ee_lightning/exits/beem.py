@@ -3,6 +3,7 @@
 import math
 
 import torch
+from typing_extensions import override
 
 from ee_lightning.errors import OptionError
 from ee_lightning.exits.criterion import Criterion, Decision, ExitOutput, State, name_with_options
@@ -31,20 +32,20 @@ class BEEM(Criterion):
     def __init__(self, weights: list[float] | None = None) -> None:
         if weights is not None and not all(0 <= weight < math.inf for weight in weights):
             raise OptionError(
-                f"BEEM got weights={weights}", where="BEEM.weights", mend="give a number from 0 for each exit"
+                f"BEEM got weights={weights}", where="BEEM.weights", hint="give a number from 0 for each exit"
             )
         self.weights = weights
         self.name = name_with_options(self.name, weights=(weights, None))
 
+    @override
     def initial_state(self, batch_size: int, num_classes: int, device: torch.device) -> State:
-        """See `Criterion.initial_state`."""
         return {
             "previous": torch.full((batch_size,), NO_CLASS, device=device),  # [batch]
             "gathered": torch.zeros(batch_size, device=device),  # [batch]
         }
 
+    @override
     def step(self, output: ExitOutput, state: State) -> tuple[Decision, State]:
-        """See `Criterion.step`."""
         confidence, predictions = output.probabilities.amax(-1), output.predictions  # [batch], [batch]
         weighted = confidence * self._weight(output)
         gathered = torch.where(predictions == state["previous"], state["gathered"] + weighted, weighted)
@@ -57,6 +58,6 @@ class BEEM(Criterion):
             raise OptionError(
                 f"BEEM got {len(self.weights)} weights for {output.num_exits} exits",
                 where="BEEM.weights",
-                mend="give one weight for each exit",
+                hint="give one weight for each exit",
             )
         return self.weights[output.exit_layer - 1]

@@ -2,6 +2,8 @@
 
 from typing import ClassVar
 
+from typing_extensions import override
+
 from ee_lightning.exits.criterion import Decision, ExitOutput, State
 from ee_lightning.exits.fitted import NUM_EXITS, Fitted, Parameters
 from ee_lightning.exits.stored import StoredExits
@@ -23,12 +25,12 @@ class CalibratedConfidence(Fitted):
     name = "calibrated_confidence"
     shapes: ClassVar = {"temperatures": (NUM_EXITS,)}
 
+    @override
     def estimate(self, exits: StoredExits) -> Parameters:
-        """See `Fitted.estimate`."""
         return {"temperatures": fit_temperatures(exits.logits, exits.class_numbers()).float()}  # [exits]
 
+    @override
     def step(self, output: ExitOutput, state: State) -> tuple[Decision, State]:
-        """See `Criterion.step`."""
         temperature = self.parameters(output)["temperatures"][output.exit_layer - 1]
         logits = output.logits.float()
         below_largest = logits - logits.amax(-1, keepdim=True)  # [batch, classes]; dividing it can't overflow to +inf

@@ -4,6 +4,7 @@ from typing import Literal, get_args
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from ee_lightning.errors import require_one_of
 from ee_lightning.exits.criterion import Criterion, Decision, ExitOutput, State, name_with_options
@@ -38,8 +39,8 @@ class Confidence(Criterion):
         self.fallback_rule = fallback
         self.name = name_with_options(self.name, fallback=(fallback, "last"))
 
+    @override
     def step(self, output: ExitOutput, state: State) -> tuple[Decision, State]:
-        """See `Criterion.step`."""
         confidence, predictions = _confidence(output), output.predictions  # [batch], [batch] or [batch, labels]
         decision = Decision(confidence, predictions)
         if self.fallback_rule == "last":
@@ -52,8 +53,8 @@ class Confidence(Criterion):
             "label": where_rows(is_higher, predictions, state["label"]),  # [batch] or [batch, labels]
         }
 
+    @override
     def fallback(self, output: ExitOutput, state: State) -> Tensor:
-        """See `Criterion.fallback`."""
         return output.predictions if self.fallback_rule == "last" else state["label"]
 
 

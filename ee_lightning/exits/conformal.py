@@ -3,6 +3,7 @@
 from typing import ClassVar
 
 import torch
+from typing_extensions import override
 
 from ee_lightning.exits.criterion import Decision, ExitOutput, State
 from ee_lightning.exits.fitted import Fitted, Parameters
@@ -32,8 +33,8 @@ class Conformal(Fitted):
     name = "conformal"
     shapes: ClassVar = {"largest_when_differing": ("samples",)}
 
+    @override
     def estimate(self, exits: StoredExits) -> Parameters:
-        """See `Fitted.estimate`."""
         outputs = [exits.output(exit_layer) for exit_layer in range(1, exits.num_exits + 1)]
         full_model = outputs[-1].predictions
         largest = torch.full_like(full_model, NEVER_DIFFERS, dtype=torch.float32)  # [samples]
@@ -42,8 +43,8 @@ class Conformal(Fitted):
             largest = torch.where(output.predictions != full_model, largest.maximum(base), largest)
         return {"largest_when_differing": largest.sort().values}  # [samples]
 
+    @override
     def step(self, output: ExitOutput, state: State) -> tuple[Decision, State]:
-        """See `Criterion.step`."""
         largest = self.parameters(output)["largest_when_differing"]  # [samples], ascending
         smaller = torch.searchsorted(largest, output.probabilities.amax(-1))  # [batch]
         samples = torch.full((), len(largest) + 1, dtype=torch.float64, device=smaller.device)

@@ -88,7 +88,7 @@ class Decision(NamedTuple):
 
 
 def reaches(score: Tensor, threshold: float) -> Tensor:
-    """Tell who leaves: whose score is at least the threshold, exactly, though the score's type can't hold every number.
+    """Return who leaves: whose score is at least the threshold, exactly, though the score's type can't hold every number.
 
     Args:
         score: Scores, of any shape.
@@ -106,7 +106,7 @@ def reaches(score: Tensor, threshold: float) -> Tensor:
 
 @lru_cache
 def _least(threshold: float, dtype: torch.dtype) -> float:
-    """Give the least number of a type that is at least the threshold."""
+    """Return the least number of a type that is at least the threshold."""
     nearest = torch.tensor(threshold, dtype=dtype)
     return (nearest if nearest.double() >= threshold else nearest.nextafter(torch.tensor(torch.inf))).item()
 
@@ -134,7 +134,7 @@ class Criterion(ABC):
         return f"{type(self).__name__}({self.name!r})"
 
     def start(self, batch_size: int, num_classes: int, device: torch.device, *, multi_label: bool = False) -> State:
-        """Give the state before the first exit.
+        """Return the state before the first exit.
 
         Args:
             batch_size: Number of samples.
@@ -149,7 +149,7 @@ class Criterion(ABC):
         return self.initial_state(batch_size, num_classes, device)
 
     def check_task(self, kind: Kind) -> None:
-        """Refuse a task that this criterion can't judge.
+        """Raise an error for a task that this criterion can't judge.
 
         Args:
             kind: What the exits predict of a sample.
@@ -161,19 +161,19 @@ class Criterion(ABC):
             raise OptionError(
                 f"The criterion {self.name} needs one class a sample, and these exits predict several labels",
                 where="criteria",
-                mend="for several labels use voting, patience, confidence, entropy, gate or fixed",
+                hint="for several labels use voting, patience, confidence, entropy, gate or fixed",
             )
         if kind is Kind.REGRESSION and not self.handles_regression:
             raise OptionError(
                 f"The criterion {self.name} needs classes, and these exits predict a value",
                 where="criteria",
-                mend="for regression use patience with a tolerance, gate or fixed, as configs/tasks/stsb.yaml does",
+                hint="for regression use patience with a tolerance, gate or fixed, as configs/tasks/stsb.yaml does",
             )
 
     def initial_state(self, batch_size: int, num_classes: int, device: torch.device) -> State:
-        """Give what `start` returns; unless overridden, nothing. The arguments are those of `start`.
+        """Return what `start` returns; unless overridden, nothing. The arguments are those of `start`.
 
-        What hangs on whether exits predict classes or labels is best remembered from the first exit on.
+        What depends on whether exits predict classes or labels is best remembered from the first exit on.
         """
         return {}
 
@@ -190,7 +190,7 @@ class Criterion(ABC):
         """
 
     def highest_score(self, exit_layer: int) -> float:
-        """Give a bound that no sample's score exceeds after an exit; unless overridden, infinity.
+        """Return a bound that no sample's score exceeds after an exit; unless overridden, infinity.
 
         Where it is below the threshold, nobody leaves, and inference need not look.
 
@@ -247,7 +247,7 @@ _MOST = 1000
 
 
 def check_patience(patience: int, option: str) -> None:
-    """Refuse a patience below 1, or above all numbers of exits that there are.
+    """Raise an error for a patience below 1, or above all numbers of exits that there are.
 
     Args:
         patience: How many values in a row have to reach the threshold.
@@ -260,12 +260,12 @@ def check_patience(patience: int, option: str) -> None:
         raise OptionError(
             f"{patience} is no patience",
             where=option,
-            mend=f"give a whole number from 1 to {_MOST}: how many exits in a row",
+            hint=f"give a whole number from 1 to {_MOST}: how many exits in a row",
         )
 
 
 def no_values(batch_size: int, patience: int, device: torch.device) -> Tensor:
-    """Give the window before the first value: -inf, which never reaches a threshold; of shape [batch, patience]."""
+    """Return the window before the first value: -inf, which never reaches a threshold; of shape [batch, patience]."""
     return torch.full((batch_size, patience), -torch.inf, device=device)
 
 

@@ -44,7 +44,7 @@ class Statistics(NamedTuple):
 
 
 def statistics_of(exits: StoredExits) -> Statistics:
-    """Give the statistics of a task.
+    """Return the statistics of a task.
 
     Args:
         exits: Stored exits of its samples, with labels.
@@ -194,7 +194,7 @@ class Curve:
         return int((self.attained >= threshold).sum()) - 1
 
     def threshold_near(self, speedup: float) -> float:
-        """Give the threshold of the operating point whose speed-up is nearest to a named one.
+        """Return the threshold of the operating point whose speed-up is nearest to a named one.
 
         Args:
             speedup: All layers over mean executed layers, from 1.
@@ -214,7 +214,7 @@ class Curve:
         return score_at(self.mean_exit, self.scores[metric], self.num_exits / speedup)
 
     def area(self, metric: str) -> float:
-        """Give the mean of a metric over all relative costs between one layer and all.
+        """Return the mean of a metric over all relative costs between one layer and all.
 
         Args:
             metric: One of `scores`.
@@ -241,14 +241,14 @@ def trace_curve(criterion: Criterion, exits: StoredExits, metrics: Sequence[str]
     statistics = statistics_of(exits)
     if unknown := [metric for metric in metrics if metric not in statistics.metrics]:
         raise OptionError(
-            f"Unknown metrics {unknown}", where="metrics", mend=f"choose among {list(statistics.metrics)} for this task"
+            f"Unknown metrics {unknown}", where="metrics", hint=f"choose among {list(statistics.metrics)} for this task"
         )
     replayed = replay(criterion, exits)
     points = operating_points(replayed.scores, replayed.labels, replayed.fallback, statistics.tally)
     try:
         scores = {metric: statistics.metrics[metric](points.counts, statistics.actual) for metric in metrics}
     except ValueError as error:
-        raise OptionError(str(error), where="metrics", mend="leave this metric out for this task") from error
+        raise OptionError(str(error), where="metrics", hint="leave this metric out for this task") from error
     return Curve(
         criterion.name, exits.num_exits, points.attained, separators(points.attained), points.mean_exit, scores
     )

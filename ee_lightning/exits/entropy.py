@@ -2,6 +2,7 @@
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from ee_lightning.exits.criterion import Criterion, Decision, ExitOutput, State
 from ee_lightning.functional import Kind
@@ -20,13 +21,13 @@ class Entropy(Criterion):
     name = "entropy"
     handles_multi_label = True
 
+    @override
     def step(self, output: ExitOutput, state: State) -> tuple[Decision, State]:
-        """See `Criterion.step`."""
         return Decision(negative_entropy(output), output.predictions), state
 
 
 def negative_entropy(output: ExitOutput) -> Tensor:
-    """Give the entropy of an exit's distributions with its sign turned, in nats, of shape [batch]."""
+    """Return the entropy of an exit's distributions with its sign turned, in nats, of shape [batch]."""
     negative = (output.probabilities * output.log_probabilities).sum(-1)  # [batch] or [batch, labels]
     if output.kind is not Kind.MULTI_LABEL:
         return negative

@@ -6,6 +6,7 @@ from typing import Literal, get_args
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from ee_lightning.errors import require_one_of
 from ee_lightning.exits.criterion import (
@@ -53,16 +54,16 @@ class FPABEE(Criterion):
         self.divergence, self.patience = DIVERGENCES[divergence], patience
         self.name = name_with_options(self.name, divergence=(divergence, "jsd"), patience=(patience, DEFAULT_PATIENCE))
 
+    @override
     def initial_state(self, batch_size: int, num_classes: int, device: torch.device) -> State:
-        """See `Criterion.initial_state`."""
         return {
             "closeness": no_values(batch_size, self.patience, device),  # [batch, patience]
             "probabilities": torch.zeros(batch_size, num_classes, device=device),  # [batch, classes]
             "log_probabilities": torch.zeros(batch_size, num_classes, device=device),  # [batch, classes]
         }
 
+    @override
     def step(self, output: ExitOutput, state: State) -> tuple[Decision, State]:
-        """See `Criterion.step`."""
         current = output.probabilities, output.log_probabilities
         closeness = state["closeness"]
         if output.exit_layer > 1:
@@ -71,8 +72,8 @@ class FPABEE(Criterion):
         following = {"closeness": closeness, "probabilities": current[0], "log_probabilities": current[1]}
         return Decision(closeness.amin(-1), output.predictions), following
 
+    @override
     def highest_score(self, exit_layer: int) -> float:
-        """See `Criterion.highest_score`."""
         return -math.inf if exit_layer <= self.patience else math.inf
 
 

@@ -67,7 +67,7 @@ class Fitted(Criterion):
             self._parameters, self._moved = self._checked(fitted), None
         except (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError) as error:
             raise OptionError(
-                f"{self.name} can't have learnt this: {error!s:.200}", where="fitted", mend="fit it again"
+                f"{self.name} can't have learnt this: {error!s:.200}", where="fitted", hint="fit it again"
             ) from error
 
     def _checked(self, fitted: Mapping[str, Any]) -> Parameters:
@@ -93,7 +93,7 @@ class Fitted(Criterion):
         """
 
     def parameters(self, output: ExitOutput) -> Parameters:
-        """Give the parameters, where an exit's output is.
+        """Return the parameters, where an exit's output is.
 
         Args:
             output: What an exit says.
@@ -108,7 +108,7 @@ class Fitted(Criterion):
                 f"The criterion {self.name} was fitted on {learnt_from[0]} exits of {learnt_from[1]} classes, "
                 f"and these are {output.num_exits} exits of {output.logits.shape[-1]}",
                 where="criteria",
-                mend="fit it on a calibration split of this model",
+                hint="fit it on a calibration split of this model",
             )
         device, moved = output.logits.device, self._moved
         if moved is None or moved[0] != device:
@@ -120,6 +120,6 @@ class Fitted(Criterion):
             raise OptionError(
                 f"The criterion {self.name} has parameters, and they were not fitted yet",
                 where="criteria",
-                mend="fit it on a calibration split, held out from training and from what is reported",
+                hint="fit it on a calibration split, held out from training and from what is reported",
             )
         return self._parameters

@@ -1,6 +1,7 @@
 """Leave at a layer chosen beforehand."""
 
 import torch
+from typing_extensions import override
 
 from ee_lightning.exits.criterion import Criterion, Decision, ExitOutput, State
 
@@ -17,12 +18,12 @@ class Fixed(Criterion):
     handles_regression = True
     handles_multi_label = True
 
+    @override
     def step(self, output: ExitOutput, state: State) -> tuple[Decision, State]:
-        """See `Criterion.step`."""
         predictions = output.predictions  # [batch] or [batch, labels]
         score = torch.full((len(predictions),), float(output.exit_layer), device=predictions.device)  # [batch]
         return Decision(score, predictions), state
 
+    @override
     def highest_score(self, exit_layer: int) -> float:
-        """See `Criterion.highest_score`."""
         return exit_layer

@@ -1,5 +1,7 @@
 """Leave when a learnt gate finds it unlikely that the exit is wrong."""
 
+from typing_extensions import override
+
 from ee_lightning.errors import OptionError
 from ee_lightning.exits.criterion import Criterion, Decision, ExitOutput, State
 
@@ -26,13 +28,13 @@ class Gate(Criterion):
     handles_regression = True
     handles_multi_label = True
 
+    @override
     def step(self, output: ExitOutput, state: State) -> tuple[Decision, State]:
-        """See `Criterion.step`."""
         if GATE not in output.extras:
             raise OptionError(
                 f"The criterion gate reads the extra {GATE!r}, and these exits have "
                 f"{', '.join(sorted(output.extras)) or 'no extras'}",
                 where="criteria",
-                mend="train a model with a gate, or leave the gate out",
+                hint="train a model with a gate, or leave the gate out",
             )
         return Decision(-output.extras[GATE].float(), output.predictions), state

@@ -4,6 +4,7 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from ee_lightning.exits.criterion import Decision, ExitOutput, State
 from ee_lightning.exits.fitted import NUM_CLASSES, NUM_EXITS, Fitted, Parameters
@@ -28,26 +29,27 @@ class LearnedEnsemble(Fitted):
     name = "learned_ensemble"
     shapes: ClassVar = {"weights": (NUM_EXITS, NUM_EXITS), "biases": (NUM_EXITS, NUM_CLASSES)}
 
+    @override
     def estimate(self, exits: StoredExits) -> Parameters:
-        """See `Fitted.estimate`."""
         outputs = [exits.output(exit_layer) for exit_layer in range(1, exits.num_exits + 1)]
         log_probabilities = torch.stack([bounded_log_probabilities(output) for output in outputs])
         weights, biases = fit_geometric_means(log_probabilities, exits.class_numbers())
         return {"weights": weights.float(), "biases": biases.float()}  # [exits, exits], [exits, classes]
 
+    @override
     def initial_state(self, batch_size: int, num_classes: int, device: torch.device) -> State:
-        """See `Criterion.initial_state`."""
         return {"log_probabilities": torch.zeros(batch_size, 0, num_classes, device=device)}  # [batch, 0, classes]
 
+    @override
     def step(self, output: ExitOutput, state: State) -> tuple[Decision, State]:
-        """See `Criterion.step`."""
         latest = bounded_log_probabilities(output).unsqueeze(1)  # [batch, 1, classes]
         following = {"log_probabilities": torch.cat([state["log_probabilities"], latest], dim=1)}  # [batch, m, classes]
         ensemble = self._ensemble(output, following)  # [batch, classes]
         return Decision(ensemble.softmax(-1).amax(-1), ensemble.argmax(-1)), following
 
+    @override
     def fallback(self, output: ExitOutput, state: State) -> Tensor:
-        """See `Criterion.fallback`; the label of all exits together."""
+        """The label of all exits together."""
         return self._ensemble(output, state).argmax(-1)
 
     def _ensemble(self, output: ExitOutput, state: State) -> Tensor:

@@ -1,5 +1,7 @@
 """Leave when the most likely class is far enough ahead of the next."""
 
+from typing_extensions import override
+
 from ee_lightning.exits.criterion import Criterion, Decision, ExitOutput, State
 
 
@@ -13,7 +15,7 @@ class Margin(Criterion):
 
     name = "margin"
 
+    @override
     def step(self, output: ExitOutput, state: State) -> tuple[Decision, State]:
-        """See `Criterion.step`."""
         first, second = output.probabilities.topk(2, -1).values.unbind(-1)  # [batch], [batch]
         return Decision(first - second, output.predictions), state

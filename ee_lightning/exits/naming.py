@@ -69,13 +69,13 @@ def _known(class_path: str) -> str:
         raise OptionError(
             f"{class_path!r} is no criterion of ours; one of your own has to be imported beforehand",
             where="class_path",
-            mend=_EXAMPLE,
+            hint=_EXAMPLE,
         )
     return class_path
 
 
 @dataclass(frozen=True)
-class CriterionRecipe:
+class CriterionSpec:
     """How to make a criterion anew, in values that JSON knows.
 
     Attributes:
@@ -103,7 +103,7 @@ class CriterionRecipe:
             raise OptionError(
                 f"there is no criterion {self.class_path!r}",
                 where="class_path",
-                mend=_EXAMPLE,
+                hint=_EXAMPLE,
             )
         criterion: Criterion = found(**_options(found, self.init_args))
         if isinstance(criterion, Fitted) and self.fitted:
@@ -111,12 +111,12 @@ class CriterionRecipe:
         return criterion
 
 
-def _made(recipe: CriterionRecipe) -> CriterionRecipe:
-    recipe.build()
-    return recipe
+def _made(spec: CriterionSpec) -> CriterionSpec:
+    spec.build()
+    return spec
 
 
-StoredRecipe = Annotated[CriterionRecipe, AfterValidator(_made)]
+StoredRecipe = Annotated[CriterionSpec, AfterValidator(_made)]
 """A recipe that a file holds, whose criterion can be made."""
 
 
@@ -138,7 +138,7 @@ def _options(kind: type[Criterion], given: Mapping[str, Any]) -> dict[str, Any]:
         raise OptionError(
             f"{kind.__name__} got {wrong}" if wrong else f"{kind.__name__} is {error}",
             where=f"{kind.__name__}.{option}".rstrip("."),
-            mend=f"it takes {kind.__name__}{takes}",
+            hint=f"it takes {kind.__name__}{takes}",
         ) from error
 
 
@@ -147,7 +147,7 @@ _OPTION = re.compile(r"\s*(\w+)\s*=\s*([^,\[\]{}]+?|\[[^\[\]{}]*\])\s*(?:,\s*|$)
 _KNOWN = ", ".join(CRITERIA)
 
 
-def criteria(text: str) -> list[CriterionRecipe]:
+def criteria(text: str) -> list[CriterionSpec]:
     """Read criteria as tables name them, separated by commas.
 
     Args:
@@ -160,15 +160,15 @@ def criteria(text: str) -> list[CriterionRecipe]:
         >>> criteria("voting(k=0.5, fallback=majority), patience")[0].init_args
         {'k': 0.5, 'fallback': 'majority'}
     """
-    read = _read_all(_CRITERION, text, mend="write voting(k=0.5),patience,entropy")
-    recipes = [_recipe(found[1], found[2] or "") for found in read]
-    if not recipes:
-        raise OptionError("no criterion is given", where="the list of criteria", mend=f"use some of {_KNOWN}")
-    return recipes
+    read = _read_all(_CRITERION, text, hint="write voting(k=0.5),patience,entropy")
+    specs = [_spec(found[1], found[2] or "") for found in read]
+    if not specs:
+        raise OptionError("no criterion is given", where="the list of criteria", hint=f"use some of {_KNOWN}")
+    return specs
 
 
-def recipe_of(criterion: str | Criterion | CriterionRecipe) -> CriterionRecipe:
-    """Give the recipe of a criterion, what it was fitted included.
+def spec_of(criterion: str | Criterion | CriterionSpec) -> CriterionSpec:
+    """Return the recipe of a criterion, what it was fitted included.
 
     Args:
         criterion: A name such as ``voting(k=0.5)``, a criterion of `ee_lightning.exits`, or a recipe.
@@ -181,32 +181,32 @@ def recipe_of(criterion: str | Criterion | CriterionRecipe) -> CriterionRecipe:
         >>> recipe_of("voting(k=0.5)") == recipe_of(exits.Voting(k=0.5))
         True
     """
-    if isinstance(criterion, CriterionRecipe):
+    if isinstance(criterion, CriterionSpec):
         return criterion
     if isinstance(criterion, str):
-        recipes = criteria(criterion)
-        if len(recipes) != 1:
-            raise OptionError(f"{len(recipes)} criteria are given", where="criterion", mend="give one at a time")
-        return recipes[0]
+        specs = criteria(criterion)
+        if len(specs) != 1:
+            raise OptionError(f"{len(specs)} criteria are given", where="criterion", hint="give one at a time")
+        return specs[0]
     if CRITERIA.get(criterion.name.partition("(")[0]) is not type(criterion):
         raise OptionError(
             f"no name stands for the criterion {type(criterion).__name__}",
             where="criterion",
-            mend="give it as a CriterionRecipe, which says how to make it anew",
+            hint="give it as a CriterionRecipe, which says how to make it anew",
         )
-    (recipe,) = criteria(criterion.name)
-    return replace(recipe, fitted=criterion.fitted) if isinstance(criterion, Fitted) else recipe
+    (spec,) = criteria(criterion.name)
+    return replace(spec, fitted=criterion.fitted) if isinstance(criterion, Fitted) else spec
 
 
-def _recipe(name: str, options: str) -> CriterionRecipe:
+def _spec(name: str, options: str) -> CriterionSpec:
     if name not in CRITERIA:
-        raise OptionError(f"there is no criterion {name!r}", where="criterion", mend=f"use some of {_KNOWN}")
+        raise OptionError(f"there is no criterion {name!r}", where="criterion", hint=f"use some of {_KNOWN}")
     init_args: dict[str, object] = {}
-    for found in _read_all(_OPTION, options, mend=f"write {name}(option=value), and lists as in beem(weights=[1, 2])"):
+    for found in _read_all(_OPTION, options, hint=f"write {name}(option=value), and lists as in beem(weights=[1, 2])"):
         if found[1] in init_args:
-            raise OptionError(f"the option {found[1]} is given twice", where=f"{name}({options})", mend="give it once")
+            raise OptionError(f"the option {found[1]} is given twice", where=f"{name}({options})", hint="give it once")
         init_args[found[1]] = _value(found[2])
-    return CriterionRecipe(f"{exits.__name__}.{CRITERIA[name].__name__}", init_args)
+    return CriterionSpec(f"{exits.__name__}.{CRITERIA[name].__name__}", init_args)
 
 
 def _value(text: str) -> object:
@@ -217,12 +217,12 @@ def _value(text: str) -> object:
         return text
 
 
-def _read_all(pattern: re.Pattern[str], text: str, mend: str) -> Iterator[re.Match[str]]:
+def _read_all(pattern: re.Pattern[str], text: str, hint: str) -> Iterator[re.Match[str]]:
     """Match a pattern again and again, up to the end of the text."""
     position = 0
     while position < len(text):
         found = pattern.match(text, position)
         if found is None:
-            raise OptionError(f"{text[position:]!r} can't be read", where=text, mend=mend)
+            raise OptionError(f"{text[position:]!r} can't be read", where=text, hint=hint)
         yield found
         position = found.end()

@@ -4,6 +4,7 @@ import math
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from ee_lightning.exits.criterion import Criterion, Decision, ExitOutput, State
 from ee_lightning.exits.entropy import negative_entropy
@@ -23,12 +24,12 @@ class NormalisedEntropy(Criterion):
 
     name = "normalised_entropy"
 
+    @override
     def step(self, output: ExitOutput, state: State) -> tuple[Decision, State]:
-        """See `Criterion.step`."""
         return Decision(negative_normalised_entropy(output), output.predictions), state
 
 
 def negative_normalised_entropy(output: ExitOutput) -> Tensor:
-    """Give the entropy of an exit's distributions over that of equal probabilities, sign turned, of shape [batch]."""
+    """Return the entropy of an exit's distributions over that of equal probabilities, sign turned, of shape [batch]."""
     entropy = negative_entropy(output)  # [batch]
     return entropy / torch.full((), math.log(output.logits.shape[-1]), device=entropy.device)

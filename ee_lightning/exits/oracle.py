@@ -1,5 +1,7 @@
 """Leave at the first exit that is right."""
 
+from typing_extensions import override
+
 from ee_lightning.errors import OptionError
 from ee_lightning.exits.criterion import Criterion, Decision, ExitOutput, State
 from ee_lightning.functional import same_rows
@@ -23,13 +25,13 @@ class Oracle(Criterion):
     THRESHOLD = 0.5
     handles_multi_label = True
 
+    @override
     def step(self, output: ExitOutput, state: State) -> tuple[Decision, State]:
-        """See `Criterion.step`."""
         if output.labels is None:
             raise OptionError(
                 "The oracle needs the true labels, and these samples have none",
                 where="criteria",
-                mend="leave the oracle out, or use a split with labels",
+                hint="leave the oracle out, or use a split with labels",
             )
         predictions = output.predictions
         return Decision(same_rows(predictions, output.labels).float(), predictions), state

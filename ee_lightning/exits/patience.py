@@ -4,6 +4,7 @@ import math
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from ee_lightning.errors import OptionError
 from ee_lightning.exits.criterion import Criterion, Decision, ExitOutput, State, name_with_options
@@ -38,33 +39,34 @@ class Patience(Criterion):
             raise OptionError(
                 f"Patience got tolerance={tolerance}",
                 where="Patience.tolerance",
-                mend="give a positive number, in the unit of the predicted value",
+                hint="give a positive number, in the unit of the predicted value",
             )
         self.tolerance = tolerance
         self.name = name_with_options(self.name, tolerance=(tolerance, None))
 
+    @override
     def check_task(self, kind: Kind) -> None:
-        """See `Criterion.check_task`; raises too where the tolerance does not suit the task."""
+        """Raises too where the tolerance does not suit the task."""
         if (kind is Kind.REGRESSION) != (self.tolerance is not None):
             raise OptionError(
                 "Patience needs a tolerance for regression, and takes none for classification",
                 where=f"Patience.tolerance = {self.tolerance}, and the exits predict {kind.value}",
-                mend="for regression give a tolerance in the unit of the predicted value, else leave it out",
+                hint="for regression give a tolerance in the unit of the predicted value, else leave it out",
             )
 
+    @override
     def initial_state(self, batch_size: int, num_classes: int, device: torch.device) -> State:
-        """See `Criterion.initial_state`."""
         return {"agreements": torch.zeros(batch_size, device=device)}  # [batch]
 
+    @override
     def step(self, output: ExitOutput, state: State) -> tuple[Decision, State]:
-        """See `Criterion.step`."""
         predictions, agreements = output.predictions, state["agreements"]  # [batch] or [batch, labels], [batch]
         if output.exit_layer > 1:
             agreements = torch.where(self._agree(predictions, state["previous"]), agreements + 1, 0)
         return Decision(agreements, predictions), {"previous": predictions, "agreements": agreements}
 
+    @override
     def highest_score(self, exit_layer: int) -> float:
-        """See `Criterion.highest_score`."""
         return exit_layer - 1
 
     def _agree(self, predictions: Tensor, previous: Tensor) -> Tensor:

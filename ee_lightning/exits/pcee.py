@@ -5,6 +5,7 @@ from typing import Literal, get_args
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from ee_lightning.errors import require_one_of
 from ee_lightning.exits.criterion import (
@@ -50,25 +51,26 @@ class PCEE(Criterion):
         self.patience, self.label = patience, label
         self.name = name_with_options(self.name, patience=(patience, DEFAULT_PATIENCE), label=(label, "argmax"))
 
+    @override
     def initial_state(self, batch_size: int, num_classes: int, device: torch.device) -> State:
-        """See `Criterion.initial_state`."""
         return {
             "sharpness": no_values(batch_size, self.patience, device),  # [batch, patience]
             "sum": torch.zeros(batch_size, num_classes, device=device),  # [batch, classes]
         }
 
+    @override
     def step(self, output: ExitOutput, state: State) -> tuple[Decision, State]:
-        """See `Criterion.step`."""
         sharpness = push(state["sharpness"], negative_normalised_entropy(output))  # [batch, patience]
         following = {"sharpness": sharpness, "sum": state["sum"] + output.probabilities}
         return Decision(sharpness.amin(-1), self._label(output, following)), following
 
+    @override
     def highest_score(self, exit_layer: int) -> float:
-        """See `Criterion.highest_score`."""
         return -inf if exit_layer < self.patience else inf
 
+    @override
     def fallback(self, output: ExitOutput, state: State) -> Tensor:
-        """See `Criterion.fallback`; the label by the same rule as for those who leave."""
+        """The label by the same rule as for those who leave."""
         return self._label(output, state)
 
     def _label(self, output: ExitOutput, state: State) -> Tensor:

@@ -4,6 +4,7 @@ import math
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from ee_lightning.exits.criterion import Criterion, Decision, ExitOutput, State
 
@@ -24,21 +25,22 @@ class RunningEnsemble(Criterion):
 
     name = "running_ensemble"
 
+    @override
     def initial_state(self, batch_size: int, num_classes: int, device: torch.device) -> State:
-        """See `Criterion.initial_state`."""
         return {"sum": torch.zeros(batch_size, num_classes, device=device)}  # [batch, classes]
 
+    @override
     def step(self, output: ExitOutput, state: State) -> tuple[Decision, State]:
-        """See `Criterion.step`."""
         summed = state["sum"] + bounded_log_probabilities(output)  # [batch, classes]
         mean = summed / torch.full((), float(output.exit_layer), device=summed.device)  # [batch, classes]
         return Decision(mean.softmax(-1).amax(-1), summed.argmax(-1)), {"sum": summed}
 
+    @override
     def fallback(self, output: ExitOutput, state: State) -> Tensor:
-        """See `Criterion.fallback`; the label of all exits together."""
+        """The label of all exits together."""
         return state["sum"].argmax(-1)
 
 
 def bounded_log_probabilities(output: ExitOutput) -> Tensor:
-    """Give the logarithms of an exit's probabilities, none below that of 1e-38, of shape [batch, classes]."""
+    """Return the logarithms of an exit's probabilities, none below that of 1e-38, of shape [batch, classes]."""
     return output.log_probabilities.clamp_min(LEAST_LOG_PROBABILITY_IN_A_MEAN)

@@ -2,6 +2,7 @@
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from ee_lightning.exits.criterion import Criterion, Decision, ExitOutput, State, name_with_options
 from ee_lightning.exits.voting import bar, check_exponent, highest_share
@@ -32,20 +33,21 @@ class SoftVoting(Criterion):
         self.k = float(k)
         self.name = name_with_options(self.name, k=(self.k, DEFAULT_EXPONENT))
 
+    @override
     def initial_state(self, batch_size: int, num_classes: int, device: torch.device) -> State:
-        """See `Criterion.initial_state`."""
         return {"sum": torch.zeros(batch_size, num_classes, device=device)}  # [batch, classes]
 
+    @override
     def step(self, output: ExitOutput, state: State) -> tuple[Decision, State]:
-        """See `Criterion.step`."""
         summed = state["sum"] + output.probabilities  # [batch, classes]
         score, label = summed.max(-1)  # [batch], [batch]
         return Decision(score / bar(output, self.k), label), {"sum": summed}
 
+    @override
     def highest_score(self, exit_layer: int) -> float:
-        """See `Criterion.highest_score`."""
         return highest_share(exit_layer, self.k)
 
+    @override
     def fallback(self, output: ExitOutput, state: State) -> Tensor:
-        """See `Criterion.fallback`; the label of all exits together."""
+        """The label of all exits together."""
         return state["sum"].argmax(-1)

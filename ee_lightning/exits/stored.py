@@ -75,7 +75,7 @@ class StoredExits:
         for name, extra in self.extras.items():
             self._check_shape(f"extras[{name!r}]", extra, self.logits.shape[:2])
         if self.num_samples == 0:
-            raise DataError("There is no sample to store exits of", mend="choose a split that is not empty")
+            raise DataError("There is no sample to store exits of", hint="choose a split that is not empty")
         self._check_finite()
 
     @property
@@ -104,7 +104,7 @@ class StoredExits:
         return predictions_of(self.logits, self.kind)
 
     def output(self, exit_layer: int) -> ExitOutput:
-        """Give what one exit said of all samples.
+        """Return what one exit said of all samples.
 
         Args:
             exit_layer: The number of the exit, from 1.
@@ -136,7 +136,7 @@ class StoredExits:
         )
 
     def class_numbers(self) -> Tensor:
-        """Give the labels, after a check that they are class numbers.
+        """Return the labels, after a check that they are class numbers.
 
         Raises:
             DataError: If there are none, or one is no class number.
@@ -146,12 +146,12 @@ class StoredExits:
             raise DataError(
                 f"Labels must be whole numbers from 0 to {self.num_classes - 1}, but these are {labels.dtype} "
                 f"from {labels.min().item()} to {labels.max().item()}",
-                mend="use a split with labels, and heads with one output per class",
+                hint="use a split with labels, and heads with one output per class",
             )
         return labels
 
     def label_sets(self) -> Tensor:
-        """Give the labels of samples that have several, after a check that they are 1 or 0.
+        """Return the labels of samples that have several, after a check that they are 1 or 0.
 
         Raises:
             DataError: If there are none, or they are not known.
@@ -160,22 +160,22 @@ class StoredExits:
         if not ((labels == 0) | (labels == 1)).all():
             raise DataError(
                 "Labels must be 1 where a sample has them and 0 elsewhere, and those of some samples are not known",
-                mend="use a split with labels",
+                hint="use a split with labels",
             )
         return labels
 
     def known_labels(self) -> Tensor:
-        """Give the labels.
+        """Return the labels.
 
         Raises:
             DataError: If there are none.
         """
         if self.labels is None:
-            raise DataError("Labels are needed, and these stored exits have none", mend="use a split with labels")
+            raise DataError("Labels are needed, and these stored exits have none", hint="use a split with labels")
         return self.labels
 
     def _check_types(self) -> None:
-        """Refuse types by which numbers can't be told from truth values, or indices from measurements."""
+        """Raise an error for types by which numbers can't be told from truth values, or indices from measurements."""
         labels = {} if self.labels is None else {"labels": self.labels}
         floats = {f"extras[{name!r}]": extra for name, extra in self.extras.items()}
         for tensors, types in (({"ids": self.ids}, _WHOLE), (labels, _WHOLE | _FLOATS), (floats, _FLOATS)):
@@ -203,6 +203,6 @@ class StoredExits:
                 raise TrainingDiverged(
                     f"Exit {exit_index + 1} gives {name} that are not finite: {tensor[exit_index, sample].tolist()}",
                     where=f"sample with id {self.ids[sample].item()}, one of {such} such samples",
-                    mend="train with a lower learning rate or less weight on the diversity term; if the weights "
+                    hint="train with a lower learning rate or less weight on the diversity term; if the weights "
                     "themselves are finite, evaluate in float32 (--trainer.precision 32-true)",
                 )

@@ -4,6 +4,7 @@ from typing import Literal, get_args
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from ee_lightning.errors import OptionError, require_one_of
 from ee_lightning.exits.criterion import Criterion, Decision, ExitOutput, State, name_with_options
@@ -50,12 +51,12 @@ class Voting(Criterion):
         self.k, self.fallback_rule = float(k), fallback
         self.name = name_with_options(self.name, k=(self.k, DEFAULT_EXPONENT), fallback=(fallback, "last"))
 
+    @override
     def initial_state(self, batch_size: int, num_classes: int, device: torch.device) -> State:
-        """See `Criterion.initial_state`."""
         return {"votes": torch.zeros(batch_size, num_classes, device=device)}  # [batch, classes]
 
+    @override
     def step(self, output: ExitOutput, state: State) -> tuple[Decision, State]:
-        """See `Criterion.step`."""
         if output.kind is Kind.MULTI_LABEL:
             return self._step_on_sets(output, state)
         voted = output.predictions.unsqueeze(-1)  # [batch, 1]
@@ -63,12 +64,12 @@ class Voting(Criterion):
         score = votes.amax(-1) / bar(output, self.k)  # [batch]
         return Decision(score, _leading(votes, voted)), {"votes": votes}
 
+    @override
     def highest_score(self, exit_layer: int) -> float:
-        """See `Criterion.highest_score`."""
         return highest_share(exit_layer, self.k)
 
+    @override
     def fallback(self, output: ExitOutput, state: State) -> Tensor:
-        """See `Criterion.fallback`."""
         if self.fallback_rule == "last":
             return output.predictions
         if output.kind is Kind.MULTI_LABEL:
@@ -86,7 +87,7 @@ class Voting(Criterion):
 
 
 def check_exponent(k: float, option: str) -> None:
-    """Refuse an exponent of the bar that makes no sense.
+    """Raise an error for an exponent of the bar that makes no sense.
 
     Args:
         k: The exponent.
@@ -99,7 +100,7 @@ def check_exponent(k: float, option: str) -> None:
         raise OptionError(
             f"{option.partition('.')[0]} got k={k}",
             where=option,
-            mend=f"give a number from 0 to {LARGEST_EXPONENT}: at 0 the score is a sum over the exits, at 1 their mean",
+            hint=f"give a number from 0 to {LARGEST_EXPONENT}: at 0 the score is a sum over the exits, at 1 their mean",
         )
 
 
@@ -112,15 +113,15 @@ def bar(output: ExitOutput, k: float) -> Tensor:
 
 
 def highest_share(exit_layer: int, k: float) -> float:
-    """Give a bound on what m exits of one mind make together, m / m^k, with room for rounding in float32."""
+    """Return a bound on what m exits of one mind make together, m / m^k, with room for rounding in float32."""
     return float(exit_layer ** (1 - k)) * 1.00001
 
 
 def _leading(votes: Tensor, voted: Tensor) -> Tensor:
-    """Give the class with most votes, and of several the one just voted for."""
+    """Return the class with most votes, and of several the one just voted for."""
     return votes.scatter(1, voted, 0.5, reduce="add").argmax(-1)  # [batch]; half a vote decides between equals
 
 
 def _majority(votes: Tensor, output: ExitOutput) -> Tensor:
-    """Tell which labels more than half of the m votes hold, or half of them with the one just cast, [batch, labels]."""
+    """Return which labels more than half of the m votes hold, or half of them with the one just cast, [batch, labels]."""
     return 2 * votes + output.predictions > output.exit_layer

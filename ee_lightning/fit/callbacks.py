@@ -61,7 +61,7 @@ def check_suitable(callbacks: Iterable[str]) -> None:
                 raise OptionError(
                     f"{kind.__name__} does not suit early-exit models: {reason}",
                     where="--trainer.callbacks",
-                    mend=fix,
+                    hint=fix,
                 )
 
 
@@ -100,7 +100,7 @@ def check_monitors(callbacks: Sequence[Callback], criteria: Sequence[Criterion],
         raise OptionError(
             f"{type(callback).__name__} monitors {monitor}, which this training does not log",
             where="--checkpoint.monitor" if isinstance(callback, ModelCheckpoint) else "--trainer.callbacks",
-            mend=f"monitor one of {', '.join(shown)}; --sweep.criteria decides on the areas",
+            hint=f"monitor one of {', '.join(shown)}; --sweep.criteria decides on the areas",
         )
 
 
@@ -117,7 +117,7 @@ def _is_foreign(part: object) -> bool:
 class StepSeed(Callback):
     """Seeds torch before every batch of training by the run's seed, the epoch, the batch and the process.
 
-    What a batch draws, its dropout above all, then hangs on nothing that was drawn before, and an interrupted run can
+    What a batch draws, its dropout above all, then depends on nothing that was drawn before, and an interrupted run can
     go on at any batch. The run's seed is torch's when the training starts, and is kept in the checkpoints.
     """
 
@@ -165,7 +165,7 @@ class LastCheckpoint(Callback):
     def __init__(self, every_n_steps: int = 1000) -> None:
         if every_n_steps < 1:
             raise OptionError(
-                f"every_n_steps is {every_n_steps}", where="--last_checkpoint.every_n_steps", mend="give 1 or more"
+                f"every_n_steps is {every_n_steps}", where="--last_checkpoint.every_n_steps", hint="give 1 or more"
             )
         self.every_n_steps = every_n_steps
         self._saved_at = 0
@@ -180,7 +180,7 @@ class LastCheckpoint(Callback):
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         """Write the checkpoint where it is due."""
         if self._loaded is not None:
-            _mend(trainer, self._loaded)
+            _hint(trainer, self._loaded)
             self._loaded = None
         is_due = batch_idx == 0 or trainer.global_step % self.every_n_steps == 0
         if is_due and batch_idx % trainer.accumulate_grad_batches == 0 and trainer.global_step != self._saved_at:
@@ -222,7 +222,7 @@ class LastCheckpoint(Callback):
 
 
 def _place_of_own(trainer: Trainer) -> Path | None:
-    """Give the run folder's checkpoints/ if the checkpoint that is loaded lies there."""
+    """Return the run folder's checkpoints/ if the checkpoint that is loaded lies there."""
     folder = run_folder_of(trainer)
     if folder is None or Path(str(trainer.ckpt_path)).resolve().parent != folder.checkpoints.resolve():
         return None
@@ -245,7 +245,7 @@ def _renamed(state: Any, old: str, new: str) -> Any:
     return new + state.removeprefix(old) if is_below else state
 
 
-def _mend(trainer: Trainer, state: dict[str, Any]) -> None:
+def _hint(trainer: Trainer, state: dict[str, Any]) -> None:
     """Mend what Lightning has wrong within an epoch: three counters, and the latest validation's scores."""
     loop = trainer.fit_loop.epoch_loop
     loop._batches_that_stepped = state["batches_that_stepped"]
@@ -257,7 +257,7 @@ def _mend(trainer: Trainer, state: dict[str, Any]) -> None:
 
 
 def _metrics_files(trainer: Trainer) -> list[MetricsFile]:
-    """Give the open ``metrics.csv``, on the first process, everything logged so far written."""
+    """Return the open ``metrics.csv``, on the first process, everything logged so far written."""
     if not trainer.is_global_zero:
         return []
     logs = [logger for logger in trainer.loggers if isinstance(logger, MetricsLog)]

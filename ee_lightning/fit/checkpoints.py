@@ -57,7 +57,7 @@ def _unreadable(path: str | Path, reason: str) -> RunFolderError:
     return RunFolderError(
         f"the checkpoint can't be loaded: {reason}",
         where=path,
-        mend="give --ckpt_path a .ckpt file that is whole, and the config.yaml of its run folder",
+        hint="give --ckpt_path a .ckpt file that is whole, and the config.yaml of its run folder",
     )
 
 
@@ -68,7 +68,7 @@ _NAME = re.compile(r'"([^"]+)"')
 
 
 def refuse_missing(checkpoint: str | None, command: str) -> None:
-    """Refuse a checkpoint that is not there.
+    """Raise an error for a checkpoint that is not there.
 
     Args:
         checkpoint: Its path or address, which is not looked up.
@@ -81,7 +81,7 @@ def refuse_missing(checkpoint: str | None, command: str) -> None:
         raise OptionError(
             f"{command} needs a checkpoint" if checkpoint is None else "there is no such checkpoint",
             where=f"--ckpt_path {checkpoint or ''}",
-            mend="name a file from the checkpoints/ of a run folder",
+            hint="name a file from the checkpoints/ of a run folder",
         )
 
 
@@ -103,7 +103,7 @@ def loading_checkpoints(trainer: Trainer) -> Iterator[None]:
         raise RunFolderError(
             f"the checkpoint can't be loaded into this model: {reason}",
             where=f"--ckpt_path {trainer.ckpt_path}",
-            mend="give the config.yaml of the checkpoint's own run folder, and a .ckpt file from its checkpoints/",
+            hint="give the config.yaml of the checkpoint's own run folder, and a .ckpt file from its checkpoints/",
         ) from error
 
 

@@ -18,16 +18,16 @@ from lightning.pytorch.loggers import Logger, WandbLogger
 from lightning.pytorch.utilities import rank_zero_only
 from omegaconf.errors import OmegaConfBaseException
 
-from ee_lightning.data import OwnTask
+from ee_lightning.data import CustomTask
 from ee_lightning.errors import OptionError, RunFolderError
 from ee_lightning.fit.callbacks import LastCheckpoint, StepSeed, check_suitable
 from ee_lightning.fit.checkpoints import WholeCheckpointIO, loading_checkpoints, refuse_missing
 from ee_lightning.fit.evaluation import check_evaluable, evaluated_run, tell_unknown_run
 from ee_lightning.fit.messages import (
     check_trainer_options,
-    leave_out_noise,
-    leave_out_other_folders,
-    parsing_mistake,
+    parsing_error,
+    quiet_lightning,
+    quiet_other_folders,
     wording_lightning,
 )
 from ee_lightning.fit.metrics_log import MetricsLog
@@ -42,7 +42,7 @@ from ee_lightning.training.data_module import TaskDataModule
 
 
 def resolved(parser: LightningArgumentParser, config: Namespace) -> str:
-    """Give the resolved options of a command as YAML.
+    """Return the resolved options of a command as YAML.
 
     Args:
         parser: The command's parser.
@@ -88,7 +88,7 @@ class OptionsParser(LightningArgumentParser):
     """Refuses linked options in files too, and lets a class that is named anew start from its own defaults."""
 
     def _parse_common(self, cfg: Namespace, *args: Any, **kwargs: Any) -> Namespace:
-        """Refuse linked options, worded as for a flag, before the links overwrite them."""
+        """Raise an error for linked options, worded as for a flag, before the links overwrite them."""
         for target, source in LINKED.items():
             if target in cfg:
                 raise TypeError(f'Linked "{target}" must be given via "{source}".')
@@ -152,7 +152,7 @@ class EarlyExitCLI(LightningCLI):
 
     @staticmethod
     def subcommands() -> dict[str, set[str]]:
-        """Give Lightning's commands, but for ``predict``, which is ours."""
+        """Return Lightning's commands, but for ``predict``, which is ours."""
         return {name: skipped for name, skipped in LightningCLI.subcommands().items() if name != "predict"}
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
@@ -196,10 +196,10 @@ class EarlyExitCLI(LightningCLI):
         try:
             return parser.parse_args(args)
         except OmegaConfBaseException as error:
-            raise parsing_mistake(str(error), args, []) from error
+            raise parsing_error(str(error), args, []) from error
         except ArgumentError as error:
             known = [*self._subcommand_parsers[args[0]].get_defaults().keys()]
-            raise parsing_mistake(str(error.message), args, known) from error
+            raise parsing_error(str(error.message), args, known) from error
 
     def _prepare_subcommand_parser(self, klass: type, subcommand: str, **kwargs: Any) -> LightningArgumentParser:
         parser = super()._prepare_subcommand_parser(klass, subcommand, **kwargs)
@@ -220,7 +220,7 @@ class EarlyExitCLI(LightningCLI):
                 self.config["fit"]["ckpt_path"] = checkpoint = check_resumable(self.resumed, self._options(self.config))
         if self.resumed is not None and self.resumed.last_checkpoint.exists():
             return
-        leave_out_other_folders()
+        quiet_other_folders()
         if self.subcommand != "fit" or checkpoint is not None:
             refuse_missing(checkpoint, str(self.subcommand))
         if self.evaluated is not None:
@@ -239,7 +239,7 @@ class EarlyExitCLI(LightningCLI):
         """Write the labels that were found in the rows into the options, so that the run folder keeps them."""
         data = self.config[str(self.subcommand)]["data"]
         if data["own"] is not None and data["own"]["label_names"] is None and not data["own"]["regression"]:
-            own = OwnTask(**data["own"].as_dict())
+            own = CustomTask(**data["own"].as_dict())
             data["own"]["label_names"] = list(own.as_task(data["task"], data["root"]).label_names)
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
@@ -250,7 +250,7 @@ class EarlyExitCLI(LightningCLI):
                 root.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise RunFolderError(
-                f"no run folder can be made: {error.strerror}", where=f"--run.root {root}", mend="name another folder"
+                f"no run folder can be made: {error.strerror}", where=f"--run.root {root}", hint="name another folder"
             ) from error
         folder = MetricsLog(root, self._get(self.config, "run.name"), self.version)
         configured = self._get(self.config_init, "trainer")["logger"]
@@ -273,7 +273,7 @@ class EarlyExitCLI(LightningCLI):
         try:
             super()._set_seed()
         except ValueError as error:
-            raise OptionError(str(error), where="--seed_everything", mend="give a number from 0") from error
+            raise OptionError(str(error), where="--seed_everything", hint="give a number from 0") from error
 
     def _run_subcommand(self, subcommand: str) -> None:
         with ExitStack() as stack:
@@ -325,7 +325,7 @@ class EarlyExitCLI(LightningCLI):
 
 
 def settings() -> dict[str, Any]:
-    """Give the settings of the command line, apart from what it works on."""
+    """Return the settings of the command line, apart from what it works on."""
     set_parsing_settings(omegaconf_absolute_to_relative_paths=True)
     return {
         "save_config_callback": SaveConfig,
@@ -343,7 +343,7 @@ def run(arguments: Sequence[str]) -> None:
     Args:
         arguments: The command and its options.
     """
-    leave_out_noise()
+    quiet_lightning()
     try:
         EarlyExitCLI(EarlyExitModule, TaskDataModule, args=list(arguments), **settings())
     except RunIsFinished as finished:
@@ -360,7 +360,7 @@ class FitOptionsParser(EarlyExitCLI):
         super().__init__(EarlyExitModule, TaskDataModule, args=[], load_from_checkpoint_support=False, **settings())
 
     def resolve(self, options: Sequence[str]) -> dict[str, Any]:
-        """Give all options of a run, nested, as its ``config.yaml`` has them.
+        """Return all options of a run, nested, as its ``config.yaml`` has them.
 
         Args:
             options: What follows ``fit`` on the command line.

@@ -8,7 +8,7 @@ from typing import Any
 
 from lightning.pytorch.utilities import rank_zero_only
 
-from ee_lightning.data import OwnTask, resolve_task
+from ee_lightning.data import CustomTask, resolve_task
 from ee_lightning.errors import RunFolderError
 from ee_lightning.files import read_yaml, reading
 from ee_lightning.runs.folder import RunFolder
@@ -82,7 +82,7 @@ def tell_unknown_run(checkpoint: str | None) -> None:
 
 def _as_the_model_sees_them(options: Mapping[str, Any]) -> dict[str, Any]:
     data, model = dict(options["data"]), dict(options["model"])
-    own = None if (described := data.pop("own")) is None else OwnTask(**described)
+    own = None if (described := data.pop("own")) is None else CustomTask(**described)
     task = resolve_task(data.pop("task"), own, data["root"])
     data["task"] = {
         "label_names": list(task.label_names),
@@ -108,7 +108,7 @@ def _named_checkpoint(options: Sequence[str]) -> str | None:
 
 def _checkpoint_in(config: str) -> str | None:
     try:
-        with reading(Path(config), mend=""):
+        with reading(Path(config), hint=""):
             named = read_yaml(Path(config)).get("ckpt_path")
     except RunFolderError:  # which the parser of all options words
         return None

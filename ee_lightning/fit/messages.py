@@ -13,7 +13,7 @@ from typing import Any
 
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 
-from ee_lightning.data import OwnTask
+from ee_lightning.data import CustomTask
 from ee_lightning.errors import EarlyExitError, OptionError
 
 _UNKNOWN = re.compile(r"(?:option|Option) '([\w.]+)'|unrecognized arguments: -+([\w.]+)")
@@ -24,14 +24,14 @@ _OWN_WRONG = re.compile(
     r'Parser key "data\.own":.*?Parser key "(\w+)":.*?Expected an? (\w+).*?(?:Got|Given) value: ([^\n]*)', re.DOTALL
 )
 _OWN_MISSING = re.compile(r'Parser key "data\.own":.*arguments are required: (\w+)', re.DOTALL)
-_OWN_MENDS = {
+_CUSTOM_HINTS = {
     "str": 'put words into quotes, as in ["no", "yes"] or ["0", "1"]: else they are truth values and numbers in YAML',
     "list": "write a list: [first, second], or [first]",
     "dict": "write a mapping: {train: FILE, validation: FILE}",
 }
 
 
-def parsing_mistake(message: str, arguments: Sequence[str], known: Sequence[str]) -> OptionError:
+def parsing_error(message: str, arguments: Sequence[str], known: Sequence[str]) -> OptionError:
     """Word a mistake in the options.
 
     Args:
@@ -43,36 +43,36 @@ def parsing_mistake(message: str, arguments: Sequence[str], known: Sequence[str]
         >>> print(parsing_mistake("unrecognized arguments: --data.tsk x", ["fit", "--data.tsk", "x"], ["data.task"]))
         unrecognized arguments: --data.tsk x
           where: the command line
-          mend:  did you mean data.task? 'ee-lightning fit --help' lists the options
+          hint:  did you mean data.task? 'ee-lightning fit --help' lists the options
     """
-    mend = f"'ee-lightning {arguments[0]} --help' lists the options"
+    hint = f"'ee-lightning {arguments[0]} --help' lists the options"
     message = re.sub(r"<class '([\w.]+)'>", r"\1", message)
     if unknown := _OWN_UNKNOWN.search(message):
-        names = [each.name for each in fields(OwnTask)]
+        names = [each.name for each in fields(CustomTask)]
         suggestion = _closest(unknown[1], names)
         what = f"data.own has no option {unknown[1]!r}"
-        mend = f"{f'did you mean {suggestion}? ' if suggestion else ''}it has {', '.join(names)}"
+        hint = f"{f'did you mean {suggestion}? ' if suggestion else ''}it has {', '.join(names)}"
     elif wrong := _OWN_WRONG.search(message):
         what = f"data.own.{wrong[1]} holds {wrong[3]}, where a {wrong[2]} is needed"
-        mend = _OWN_MENDS.get(wrong[2], mend)
+        hint = _CUSTOM_HINTS.get(wrong[2], hint)
     elif missing := _OWN_MISSING.search(message):
         what = f"data.own lacks {missing[1]}"
-        mend = f"give it as --data.own.{missing[1]}; {mend}"
+        hint = f"give it as --data.own.{missing[1]}; {hint}"
     elif linked := _LINKED.search(message):
         what = f"{linked[1]} is taken from {linked[2]}"
         way = ": the task decides" if linked[2].startswith("data.") else f", and give --{linked[2]}"
-        mend = f"leave {linked[1]} out{way}"
+        hint = f"leave {linked[1]} out{way}"
     elif missing := _MISSING.search(message):
         what = f"the option {missing[1]} is needed"
-        mend = f"give it as --{missing[1]}, or start from a configuration: --config configs/demo.yaml; {mend}"
+        hint = f"give it as --{missing[1]}, or start from a configuration: --config configs/demo.yaml; {hint}"
     else:
         what = message.replace("\n\n", "\n").strip()
         if unknown := _UNKNOWN.search(message):
             suggestion = _closest(unknown[1] or unknown[2], known)
-            mend = f"did you mean {suggestion}? {mend}" if suggestion else mend
+            hint = f"did you mean {suggestion}? {hint}" if suggestion else hint
     files = [value for flag, value in pairwise(arguments) if flag in {"--config", "-c"}]
     files += [argument.removeprefix("--config=") for argument in arguments if argument.startswith("--config=")]
-    return OptionError(what, where=" or ".join(["the command line", *files]), mend=mend)
+    return OptionError(what, where=" or ".join(["the command line", *files]), hint=hint)
 
 
 def _closest(unknown: str, known: Sequence[str]) -> str | None:
@@ -107,13 +107,13 @@ def check_trainer_options(options: Mapping[str, Any]) -> None:
     for name, least in _LEAST.items():
         value = options.get(name)
         if value is not None and not value >= least:
-            raise OptionError(f"{name} is {value}", where=f"--trainer.{name}", mend=f"give {least} or more")
+            raise OptionError(f"{name} is {value}", where=f"--trainer.{name}", hint=f"give {least} or more")
     interval = options.get("val_check_interval")
     if isinstance(interval, int | float) and not interval > 0:
         raise OptionError(
             f"val_check_interval is {interval}",
             where="--trainer.val_check_interval",
-            mend="give a number of batches from 1, or a share of an epoch above 0 and up to 1.0",
+            hint="give a number of batches from 1, or a share of an epoch above 0 and up to 1.0",
         )
 
 
@@ -138,11 +138,11 @@ def wording_lightning(where: str, command: str) -> Iterator[None]:
         if package not in _PACKAGES and not isinstance(error, MisconfigurationException):
             raise
         raise OptionError(
-            str(error).strip(), where=where, mend=f"'ee-lightning {command} --help' lists the options"
+            str(error).strip(), where=where, hint=f"'ee-lightning {command} --help' lists the options"
         ) from error
 
 
-def leave_out_noise() -> None:
+def quiet_lightning() -> None:
     """Leave out messages of Lightning."""
     messages = logging.getLogger("lightning.pytorch.utilities.rank_zero")
     messages.addFilter(lambda record: "Tip:" not in record.getMessage())  # which advertise other products
@@ -151,7 +151,7 @@ def leave_out_noise() -> None:
     warnings.filterwarnings("ignore", category=FutureWarning, module=r"lightning\.pytorch\.utilities\._pytree")
 
 
-def leave_out_other_folders() -> None:
+def quiet_other_folders() -> None:
     """Leave out that a checkpoint comes from another folder than the command's own, as every one does that is named.
 
     Where a run goes on in its folder it would be a mistake.

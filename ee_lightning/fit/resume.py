@@ -21,7 +21,7 @@ class RunIsFinished(Exception):
 
 
 def run_to_resume(root: Path, name: str, checkpoint: str | None) -> tuple[RunFolder, int] | None:
-    """Give the folder of the training run that a checkpoint goes on with, and its version.
+    """Return the folder of the training run that a checkpoint goes on with, and its version.
 
     Args:
         root: The folder of all run folders.
@@ -41,7 +41,7 @@ def run_to_resume(root: Path, name: str, checkpoint: str | None) -> tuple[RunFol
             raise OptionError(
                 "there is no training run to go on with",
                 where=root / name,
-                mend="leave --ckpt_path last out to start one, or name another with --run.root and --run.name",
+                hint="leave --ckpt_path last out to start one, or name another with --run.root and --run.name",
             )
         return versions[max(versions)], max(versions)
     if checkpoint is not None:
@@ -98,7 +98,7 @@ def _recorded_options(folder: RunFolder) -> dict[str, Any]:
     """Read the options that a run was started with; none where it was killed before it wrote them or a checkpoint."""
     if not folder.config.exists() and not folder.last_checkpoint.exists():
         return {}
-    with reading(folder.config, mend="leave --ckpt_path out to start another run"):
+    with reading(folder.config, hint="leave --ckpt_path out to start another run"):
         recorded = read_yaml(folder.config)
         if (checkpoint := recorded.get("ckpt_path")) is not None:
             typed(str, checkpoint, at="ckpt_path")
@@ -167,13 +167,13 @@ def locked(folder: RunFolder) -> Iterator[None]:
         raise RunFolderError(
             "another process is still training in this run folder",
             where=folder.path,
-            mend="wait until it has ended, or end it; without --ckpt_path a training gets a folder of its own",
+            hint="wait until it has ended, or end it; without --ckpt_path a training gets a folder of its own",
         ) from error
     except OSError as error:
         raise RunFolderError(
             f"the run folder can't be locked: {error.strerror}",
             where=folder.lock,
-            mend="make the folder writable, or name another with --run.root",
+            hint="make the folder writable, or name another with --run.root",
         ) from error
     try:
         yield

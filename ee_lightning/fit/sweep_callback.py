@@ -88,7 +88,7 @@ def speed_scalars(found: Sweep, measured: Sequence[MeasuredSpeed], stage: str) -
 
 
 def _thresholds(found: Sweep) -> Mapping[str, Mapping[float, float]]:
-    """Give each criterion's thresholds near the named speed-ups, by criterion and speed-up."""
+    """Return each criterion's thresholds near the named speed-ups, by criterion and speed-up."""
     return {
         curve.criterion: {speedup: curve.threshold_near(speedup) for speedup in NAMED_SPEEDUPS if speedup > 1}
         for curve in found.curves[: len(found.criteria)]
@@ -116,7 +116,7 @@ class ExitSweep(Callback):
         self.criteria, self.speed = distinct(criteria), speed
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Refuse what can't come about, before anything is trained.
+        """Raise an error for what can't come about, before anything is trained.
 
         Raises:
             OptionError: A criterion can't judge tasks of this kind; a checkpoint or early stopping monitors a figure
@@ -131,7 +131,7 @@ class ExitSweep(Callback):
             raise OptionError(
                 "the speed is measured by one process, on the rows of a TaskDataModule",
                 where="--sweep.speed true",
-                mend="leave it out, and measure afterwards: ee-lightning speed RUN",
+                hint="leave it out, and measure afterwards: ee-lightning speed RUN",
             )
         if stage == TrainerFn.FITTING:
             check_monitors(trainer.callbacks, self.criteria, _as_ours(pl_module))  # type: ignore[attr-defined]

@@ -59,7 +59,7 @@ def resample(outcomes: Tensor, resamples: int, seed: int) -> Resamples:
 
 
 def percentile_interval(values: Tensor, level: float) -> tuple[float, float]:
-    """Give the percentile interval of a statistic (Efron 1979).
+    """Return the percentile interval of a statistic (Efron 1979).
 
     Args:
         values: The statistic of every resample, of shape [resamples].

@@ -195,7 +195,7 @@ def score_at(mean_exit: Tensor, score: Tensor, target_mean_exit: float) -> float
 
 
 def area(mean_exit: Tensor, score: Tensor, num_exits: int) -> float:
-    """Give the mean score over all relative costs from one layer to all: the area under `score_at`, normalised.
+    """Return the mean score over all relative costs from one layer to all: the area under `score_at`, normalised.
 
     A curve that does not reach down to one layer is continued flat from its fastest point. This flatters a criterion
     that cannot leave early, so look at its fastest point too.

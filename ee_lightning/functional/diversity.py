@@ -9,7 +9,7 @@ from torch import Tensor
 
 
 def pairwise_disagreement(predictions: Tensor) -> Tensor:
-    """Give the share of samples for which two exits predict different classes.
+    """Return the share of samples for which two exits predict different classes.
 
     It is read off the classes, so two exits that are wrong in different ways disagree too; with two classes it is the
     disagreement measure of `Kuncheva & Whitaker 2003 <https://doi.org/10.1023/A:1022859003006>`_.
@@ -34,7 +34,7 @@ def pairwise_disagreement(predictions: Tensor) -> Tensor:
 
 
 def q_statistic(predictions: Tensor, labels: Tensor) -> Tensor:
-    r"""Give Yule's Q of two exits' being right (`Kuncheva & Whitaker 2003`_).
+    r"""Return Yule's Q of two exits' being right (`Kuncheva & Whitaker 2003`_).
 
     .. math:: Q_{jm} = \frac{N_{11} N_{00} - N_{01} N_{10}}{N_{11} N_{00} + N_{01} N_{10}}
 
@@ -68,7 +68,7 @@ def q_statistic(predictions: Tensor, labels: Tensor) -> Tensor:
 
 
 def double_fault(predictions: Tensor, labels: Tensor) -> Tensor:
-    """Give the share of samples on which two exits are both wrong (Giacinto & Roli 2001).
+    """Return the share of samples on which two exits are both wrong (Giacinto & Roli 2001).
 
     Args:
         predictions: Predicted class numbers, of shape [exits, samples].
@@ -91,7 +91,7 @@ def double_fault(predictions: Tensor, labels: Tensor) -> Tensor:
 
 
 def overthinking(predictions: Tensor, labels: Tensor) -> float:
-    """Give the share of samples that some earlier exit had right and the last has wrong (Kaya et al. 2019).
+    """Return the share of samples that some earlier exit had right and the last has wrong (Kaya et al. 2019).
 
     It is what the oracle, which leaves at the first exit that is right, gains in accuracy over the full model.
 
@@ -114,7 +114,7 @@ def overthinking(predictions: Tensor, labels: Tensor) -> float:
 
 
 def late_correction(predictions: Tensor, labels: Tensor) -> float:
-    """Give the share of samples that the first exit has wrong and the last right: what the later layers mend.
+    """Return the share of samples that the first exit has wrong and the last right: what the later layers mend.
 
     Args:
         predictions: Predicted class numbers, of shape [exits, samples].
@@ -135,7 +135,7 @@ def late_correction(predictions: Tensor, labels: Tensor) -> float:
 
 
 def check_predictions(predictions: Tensor, labels: Tensor | None = None) -> None:
-    """Refuse predictions that are not [exits, samples] or are none, and labels that don't go with them.
+    """Raise an error for predictions that are not [exits, samples] or are none, and labels that don't go with them.
 
     Raises:
         ValueError: If it is so.
@@ -206,7 +206,7 @@ def information_split(predictions: Tensor, labels: Tensor) -> InformationSplit:
 
 
 def information_bias(predictions: Tensor, labels: Tensor) -> InformationSplit:
-    r"""Give the size of the bias of `information_split` (Miller 1955, "Miller-Madow").
+    r"""Return the size of the bias of `information_split` (Miller 1955, "Miller-Madow").
 
     The plug-in entropy of K observed states in N samples comes out about :math:`(K - 1) / 2N` nats too low. Every term
     is a sum of entropies, and its bias is the same sum of theirs. States that exist but were never seen are not in K,

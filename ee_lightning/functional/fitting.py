@@ -48,7 +48,7 @@ def fit_temperatures(logits: Tensor, labels: Tensor) -> Tensor:
 
 
 def _slope(ahead: Tensor, beta: Tensor) -> Tensor:
-    """Give the slope along 1/T of the summed negative log-likelihood, of shape [exits]."""
+    """Return the slope along 1/T of the summed negative log-likelihood, of shape [exits]."""
     probabilities = (ahead * beta.view(-1, 1, 1)).softmax(1)  # [exits, classes, samples]
     return (probabilities * ahead).sum((1, 2))
 
@@ -123,7 +123,7 @@ def _loss(features: Tensor, labels: Tensor, parameters: Tensor, plain: Tensor) -
 
 
 def _derivatives(features: Tensor, labels: Tensor, parameters: Tensor, plain: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Give the loss, its gradient [m + classes] and its second derivatives [m + classes, m + classes]."""
+    """Return the loss, its gradient [m + classes] and its second derivatives [m + classes, m + classes]."""
     num_exits = features.shape[-1]
     mean = _logits(features, parameters).softmax(0)  # [classes, samples]
     excess = mean.scatter_add(0, labels.unsqueeze(0), -torch.ones_like(mean[:1]))  # [classes, samples]

@@ -102,7 +102,7 @@ def fixed_sequence(p_values: Tensor, error: float) -> Tensor:
 
 
 def _binomial_tail(samples: int, probability: float) -> Tensor:
-    """Give the probabilities of at most 0, 1, ..., n successes, of shape [samples + 1]."""
+    """Return the probabilities of at most 0, 1, ..., n successes, of shape [samples + 1]."""
     if not 0 <= probability <= 1:
         raise ValueError(f"Expected argument `risk` to be between 0 and 1, but got {probability}.")
     successes = torch.arange(samples + 1, dtype=torch.float64)  # [samples + 1]

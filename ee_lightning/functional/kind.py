@@ -31,7 +31,7 @@ class Kind(Enum):
 
 
 def predictions_of(logits: Tensor, kind: Kind) -> Tensor:
-    """Give what logits predict.
+    """Return what logits predict.
 
     Args:
         logits: Of shape [..., classes].
@@ -69,7 +69,7 @@ def where_rows(condition: Tensor, these: Tensor, those: Tensor) -> Tensor:
 
 
 def same_rows(these: Tensor, those: Tensor) -> Tensor:
-    """Tell where predictions agree: class numbers that are equal, or sets with the same labels throughout.
+    """Return where predictions agree: class numbers that are equal, or sets with the same labels throughout.
 
     Args:
         these: Class numbers, of shape [samples]; or labels, of shape [samples, labels].

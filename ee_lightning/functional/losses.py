@@ -17,7 +17,7 @@ Minimum = Literal["batch", "sample"]
 
 
 def exit_cross_entropies(logits: Tensor, labels: Tensor) -> Tensor:
-    """Give every exit's cross entropy with the labels, as a mean over the batch, in nats.
+    """Return every exit's cross entropy with the labels, as a mean over the batch, in nats.
 
     Args:
         logits: Logits of all exits, of shape [exits, batch, classes].
@@ -39,7 +39,7 @@ def exit_cross_entropies(logits: Tensor, labels: Tensor) -> Tensor:
 
 
 def exit_losses(logits: Tensor, labels: Tensor) -> Tensor:
-    """Give every exit's own loss as a mean over the batch: cross entropy in nats, or the squared error for regression.
+    """Return every exit's own loss as a mean over the batch: cross entropy in nats, or the squared error for regression.
 
     Args:
         logits: Logits of all exits, of shape [exits, batch, classes]; of regression one column of values.
@@ -58,7 +58,7 @@ def exit_losses(logits: Tensor, labels: Tensor) -> Tensor:
 
 
 def divergences_from(teacher: Tensor, students: Tensor) -> Tensor:
-    r"""Give the Kullback-Leibler divergence of exits from a teacher, :math:`KL(p_t \| p_m)`, as means over the batch.
+    r"""Return the Kullback-Leibler divergence of exits from a teacher, :math:`KL(p_t \| p_m)`, as means over the batch.
 
     Args:
         teacher: Logits of the teacher, a constant for the gradient, of shape [..., batch, classes].
@@ -104,7 +104,7 @@ def gate_loss(gate: Tensor, logits: Tensor, labels: Tensor) -> Tensor:
 
 
 def pairwise_cross_entropies(logits: Tensor, *, stop_gradient: bool = False) -> Tensor:
-    """Give the cross entropy of every exit with every earlier exit, sample by sample, in nats.
+    """Return the cross entropy of every exit with every earlier exit, sample by sample, in nats.
 
     A broadcast product rather than a matrix product, which mixed precision and TF32 would round.
 
@@ -227,7 +227,7 @@ def linear_weights(num_exits: int) -> Tensor:
 def soft_targets(
     labels: Tensor, num_classes: int, smoothing: float = 0.0, class_weights: Tensor | None = None
 ) -> Tensor:
-    r"""Give every class's share in a sample's cross entropy: :math:`w_y ((1 - \epsilon) [c = y] + \epsilon / C)`.
+    r"""Return every class's share in a sample's cross entropy: :math:`w_y ((1 - \epsilon) [c = y] + \epsilon / C)`.
 
     Label smoothing is `Szegedy et al. 2016 <https://arxiv.org/abs/1512.00567>`_'s. A class weight multiplies a sample's
     whole loss, with its smoothing; the batch mean stays a mean over samples. (PyTorch's ``cross_entropy`` divides by
@@ -252,7 +252,7 @@ def soft_targets(
 
 
 def balanced_weights(counts: Tensor) -> Tensor:
-    """Give class weights by which all classes that occur count alike, and 0 for those that do not.
+    """Return class weights by which all classes that occur count alike, and 0 for those that do not.
 
     Args:
         counts: How often each class occurs, of shape [..., classes].
@@ -281,7 +281,7 @@ class _ScaleGradient(torch.autograd.Function):
 
 
 def scale_gradient(tensor: Tensor, factor: float) -> Tensor:
-    """Give the same tensor, whose gradient is multiplied by a factor on its way back.
+    """Return the same tensor, whose gradient is multiplied by a factor on its way back.
 
     Args:
         tensor: Of any shape.
@@ -301,7 +301,7 @@ def scale_gradient(tensor: Tensor, factor: float) -> Tensor:
 
 
 def absent_or_there(logits: Tensor) -> Tensor:
-    """Give the logits of the two classes that each label decides between.
+    """Return the logits of the two classes that each label decides between.
 
     Args:
         logits: Logits of labels, of shape [..., labels].
@@ -335,7 +335,7 @@ def label_decisions(logits: Tensor) -> Tensor:
 
 
 def label_decision_targets(labels: Tensor, smoothing: float = 0.0, weights: Tensor | None = None) -> Tensor:
-    r"""Give the shares of the two classes in every label's cross entropy, weighted and smoothed like `soft_targets`.
+    r"""Return the shares of the two classes in every label's cross entropy, weighted and smoothed like `soft_targets`.
 
     Args:
         labels: 1 where a label is there and 0 elsewhere, of shape [batch, labels].

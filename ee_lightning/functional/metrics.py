@@ -33,7 +33,7 @@ def classification_counts(predictions: Tensor, labels: Tensor, num_classes: int)
 
 
 def accuracy(counts: Tensor, actual: Tensor) -> Tensor:
-    """Give the share of samples that are classified rightly.
+    """Return the share of samples that are classified rightly.
 
     Args:
         counts: Summed counts, of shape [..., 2 * classes].
@@ -51,7 +51,7 @@ def accuracy(counts: Tensor, actual: Tensor) -> Tensor:
 
 
 def f1(counts: Tensor, actual: Tensor) -> Tensor:
-    """Give the harmonic mean of precision and recall of class 1, and 0 where class 1 neither occurs nor is predicted.
+    """Return the harmonic mean of precision and recall of class 1, and 0 where class 1 neither occurs nor is predicted.
 
     Args:
         counts: Summed counts of two classes, of shape [..., 4].
@@ -74,7 +74,7 @@ def f1(counts: Tensor, actual: Tensor) -> Tensor:
 
 
 def macro_f1(counts: Tensor, actual: Tensor) -> Tensor:
-    """Give the mean of the classes' F1 scores, over those classes that occur or are predicted.
+    """Return the mean of the classes' F1 scores, over those classes that occur or are predicted.
 
     Args:
         counts: Summed counts, of shape [..., 2 * classes].
@@ -93,7 +93,7 @@ def macro_f1(counts: Tensor, actual: Tensor) -> Tensor:
 
 
 def matthews(counts: Tensor, actual: Tensor) -> Tensor:
-    r"""Give the Matthews correlation of predicted and true classes (`Gorodkin 2004`_'s R_K for any number of classes).
+    r"""Return the Matthews correlation of predicted and true classes (`Gorodkin 2004`_'s R_K for any number of classes).
 
     .. math:: R_K = \frac{c s - \sum_k p_k t_k}{\sqrt{(s^2 - \sum_k p_k^2)(s^2 - \sum_k t_k^2)}}
 
@@ -179,7 +179,7 @@ def label_sizes(labels: Tensor) -> Tensor:
 
 
 def micro_f1(counts: Tensor, actual: Tensor) -> Tensor:
-    """Give the F1 score of all decisions on labels together, and 0 where no label occurs or is predicted.
+    """Return the F1 score of all decisions on labels together, and 0 where no label occurs or is predicted.
 
     Args:
         counts: Summed `label_counts`, of shape [..., 2 * labels + 1].
@@ -197,7 +197,7 @@ def micro_f1(counts: Tensor, actual: Tensor) -> Tensor:
 
 
 def label_macro_f1(counts: Tensor, actual: Tensor) -> Tensor:
-    """Give the mean of the labels' F1 scores, that of a label that neither occurs nor is predicted being 0.
+    """Return the mean of the labels' F1 scores, that of a label that neither occurs nor is predicted being 0.
 
     So torchmetrics and scikit-learn have it for labels. (Of classes, those that don't appear are left out of the mean.)
 
@@ -217,7 +217,7 @@ def label_macro_f1(counts: Tensor, actual: Tensor) -> Tensor:
 
 
 def exact_match(counts: Tensor, actual: Tensor) -> Tensor:
-    """Give the share of samples with exactly the right labels, which scikit-learn calls the accuracy of labels.
+    """Return the share of samples with exactly the right labels, which scikit-learn calls the accuracy of labels.
 
     Args:
         counts: Summed `label_counts`, of shape [..., 2 * labels + 1].
@@ -275,7 +275,7 @@ def regression_moments(predictions: Tensor, labels: Tensor) -> Tensor:
 
 
 def label_moments(labels: Tensor) -> Tensor:
-    """Give the number of labels, their sum and that of their squares.
+    """Return the number of labels, their sum and that of their squares.
 
     Args:
         labels: True values, of shape [samples].
@@ -288,7 +288,7 @@ def label_moments(labels: Tensor) -> Tensor:
 
 
 def pearson(moments: Tensor, actual: Tensor) -> Tensor:
-    r"""Give Pearson's correlation of predicted and true values.
+    r"""Return Pearson's correlation of predicted and true values.
 
     .. math:: r = \frac{s_{\hat y y} - s_{\hat y} s_y / n}
         {\sqrt{(s_{\hat y \hat y} - s_{\hat y}^2 / n)(s_{yy} - s_y^2 / n)}}

@@ -7,7 +7,7 @@ from ee_lightning.inference.batches import samples_of as samples_of
 from ee_lightning.inference.deployment import Deployment as Deployment
 from ee_lightning.inference.engine import EarlyExitEngine as EarlyExitEngine
 from ee_lightning.inference.flops import FlopCounter as FlopCounter
-from ee_lightning.inference.policy import Rule as Rule
+from ee_lightning.inference.policy import ExitPolicy as ExitPolicy
 from ee_lightning.inference.predictor import EarlyExitPredictor as EarlyExitPredictor
 from ee_lightning.inference.speed import FullModel as FullModel
 from ee_lightning.inference.speed import SpeedMeter as SpeedMeter

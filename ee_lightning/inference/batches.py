@@ -98,7 +98,7 @@ class Predictions:
         return len(self.labels)
 
     def __iter__(self) -> Iterator[Prediction]:
-        """Give the prediction for each sample."""
+        """Return the prediction for each sample."""
         trails = self.trails if self.trails is not None else [None] * len(self)
         columns = (self.labels.tolist(), self.scores.tolist(), self.exit_layers.tolist(), self.logits, trails)
         return (Prediction(*fields) for fields in zip(*columns, strict=True))
@@ -127,7 +127,7 @@ class Departed:
     trail: Tensor | None
 
     def select(self, places: Tensor) -> "Departed":
-        """Give those at some places, ``[selected]`` on the host."""
+        """Return those at some places, ``[selected]`` on the host."""
         there = places.to(self.logits.device, non_blocking=True)
         return Departed(
             rows=self.rows[places],  # [selected]
@@ -231,12 +231,12 @@ class Packing:
 
     @classmethod
     def on(cls, device: torch.device, max_tokens: int | None = None) -> "Packing":
-        """Give what suits a device: a processor is busy with few tokens, an accelerator needs many."""
+        """Return what suits a device: a processor is busy with few tokens, an accelerator needs many."""
         most, overhead = (512, 32) if device.type == "cpu" else (32768, 2048)
         return cls(max_tokens or most, overhead)
 
     def __call__(self, sizes: Sequence[tuple[int, int]]) -> list[range]:
-        """Give the neighbours to put together.
+        """Return the neighbours to put together.
 
         Neighbours of equal length are taken together as far as they go into a batch; of all ways to put these
         together, the one of the fewest tokens is found, padding and overheads included.
@@ -273,7 +273,7 @@ class Packing:
         return packs[::-1]
 
     def _of_equal_length(self, sizes: Sequence[tuple[int, int]]) -> list[tuple[range, int, int]]:
-        """Give ranges of equal length that go into a batch, with their numbers of samples and of tokens."""
+        """Return ranges of equal length that go into a batch, with their numbers of samples and of tokens."""
         blocks: list[tuple[range, int, int]] = []
         place = 0
         for length, group in groupby(sizes, key=lambda size: size[1]):

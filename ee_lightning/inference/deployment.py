@@ -13,7 +13,7 @@ from ee_lightning.data import Task
 from ee_lightning.data.task import LABEL_SEPARATOR
 from ee_lightning.files import check_format, read_json, reading
 from ee_lightning.functional import Kind
-from ee_lightning.inference.policy import Rule
+from ee_lightning.inference.policy import ExitPolicy
 from ee_lightning.models import HeadOptions
 from ee_lightning.typed import typed
 
@@ -49,7 +49,7 @@ class Deployment:
     num_exits: PositiveInt
     max_length: PositiveInt
     heads: HeadOptions
-    rule: Rule
+    rule: ExitPolicy
     multi_label: bool = False
     label_separator: str = LABEL_SEPARATOR
 
@@ -61,7 +61,7 @@ class Deployment:
             raise ValueError(f"Expected as many `label_names` as classes, but got {len(self.label_names)}.")
 
     @classmethod
-    def of_task(cls, task: Task, num_exits: int, max_length: int, heads: HeadOptions, rule: Rule) -> "Deployment":
+    def of_task(cls, task: Task, num_exits: int, max_length: int, heads: HeadOptions, rule: ExitPolicy) -> "Deployment":
         """Deploy a model of a task; the other arguments are the attributes."""
         return cls(
             task=task.name,
@@ -106,9 +106,9 @@ class Deployment:
             RunFolderError: There is no such file, it is damaged, or of a format that this release does not know.
         """
         again = "save the model again: ee-lightning save"
-        with reading(file, mend=again):
+        with reading(file, hint=again):
             fields = read_json(file)
-            check_format(fields, 1 if fields.get("format") == 1 else FORMAT, file, mend=again)
+            check_format(fields, 1 if fields.get("format") == 1 else FORMAT, file, hint=again)
             del fields["version"]
             return typed(cls, fields)
 

@@ -49,7 +49,7 @@ class TextEncoder:
         vars(self).update(state, _lock=Lock())
 
     def check(self, row: object, place: str) -> Texts:
-        """Refuse what is no row of texts.
+        """Raise an error for what is no row of texts.
 
         Args:
             row: A text, or two in a tuple or a list.
@@ -62,20 +62,20 @@ class TextEncoder:
         for text in texts:
             if not isinstance(text, str):
                 raise DataError(
-                    f"a text must be a string, but is {text!r:.60}", where=place, mend="give every text as a string"
+                    f"a text must be a string, but is {text!r:.60}", where=place, hint="give every text as a string"
                 )
             if not is_unicode(text):
                 raise DataError(
                     f"a text is not valid Unicode: it holds {half_a_pair(text)}",
                     where=place,
-                    mend="decode it with the encoding that it is in, without errors='surrogateescape'",
+                    hint="decode it with the encoding that it is in, without errors='surrogateescape'",
                 )
         expected = self._deployment.text_columns
         if len(texts) != len(expected):
             raise DataError(
                 f"the row has {_number_of(texts)}, and {self._deployment.task} takes {_number_of(expected)}",
                 where=place,
-                mend=f"give {' and '.join(expected)}",
+                hint=f"give {' and '.join(expected)}",
             )
         return texts
 
@@ -104,19 +104,19 @@ def side_by_side(texts: object, pairs: object) -> Iterable[Any]:
         raise DataError(
             f"texts is {mixed[0]}, and pairs {mixed[1]}",
             where="texts and pairs",
-            mend="give two strings, or two lists of the same length",
+            hint="give two strings, or two lists of the same length",
         )
     if len(firsts) != len(seconds):
         raise DataError(
             f"there are {len(firsts)} first texts and {len(seconds)} second ones",
             where="texts and pairs",
-            mend="give two strings, or two lists of the same length",
+            hint="give two strings, or two lists of the same length",
         )
     return zip(firsts, seconds, strict=True)
 
 
 def check_rows(rows: object) -> None:
-    """Refuse what is no stream of rows.
+    """Raise an error for what is no stream of rows.
 
     Raises:
         DataError: It is one text, or nothing that gives rows.
@@ -125,7 +125,7 @@ def check_rows(rows: object) -> None:
         raise DataError(
             "a stream takes many texts, and here is one",
             where="rows",
-            mend="wrap it in a list, as in predictor.stream([text]), or call predictor(text)",
+            hint="wrap it in a list, as in predictor.stream([text]), or call predictor(text)",
         )
     _check_several(rows, "rows")
 
@@ -146,13 +146,13 @@ def _check_several(texts: object, where: str) -> Iterable[object]:
         raise DataError(
             f"texts are strings, but here is a table of the columns {named:.200} ({type(texts).__name__})",
             where=where,
-            mend="give one of its columns, as in list(table['text'])",
+            hint="give one of its columns, as in list(table['text'])",
         )
     if isinstance(texts, bytes | bytearray | Mapping | Set) or not _can_iterate(texts):
         raise DataError(
             f"texts are strings in an order, but here is {type(texts).__name__}",
             where=where,
-            mend="give a list of strings",
+            hint="give a list of strings",
         )
     return cast("Iterable[object]", texts)
 

@@ -42,7 +42,7 @@ class Judged:
     leaves: Tensor
 
     def departed(self, rows: Tensor, gone: Tensor | None = None) -> Departed:
-        """Give those that leave.
+        """Return those that leave.
 
         Args:
             rows: Which samples were judged, ``[samples]``, on the host.
@@ -83,7 +83,7 @@ class Stepper:
         return self.model.backbone.num_layers
 
     def rehearse(self) -> None:
-        """Refuse a criterion that can't judge the model's exits, before there is anything to judge.
+        """Raise an error for a criterion that can't judge the model's exits, before there is anything to judge.
 
         Raises:
             OptionError: It needs labels, a gate, classes or to be fitted, or it is of another number of exits.
@@ -118,7 +118,7 @@ class Stepper:
         return Cohort(cohort.lengths, self.model.backbone.layer(layer - 1, cohort.state))
 
     def remember(self, num_samples: int) -> State:
-        """Give the criterion's memory of samples that no exit has seen."""
+        """Return the criterion's memory of samples that no exit has seen."""
         num_classes = self.model.num_classes
         memory = self.criterion.start(num_samples, num_classes, self.device, multi_label=self.model.multi_label)
         memory = {**memory, _FINITE: torch.ones(num_samples, dtype=torch.bool, device=self.device)}
@@ -127,7 +127,7 @@ class Stepper:
         return memory
 
     def recall(self, memory: State, kept: Tensor) -> State:
-        """Give what is remembered of the samples at some places, ``[kept]`` on the host."""
+        """Return what is remembered of the samples at some places, ``[kept]`` on the host."""
         there = kept.to(self.device, non_blocking=True)
         return {name: tensor.index_select(0, there) for name, tensor in memory.items()}
 
@@ -168,7 +168,7 @@ class Stepper:
         return Judged(exit_layer, decision, output.logits, following, leaves)
 
     def lower_precision(self) -> AbstractContextManager[object]:
-        """Give the context in which all this happens."""
+        """Return the context in which all this happens."""
         if self.precision == "fp32":
             return nullcontext()
         return torch.autocast(self.device.type, dtype=torch.bfloat16)
@@ -288,7 +288,7 @@ class EarlyExitEngine:
         require_one_of(precision, get_args(Precision), "precision")
         require_at_least_one(batch_size=batch_size, max_tokens=1 if max_tokens is None else max_tokens)
         if threshold != threshold:
-            raise OptionError("the threshold is no number", where="threshold", mend="infinity lets nobody leave early")
+            raise OptionError("the threshold is no number", where="threshold", hint="infinity lets nobody leave early")
         self.stepper = Stepper(model.eval(), criterion, float(threshold), precision, keep_trail=keep_trail)
         self.stepper.rehearse()
         self.schedule, self.batch_size = schedule, batch_size
@@ -330,9 +330,9 @@ class EarlyExitEngine:
         names = [name for name in ("input_ids", "attention_mask", "token_type_ids") if name in batch]
         lengths = mask.sum(1)  # [batch]
         if (mask[:, 1:] > mask[:, :-1]).any():
-            raise DataError("tokens stand behind padding", where="attention_mask", mend="pad on the right")
+            raise DataError("tokens stand behind padding", where="attention_mask", hint="pad on the right")
         if lengths.numel() == 0 or lengths.min() == 0:
-            raise DataError("there is nothing to predict", where="attention_mask", mend="leave out what has no tokens")
+            raise DataError("there is nothing to predict", where="attention_mask", hint="leave out what has no tokens")
 
         def take(rows: Tensor) -> Batch:
             longest = int(lengths[rows].max())
@@ -347,7 +347,7 @@ class EarlyExitEngine:
     def _predict(self, samples: Sequence[Sample]) -> Predictions:
         lengths = torch.tensor([len(sample.input_ids) for sample in samples])  # [samples]
         if lengths.min() == 0:
-            raise DataError("a sample has no tokens", where="input_ids", mend="leave it out")
+            raise DataError("a sample has no tokens", where="input_ids", hint="leave it out")
         return descend(
             self.stepper, lengths, lambda rows: self.pad([samples[row] for row in rows.tolist()]), self.packing
         )

@@ -84,7 +84,7 @@ class FlopCounter:
         )
 
     def speedup(self, num_tokens: Sequence[int], exit_layers: Sequence[int]) -> float:
-        """Give the operations of the full model over those of samples that leave early.
+        """Return the operations of the full model over those of samples that leave early.
 
         Args:
             num_tokens: Number of tokens of each sample, ``[samples]``.

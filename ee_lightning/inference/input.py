@@ -108,7 +108,7 @@ class RowFile(LeavesOut, ABC):
             raise DataError(
                 f"there is no column {' and '.join(self.choices[0])}",
                 where=where,
-                mend=f"the columns are {', '.join(header)}; name those of the texts with --text-columns",
+                hint=f"the columns are {', '.join(header)}; name those of the texts with --text-columns",
             )
         refuse_two_columns(header, names, where)
         self.choices = [names]
@@ -118,7 +118,7 @@ class RowFile(LeavesOut, ABC):
             raise DataError(
                 f"a row can't be read: {row.reason}",
                 where=place,
-                mend=f"{row.mend}; or leave such rows out: --skip-bad-rows",
+                hint=f"{row.hint}; or leave such rows out: --skip-bad-rows",
             )
         self.leave_out(place, row.reason)
 
@@ -126,11 +126,11 @@ class RowFile(LeavesOut, ABC):
 def _texts_of(row: dict[str, Any], choices: Sequence[Texts]) -> Texts | Bad:
     names = next((names for names in choices if row.keys() >= set(names)), None)
     if names is None:
-        return Bad(f"it lacks {' or '.join(sorted(set(choices[0]) - row.keys()))}", mend="give every row its texts")
+        return Bad(f"it lacks {' or '.join(sorted(set(choices[0]) - row.keys()))}", hint="give every row its texts")
     for name in names:
         if not isinstance(row[name], str):
-            mend = "give every row its texts" if row[name] is None else "put texts into quotes"
-            return Bad(f"{name} is {json.dumps(row[name]):.40}, and no text", mend)
+            hint = "give every row its texts" if row[name] is None else "put texts into quotes"
+            return Bad(f"{name} is {json.dumps(row[name]):.40}, and no text", hint)
         if (bad := flaw_of(name, row[name])) is not None:
             return bad
     return tuple(row[name] for name in names)
@@ -171,7 +171,7 @@ class TextFile(RowFile):
             raise DataError(
                 "a .txt file holds one text a line, and two are needed",
                 where=path,
-                mend="use .csv, .tsv, .jsonl or .parquet, with a column for each",
+                hint="use .csv, .tsv, .jsonl or .parquet, with a column for each",
             )
 
     @property
@@ -221,7 +221,7 @@ class ParquetFile(RowFile):
                 raise DataError(
                     f"column {name!r} holds {kind}, and no texts",
                     where=self.path,
-                    mend="name the columns of the texts with --text-columns",
+                    hint="name the columns of the texts with --text-columns",
                 )
 
     @property
@@ -249,7 +249,7 @@ def _fields(names: Texts, cells: Sequence[pa.Scalar]) -> dict[str, Any] | Bad:
     try:
         return {name: cell.as_py() for name, cell in zip(names, cells, strict=True)}
     except UnicodeDecodeError:
-        return Bad("it is not UTF-8", mend="write the file anew, in UTF-8")
+        return Bad("it is not UTF-8", hint="write the file anew, in UTF-8")
 
 
 _PARQUET = ".parquet"
@@ -272,7 +272,7 @@ def open_rows(path: Path, choices: Sequence[Texts], *, skip_bad_rows: bool = Fal
 
 
 def check_readable(path: Path) -> None:
-    """Refuse a file that rows can't be read from, before anything is loaded.
+    """Raise an error for a file that rows can't be read from, before anything is loaded.
 
     Args:
         path: The file.
@@ -283,10 +283,10 @@ def check_readable(path: Path) -> None:
     ending, known = path.suffix.lower(), (*ENDINGS, _PARQUET)
     if ending not in known:
         raise DataError(
-            f"it is not known how to read {str(path)!r}", where=path, mend=f"use a file in {', '.join(known)}"
+            f"it is not known how to read {str(path)!r}", where=path, hint=f"use a file in {', '.join(known)}"
         )
     if not path.is_file():
-        raise DataError("there is no such file", where=path, mend="check the name")
+        raise DataError("there is no such file", where=path, hint="check the name")
     if ending == _PARQUET:
         header_of(path)
     else:

@@ -133,22 +133,22 @@ def _blaming(path: Path, num_rows: int = 0) -> Iterator[None]:
         raise DataError(
             f"predictions can't be written: {error.strerror}; rows written before: {num_rows}",
             where=path,
-            mend=hint_for(error, "make room, or name another file"),
+            hint=hint_for(error, "make room, or name another file"),
         ) from error
 
 
 def check_writable(path: Path) -> None:
-    """Refuse a file that can't be one of predictions, before anything is loaded.
+    """Raise an error for a file that can't be one of predictions, before anything is loaded.
 
     Raises:
         DataError: It is neither ``.csv`` nor ``.jsonl``, or a folder or something else that is no file bears its name.
     """
     if path.suffix not in ENDINGS:
         raise DataError(
-            f"it is not known how to write {str(path)!r}", where=path, mend=f"use a file in {' or '.join(ENDINGS)}"
+            f"it is not known how to write {str(path)!r}", where=path, hint=f"use a file in {' or '.join(ENDINGS)}"
         )
     if path.exists() and not path.is_file():
-        raise DataError("predictions can't be written: this is no file", where=path, mend="name another file")
+        raise DataError("predictions can't be written: this is no file", where=path, hint="name another file")
 
 
 def _put_in_place(file: BinaryIO, unfinished: Path, target: Path) -> None:

@@ -2,19 +2,19 @@
 
 from dataclasses import dataclass, replace
 
-from ee_lightning.analysis.sweep import fit_recipe
+from ee_lightning.analysis.sweep import fit_spec
 from ee_lightning.errors import OptionError, RunFolderError
 from ee_lightning.exits import Criterion, Fitted, in_short
-from ee_lightning.exits.naming import CriterionRecipe, StoredRecipe, recipe_of
+from ee_lightning.exits.naming import CriterionSpec, StoredRecipe, spec_of
 from ee_lightning.runs.folder import RunFolder
 from ee_lightning.runs.operating_point import OPERATING_POINT, OperatingPoint, StoredPoint
 
-AnyCriterion = str | Criterion | CriterionRecipe
+AnyCriterion = str | Criterion | CriterionSpec
 """A name such as ``voting(k=0.5)``, a criterion, or its recipe."""
 
 
 @dataclass(frozen=True)
-class Rule:
+class ExitPolicy:
     """A criterion at a threshold.
 
     Attributes:
@@ -33,7 +33,7 @@ class Rule:
     def __post_init__(self) -> None:
         """Check the threshold."""
         if self.threshold != self.threshold:
-            raise OptionError("the threshold is no number", where="threshold", mend="infinity lets nobody leave early")
+            raise OptionError("the threshold is no number", where="threshold", hint="infinity lets nobody leave early")
 
     def build(self) -> Criterion:
         """Make the criterion.
@@ -46,7 +46,7 @@ class Rule:
             raise OptionError(
                 f"the criterion {criterion.name} has to be fitted on rows held out of training, and here are none",
                 where="criterion",
-                mend="give it for a run that held rows out (--data.calibration), or take another",
+                hint="give it for a run that held rows out (--data.calibration), or take another",
             )
         return criterion
 
@@ -55,7 +55,7 @@ class Rule:
         return f"{self.criterion.build().name} at threshold {in_short(self.threshold)}"
 
     @classmethod
-    def given(cls, criterion: AnyCriterion, threshold: float | None) -> "Rule":
+    def given(cls, criterion: AnyCriterion, threshold: float | None) -> "ExitPolicy":
         """Make a rule of what a user gives.
 
         Raises:
@@ -65,25 +65,25 @@ class Rule:
             raise OptionError(
                 "a criterion is given without a threshold, which is in the criterion's own unit",
                 where="threshold",
-                mend="give both, or neither to use the operating point",
+                hint="give both, or neither to use the operating point",
             )
-        return cls(recipe_of(criterion), threshold)
+        return cls(spec_of(criterion), threshold)
 
-    def changed(self, criterion: AnyCriterion | None, threshold: float | None) -> "Rule":
+    def changed(self, criterion: AnyCriterion | None, threshold: float | None) -> "ExitPolicy":
         """Put what a user gives in the place of this rule's own; None keeps it.
 
         Raises:
             OptionError: A criterion is given without a threshold, or is none.
         """
         if criterion is not None:
-            return Rule.given(criterion, threshold)
-        return self if threshold is None else Rule(self.criterion, threshold)
+            return ExitPolicy.given(criterion, threshold)
+        return self if threshold is None else ExitPolicy(self.criterion, threshold)
 
 
-def rule_of_run(
+def policy_of_run(
     folder: RunFolder, num_exits: int, criterion: AnyCriterion | None = None, threshold: float | None = None
-) -> Rule:
-    """Give the rule of a run's operating point, or the one that a user gives.
+) -> ExitPolicy:
+    """Return the rule of a run's operating point, or the one that a user gives.
 
     Args:
         folder: The run folder.
@@ -98,10 +98,10 @@ def rule_of_run(
     """
     if criterion is None:
         point = _operating_point(folder, num_exits)
-        return Rule(point.criterion, point.threshold, point).changed(None, threshold)
-    rule = Rule.given(criterion, threshold)
+        return ExitPolicy(point.criterion, point.threshold, point).changed(None, threshold)
+    rule = ExitPolicy.given(criterion, threshold)
     if not rule.criterion.fitted:
-        return replace(rule, criterion=fit_recipe(rule.criterion, folder.read_calibration()))
+        return replace(rule, criterion=fit_spec(rule.criterion, folder.read_calibration()))
     return rule
 
 
@@ -111,7 +111,7 @@ def _operating_point(folder: RunFolder, num_exits: int) -> OperatingPoint:
         raise RunFolderError(
             "the run has no operating point, by which samples leave early",
             where=file,
-            mend=f"choose one: ee-lightning choose {folder.path} --criterion voting --min-speedup 2; "
+            hint=f"choose one: ee-lightning choose {folder.path} --criterion voting --min-speedup 2; "
             "or give a criterion and a threshold",
         )
     point = OperatingPoint.read(file)
@@ -119,6 +119,6 @@ def _operating_point(folder: RunFolder, num_exits: int) -> OperatingPoint:
         raise RunFolderError(
             f"the operating point was chosen for {point.num_exits} exits, and the model has {num_exits}",
             where=file,
-            mend=f"choose it again: ee-lightning choose {folder.path}",
+            hint=f"choose it again: ee-lightning choose {folder.path}",
         )
     return point

@@ -12,7 +12,7 @@ from ee_lightning.errors import OptionError
 from ee_lightning.inference.deployment import Deployment
 from ee_lightning.inference.encoder import TextEncoder, Texts, check_rows, side_by_side
 from ee_lightning.inference.engine import EarlyExitEngine, Precision, Schedule
-from ee_lightning.inference.policy import AnyCriterion, rule_of_run
+from ee_lightning.inference.policy import AnyCriterion, policy_of_run
 from ee_lightning.inference.saved import find_folder, read_folder, write_folder
 from ee_lightning.inference.texts import TextPrediction, TextStream
 from ee_lightning.models import MultiExitModel
@@ -124,7 +124,7 @@ class EarlyExitPredictor:
         folder = RunFolder(run)
         settings = RunOptions.read(folder)
         model = read_model(folder, settings, checkpoint)
-        rule = rule_of_run(folder, model.num_exits, criterion, threshold)
+        rule = policy_of_run(folder, model.num_exits, criterion, threshold)
         deployment = Deployment.of_task(settings.task, model.num_exits, settings.max_length, settings.heads, rule)
         return cls(model, load_tokenizer(settings.backbone), deployment, **options)
 
@@ -168,7 +168,7 @@ class EarlyExitPredictor:
         """
         if folder == "" or not isinstance(folder, str | Path):
             raise OptionError(
-                f"{folder!r} names no folder", where="folder", mend="name one, such as my-model; '.' is the present one"
+                f"{folder!r} names no folder", where="folder", hint="name one, such as my-model; '.' is the present one"
             )
         write_folder(Path(folder), self.model, self._encoder, self.deployment)
 

@@ -30,7 +30,7 @@ _PREFIX = ".early_exit."
 
 @contextmanager
 def written_together(folder: Path) -> Iterator[Path]:
-    """Give an empty folder to write, whose files take their places in another only when all are on the disk.
+    """Return an empty folder to write, whose files take their places in another only when all are on the disk.
 
     What is written becomes valid by one rename of the folder that holds it, to a hidden name within ``folder``; from
     there each file is linked to its place. `current` gives the hidden folder until that is done, and the next
@@ -65,10 +65,10 @@ def written_together(folder: Path) -> Iterator[Path]:
             "make it writable, free space on its disk, which has to hold the new model beside the old one, or name "
             "another folder"
         )
-        reason, mend = str(error), usual
+        reason, hint = str(error), usual
         if isinstance(error, OSError):
-            reason, mend = error.strerror or reason, hint_for(error, usual)
-        raise RunFolderError(f"the folder can't be written: {reason}", where=folder, mend=mend) from error
+            reason, hint = error.strerror or reason, hint_for(error, usual)
+        raise RunFolderError(f"the folder can't be written: {reason}", where=folder, hint=hint) from error
 
 
 def current(folder: Path) -> Path:
@@ -136,7 +136,7 @@ def write_folder(folder: Path, model: MultiExitModel, encoder: TextEncoder, depl
         raise RunFolderError(
             "the folder holds another model: it has a config.json, but no early_exit.json",
             where=folder,
-            mend="name another folder, or one that does not exist yet",
+            hint="name another folder, or one that does not exist yet",
         )
     with written_together(folder) as unfinished:
         save_file(tensors, unfinished / WEIGHTS)
@@ -148,7 +148,7 @@ def write_folder(folder: Path, model: MultiExitModel, encoder: TextEncoder, depl
 
 
 def find_folder(source: str) -> Path:
-    """Give the folder of a model, from the hub if there is no such folder here.
+    """Return the folder of a model, from the hub if there is no such folder here.
 
     Args:
         source: The folder, or a name on the hub.
@@ -158,7 +158,7 @@ def find_folder(source: str) -> Path:
     """
     if Path(source).is_dir():
         return Path(source)
-    mend = (
+    hint = (
         "give a folder that save_pretrained (ee-lightning save) wrote; the folder of a run, such as "
         "runs/demo/version_0, which has a config.yaml (from Python with from_run); or a name on the hub"
     )
@@ -166,14 +166,14 @@ def find_folder(source: str) -> Path:
         return Path(snapshot_download(source, allow_patterns=["*.json", WEIGHTS, WEIGHTS_OF_FORMAT_1]))
     except HFValidationError as error:
         raise BackboneError(
-            "there is no such folder, and models on the hub bear no such names", where=source, mend=mend
+            "there is no such folder, and models on the hub bear no such names", where=source, hint=hint
         ) from error
     except Exception as error:  # the hub's client and the network below it raise their own kinds
         reason = first_line(error)
         raise BackboneError(
             f"there is no such folder, and no such model can be had from the hub: {reason}",
             where=source,
-            mend=f"{mend}, and check the network",
+            hint=f"{hint}, and check the network",
         ) from error
 
 
@@ -197,7 +197,7 @@ def read_folder(folder: Path) -> tuple[MultiExitModel, PreTrainedTokenizerBase, 
     raise RunFolderError(
         "the saved model was replaced again and again while it was read",
         where=folder,
-        mend="try again when nothing is saved there, or save each model into a folder of its own",
+        hint="try again when nothing is saved there, or save each model into a folder of its own",
     )
 
 
@@ -216,7 +216,7 @@ def _read(folder: Path) -> tuple[MultiExitModel, PreTrainedTokenizerBase, Deploy
         raise RunFolderError(
             f"this folder holds no saved model: it has no {EARLY_EXIT}",
             where=folder,
-            mend="give one that save_pretrained (ee-lightning save) wrote, or a run folder, such as "
+            hint="give one that save_pretrained (ee-lightning save) wrote, or a run folder, such as "
             "runs/demo/version_0, which has a config.yaml; from Python that is for from_run",
         )
     deployment = Deployment.read(folder / EARLY_EXIT)
@@ -228,7 +228,7 @@ def _read(folder: Path) -> tuple[MultiExitModel, PreTrainedTokenizerBase, Deploy
         tensors = load_file(file)
     except Exception as error:  # safetensors raises its own kinds
         raise BackboneError(
-            f"the weights can't be read: {first_line(error)}", where=file, mend="save the model again"
+            f"the weights can't be read: {first_line(error)}", where=file, hint="save the model again"
         ) from error
     model = restore_model(
         config, deployment.num_classes, deployment.heads, tensors, where=file, multi_label=deployment.multi_label
@@ -237,14 +237,14 @@ def _read(folder: Path) -> tuple[MultiExitModel, PreTrainedTokenizerBase, Deploy
         raise RunFolderError(
             f"{EARLY_EXIT} is for {deployment.num_exits} exits, and the model has {model.num_exits}",
             where=folder / EARLY_EXIT,
-            mend="save the model again: ee-lightning save",
+            hint="save the model again: ee-lightning save",
         )
     return model, load_tokenizer(str(folder), config), deployment
 
 
 def _backbone_of(file: Path) -> tuple[PreTrainedConfig, str]:
     """Read the backbone's configuration, and tell what the file of the weights is called."""
-    with reading(file, mend="save the model again: ee-lightning save"):
+    with reading(file, hint="save the model again: ee-lightning save"):
         fields = read_json(file)
         if fields.get("model_type") != EarlyExitConfig.model_type:
             return config_of_fields(fields, str(file)), WEIGHTS_OF_FORMAT_1
@@ -259,6 +259,6 @@ def _plain_tensors(model: MultiExitModel) -> dict[str, Tensor]:
         raise OptionError(
             "a quantised model can't be saved",
             where="save_pretrained",
-            mend="save the model as it was before, and quantise it again after from_pretrained",
+            hint="save the model as it was before, and quantise it again after from_pretrained",
         )
     return {name: tensor.contiguous() for name, tensor in tensors.items()}

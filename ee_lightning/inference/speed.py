@@ -96,7 +96,7 @@ def paired_ratio(slower: Tensor, faster: Tensor) -> Ratio:
 
 
 def latencies(seconds: Tensor) -> tuple[float, float]:
-    """Give the median and the 95th percentile.
+    """Return the median and the 95th percentile.
 
     Args:
         seconds: Of shape ``[repeats, turns]``.
@@ -142,7 +142,7 @@ class FullModel:
 
     @torch.inference_mode()
     def predict(self, batches: Iterable[Sequence[Sample]]) -> Tensor:
-        """Give the last exit's logits.
+        """Return the last exit's logits.
 
         Args:
             batches: At least one, each of at least one sample; padded here.
@@ -226,7 +226,7 @@ class SpeedMeter:
             batch_sizes=min(batch_sizes, default=0), repeats=repeats, threads=threads, max_samples=max_samples
         )
         if not samples:
-            raise DataError("there are no samples to measure the speed on", mend="take a split that is not empty")
+            raise DataError("there are no samples to measure the speed on", hint="take a split that is not empty")
         self.model, self.batch_sizes = model.eval(), batch_sizes
         self.repeats, self.threads, self.precision, self.pool = repeats, threads, precision, pool
         kept = min(len(samples), max_samples)

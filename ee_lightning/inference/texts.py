@@ -66,15 +66,15 @@ class TextStream(LeavesOut, Iterator[TextPrediction]):
         self._numbered = chain.from_iterable(self._portions)
 
     def __next__(self) -> TextPrediction:
-        """Give the next prediction."""
+        """Return the next prediction."""
         return next(self._numbered)[1]
 
     def numbered(self) -> Iterator[tuple[int, TextPrediction]]:
-        """Give each prediction with the number of its row, from 0, rows left out included; instead of it alone."""
+        """Return each prediction with the number of its row, from 0, rows left out included; instead of it alone."""
         return self._numbered
 
     def chunks(self) -> Iterator[list[TextPrediction]]:
-        """Give the predictions in the portions in which the engine makes them; instead of one by one."""
+        """Return the predictions in the portions in which the engine makes them; instead of one by one."""
         return ([prediction for _, prediction in portion] for portion in self._portions)
 
     def _predict(
@@ -94,7 +94,7 @@ class TextStream(LeavesOut, Iterator[TextPrediction]):
             yield from samples
 
     def _checked(self, rows: Iterable[object]) -> Iterator[Texts]:
-        """Give the texts up to an error, which is kept until they are predicted."""
+        """Return the texts up to an error, which is kept until they are predicted."""
         try:
             for number, row in enumerate(rows):
                 if (texts := self._texts_of(number, row)) is not None:
@@ -131,7 +131,7 @@ def _in_words(predictions: Predictions, words: Sequence[str], *, multi_label: bo
 def _worded(
     predictions: Predictions, words: Sequence[str], *, multi_label: bool
 ) -> tuple[Sequence[str | float | list[str]], Sequence[float | list[float] | None]]:
-    """Give the labels in words, and their probabilities, one or a list of them a sample."""
+    """Return the labels in words, and their probabilities, one or a list of them a sample."""
     said = predictions.labels.tolist()  # [samples], or [samples, labels]
     if not words:
         return said, [None] * len(said)

@@ -23,7 +23,7 @@ def check_finite_weights(tensors: Mapping[str, Tensor], where: object) -> None:
         raise BackboneError(
             f"the weights are not finite: there is NaN or infinity in {broken[0]}{more}",
             where=where,
-            mend="use weights from before the training diverged, or copy the file again if it was damaged",
+            hint="use weights from before the training diverged, or copy the file again if it was damaged",
         )
 
 
@@ -40,5 +40,5 @@ def check_finite_logits(finite: Tensor) -> None:
         raise BackboneError(
             "the logits are not finite, so there is nothing to predict",
             where="the model's exits",
-            mend="check the weights for NaN and huge values, and try precision fp32 if it is bf16",
+            hint="check the weights for NaN and huge values, and try precision fp32 if it is bf16",
         )

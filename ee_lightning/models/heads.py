@@ -33,7 +33,7 @@ class HeadOptions:
     gate: bool = False
 
     def __post_init__(self) -> None:
-        """Refuse values that make no sense."""
+        """Raise an error for values that make no sense."""
         require_one_of(self.exits, ("every", "last"), "model.heads.exits")
         require_one_of(self.pooling, ("cls", "mean"), "model.heads.pooling")
         require_one_of(self.pooler, ("per_exit", "shared"), "model.heads.pooler")
@@ -41,7 +41,7 @@ class HeadOptions:
             raise OptionError(
                 f"dropout must lie in [0, 1), but is {self.dropout}",
                 where="model.heads.dropout",
-                mend="0.1 is the usual value",
+                hint="0.1 is the usual value",
             )
 
 
@@ -94,16 +94,16 @@ class ExitHeads(nn.Module):
         return HeadOutput(logits, gate)
 
     def of_last_exit(self) -> Iterable[nn.Module]:
-        """Give what the last exit uses; a shared pooler is the last exit's."""
+        """Return what the last exit uses; a shared pooler is the last exit's."""
         return (self.poolers[-1], self.dropouts[-1], self.classifiers[-1])
 
     def of_early_exits(self) -> Iterable[nn.Module]:
-        """Give what only the other exits use, and the gate."""
+        """Return what only the other exits use, and the gate."""
         gate = () if self.gate is None else (self.gate,)
         return (*self.poolers[:-1], *self.dropouts[:-1], *self.classifiers[:-1], *gate)
 
     def pool(self, state: EncoderState) -> Tensor:
-        """Give what an exit sees of a state, ``[batch, width]``."""
+        """Return what an exit sees of a state, ``[batch, width]``."""
         if self.pooling == "cls":
             return state.hidden[:, 0]  # [batch, width]
         if state.attention_mask is None:

@@ -81,11 +81,11 @@ class MultiExitModel(nn.Module):
         )
 
     def exit_behind(self, layer: int) -> int:
-        """Give the number of the exit behind a layer, both counted from 1; below 1 where there is none."""
+        """Return the number of the exit behind a layer, both counted from 1; below 1 where there is none."""
         return layer - self.backbone.num_layers + self.num_exits
 
     def part(self, name: Part) -> Iterable[nn.Module]:
-        """Give the modules of a part; together the parts hold every parameter, and each one once."""
+        """Return the modules of a part; together the parts hold every parameter, and each one once."""
         if name == "backbone":
             return (self.backbone,)
         return self.heads.of_last_exit() if name == "last_exit" else self.heads.of_early_exits()

@@ -56,7 +56,7 @@ def restore_model(
             "the weights are of another model: "
             + "; ".join(f"they {what} {_some(names)}" for what, names in wrong.items() if names),
             where=where,
-            mend="give weights and configuration of the same run",
+            hint="give weights and configuration of the same run",
         )
     check_finite_weights(tensors, where)
     model = _without_weights(config, num_classes, heads, where=where, multi_label=multi_label)

@@ -22,7 +22,7 @@ def write_sweep(folder: RunFolder, split: str, found: Sweep, kept: Collection[st
     before = folder.read_results(split, kept)
     folder.write_curves(split, [*found.curves, *before.curves])
     by_title = {f"{found.summary['task']} {name}": curves for name, curves in folder.read_curves().items()}
-    with reading(folder.path / CURVES, mend="delete it, and run curves again"):  # which may hold other splits
+    with reading(folder.path / CURVES, hint="delete it, and run curves again"):  # which may hold other splits
         picture = draw_curves(by_title, found.summary["metrics"][0])
     with folder.whole(folder.curves_picture.name) as file:
         picture.savefig(file, format="png")

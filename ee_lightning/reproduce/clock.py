@@ -55,7 +55,7 @@ def measure_rows(suite: Suite, folders: Mapping[RunKey, RunFolder], root: Path, 
 
 
 def _points(found: Evaluation, key: RunKey) -> _Points:
-    """Give the operating points on a run that were not measured yet."""
+    """Return the operating points on a run that were not measured yet."""
     return {
         (outcome.criterion.name, outcome.threshold): outcome.criterion
         for (of_run, row, _), outcome in found.outcomes.items()

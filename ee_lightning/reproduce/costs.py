@@ -36,7 +36,7 @@ class Layers:
         return self.kept - self.num_exits
 
     def speedup(self, exit_layers: Tensor) -> float:
-        """Give all layers of the whole backbone over the mean of those run.
+        """Return all layers of the whole backbone over the mean of those run.
 
         Args:
             exit_layers: The number of the exit where each sample leaves, from 1, of shape [samples].
@@ -78,7 +78,7 @@ def tokens_of(options: RunOptions, split: str, exits: StoredExits) -> list[int]:
 def flops_speedup(
     options: RunOptions, layers: Layers, num_tokens: Sequence[int], exit_layers: Tensor, *, judged: bool
 ) -> float:
-    """Give the operations of the whole backbone with the last head alone over those of samples that leave early.
+    """Return the operations of the whole backbone with the last head alone over those of samples that leave early.
 
     Heads that are passed are counted, padding is not; see `FlopCounter`.
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from ee_lightning.analysis.sweep import fit_criteria
 from ee_lightning.errors import EarlyExitError, RunFolderError
 from ee_lightning.exits import Criterion, Curve, Fitted, Fixed, StoredExits, replay, trace_curve
-from ee_lightning.exits.naming import recipe_of
+from ee_lightning.exits.naming import spec_of
 from ee_lightning.files import reading
 from ee_lightning.functional import best_point, halves, weighted_scores
 from ee_lightning.reproduce.costs import Layers, flops_speedup, layers_of, tokens_of
@@ -65,7 +65,7 @@ class StoredRun:
             DataError: The task is unknown.
         """
         figures = folder.read_figures(split)
-        with reading(folder.path / SUMMARY, mend="run the training again"):
+        with reading(folder.path / SUMMARY, hint="run the training again"):
             metric = str(figures["metrics"][0])
         dev, held_out = folder.read_exits(DEV), folder.read_calibration()
         exits = dev if split == DEV else folder.read_exits(split)
@@ -103,7 +103,7 @@ class StoredRun:
         Raises:
             OptionError: There is none of that name, or it has to be fitted and no rows were held out.
         """
-        made = recipe_of(name).build()
+        made = spec_of(name).build()
         fit_criteria([made], None if self.halves is None else self.halves[0])
         return made
 
@@ -131,7 +131,7 @@ class StoredRun:
         return None if chosen is None else curve.thresholds[chosen].item()
 
     def wall_speedup(self, criterion: Criterion, threshold: float) -> float | None:
-        """Give the speed-up on the clock at an operating point.
+        """Return the speed-up on the clock at an operating point.
 
         Args:
             criterion: When to leave.
@@ -153,7 +153,7 @@ class StoredRun:
         return next(at_point, None)
 
     def on_the_clock(self) -> list[MeasuredSpeed]:
-        """Give what was measured of the split in batches of 32; nothing where the file is damaged."""
+        """Return what was measured of the split in batches of 32; nothing where the file is damaged."""
         try:
             measured = self.folder.read_speed().get(self.split, [])
         except RunFolderError:
@@ -217,12 +217,12 @@ class Evaluation:
     _failed: set[str] = field(default_factory=set)
 
     def of(self, task: str, row: Row, variant: Variant) -> dict[int, Outcome]:
-        """Give the outcomes of a row on a task, by seed."""
+        """Return the outcomes of a row on a task, by seed."""
         found = {seed: self.outcomes.get(((task, row.training, seed), row, variant)) for seed in self.suite.seeds}
         return {seed: outcome for seed, outcome in found.items() if outcome is not None}
 
     def runs_of(self, task: str, training: str) -> list[StoredRun]:
-        """Give the runs of a training on a task, by seed."""
+        """Return the runs of a training on a task, by seed."""
         keys = ((task, training, seed) for seed in self.suite.seeds)
         return [self.runs[key] for key in keys if key in self.runs]
 

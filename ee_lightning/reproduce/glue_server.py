@@ -50,7 +50,7 @@ class ServerFile:
                 raise DataError(
                     "a predicted value is not a number",
                     where=self.name,
-                    mend="predict with a run whose training did not fail",
+                    hint="predict with a run whose training did not fail",
                 )
             low, high = _SCORES
             return f"{min(max(float(label), low), high):.3f}"
@@ -59,12 +59,12 @@ class ServerFile:
             raise DataError(
                 f"the GLUE server does not know the label {word!r}",
                 where=self.name,
-                mend=f"it takes {', '.join(self.words)}: predict with a run on the task {self.task}",
+                hint=f"it takes {', '.join(self.words)}: predict with a run on the task {self.task}",
             )
         return word
 
     def check_rows(self, number: int, where: object) -> None:
-        """Refuse another number of rows than the official one.
+        """Raise an error for another number of rows than the official one.
 
         Raises:
             DataError: There are more or fewer.
@@ -73,7 +73,7 @@ class ServerFile:
             raise DataError(
                 f"{self.name} needs {self.rows} rows, and the test split of {self.task} has {number}",
                 where=where,
-                mend="use the official test file, in its own order",
+                hint="use the official test file, in its own order",
             )
 
     def write(self, folder: Path, words: Iterable[str], where: object) -> Path:

@@ -13,7 +13,7 @@ from huggingface_hub import snapshot_download
 from huggingface_hub.utils import logging
 
 from ee_lightning import packaged
-from ee_lightning.data.custom import OwnTask
+from ee_lightning.data.custom import CustomTask
 from ee_lightning.data.tokenised import load_tokenizer
 from ee_lightning.errors import BackboneError, EarlyExitError
 from ee_lightning.files import found_in
@@ -43,7 +43,7 @@ def data_fingerprint(options: Mapping[str, Any], tokenizer: str, *, test: bool) 
         BackboneError: The tokenizer is not to be had.
         OptionError: An option makes no sense.
     """
-    own = None if options.get("own") is None else typed(OwnTask, options["own"])
+    own = None if options.get("own") is None else typed(CustomTask, options["own"])
     data = TaskDataModule(**{**options, "own": own}, tokenizer=tokenizer)
     stages = ("fit", "test") if test else ("fit",)
     digest = hashlib.sha256()
@@ -97,7 +97,7 @@ def _folder_of(backbone: str) -> Path:
         return Path(snapshot_download(backbone, local_files_only=True))  # where loading it has put it
     except (OSError, ValueError) as error:
         raise BackboneError(
-            f"the files of the backbone can't be found: {error}", where=backbone, mend="give a local folder"
+            f"the files of the backbone can't be found: {error}", where=backbone, hint="give a local folder"
         ) from error
 
 
@@ -117,7 +117,7 @@ class Identifier:
         self._found: dict[str, str | EarlyExitError] = {}
 
     def config(self, fit: FitOptions) -> str:
-        """Give the digest of a training's options.
+        """Return the digest of a training's options.
 
         Raises:
             OptionError: They can't be parsed.
@@ -133,7 +133,7 @@ class Identifier:
         return places_of(self._resolve(fit))
 
     def identity(self, fit: FitOptions) -> Identity:
-        """Give all that a training is known by; its data and weights are read.
+        """Return all that a training is known by; its data and weights are read.
 
         Raises:
             OptionError: The options can't be parsed, or keep more layers than there are.
@@ -171,7 +171,7 @@ class Identifier:
 
 
 def places_of(options: Mapping[str, Any]) -> Places:
-    """Give the backbone and the root of the data that resolved options name."""
+    """Return the backbone and the root of the data that resolved options name."""
     return options["model"]["backbone"], options["data"]["root"]
 
 

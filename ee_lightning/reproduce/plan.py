@@ -71,7 +71,7 @@ class PlannedRun:
         return f"{self.training.task}, {self.training.name}, seed {self.training.seed}"
 
     def located(self, root: Path) -> "PlannedRun":
-        """Give the run with its folder of now: since the plan, a training of the same options may have got another."""
+        """Return the run with its folder of now: since the plan, a training of the same options may have got another."""
         if self.identity is None or self.folder.is_finished:
             return self
         return replace(self, folder=folder_of(self.identity, root, default=self.folder))
@@ -98,16 +98,16 @@ class Plan:
     runs: Sequence[PlannedRun]
 
     def each_once(self) -> list[PlannedRun]:
-        """Give the runs without those of trainings that have the options of an earlier one, whose run serves them."""
+        """Return the runs without those of trainings that have the options of an earlier one, whose run serves them."""
         first = {run.name: run for run in reversed(self.runs)}
         return [run for run in self.runs if first[run.name] is run]
 
     def located(self, root: Path) -> "Plan":
-        """Give the plan with the folders of now, see `PlannedRun.located`."""
+        """Return the plan with the folders of now, see `PlannedRun.located`."""
         return Plan([run.located(root) for run in self.runs])
 
     def folder(self, training: Training) -> RunFolder:
-        """Give the folder of a training's run, which need not be there.
+        """Return the folder of a training's run, which need not be there.
 
         Raises:
             KeyError: The plan does not have that training.
@@ -118,7 +118,7 @@ class Plan:
         raise KeyError(training)
 
     def finished(self) -> dict[tuple[str, str, int], RunFolder]:
-        """Give the folders of the runs that are finished by now, by task, training and seed."""
+        """Return the folders of the runs that are finished by now, by task, training and seed."""
         return {
             (run.training.task, run.training.name, run.training.seed): run.folder
             for run in self.runs
@@ -127,7 +127,7 @@ class Plan:
 
 
 def folder_of(identity: Identity, root: Path, default: RunFolder) -> RunFolder:
-    """Give the folder of a run, which may bear the names of a training of another suite with the same options.
+    """Return the folder of a run, which may bear the names of a training of another suite with the same options.
 
     Args:
         identity: What the run is known by.
@@ -147,7 +147,7 @@ def read_identity(file: Path) -> Identity | None:
 
 
 def digest_of(content: object) -> str:
-    """Give the digest of a value that JSON knows.
+    """Return the digest of a value that JSON knows.
 
     Example:
         >>> digest_of({"a": 1, "b": 2}) == digest_of({"b": 2, "a": 1})

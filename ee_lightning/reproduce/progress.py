@@ -41,7 +41,7 @@ class Record:
 
 
 def log_of(root: Path, name: str) -> Path:
-    """Give the file with the output of a run's training."""
+    """Return the file with the output of a run's training."""
     return root / LOGS / f"{name}.log"
 
 
@@ -80,7 +80,7 @@ class Durations:
                 of_task.setdefault(run.training.name, []).append(record.seconds)
 
     def estimate(self, run: PlannedRun) -> float | None:
-        """Give the mean seconds of the same training by other seeds, or else of all trainings on its task.
+        """Return the mean seconds of the same training by other seeds, or else of all trainings on its task.
 
         Returns:
             None where no training on the task is known.
@@ -230,7 +230,7 @@ class SuiteProgress:
             self._bar.update(self._task, description=f"{self._current.title} · {duration(elapsed)}", left=known)
 
     def ended(self, run: PlannedRun, how: str, seconds: float | None = None) -> None:
-        """Tell how a run ended."""
+        """Return how a run ended."""
         self._left.pop(run.title)
         self._current = None
         took = "" if seconds is None else f" in {duration(seconds)}"

@@ -66,7 +66,7 @@ class PublishedRow:
         return self.speedup if self.is_stated else 1.0
 
     def average_over(self, columns: Sequence[str]) -> float | None:
-        """Give the plain mean over some columns, as the paper averages; None unless all of them are there."""
+        """Return the plain mean over some columns, as the paper averages; None unless all of them are there."""
         if not columns or any(column not in self.scores for column in columns):
             return None
         return sum(self.scores[column] for column in columns) / len(columns)
@@ -127,7 +127,7 @@ def published_tables() -> dict[str, PublishedTable]:
 
 
 def published_table(name: str) -> PublishedTable:
-    """Give a published table.
+    """Return a published table.
 
     Args:
         name: Such as ``glue_dev``.

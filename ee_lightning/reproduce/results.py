@@ -65,7 +65,7 @@ class Results:
     published: PublishedTable | None
 
     def cell(self, row: Row, column: str, variant: Variant) -> Cell | None:
-        """Give a cell; None where nothing was measured."""
+        """Return a cell; None where nothing was measured."""
         return self.cells.get((row, column, variant))
 
     @property

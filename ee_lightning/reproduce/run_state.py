@@ -26,12 +26,12 @@ _LOCKS = "locks"
 
 
 def lock_of(root: Path, name: str) -> Path:
-    """Give the file that is locked while a run is trained: one for all names that runs of a digest may have."""
+    """Return the file that is locked while a run is trained: one for all names that runs of a digest may have."""
     return root / _LOCKS / f"{name.rpartition('-')[2]}.lock"
 
 
 def is_locked(file: Path) -> bool:
-    """Tell whether a process has locked a run; nothing is written.
+    """Return whether a process has locked a run; nothing is written.
 
     Raises:
         RunFolderError: It can't be found out here.
@@ -63,7 +63,7 @@ def attempted_lock(file: Path) -> Iterator[int | None]:
             locked = lock_descriptor(descriptor, blocking=False)
         except OSError as error:
             raise RunFolderError(
-                f"no run can be locked: {error.strerror}", where=file, mend="make the folder writable, or name another"
+                f"no run can be locked: {error.strerror}", where=file, hint="make the folder writable, or name another"
             ) from error
         yield descriptor if locked else None
     finally:
@@ -87,7 +87,7 @@ def write_digests(folder: RunFolder) -> None:
 
 
 def has_digests(folder: RunFolder) -> bool:
-    """Tell whether the digests of a run were noted."""
+    """Return whether the digests of a run were noted."""
     return _note_of(folder).is_file()
 
 
@@ -100,12 +100,12 @@ def forget_digests(folder: RunFolder) -> None:
     _note_of(folder).unlink(missing_ok=True)
 
 
-def check_digests(folder: RunFolder, mend: str) -> None:
-    """Refuse a finished run whose files are not as they were noted; without a readable note there is nothing to refuse.
+def check_digests(folder: RunFolder, hint: str) -> None:
+    """Raise an error for a finished run whose files are not as they were noted; without a readable note there is nothing to refuse.
 
     Args:
         folder: The folder.
-        mend: What happens to it, or what to do.
+        hint: What happens to it, or what to do.
 
     Raises:
         RunFolderError: A file is missing or another.
@@ -118,7 +118,7 @@ def check_digests(folder: RunFolder, mend: str) -> None:
     for name, digest in noted.items():
         if now.get(name) != digest:
             raise RunFolderError(
-                f"{name} is not as it was when the run was finished", where=folder.path / name, mend=mend
+                f"{name} is not as it was when the run was finished", where=folder.path / name, hint=hint
             )
 
 
@@ -137,12 +137,12 @@ def _digest(file: Path) -> str:
             return hashlib.file_digest(content, "sha256").hexdigest()
     except OSError as error:
         raise RunFolderError(
-            f"{file.name} can't be read: {error.strerror}", where=file, mend="look to its disk"
+            f"{file.name} can't be read: {error.strerror}", where=file, hint="look to its disk"
         ) from error
 
 
 SET_ASIDE = "set_aside"
-_MEND = "it is set aside and run again by ee-lightning reproduce"
+_HINT = "it is set aside and run again by ee-lightning reproduce"
 
 
 class State(StrEnum):
@@ -205,7 +205,7 @@ def make_room(folder: RunFolder, root: Path) -> Path | None:
         (place / "why.txt").write_text(f"{damage or 'it has no checkpoints to go on from'}\n", encoding="utf-8")
     except OSError as error:
         raise RunFolderError(
-            f"the damaged run folder can't be set aside: {error.strerror}", where=folder.path, mend="move it yourself"
+            f"the damaged run folder can't be set aside: {error.strerror}", where=folder.path, hint="move it yourself"
         ) from error
     return place
 
@@ -216,25 +216,25 @@ def _check_results(folder: RunFolder) -> None:
         folder.read_exits(split)
         _check_curves(folder, figures, curves.get(split, []))
     if folder.read_calibration() is None and options.data.calibration:
-        raise RunFolderError("the exits of the rows held out are not there", where=folder.path, mend=_MEND)
+        raise RunFolderError("the exits of the rows held out are not there", where=folder.path, hint=_HINT)
     if options.run.test and "test" not in summary:
-        raise RunFolderError("the test split was not swept", where=folder.path, mend=_MEND)
-    check_digests(folder, _MEND)
+        raise RunFolderError("the test split was not swept", where=folder.path, hint=_HINT)
+    check_digests(folder, _HINT)
 
 
 def _check_curves(folder: RunFolder, figures: Mapping[str, Any], curves: Sequence[Curve]) -> None:
-    """Refuse curves that are not those of a summary's criteria, or end before the last point."""
+    """Raise an error for curves that are not those of a summary's criteria, or end before the last point."""
     names = {*figures["criteria"], Fixed.name, *([] if figures["oracle"] is None else [Oracle.name])}
     by_name = {curve.criterion: curve for curve in curves}
     if by_name.keys() != names or by_name[Fixed.name].mean_exit[-1] != 1:  # the fixed exits are written last
-        raise RunFolderError("curves.csv is cut off", where=folder.path / CURVES, mend=_MEND)
+        raise RunFolderError("curves.csv is cut off", where=folder.path / CURVES, hint=_HINT)
 
 
 def _check_resumable(folder: RunFolder) -> None:
     if folder.config.exists() or folder.last_checkpoint.exists():
         _options(folder)
     if folder.last_checkpoint.exists() and not _is_whole(folder.last_checkpoint):
-        raise RunFolderError("last.ckpt is damaged, or no checkpoint", where=folder.last_checkpoint, mend=_MEND)
+        raise RunFolderError("last.ckpt is damaged, or no checkpoint", where=folder.last_checkpoint, hint=_HINT)
 
 
 def _is_whole(archive: Path) -> bool:
@@ -264,5 +264,5 @@ class _Options:
 
 
 def _options(folder: RunFolder) -> _Options:
-    with reading(folder.config, mend=_MEND):
+    with reading(folder.config, hint=_HINT):
         return typed(_Options, read_yaml(folder.config), others=True)

@@ -228,10 +228,10 @@ class Runner:
 
 
 def _to_resume(folder: RunFolder) -> dict[str, str]:
-    """Give the options by which a run goes on: the weights are named as they were, for their content is the same."""
+    """Return the options by which a run goes on: the weights are named as they were, for their content is the same."""
     options = {"ckpt_path": str(folder.last_checkpoint)}
     if folder.config.exists():
-        with reading(folder.config, mend="delete the folder of the run, and it is trained anew"):
+        with reading(folder.config, hint="delete the folder of the run, and it is trained anew"):
             options["model.backbone"] = read_yaml(folder.config)["model"]["backbone"]
     return options
 
@@ -243,7 +243,7 @@ def _note_digests(run: PlannedRun) -> None:
 
 
 def _reason(status: int, damage: str | None, log: Path) -> str:
-    """Tell why a training failed, from the end of its output where it says so."""
+    """Return why a training failed, from the end of its output where it says so."""
     if status < 0:
         return f"it was killed by signal {-status}"
     if status == 0:

@@ -11,7 +11,7 @@ from pydantic import AfterValidator, Field
 
 import ee_lightning
 from ee_lightning.errors import OptionError, require_one_of
-from ee_lightning.exits.naming import recipe_of
+from ee_lightning.exits.naming import spec_of
 from ee_lightning.files import read_yaml
 from ee_lightning.reproduce.published import published_table
 from ee_lightning.typed import typed
@@ -22,7 +22,7 @@ Seed = Annotated[int, Field(ge=0, lt=2**32)]
 
 
 def _readable(criterion: str) -> str:
-    recipe_of(criterion)  # which refuses what can't be read now, not after the trainings
+    spec_of(criterion)  # which refuses what can't be read now, not after the trainings
     return criterion
 
 
@@ -116,8 +116,8 @@ class Suite:
         if self.compare is not None and self.compare[0] == self.compare[1]:
             raise self._mistake(f"the row {self.compare[0]!r} is compared with itself", "compare", "name two rows")
 
-    def _mistake(self, what: str, where: str, mend: str) -> OptionError:
-        return OptionError(what, where=f"suite {self.name}, {where}", mend=mend)
+    def _mistake(self, what: str, where: str, hint: str) -> OptionError:
+        return OptionError(what, where=f"suite {self.name}, {where}", hint=hint)
 
 
 @dataclass(frozen=True)
@@ -138,7 +138,7 @@ class Training:
 
 
 def trainings(suite: Suite) -> list[Training]:
-    """Give the trainings that the rows of a suite need, each once, task by task and seed by seed."""
+    """Return the trainings that the rows of a suite need, each once, task by task and seed by seed."""
     needed = list(dict.fromkeys(row.training for row in suite.rows))
     return [
         Training(
@@ -168,7 +168,7 @@ class Selection:
     seeds: Sequence[int] | None = None
 
     def check(self, suite: Suite) -> None:
-        """Refuse what the suite does not have.
+        """Raise an error for what the suite does not have.
 
         Raises:
             OptionError: It lacks a task, a training or a seed.
@@ -225,7 +225,7 @@ def read_fit_arguments(arguments: Sequence[str]) -> FitOptions:
             raise OptionError(
                 f"{name!r} is no option with a value",
                 where="the command line",
-                mend="'ee-lightning reproduce --help' lists the options; others are those of fit, as --data.root DIR",
+                hint="'ee-lightning reproduce --help' lists the options; others are those of fit, as --data.root DIR",
             )
         value = value if is_joined else left.pop(0)
         if name == "--config":
@@ -250,7 +250,7 @@ class _Fit:
     options: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Refuse groups of options."""
+        """Raise an error for groups of options."""
         for name, value in self.options.items():
             if isinstance(value, Mapping) and "class_path" not in value and name not in _AS_MAPPINGS:
                 raise ValueError(f"the option {name} is a mapping; write its parts with dots, as data.root: DIR")
@@ -274,7 +274,7 @@ _KEYS = {each.name for kind in (_Content, Row) for each in fields(kind)}
 
 
 def configs_folder() -> Path:
-    """Give the folder of the shipped configurations: inside an installed package, beside it in a checkout."""
+    """Return the folder of the shipped configurations: inside an installed package, beside it in a checkout."""
     package = Path(ee_lightning.__file__).parent
     inside = package / "configs"
     return inside if inside.is_dir() else package.parent / "configs"
@@ -296,8 +296,8 @@ def load_suite(name: str | Path) -> Suite:
         what = error.what if isinstance(error, OptionError) else f"the suite can't be read: {error}"
         at = f": {error.where}" if isinstance(error, OptionError) and error.where else ""
         closest = get_close_matches(at.rpartition(".")[2].strip(": "), _KEYS, n=1)
-        mend = f"did you mean {closest[0]}? " if what.endswith("is not known") and closest else ""
-        raise OptionError(what, where=f"{file}{at}", mend=f"{mend}see a shipped suite, such as smoke") from error
+        hint = f"did you mean {closest[0]}? " if what.endswith("is not known") and closest else ""
+        raise OptionError(what, where=f"{file}{at}", hint=f"{hint}see a shipped suite, such as smoke") from error
     if content.published is not None:
         published_table(content.published)  # which refuses an unknown name now, not after the trainings
     fit = _fit_options(content, file, "configs")
@@ -325,7 +325,7 @@ def _fit_options(fit: _Fit | None, file: Path, where: str) -> FitOptions:
         raise OptionError(
             f"there is no file {missing[0]}",
             where=f"{file}: {where}",
-            mend=f"paths are relative to {file.parent}",
+            hint=f"paths are relative to {file.parent}",
         )
     return FitOptions(tuple(config.resolve() for config in configs), fit.options)
 
@@ -337,5 +337,5 @@ def _find(name: str) -> Path:
         return file.resolve()
     shipped = sorted(file.stem for file in suites.glob("*.yaml"))
     raise OptionError(
-        f"there is no suite {name!r}", where=file, mend=f"use one of {', '.join(shipped)}, or the path of a YAML file"
+        f"there is no suite {name!r}", where=file, hint=f"use one of {', '.join(shipped)}, or the path of a YAML file"
     )

@@ -103,7 +103,7 @@ class RunFolder:
         return str(file.relative_to(here) if file.is_relative_to(here) else file)
 
     def swept_checkpoints(self) -> list[Path]:
-        """Give the checkpoints whose exits were swept, as far as that was recorded."""
+        """Return the checkpoints whose exits were swept, as far as that was recorded."""
         named = [figures.get("checkpoint") for figures in self._read_figures().values()]
         return [self.path / name for name in dict.fromkeys(named) if name]
 
@@ -147,7 +147,7 @@ class RunFolder:
         """
         if not self.path.is_dir():
             raise RunFolderError(
-                "there is no such folder", where=self.path, mend="name a run folder, such as runs/demo/version_0"
+                "there is no such folder", where=self.path, hint="name a run folder, such as runs/demo/version_0"
             )
         file = self.path / "exits" / f"{split}.safetensors"
         if not file.is_file():
@@ -155,9 +155,9 @@ class RunFolder:
             raise RunFolderError(
                 f"the exits of the split {split!r} are not stored in this run folder",
                 where=file,
-                mend=f"{stored_by}, or name another split or run folder",
+                hint=f"{stored_by}, or name another split or run folder",
             )
-        with reading(file, mend=_EVALUATE):
+        with reading(file, hint=_EVALUATE):
             tensors = load_file(file)
             if tensors["ids"].lt(0).any():
                 raise ValueError("its ids are below 0, and so no numbers of rows")
@@ -187,7 +187,7 @@ class RunFolder:
         splits = [split for split in stored if split != CALIBRATION]
         if not splits:
             raise RunFolderError(
-                "no exits are stored here", where=self.path, mend="name a run folder, such as runs/demo/version_0"
+                "no exits are stored here", where=self.path, hint="name a run folder, such as runs/demo/version_0"
             )
         return splits
 
@@ -208,7 +208,7 @@ class RunFolder:
             RunFolderError: There are none, or the file is damaged.
         """
         curves: dict[str, list[Curve]] = {}
-        with reading(self.path / CURVES, mend=_EVALUATE):
+        with reading(self.path / CURVES, hint=_EVALUATE):
             points = pd.read_csv(self.path / CURVES, dtype={"split": str, "criterion": str})
             _check_points(points)
             for (split, criterion), rows in points.groupby(["split", "criterion"], sort=False):
@@ -234,7 +234,7 @@ class RunFolder:
     def write_speed(self, split: str, measured: Sequence[MeasuredSpeed]) -> None:
         """Write measured speeds in place of earlier ones of the same criteria on the same split, beside the others."""
         rows = pd.DataFrame([{"split": split, **asdict(each)} for each in measured])
-        self._write_rows(SPEED, rows, fixed=list(rows.columns), key=["split", "criterion"], mend=_MEASURE)
+        self._write_rows(SPEED, rows, fixed=list(rows.columns), key=["split", "criterion"], hint=_MEASURE)
 
     def read_speed(self) -> dict[str, list[MeasuredSpeed]]:
         """Read the measured speeds of every split, in the order in which they were written; empty where none were.
@@ -245,7 +245,7 @@ class RunFolder:
         path = self.path / SPEED
         if not path.is_file():
             return {}
-        with reading(path, mend=f"delete it, and {_MEASURE}"):
+        with reading(path, hint=f"delete it, and {_MEASURE}"):
             measured = pd.read_csv(path, dtype={"batch_size": str, "torch": str})
             _check_named(measured, "split")
             return {
@@ -283,7 +283,7 @@ class RunFolder:
             raise RunFolderError(
                 "nothing of this run was swept" if self.is_finished else "the run did not finish: it has no summary",
                 where=self.path / SUMMARY,
-                mend="run validate or test on its checkpoint" if self.is_finished else "run fit to the end",
+                hint="run validate or test on its checkpoint" if self.is_finished else "run fit to the end",
             )
         return splits
 
@@ -298,21 +298,21 @@ class RunFolder:
             raise RunFolderError(
                 f"the summary has no figures of the split {split!r}",
                 where=self.path / SUMMARY,
-                mend=f"{_EVALUATE} again",
+                hint=f"{_EVALUATE} again",
             )
         figures: dict[str, Any] = splits[split]
         return figures
 
     def _read_figures(self) -> dict[str, Any]:
         splits = self._read_splits(SUMMARY)
-        with reading(self.path / SUMMARY, mend=f"delete it, and {_EVALUATE}"):
+        with reading(self.path / SUMMARY, hint=f"delete it, and {_EVALUATE}"):
             typed(dict[str, Figures], splits, others=True)
         return splits
 
     def _read_splits(self, name: str) -> dict[str, Any]:
         """Read a JSON file that has an entry a split; empty where there is no such file."""
         path = self.path / name
-        with reading(path, mend=f"delete it, and {_EVALUATE}"):
+        with reading(path, hint=f"delete it, and {_EVALUATE}"):
             return typed(dict[str, dict[str, Any]], read_json(path)) if path.is_file() else {}
 
     def _write_split(self, name: str, split: str, figures: Mapping[str, Any]) -> None:
@@ -324,12 +324,12 @@ class RunFolder:
                 file.write_text(json.dumps(splits, indent=2) + "\n", encoding="utf-8")
 
     def _write_rows(
-        self, name: str, rows: pd.DataFrame, fixed: Sequence[str], key: Sequence[str], mend: str = _EVALUATE
+        self, name: str, rows: pd.DataFrame, fixed: Sequence[str], key: Sequence[str], hint: str = _EVALUATE
     ) -> None:
         """Write a CSV file, with ``fixed`` columns, in which ``rows`` take the place of those with the same ``key``."""
         path = self.path / name
         if path.is_file():
-            with reading(path, mend=f"delete it, and {mend}"):
+            with reading(path, hint=f"delete it, and {hint}"):
                 others = pd.read_csv(path)
                 _check_columns(others, fixed)
             written, now = (pd.MultiIndex.from_frame(some[list(key)]) for some in (others, rows))
@@ -338,12 +338,12 @@ class RunFolder:
             rows.to_csv(file, index=False)
 
     def whole(self, name: str) -> AbstractContextManager[Path]:
-        """Give a file to write that takes its place under ``name`` only when it is complete."""
+        """Return a file to write that takes its place under ``name`` only when it is complete."""
         return written_whole(self.path / name)
 
 
 def run_folder_of(trainer: "Trainer") -> RunFolder | None:
-    """Give the folder of a trainer's run; None in a ``fast_dev_run``, which leaves nothing behind."""
+    """Return the folder of a trainer's run; None in a ``fast_dev_run``, which leaves nothing behind."""
     if getattr(trainer, "fast_dev_run", False):  # an attribute that Lightning adds at run time
         return None
     return RunFolder(trainer.log_dir or trainer.default_root_dir)
@@ -380,7 +380,7 @@ def _check_named(rows: pd.DataFrame, *columns: str) -> None:
 
 
 def _check_points(points: pd.DataFrame) -> None:
-    """Refuse operating points that are none: without a name, or with a speed-up or an exit below 1."""
+    """Raise an error for operating points that are none: without a name, or with a speed-up or an exit below 1."""
     _check_columns(points, _POINT)
     _check_named(points, "split", "criterion")
     for name in ("speedup", "mean_exit"):

@@ -9,7 +9,7 @@ from datasets import Dataset
 from pydantic import PositiveInt
 from torch import Tensor
 
-from ee_lightning.data import OwnTask, Task, resolve_task
+from ee_lightning.data import CustomTask, Task, resolve_task
 from ee_lightning.data.tokenised import positions_of
 from ee_lightning.errors import DataError, RunFolderError
 from ee_lightning.exits import StoredExits
@@ -26,7 +26,7 @@ _MODEL = "model."  # what the names of a checkpoint's tensors of the model begin
 
 @dataclass(frozen=True)
 class RunOptions:
-    """The options of a run that its model and its data hang on.
+    """The options of a run that its model and its data depends on.
 
     Attributes:
         backbone: A hub name, a local folder, or ``packaged:NAME``; its tokenizer is used too.
@@ -42,12 +42,12 @@ class RunOptions:
     num_layers: int | None
     heads: HeadOptions
     task: Task
-    own: OwnTask | None
+    own: CustomTask | None
     root: str | None
     max_length: int
 
     def data(self) -> TaskDataModule:
-        """Give the data of the run, as far as predictions hang on them."""
+        """Return the data of the run, as far as predictions depends on them."""
         return TaskDataModule(self.task.name, self.root, self.backbone, max_length=self.max_length, own=self.own)
 
     @classmethod
@@ -59,10 +59,10 @@ class RunOptions:
             DataError: The task is unknown.
         """
         file = folder.config
-        with reading(file, mend="name the folder of a run of the command line, such as runs/demo/version_0"):
+        with reading(file, hint="name the folder of a run of the command line, such as runs/demo/version_0"):
             config = typed(_Config, read_yaml(file), others=True)
             model, data = config.model, config.data
-            own = None if data.own is None else typed(OwnTask, data.own, at="data.own")
+            own = None if data.own is None else typed(CustomTask, data.own, at="data.own")
             return cls(
                 backbone=model.backbone,
                 num_layers=model.num_layers,
@@ -129,7 +129,7 @@ def evaluated_rows(rows: Dataset, exits: StoredExits) -> Dataset:
             raise DataError(
                 f"the stored exits are of row {ids.max()}, and the split has {len(rows)} rows",
                 where="ids",
-                mend="bring the run's data back to where its config.yaml says, or evaluate the checkpoint again",
+                hint="bring the run's data back to where its config.yaml says, or evaluate the checkpoint again",
             )
         return rows.select(ids)
     return rows.select(positions_of(rows, ids, where=", ".join(exits.rows.files)))
@@ -187,7 +187,7 @@ def _checkpoint(folder: RunFolder, named: str | Path | None) -> Path:
         raise RunFolderError(
             problem,
             where=folder.checkpoints,
-            mend="name one from Python with checkpoint=, or evaluate one by 'ee-lightning validate --config "
+            hint="name one from Python with checkpoint=, or evaluate one by 'ee-lightning validate --config "
             "RUN/config.yaml --ckpt_path FILE' and take the run folder that this makes",
         )
     return found[0]
@@ -202,5 +202,5 @@ def _tensors(checkpoint: Path) -> dict[str, Tensor]:
         raise RunFolderError(
             f"the checkpoint can't be read: {str(error).strip().partition(chr(10))[0] or 'it is empty'}",
             where=checkpoint,
-            mend="take another checkpoint, or train again",
+            hint="take another checkpoint, or train again",
         ) from error

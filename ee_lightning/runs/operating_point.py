@@ -12,7 +12,7 @@ from pydantic import AfterValidator, PositiveInt
 from ee_lightning import __version__
 from ee_lightning.errors import RunFolderError
 from ee_lightning.exits.fitted import NUM_EXITS, Fitted
-from ee_lightning.exits.naming import CriterionRecipe
+from ee_lightning.exits.naming import CriterionSpec
 from ee_lightning.files import check_format, read_json, reading
 from ee_lightning.typed import typed
 
@@ -80,7 +80,7 @@ class OperatingPoint:
         ValueError: If the threshold is not finite.
     """
 
-    criterion: CriterionRecipe
+    criterion: CriterionSpec
     threshold: float
     num_exits: PositiveInt
     asked: Asked
@@ -120,10 +120,10 @@ class OperatingPoint:
         file = Path(path) / OPERATING_POINT if Path(path).is_dir() else Path(path)
         again = "choose the operating point again: ee-lightning choose"
         if not file.is_file():
-            raise RunFolderError("there is no operating point here", where=file, mend=again)
-        with reading(file, mend=again):
+            raise RunFolderError("there is no operating point here", where=file, hint=again)
+        with reading(file, hint=again):
             fields = read_json(file)
-            check_format(fields, FORMAT, file, mend=again)
+            check_format(fields, FORMAT, file, hint=again)
             return typed(StoredPoint, fields)
 
 

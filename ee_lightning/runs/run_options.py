@@ -32,7 +32,7 @@ def refuse_changes(
     ways: Sequence[str],
     free: Sequence[str] = (),
 ) -> None:
-    """Refuse options that would change what a run computes.
+    """Raise an error for options that would change what a run computes.
 
     Args:
         before: The options that it was started with, nested, as YAML gives them.
@@ -49,7 +49,7 @@ def refuse_changes(
         listed = changed[:_MOST_LISTED]
         if len(changed) > _MOST_LISTED:
             listed.append(f"and {len(changed) - _MOST_LISTED} more")
-        raise OptionError("\n    ".join([what, *listed]), where=where, mend="\n         ".join(ways))
+        raise OptionError("\n    ".join([what, *listed]), where=where, hint="\n         ".join(ways))
 
 
 def changes(before: Mapping[str, Any], after: Mapping[str, Any], free: Sequence[str] = ()) -> list[str]:
@@ -78,7 +78,7 @@ def changes(before: Mapping[str, Any], after: Mapping[str, Any], free: Sequence[
 
 
 def leaves(options: object, name: str = "") -> dict[str, str]:
-    """Give nested options one by one.
+    """Return nested options one by one.
 
     Args:
         options: The options, nested, as YAML gives them, or a value.
@@ -102,7 +102,7 @@ def leaves(options: object, name: str = "") -> dict[str, str]:
 
 
 def is_free(name: str, others: Sequence[str] = ()) -> bool:
-    """Tell whether an option is :data:`FREE_TO_DIFFER`, or one of some others, or below one.
+    """Return whether an option is :data:`FREE_TO_DIFFER`, or one of some others, or below one.
 
     Args:
         name: Its dotted name.

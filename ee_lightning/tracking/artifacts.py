@@ -30,7 +30,7 @@ def name_of(run: str) -> str:
 
 
 def is_code(name: str) -> bool:
-    """Tell whether a file, by its name, is a module that Python can import."""
+    """Return whether a file, by its name, is a module that Python can import."""
     return name.lower().endswith(tuple(all_suffixes()))
 
 
@@ -76,11 +76,11 @@ def await_uploads(run: wandb.Run, artifacts: Sequence[wandb.Artifact], seconds: 
 
 
 def _place(folder: RunFolder) -> str:
-    """Tell where below ``--run.root`` a run folder is."""
+    """Return where below ``--run.root`` a run folder is."""
     path = folder.path.resolve()
     name = path.parent.name
     if folder.config.is_file():
-        with reading(folder.config, mend="bring it back as fit wrote it"):
+        with reading(folder.config, hint="bring it back as fit wrote it"):
             name = typed(str, read_yaml(folder.config)["run"]["name"], at="run.name")
     return f"{name}/{path.name}"
 
@@ -128,14 +128,14 @@ def fetch_run_folder(address: str, root: Path) -> RunFolder:
         raise OptionError(
             f"this artifact, of the type {artifact.type}, is no run folder",
             where=address,
-            mend=f"name a run as ENTITY/PROJECT/RUN, or its artifact as ENTITY/PROJECT/{name_of('RUN')}:v0",
+            hint=f"name a run as ENTITY/PROJECT/RUN, or its artifact as ENTITY/PROJECT/{name_of('RUN')}:v0",
         )
     folder = RunFolder(root / place)
     if folder.path.exists():
         raise RunFolderError(
             "there is such a folder already",
             where=folder.path,
-            mend="name another place for it with --root, or move this one away",
+            hint="name another place for it with --root, or move this one away",
         )
     try:
         with _made_whole(folder.path) as unfinished, _limited_requests():
@@ -146,7 +146,7 @@ def fetch_run_folder(address: str, root: Path) -> RunFolder:
         raise RunFolderError(
             f"the run folder can't be fetched: {first_line(error)}",
             where=address,
-            mend="try again; if what is wrong stays, empty wandb's cache before: wandb artifact cache cleanup 0GB",
+            hint="try again; if what is wrong stays, empty wandb's cache before: wandb artifact cache cleanup 0GB",
         ) from error
     return folder
 
@@ -154,7 +154,7 @@ def fetch_run_folder(address: str, root: Path) -> RunFolder:
 def _find(address: str) -> wandb.Artifact:
     parts = _ADDRESS.fullmatch(address)
     if parts is None:
-        raise OptionError(f"{address!r} names no run of W&B", where="the command line", mend="write ENTITY/PROJECT/RUN")
+        raise OptionError(f"{address!r} names no run of W&B", where="the command line", hint="write ENTITY/PROJECT/RUN")
     project, name, version = parts.groups()
     is_run = version is None and not name.startswith(name_of(""))
     try:
@@ -167,21 +167,21 @@ def _find(address: str) -> wandb.Artifact:
         raise OptionError(
             f"W&B gives no such run: {first_line(error)}",
             where=address,
-            mend="write ENTITY/PROJECT/RUN as on the run's page, and log in (wandb login) as somebody who may see it",
+            hint="write ENTITY/PROJECT/RUN as on the run's page, and log in (wandb login) as somebody who may see it",
         ) from error
     try:
         found: wandb.Artifact = api.artifact(f"{project}/{name_of(name) if is_run else name}{version or ':latest'}")
     except Exception as error:
-        mend = "log run folders with --trainer.logger.init_args.log_model true, or this one, where it is, with "
-        mend += "'ee-lightning choose FOLDER ... --wandb'; upload what is kept offline with 'wandb sync'"
+        hint = "log run folders with --trainer.logger.init_args.log_model true, or this one, where it is, with "
+        hint += "'ee-lightning choose FOLDER ... --wandb'; upload what is kept offline with 'wandb sync'"
         raise OptionError(
-            f"W&B has no run folder of this name: {first_line(error)}", where=address, mend=mend
+            f"W&B has no run folder of this name: {first_line(error)}", where=address, hint=hint
         ) from error
     return found
 
 
 def _refuse_harmful(artifact: wandb.Artifact) -> None:
-    """Refuse files that lead elsewhere, that Python might import as a criterion's module, or that are hidden."""
+    """Raise an error for files that lead elsewhere, that Python might import as a criterion's module, or that are hidden."""
     for entry in artifact.manifest.entries.values():
         if entry.ref is not None or not _stays_below(entry.path):
             raise ValueError(f"{entry.ref or entry.path} leads out of the run folder, which is refused")
@@ -192,19 +192,19 @@ def _refuse_harmful(artifact: wandb.Artifact) -> None:
 
 
 def _stays_below(name: Any) -> TypeGuard[str]:
-    """Tell whether a name given by a stranger stays, on any system, in the folder that it is put in."""
+    """Return whether a name given by a stranger stays, on any system, in the folder that it is put in."""
     path = PureWindowsPath(name) if isinstance(name, str) else PureWindowsPath()  # which knows both kinds of slashes
     return bool(path.parts) and not path.anchor and ".." not in path.parts
 
 
 def _is_hidden(name: str) -> bool:
-    """Tell whether a file or a folder on the way to it is hidden, which a run folder logs none of."""
+    """Return whether a file or a folder on the way to it is hidden, which a run folder logs none of."""
     return any(part.startswith(".") for part in PureWindowsPath(name).parts)
 
 
 @contextmanager
 def _made_whole(folder: Path) -> Iterator[Path]:
-    """Give a hidden folder to fill, which takes its name only when that is done, and is removed if it fails."""
+    """Return a hidden folder to fill, which takes its name only when that is done, and is removed if it fails."""
     unfinished = unfinished_of(folder)
     unfinished.mkdir(parents=True)
     try:

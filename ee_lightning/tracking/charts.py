@@ -70,7 +70,7 @@ def exit_scores(stage: str, scores: Mapping[str, Sequence[float]]) -> Logged:
 
 
 def diagnostics(stage: str, found: Sweep) -> Logged:
-    """Give what exits do beside each other.
+    """Return what exits do beside each other.
 
     ``<stage>/exit_histograms`` is a table of how many samples leave at each exit at the named speed-ups, and
     ``<stage>/exit_histogram_at_<speed-up>x`` draws it; ``<stage>/pairs_of_exits`` tells, but for regression, how each

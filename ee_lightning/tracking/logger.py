@@ -99,7 +99,7 @@ class EarlyExitWandbLogger(WandbLogger):
         self._folder = folder
 
     def enter(self, *, training: bool) -> None:
-        """Tell whether what is logged from now on comes from training or from an evaluation."""
+        """Return whether what is logged from now on comes from training or from an evaluation."""
         self._is_training = training
 
     @rank_zero_only

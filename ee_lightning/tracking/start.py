@@ -84,7 +84,7 @@ def ask_no_more(run: wandb.Run) -> None:
 
 
 def has_account() -> bool:
-    """Tell whether there is an account to ask W&B by, without a question at the terminal, as `wandb.Api` would ask.
+    """Return whether there is an account to ask W&B by, without a question at the terminal, as `wandb.Api` would ask.
 
     Returns:
         True also where it can't be told any more.
@@ -123,7 +123,7 @@ def read_record(folder: RunFolder) -> dict[str, Any]:
     Raises:
         RunFolderError: The file is damaged.
     """
-    with reading(folder.wandb, mend="delete it; a W&B run of its own then begins where this run goes on"):
+    with reading(folder.wandb, hint="delete it; a W&B run of its own then begins where this run goes on"):
         return asdict(typed(_Record, read_json(folder.wandb))) if folder.wandb.is_file() else {}
 
 
@@ -137,7 +137,7 @@ def write_record(folder: RunFolder, run: wandb.Run) -> None:
 
 
 def going_on(options: Mapping[str, Any], folder: RunFolder) -> dict[str, Any]:
-    """Give options of ``wandb.init`` by which a run folder's W&B run goes on, unless they or an agent name another."""
+    """Return options of ``wandb.init`` by which a run folder's W&B run goes on, unless they or an agent name another."""
     record = read_record(folder)
     if not record or options.get("id") is not None or "WANDB_RUN_ID" in os.environ:
         return dict(options)
@@ -193,14 +193,14 @@ def _begun(options: Mapping[str, Any], start_timeout: float, finish_timeout: flo
         raise OptionError(
             f"W&B refuses to start a run: {error}",
             where="trainer.logger and the environment's WANDB_ variables",
-            mend="mend the option that it names, or set WANDB_MODE=disabled",
+            hint="mend the option that it names, or set WANDB_MODE=disabled",
         ) from error
     notice(f"{reason}. This run is kept offline. Upload it later: {upload_of(run)}")
     return run
 
 
 def upload_of(run: wandb.Run) -> str:
-    """Give the command that uploads what is kept of a run on this disk; by itself it skips one that began online."""
+    """Return the command that uploads what is kept of a run on this disk; by itself it skips one that began online."""
     option = "" if run.offline else "--include-online "
     return f"wandb sync {option}{Path(run.settings.sync_dir).absolute()}"
 
@@ -259,7 +259,7 @@ def _obstacle(mode: str | None, seconds: float) -> str | None:
 
 
 def _answers(url: str, proxies: Mapping[str, str | None], seconds: float) -> bool:
-    """Tell whether anything answers; in a thread, because looking up a name can't be given a time."""
+    """Return whether anything answers; in a thread, because looking up a name can't be given a time."""
     opener = build_opener(ProxyHandler(getproxies() | {scheme: proxy for scheme, proxy in proxies.items() if proxy}))
     answers = []
 
@@ -292,11 +292,11 @@ def open_api(where: str, seconds: int) -> wandb.Api:
         OptionError: W&B does not answer, or there is no account on this machine.
     """
     if (silence := silent_service(seconds)) is not None:
-        raise OptionError(silence, where=where, mend="ask again where W&B can be reached, or set WANDB_BASE_URL right")
+        raise OptionError(silence, where=where, hint="ask again where W&B can be reached, or set WANDB_BASE_URL right")
     if not has_account():
         raise OptionError(
             "there is no account of W&B on this machine",
             where=where,
-            mend="log in (wandb login), or set WANDB_API_KEY",
+            hint="log in (wandb login), or set WANDB_API_KEY",
         )
     return wandb.Api(timeout=seconds)

@@ -23,7 +23,7 @@ from ee_lightning.data.checks import (
     tell_overlap,
     tell_repeated,
 )
-from ee_lightning.data.custom import OwnTask, resolve_task
+from ee_lightning.data.custom import CustomTask, resolve_task
 from ee_lightning.data.read import SPLITS, Source
 from ee_lightning.data.sources import open_source
 from ee_lightning.data.tokenised import column, load_tokenizer, tokenised
@@ -85,7 +85,7 @@ class TaskDataModule(LightningDataModule):
         calibration: int = 0,
         num_workers: int = 0,
         seed: int = 0,
-        own: OwnTask | None = None,
+        own: CustomTask | None = None,
     ) -> None:
         super().__init__()
         _check_at_least(1, batch_size=batch_size, eval_batch_size=eval_batch_size, max_length=max_length)
@@ -122,7 +122,7 @@ class TaskDataModule(LightningDataModule):
             raise OptionError(
                 "overfit_batches would take the batches apart",
                 where="--trainer.overfit_batches",
-                mend="limit the rows instead: --data.limit_train N",
+                hint="limit the rows instead: --data.limit_train N",
             )
         self._load(stage)
 
@@ -175,7 +175,7 @@ class TaskDataModule(LightningDataModule):
         return list(np.stack([len(labels) - there, there], axis=-1).tolist())
 
     def rows(self, split: str) -> Dataset:
-        """Give the tokenised rows of a split, in their own order; see `ee_lightning.data.tokenised`.
+        """Return the tokenised rows of a split, in their own order; see `ee_lightning.data.tokenised`.
 
         Args:
             split: ``train``, ``validation`` or ``test``.
@@ -190,7 +190,7 @@ class TaskDataModule(LightningDataModule):
                 raise DataError(
                     f"{self.task.name} has a test split only",
                     where=f"--data.task {self.task.name}",
-                    mend=f"train on {self.task.trained_on}, whose models predict it",
+                    hint=f"train on {self.task.trained_on}, whose models predict it",
                 )
             tokenizer, rows = self._tokenizer, self._source.load(split)
             if len(rows) == 0:
@@ -283,7 +283,7 @@ class TaskDataModule(LightningDataModule):
         return select_rows(rows, np.sort(self._order_of_train()[self.calibration :][: self.limit_train]))
 
     def _held_out(self) -> Dataset:
-        """Give the rows held out for calibration."""
+        """Return the rows held out for calibration."""
         return select_rows(self.rows("train"), np.sort(self._order_of_train()[: self.calibration]))
 
     def _order_of_train(self) -> NDArray[np.int64]:
@@ -292,7 +292,7 @@ class TaskDataModule(LightningDataModule):
             raise OptionError(
                 f"calibration is {self.calibration}, and there are {num_rows} training rows",
                 where="--data.calibration",
-                mend="hold out fewer rows",
+                hint="hold out fewer rows",
             )
         return np.random.default_rng(self.seed).permutation(num_rows)
 
@@ -323,4 +323,4 @@ def _check_at_least(least: int, **options: int) -> None:
     for name, value in options.items():
         most = _MOST_WORKERS if name == "num_workers" else _MOST
         if not least <= value <= most:
-            raise OptionError(f"{name} is {value}", where=f"--data.{name}", mend=f"give {least} to {most}")
+            raise OptionError(f"{name} is {value}", where=f"--data.{name}", hint=f"give {least} to {most}")

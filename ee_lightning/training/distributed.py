@@ -14,12 +14,12 @@ from ee_lightning.training.optimization import Stage
 
 
 def num_processes() -> int:
-    """Give the number of processes that train together."""
+    """Return the number of processes that train together."""
     return distributed.get_world_size() if distributed.is_available() and distributed.is_initialized() else 1
 
 
 def check_strategy(strategy: Strategy, stages: Sequence[Stage]) -> None:
-    """Refuse a strategy that asks for gradients which don't come, or that hides parameters.
+    """Raise an error for a strategy that asks for gradients which don't come, or that hides parameters.
 
     Args:
         strategy: How the processes train together.
@@ -35,14 +35,14 @@ def check_strategy(strategy: Strategy, stages: Sequence[Stage]) -> None:
             f"each of the {len(stages)} stages of this training leaves some parameters without gradient, and plain ddp "
             "asks for all of them",
             where="--trainer.strategy",
-            mend="--trainer.strategy ddp_find_unused_parameters_true, or auto where there is a single device",
+            hint="--trainer.strategy ddp_find_unused_parameters_true, or auto where there is a single device",
         )
     if isinstance(strategy, FSDPStrategy) and not strategy.kwargs["use_orig_params"]:
         raise OptionError(
             "use_orig_params is false: the weights, biases and norms of a layer would be a single parameter, which can "
             "only decay as a whole",
             where="--trainer.strategy, use_orig_params",
-            mend="leave it out, or set it to true",
+            hint="leave it out, or set it to true",
         )
 
 

@@ -27,12 +27,12 @@ class LabelOptions:
     class_weights: Literal["balanced"] | list[float] | None = None
 
     def __post_init__(self) -> None:
-        """Refuse values that make no sense."""
+        """Raise an error for values that make no sense."""
         if not 0 <= self.smoothing < 1:
             raise OptionError(
                 f"smoothing is {self.smoothing}",
                 where="--model.labels.smoothing",
-                mend="give 0 to below 1, such as 0.1",
+                hint="give 0 to below 1, such as 0.1",
             )
         weights = [] if self.class_weights in (None, "balanced") else [*(self.class_weights or ())]
         is_wrong = any(not isinstance(weight, int | float) or not isfinite(weight) or weight < 0 for weight in weights)
@@ -40,7 +40,7 @@ class LabelOptions:
             raise OptionError(
                 f"class_weights are {self.class_weights}",
                 where="--model.labels.class_weights",
-                mend="give a number from 0 for each class, one of them above 0, or balanced",
+                hint="give a number from 0 for each class, one of them above 0, or balanced",
             )
 
     @property
@@ -49,7 +49,7 @@ class LabelOptions:
         return self.smoothing == 0 and self.class_weights is None
 
     def check_task(self, kind: Kind, num_classes: int) -> None:
-        """Refuse a task that these options make no sense for.
+        """Raise an error for a task that these options make no sense for.
 
         Args:
             kind: What is to be predicted of a sample.
@@ -62,17 +62,17 @@ class LabelOptions:
             raise OptionError(
                 "smoothing and class weights are of classes, and this task has a value to predict",
                 where="--model.labels",
-                mend="leave both out",
+                hint="leave both out",
             )
         if isinstance(self.class_weights, list) and len(self.class_weights) != num_classes:
             raise OptionError(
                 f"{len(self.class_weights)} class weights for {num_classes} classes",
                 where="--model.labels.class_weights",
-                mend="give one for each class, or balanced",
+                hint="give one for each class, or balanced",
             )
 
     def weights_for(self, data: Any, *, multi_label: bool = False) -> Tensor | None:
-        """Give the class weights, or None where all samples count alike.
+        """Return the class weights, or None where all samples count alike.
 
         Args:
             data: The trainer's data module, which knows ``class_counts``.
@@ -94,12 +94,12 @@ class LabelOptions:
             raise OptionError(
                 "the data can't tell how often each class occurs",
                 where="--model.labels.class_weights balanced",
-                mend="train with a TaskDataModule, or give the weights one by one",
+                hint="train with a TaskDataModule, or give the weights one by one",
             )
         return balanced_weights(torch.tensor(data.class_counts))
 
     def targets(self, labels: Tensor, num_classes: int, weights: Tensor | None) -> Tensor:
-        """Give what an objective takes for labels.
+        """Return what an objective takes for labels.
 
         Args:
             labels: Class numbers, or for regression values, of shape [batch]; or whether each label is there, of shape

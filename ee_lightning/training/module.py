@@ -107,7 +107,7 @@ class EarlyExitModule(LightningModule):
         return MultiExitOutput(output.logits.float(), gate)  # losses are computed in full precision
 
     def setup(self, stage: str) -> None:
-        """Refuse samples that are too long for the backbone, and tokens that it does not know.
+        """Raise an error for samples that are too long for the backbone, and tokens that it does not know.
 
         For training also refuse a strategy that would not train all, freeze what no stage trains, weigh the classes.
 
@@ -154,7 +154,7 @@ class EarlyExitModule(LightningModule):
             raise TrainingDiverged(
                 f"training was stopped: {reason}",
                 where=f"epoch {self.current_epoch}, step {self.global_step}",
-                mend="lower the learning rates, or λ (model.objective.init_args.diversity_weight) where there is one; "
+                hint="lower the learning rates, or λ (model.objective.init_args.diversity_weight) where there is one; "
                 "checkpoints of earlier epochs are kept",
             )
         loss: Tensor = terms.loss
@@ -228,7 +228,7 @@ def _check_length(asked: int, most: int | None) -> None:
         raise OptionError(
             f"max_length is {asked}, and the backbone has positions for {most} tokens",
             where="--data.max_length",
-            mend=f"give at most {most}",
+            hint=f"give at most {most}",
         )
 
 
@@ -237,7 +237,7 @@ def _check_vocabulary(of_tokenizer: int, of_backbone: int) -> None:
         raise BackboneError(
             f"the tokenizer has {of_tokenizer} tokens, and the backbone embeddings for {of_backbone}",
             where="--model.backbone",
-            mend="take the tokenizer that the weights were saved with; where tokens were added to it, call the model's "
+            hint="take the tokenizer that the weights were saved with; where tokens were added to it, call the model's "
             "resize_token_embeddings(len(tokenizer)) and save it again",
         )
 
@@ -248,11 +248,11 @@ def _check_exits(objective: Objective, num_exits: int, heads: HeadOptions) -> No
         raise OptionError(
             f"{type(objective).__name__} trains early exits, and there are none",
             where=f"--model.heads.exits {heads.exits}, --model.num_layers",
-            mend="take ee_lightning.training.LastExitObjective, or --model.heads.exits every on more than one layer",
+            hint="take ee_lightning.training.LastExitObjective, or --model.heads.exits every on more than one layer",
         )
     if heads.gate and not trains_early_exits:
         raise OptionError(
             f"{type(objective).__name__} trains no early exits, and no gate beside them",
             where="--model.heads.gate",
-            mend="leave the gate out, or take another objective",
+            hint="leave the gate out, or take another objective",
         )

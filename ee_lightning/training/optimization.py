@@ -72,11 +72,11 @@ class Timeline:
             raise OptionError(
                 f"stage {self._lengths.index(0) + 1} of {len(stages)} gets none of the {total_steps} optimiser steps",
                 where="--trainer.max_epochs, --trainer.max_steps, --model.objective.init_args.first_stage",
-                mend="train longer, or give that stage a larger share",
+                hint="train longer, or give that stage a larger share",
             )
 
     def at(self, step: int) -> Progress:
-        """Tell how far training has come before the optimiser step ``step``, counted from 0."""
+        """Return how far training has come before the optimiser step ``step``, counted from 0."""
         return Progress(step, self.total_steps, bisect_right(self._starts, step) - 1)
 
     def learning_rate_factor(self, step: int, warmup_fraction: float) -> float:
@@ -118,7 +118,7 @@ def check_callbacks(trainer: Trainer) -> None:
                     f"{kind.__name__} changes the number of optimiser steps after the learning-rate schedule and "
                     "config.yaml were made from it",
                     where="--trainer.callbacks",
-                    mend=fix,
+                    hint=fix,
                 )
 
 
@@ -136,7 +136,7 @@ def total_steps(trainer: Trainer) -> int:
         raise OptionError(
             "the learning rate decays until the end of training, and this training has none that is known",
             where="--trainer.max_epochs",
-            mend="give --trainer.max_epochs or, where the batches can't be counted, --trainer.max_steps",
+            hint="give --trainer.max_epochs or, where the batches can't be counted, --trainer.max_steps",
         )
     return int(estimated)
 
@@ -189,20 +189,20 @@ class Optimization:
     gradient_checkpointing: bool = False
 
     def __post_init__(self) -> None:
-        """Refuse values that make no sense."""
+        """Raise an error for values that make no sense."""
         for name, usual in _USUAL.items():
             value = getattr(self, name)
             if value is not None and not 0 <= value < float("inf"):
                 raise OptionError(
                     f"{name} must be a number ≥ 0, but is {value}",
                     where=f"model.optimization.{name}",
-                    mend=f"{usual:g} is a usual value",
+                    hint=f"{usual:g} is a usual value",
                 )
         if self.warmup_fraction > 1:
             raise OptionError(
                 f"warmup_fraction must lie in [0, 1], but is {self.warmup_fraction}",
                 where="model.optimization.warmup_fraction",
-                mend="it is a share of all steps: 0.1 is the usual value",
+                hint="it is a share of all steps: 0.1 is the usual value",
             )
 
     def build(self, model: MultiExitModel, timeline: Timeline) -> tuple[AdamW, LambdaLR]:

@@ -57,7 +57,7 @@ class ExitRecorder:
                 self._joined = self._join()
             except TrainingDiverged as error:
                 where = f"{self._split} split, {error.where}"
-                raise TrainingDiverged(error.what, where=where, mend=error.mend) from None
+                raise TrainingDiverged(error.what, where=where, hint=error.hint) from None
         return self._joined
 
     def _join(self) -> StoredExits:
@@ -124,7 +124,7 @@ MULTI_LABEL_METRICS: dict[str, Metric] = {
 
 
 def metrics_of(kind: Kind) -> dict[str, Metric]:
-    """Give the metrics by name, of a task with one label or value a sample or with several labels."""
+    """Return the metrics by name, of a task with one label or value a sample or with several labels."""
     return MULTI_LABEL_METRICS if kind is Kind.MULTI_LABEL else METRICS
 
 

@@ -72,9 +72,9 @@ def test_a_figure_of_the_exits_that_is_not_logged_is_refused(monitor: str, three
             check_monitors([Callback(), ModelCheckpoint(), callback], SWEPT, three_exits)
         assert f"{type(callback).__name__} monitors {monitor}" in caught.value.what
         assert caught.value.where == where
-        assert caught.value.mend is not None
-        assert "val/voting/area, val/patience(tolerance=0.5)/area, val/score, val/accuracy, " in caught.value.mend
-        assert "val/exit_1/score to val/exit_3/score" in caught.value.mend
+        assert caught.value.hint is not None
+        assert "val/voting/area, val/patience(tolerance=0.5)/area, val/score, val/accuracy, " in caught.value.hint
+        assert "val/exit_1/score to val/exit_3/score" in caught.value.hint
 
 
 def test_a_single_exit_and_no_criteria_leave_its_score(tiny_backbone: Path) -> None:

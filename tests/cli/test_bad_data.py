@@ -18,8 +18,8 @@ INFERENCE = "index\tsentence1\tsentence2\tlabel\n0\ta film\ta plot\tentailment\n
 
 
 ROWS = {
-    "no validation split": ("sst2", {"train.tsv": GOOD}, r"no validation file[\s\S]*dev.tsv[\s\S]*mend:"),
-    "no training split": ("sst2", {"dev.tsv": GOOD}, r"no train file[\s\S]*train.tsv[\s\S]*mend:"),
+    "no validation split": ("sst2", {"train.tsv": GOOD}, r"no validation file[\s\S]*dev.tsv[\s\S]*hint:"),
+    "no training split": ("sst2", {"dev.tsv": GOOD}, r"no train file[\s\S]*train.tsv[\s\S]*hint:"),
     "another encoding": (
         "sst2",
         {"train.tsv": GOOD.encode() + "un café\t1\n".encode("latin-1")},
@@ -28,17 +28,17 @@ ROWS = {
     "two bytes a character": (
         "sst2",
         {"train.tsv": GOOD.encode("utf-16")},
-        r"first line does not name the columns: it is not UTF-8[\s\S]*train.tsv, line 1[\s\S]*mend:",
+        r"first line does not name the columns: it is not UTF-8[\s\S]*train.tsv, line 1[\s\S]*hint:",
     ),
     "a row with too few cells": (
         "sst2",
         {"train.tsv": GOOD + "a film\n"},
-        r"1 cells where 2 are expected: sentence, label[\s\S]*train.tsv, line 10[\s\S]*mend:",
+        r"1 cells where 2 are expected: sentence, label[\s\S]*train.tsv, line 10[\s\S]*hint:",
     ),
     "a row with too many cells": (
         "sst2",
         {"train.tsv": GOOD + "a\tfilm\t1\n"},
-        r"3 cells where 2 are expected[\s\S]*train.tsv, line 10[\s\S]*mend:",
+        r"3 cells where 2 are expected[\s\S]*train.tsv, line 10[\s\S]*hint:",
     ),
     "an unknown label": (
         "sst2",
@@ -48,15 +48,15 @@ ROWS = {
     "all one class": (
         "sst2",
         {"train.tsv": TSV + 8 * ROW.format("dull", 1), "dev.tsv": GOOD},
-        r"all 8 training rows of sst2 have the label 'positive'[\s\S]*mend:",
+        r"all 8 training rows of sst2 have the label 'positive'[\s\S]*hint:",
     ),
     "a column of numbers": (
         "sst2",
         {"train.tsv": TSV + "3.5\t1\n-2\t0\n"},
-        r"column 'sentence' holds numbers, and no texts[\s\S]*train.tsv[\s\S]*mend:",
+        r"column 'sentence' holds numbers, and no texts[\s\S]*train.tsv[\s\S]*hint:",
     ),
     "an empty file": ("sst2", {"train.tsv": ""}, r"no rows[\s\S]*train.tsv[\s\S]*it is empty"),
-    "a header alone": ("sst2", {"train.tsv": TSV}, r"no rows[\s\S]*train.tsv[\s\S]*mend:"),
+    "a header alone": ("sst2", {"train.tsv": TSV}, r"no rows[\s\S]*train.tsv[\s\S]*hint:"),
     "an empty validation file": (
         "sst2",
         {"train.tsv": GOOD, "dev.tsv": ""},
@@ -75,7 +75,7 @@ ROWS = {
     "two tasks' labels": (
         "rte",
         {"train.tsv": INFERENCE + "2\ta film\ta plot\t1\n"},
-        r"words in some rows and numbers in others, as if two tasks were mixed up[\s\S]*line 4[\s\S]*mend:",
+        r"words in some rows and numbers in others, as if two tasks were mixed up[\s\S]*line 4[\s\S]*hint:",
     ),
 }
 
@@ -93,12 +93,12 @@ def test_rows_that_can_not_be_trained_on(
 
 
 OWN = {
-    "all one class": (["warm film"] * 6, ["good"] * 6, r"all training rows have the label 'good'[\s\S]*mend:"),
+    "all one class": (["warm film"] * 6, ["good"] * 6, r"all training rows have the label 'good'[\s\S]*hint:"),
     "numbers": (list(range(6)), ["good", "bad"] * 3, r"column 'text' holds int64, and no texts[\s\S]*--data.own"),
     "numbers in quotes": (["1.5", "2"] * 3, ["good", "bad"] * 3, r"column 'text' holds numbers[\s\S]*--data.own"),
     "a missing text": (["a", None] * 3, ["good", "bad"] * 3, r"the row has no 'text'[\s\S]*parquet, row 2[\s\S]*mend"),
     "labels of two fields": (["a", "b"] * 3, [{"x": 1}] * 6, r"type struct<x: int64>, and neither words nor numbers"),
-    "no rows": ([], [], r"no rows[\s\S]*mine.parquet[\s\S]*mend:"),
+    "no rows": ([], [], r"no rows[\s\S]*mine.parquet[\s\S]*hint:"),
 }
 
 
@@ -119,14 +119,14 @@ def with_more_tokens(folder: Path) -> None:
 OPTIONS = {
     "numbers for names": ("label_names: [0, 1]", r'data.own.label_names holds 0, where a str[\s\S]*\["0", "1"\]'),
     "truth values for names": ("label_names: [no, yes]", r'data.own.label_names holds False[\s\S]*\["no", "yes"\]'),
-    "a truth value for a list": ("label_names: no", r"data.own.label_names holds False, where a list[\s\S]*mend:"),
+    "a truth value for a list": ("label_names: no", r"data.own.label_names holds False, where a list[\s\S]*hint:"),
     "a text for a list": ("text_columns: text", r"data.own.text_columns holds text, where a list[\s\S]*\[first\]"),
     "a text for a mapping": ("files: mine.csv", r"data.own.files holds mine.csv, where a dict[\s\S]*train: FILE"),
     "a word for a number": ("validation_share: some", r"data.own.validation_share holds some, where a float"),
     "an option that is misspelt": ("label_colum: mark", r"no option 'label_colum'[\s\S]*did you mean label_column\?"),
     "no columns with text": ("text_columns: null", r"data.own lacks text_columns[\s\S]*--data.own.text_columns"),
     "shares of all rows": ("test_share: 0.9", r"validation_share and test_share hold 1 of the rows out[\s\S]*together"),
-    "an option that is unknown": ("weight: mark", r"no option 'weight'[\s\S]*mend:  it has text_columns, label_column"),
+    "an option that is unknown": ("weight: mark", r"no option 'weight'[\s\S]*hint:  it has text_columns, label_column"),
 }
 
 
@@ -157,12 +157,12 @@ FOLDERS = {
     "no weights": (
         lambda folder: (folder / "model.safetensors").unlink(),
         {},
-        r"the weights can't be loaded[\s\S]*mine[\s\S]*mend:.*model.safetensors",
+        r"the weights can't be loaded[\s\S]*mine[\s\S]*hint:.*model.safetensors",
     ),
     "cut weights": (
         lambda folder: (folder / "model.safetensors").write_bytes((folder / "model.safetensors").read_bytes()[:999]),
         {},
-        r"can't be loaded[\s\S]*mine[\s\S]*mend:",
+        r"can't be loaded[\s\S]*mine[\s\S]*hint:",
     ),
     "no padding token": (
         lambda folder: edited(folder, "tokenizer_config.json", pad_token=None, tokenizer_class="TokenizersBackend"),
@@ -172,7 +172,7 @@ FOLDERS = {
     "more tokens than positions": (
         lambda folder: edited(folder, "tokenizer_config.json", model_max_length=100_000),
         {"data.max_length": 65},
-        r"max_length is 65[\s\S]*64 [\s\S]*--data.max_length[\s\S]*mend:",
+        r"max_length is 65[\s\S]*64 [\s\S]*--data.max_length[\s\S]*hint:",
     ),
     "more tokens than embeddings": (
         with_more_tokens,

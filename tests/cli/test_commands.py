@@ -209,7 +209,7 @@ def test_a_run_away_leaves_the_checkpoint_of_the_epoch_before(
     rising |= {"model.optimization.head_learning_rate": 1, "model.optimization.warmup_fraction": 0.7}
     assert run("fit", **{**small, **rising}) == 1
     printed = capfd.readouterr().err
-    assert re.search(r"diversity term runs away: it is [\d.]+.*\n  where: epoch 1, step \d\n  mend:.*λ", printed), (
+    assert re.search(r"diversity term runs away: it is [\d.]+.*\n  where: epoch 1, step \d\n  hint:.*λ", printed), (
         printed
     )
     folder = Path("runs/run/version_0")

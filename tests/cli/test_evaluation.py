@@ -141,4 +141,4 @@ def test_a_damaged_configuration_of_the_run_is_named(
     Path("copy/checkpoints").mkdir(parents=True)
     shutil.copy(checkpoint, "copy/checkpoints/last.ckpt")
     Path("copy/config.yaml").write_text("data: [")
-    check_refused(run("validate", ckpt_path="copy/checkpoints/last.ckpt"), r"copy/config\.yaml[\s\S]*mend:", capfd)
+    check_refused(run("validate", ckpt_path="copy/checkpoints/last.ckpt"), r"copy/config\.yaml[\s\S]*hint:", capfd)

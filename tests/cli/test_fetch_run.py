@@ -200,9 +200,9 @@ def test_disabled_logs_nothing(trained: Callable[..., Path], monkeypatch: pytest
 @pytest.mark.parametrize(
     ("address", "said"),
     [
-        ("some", r"'some' names no run of W&B[\s\S]*mend:.*ENTITY/PROJECT/RUN"),
-        (f"{PROJECT}/nowhere", r"no such run: Could not find run[\s\S]*mend:.*wandb login"),
-        (f"{PROJECT}/some", r"no run folder of this name.*not found[\s\S]*mend:.*log_model true"),
+        ("some", r"'some' names no run of W&B[\s\S]*hint:.*ENTITY/PROJECT/RUN"),
+        (f"{PROJECT}/nowhere", r"no such run: Could not find run[\s\S]*hint:.*wandb login"),
+        (f"{PROJECT}/some", r"no run folder of this name.*not found[\s\S]*hint:.*log_model true"),
         (f"{PROJECT}/run_folder-other:v3", r"no run folder of this name"),
         (f"{PROJECT}/data:v0", r"of the type dataset, is no run folder"),
     ],
@@ -264,7 +264,7 @@ def test_damaged_files_are_refused(serve: Serve, capsys: pytest.CaptureFixture[s
     artifact = serve({"config.yaml": b"{}", "summary.json": b"{ }"})
     artifact.content["summary.json"] = b"[ ]"
     assert main(["fetch-run", f"{PROJECT}/some"]) == 1
-    assert re.search(r"Digest mismatch[\s\S]*mend:.*empty wandb's cache", capsys.readouterr().err)
+    assert re.search(r"Digest mismatch[\s\S]*hint:.*empty wandb's cache", capsys.readouterr().err)
     assert _nothing_is_left()
 
 
@@ -315,7 +315,7 @@ def test_without_an_account_nothing_is_fetched(
     serve({"config.yaml": b"{}"})
     monkeypatch.delenv("WANDB_API_KEY")
     assert main(["fetch-run", f"{PROJECT}/some"]) == 1
-    assert re.search(r"no account of W&B on this machine[\s\S]*mend:.*wandb login", capsys.readouterr().err)
+    assert re.search(r"no account of W&B on this machine[\s\S]*hint:.*wandb login", capsys.readouterr().err)
 
 
 def test_a_service_that_is_silent_is_given_up(
@@ -348,7 +348,7 @@ def test_a_service_that_stops_to_answer_is_given_up(
     assert main(["fetch-run", f"{PROJECT}/some"]) == 1
     is_over.set()
     assert monotonic() - began < 60
-    assert "mend:" in capsys.readouterr().err
+    assert "hint:" in capsys.readouterr().err
     assert _nothing_is_left()
 
 

@@ -9,7 +9,7 @@ from ee_lightning.cli import main
 from ee_lightning.cli.speed import _options as speed_options
 from ee_lightning.errors import OptionError
 from ee_lightning.exits import StoredExits
-from ee_lightning.exits.naming import recipe_of
+from ee_lightning.exits.naming import spec_of
 from ee_lightning.runs.folder import RunFolder
 
 WRONG = ("0", "-1", "1.5", "nan", "inf", "1e3", "", "9" * 30, "9" * 5000, "x")
@@ -45,7 +45,7 @@ def test_numbers_of_predict_are_bounded(capfd: pytest.CaptureFixture[str]) -> No
 def test_numbers_of_criteria_are_bounded(criterion: str) -> None:
     for value in (*OUT_OF_RANGE, *(["0", "1.5", "10000"] if "(patience" in criterion else [])):
         with pytest.raises(OptionError):
-            recipe_of(criterion.format(value)).build()
+            spec_of(criterion.format(value)).build()
 
 
 @pytest.mark.parametrize("option", CHOOSE)

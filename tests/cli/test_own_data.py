@@ -102,7 +102,7 @@ def test_values_of_a_file(run: Run, options: dict[str, object]) -> None:
     [
         ({"data.own.label_column": "mood"}, r"no column 'mood'[\s\S]*reviews.csv[\s\S]*review, verdict, stars"),
         ({"data.own.text_columns": "[stars]"}, r"'stars' holds numbers, and no texts[\s\S]*--data.own.text_columns"),
-        ({"data.root": "nowhere.csv"}, r"where: nowhere.csv[\s\S]*mend:"),
+        ({"data.root": "nowhere.csv"}, r"where: nowhere.csv[\s\S]*hint:"),
         ({"data.own.validation_share": 1}, r"hold 1.2 of the rows out[\s\S]*--data.own.validation_share"),
         ({"data.task": "rte"}, r"'rte' is a task of the table[\s\S]*another name"),
         (

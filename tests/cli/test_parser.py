@@ -31,7 +31,7 @@ def test_a_linked_option_is_refused(option: str, way: str, parser: FitOptionsPar
     }
     with pytest.raises(OptionError, match=f"{option} is taken from {LINKED[option]}") as caught:
         parser.resolve([*BASE, *given[way]])
-    assert f"leave {option} out" in str(caught.value.mend)
+    assert f"leave {option} out" in str(caught.value.hint)
 
 
 def _objective(parser: FitOptionsParser, *options: str) -> dict[str, Any]:

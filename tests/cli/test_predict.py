@@ -230,7 +230,7 @@ MISTAKES = {
         ["{run}", "--input", "in.csv", "--output", "o.csv", "--text-columns", "words"],
         r"no column words[\s\S]*in.csv, line 1[\s\S]*columns are a, b",
     ),
-    "no threshold": (["{run}", "--criterion", "voting"], r"without a threshold[\s\S]*mend:"),
+    "no threshold": (["{run}", "--criterion", "voting"], r"without a threshold[\s\S]*hint:"),
     "unknown criterion": (["{run}", "--criterion", "votes", "--threshold", "1"], r"no criterion 'votes'"),
     "no gate": (["{run}", "--criterion", "gate", "--threshold=-0.5"], r"reads the extra 'gate'"),
     "batch of nothing": (["{run}", "--batch-size", "0"], r"--batch-size: '0' is no whole number from 1"),

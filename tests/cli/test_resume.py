@@ -182,7 +182,7 @@ def test_a_run_that_is_still_alive_is_not_joined(
         before = {file: file.read_bytes() for file in FOLDER.rglob("*") if file.is_file()}
         assert run("fit", **{**options, "ckpt_path": "last"}) == 1
         printed = capfd.readouterr().err
-        assert re.search(r"another process is still training[\s\S]*where: runs/run/version_0\n[\s\S]*mend:", printed)
+        assert re.search(r"another process is still training[\s\S]*where: runs/run/version_0\n[\s\S]*hint:", printed)
         assert {file: file.read_bytes() for file in FOLDER.rglob("*") if file.is_file()} == before
         assert FOLDER / ".lock" in before
 

@@ -53,7 +53,7 @@ def test_changed_options_are_refused_and_listed(
         "    sweep.criteria.2.init_args.fallback: last → (none)\n"
         "    sweep.criteria.3.class_path: ee_lightning.exits.Entropy → (none)\n"
         "  where: runs/run/version_0/config.yaml\n"
-        "  mend:  give them as they were, for instance by --config runs/run/version_0/config.yaml before --ckpt_path;\n"
+        "  hint:  give them as they were, for instance by --config runs/run/version_0/config.yaml before --ckpt_path;\n"
         "         or start another run, without --ckpt_path, or from this checkpoint under another --run.name\n"
     )
     assert _content() == before
@@ -122,7 +122,7 @@ def test_a_configuration_that_is_not_there_or_damaged_is_refused(
     if content is not None:
         (FOLDER / "config.yaml").write_text(content)
     refused = _refused(run("fit", **interrupted, ckpt_path="last"), capfd)
-    assert re.search(r"config.yaml can't be read: .+\n  where: runs/run/version_0/config.yaml\n  mend: ", refused)
+    assert re.search(r"config.yaml can't be read: .+\n  where: runs/run/version_0/config.yaml\n  hint: ", refused)
 
 
 def test_a_locked_folder_is_left_alone_and_a_new_run_gets_its_own(
@@ -132,7 +132,7 @@ def test_a_locked_folder_is_left_alone_and_a_new_run_gets_its_own(
     before = _content()
     with FileLock(FOLDER / ".lock"):
         refused = _refused(run("fit", **interrupted, ckpt_path="last"), capfd)
-        assert re.match(r"another process is still training .*\n  where: runs/run/version_0\n  mend: ", refused)
+        assert re.match(r"another process is still training .*\n  where: runs/run/version_0\n  hint: ", refused)
         assert _content() == before | {FOLDER / ".lock": b""}
         assert run("fit", **interrupted) == 0
     assert (FOLDER.with_name("version_1") / "summary.json").is_file()
@@ -148,7 +148,7 @@ def test_a_damaged_checkpoint_is_named(
     checkpoint = "last" if command == "fit" else LAST
     refused = _refused(run(command, **(interrupted if command == "fit" else options), ckpt_path=checkpoint), capfd)
     assert re.match(
-        r"the checkpoint can't be loaded: it is damaged.*\(.+\)\n  where: runs/.*last.ckpt\n  mend:  give", refused
+        r"the checkpoint can't be loaded: it is damaged.*\(.+\)\n  where: runs/.*last.ckpt\n  hint:  give", refused
     )
 
 
@@ -159,10 +159,10 @@ def test_a_checkpoint_of_another_model_is_named_where_a_run_goes_on(
     assert run("fit", **interrupted, **other) == 0
     shutil.copy("runs/other/version_0/checkpoints/last.ckpt", LAST)
     refused = _refused(run("fit", **interrupted, ckpt_path="last"), capfd)
-    what, where, mend = refused.splitlines()
+    what, where, hint = refused.splitlines()
     assert re.fullmatch(r"the checkpoint can't be loaded into this model: it lacks [\w.]+ and \d more", what)
     assert where == f"  where: --ckpt_path {LAST}"
-    assert "config.yaml" in mend
+    assert "config.yaml" in hint
 
 
 @pytest.mark.parametrize(

@@ -84,7 +84,7 @@ def test_bfloat16_tells_what_it_does_to_the_scores(fitted: Path, capfd: pytest.C
 
 
 MISTAKES = {
-    ("--batch-sizes", "1,eight"): r"--batch-sizes: 'eight' is no whole number from 1[\s\S]*mend: .*speed --help",
+    ("--batch-sizes", "1,eight"): r"--batch-sizes: 'eight' is no whole number from 1[\s\S]*hint: .*speed --help",
     ("--batch-sizes", "8,0"): "--batch-sizes: '0' is no whole number from 1",
     ("--repeats", "0"): "--repeats: '0' is no whole number from 1",
     ("--max-samples", "-1"): "--max-samples: '-1' is no whole number from 1",
@@ -96,7 +96,7 @@ MISTAKES = {
     ("--criterion", "oracle"): "the oracle reads the labels",
     ("--criterion", "voting,patience"): "2 criteria are given",
     ("--criterion", "conformal"): "--data.calibration",
-    ("--split", "test"): r"'test' are not stored[\s\S]*mend: .*run validate or test",
+    ("--split", "test"): r"'test' are not stored[\s\S]*hint: .*run validate or test",
 }
 
 

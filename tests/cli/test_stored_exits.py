@@ -231,17 +231,17 @@ def test_options_of_a_criterion_are_options_of_the_command(folder: RunFolder) ->
 
 VOTING = ["choose", "{run}", "--criterion", "voting", "--max-loss", "1"]
 MISTAKES = {
-    "unknown criterion": (["curves", "{run}", "--criteria", "vote"], r"'vote'[\s\S]*mend:.*voting"),
-    "unreadable criteria": (["curves", "{run}", "--criteria", "voting(k="], r"voting\(k=[\s\S]*mend:"),
-    "unknown option of a criterion": (["curves", "{run}", "--criteria", "voting(q=1)"], r"q[\s\S]*mend:"),
-    "senseless option of a criterion": (["curves", "{run}", "--criteria", "voting(k=-1)"], r"k=-1[\s\S]*mend:"),
-    "no criteria": (["curves", "{run}", "--criteria", ""], r"no criterion is given[\s\S]*mend:.*voting"),
+    "unknown criterion": (["curves", "{run}", "--criteria", "vote"], r"'vote'[\s\S]*hint:.*voting"),
+    "unreadable criteria": (["curves", "{run}", "--criteria", "voting(k="], r"voting\(k=[\s\S]*hint:"),
+    "unknown option of a criterion": (["curves", "{run}", "--criteria", "voting(q=1)"], r"q[\s\S]*hint:"),
+    "senseless option of a criterion": (["curves", "{run}", "--criteria", "voting(k=-1)"], r"k=-1[\s\S]*hint:"),
+    "no criteria": (["curves", "{run}", "--criteria", ""], r"no criterion is given[\s\S]*hint:.*voting"),
     "no criterion": (
         ["choose", "{run}", "--criterion", " ", "--max-loss", "1"],
         r"can't be read|no criterion is given",
     ),
-    "brace": (["curves", "{run}", "--criteria", "voting(k={)"], r"'k=\{'[\s\S]*mend:  write voting\(option=value\)"),
-    "open list": (["curves", "{run}", "--criteria", "beem(weights=[1,2)"], r"weights=\[1,2[\s\S]*mend:"),
+    "brace": (["curves", "{run}", "--criteria", "voting(k={)"], r"'k=\{'[\s\S]*hint:  write voting\(option=value\)"),
+    "open list": (["curves", "{run}", "--criteria", "beem(weights=[1,2)"], r"weights=\[1,2[\s\S]*hint:"),
     "option twice": (["curves", "{run}", "--criteria", "voting(k=1,k=2)"], r"k is given twice"),
     "word for a number": (
         ["curves", "{run}", "--criteria", "voting(k=abc)"],
@@ -253,7 +253,7 @@ MISTAKES = {
     "patience of True": (["curves", "{run}", "--criteria", "pcee(patience=True)"], r"patience=True[\s\S]*: int = 2"),
     "option of a criterion left out": (
         ["curves", "{run}", "--criteria", "patience", "--voting.k=0.5"],
-        r"--voting.k is given, but not the criterion voting[\s\S]*mend:",
+        r"--voting.k is given, but not the criterion voting[\s\S]*hint:",
     ),
     "option of all criteria": (
         ["curves", "{run}", "--voting.k=0.5"],
@@ -261,23 +261,23 @@ MISTAKES = {
     ),
     "no option of the criterion": (
         ["curves", "{run}", "--criteria", "voting", "--voting.q=1"],
-        r"--voting.q=1[\s\S]*mend:",
+        r"--voting.q=1[\s\S]*hint:",
     ),
     "senseless dotted option": (["curves", "{run}", "--criteria", "voting", "--voting.k=a"], r"k='a'[\s\S]*k: float"),
     "dotted option that ends the list": (
         ["curves", "{run}", "--criteria", "voting", "--voting.k=1),patience("],
         r"2 criteria are given|can't be read",
     ),
-    "huge exponent": (["curves", "{run}", "--criteria", "voting(k=1000)"], r"k=1000[\s\S]*mend:.*0 to 16"),
+    "huge exponent": (["curves", "{run}", "--criteria", "voting(k=1000)"], r"k=1000[\s\S]*hint:.*0 to 16"),
     "words for weights": (
         ["curves", "{run}", "--criteria", "beem(weights=[a])"],
         r"weights='\[a\]'[\s\S]*list\[float\]",
     ),
     "another number of weights": (["curves", "{run}", "--criteria", "beem(weights=[1,1,1])"], r"3 weights for 4 exits"),
-    "criterion twice": (["curves", "{run}", "--criteria", "voting,voting"], r"same name: voting[\s\S]*mend:"),
+    "criterion twice": (["curves", "{run}", "--criteria", "voting,voting"], r"same name: voting[\s\S]*hint:"),
     "nothing held out": (["curves", "{run}", "--criteria", "conformal"], r"conformal[\s\S]*--data.calibration"),
-    "no gate": (["curves", "{run}", "--criteria", "gate"], r"gate[\s\S]*mend:"),
-    "no run folder": (["curves", "nowhere"], r"nowhere[\s\S]*mend:"),
+    "no gate": (["curves", "{run}", "--criteria", "gate"], r"gate[\s\S]*hint:"),
+    "no run folder": (["curves", "nowhere"], r"nowhere[\s\S]*hint:"),
     "no run": (["curves"], r"RUN[\s\S]*ee-lightning curves --help"),
     "no budget": (["choose", "{run}", "--criterion", "voting"], r"--min-speedup --max-loss --consistency"),
     "two budgets": (
@@ -287,18 +287,18 @@ MISTAKES = {
     "two criteria": (["choose", "{run}", "--criterion", "voting,patience", "--max-loss", "1"], r"one at a time"),
     "budget out of reach": (
         ["choose", "{run}", "--criterion", "voting", "--min-speedup", "9"],
-        r"no threshold[\s\S]*mend:",
+        r"no threshold[\s\S]*hint:",
     ),
-    "oracle": (["choose", "{run}", "--criterion", "oracle", "--max-loss", "1"], r"oracle[\s\S]*mend:"),
+    "oracle": (["choose", "{run}", "--criterion", "oracle", "--max-loss", "1"], r"oracle[\s\S]*hint:"),
     "rows the criterion was fitted on": (
         ["choose", "{run}", "--criterion", "conformal", "--max-loss", "1", "--split", "calibration"],
-        r"conformal was fitted on[\s\S]*mend:",
+        r"conformal was fitted on[\s\S]*hint:",
     ),
-    "missing split": ([*VOTING, "--split", "test"], r"'test'[\s\S]*mend:"),
-    "no calibration rows": ([*VOTING, "--split", "calibration"], r"'calibration'[\s\S]*mend:.*--data.calibration"),
-    "negative seed": ([*VOTING, "--seed", "-1"], r"seed of -1[\s\S]*mend:"),
+    "missing split": ([*VOTING, "--split", "test"], r"'test'[\s\S]*hint:"),
+    "no calibration rows": ([*VOTING, "--split", "calibration"], r"'calibration'[\s\S]*hint:.*--data.calibration"),
+    "negative seed": ([*VOTING, "--seed", "-1"], r"seed of -1[\s\S]*hint:"),
     "unknown metric": ([*VOTING, "--metric", "bleu"], r"--metric[\s\S]*bleu[\s\S]*accuracy"),
-    "metric of two classes": ([*VOTING, "--metric", "f1"], r"f1[\s\S]*mend:"),
+    "metric of two classes": ([*VOTING, "--metric", "f1"], r"f1[\s\S]*hint:"),
 }
 
 
@@ -342,13 +342,13 @@ def test_a_summary_that_tells_nothing_is_refused(
 ) -> None:
     (folder.path / "summary.json").write_text(content)
     for command in (["curves"], ["choose", "--criterion", "voting", "--max-loss", "1"]):
-        check_refused([command[0], str(folder.path), *command[1:]], r"summary[\s\S]*mend:.*run", capsys)
+        check_refused([command[0], str(folder.path), *command[1:]], r"summary[\s\S]*hint:.*run", capsys)
 
 
 def test_a_point_that_cannot_be_written_is_refused(folder: RunFolder, capsys: pytest.CaptureFixture[str]) -> None:
     (folder.path / "operating_point.json").mkdir()
     arguments = ["choose", str(folder.path), "--criterion", "voting", "--min-speedup", "1.2"]
-    check_refused(arguments, r"operating_point.json can't be written: Is a directory[\s\S]*mend:", capsys)
+    check_refused(arguments, r"operating_point.json can't be written: Is a directory[\s\S]*hint:", capsys)
 
 
 def test_fit_holds_rows_out_and_sweeps_fitted_criteria(run: Callable[..., int], small: dict[str, object]) -> None:

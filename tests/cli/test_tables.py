@@ -105,7 +105,7 @@ def test_what_did_not_finish_and_what_was_not_trained_is_left_out(
 def test_nothing_to_compare_is_refused(add: Callable[..., RunFolder], capsys: pytest.CaptureFixture[str]) -> None:
     add("ours", 0, None)
     assert main(["tables", "runs"]) == 1
-    assert re.search(r"no finished training run\s+where: runs\s+mend:", capsys.readouterr().err)
+    assert re.search(r"no finished training run\s+where: runs\s+hint:", capsys.readouterr().err)
 
 
 def test_a_damaged_configuration_is_named(add: Callable[..., RunFolder], capsys: pytest.CaptureFixture[str]) -> None:
@@ -143,7 +143,7 @@ def test_a_project_that_is_not_there_is_refused(service: WandbService) -> None:
     command = [sys.executable, "-m", "ee_lightning", "tables", "--wandb", f"{ENTITY}/nowhere"]
     refused = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     assert refused.returncode == 1
-    assert re.search(r"nowhere[\s\S]*mend:.*ENTITY/PROJECT", refused.stderr)
+    assert re.search(r"nowhere[\s\S]*hint:.*ENTITY/PROJECT", refused.stderr)
 
 
 @pytest.mark.parametrize("lacking", ["account", "answer"])
@@ -162,7 +162,7 @@ def test_without_account_or_answer_nothing_is_asked_at_a_terminal(
     os.close(master)
     os.close(terminal)
     assert refused.returncode == 1
-    said = {"account": r"no account of W&B[\s\S]*mend:.*wandb login", "answer": "nowhere.invalid can't be reached"}
+    said = {"account": r"no account of W&B[\s\S]*hint:.*wandb login", "answer": "nowhere.invalid can't be reached"}
     assert re.search(said[lacking], refused.stderr)
 
 

@@ -120,7 +120,7 @@ def test_a_folder_that_cannot_be_written_to_is_an_error_of_the_user(build, tmp_p
     monkeypatch.setenv("EE_LIGHTNING_CACHE", str(tmp_path / "file"))
     with pytest.raises(DataError, match="can't be used") as caught:
         cached("key", build)
-    assert "EE_LIGHTNING_CACHE" in caught.value.mend
+    assert "EE_LIGHTNING_CACHE" in caught.value.hint
 
 
 def test_a_full_disk_is_told_and_harms_nothing(build, cache_folder, full_disk):

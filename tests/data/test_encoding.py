@@ -10,11 +10,11 @@ from ee_lightning.data.encoding import check_max_length, encode
 from ee_lightning.data.read import build_rows
 from ee_lightning.data.tokenised import tokenised
 from ee_lightning.errors import OptionError
-from ee_lightning.exits.naming import CriterionRecipe
+from ee_lightning.exits.naming import CriterionSpec
 from ee_lightning.inference.batches import samples_of
 from ee_lightning.inference.deployment import Deployment
 from ee_lightning.inference.encoder import TextEncoder
-from ee_lightning.inference.policy import Rule
+from ee_lightning.inference.policy import ExitPolicy
 from ee_lightning.models import HeadOptions
 
 TEXTS = st.lists(st.sampled_from(["the", "a", "cat", "dog", "[SEP]", "unknown"]), max_size=14).map(" ".join)
@@ -69,7 +69,7 @@ def test_a_pair_has_token_types_whatever_the_class_of_its_tokenizer(tokenizer, g
 def test_training_and_predicting_agree_on_token_types(generic):
     rows = build_rows([["the cat sat", "a dog"], ["the cat", "the tree slept on"]], [1, 0])
     trained_on = samples_of(tokenised(rows, generic, 8)[:])
-    rule = Rule(CriterionRecipe("ee_lightning.exits.Voting"), 1.1, None)
+    rule = ExitPolicy(CriterionSpec("ee_lightning.exits.Voting"), 1.1, None)
     deployment = Deployment("pairs", ("a", "b"), ("no", "yes"), 2, 2, 8, HeadOptions(), rule)
     predicted, _ = TextEncoder(generic, deployment)(list(zip(rows["text_a"], rows["text_b"], strict=True)))
     assert predicted == trained_on

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from ee_lightning.cli.split_rows import OwnRows
-from ee_lightning.data import OwnTask, get_task
+from ee_lightning.data import CustomTask, get_task
 from ee_lightning.data.tokenised import column
 from ee_lightning.errors import DataError
 from ee_lightning.exits import EvaluatedRows, StoredExits
@@ -41,7 +41,7 @@ def numbered(tmp_path):
 
 
 def test_rows_held_out_of_a_file_are_called_by_their_number_in_it(tmp_path, tokenizer_folder, numbered):
-    own = OwnTask(["text"], validation_share=0.2, test_share=0.1)
+    own = CustomTask(["text"], validation_share=0.2, test_share=0.1)
     data = TaskDataModule("cats", str(tmp_path), str(tokenizer_folder), max_length=20, own=own)
     seen = []
     for split in ("train", "validation", "test"):
@@ -55,7 +55,7 @@ def test_rows_held_out_of_a_file_are_called_by_their_number_in_it(tmp_path, toke
 
 
 def test_a_limit_and_calibration_keep_the_numbers(tmp_path, tokenizer_folder, numbered):
-    own = OwnTask(["text"], validation_share=0.2)
+    own = CustomTask(["text"], validation_share=0.2)
     options = {"max_length": 20, "own": own, "limit_train": 50, "calibration": 30}
     data = TaskDataModule("cats", str(tmp_path), str(tokenizer_folder), **options)
     data.setup("fit")
@@ -80,7 +80,7 @@ def test_numbers_run_on_from_shard_to_shard(tmp_path, tokenizer_folder):
     names = [f"train-{number:05}-of-00003.parquet" for number in range(3)]
     for number, name in enumerate(names):
         pq.write_table(table.slice(30 * number, 30), tmp_path / name)
-    own = OwnTask(["text"], validation_share=0.3)
+    own = CustomTask(["text"], validation_share=0.3)
     data = TaskDataModule("cats", str(tmp_path), str(tokenizer_folder), max_length=20, own=own)
     ids, labels = ids_and_labels(data, "validation")
     assert labels == [number % 2 for number in ids]
@@ -100,7 +100,7 @@ def test_packaged_rows_are_called_by_their_number_in_the_file(tokenizer_folder):
 
 
 def test_rows_are_found_again_by_the_ids_of_stored_exits(tmp_path, tokenizer_folder, numbered):
-    own = OwnTask(["text"], validation_share=0.2)
+    own = CustomTask(["text"], validation_share=0.2)
     data = TaskDataModule("cats", str(tmp_path), str(tokenizer_folder), max_length=20, own=own)
     rows = data.rows("validation")
     ids = torch.tensor(rows["id"][:])[[7, 3, 5]]
@@ -117,7 +117,7 @@ def test_predictions_of_a_runs_own_test_rows_have_the_numbers_of_the_file(tmp_pa
     with (tmp_path / "train.jsonl").open("w") as file:
         for row in range(100):
             file.write(json.dumps({"text": f"the cat sat {row}", "label": row % 2}) + "\n\n")
-    own = OwnTask(["text"], test_share=0.2, validation_share=0.1)
+    own = CustomTask(["text"], test_share=0.2, validation_share=0.1)
     task = own.as_task("cats", tmp_path)
     options = RunOptions("", None, HeadOptions(), task, own, str(tmp_path), 20)
     rows = list(OwnRows(options))

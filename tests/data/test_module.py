@@ -186,8 +186,8 @@ def test_testing_without_labels_is_refused_and_prediction_is_not(module):
     data = module()
     with pytest.raises(DataError, match="split 'test' of rte has no labels: 2 of 2 rows lack one") as caught:
         data.setup("test")
-    assert "validate" in caught.value.mend
-    assert "predict" in caught.value.mend
+    assert "validate" in caught.value.hint
+    assert "predict" in caught.value.hint
     data.setup("predict")
     [batch] = data.predict_dataloader()
     assert batch["labels"].tolist() == [-1, -1]
@@ -250,7 +250,7 @@ def test_rows_of_one_label_that_a_limit_leaves_are_refused(module, official_glue
     (official_glue / "SST-2" / "train.tsv").write_text("\n".join(["sentence\tlabel", *rows]))
     with pytest.raises(DataError, match="all 2 of 21 training rows of sst2 that are trained on have") as caught:
         module("sst2", limit_train=2).setup("fit")
-    assert "--data.limit_train" in caught.value.mend
+    assert "--data.limit_train" in caught.value.hint
     module("sst2").setup("fit")
 
 
@@ -266,7 +266,7 @@ def test_a_task_without_training_rows_names_the_one_to_train_on(module):
     data.setup("predict")
     with pytest.raises(DataError, match="ax has a test split only") as caught:
         data.setup("fit")
-    assert "train on mnli" in caught.value.mend
+    assert "train on mnli" in caught.value.hint
 
 
 def test_rows_that_are_cut_are_counted_and_told(module, official_glue, caplog):
@@ -481,7 +481,7 @@ def test_a_trainer_refuses_to_test_without_labels(module, tmp_path):
 def test_overfitting_on_batches_is_answered_by_the_limit_on_rows(module, tmp_path):
     with pytest.raises(OptionError, match="overfit_batches") as caught:
         trainer(tmp_path, overfit_batches=1, max_epochs=1).fit(Recorder(), datamodule=module())
-    assert "--data.limit_train" in caught.value.mend
+    assert "--data.limit_train" in caught.value.hint
 
 
 def test_the_command_line_can_build_it_and_link_its_facts():

@@ -7,7 +7,7 @@ import pytest
 from datasets import ClassLabel, Dataset, Features, Value
 from lightning.pytorch.utilities import rank_zero_only
 
-from ee_lightning.data import OwnTask, resolve_task
+from ee_lightning.data import CustomTask, resolve_task
 from ee_lightning.data.read import build_rows
 from ee_lightning.data.sources import HeldOutSource, open_source
 from ee_lightning.errors import DataError, OptionError
@@ -25,7 +25,7 @@ def tickets(tmp_path):
 
 
 def own(**options):
-    return OwnTask(**{"text_columns": ["subject", "body"], "label_column": "queue", **options})
+    return CustomTask(**{"text_columns": ["subject", "body"], "label_column": "queue", **options})
 
 
 def test_labels_that_are_not_named_are_those_of_the_rows_sorted(tickets):
@@ -54,7 +54,7 @@ def test_labels_that_are_named_keep_their_order_and_need_no_file():
 def test_numbers_and_truth_values_are_labels_too(tmp_path, labels, names):
     lines = [json.dumps({"text": "a text", "label": label}) for label in labels]
     (tmp_path / "train.jsonl").write_text("\n".join(lines))
-    task = resolve_task("mine", OwnTask(["text"], validation_share=0), tmp_path)
+    task = resolve_task("mine", CustomTask(["text"], validation_share=0), tmp_path)
     assert task.label_names == names
     numbers = open_source(tmp_path, task).load("train")["label"][:]
     written = [str(int(label) if isinstance(label, float) and label == int(label) else label) for label in labels]
@@ -72,14 +72,14 @@ def test_fractions_are_labels_in_every_kind_of_file(tmp_path, ending, labels):
         rows.to_json(path, orient="records", lines=True)
     else:
         rows.to_parquet(path)
-    task = resolve_task("mine", OwnTask(["text"], validation_share=0), tmp_path)
+    task = resolve_task("mine", CustomTask(["text"], validation_share=0), tmp_path)
     assert task.label_names == tuple(map(str, labels))
     assert open_source(tmp_path, task).load("train")["label"][:] == [*range(len(labels))]
 
 
 def test_a_value_too_large_to_be_predicted_is_refused(tmp_path):
     (tmp_path / "train.csv").write_text("text,label\na,0.5\nb,1e39\n")
-    task = resolve_task("mine", OwnTask(["text"], regression=True, validation_share=0), tmp_path)
+    task = resolve_task("mine", CustomTask(["text"], regression=True, validation_share=0), tmp_path)
     with pytest.raises(DataError, match="label '1e39' is out of range") as caught:
         open_source(tmp_path, task).load("train")
     assert caught.value.where == f"{tmp_path / 'train.csv'}, line 3"
@@ -88,13 +88,13 @@ def test_a_value_too_large_to_be_predicted_is_refused(tmp_path):
 def test_a_file_with_another_separator_is_told(tmp_path):
     (tmp_path / "train.csv").write_text("text;label\na;0\nb;1\n")
     with pytest.raises(DataError, match="no column 'text'") as caught:
-        resolve_task("mine", OwnTask(["text"]), tmp_path)
-    assert "it has the columns text;label, which looks like several: a .csv has commas" in caught.value.mend
+        resolve_task("mine", CustomTask(["text"]), tmp_path)
+    assert "it has the columns text;label, which looks like several: a .csv has commas" in caught.value.hint
 
 
 def test_a_number_does_not_stand_for_a_name_that_is_a_number_itself(tmp_path):
     (tmp_path / "train.csv").write_text("text,label\na,0.5\nb,1.5\nc,1\n")
-    task = resolve_task("mine", OwnTask(["text"], label_names=["0.5", "1.5"]), tmp_path)
+    task = resolve_task("mine", CustomTask(["text"], label_names=["0.5", "1.5"]), tmp_path)
     with pytest.raises(DataError, match="label '1' is out of range"):
         open_source(tmp_path, task).load("train")
 
@@ -111,28 +111,28 @@ def test_a_row_without_a_label_is_named(tmp_path, ending, names, blank):
     else:
         rows.to_parquet(path)
     with pytest.raises(DataError, match=r"the row has no label|and was text in the rows before") as caught:
-        open_source(tmp_path, resolve_task("mine", OwnTask(["text"], label_names=names), tmp_path)).load("train")
+        open_source(tmp_path, resolve_task("mine", CustomTask(["text"], label_names=names), tmp_path)).load("train")
     place = {"csv": "line 3", "tsv": "line 3", "jsonl": "line 2", "parquet": "row 2"}[ending]
     assert caught.value.where == f"{path}, {place}"
-    assert caught.value.mend
+    assert caught.value.hint
 
 
 def test_an_empty_cell_of_a_test_split_is_no_label(tmp_path):
     (tmp_path / "test.csv").write_text("text,label\na,\nb,bug\n")
-    task = resolve_task("mine", OwnTask(["text"], label_names=["other", "bug"]), tmp_path)
+    task = resolve_task("mine", CustomTask(["text"], label_names=["other", "bug"]), tmp_path)
     assert open_source(tmp_path, task).load("test")["label"][:] == [-1, 1]
 
 
 def test_blanks_around_a_label_are_nothing(tmp_path):
     (tmp_path / "train.csv").write_text("text,label\na,bug\nb, bug\nc,other \n")
-    task = resolve_task("mine", OwnTask(["text"], validation_share=0), tmp_path)
+    task = resolve_task("mine", CustomTask(["text"], validation_share=0), tmp_path)
     assert task.label_names == ("bug", "other")
     assert open_source(tmp_path, task).load("train")["label"][:] == [0, 0, 1]
 
 
 def test_a_number_that_is_no_label_is_not_taken_for_a_class(tmp_path):
     (tmp_path / "train.jsonl").write_text('{"text": "a", "label": 1}\n{"text": "b", "label": 0}\n')
-    task = resolve_task("mine", OwnTask(["text"], label_names=["1", "2"], validation_share=0), tmp_path)
+    task = resolve_task("mine", CustomTask(["text"], label_names=["1", "2"], validation_share=0), tmp_path)
     with pytest.raises(DataError, match="label 0 is out of range"):
         open_source(tmp_path, task).load("train")
 
@@ -140,7 +140,7 @@ def test_a_number_that_is_no_label_is_not_taken_for_a_class(tmp_path):
 def test_the_words_of_a_saved_data_set_keep_their_order(tmp_path):
     features = Features({"text": Value("string"), "label": ClassLabel(names=["z", "a"])})
     Dataset.from_dict({"text": ["one", "two"], "label": [0, 1]}, features=features).save_to_disk(tmp_path / "train")
-    assert resolve_task("mine", OwnTask(["text"]), tmp_path).label_names == ("z", "a")
+    assert resolve_task("mine", CustomTask(["text"]), tmp_path).label_names == ("z", "a")
 
 
 @pytest.mark.parametrize(
@@ -156,14 +156,14 @@ def test_the_words_of_a_saved_data_set_keep_their_order(tmp_path):
 def test_labels_that_are_written_alike_are_told(tmp_path, caplog, labels, alike):
     rows = "".join(f"text {row},{label}\n" for row, label in enumerate(labels))
     (tmp_path / "train.csv").write_text("text,label\n" + rows)
-    assert len(resolve_task("mine", OwnTask(["text"]), tmp_path).label_names) == len(labels)
+    assert len(resolve_task("mine", CustomTask(["text"]), tmp_path).label_names) == len(labels)
     assert (f"classes of their own: {alike}" if alike else "") in caplog.text
     assert bool(caplog.text) is bool(alike)
 
 
 def test_values_that_are_taken_as_classes_are_told(tmp_path, caplog):
     (tmp_path / "train.csv").write_text("text,label\na,0.25\nb,0.5\nc,3\n")
-    assert resolve_task("mine", OwnTask(["text"]), tmp_path).label_names == ("0.25", "0.5", "3")
+    assert resolve_task("mine", CustomTask(["text"]), tmp_path).label_names == ("0.25", "0.5", "3")
     assert "3 numbers with fractions are taken as classes" in caplog.text
     assert "--data.own.regression true" in caplog.text
 
@@ -171,7 +171,7 @@ def test_values_that_are_taken_as_classes_are_told(tmp_path, caplog):
 def test_oddities_are_told_once_however_many_processes_there_are(tmp_path, caplog, monkeypatch):
     monkeypatch.setattr(rank_zero_only, "rank", 1)
     (tmp_path / "train.csv").write_text("text,label\na,0.5\nb,0.50\n")
-    assert resolve_task("mine", OwnTask(["text"]), tmp_path).label_names == ("0.5", "0.50")
+    assert resolve_task("mine", CustomTask(["text"]), tmp_path).label_names == ("0.5", "0.50")
     assert caplog.text == ""
 
 
@@ -231,8 +231,8 @@ def test_who_holds_nothing_out_is_told_to_name_a_validation_file(tmp_path, ticke
     with pytest.raises(DataError, match="no validation file of task mine") as caught:
         open_source(root, task).load("validation")
     assert str(caught.value.where).startswith(str(root))
-    assert "--data.own.files" in caught.value.mend
-    assert "--data.own.validation_share" in caught.value.mend
+    assert "--data.own.files" in caught.value.hint
+    assert "--data.own.validation_share" in caught.value.hint
 
 
 def test_a_file_that_is_named_and_not_there_is_an_error(tmp_path, tickets):
@@ -317,7 +317,7 @@ def test_an_option_that_makes_no_sense_is_named(tickets, mistake):
     with pytest.raises(OptionError, match=problem) as caught:
         resolve_task(name, own(**{key: value for key, value in options.items() if key not in {"name", "root"}}), root)
     assert caught.value.where == option
-    assert caught.value.mend
+    assert caught.value.hint
 
 
 def test_rows_of_one_label_are_no_task(tickets):
@@ -330,7 +330,7 @@ def test_values_that_are_taken_for_labels_are_answered_by_regression(tickets):
     tickets.write_text("subject,body,queue\n" + "".join(f"a,b,{row}.5\n" for row in range(1_001)))
     with pytest.raises(DataError, match="1001 different labels") as caught:
         resolve_task("tickets", own(), tickets)
-    assert "--data.own.regression true" in caught.value.mend
+    assert "--data.own.regression true" in caught.value.hint
 
 
 @pytest.mark.parametrize("multi_label", [True, False])
@@ -339,8 +339,8 @@ def test_more_labels_than_are_found_can_be_named(tickets, multi_label):
     tickets.write_text("subject,body,queue\n" + "".join(f"a,b,{name}\n" for name in names * 2))
     with pytest.raises(DataError, match="1001 different labels") as caught:
         resolve_task("tickets", own(multi_label=multi_label), tickets)
-    assert "list the labels with --data.own.label_names" in caught.value.mend
-    assert "regression" not in caught.value.mend
+    assert "list the labels with --data.own.label_names" in caught.value.hint
+    assert "regression" not in caught.value.hint
     options = own(multi_label=multi_label, label_names=names, validation_share=0)
     task = resolve_task("tickets", options, tickets)
     labels = open_source(tickets, task).load("train")["label"][:]
@@ -354,21 +354,21 @@ def test_splits_whose_labels_are_written_differently_are_refused(tmp_path, first
     for split, kind in (("train", first), ("dev", second)):
         cells = zip("ab", labels[kind], strict=True)
         (tmp_path / f"{split}.csv").write_text("text,label\n" + "".join(f"{text},{label}\n" for text, label in cells))
-    source = open_source(tmp_path, resolve_task("mine", OwnTask(["text"], label_names=["bug", "other"]), tmp_path))
+    source = open_source(tmp_path, resolve_task("mine", CustomTask(["text"], label_names=["bug", "other"]), tmp_path))
     source.load("train")
     with pytest.raises(
         DataError, match=f"the labels of validation are {second}, and those of train are {first}"
     ) as told:
         source.load("validation")
     assert str(told.value.where).startswith(str(tmp_path / "dev.csv"))
-    assert "as words (bug, other)" in told.value.mend
+    assert "as words (bug, other)" in told.value.hint
 
 
 def test_many_labels_are_not_all_listed(tickets):
     names = [f"queue {number}" for number in range(100)]
     with pytest.raises(DataError, match="label 'billing' is unknown") as caught:
         open_source(tickets, resolve_task("tickets", own(label_names=names), tickets)).load("train")
-    assert caught.value.mend.endswith("queue 8 (8), queue 9 (9) and 90 more")
+    assert caught.value.hint.endswith("queue 8 (8), queue 9 (9) and 90 more")
 
 
 @pytest.mark.parametrize("label", [2**53 + 1, -(2**63), 10**40, [1, 2**64]])
@@ -377,7 +377,7 @@ def test_a_number_too_large_is_named_with_its_row(tmp_path, label):
     (tmp_path / "train.jsonl").write_text(
         "\n".join(json.dumps({"text": "a", "label": each}) for each in (first, label, first))
     )
-    options = OwnTask(["text"], multi_label=isinstance(label, list))
+    options = CustomTask(["text"], multi_label=isinstance(label, list))
     with pytest.raises(DataError, match="too large for a number") as caught:
         resolve_task("mine", options, tmp_path)
     assert caught.value.where == f"{tmp_path / 'train.jsonl'}, line 2"
@@ -386,7 +386,7 @@ def test_a_number_too_large_is_named_with_its_row(tmp_path, label):
 def test_a_missing_column_lists_those_there_are(tickets):
     with pytest.raises(DataError, match="no column 'team'") as caught:
         resolve_task("tickets", own(label_column="team"), tickets)
-    assert "subject, body, queue, hours" in caught.value.mend
+    assert "subject, body, queue, hours" in caught.value.hint
 
 
 def test_batches_come_out_of_a_file(tickets, tokenizer_folder):

@@ -24,7 +24,7 @@ def test_no_name_is_an_error_that_says_what_to_give():
 def test_an_unknown_package_lists_the_known_ones():
     with pytest.raises(OptionError, match="unknown packaged asset") as caught:
         load_tokenizer("packaged:bert")
-    assert "packaged:all-minilm-l6-v2" in caught.value.mend
+    assert "packaged:all-minilm-l6-v2" in caught.value.hint
 
 
 @pytest.mark.parametrize("name", ["/nowhere/at/all", "google-bert/bert-base-uncased"])
@@ -33,7 +33,7 @@ def test_a_tokenizer_that_is_nowhere_is_answered_by_the_ways_there_are(name, mon
     with pytest.raises(BackboneError, match="no tokenizer can be loaded") as caught:
         load_tokenizer(name)
     assert caught.value.where == name
-    assert "packaged:all-minilm-l6-v2" in caught.value.mend
+    assert "packaged:all-minilm-l6-v2" in caught.value.hint
 
 
 @pytest.mark.parametrize("content", [None, "{", "{}"])
@@ -52,4 +52,4 @@ def test_a_tokenizer_that_cannot_pad_is_refused(tokenizer_folder, tmp_path):
     with pytest.raises(DataError, match="no padding token") as caught:
         load_tokenizer(str(tmp_path))
     assert caught.value.where == str(tmp_path)
-    assert "pad_token" in caught.value.mend
+    assert "pad_token" in caught.value.hint

@@ -12,5 +12,5 @@ def test_leaves_at_the_first_right_exit_else_at_the_last(exits_predicting):
 
 
 def test_labels_are_required(exits_predicting):
-    with pytest.raises(OptionError, match=r"(?s)oracle needs the true labels.*mend:"):
+    with pytest.raises(OptionError, match=r"(?s)oracle needs the true labels.*hint:"):
         replay(Oracle(), exits_predicting([[0]]))

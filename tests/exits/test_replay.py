@@ -187,7 +187,7 @@ def test_a_criterion_of_one_class_refuses_labels_and_names_those_that_take_them(
     criterion, exits = CRITERIA[name](), random_exits(2, 3, 4, multi_label=True)
     with pytest.raises(OptionError, match=f"{name} needs one class a sample") as caught:
         replay(criterion, exits)
-    assert caught.value.mend == "for several labels use voting, patience, confidence, entropy, gate or fixed"
+    assert caught.value.hint == "for several labels use voting, patience, confidence, entropy, gate or fixed"
     if isinstance(criterion, Fitted):
         with pytest.raises(OptionError, match="one class a sample"):
             criterion.fit(exits)

@@ -63,5 +63,5 @@ def test_no_sample_is_refused():
 def test_logits_that_are_not_finite_are_refused_with_exit_and_id(broken):
     logits = torch.zeros(3, 4, 2)
     logits[1, 2, 0] = logits[2, 1, 1] = broken
-    with pytest.raises(TrainingDiverged, match=r"(?s)Exit 2 .*id 72, one of 2 such samples.*mend:"):
+    with pytest.raises(TrainingDiverged, match=r"(?s)Exit 2 .*id 72, one of 2 such samples.*hint:"):
         StoredExits(logits, None, torch.tensor([70, 71, 72, 73]))

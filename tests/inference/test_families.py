@@ -10,8 +10,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from ee_lightning.data.tokenised import load_tokenizer
 from ee_lightning.exits import Confidence, StoredExits, Voting, replay
-from ee_lightning.exits.naming import recipe_of
-from ee_lightning.inference import Deployment, EarlyExitEngine, EarlyExitPredictor, FlopCounter, Rule, Sample
+from ee_lightning.exits.naming import spec_of
+from ee_lightning.inference import Deployment, EarlyExitEngine, EarlyExitPredictor, ExitPolicy, FlopCounter, Sample
 from ee_lightning.models import HeadOptions, MultiExitModel
 from ee_lightning.models.backbones import FAMILIES
 
@@ -79,7 +79,7 @@ def test_a_saved_model_predicts_the_same_bit_for_bit(
         num_exits=4,
         max_length=20,
         heads=HeadOptions(pooling="mean", gate=True),
-        rule=Rule(recipe_of(Voting()), 1.1),
+        rule=ExitPolicy(spec_of(Voting()), 1.1),
     )
     first = EarlyExitPredictor(model, load_tokenizer(str(tiny_backbone)), deployment, keep_trail=True)
     first.save_pretrained(tmp_path)

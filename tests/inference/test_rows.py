@@ -110,7 +110,7 @@ def test_a_bad_row_is_named_or_left_out(kind: str, tmp_path: Path) -> None:
         list(read(tmp_path / name, content))
     assert reason in caught.value.what
     assert caught.value.where == f"{tmp_path / name}, line {line}"
-    assert "--skip-bad-rows" in caught.value.mend
+    assert "--skip-bad-rows" in caught.value.hint
     rows = read(tmp_path / name, content, skip=True)
     assert texts(rows) == [(text,) for text in others]
     assert rows.num_bad == 1
@@ -232,12 +232,12 @@ def latin_1() -> pa.Array:
         (latin_1(), "it is not UTF-8", "write the file anew, in UTF-8"),
     ],
 )
-def test_a_bad_row_of_parquet_is_named_or_left_out(column: pa.Array, reason: str, mend: str, tmp_path: Path) -> None:
+def test_a_bad_row_of_parquet_is_named_or_left_out(column: pa.Array, reason: str, hint: str, tmp_path: Path) -> None:
     path = write_parquet(tmp_path / "a.parquet", {"text": column})
     with pytest.raises(DataError) as caught:
         list(open_rows(path, ONE))
     assert (caught.value.what, caught.value.where) == (f"a row can't be read: {reason}", f"{path}, row 2")
-    assert caught.value.mend == f"{mend}; or leave such rows out: --skip-bad-rows"
+    assert caught.value.hint == f"{hint}; or leave such rows out: --skip-bad-rows"
     rows = open_rows(path, ONE, skip_bad_rows=True)
     assert texts(rows) == [("a",)]
     assert (rows.num_bad, rows.bad) == (1, [f"{path}, row 2: {reason}"])

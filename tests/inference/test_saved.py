@@ -20,8 +20,8 @@ from ee_lightning.cli import main
 from ee_lightning.data.tokenised import load_tokenizer
 from ee_lightning.errors import BackboneError, EarlyExitError, OptionError, RunFolderError
 from ee_lightning.exits import Confidence, Conformal, Criterion, Gate, StoredExits, Voting
-from ee_lightning.exits.naming import recipe_of
-from ee_lightning.inference import Deployment, EarlyExitPredictor, Rule
+from ee_lightning.exits.naming import spec_of
+from ee_lightning.inference import Deployment, EarlyExitPredictor, ExitPolicy
 from ee_lightning.models import HeadOptions, MultiExitModel
 from ee_lightning.models.backbones.loading import load_backbone
 from ee_lightning.runs.folder import RunFolder
@@ -84,7 +84,7 @@ def test_every_kind_of_model_comes_back(
         num_exits=model.num_exits,
         max_length=20,
         heads=options,
-        rule=Rule(recipe_of(criterion), threshold),
+        rule=ExitPolicy(spec_of(criterion), threshold),
     )
     tokenizer = load_tokenizer(str(tiny_backbone))
     first = EarlyExitPredictor(model, tokenizer, deployment, keep_trail=True)
@@ -106,7 +106,7 @@ def test_a_value_comes_back(trained: Trained, tmp_path: Path) -> None:
 
 def test_the_rule_can_be_another_than_the_one_saved(original: EarlyExitPredictor, folder: Path) -> None:
     patient = EarlyExitPredictor.from_pretrained(folder, threshold=inf)
-    assert patient.deployment.rule == Rule(original.deployment.rule.criterion, inf)
+    assert patient.deployment.rule == ExitPolicy(original.deployment.rule.criterion, inf)
     assert {each.exit_layer for each in patient(TEXTS)} == {3}
     hasty = EarlyExitPredictor.from_pretrained(folder, criterion="confidence", threshold=0.0)
     assert {each.exit_layer for each in hasty(TEXTS)} == {1}

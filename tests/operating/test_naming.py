@@ -9,7 +9,7 @@ import torch
 import ee_lightning.exits
 from ee_lightning.errors import OptionError
 from ee_lightning.exits import CRITERIA, Criterion, Fitted, StoredExits, Voting
-from ee_lightning.exits.naming import CriterionRecipe, criteria, recipe_of
+from ee_lightning.exits.naming import CriterionSpec, criteria, spec_of
 
 OTHER_VALUES: dict[str, list[Any]] = {
     "k": [0, 1, 1e-05, 0.123456789, 1 / 3],
@@ -38,10 +38,10 @@ OPTIONS = [
 def test_a_name_with_an_option_reads_back(name, option, value):
     criterion = CRITERIA[name](**{option: value})
     assert criterion.name.startswith(f"{name}({option}=")
-    (recipe,) = criteria(criterion.name)
-    assert recipe.init_args == {option: value}
-    assert recipe.build().name == criterion.name
-    assert vars(recipe.build()) == vars(criterion)
+    (spec,) = criteria(criterion.name)
+    assert spec.init_args == {option: value}
+    assert spec.build().name == criterion.name
+    assert vars(spec.build()) == vars(criterion)
 
 
 def test_names_read_back_side_by_side():
@@ -49,13 +49,13 @@ def test_names_read_back_side_by_side():
         CRITERIA[name](**{option: value}) for name, option, value in OPTIONS
     ]
     names = [criterion.name for criterion in made]
-    assert [recipe.build().name for recipe in criteria(", ".join(names))] == names
+    assert [spec.build().name for spec in criteria(", ".join(names))] == names
 
 
 @pytest.mark.parametrize("name", CRITERIA)
 def test_a_criterion_is_named_by_its_public_path(name):
-    (recipe,) = criteria(name)
-    assert recipe.class_path == f"ee_lightning.exits.{CRITERIA[name].__name__}"
+    (spec,) = criteria(name)
+    assert spec.class_path == f"ee_lightning.exits.{CRITERIA[name].__name__}"
     assert getattr(ee_lightning.exits, CRITERIA[name].__name__) is CRITERIA[name]
 
 
@@ -78,7 +78,7 @@ def test_a_criterion_is_named_by_its_public_path(name):
     ],
 )
 def test_what_can_not_be_read_is_refused(text):
-    with pytest.raises(OptionError, match="mend:"):
+    with pytest.raises(OptionError, match="hint:"):
         criteria(text)
 
 
@@ -93,10 +93,10 @@ def test_a_criterion_is_made_anew_with_what_it_has_learnt(name):
     criterion: Criterion = CRITERIA[name]()
     if isinstance(criterion, Fitted):
         with pytest.raises(OptionError, match="not fitted yet"):
-            recipe_of(criterion)
+            spec_of(criterion)
         logits = torch.randn(3, 40, 2, generator=torch.Generator().manual_seed(0))
         criterion.fit(StoredExits(logits, torch.arange(40) % 2, torch.arange(40)))
-    again = recipe_of(criterion).build()
+    again = spec_of(criterion).build()
     assert type(again) is type(criterion)
     assert again.name == criterion.name
     if isinstance(again, Fitted):
@@ -104,18 +104,18 @@ def test_a_criterion_is_made_anew_with_what_it_has_learnt(name):
 
 
 def test_a_name_and_a_recipe_stand_for_themselves():
-    recipe = CriterionRecipe("ee_lightning.exits.Voting", {"k": 1})
-    assert recipe_of("voting(k=1)") == recipe_of(recipe) == recipe_of(Voting(k=1)) == recipe
+    spec = CriterionSpec("ee_lightning.exits.Voting", {"k": 1})
+    assert spec_of("voting(k=1)") == spec_of(spec) == spec_of(Voting(k=1)) == spec
 
 
 def test_one_criterion_is_one():
     with pytest.raises(OptionError, match="2 criteria are given"):
-        recipe_of("voting,patience")
+        spec_of("voting,patience")
 
 
 def test_what_no_name_stands_for_is_refused():
     class OwnVoting(Voting):
         """Has the name of another."""
 
-    with pytest.raises(OptionError, match=r"OwnVoting[\s\S]*mend:.*CriterionRecipe"):
-        recipe_of(OwnVoting())
+    with pytest.raises(OptionError, match=r"OwnVoting[\s\S]*hint:.*CriterionRecipe"):
+        spec_of(OwnVoting())

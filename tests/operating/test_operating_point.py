@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 
 from ee_lightning import __version__
 from ee_lightning.errors import RunFolderError
-from ee_lightning.exits.naming import CriterionRecipe
+from ee_lightning.exits.naming import CriterionSpec
 from ee_lightning.runs.operating_point import OPERATING_POINT, Asked, Estimate, OperatingPoint
 
 POINT = OperatingPoint(
-    criterion=CriterionRecipe("ee_lightning.exits.Voting", {"k": 0.5, "fallback": "majority"}),
+    criterion=CriterionSpec("ee_lightning.exits.Voting", {"k": 0.5, "fallback": "majority"}),
     threshold=1.2,
     num_exits=12,
     asked=Asked("min_speedup", 2.0, "f1", 0.95, "validation", 7),
@@ -34,8 +34,8 @@ POINT = OperatingPoint(
 @settings(deadline=None)
 def test_it_comes_back_to_the_last_bit(tmp_path_factory, threshold, fitted, guarantee):
     learnt = {"num_exits": 12, "num_classes": 2, "largest_when_differing": fitted}
-    recipe = CriterionRecipe("ee_lightning.exits.Conformal", fitted=learnt)
-    point = replace(POINT, threshold=threshold, criterion=recipe, guarantee=guarantee)
+    spec = CriterionSpec("ee_lightning.exits.Conformal", fitted=learnt)
+    point = replace(POINT, threshold=threshold, criterion=spec, guarantee=guarantee)
     file = tmp_path_factory.mktemp("run") / OPERATING_POINT
     point.write(file)
     assert OperatingPoint.read(file) == OperatingPoint.read(file.parent) == point

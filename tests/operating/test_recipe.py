@@ -7,7 +7,7 @@ import ee_lightning.exits
 from ee_lightning.errors import OptionError
 from ee_lightning.exits import Decision, StoredExits, Voting
 from ee_lightning.exits.fitted import Fitted
-from ee_lightning.exits.naming import CriterionRecipe
+from ee_lightning.exits.naming import CriterionSpec
 
 
 class Scaled(Fitted):
@@ -23,7 +23,7 @@ class Scaled(Fitted):
 
 
 def test_options_are_handed_on():
-    criterion = CriterionRecipe("ee_lightning.exits.Voting", {"k": 1.0, "fallback": "majority"}).build()
+    criterion = CriterionSpec("ee_lightning.exits.Voting", {"k": 1.0, "fallback": "majority"}).build()
     assert isinstance(criterion, Voting)
     assert criterion.name == Voting(k=1.0, fallback="majority").name
 
@@ -34,7 +34,7 @@ def test_what_was_fitted_is_restored(monkeypatch):
     exits = StoredExits(logits, labels=None, ids=torch.arange(10))
     criterion = Scaled()
     criterion.fit(exits)
-    again = CriterionRecipe("ee_lightning.exits.Scaled", fitted=criterion.fitted).build()
+    again = CriterionSpec("ee_lightning.exits.Scaled", fitted=criterion.fitted).build()
     scores = [made.step(exits.output(1), {})[0].score for made in (criterion, again)]
     assert torch.equal(*scores)
 
@@ -42,9 +42,9 @@ def test_what_was_fitted_is_restored(monkeypatch):
 @pytest.mark.parametrize("class_path", ["voting", "", "no.such.Thing", "ee_lightning.exits.Nothing", "pathlib.Path"])
 def test_what_is_no_criterion_is_refused(class_path):
     with pytest.raises(OptionError, match="there is no criterion"):
-        CriterionRecipe(class_path).build()
+        CriterionSpec(class_path).build()
 
 
 def test_options_it_does_not_have_are_refused():
     with pytest.raises(OptionError, match=r"Voting got patience=3[\s\S]*Voting\(k: float = 0.75, "):
-        CriterionRecipe("ee_lightning.exits.Voting", {"patience": 3}).build()
+        CriterionSpec("ee_lightning.exits.Voting", {"patience": 3}).build()

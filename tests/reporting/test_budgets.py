@@ -131,7 +131,7 @@ def test_out_of_reach_names_criterion_budget_samples_and_the_nearest(exits_of):
     assert str(caught.value).splitlines() == [
         "no threshold keeps to --min-speedup 9",
         "  where: confidence, on the 50 samples to choose on",
-        "  mend:  ask for --min-speedup 4",
+        "  hint:  ask for --min-speedup 4",
     ]
 
 

@@ -11,12 +11,12 @@ from ee_lightning.analysis.budgets import BudgetOutOfReach, Consistency, MaxLoss
 from ee_lightning.analysis.choice import choose, measure
 from ee_lightning.errors import DataError, OptionError
 from ee_lightning.exits import Criterion, Decision, EvaluatedRows, StoredExits, replay
-from ee_lightning.exits.naming import CriterionRecipe
+from ee_lightning.exits.naming import CriterionSpec
 from ee_lightning.functional import halves
 from ee_lightning.runs.operating_point import Asked, OperatingPoint
 
-VOTING = CriterionRecipe("ee_lightning.exits.Voting", {"k": 0.5})
-CONFIDENCE = CriterionRecipe("ee_lightning.exits.Confidence")
+VOTING = CriterionSpec("ee_lightning.exits.Voting", {"k": 0.5})
+CONFIDENCE = CriterionSpec("ee_lightning.exits.Confidence")
 ORDINARY = {"metric": "accuracy", "split": "validation"}
 
 
@@ -85,7 +85,7 @@ def test_of_several_labels_the_exact_match_alone_is_guaranteed(exits_of_labels):
         assert (candidates.differing[place], candidates.spoilt[place]) == (differs.sum(), (differs & right).sum())
     with pytest.raises(OptionError, match="micro_f1 cannot be guaranteed") as caught:
         choose(exits, CONFIDENCE, budget, metric="micro_f1", **about)
-    assert "exact_match" in caught.value.mend
+    assert "exact_match" in caught.value.hint
 
 
 def test_the_criterion_that_is_measured_has_its_options(exits_of):
@@ -155,10 +155,10 @@ def test_a_criterion_gets_the_extras_of_its_own_samples(exits_of, monkeypatch):
     extras["gate"][0, halves(100, seed=0)[1][-20:]] = 1.0
     extras["gate"][1] = 1.0
     gated = StoredExits(exits.logits, exits.labels, exits.ids, extras)
-    point = choose(gated, CriterionRecipe("ee_lightning.exits.Gate"), MaxLoss(99), **ORDINARY)
+    point = choose(gated, CriterionSpec("ee_lightning.exits.Gate"), MaxLoss(99), **ORDINARY)
     assert point.threshold < 0
 
-    point = choose(gated, CriterionRecipe("ee_lightning.exits.Gate"), MinSpeedup(1.5), **ORDINARY)
+    point = choose(gated, CriterionSpec("ee_lightning.exits.Gate"), MinSpeedup(1.5), **ORDINARY)
     assert point.threshold == 0.5
     assert point.reached["speedup"].value == pytest.approx(4 / ((20 * 1 + 30 * 2) / 50))
 
@@ -171,13 +171,13 @@ def test_a_guarantee_that_is_no_probability_is_refused(exits_of, guarantee):
 
 @pytest.mark.parametrize("seed", [-1, 2**64])
 def test_a_seed_out_of_range_is_refused(exits_of, seed):
-    with pytest.raises(OptionError, match=rf"a seed of {seed}[\s\S]*mend:"):
+    with pytest.raises(OptionError, match=rf"a seed of {seed}[\s\S]*hint:"):
         choose(exits_of(20), VOTING, MinSpeedup(1.5), **ORDINARY, seed=seed)
 
 
 def test_the_oracle_is_refused(exits_of):
     with pytest.raises(OptionError, match="oracle"):
-        choose(exits_of(20), CriterionRecipe("ee_lightning.exits.Oracle"), MinSpeedup(1.5), **ORDINARY)
+        choose(exits_of(20), CriterionSpec("ee_lightning.exits.Oracle"), MinSpeedup(1.5), **ORDINARY)
 
 
 def test_a_metric_that_does_not_suit_is_refused(exits_of):
@@ -229,7 +229,7 @@ def test_a_guarantee_needs_all_rows_or_rows_drawn_at_random(exits_of):
     first_rows = replace(exits, rows=EvaluatedRows(total=2000, is_drawn=False))
     with pytest.raises(DataError, match="801 of 2000 rows that were not drawn at random") as caught:
         choose(first_rows, VOTING, MaxLoss(10.0), **ORDINARY, guarantee=0.9)
-    assert "evaluate the whole split" in caught.value.mend
+    assert "evaluate the whole split" in caught.value.hint
     choose(first_rows, VOTING, MaxLoss(10.0), **ORDINARY)
     drawn = replace(exits, rows=EvaluatedRows(total=2000))
     assert choose(drawn, VOTING, MaxLoss(10.0), **ORDINARY, guarantee=0.9).guarantee is not None

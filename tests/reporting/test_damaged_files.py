@@ -16,12 +16,12 @@ from ee_lightning.analysis.budgets import MinSpeedup
 from ee_lightning.analysis.choice import choose
 from ee_lightning.analysis.comparison import ComparedRun, compare, print_comparison
 from ee_lightning.analysis.sweep import scalars, sweep_exits
-from ee_lightning.data import OwnTask, resolve_task
+from ee_lightning.data import CustomTask, resolve_task
 from ee_lightning.errors import EarlyExitError, RunFolderError
 from ee_lightning.exits import Conformal, StoredExits, Voting
-from ee_lightning.exits.naming import recipe_of
+from ee_lightning.exits.naming import spec_of
 from ee_lightning.inference.deployment import EARLY_EXIT, Deployment
-from ee_lightning.inference.policy import Rule
+from ee_lightning.inference.policy import ExitPolicy
 from ee_lightning.models import HeadOptions
 from ee_lightning.reporting import print_figures, write_sweep
 from ee_lightning.reporting.plots import draw_speed
@@ -46,15 +46,15 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
     folder.write_exits("validation", exits)
     criteria = [Voting(), Conformal()]
     write_sweep(folder, "validation", sweep_exits(criteria, exits, exits, task="sst2", metrics=["accuracy"]))
-    point = choose(exits, recipe_of(criteria[1]), MinSpeedup(1.1), metric="accuracy", split="validation")
+    point = choose(exits, spec_of(criteria[1]), MinSpeedup(1.1), metric="accuracy", split="validation")
     point.write(folder.path / OPERATING_POINT)
     figures = dict.fromkeys(MeasuredSpeed.__annotations__, 1.5) | {"criterion": "voting", "batch_size": "8"}
     words = dict.fromkeys(("schedule", "device", "precision", "torch"), "x")
     whole = dict.fromkeys(("full_batch_size", "full_layers", "samples", "threads"), 3)
     write_speed(folder, "validation", [MeasuredSpeed(**(figures | words | whole))])  # type: ignore[arg-type]
     folder.config.write_text(yaml.safe_dump(CONFIG))
-    task = resolve_task("mine", OwnTask(["a"], label_names=["x", "y"]), ".")
-    rule = Rule(point.criterion, point.threshold, point)
+    task = resolve_task("mine", CustomTask(["a"], label_names=["x", "y"]), ".")
+    rule = ExitPolicy(point.criterion, point.threshold, point)
     Deployment.of_task(task, 3, 16, HeadOptions(), rule).write(folder.path / EARLY_EXIT)
     return folder
 
@@ -83,7 +83,7 @@ def _curves(folder: RunFolder) -> None:
 
 READERS: dict[str, Callable[[RunFolder], object]] = {
     "summary.json": _report,
-    OPERATING_POINT: lambda folder: str(Rule(*_point(OperatingPoint.read(folder.path)))),
+    OPERATING_POINT: lambda folder: str(ExitPolicy(*_point(OperatingPoint.read(folder.path)))),
     EARLY_EXIT: lambda folder: str(Deployment.read(folder.path / EARLY_EXIT).rule),
     "config.yaml": RunOptions.read,
 }
@@ -98,7 +98,7 @@ def _check(work: Callable[[], object], done: str) -> bool:
     try:
         work()
     except EarlyExitError as error:
-        return bool(error.mend and len(str(error)) < 2000) or pytest.fail(f"{done}: {error}")
+        return bool(error.hint and len(str(error)) < 2000) or pytest.fail(f"{done}: {error}")
     except Exception as error:
         raise AssertionError(done) from error
     return False
@@ -175,7 +175,7 @@ def test_damaged_exits_are_refused(damage: str, run: RunFolder, tmp_path: Path) 
     TENSORS[damage](tensors)
     (tmp_path / "exits").mkdir()
     save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, tmp_path / "exits/test.safetensors")
-    with pytest.raises(RunFolderError, match=r"test\.safetensors can't be read: [\s\S]*mend:  run validate or test"):
+    with pytest.raises(RunFolderError, match=r"test\.safetensors can't be read: [\s\S]*hint:  run validate or test"):
         RunFolder(tmp_path).read_exits("test")
 
 
@@ -200,5 +200,5 @@ def test_the_field_of_a_summary_is_named(changes: Any, said: str, run: RunFolder
     if isinstance(changes, dict):
         changed = {name: value for name, value in (figures | changes).items() if value is not ...}
     (tmp_path / "summary.json").write_text(json.dumps({"validation": changed}))
-    with pytest.raises(RunFolderError, match=rf"summary.json can't be read: .*{said}[\s\S]*mend:  delete it, and run"):
+    with pytest.raises(RunFolderError, match=rf"summary.json can't be read: .*{said}[\s\S]*hint:  delete it, and run"):
         RunFolder(tmp_path).read_summary()

@@ -96,7 +96,7 @@ def test_one_exit_has_no_pairs(exits: StoredExits) -> None:
 
 @pytest.mark.parametrize("labels", [None, torch.zeros(200)])
 def test_labels_that_are_no_class_numbers_are_refused(exits: StoredExits, labels: torch.Tensor | None) -> None:
-    with pytest.raises(DataError, match=r"[Ll]abels[\s\S]*mend:"):
+    with pytest.raises(DataError, match=r"[Ll]abels[\s\S]*hint:"):
         diagnose(StoredExits(exits.logits, labels, exits.ids), [], [])
 
 

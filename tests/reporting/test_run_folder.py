@@ -66,7 +66,7 @@ def test_exits_of_several_labels_come_back_as_such(tmp_path: Path, exits: Stored
 
 
 def test_exits_that_were_not_stored_name_the_file(tmp_path: Path) -> None:
-    with pytest.raises(RunFolderError, match=r"'test'[\s\S]*test.safetensors[\s\S]*mend:"):
+    with pytest.raises(RunFolderError, match=r"'test'[\s\S]*test.safetensors[\s\S]*hint:"):
         RunFolder(tmp_path).read_exits("test")
 
 
@@ -131,7 +131,7 @@ def test_damaged_files_are_named_and_left_as_they_are(
 ) -> None:
     folder, file = RunFolder(tmp_path), tmp_path / name
     file.write_text(content)
-    with pytest.raises(RunFolderError, match=rf"{name} can't be read: [\s\S]*where: .*{name}[\s\S]*mend:  delete it"):
+    with pytest.raises(RunFolderError, match=rf"{name} can't be read: [\s\S]*where: .*{name}[\s\S]*hint:  delete it"):
         {
             "summary.json": lambda: folder.read_summary(),
             "fitted.json": lambda: folder.write_fitted("test", {"conformal": {}}),
@@ -154,7 +154,7 @@ def test_truncated_exits_are_refused(tmp_path: Path, exits: StoredExits, kept: i
     folder, file = RunFolder(tmp_path), tmp_path / "exits/test.safetensors"
     folder.write_exits("test", exits)
     file.write_bytes(file.read_bytes()[:kept])
-    with pytest.raises(RunFolderError, match=r"test.safetensors can't be read: [\s\S]*mend:  run validate or test"):
+    with pytest.raises(RunFolderError, match=r"test.safetensors can't be read: [\s\S]*hint:  run validate or test"):
         folder.read_exits("test")
 
 
@@ -167,7 +167,7 @@ def test_exits_without_the_right_tensors_are_refused(tmp_path: Path, tensors: di
 
 
 def test_rows_that_were_not_held_out_are_to_be_held_out(tmp_path: Path) -> None:
-    with pytest.raises(RunFolderError, match=r"'calibration'[\s\S]*mend: .*--data.calibration"):
+    with pytest.raises(RunFolderError, match=r"'calibration'[\s\S]*hint: .*--data.calibration"):
         RunFolder(tmp_path).read_exits("calibration")
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from ee_lightning.exits.naming import CriterionRecipe
+from ee_lightning.exits.naming import CriterionSpec
 from ee_lightning.reporting import print_choice, print_summary
 from ee_lightning.runs.folder import RunFolder
 from ee_lightning.runs.operating_point import Asked, Estimate, OperatingPoint
@@ -12,8 +12,8 @@ from ee_lightning.runs.operating_point import Asked, Estimate, OperatingPoint
 
 def printed(reached: dict[str, Estimate], capsys: pytest.CaptureFixture[str]) -> str:
     """Print an operating point that reached these figures, and give it in one line."""
-    recipe, asked = CriterionRecipe("ee_lightning.exits.Voting"), Asked("max_loss", 1.0, "f1", None, "test", 0)
-    point = OperatingPoint(recipe, 1.5, 12, asked, 50, 50, confidence=0.95, reached=reached, guarantee=None)
+    spec, asked = CriterionSpec("ee_lightning.exits.Voting"), Asked("max_loss", 1.0, "f1", None, "test", 0)
+    point = OperatingPoint(spec, 1.5, 12, asked, 50, 50, confidence=0.95, reached=reached, guarantee=None)
     print_choice(point, criterion_name="voting")
     return " ".join(capsys.readouterr().out.split())
 
@@ -70,7 +70,7 @@ def test_summary_holds_the_first_metric_in_percent(tmp_path: Path, capsys: pytes
 
 def test_choice_holds_every_figure_with_its_interval(capsys: pytest.CaptureFixture[str]) -> None:
     point = OperatingPoint(
-        criterion=CriterionRecipe("ee_lightning.exits.Voting"),
+        criterion=CriterionSpec("ee_lightning.exits.Voting"),
         threshold=1.2,
         num_exits=12,
         asked=Asked("min_speedup", 2.0, "f1", 0.95, "validation", 7),

@@ -27,7 +27,7 @@ def fit(template: Path, options: dict[str, str]) -> int:
     if act == "die":
         os.kill(os.getpid(), signal.SIGKILL)
     if act == "fail":
-        print("error: it fails\n  mend:  don't", file=sys.stderr)
+        print("error: it fails\n  hint:  don't", file=sys.stderr)
         return 1
     if act == "finish":
         for file in sorted(template.rglob("*"), key=lambda file: file.name == "summary.json"):

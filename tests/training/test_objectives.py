@@ -197,7 +197,7 @@ def test_every_exit_learns_from_the_others_and_nothing_from_teaching_them() -> N
 )
 def test_senseless_options_are_refused(kind: type[Objective], option: str, values: list[object]) -> None:
     for value in values:
-        with pytest.raises(OptionError, match=rf"{option}[\s\S]*where: model.objective.init_args.{option}\n  mend: "):
+        with pytest.raises(OptionError, match=rf"{option}[\s\S]*where: model.objective.init_args.{option}\n  hint: "):
             kind(**{option: value})
 
 

@@ -75,5 +75,5 @@ def test_rate_rises_over_the_warm_up_and_falls_to_zero(model: MultiExitModel) ->
     [{"learning_rate": -1.0}, {"head_learning_rate": -1.0}, {"weight_decay": float("nan")}, {"warmup_fraction": 1.5}],
 )
 def test_senseless_options_are_refused(options: dict[str, float]) -> None:
-    with pytest.raises(OptionError, match=rf"model.optimization.{next(iter(options))}\n  mend:  .*\d"):
+    with pytest.raises(OptionError, match=rf"model.optimization.{next(iter(options))}\n  hint:  .*\d"):
         Optimization(**options)

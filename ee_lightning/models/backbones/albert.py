@@ -5,6 +5,7 @@ from dataclasses import replace
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 from transformers import PreTrainedConfig
+from typing_extensions import override
 
 from ee_lightning.errors import OptionError
 from ee_lightning.models.backbones.backbone import Backbone, EncoderState
@@ -22,19 +23,21 @@ class AlbertBackbone(Backbone):
     families = ("albert",)
     recomputes = False
 
+    @override
     @classmethod
     def depth(cls, config: PreTrainedConfig) -> int:
-        """See :meth:`Backbone.depth`."""
         return int(config.num_hidden_layers * config.inner_group_num)
 
+    @override
     @classmethod
     def stored_layers(cls, config: PreTrainedConfig) -> int:
-        """See :meth:`Backbone.stored_layers`; those of a group."""
+        """Those of a group."""
         return int(config.num_hidden_groups * config.inner_group_num)
 
+    @override
     @classmethod
     def shorten(cls, config: PreTrainedConfig, num_layers: int) -> None:
-        """See :meth:`Backbone.shorten`; groups of unequal size are none that a configuration can have."""
+        """Groups of unequal size are none that a configuration can have."""
         groups = _groups(config.num_hidden_layers, config.num_hidden_groups)
         possible = {
             runs * config.inner_group_num: runs
@@ -46,26 +49,27 @@ class AlbertBackbone(Backbone):
                 f"{num_layers} layers are to be kept of an ALBERT whose layers share their weights in "
                 f"{config.num_hidden_groups} groups of {config.inner_group_num}, and no ALBERT has just these",
                 where="--model.num_layers",
-                mend=f"give one of {', '.join(map(str, possible))}",
+                hint=f"give one of {', '.join(map(str, possible))}",
             )
         config.num_hidden_layers = possible[num_layers]
         config.num_hidden_groups = groups[config.num_hidden_layers - 1] + 1
 
+    @override
     def embedding(self, input_ids: Tensor, padding_mask: Tensor, token_type_ids: Tensor | None) -> Tensor:
-        """See :meth:`Backbone.embedding`."""
         narrow = self.encoder.embeddings(input_ids, token_type_ids=token_type_ids)  # [batch, length, narrow]
         hidden: Tensor = self.encoder.encoder.embedding_hidden_mapping_in(narrow)  # [batch, length, width]
         return hidden
 
+    @override
     def layer(self, index: int, state: EncoderState) -> EncoderState:
-        """See :meth:`Backbone.layer`."""
         layer, arguments = self._shared_layer(index), (state.hidden, state.attention_mask)
         if self.recomputes and self.training:
             return replace(state, hidden=checkpoint(layer, *arguments, use_reentrant=False))
         return replace(state, hidden=layer(*arguments))  # [batch, length, width]
 
+    @override
     def recompute_layers(self) -> None:
-        """See :meth:`Backbone.recompute_layers`; for this family transformers offers nothing of the kind."""
+        """For this family transformers offers nothing of the kind."""
         self.recomputes = True
 
     def _shared_layer(self, index: int) -> nn.Module:
@@ -77,5 +81,5 @@ class AlbertBackbone(Backbone):
 
 
 def _groups(num_runs: int, num_groups: int) -> list[int]:
-    """Give the group that takes each run, as the model shares them out."""
+    """Return the group that takes each run, as the model shares them out."""
     return [int(run / (num_runs / num_groups)) for run in range(num_runs)]

@@ -23,7 +23,7 @@ class EncoderState:
         hidden: Hidden states, ``[batch, length, width]``.
         padding_mask: 1 for tokens and 0 for padding, ``[batch, length]``.
         attention_mask: The same in the form that the family's attention takes; None if nothing is masked.
-        extras: What else the family's layers take, such as positions. It hangs on the batch, its length and its mask
+        extras: What else the family's layers take, such as positions. It depends on the batch, its length and its mask
             alone, and :meth:`Backbone.state` makes it anew for other samples.
     """
 
@@ -61,7 +61,7 @@ class Backbone(nn.Module, ABC):
 
     @classmethod
     def depth(cls, config: PreTrainedConfig) -> int:
-        """Give the number of layers of the model of a configuration."""
+        """Return the number of layers of the model of a configuration."""
         return int(config.num_hidden_layers)
 
     @classmethod
@@ -132,10 +132,10 @@ class Backbone(nn.Module, ABC):
 
     @abstractmethod
     def embedding(self, input_ids: Tensor, padding_mask: Tensor, token_type_ids: Tensor | None) -> Tensor:
-        """Give what the first layer takes, ``[batch, length, width]``; arguments are ``[batch, length]``."""
+        """Return what the first layer takes, ``[batch, length, width]``; arguments are ``[batch, length]``."""
 
     def state(self, hidden: Tensor, padding_mask: Tensor, *, is_padded: bool | None = None) -> EncoderState:
-        """Give the state of hidden states, also of samples that were selected, trimmed or put together.
+        """Return the state of hidden states, also of samples that were selected, trimmed or put together.
 
         Args:
             hidden: Hidden states, ``[batch, length, width]``.
@@ -179,6 +179,6 @@ class Backbone(nn.Module, ABC):
             raise OptionError(
                 f"layers of {self.encoder.config.model_type} can't be run again in the backward pass",
                 where="--model.optimization.gradient_checkpointing",
-                mend="leave it out; a smaller --data.batch_size and --trainer.accumulate_grad_batches save memory too",
+                hint="leave it out; a smaller --data.batch_size and --trainer.accumulate_grad_batches save memory too",
             )
         self.encoder.activation_checkpointing_enable()

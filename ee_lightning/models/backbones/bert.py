@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from torch import Tensor
+from typing_extensions import override
 
 from ee_lightning.models.backbones.backbone import Backbone, EncoderState
 
@@ -16,14 +17,14 @@ class BertBackbone(Backbone):
 
     families = ("bert", "roberta", "xlm-roberta", "camembert", "electra")
 
+    @override
     def embedding(self, input_ids: Tensor, padding_mask: Tensor, token_type_ids: Tensor | None) -> Tensor:
-        """See :meth:`Backbone.embedding`."""
         hidden: Tensor = self.encoder.embeddings(input_ids=input_ids, token_type_ids=token_type_ids)
         if hasattr(self.encoder, "embeddings_project"):  # ELECTRA, where embeddings are narrower than layers
             hidden = self.encoder.embeddings_project(hidden)  # [batch, length, width]
         return hidden
 
+    @override
     def layer(self, index: int, state: EncoderState) -> EncoderState:
-        """See :meth:`Backbone.layer`."""
         hidden = self.encoder.encoder.layer[index](state.hidden, state.attention_mask)  # [batch, length, width]
         return replace(state, hidden=hidden)

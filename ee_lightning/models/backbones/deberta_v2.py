@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from torch import Tensor
+from typing_extensions import override
 
 from ee_lightning.models.backbones.backbone import Backbone, EncoderState
 
@@ -17,15 +18,16 @@ class DebertaV2Backbone(Backbone):
 
     families = ("deberta-v2",)
 
+    @override
     def embedding(self, input_ids: Tensor, padding_mask: Tensor, token_type_ids: Tensor | None) -> Tensor:
-        """See :meth:`Backbone.embedding`."""
         hidden: Tensor = self.encoder.embeddings(
             input_ids=input_ids, token_type_ids=token_type_ids, mask=padding_mask
         )  # [batch, length, width]; 0 where there is padding
         return hidden
 
+    @override
     def state(self, hidden: Tensor, padding_mask: Tensor, *, is_padded: bool | None = None) -> EncoderState:
-        """See :meth:`Backbone.state`; the family's attention takes a mask in any case."""
+        """The family's attention takes a mask in any case."""
         encoder = self.encoder.encoder
         mask = encoder.get_attention_mask(padding_mask)  # [batch, 1, length, length]
         positions = {
@@ -34,8 +36,8 @@ class DebertaV2Backbone(Backbone):
         }
         return EncoderState(hidden, padding_mask, mask, positions)
 
+    @override
     def layer(self, index: int, state: EncoderState) -> EncoderState:
-        """See :meth:`Backbone.layer`."""
         encoder = self.encoder.encoder
         hidden, _ = encoder.layer[index](state.hidden, state.attention_mask, **state.extras)  # [batch, length, width]
         if index == 0 and encoder.conv is not None:

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from torch import Tensor
+from typing_extensions import override
 
 from ee_lightning.models.backbones.backbone import Backbone, EncoderState
 
@@ -15,12 +16,12 @@ class DistilBertBackbone(Backbone):
 
     families = ("distilbert",)
 
+    @override
     def embedding(self, input_ids: Tensor, padding_mask: Tensor, token_type_ids: Tensor | None) -> Tensor:
-        """See :meth:`Backbone.embedding`."""
         hidden: Tensor = self.encoder.embeddings(input_ids)  # [batch, length, width]
         return hidden
 
+    @override
     def layer(self, index: int, state: EncoderState) -> EncoderState:
-        """See :meth:`Backbone.layer`."""
         hidden = self.encoder.transformer.layer[index](state.hidden, state.attention_mask)  # [batch, length, width]
         return replace(state, hidden=hidden)

@@ -46,14 +46,14 @@ def load_backbone(source: str, num_layers: int | None = None) -> Backbone:
             )
         except Exception as error:  # transformers, safetensors and the hub's client each raise their own kinds
             raise BackboneError(
-                f"the weights can't be loaded: {first_line(error)}", where=source, mend=_mend(path)
+                f"the weights can't be loaded: {first_line(error)}", where=source, hint=_hint(path)
             ) from error
     missing = sorted(key for key in report["missing_keys"] if not key.startswith("pooler."))
     if missing:
         raise BackboneError(
             f"the weights lack {len(missing)} tensors of the model, such as {missing[0]}",
             where=source,
-            mend="use a checkpoint of the whole encoder",
+            hint="use a checkpoint of the whole encoder",
         )
     check_finite_weights(encoder.state_dict(), source)
     return FAMILIES[config.model_type](encoder).train()  # from_pretrained leaves dropout off
@@ -89,19 +89,19 @@ def config_of_fields(fields: Mapping[str, Any], source: str) -> PreTrainedConfig
         raise BackboneError(
             "config.json names no model_type, so the backbone's family can't be told",
             where=source,
-            mend=f"name it there: one of {known}",
+            hint=f"name it there: one of {known}",
         )
     if family == SAVED_MODEL:
         raise BackboneError(
             "this is a saved early-exit model, and no backbone",
             where=source,
-            mend="give the backbone that it was trained from; the saved model is for predict and from_pretrained",
+            hint="give the backbone that it was trained from; the saved model is for predict and from_pretrained",
         )
     if family not in FAMILIES:
         raise BackboneError(
             f"the backbone family {family!r:.80} is not known",
             where=source,
-            mend=f"choose a backbone of one of the families {known}, or import an adapter of your own beforehand "
+            hint=f"choose a backbone of one of the families {known}, or import an adapter of your own beforehand "
             "(README, 'Adding a backbone family')",
         )
     for name in ("attn_implementation", "_attn_implementation"):
@@ -109,7 +109,7 @@ def config_of_fields(fields: Mapping[str, Any], source: str) -> PreTrainedConfig
             raise BackboneError(
                 f"config.json asks for the attention {asked!r:.80}, which is not taken from a file",
                 where=source,
-                mend=f"delete {name} from it, or write {' or '.join(ATTENTION)}",
+                hint=f"delete {name} from it, or write {' or '.join(ATTENTION)}",
             )
     sized = {name: value for name, value in fields.items() if name != "num_labels"}  # of a head that is not used
     with _reading_config(source, source):
@@ -131,7 +131,7 @@ def _config_at(path: str, source: str, num_layers: int | None) -> PreTrainedConf
             raise OptionError(
                 f"{num_layers} layers are to be kept of {adapter.depth(config)}",
                 where="--model.num_layers",
-                mend=f"give a number from 1 to {adapter.depth(config)}",
+                hint=f"give a number from 1 to {adapter.depth(config)}",
             )
         adapter.shorten(config, num_layers)
     return config
@@ -142,7 +142,7 @@ def adapter_error(source: str) -> BackboneError:
     return BackboneError(
         "this is a PEFT adapter (adapter_config.json), which is not applied to the weights",
         where=source,
-        mend="merge it, in Python: merge_and_unload().save_pretrained(FOLDER), and give that folder; "
+        hint="merge it, in Python: merge_and_unload().save_pretrained(FOLDER), and give that folder; "
         "or remove the adapter's files to use the weights without it",
     )
 
@@ -155,7 +155,7 @@ def _reading_config(path: str, source: str) -> Iterator[None]:
         raise
     except Exception as error:  # as below, each raises its own kinds
         raise BackboneError(
-            f"no backbone can be read there: {first_line(error)}", where=source, mend=_mend(path)
+            f"no backbone can be read there: {first_line(error)}", where=source, hint=_hint(path)
         ) from error
 
 
@@ -163,7 +163,7 @@ def _path_of(source: str) -> str:
     return str(packaged.resolve(source)) if source.startswith(packaged.PREFIX) else source
 
 
-def _mend(source: str) -> str:
+def _hint(source: str) -> str:
     if Path(source).is_dir():
         return "the folder needs config.json, model.safetensors and the tokenizer, as save_pretrained writes them"
     return (

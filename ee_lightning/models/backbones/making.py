@@ -31,7 +31,7 @@ def make_encoder(config: PreTrainedConfig, where: object) -> PreTrainedModel:
         raise BackboneError(
             f"no model can be made of the configuration: {str(error)[:300]}",
             where=where,
-            mend="give it as it was written",
+            hint="give it as it was written",
         ) from error
 
 

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from torch import Tensor
 from transformers import PreTrainedConfig
+from typing_extensions import override
 
 from ee_lightning.models.backbones.backbone import Backbone, EncoderState
 
@@ -12,7 +13,7 @@ class MobileBertBackbone(Backbone):
     """MobileBERT: BERT's shape, but a token's embedding is made of its neighbours' too.
 
     Beside the last token the model sees nothing when a sample stands alone, and the padding token's embedding when it
-    is padded. Here it always sees nothing, so that a sample does not hang on the others of its batch: padded hidden
+    is padded. Here it always sees nothing, so that a sample does not depends on the others of its batch: padded hidden
     states are the model's own if that embedding is 0.
 
     Source: Sun et al. 2020 (arXiv 2004.02984).
@@ -20,19 +21,20 @@ class MobileBertBackbone(Backbone):
 
     families = ("mobilebert",)
 
+    @override
     @classmethod
     def stored_layers(cls, config: PreTrainedConfig) -> int:
-        """See :meth:`Backbone.stored_layers`; each has several feed-forward networks."""
+        """Each has several feed-forward networks."""
         return int(config.num_hidden_layers * max(1, config.num_feedforward_networks))
 
+    @override
     def embedding(self, input_ids: Tensor, padding_mask: Tensor, token_type_ids: Tensor | None) -> Tensor:
-        """See :meth:`Backbone.embedding`."""
         embeddings = self.encoder.embeddings
         words = embeddings.word_embeddings(input_ids) * padding_mask.unsqueeze(-1)  # [batch, length, narrow]
         hidden: Tensor = embeddings(inputs_embeds=words, token_type_ids=token_type_ids)  # [batch, length, width]
         return hidden
 
+    @override
     def layer(self, index: int, state: EncoderState) -> EncoderState:
-        """See :meth:`Backbone.layer`."""
         hidden = self.encoder.encoder.layer[index](state.hidden, state.attention_mask)  # [batch, length, width]
         return replace(state, hidden=hidden)

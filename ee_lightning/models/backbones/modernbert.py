@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedConfig
 from transformers.masking_utils import create_bidirectional_sliding_window_mask
+from typing_extensions import override
 
 from ee_lightning.models.backbones.backbone import Backbone, EncoderState
 
@@ -21,19 +22,21 @@ class ModernBertBackbone(Backbone):
 
     families = ("modernbert",)
 
+    @override
     @classmethod
     def shorten(cls, config: PreTrainedConfig, num_layers: int) -> None:
-        """See :meth:`Backbone.shorten`; the configuration has the kind of each layer too."""
+        """The configuration has the kind of each layer too."""
         config.layer_types = config.layer_types[:num_layers]
         super().shorten(config, num_layers)
 
+    @override
     def embedding(self, input_ids: Tensor, padding_mask: Tensor, token_type_ids: Tensor | None) -> Tensor:
-        """See :meth:`Backbone.embedding`."""
         hidden: Tensor = self.encoder.embeddings(input_ids=input_ids)  # [batch, length, width]
         return hidden
 
+    @override
     def state(self, hidden: Tensor, padding_mask: Tensor, *, is_padded: bool | None = None) -> EncoderState:
-        """See :meth:`Backbone.state`; the extras of a kind of layer are what its layers take."""
+        """The extras of a kind of layer are what its layers take."""
         state = super().state(hidden, padding_mask, is_padded=is_padded)
         near = create_bidirectional_sliding_window_mask(
             config=self.encoder.config,
@@ -52,8 +55,8 @@ class ModernBertBackbone(Backbone):
         }
         return replace(state, extras=extras)
 
+    @override
     def layer(self, index: int, state: EncoderState) -> EncoderState:
-        """See :meth:`Backbone.layer`."""
         layer = self.encoder.layers[index]
         hidden = layer(state.hidden, **state.extras[layer.attention_type])  # [batch, length, width]
         if index == self.num_layers - 1:

@@ -34,7 +34,7 @@ def check_number_of_layers(config: PreTrainedConfig, num_exits: int, num_tensors
         raise BackboneError(
             f"config.json says {num_layers} layers{exits}, but the weights are only {num_tensors} tensors",
             where=where,
-            mend="give weights and configuration of the same model",
+            hint="give weights and configuration of the same model",
         )
 
 
@@ -61,7 +61,7 @@ def check_pretrained_shapes(path: str, config: PreTrainedConfig, source: str) ->
             raise BackboneError(
                 f"{name} has the shape {list(found)} in the weights, and {list(tensor.shape)} by config.json",
                 where=source,
-                mend="give weights and configuration of the same model",
+                hint="give weights and configuration of the same model",
             )
 
 

@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any
 
 from ee_lightning.exits import Fitted, Oracle
-from ee_lightning.exits.naming import recipe_of
+from ee_lightning.exits.naming import spec_of
 from ee_lightning.files import read_yaml, reading
 from ee_lightning.reproduce.evaluation import DEV, Evaluation, Variant
 from ee_lightning.reproduce.published import PublishedTable
@@ -133,7 +133,7 @@ _UNSET = {"layers": _ALL, "rows": _ALL, "of the heads": "the same"}
 
 
 def settings(found: Evaluation) -> list[dict[str, str]]:
-    """Give a row for each training with its settings; those that differ between its runs are listed.
+    """Return a row for each training with its settings; those that differ between its runs are listed.
 
     Args:
         found: What was found.
@@ -152,7 +152,7 @@ def settings(found: Evaluation) -> list[dict[str, str]]:
 
 
 def diversity_weights(found: Evaluation) -> dict[str, str]:
-    """Give the weight λ of the diversity term for each training that has one."""
+    """Return the weight λ of the diversity term for each training that has one."""
     rows = ((row["training"], row["objective"]) for row in settings(found))
     marker = "diversity_weight="
     return {
@@ -172,16 +172,16 @@ def spelt_out(criterion: str) -> str:
         >>> spelt_out("voting")
         'voting(k=0.75, fallback=last)'
     """
-    recipe = recipe_of(criterion)
-    parameters = inspect.signature(type(recipe.build())).parameters.values()
-    options = {each.name: recipe.init_args.get(each.name, each.default) for each in parameters}
+    spec = spec_of(criterion)
+    parameters = inspect.signature(type(spec.build())).parameters.values()
+    options = {each.name: spec.init_args.get(each.name, each.default) for each in parameters}
     shown = ", ".join(f"{name}={value}" for name, value in options.items() if value is not None)
     name = criterion.partition("(")[0].strip()
     return f"{name}({shown})" if shown else name
 
 
 def _read(folder: RunFolder) -> Mapping[str, Any]:
-    with reading(folder.config, mend="train again"):
+    with reading(folder.config, hint="train again"):
         return read_yaml(folder.config)
 
 
@@ -243,7 +243,7 @@ def footnotes(found: Evaluation, results: Results, comparisons: Sequence[Compari
         notes.append(f"Criteria with all their options: {chosen}.")
     if weights := ", ".join(f"{training} {weight}" for training, weight in diversity_weights(found).items()):
         notes.append(f"Weight λ of the diversity term by training, which the paper does not state per task: {weights}.")
-    if any(isinstance(recipe_of(name).build(), Fitted) for name in criteria.values()):
+    if any(isinstance(spec_of(name).build(), Fitted) for name in criteria.values()):
         notes.append(
             "Criteria that learn something are fitted on one half of the rows held out, drawn at random; (b) chooses "
             "their threshold on the other half."
@@ -258,7 +258,7 @@ def _metrics(found: Evaluation) -> dict[str, str]:
 
 
 def _held_out(found: Evaluation) -> str:
-    """Tell how many rows no training sees; of how many is estimated from the places of those drawn."""
+    """Return how many rows no training sees; of how many is estimated from the places of those drawn."""
     by_task = {
         task: len(ids) / ((int(ids.max()) + 1) * (1 + 1 / len(ids)) - 1)
         for (task, _, _), run in found.runs.items()

@@ -1,6 +1,7 @@
 """The last exit and all exits in turn."""
 
 from torch import Tensor
+from typing_extensions import override
 
 from ee_lightning.functional import exit_losses
 from ee_lightning.training.objectives.objective import Objective, ObjectiveTerms
@@ -17,12 +18,14 @@ class AlternatingObjective(Objective):
     of a gate beside them are 0, and AdamW's momentum moves them on.
     """
 
+    @override
     def trains_early_exits(self, progress: Progress) -> bool:
-        """See :meth:`Objective.trains_early_exits`; in odd steps."""
+        """In odd steps."""
         return progress.step % 2 == 1
 
+    @override
     def forward(self, logits: Tensor, labels: Tensor, progress: Progress) -> ObjectiveTerms:
-        """See :meth:`Objective.forward`; the part is ``last_exit_term`` or ``accuracy_term``."""
+        """The part is ``last_exit_term`` or ``accuracy_term``."""
         losses = exit_losses(logits, labels)  # [exits]
         if not self.trains_early_exits(progress):
             return ObjectiveTerms(losses[-1], {"last_exit_term": losses[-1].detach()})

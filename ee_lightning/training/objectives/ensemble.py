@@ -5,6 +5,7 @@ from typing import Literal
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from ee_lightning.errors import OptionError, require_one_of
 from ee_lightning.functional import accuracy_term, diversity_term, pairwise_disagreement
@@ -55,13 +56,13 @@ class EnsembleObjective(Objective):
             raise OptionError(
                 f"diversity_weight (λ) must be a number ≥ 0, but is {diversity_weight}",
                 where="model.objective.init_args.diversity_weight",
-                mend="the paper searches [0, 1]; 0.1 is a good start, 0 leaves the accuracy term alone",
+                hint="the paper searches [0, 1]; 0.1 is a good start, 0 leaves the accuracy term alone",
             )
         if not 0 <= diversity_warmup <= 1:
             raise OptionError(
                 f"diversity_warmup must lie in [0, 1], but is {diversity_warmup}",
                 where="model.objective.init_args.diversity_warmup",
-                mend="it is a share of all steps: 0 keeps λ constant",
+                hint="it is a share of all steps: 0 keeps λ constant",
             )
         require_one_of(minimum, ("batch", "sample"), "model.objective.init_args.minimum")
         require_one_of(layer_weights, LAYER_WEIGHTS, "model.objective.init_args.layer_weights")
@@ -72,19 +73,19 @@ class EnsembleObjective(Objective):
         self.stop_gradient = stop_gradient
         self.diversity_warmup = diversity_warmup
 
+    @override
     def check_task(self, num_classes: int) -> None:
-        """See :meth:`Objective.check_task`; λ = 0 is defined for regression too."""
+        """Λ = 0 is defined for regression too."""
         if num_classes == 1 and self.diversity_weight > 0:
             raise OptionError(
                 "the diversity term is a cross entropy between classes, and this task has a value to predict",
                 where="model.objective.init_args.diversity_weight",
-                mend="set it to 0, or take ee_lightning.training.JointObjective",
+                hint="set it to 0, or take ee_lightning.training.JointObjective",
             )
 
+    @override
     def forward(self, logits: Tensor, labels: Tensor, progress: Progress) -> ObjectiveTerms:
-        """See :meth:`Objective.forward`.
-
-        The parts are ``accuracy_term``, ``diversity_term`` (without λ), ``diversity_weight`` (the λ of this step),
+        """The parts are ``accuracy_term``, ``diversity_term`` (without λ), ``diversity_weight`` (the λ of this step),
         ``diversity_share``, λ times the diversity term over the sum of both terms' sizes, and ``disagreement``, the
         share of pairs of exits that predict different classes.
         """
@@ -110,8 +111,9 @@ class EnsembleObjective(Objective):
     def _warmed_up(self, progress: Progress) -> float:
         return 1.0 if progress.share >= self.diversity_warmup else progress.share / self.diversity_warmup
 
+    @override
     def divergence(self, terms: ObjectiveTerms, logits: Tensor) -> str | None:
-        """See :meth:`Objective.divergence`; also when confident disagreement has become worth more than being right.
+        """Also when confident disagreement has become worth more than being right.
 
         Exits that only guess have the accuracy term Σ α_m log C, and a diversity term of log C for each exit that has
         one. The limit is minus the first less λ times the second: the loss starts above it, and falls below it only
@@ -131,6 +133,6 @@ class EnsembleObjective(Objective):
 
 
 def _mean_disagreement(predictions: Tensor) -> Tensor:
-    """Give the mean over pairs of different exits; predictions are of shape [exits, batch]."""
+    """Return the mean over pairs of different exits; predictions are of shape [exits, batch]."""
     num_exits = len(predictions)
     return pairwise_disagreement(predictions).sum() / max(1, num_exits * (num_exits - 1))

@@ -3,6 +3,7 @@
 from typing import Literal
 
 from torch import Tensor
+from typing_extensions import override
 
 from ee_lightning.errors import require_one_of
 from ee_lightning.functional import accuracy_term, equal_weights, linear_weights
@@ -46,8 +47,9 @@ class JointObjective(Objective):
         self.reduction = reduction
         self.gradient_equilibrium = gradient_equilibrium
 
+    @override
     def forward(self, logits: Tensor, labels: Tensor, progress: Progress) -> ObjectiveTerms:
-        """See :meth:`Objective.forward`; the part is ``accuracy_term``."""
+        """The part is ``accuracy_term``."""
         weights = self.layer_weights(len(logits)).to(logits)  # [exits]
         if self.reduction == "mean":
             weights = weights / weights.sum()

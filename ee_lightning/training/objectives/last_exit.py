@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from torch import Tensor
+from typing_extensions import override
 
 from ee_lightning.functional import exit_losses
 from ee_lightning.training.objectives.objective import Objective, ObjectiveTerms
@@ -16,11 +17,13 @@ class LastExitObjective(Objective):
     ``model.num_layers: 6`` the truncated "6L" baseline. Exits before the last stay untrained.
     """
 
+    @override
     def stages(self) -> Sequence[Stage]:
-        """See :meth:`Objective.stages`; a single one, without the early exits."""
+        """A single one, without the early exits."""
         return (Stage(trains=frozenset({"backbone", "last_exit"})),)
 
+    @override
     def forward(self, logits: Tensor, labels: Tensor, progress: Progress) -> ObjectiveTerms:
-        """See :meth:`Objective.forward`; the part is ``accuracy_term``."""
+        """The part is ``accuracy_term``."""
         loss = exit_losses(logits[-1:], labels).sum()
         return ObjectiveTerms(loss, {"accuracy_term": loss.detach()})

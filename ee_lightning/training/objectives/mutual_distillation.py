@@ -1,6 +1,7 @@
 """Exits that learn from the labels and from each other."""
 
 from torch import Tensor
+from typing_extensions import override
 
 from ee_lightning.errors import OptionError
 from ee_lightning.functional import divergences_from, exit_losses
@@ -33,12 +34,13 @@ class MutualDistillationObjective(Objective):
             raise OptionError(
                 f"distillation_weight (β) must be a number ≥ 0, but is {distillation_weight}",
                 where="model.objective.init_args.distillation_weight",
-                mend="1 lets the labels and the other exits count alike",
+                hint="1 lets the labels and the other exits count alike",
             )
         self.distillation_weight = distillation_weight
 
+    @override
     def forward(self, logits: Tensor, labels: Tensor, progress: Progress) -> ObjectiveTerms:
-        """See :meth:`Objective.forward`; the parts are ``accuracy_term`` and ``distillation_term`` (without β)."""
+        """The parts are ``accuracy_term`` and ``distillation_term`` (without β)."""
         accuracy = exit_losses(logits, labels).sum()
         divergences = divergences_from(logits.unsqueeze(1), logits.unsqueeze(0))  # [teachers, students]
         distillation = divergences.sum() / max(1, len(logits) - 1)  # the divergence of an exit from itself is 0

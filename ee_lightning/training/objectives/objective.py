@@ -51,7 +51,7 @@ class Objective(nn.Module, ABC):
         """
 
     def stages(self) -> Sequence[Stage]:
-        """Give the stages of training in order; unless overridden, one that trains everything."""
+        """Return the stages of training in order; unless overridden, one that trains everything."""
         return (Stage(),)
 
     def trains_early_exits(self, progress: Progress) -> bool:
@@ -63,7 +63,7 @@ class Objective(nn.Module, ABC):
         return "early_exits" in self.stages()[progress.stage].trains
 
     def check_task(self, num_classes: int) -> None:
-        """Refuse a task that this objective is not defined for.
+        """Raise an error for a task that this objective is not defined for.
 
         Args:
             num_classes: Number of classes; 1 for regression.
@@ -75,7 +75,7 @@ class Objective(nn.Module, ABC):
             raise OptionError(
                 f"{type(self).__name__} compares distributions over classes, and this task has a value to predict",
                 where="model.objective",
-                mend="for regression take ee_lightning.training.JointObjective, or another without distributions",
+                hint="for regression take ee_lightning.training.JointObjective, or another without distributions",
             )
 
     def divergence(self, terms: ObjectiveTerms, logits: Tensor) -> str | None:

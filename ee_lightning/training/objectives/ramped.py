@@ -2,6 +2,7 @@
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from ee_lightning.errors import OptionError
 from ee_lightning.functional import accuracy_term
@@ -31,12 +32,13 @@ class RampedObjective(Objective):
             raise OptionError(
                 f"start must lie in [0, 1], but is {start}",
                 where="model.objective.init_args.start",
-                mend="it is the early exits' first weight: 0.01 is the paper's",
+                hint="it is the early exits' first weight: 0.01 is the paper's",
             )
         self.start = start
 
+    @override
     def forward(self, logits: Tensor, labels: Tensor, progress: Progress) -> ObjectiveTerms:
-        """See :meth:`Objective.forward`; the parts are ``accuracy_term`` and ``mean_weight`` of the early exits."""
+        """The parts are ``accuracy_term`` and ``mean_weight`` of the early exits."""
         num_exits = len(logits)
         highest = torch.arange(1, num_exits + 1).to(logits) / num_exits  # [exits]
         weights = self.start + progress.share * (highest - self.start)  # [exits]

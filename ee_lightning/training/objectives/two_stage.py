@@ -4,6 +4,7 @@ from abc import abstractmethod
 from collections.abc import Sequence
 
 from torch import Tensor
+from typing_extensions import override
 
 from ee_lightning.errors import OptionError
 from ee_lightning.functional import divergences_from, exit_losses
@@ -18,19 +19,21 @@ class _TwoStage(Objective):
             raise OptionError(
                 f"first_stage must lie between 0 and 1, but is {first_stage}",
                 where="model.objective.init_args.first_stage",
-                mend="it is a share of all steps: 0.5 gives both stages the same",
+                hint="it is a share of all steps: 0.5 gives both stages the same",
             )
         self.first_stage = first_stage
 
+    @override
     def stages(self) -> Sequence[Stage]:
-        """See :meth:`Objective.stages`; backbone and last exit, then the early exits."""
+        """Backbone and last exit, then the early exits."""
         return (
             Stage(self.first_stage, frozenset({"backbone", "last_exit"})),
             Stage(1 - self.first_stage, frozenset({"early_exits"})),
         )
 
+    @override
     def forward(self, logits: Tensor, labels: Tensor, progress: Progress) -> ObjectiveTerms:
-        """See :meth:`Objective.forward`; the part is ``accuracy_term`` in the first stage."""
+        """The part is ``accuracy_term`` in the first stage."""
         if progress.stage == 0:
             loss = exit_losses(logits[-1:], labels).sum()
             return ObjectiveTerms(loss, {"accuracy_term": loss.detach()})

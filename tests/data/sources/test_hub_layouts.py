@@ -177,7 +177,7 @@ def test_the_labels_of_another_task_are_refused(on_the_hub):
     task = on_the_hub("rte", {**features, "label": NLI}, splits)
     with pytest.raises(DataError, match="labels are of another task: entailment, neutral, contradiction") as caught:
         open_source(None, task).load("train")
-    assert "labels of rte: entailment" in caught.value.mend
+    assert "labels of rte: entailment" in caught.value.hint
 
 
 def test_every_task_of_the_table_has_its_layout_here():

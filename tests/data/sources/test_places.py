@@ -5,7 +5,7 @@ from shutil import rmtree
 import pytest
 from datasets import Dataset, DatasetDict
 
-from ee_lightning.data.custom import OwnTask
+from ee_lightning.data.custom import CustomTask
 from ee_lightning.data.sources import LocalSource, open_source
 from ee_lightning.data.task import Task
 from ee_lightning.data.tasks import get_task
@@ -15,7 +15,7 @@ ROWS = Dataset.from_dict({"text": ["a", "b"], "label": ["bug", "other"]})
 
 
 def own_task(root: Path, **options: object) -> Task:
-    return OwnTask(["text"], label_names=["bug", "other"], validation_share=0, **options).as_task("mine", root)
+    return CustomTask(["text"], label_names=["bug", "other"], validation_share=0, **options).as_task("mine", root)
 
 
 def test_a_folder_without_the_task_is_named_with_what_it_holds(tmp_path):
@@ -23,8 +23,8 @@ def test_a_folder_without_the_task_is_named_with_what_it_holds(tmp_path):
     with pytest.raises(DataError, match="no folder CoLA for task cola; there is RTE") as caught:
         LocalSource(tmp_path, get_task("cola")).load("train")
     assert caught.value.where == tmp_path
-    assert "a folder that holds CoLA/" in caught.value.mend
-    assert ".tsv, .csv, .jsonl, .parquet" in caught.value.mend
+    assert "a folder that holds CoLA/" in caught.value.hint
+    assert ".tsv, .csv, .jsonl, .parquet" in caught.value.hint
 
 
 def save_splits(folder: Path, *splits: str) -> None:
@@ -40,7 +40,7 @@ def test_a_split_that_a_saved_data_set_lost_is_not_held_out_elsewhere(tmp_path, 
         rmtree(place) if place.is_dir() else place.unlink()
     if not is_listed:
         (tmp_path / "dataset_dict.json").write_text('{"splits": ["train"]}')
-    task = OwnTask(["text"], label_names=["bug", "other"]).as_task("mine", tmp_path)
+    task = CustomTask(["text"], label_names=["bug", "other"]).as_task("mine", tmp_path)
     source = open_source(tmp_path, task)
     if lost == ["validation"] and not is_listed:
         assert source.has("validation")  # held out of the training rows
@@ -48,7 +48,7 @@ def test_a_split_that_a_saved_data_set_lost_is_not_held_out_elsewhere(tmp_path, 
     with pytest.raises(DataError, match="the validation split of the saved data set is gone") as caught:
         source.has("validation")
     assert caught.value.where == tmp_path / "validation" / "state.json"
-    assert "dataset_dict.json" in caught.value.mend
+    assert "dataset_dict.json" in caught.value.hint
 
 
 def test_a_lost_split_may_have_another_file(tmp_path):
@@ -84,7 +84,7 @@ def test_one_file_for_two_splits_is_refused(tmp_path, kind, split):
     with pytest.raises(DataError, match=f"the train and {split} splits are the same file") as caught:
         LocalSource(tmp_path, own_task(tmp_path, files=files)).load("train")
     assert caught.value.where == tmp_path / "rows.csv"
-    assert "--data.own.files" in caught.value.mend
+    assert "--data.own.files" in caught.value.hint
 
 
 def test_one_data_set_for_two_splits_is_refused(tmp_path):
@@ -101,7 +101,7 @@ def test_splits_of_a_folder_that_are_one_file_are_refused(tmp_path):
     (tmp_path / "test.csv").symlink_to("train.csv")
     with pytest.raises(DataError, match="the train and test splits are the same file") as caught:
         LocalSource(tmp_path, own_task(tmp_path)).load("train")
-    assert "--data.own.files" not in caught.value.mend
+    assert "--data.own.files" not in caught.value.hint
 
 
 @pytest.mark.parametrize("task", ["cola", "mine"])
@@ -110,7 +110,7 @@ def test_a_place_that_is_not_there_is_told(tmp_path, task):
     with pytest.raises(DataError, match="the data can't be read: No such file or directory") as caught:
         LocalSource(root, own_task(root) if task == "mine" else get_task(task)).load("train")
     assert caught.value.where == root
-    assert "--data.root" in caught.value.mend
+    assert "--data.root" in caught.value.hint
 
 
 @pytest.mark.parametrize("task", ["cola", "mine"])
@@ -130,8 +130,8 @@ def test_what_is_there_is_told_where_no_file_trains(tmp_path):
         DataError, match=r"no train file of task mine; the folder holds TRAIN\.CSV, train\.json"
     ) as caught:
         open_source(tmp_path, own_task(tmp_path)).load("train")
-    assert "--data.own.files '{train: FILE}'" in caught.value.mend
-    assert "share" not in caught.value.mend
+    assert "--data.own.files '{train: FILE}'" in caught.value.hint
+    assert "share" not in caught.value.hint
 
 
 def test_the_home_folder_is_found(tmp_path, monkeypatch):

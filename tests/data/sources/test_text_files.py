@@ -65,7 +65,7 @@ def test_a_wrong_file_is_one_error_with_its_path_and_line(tmp_path, content, pro
     with pytest.raises(DataError, match=problem) as caught:
         read_text_file(path, all_columns)
     assert str(caught.value.where) == (f"{path}, line {line}" if line else str(path))
-    assert caught.value.mend
+    assert caught.value.hint
 
 
 def test_an_empty_file_without_header_has_no_rows(tmp_path):

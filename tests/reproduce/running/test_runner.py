@@ -68,8 +68,8 @@ def test_a_failing_run_stops_no_other_and_is_tried_again_by_the_next_call(
     runs = [make_run("CoLA", act="fail"), make_run("RTE")]
     (failure,) = make_runner(runs).bring_to_end(runs)
     assert failure.run.title == runs[0].title
-    assert failure.reason == "it fails\n  mend:  don't"
-    assert failure.log.read_text().endswith("error: it fails\n  mend:  don't\n")
+    assert failure.reason == "it fails\n  hint:  don't"
+    assert failure.log.read_text().endswith("error: it fails\n  hint:  don't\n")
     assert f"CoLA, full, seed 1: failed, see {failure.log}" in capsys.readouterr().out
     again = [make_run("CoLA"), make_run("RTE")]
     assert [run.state for run in again] == [State.TO_RESUME, State.FINISHED]

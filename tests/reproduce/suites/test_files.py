@@ -60,7 +60,7 @@ def test_a_suite_is_read(write: Callable[..., Path], tmp_path: Path, monkeypatch
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"sedes": [1]}, r"sedes is not known\n  where: .*mine.yaml: sedes\n  mend:  did you mean seeds"),
+        ({"sedes": [1]}, r"sedes is not known\n  where: .*mine.yaml: sedes\n  hint:  did you mean seeds"),
         ({"title": ...}, "title is missing"),
         ({"tasks": {}}, r"tasks is \{\}, and .* at least 1"),
         ({"tasks": {"RTE": {"configs": ["rte.yaml"]}}}, r"there is no file .*rte.yaml\n.*tasks, RTE, configs"),

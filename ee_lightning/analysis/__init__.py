@@ -1,4 +1,4 @@
-"""?"""
+"""Analysis of stored exits: sweeps, budgets, choices of thresholds, and comparisons of runs."""
 
 from ee_lightning.analysis.budgets import Budget as Budget
 from ee_lightning.analysis.budgets import BudgetOutOfReach as BudgetOutOfReach

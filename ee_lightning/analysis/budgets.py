@@ -254,8 +254,10 @@ class MaxLoss(Budget):
 
     @override
     def guaranteed(self, candidates: Candidates, value: float, error: float) -> Tensor:
-        """Raises:
-        OptionError: If the metric is neither accuracy nor the exact match.
+        """Return which points are proven to keep to the loss, of shape [points].
+
+        Raises:
+            OptionError: The metric is neither accuracy nor the exact match.
         """
         if candidates.metric not in _MEANS:
             raise OptionError(

@@ -84,7 +84,7 @@ def with_options(specs: Sequence[CriterionSpec], chosen: Namespace) -> list[Crit
     """Give criteria the options that the command line has for them.
 
     Args:
-        recipes: The criteria.
+        specs: The criteria.
         chosen: What the command line was parsed to.
 
     Returns:

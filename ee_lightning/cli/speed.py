@@ -122,7 +122,7 @@ def _speedup(text: str) -> float:
 
 
 def _points(folder: RunFolder, exits: StoredExits, chosen: Namespace, metric: str) -> list[Point]:
-    """Return the run's operating point, if there is one, and those of a criterion near the named speed-ups, each once."""
+    """Return the run's operating point, if any, and those of a criterion near the named speed-ups, each once."""
     points: list[Point] = []
     spec = None if chosen.criterion is None else spec_of(chosen.criterion)
     if (folder.path / OPERATING_POINT).is_file():

@@ -1,4 +1,4 @@
-"""The tasks, where their rows come from, and the way they reach the model as padded batches."""
+"""Data: the tasks, where their rows come from, and how they become padded batches."""
 
 from ee_lightning.data.batches import LengthBucketedBatches as LengthBucketedBatches
 from ee_lightning.data.custom import CustomTask as CustomTask

@@ -51,7 +51,7 @@ def cached(key: str, build: Callable[[], Dataset]) -> Dataset:
 
 
 def only_entry(paths: Sequence[Path], columns: Sequence[str]) -> Path:
-    """Return the cache folder of these columns of the files as they are now, and delete those of the files as they were.
+    """Return the cache folder of these columns of the files as they are now; delete those of older contents.
 
     All bytes are hashed, as times and sizes survive a change (`cp -p`, `rsync -t`); it takes no longer than to hash the
     rows that are read of them, without which no tokenised rows are found.

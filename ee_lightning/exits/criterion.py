@@ -88,7 +88,7 @@ class Decision(NamedTuple):
 
 
 def reaches(score: Tensor, threshold: float) -> Tensor:
-    """Return who leaves: whose score is at least the threshold, exactly, though the score's type can't hold every number.
+    """Return whether each score is at least the threshold, exactly, though its type can't hold every number.
 
     Args:
         score: Scores, of any shape.

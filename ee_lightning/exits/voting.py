@@ -123,5 +123,5 @@ def _leading(votes: Tensor, voted: Tensor) -> Tensor:
 
 
 def _majority(votes: Tensor, output: ExitOutput) -> Tensor:
-    """Return which labels more than half of the m votes hold, or half of them with the one just cast, [batch, labels]."""
+    """Return the labels that more than half of the m votes hold, or half with the one just cast, [batch, labels]."""
     return 2 * votes + output.predictions > output.exit_layer

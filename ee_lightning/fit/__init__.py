@@ -1,4 +1,4 @@
-"""?"""
+"""Training runs: the LightningCLI of fit, validate and test, with its callbacks."""
 
 from ee_lightning.fit.callbacks import LastCheckpoint as LastCheckpoint
 from ee_lightning.fit.callbacks import StepSeed as StepSeed

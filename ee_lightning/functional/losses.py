@@ -39,7 +39,7 @@ def exit_cross_entropies(logits: Tensor, labels: Tensor) -> Tensor:
 
 
 def exit_losses(logits: Tensor, labels: Tensor) -> Tensor:
-    """Return every exit's own loss as a mean over the batch: cross entropy in nats, or the squared error for regression.
+    """Return every exit's own loss, a mean over the batch: cross entropy in nats, for regression the squared error.
 
     Args:
         logits: Logits of all exits, of shape [exits, batch, classes]; of regression one column of values.

@@ -93,7 +93,7 @@ def macro_f1(counts: Tensor, actual: Tensor) -> Tensor:
 
 
 def matthews(counts: Tensor, actual: Tensor) -> Tensor:
-    r"""Return the Matthews correlation of predicted and true classes (`Gorodkin 2004`_'s R_K for any number of classes).
+    r"""Return the Matthews correlation of predicted and true classes (`Gorodkin 2004`_: R_K, any number of classes).
 
     .. math:: R_K = \frac{c s - \sum_k p_k t_k}{\sqrt{(s^2 - \sum_k p_k^2)(s^2 - \sum_k t_k^2)}}
 

@@ -1,4 +1,4 @@
-"""Reporting: run folders, figures, tables and plots."""
+"""Reporting: what is shown of results, as tables and plots."""
 
 from ee_lightning.reporting.plots import draw_curves as draw_curves
 from ee_lightning.reporting.plots import draw_speed as draw_speed

@@ -71,7 +71,7 @@ def tokens_of(options: RunOptions, split: str, exits: StoredExits) -> list[int]:
     Raises:
         EarlyExitError: The rows or the tokenizer can't be had.
     """
-    lengths: list[int] = evaluated_rows(options.data().rows(split), exits)["length"][:]
+    lengths: list[int] = evaluated_rows(options.rows().of(split), exits)["length"][:]
     return lengths
 
 

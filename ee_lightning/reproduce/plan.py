@@ -71,7 +71,7 @@ class PlannedRun:
         return f"{self.training.task}, {self.training.name}, seed {self.training.seed}"
 
     def located(self, root: Path) -> "PlannedRun":
-        """Return the run with its folder of now: since the plan, a training of the same options may have got another."""
+        """Return the run with its folder of now; a training of the same options may have got another since the plan."""
         if self.identity is None or self.folder.is_finished:
             return self
         return replace(self, folder=folder_of(self.identity, root, default=self.folder))

@@ -101,7 +101,7 @@ def forget_digests(folder: RunFolder) -> None:
 
 
 def check_digests(folder: RunFolder, hint: str) -> None:
-    """Raise an error for a finished run whose files are not as they were noted; without a readable note there is nothing to refuse.
+    """Raise an error if the files of a finished run are not as they were noted; without a readable note, pass.
 
     Args:
         folder: The folder.

@@ -1,4 +1,4 @@
-"""?"""
+"""Run folders: what a run leaves behind, and what is read of it."""
 
 from ee_lightning.runs.figures import NAMED_SPEEDUPS as NAMED_SPEEDUPS
 from ee_lightning.runs.folder import CALIBRATION as CALIBRATION

@@ -10,6 +10,7 @@ from pydantic import PositiveInt
 from torch import Tensor
 
 from ee_lightning.data import CustomTask, Task, resolve_task
+from ee_lightning.data.task_rows import TaskRows
 from ee_lightning.data.tokenised import positions_of
 from ee_lightning.errors import DataError, RunFolderError
 from ee_lightning.exits import StoredExits
@@ -18,7 +19,6 @@ from ee_lightning.models import HeadOptions, MultiExitModel, restore_model, untr
 from ee_lightning.models.backbones.loading import backbone_config
 from ee_lightning.models.devices import find_device
 from ee_lightning.runs.folder import RunFolder
-from ee_lightning.training.data_module import TaskDataModule
 from ee_lightning.typed import typed
 
 _MODEL = "model."  # what the names of a checkpoint's tensors of the model begin with
@@ -26,7 +26,7 @@ _MODEL = "model."  # what the names of a checkpoint's tensors of the model begin
 
 @dataclass(frozen=True)
 class RunOptions:
-    """The options of a run that its model and its data depends on.
+    """The options of a run that its model and its data depend on.
 
     Attributes:
         backbone: A hub name, a local folder, or ``packaged:NAME``; its tokenizer is used too.
@@ -46,9 +46,9 @@ class RunOptions:
     root: str | None
     max_length: int
 
-    def data(self) -> TaskDataModule:
-        """Return the data of the run, as far as predictions depends on them."""
-        return TaskDataModule(self.task.name, self.root, self.backbone, max_length=self.max_length, own=self.own)
+    def rows(self) -> TaskRows:
+        """Return the rows of the run's task."""
+        return TaskRows(self.task, self.root, self.backbone, self.max_length)
 
     @classmethod
     def read(cls, folder: RunFolder) -> "RunOptions":
@@ -110,7 +110,7 @@ def load_run(folder: RunFolder, split: str) -> tuple[MultiExitModel, Dataset]:
         BackboneError: The backbone's configuration or the tokenizer can't be had.
     """
     options = RunOptions.read(folder)
-    return read_model(folder, options).to(find_device("auto")), options.data().rows(split)
+    return read_model(folder, options).to(find_device("auto")), options.rows().of(split)
 
 
 def evaluated_rows(rows: Dataset, exits: StoredExits) -> Dataset:

@@ -181,7 +181,7 @@ def _find(address: str) -> wandb.Artifact:
 
 
 def _refuse_harmful(artifact: wandb.Artifact) -> None:
-    """Raise an error for files that lead elsewhere, that Python might import as a criterion's module, or that are hidden."""
+    """Raise an error for files that lead elsewhere, that are hidden, or that Python might import as a module."""
     for entry in artifact.manifest.entries.values():
         if entry.ref is not None or not _stays_below(entry.path):
             raise ValueError(f"{entry.ref or entry.path} leads out of the run folder, which is refused")

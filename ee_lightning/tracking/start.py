@@ -137,7 +137,7 @@ def write_record(folder: RunFolder, run: wandb.Run) -> None:
 
 
 def going_on(options: Mapping[str, Any], folder: RunFolder) -> dict[str, Any]:
-    """Return options of ``wandb.init`` by which a run folder's W&B run goes on, unless they or an agent name another."""
+    """Return options of ``wandb.init`` that continue a run folder's W&B run, unless they or an agent name another."""
     record = read_record(folder)
     if not record or options.get("id") is not None or "WANDB_RUN_ID" in os.environ:
         return dict(options)

@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Sequence
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,6 @@ from lightning.pytorch.utilities import rank_zero_only
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader
-from transformers import PreTrainedTokenizerBase
 
 from ee_lightning.data.batches import LengthBucketedBatches, PadCollator, select_rows
 from ee_lightning.data.checks import (
@@ -24,9 +22,8 @@ from ee_lightning.data.checks import (
     tell_repeated,
 )
 from ee_lightning.data.custom import CustomTask, resolve_task
-from ee_lightning.data.read import SPLITS, Source
-from ee_lightning.data.sources import open_source
-from ee_lightning.data.tokenised import column, load_tokenizer, tokenised
+from ee_lightning.data.task_rows import TaskRows
+from ee_lightning.data.tokenised import column
 from ee_lightning.errors import DataError, OptionError
 
 log = logging.getLogger(__name__)
@@ -66,7 +63,6 @@ class TaskDataModule(LightningDataModule):
         metrics: The names of its metrics, the primary one first.
         label_names: A word for each label; none for regression.
         multi_label: Whether a row has any number of these labels.
-        files: The names of the files of each split that was loaded, in order; ids count on from file to file.
 
     Raises:
         DataError: The task is unknown, or the labels of one's own can't be found.
@@ -92,16 +88,14 @@ class TaskDataModule(LightningDataModule):
         _check_at_least(1, limit_train=1 if limit_train is None else limit_train)
         _check_at_least(0, calibration=calibration, num_workers=num_workers, seed=seed)
         self.task = resolve_task(task, own, root)
-        self.root, self.tokenizer_name, self.max_length = root, tokenizer, max_length
+        self.task_rows = TaskRows(self.task, root, tokenizer, max_length)
         self.batch_size, self.eval_batch_size, self.num_workers = batch_size, eval_batch_size, num_workers
         self.limit_train, self.calibration, self.seed = limit_train, calibration, seed
         self.num_classes: int = self.task.num_classes
         self.metrics: list[str] = list(self.task.metrics)
         self.label_names: tuple[str, ...] = self.task.label_names
         self.multi_label: bool = self.task.multi_label
-        self._splits: dict[str, Dataset] = {}
         self._told: set[str] = set()
-        self.files: dict[str, list[str]] = {}
         self._progress = {"epoch": 0, "done": 0}
         self._training_batches: LengthBucketedBatches | None = None
 
@@ -185,19 +179,12 @@ class TaskDataModule(LightningDataModule):
             BackboneError: The tokenizer is not to be had.
             OptionError: The tokenizer is not named, or `max_length` doesn't suit it.
         """
-        if split not in self._splits:
-            if self.task.trained_on is not None and split != "test":
-                raise DataError(
-                    f"{self.task.name} has a test split only",
-                    where=f"--data.task {self.task.name}",
-                    hint=f"train on {self.task.trained_on}, whose models predict it",
-                )
-            tokenizer, rows = self._tokenizer, self._source.load(split)
-            if len(rows) == 0:
-                raise DataError(f"split {split!r} of {self.task.name} is empty", where=self._where)
-            self.files[split] = self._source.files(split)
-            self._splits[split] = tokenised(rows, tokenizer, self.max_length)
-        return self._splits[split]
+        return self.task_rows.of(split)
+
+    @property
+    def files(self) -> dict[str, list[str]]:
+        """The names of the files of each split that was read, in order; ids count on from file to file."""
+        return self.task_rows.files
 
     @property
     def vocabulary_size(self) -> int:
@@ -207,31 +194,19 @@ class TaskDataModule(LightningDataModule):
             BackboneError: The tokenizer is not to be had.
             OptionError: The tokenizer is not named.
         """
-        return len(self._tokenizer)
-
-    @property
-    def _where(self) -> str | None:
-        return self.root or self.task.hub_path
-
-    @cached_property
-    def _source(self) -> Source:
-        return open_source(self.root, self.task)
-
-    @cached_property
-    def _tokenizer(self) -> PreTrainedTokenizerBase:
-        return load_tokenizer(self.tokenizer_name)
+        return len(self.task_rows.tokenizer)
 
     def _load(self, stage: str | None) -> None:
         splits = self._splits_of(stage)
         for split in splits:
             labels = column(self.rows(split), "label")
             if split != "test" or stage == "test":
-                refuse_unlabelled(labels, self.task, split, self._where)
+                refuse_unlabelled(labels, self.task, split, self.task_rows.where)
             if split == "train" and stage == "fit":
-                refuse_one_label(column(self._trained_on(), "label"), len(labels), self.task, self._where)
+                refuse_one_label(column(self._trained_on(), "label"), len(labels), self.task, self.task_rows.where)
         if stage in {"fit", "validate", "test"}:
             self._tell_oddities(SPLITS_OF_STAGE[stage])
-        vars(self).pop("_source", None)  # the rows as they were read are held in memory, in part, and needed no more
+        self.task_rows.forget_source()
 
     @rank_zero_only
     def _tell_oddities(self, splits: Sequence[str]) -> None:
@@ -241,7 +216,7 @@ class TaskDataModule(LightningDataModule):
             rows["calibration"] = self._held_out()
         for split in [split for split in rows if split not in self._told]:
             self._told.add(split)
-            tell_cut(rows[split], split, self.max_length)
+            tell_cut(rows[split], split, self.task_rows.max_length)
             if split == "train":
                 tell_repeated(rows[split])
             elif train is not None:
@@ -249,7 +224,7 @@ class TaskDataModule(LightningDataModule):
 
     def _train_rows(self) -> Dataset | None:
         """Return the rows that are trained on, if there are any."""
-        if self.task.trained_on is not None or not ("train" in self._splits or self._source.has("train")):
+        if self.task.trained_on is not None or not self.task_rows.has("train"):
             return None
         try:
             return self._trained_on()
@@ -259,7 +234,7 @@ class TaskDataModule(LightningDataModule):
 
     def _splits_of(self, stage: str | None) -> list[str]:
         if stage is None:
-            return [split for split in SPLITS if self._source.has(split)]
+            return self.task_rows.splits()
         held_out = self.calibration and stage in {"validate", "test"}
         return [*SPLITS_OF_STAGE[stage], *(["train"] if held_out else [])]
 
@@ -313,7 +288,7 @@ class TaskDataModule(LightningDataModule):
             sampler=batches,
             batch_size=None,
             # With batch_size=None the collator gets what the data set returns for a list of indices: columns, not rows.
-            collate_fn=PadCollator(self._tokenizer.pad_token_id, self._tokenizer.pad_token_type_id),  # type: ignore[arg-type]
+            collate_fn=PadCollator(self.task_rows.tokenizer.pad_token_id, self.task_rows.tokenizer.pad_token_type_id),  # type: ignore[arg-type]
             num_workers=self.num_workers,
             persistent_workers=self.num_workers > 0,
         )

@@ -13,7 +13,7 @@ class MobileBertBackbone(Backbone):
     """MobileBERT: BERT's shape, but a token's embedding is made of its neighbours' too.
 
     Beside the last token the model sees nothing when a sample stands alone, and the padding token's embedding when it
-    is padded. Here it always sees nothing, so that a sample does not depends on the others of its batch: padded hidden
+    is padded. Here it always sees nothing, so that a sample does not depend on the others of its batch: padded hidden
     states are the model's own if that embedding is 0.
 
     Source: Sun et al. 2020 (arXiv 2004.02984).

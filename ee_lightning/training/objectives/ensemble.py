@@ -85,7 +85,9 @@ class EnsembleObjective(Objective):
 
     @override
     def forward(self, logits: Tensor, labels: Tensor, progress: Progress) -> ObjectiveTerms:
-        """The parts are ``accuracy_term``, ``diversity_term`` (without λ), ``diversity_weight`` (the λ of this step),
+        """Return the loss and its parts.
+
+        The parts are ``accuracy_term``, ``diversity_term`` (without λ), ``diversity_weight`` (the λ of this step),
         ``diversity_share``, λ times the diversity term over the sum of both terms' sizes, and ``disagreement``, the
         share of pairs of exits that predict different classes.
         """

@@ -1,0 +1,52 @@
+"""The rooms of the package stand in an order, and nothing imports from a room above its own."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "ee_lightning"
+ORDER = (
+    *("errors", "files", "packaged", "typed", "functional", "exits", "models", "data", "runs", "training", "analysis"),
+    *("inference", "reporting", "tracking", "fit", "reproduce", "cli"),
+)  # from the ground up
+
+
+def upward_imports(module: Path, source: str) -> Iterator[str]:
+    """Name the rooms above its own that a module imports from, also within functions."""
+    room = module.relative_to(PACKAGE).parts[0].removesuffix(".py")
+    for node in ast.walk(ast.parse(source)):
+        named: list[str] = []
+        if isinstance(node, ast.Import):
+            named = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{module} has a relative import"
+            named = [f"{node.module}.{alias.name}" for alias in node.names]
+        for name in named:
+            package, _, inside = name.partition(".")
+            other = inside.partition(".")[0]
+            if package == "ee_lightning" and other in ORDER and ORDER.index(other) > ORDER.index(room):
+                yield f"{room} -> {other}"
+
+
+def test_every_room_has_a_place() -> None:
+    found = {path.stem for path in PACKAGE.iterdir() if path.is_dir() or path.suffix == ".py"}
+    assert found - {"__init__", "__main__", "__pycache__", "py"} == set(ORDER)
+
+
+@pytest.mark.parametrize("module", [path for path in sorted(PACKAGE.rglob("*.py")) if path.parent != PACKAGE], ids=str)
+def test_nothing_imports_upward(module: Path) -> None:
+    assert list(upward_imports(module, module.read_text(encoding="utf-8"))) == []
+
+
+@pytest.mark.parametrize(
+    ("module", "line", "arrow"),
+    [
+        ("reproduce/plan.py", "from ee_lightning.cli.options import Options", "reproduce -> cli"),
+        ("inference/texts.py", "def f():\n    import ee_lightning.reporting.plots", "inference -> reporting"),
+        ("data/read.py", "from ee_lightning import training", "data -> training"),
+    ],
+)
+def test_a_wrong_arrow_is_found(module: str, line: str, arrow: str) -> None:
+    assert list(upward_imports(PACKAGE / module, line)) == [arrow]

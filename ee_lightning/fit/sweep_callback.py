@@ -9,7 +9,8 @@ from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities import CombinedLoader
 
 from ee_lightning.analysis.sweep import Sweep, diagnostic_scalars, distinct, scalars, sweep_exits
-from ee_lightning.data import LengthBucketedBatches, Task
+from ee_lightning.data import Task
+from ee_lightning.data.batches import LengthBucketedBatches
 from ee_lightning.errors import OptionError
 from ee_lightning.exits import Criterion, EvaluatedRows, StoredExits
 from ee_lightning.fit.callbacks import check_monitors

@@ -1,5 +1,11 @@
 """Models: backbones, internal classifiers, and the two together."""
 
+from ee_lightning.models.backbones import Backbone as Backbone
+from ee_lightning.models.backbones import EncoderState as EncoderState
+from ee_lightning.models.backbones import adapter_error as adapter_error
+from ee_lightning.models.backbones import backbone_config as backbone_config
+from ee_lightning.models.backbones import config_of_fields as config_of_fields
+from ee_lightning.models.backbones import load_backbone as load_backbone
 from ee_lightning.models.finite import check_finite_logits as check_finite_logits
 from ee_lightning.models.heads import ExitHeads as ExitHeads
 from ee_lightning.models.heads import HeadOptions as HeadOptions

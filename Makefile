@@ -71,7 +71,7 @@ lint: $(READY) ## check style, format and types
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 
-format: $(READY) ## mend style and format where ruff can
+format: $(READY) ## fix style and format where ruff can
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 

@@ -1,4 +1,4 @@
-"""The errors a user can cause, each saying what is wrong, where it was found and how to mend it.
+"""The errors a user can cause, each saying what is wrong, where it was found and how to fix it.
 
 The command line prints them without a traceback. A mistake of a programmer raises the built-in exceptions instead.
 """
@@ -65,7 +65,7 @@ def hint_for(error: OSError, otherwise: str) -> str:
 
 
 class EarlyExitError(Exception):
-    """A mistake that its user can mend.
+    """A mistake that its user can fix.
 
     The message shows control characters as escapes and stays below 2,000 characters, whatever it quotes.
 

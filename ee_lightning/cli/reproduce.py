@@ -55,7 +55,7 @@ def run(arguments: Sequence[str]) -> None:
     if blocked and not chosen.keep_going:
         raise EarlyExitError(
             f"{len(blocked)} of {len(runs)} trainings can't be run, so nothing is started",
-            hint="mend what the plan says of them, or run the others with --keep-going",
+            hint="fix what the plan says of them, or run the others with --keep-going",
         )
     if chosen.plan:
         return

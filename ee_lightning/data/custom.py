@@ -104,7 +104,7 @@ class CustomTask:
     def _mistakes(
         self, name: str, root: str | Path | None, names: Sequence[str] | None
     ) -> Iterator[tuple[bool, str, str, str]]:
-        """Yield for each thing that can be wrong whether it is, the option, what to say and how to mend it."""
+        """Yield for each thing that can be wrong whether it is, the option, what to say and how to fix it."""
         yield name in TASKS, "task", f"{name!r} is a task of the table", "give your own another name"
         yield str(root).startswith(PREFIX), "root", f"{root} holds no rows of your own", "name a folder or a file"
         yield root is None and not self.files, "root", "the rows of your own have no place", "name a folder or a file"

@@ -114,7 +114,7 @@ def overthinking(predictions: Tensor, labels: Tensor) -> float:
 
 
 def late_correction(predictions: Tensor, labels: Tensor) -> float:
-    """Return the share of samples that the first exit has wrong and the last right: what the later layers mend.
+    """Return the share of samples that the first exit has wrong and the last right: what the later layers correct.
 
     Args:
         predictions: Predicted class numbers, of shape [exits, samples].

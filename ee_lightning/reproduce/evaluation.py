@@ -227,7 +227,7 @@ class Evaluation:
         return [self.runs[key] for key in keys if key in self.runs]
 
     def attempt(self, where: str, work: Callable[[], _Found]) -> _Found | None:
-        """Do what may fail by a mistake that its user can mend; then note it, and go on without.
+        """Do what may fail by a mistake that its user can fix; then note it, and go on without.
 
         Args:
             where: What is done; if it failed before, it is not tried again.

@@ -193,7 +193,7 @@ def _begun(options: Mapping[str, Any], start_timeout: float, finish_timeout: flo
         raise OptionError(
             f"W&B refuses to start a run: {error}",
             where="trainer.logger and the environment's WANDB_ variables",
-            hint="mend the option that it names, or set WANDB_MODE=disabled",
+            hint="fix the option that it names, or set WANDB_MODE=disabled",
         ) from error
     notice(f"{reason}. This run is kept offline. Upload it later: {upload_of(run)}")
     return run

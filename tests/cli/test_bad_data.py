@@ -96,7 +96,7 @@ OWN = {
     "all one class": (["warm film"] * 6, ["good"] * 6, r"all training rows have the label 'good'[\s\S]*hint:"),
     "numbers": (list(range(6)), ["good", "bad"] * 3, r"column 'text' holds int64, and no texts[\s\S]*--data.own"),
     "numbers in quotes": (["1.5", "2"] * 3, ["good", "bad"] * 3, r"column 'text' holds numbers[\s\S]*--data.own"),
-    "a missing text": (["a", None] * 3, ["good", "bad"] * 3, r"the row has no 'text'[\s\S]*parquet, row 2[\s\S]*mend"),
+    "a missing text": (["a", None] * 3, ["good", "bad"] * 3, r"the row has no 'text'[\s\S]*parquet, row 2[\s\S]*hint"),
     "labels of two fields": (["a", "b"] * 3, [{"x": 1}] * 6, r"type struct<x: int64>, and neither words nor numbers"),
     "no rows": ([], [], r"no rows[\s\S]*mine.parquet[\s\S]*hint:"),
 }
@@ -143,7 +143,7 @@ def test_an_option_of_ones_own_of_another_kind(
     options |= {} if is_in_file else {f"data.own.{name}": value for name, value in own.items()}
     assert run("fit", *given, **options) == 1
     printed = capfd.readouterr().err
-    assert len(printed.splitlines()) == 3  # what, where and mend
+    assert len(printed.splitlines()) == 3  # what, where and hint
     assert re.search(expected, printed), printed
 
 

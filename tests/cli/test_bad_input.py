@@ -1,4 +1,4 @@
-"""Every mistake a user can make ends in one message that says what, where and how to mend it."""
+"""Every mistake a user can make ends in one message that says what, where and how to fix it."""
 
 from collections.abc import Callable
 from pathlib import Path

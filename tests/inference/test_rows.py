@@ -225,7 +225,7 @@ def latin_1() -> pa.Array:
 
 
 @pytest.mark.parametrize(
-    ("column", "reason", "mend"),
+    ("column", "reason", "hint"),
     [
         (pa.array(["a", None]), "text is null, and no text", "give every row its texts"),
         (pa.array(["a", None]).dictionary_encode(), "text is null, and no text", "give every row its texts"),

@@ -1,9 +1,10 @@
-"""Digests of what a training reads: of the content, wherever it lies. To find them shows that it is there and sound."""
+"""What a training is known by: digests of its options, and of the rows and weights that it reads."""
 
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cache
 from logging import ERROR
 from pathlib import Path
@@ -12,18 +13,60 @@ from typing import Any
 from huggingface_hub import snapshot_download
 from huggingface_hub.utils import logging
 
-from ee_lightning import packaged
+from ee_lightning import __version__, packaged
 from ee_lightning.data.custom import CustomTask
 from ee_lightning.data.tokenised import load_tokenizer
 from ee_lightning.errors import BackboneError, EarlyExitError
-from ee_lightning.files import found_in
+from ee_lightning.files import found_in, read_json
 from ee_lightning.fit.command import FitOptionsParser
 from ee_lightning.models.backbones.loading import backbone_config, load_backbone
-from ee_lightning.reproduce.plan import Identity, digest_of
 from ee_lightning.reproduce.suite import FitOptions, fit_arguments
 from ee_lightning.runs.run_options import FREE_TO_DIFFER
 from ee_lightning.training.data_module import SPLITS_OF_STAGE, TaskDataModule
 from ee_lightning.typed import typed
+
+IDENTITY = "identity.json"
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What a training is known by: everything that determines what comes of it, and nothing else.
+
+    Attributes:
+        config: Digest of the resolved options, without those that change no result and without places.
+        data: Digest of the rows.
+        weights: Digest of the pretrained weights and their tokenizer.
+        version: Of ee_lightning.
+    """
+
+    config: str
+    data: str
+    weights: str
+    version: str = __version__
+
+    @property
+    def digest(self) -> str:
+        """The digest of all of it, in eight characters."""
+        return digest_of([self.config, self.data, self.weights, self.version])[:8]
+
+
+def digest_of(content: object) -> str:
+    """Return the digest of a value that JSON knows.
+
+    Example:
+        >>> digest_of({"a": 1, "b": 2}) == digest_of({"b": 2, "a": 1})
+        True
+    """
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def read_identity(file: Path) -> Identity | None:
+    """Read what a run is known by; None where the file can't be read."""
+    try:
+        return typed(Identity, read_json(file))
+    except (OSError, ValueError):
+        return None
+
 
 _WEIGHT_FILES = ("config.json", "*.safetensors", "*.safetensors.index.json")
 _TOKENIZER_FILES = ("tokenizer*", "special_tokens_map.json", "added_tokens.json", "vocab*", "merges.txt", "*.model")

@@ -1,45 +1,19 @@
 """What a plan is: trainings, the folders of their runs, and what is to be done about them."""
 
-import hashlib
 import json
 import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from ee_lightning import __version__
 from ee_lightning.errors import EarlyExitError
-from ee_lightning.files import found_in, read_json, read_yaml
-from ee_lightning.reproduce.identity import Identifier, Places, places_of
+from ee_lightning.files import found_in, read_yaml
+from ee_lightning.reproduce.identity import IDENTITY, Identifier, Identity, Places, places_of, read_identity
 from ee_lightning.reproduce.run_state import State, examine, is_locked, lock_of
 from ee_lightning.reproduce.suite import Selection, Suite, Training, trainings
 from ee_lightning.runs.folder import RunFolder
-from ee_lightning.typed import typed
 
 RUNS = "runs"
-IDENTITY = "identity.json"
-
-
-@dataclass(frozen=True)
-class Identity:
-    """What a training is known by: everything that determines what comes of it, and nothing else.
-
-    Attributes:
-        config: Digest of the resolved options, without those that change no result and without places.
-        data: Digest of the rows.
-        weights: Digest of the pretrained weights and their tokenizer.
-        version: Of ee_lightning.
-    """
-
-    config: str
-    data: str
-    weights: str
-    version: str = __version__
-
-    @property
-    def digest(self) -> str:
-        """The digest of all of it, in eight characters."""
-        return digest_of([self.config, self.data, self.weights, self.version])[:8]
 
 
 @dataclass(frozen=True)
@@ -136,24 +110,6 @@ def folder_of(identity: Identity, root: Path, default: RunFolder) -> RunFolder:
     """
     made = [RunFolder(run / "version_0") for run in found_in(root / RUNS, f"*-{identity.digest}")]
     return max(made, key=lambda folder: folder.is_finished, default=default)
-
-
-def read_identity(file: Path) -> Identity | None:
-    """Read what a run is known by; None where the file can't be read."""
-    try:
-        return typed(Identity, read_json(file))
-    except (OSError, ValueError):
-        return None
-
-
-def digest_of(content: object) -> str:
-    """Return the digest of a value that JSON knows.
-
-    Example:
-        >>> digest_of({"a": 1, "b": 2}) == digest_of({"b": 2, "a": 1})
-        True
-    """
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def plan(suite: Suite, root: Path, selection: Selection | None = None) -> Plan:

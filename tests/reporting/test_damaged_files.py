@@ -23,9 +23,8 @@ from ee_lightning.exits.naming import spec_of
 from ee_lightning.inference.deployment import EARLY_EXIT, Deployment
 from ee_lightning.inference.policy import ExitPolicy
 from ee_lightning.models import HeadOptions
-from ee_lightning.reporting import print_figures, write_sweep
+from ee_lightning.reporting import print_figures, print_speed, write_speed, write_sweep
 from ee_lightning.reporting.plots import draw_speed
-from ee_lightning.reporting.tables import print_speed, write_speed
 from ee_lightning.runs.folder import RunFolder
 from ee_lightning.runs.load_run import RunOptions
 from ee_lightning.runs.measured import MeasuredSpeed

@@ -14,7 +14,8 @@ from ee_lightning.analysis.sweep import sweep_exits
 from ee_lightning.exits import StoredExits, Voting
 from ee_lightning.reporting import write_sweep
 from ee_lightning.reproduce.evaluation import Evaluation, RunKey, evaluate
-from ee_lightning.reproduce.plan import Identity, PlannedRun
+from ee_lightning.reproduce.identity import Identity
+from ee_lightning.reproduce.plan import PlannedRun
 from ee_lightning.reproduce.progress import SuiteProgress
 from ee_lightning.reproduce.run_state import examine
 from ee_lightning.reproduce.runner import Runner

@@ -13,8 +13,8 @@ import yaml
 
 from ee_lightning.errors import BackboneError, OptionError
 from ee_lightning.reproduce import identity as fingerprints
-from ee_lightning.reproduce.identity import weights_fingerprint
-from ee_lightning.reproduce.plan import Identity, Plan, plan
+from ee_lightning.reproduce.identity import Identity, weights_fingerprint
+from ee_lightning.reproduce.plan import Plan, plan
 from ee_lightning.reproduce.run_state import State, attempted_lock, lock_of
 from ee_lightning.reproduce.suite import FitOptions, Row, Selection, Suite
 

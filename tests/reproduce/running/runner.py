@@ -5,7 +5,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from ee_lightning.reproduce.plan import Identity, PlannedRun
+from ee_lightning.reproduce.identity import Identity
+from ee_lightning.reproduce.plan import PlannedRun
 from ee_lightning.reproduce.progress import SuiteProgress
 from ee_lightning.reproduce.run_state import examine
 from ee_lightning.reproduce.runner import Runner

@@ -88,6 +88,7 @@ class TaskDataModule(LightningDataModule):
         _check_at_least(1, limit_train=1 if limit_train is None else limit_train)
         _check_at_least(0, calibration=calibration, num_workers=num_workers, seed=seed)
         self.task = resolve_task(task, own, root)
+        self.root, self.tokenizer_name, self.max_length = root, tokenizer, max_length
         self.task_rows = TaskRows(self.task, root, tokenizer, max_length)
         self.batch_size, self.eval_batch_size, self.num_workers = batch_size, eval_batch_size, num_workers
         self.limit_train, self.calibration, self.seed = limit_train, calibration, seed
@@ -216,7 +217,7 @@ class TaskDataModule(LightningDataModule):
             rows["calibration"] = self._held_out()
         for split in [split for split in rows if split not in self._told]:
             self._told.add(split)
-            tell_cut(rows[split], split, self.task_rows.max_length)
+            tell_cut(rows[split], split, self.max_length)
             if split == "train":
                 tell_repeated(rows[split])
             elif train is not None:

@@ -253,7 +253,7 @@ def choose(
             folder = RunFolder("runs/demo/version_0")
             point = choose(
                 folder.read_exits("validation"),
-                CriterionRecipe("ee_lightning.exits.Voting", {"k": 0.5}),
+                CriterionSpec("ee_lightning.exits.Voting", {"k": 0.5}),
                 MinSpeedup(2.0),
                 metric="accuracy",
                 split="validation",

@@ -257,7 +257,7 @@ def fit_criteria(criteria: Sequence[Criterion], calibration: StoredExits | None)
 
 
 def fit_spec(spec: CriterionSpec, calibration: StoredExits | None) -> CriterionSpec:
-    """Add to a recipe what its criterion learns, if it fits something; see `fit_criteria`."""
+    """Add to a specification what its criterion learns, if it fits something; see `fit_criteria`."""
     criterion = spec.build()
     fit_criteria([criterion], calibration)
     return replace(spec, fitted=criterion.fitted) if isinstance(criterion, Fitted) else spec

@@ -94,7 +94,7 @@ def with_options(specs: Sequence[CriterionSpec], chosen: Namespace) -> list[Crit
         OptionError: There is no criterion to take an option, or a value can't be read.
 
     Example:
-        >>> with_options([recipe_of("voting(fallback=majority)")], Namespace(**{"voting.k": "0.5"}))[0].init_args
+        >>> with_options([spec_of("voting(fallback=majority)")], Namespace(**{"voting.k": "0.5"}))[0].init_args
         {'fallback': 'majority', 'k': 0.5}
     """
     changed = list(specs)

@@ -25,7 +25,7 @@ from ee_lightning.exits.learned_ensemble import LearnedEnsemble as LearnedEnsemb
 from ee_lightning.exits.margin import Margin as Margin
 from ee_lightning.exits.naming import CRITERIA as CRITERIA
 from ee_lightning.exits.naming import CriterionSpec as CriterionSpec
-from ee_lightning.exits.naming import StoredRecipe as StoredRecipe
+from ee_lightning.exits.naming import StoredSpec as StoredSpec
 from ee_lightning.exits.naming import criteria as criteria
 from ee_lightning.exits.naming import spec_of as spec_of
 from ee_lightning.exits.normalised_entropy import NormalisedEntropy as NormalisedEntropy

@@ -116,8 +116,8 @@ def _made(spec: CriterionSpec) -> CriterionSpec:
     return spec
 
 
-StoredRecipe = Annotated[CriterionSpec, AfterValidator(_made)]
-"""A recipe that a file holds, whose criterion can be made."""
+StoredSpec = Annotated[CriterionSpec, AfterValidator(_made)]
+"""A specification that a file holds, whose criterion can be made."""
 
 
 def _options(kind: type[Criterion], given: Mapping[str, Any]) -> dict[str, Any]:
@@ -168,17 +168,17 @@ def criteria(text: str) -> list[CriterionSpec]:
 
 
 def spec_of(criterion: str | Criterion | CriterionSpec) -> CriterionSpec:
-    """Return the recipe of a criterion, what it was fitted included.
+    """Return the specification of a criterion, what it was fitted included.
 
     Args:
-        criterion: A name such as ``voting(k=0.5)``, a criterion of `ee_lightning.exits`, or a recipe.
+        criterion: A name such as ``voting(k=0.5)``, a criterion of `ee_lightning.exits`, or a specification.
 
     Raises:
         OptionError: The name can't be read or names several, the criterion was not fitted yet, or it is of a class that
             no name stands for.
 
     Example:
-        >>> recipe_of("voting(k=0.5)") == recipe_of(exits.Voting(k=0.5))
+        >>> spec_of("voting(k=0.5)") == spec_of(exits.Voting(k=0.5))
         True
     """
     if isinstance(criterion, CriterionSpec):
@@ -192,7 +192,7 @@ def spec_of(criterion: str | Criterion | CriterionSpec) -> CriterionSpec:
         raise OptionError(
             f"no name stands for the criterion {type(criterion).__name__}",
             where="criterion",
-            hint="give it as a CriterionRecipe, which says how to make it anew",
+            hint="give it as a CriterionSpec, which says how to make it anew",
         )
     (spec,) = criteria(criterion.name)
     return replace(spec, fitted=criterion.fitted) if isinstance(criterion, Fitted) else spec

@@ -40,7 +40,7 @@ def parsing_error(message: str, arguments: Sequence[str], known: Sequence[str]) 
         known: The dotted names of the command's options.
 
     Example:
-        >>> print(parsing_mistake("unrecognized arguments: --data.tsk x", ["fit", "--data.tsk", "x"], ["data.task"]))
+        >>> print(parsing_error("unrecognized arguments: --data.tsk x", ["fit", "--data.tsk", "x"], ["data.task"]))
         unrecognized arguments: --data.tsk x
           where: the command line
           hint:  did you mean data.task? 'ee-lightning fit --help' lists the options

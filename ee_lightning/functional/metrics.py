@@ -209,7 +209,7 @@ def label_macro_f1(counts: Tensor, actual: Tensor) -> Tensor:
         Means in float64, of shape [...].
 
     Example:
-        >>> macro_f1(torch.tensor([2, 1, 2, 3, 1]), torch.tensor([3, 1, 4]))
+        >>> label_macro_f1(torch.tensor([2, 1, 2, 3, 1]), torch.tensor([3, 1, 4]))
         tensor(0.6500, dtype=torch.float64)
     """
     right, predicted, true = _split_labels(counts, actual)

@@ -5,12 +5,12 @@ from dataclasses import dataclass, replace
 from ee_lightning.analysis.sweep import fit_spec
 from ee_lightning.errors import OptionError, RunFolderError
 from ee_lightning.exits import Criterion, Fitted, in_short
-from ee_lightning.exits.naming import CriterionSpec, StoredRecipe, spec_of
+from ee_lightning.exits.naming import CriterionSpec, StoredSpec, spec_of
 from ee_lightning.runs.folder import RunFolder
 from ee_lightning.runs.operating_point import OPERATING_POINT, OperatingPoint, StoredPoint
 
 AnyCriterion = str | Criterion | CriterionSpec
-"""A name such as ``voting(k=0.5)``, a criterion, or its recipe."""
+"""A name such as ``voting(k=0.5)``, a criterion, or its specification."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class ExitPolicy:
         OptionError: The threshold is no number.
     """
 
-    criterion: StoredRecipe
+    criterion: StoredSpec
     threshold: float
     operating_point: StoredPoint | None = None
 

@@ -111,7 +111,8 @@ class EarlyExitPredictor:
             run: The run folder, such as ``runs/demo/version_0``.
             checkpoint: A file, or the name of one in the run's ``checkpoints/``; None takes that whose exits were
                 swept, which is the best.
-            criterion: A name such as ``voting(k=0.5)``, a criterion or its recipe; None takes the operating point's.
+            criterion: A name such as ``voting(k=0.5)``, a criterion or its specification; None takes
+                the operating point's.
             threshold: In the criterion's own unit; None takes the operating point's.
             **options: Those of the class.
 

@@ -117,5 +117,5 @@ def test_what_no_name_stands_for_is_refused():
     class OwnVoting(Voting):
         """Has the name of another."""
 
-    with pytest.raises(OptionError, match=r"OwnVoting[\s\S]*hint:.*CriterionRecipe"):
+    with pytest.raises(OptionError, match=r"OwnVoting[\s\S]*hint:.*CriterionSpec"):
         spec_of(OwnVoting())

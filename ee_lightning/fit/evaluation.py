@@ -11,6 +11,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from ee_lightning.data import CustomTask, resolve_task
 from ee_lightning.errors import RunFolderError
 from ee_lightning.files import read_yaml, reading
+from ee_lightning.fit.checkpoints import refuse_missing
 from ee_lightning.runs.folder import RunFolder
 from ee_lightning.runs.run_options import refuse_changes
 
@@ -38,9 +39,14 @@ def evaluated_run(arguments: Sequence[str]) -> RunFolder | None:
 
     Returns:
         None for another command, and where no ``config.yaml`` lies two folders above the checkpoint.
+
+    Raises:
+        OptionError: There is no such checkpoint.
     """
     if arguments[0] not in {"validate", "test"} or (checkpoint := _named_checkpoint(arguments[1:])) is None:
         return None
+    if "${" not in checkpoint:  # which names another option
+        refuse_missing(checkpoint, arguments[0])
     file = Path(checkpoint).resolve()
     folder = RunFolder(file.parents[1]) if len(file.parents) > 1 else None
     found = folder is not None and folder.checkpoints == file.parent and file.is_file() and folder.config.is_file()

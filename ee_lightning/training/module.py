@@ -135,7 +135,9 @@ class EarlyExitModule(LightningModule):
         self._enter(self._timeline.at(self.global_step).stage)
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
-        """Go on to the next stage where its first step is due."""
+        """Go on to the next stage where its first step is due, and forget the figures of the step before."""
+        if (logged := self.trainer._results) is not None:
+            logged.reset(fx="training_step")  # or a part that this step lacks would be logged once more
         if (stage := self._timeline.at(self.global_step).stage) != self._stage:
             self._enter(stage)
 

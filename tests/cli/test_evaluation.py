@@ -9,6 +9,7 @@ import pytest
 import yaml
 from refusal import check_refused
 
+from ee_lightning.cli import main
 from ee_lightning.errors import OptionError
 from ee_lightning.fit.evaluation import check_evaluable, evaluated_run
 from ee_lightning.runs.folder import RunFolder
@@ -130,9 +131,16 @@ def test_the_checkpoint_that_is_named_last_counts() -> None:
     assert found(one, "--config", "two.yaml") == Path("two")
     assert found("-c", "two.yaml", one) == Path("one")
     assert found("--config", "missing.yaml", "--ckpt_path", "two/checkpoints/last.ckpt") == Path("two")
-    assert found(one, "--ckpt_path=best") is None
+    assert found(one, "--ckpt_path=${run.root}/best.ckpt") is None
     assert found(one, "--ckpt_path") is None
     assert evaluated_run(["fit", one]) is None
+
+
+@pytest.mark.parametrize("named", ["runs/run/version_0/checkpoints/best.ckpt", "last"])
+@pytest.mark.parametrize("command", ["validate", "test"])
+def test_a_checkpoint_that_is_not_there_is_named(command: str, named: str, capfd: pytest.CaptureFixture[str]) -> None:
+    status = main([command, f"--ckpt_path={named}"])
+    check_refused(status, f"there is no such checkpoint\n  where: --ckpt_path {named}\n", capfd)
 
 
 def test_a_damaged_configuration_of_the_run_is_named(

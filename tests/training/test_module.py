@@ -1,6 +1,7 @@
 """Every training regime on a small model, through ``Trainer.fit``: what moves, what is logged, and at what rate."""
 
 from collections.abc import Sequence
+from csv import DictReader
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import yaml
 from jsonargparse import ArgumentParser
 from lightning import LightningModule, Trainer
 from lightning.pytorch import Callback
+from lightning.pytorch.loggers import CSVLogger
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.utils.data import DataLoader
@@ -193,6 +195,26 @@ def test_alternating_steps_teach_early_exits_and_gate_in_odd_steps_alone(accumul
     assert note.taught == [{"backbone", "last"}, {"backbone", "last", "early", "gate"}] * 2
     first = spy.logged[accumulated - 1]
     assert first["train/loss"] == pytest.approx(first["train/last_exit_term"])
+
+
+@pytest.mark.parametrize(
+    ("config", "before", "then"),
+    [
+        ("berxit", {"last_exit_term"}, {"accuracy_term", "gate_term"}),
+        ("fastbert", {"accuracy_term"}, {"distillation_term", "gate_term"}),
+    ],
+)
+def test_no_part_of_a_loss_is_logged_for_a_step_that_lacks_it(
+    config: str, before: set[str], then: set[str], tiny_backbone: Path, glue_folder: Path, tmp_path: Path
+) -> None:
+    logger = CSVLogger(tmp_path)
+    options = {**QUIET, "logger": logger, "log_every_n_steps": 1}
+    trainer = Trainer(max_epochs=1, limit_train_batches=4, limit_val_batches=0, **options)
+    trainer.fit(_configured(config, tiny_backbone, heads={"gate": True}), _data(glue_folder, tiny_backbone))
+    with Path(logger.log_dir, "metrics.csv").open(newline="") as file:
+        logged = [{name.removeprefix("train/") for name, value in row.items() if value} for row in DictReader(file)]
+    expected = [before, then] * 2 if config == "berxit" else [before] * 2 + [then] * 2
+    assert [names - {"epoch", "step", "loss"} for names in logged] == expected
 
 
 def test_early_exits_that_nothing_trains_stay(tiny_backbone: Path, glue_folder: Path) -> None:

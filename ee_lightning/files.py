@@ -3,8 +3,10 @@
 import json
 import os
 import secrets
+import stat
+from argparse import ArgumentTypeError
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -48,8 +50,45 @@ def named_by_user(path: str) -> Path:
     """Return the file that a user named for output, or the one that it links to; the type of an option.
 
     Other links in the place of files that are written are replaced, as whoever made the folder may have set them.
+
+    Raises:
+        ArgumentTypeError: The path ends in no name, as `.` does.
     """
+    if not Path(path).name:
+        raise ArgumentTypeError(f"{path!r} names no file")
     return Path(os.path.realpath(path)) if Path(path).is_symlink() else Path(path)
+
+
+def with_home(path: str | Path) -> Path:
+    """Return a path in which a leading `~` is replaced by the home folder.
+
+    Args:
+        path: What the user gave.
+
+    Raises:
+        OptionError: There is no such user.
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise OptionError(
+            f"there is no home folder {Path(path).parts[0]}", where=path, hint="write the whole path"
+        ) from error
+
+
+def check_folder_readable(folder: str | Path) -> None:
+    """Raise an error for a folder of a model that may not be read, which other libraries take for an empty one.
+
+    Args:
+        folder: The folder; what is none, as a name on the hub, is passed over.
+
+    Raises:
+        OSError: The folder or a file in it can't be opened.
+    """
+    if Path(folder).is_dir():
+        for file in found_in(Path(folder), "*"):
+            if file.is_file():
+                file.open("rb").close()
 
 
 @contextmanager
@@ -104,10 +143,12 @@ def written_whole(file: Path) -> Iterator[Path]:
 
     Raises:
         RunFolderError: It can't be written.
+        OptionError: It is a device or a pipe.
     """
     unfinished = unfinished_of(file)
     with writing(file):
         file.parent.mkdir(parents=True, exist_ok=True)
+        check_replaceable(file)
         try:
             unfinished.touch()
             mode = unfinished.stat().st_mode
@@ -118,6 +159,22 @@ def written_whole(file: Path) -> Iterator[Path]:
             unfinished.replace(file)
         finally:
             unfinished.unlink(missing_ok=True)
+
+
+def check_replaceable(file: Path) -> None:
+    """Raise an error for a device or a pipe, such as `/dev/null`, which a written file would take the place of.
+
+    Args:
+        file: The file that is to be written; it need not exist.
+
+    Raises:
+        OptionError: It is one.
+        OSError: It can't be looked at.
+    """
+    with suppress(FileNotFoundError):
+        mode = file.lstat().st_mode
+        if not (stat.S_ISREG(mode) or stat.S_ISLNK(mode) or stat.S_ISDIR(mode)):
+            raise OptionError("this is a device or a pipe, and no file", where=file, hint="name a file")
 
 
 def read_json(file: Path) -> dict[str, Any]:

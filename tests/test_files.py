@@ -3,6 +3,7 @@
 import json
 import os
 import re
+from argparse import ArgumentTypeError
 from pathlib import Path
 
 import pytest
@@ -151,3 +152,17 @@ def test_what_is_no_mapping_in_yaml_is_refused(content: str, said: str, tmp_path
     file.write_text(content)
     with pytest.raises(RunFolderError, match=said), reading(file, hint="train again"):
         read_yaml(file)
+
+
+def test_a_pipe_is_not_replaced_by_a_file(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(OptionError, match=r"device or a pipe[\s\S]*pipe[\s\S]*hint:"), written_whole(tmp_path / "pipe"):
+        pass
+    assert (tmp_path / "pipe").is_fifo()
+    assert [path.name for path in tmp_path.iterdir()] == ["pipe"]
+
+
+@pytest.mark.parametrize("path", ["", ".", "/"])
+def test_an_output_needs_a_name(path: str) -> None:
+    with pytest.raises(ArgumentTypeError, match="names no file"):
+        named_by_user(path)

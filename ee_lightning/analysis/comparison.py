@@ -66,7 +66,7 @@ def print_comparison(table: pd.DataFrame) -> None:
     Args:
         table: What `compare` gives.
     """
-    console = Console(width=80, highlight=False)
+    console = Console(width=80, highlight=False, markup=False)
     for (task, split), rows in table.groupby(["task", "split"], sort=False):
         metric = rows["metric"].iloc[0]
         console.print(f"\n{task} {split}: {metric} (%) by speed-up, mean±deviation over seeds")

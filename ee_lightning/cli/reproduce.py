@@ -47,7 +47,7 @@ def run(arguments: Sequence[str]) -> None:
     if chosen.slurm is not None or chosen.wandb_sweep is not None:
         _write_for_cluster(suite, selection, chosen, extra)
         return
-    console, whole = Console(), _plan(suite, chosen, selection)
+    console, whole = Console(markup=False), _plan(suite, chosen, selection)
     meant = Plan([run for run in whole.runs if run.training in selection])
     runs = meant.each_once()
     print_plan(suite, meant, chosen.root, console, clock=not chosen.no_clock)

@@ -133,6 +133,12 @@ def _points(folder: RunFolder, exits: StoredExits, chosen: Namespace, metric: st
     if isinstance(criterion, Oracle):
         raise OptionError("the oracle reads the labels", where="--criterion", hint="take one that can be run")
     fit_criteria([criterion], folder.read_calibration())
+    if chosen.speedups is not NAMED_SPEEDUPS and (fastest := max(chosen.speedups)) > exits.num_exits:
+        raise OptionError(
+            f"{fastest:g}x is more than {exits.num_exits} exits can reach",
+            where="--speedups",
+            hint=f"give speed-ups from 1 to {exits.num_exits}",
+        )
     curve = trace_curve(criterion, exits, [metric])
     points += [Point(criterion, curve.threshold_near(speedup)) for speedup in chosen.speedups]
     return list({(point.criterion.name, point.threshold): point for point in points}.values())

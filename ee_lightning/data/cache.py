@@ -18,6 +18,7 @@ from datasets.exceptions import DatasetGenerationError
 from filelock import FileLock
 
 from ee_lightning.errors import DataError
+from ee_lightning.files import with_home
 
 DIGEST_FILE = "sha256"
 ROWS_WORTH_A_PROGRESS_BAR = 100_000
@@ -104,7 +105,7 @@ def blaming_cache() -> Iterator[None]:
 
 def cache_folder() -> Path:
     """Return the folder of the cache, which need not exist yet."""
-    return Path(os.environ.get("EE_LIGHTNING_CACHE") or "~/.cache/ee_lightning").expanduser()
+    return with_home(os.environ.get("EE_LIGHTNING_CACHE") or "~/.cache/ee_lightning")
 
 
 @contextmanager

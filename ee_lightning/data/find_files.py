@@ -17,6 +17,7 @@ from ee_lightning.data.columns import Choose, Columns
 from ee_lightning.data.task import Task
 from ee_lightning.data.words import listed
 from ee_lightning.errors import DataError, first_line
+from ee_lightning.files import with_home
 
 STATE = "state.json"
 """The file by which a folder that `save_to_disk` wrote is known."""
@@ -217,7 +218,7 @@ class Places:
 
     def _found(self, split: str) -> list[Path]:
         if self.task.files:
-            named = [self.root / Path(self.task.files[split]).expanduser()] if split in self.task.files else []
+            named = [self.root / with_home(self.task.files[split])] if split in self.task.files else []
             if missing := [place for place in named if not place.exists()]:
                 raise DataError(f"there is no such {split} file", where=missing[0], hint="correct --data.own.files")
             return named

@@ -30,6 +30,7 @@ from ee_lightning.data.read import (
 )
 from ee_lightning.data.task import Task
 from ee_lightning.errors import DataError, first_line
+from ee_lightning.files import with_home
 from ee_lightning.packaged import PREFIX, resolve
 
 
@@ -101,7 +102,7 @@ class LocalSource:
     """
 
     def __init__(self, root: Path, task: Task) -> None:
-        self.root, self.task = root.expanduser(), task
+        self.root, self.task = with_home(root), task
         self._places, self._writing = Places(self.root, task), Writing(task)
 
     def has(self, split: str) -> bool:

@@ -23,6 +23,7 @@ from ee_lightning.data.encoding import check_max_length, encode_and_mark, tells_
 from ee_lightning.data.read import TEXT_COLUMNS
 from ee_lightning.data.sources import hash_of
 from ee_lightning.errors import BackboneError, DataError, OptionError, first_line
+from ee_lightning.files import check_folder_readable
 from ee_lightning.packaged import PREFIX, resolve
 
 
@@ -46,6 +47,7 @@ def load_tokenizer(name: str, config: PreTrainedConfig | None = None) -> PreTrai
             "no tokenizer is named", where="--data.tokenizer", hint="give the backbone's name on the hub, or its folder"
         )
     place = str(resolve(name)) if name.startswith(PREFIX) else name
+    check_folder_readable(place)
     try:
         tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
             place, config=config, trust_remote_code=False
@@ -62,6 +64,12 @@ def load_tokenizer(name: str, config: PreTrainedConfig | None = None) -> PreTrai
             "the tokenizer has no vocabulary",
             where=place,
             hint="put tokenizer.json beside the weights, as save_pretrained writes it",
+        )
+    if not isinstance(tokenizer.model_max_length, int | float) or not tokenizer.model_max_length >= 1:
+        raise DataError(
+            f"the tokenizer's model_max_length is {tokenizer.model_max_length!r}",
+            where=place,
+            hint="write a number of tokens into its tokenizer_config.json, such as 512",
         )
     if tokenizer.pad_token_id is None:
         raise DataError(

@@ -24,15 +24,18 @@ class BEEM(Criterion):
         weights: The weight of each exit, first to last; None for 1 each.
 
     Raises:
-        OptionError: If a weight is negative or not finite; later, if there is not one weight per exit.
+        OptionError: If a weight is negative or not finite, or none is above 0; later, if there is not one weight per
+            exit.
     """
 
     name = "beem"
 
     def __init__(self, weights: list[float] | None = None) -> None:
-        if weights is not None and not all(0 <= weight < math.inf for weight in weights):
+        if weights is not None and not (any(weights) and all(0 <= weight < math.inf for weight in weights)):
             raise OptionError(
-                f"BEEM got weights={weights}", where="BEEM.weights", hint="give a number from 0 for each exit"
+                f"BEEM got weights={weights}",
+                where="BEEM.weights",
+                hint="give a number from 0 for each exit, one of them above 0",
             )
         self.weights = weights
         self.name = name_with_options(self.name, weights=(weights, None))

@@ -11,6 +11,8 @@ from lightning import LightningModule, Trainer
 from lightning.pytorch import Callback
 from lightning.pytorch.callbacks import (
     BackboneFinetuning,
+    BaseFinetuning,
+    BasePredictionWriter,
     LearningRateFinder,
     LearningRateMonitor,
     ModelCheckpoint,
@@ -46,6 +48,10 @@ _UNSUITABLE = {
 }
 
 
+_BASES = (BaseFinetuning, BasePredictionWriter)
+"""What does something in a subclass only."""
+
+
 def check_suitable(callbacks: Iterable[str]) -> None:
     """Raise an error for callbacks that would fail, or whose work would be lost.
 
@@ -56,8 +62,14 @@ def check_suitable(callbacks: Iterable[str]) -> None:
         OptionError: There is such a callback.
     """
     for callback in callbacks:
+        if (found := resolve_name(callback)) in _BASES:
+            raise OptionError(
+                f"{found.__name__} is to be subclassed, and does nothing itself",
+                where="--trainer.callbacks",
+                hint="name a subclass of yours, or leave it out",
+            )
         for kind, (reason, fix) in _UNSUITABLE.items():
-            if issubclass(resolve_name(callback), kind):
+            if issubclass(found, kind):
                 raise OptionError(
                     f"{kind.__name__} does not suit early-exit models: {reason}",
                     where="--trainer.callbacks",

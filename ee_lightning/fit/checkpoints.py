@@ -45,12 +45,19 @@ class WholeCheckpointIO(TorchCheckpointIO):
             RunFolderError: It can't be read.
         """
         try:
-            return super().load_checkpoint(path, map_location, weights_only)
+            checkpoint = super().load_checkpoint(path, map_location, weights_only)
         except OSError as error:
             raise _unreadable(path, error.strerror or str(error)) from error
         except Exception as error:  # of any kind, as a damaged file may be unpickled to anything
             said = first_line(error).partition(". ")[0]
             raise _unreadable(path, f"it is damaged, or no checkpoint ({said})") from error
+        for part, kind in _PARTS.items():
+            if not isinstance(checkpoint, dict) or not isinstance(checkpoint.get(part, kind()), kind):
+                raise _unreadable(path, f"it holds no checkpoint, or its {part} make no sense")
+        return checkpoint
+
+
+_PARTS = {"state_dict": dict, "callbacks": dict, "loops": dict, "optimizer_states": list, "lr_schedulers": list}
 
 
 def _unreadable(path: str | Path, reason: str) -> RunFolderError:
@@ -116,7 +123,10 @@ def _reason(error: Exception) -> str | None:
         return "its optimiser trained other parameters"
     if "contains only the model" in message:
         return "it holds weights alone, of which a training can't go on"
-    return "it was not written by Lightning" if "pytorch-lightning_version" in message else None
+    if isinstance(error, KeyError) and error.args[0] in _PARTS:
+        return f"it lacks {error.args[0]}"
+    is_foreign = "pytorch-lightning_version" in message or "Invalid version" in message
+    return "it was not written by Lightning" if is_foreign else None
 
 
 def _differences(message: str) -> str:

@@ -25,9 +25,11 @@ from ee_lightning.fit.checkpoints import WholeCheckpointIO, loading_checkpoints,
 from ee_lightning.fit.evaluation import check_evaluable, evaluated_run, tell_unknown_run
 from ee_lightning.fit.messages import (
     check_trainer_options,
+    check_values,
     parsing_error,
     quiet_lightning,
     quiet_other_folders,
+    root_on_this_disk,
     wording_lightning,
 )
 from ee_lightning.fit.metrics_log import MetricsLog
@@ -191,12 +193,17 @@ class EarlyExitCLI(LightningCLI):
             self.evaluated = evaluated, self._parsed(parser, of_its_run)
             args = [*of_its_run, *args[1:]]
         self.config = self._parsed(parser, args)
+        options = self.config[args[0]]
+        check_values(options.as_dict())
+        options["run.root"] = str(root_on_this_disk(options["run.root"]))
 
     def _parsed(self, parser: LightningArgumentParser, args: list[str]) -> Namespace:
         try:
             return parser.parse_args(args)
         except OmegaConfBaseException as error:
             raise parsing_error(str(error), args, []) from error
+        except UnicodeDecodeError as error:
+            raise parsing_error(f"a configuration file is not UTF-8: {error}", args, []) from error
         except ArgumentError as error:
             known = [*self._subcommand_parsers[args[0]].get_defaults().keys()]
             raise parsing_error(str(error.message), args, known) from error

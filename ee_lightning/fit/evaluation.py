@@ -3,6 +3,7 @@
 import logging
 from argparse import ArgumentError, ArgumentParser
 from collections.abc import Mapping, Sequence
+from os.path import realpath
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -42,15 +43,20 @@ def evaluated_run(arguments: Sequence[str]) -> RunFolder | None:
 
     Raises:
         OptionError: There is no such checkpoint.
+        RunFolderError: The run's ``config.yaml`` can't be read.
     """
     if arguments[0] not in {"validate", "test"} or (checkpoint := _named_checkpoint(arguments[1:])) is None:
         return None
     if "${" not in checkpoint:  # which names another option
         refuse_missing(checkpoint, arguments[0])
-    file = Path(checkpoint).resolve()
+    file = Path(realpath(checkpoint))
     folder = RunFolder(file.parents[1]) if len(file.parents) > 1 else None
     found = folder is not None and folder.checkpoints == file.parent and file.is_file() and folder.config.is_file()
-    return folder if found else None
+    if folder is None or not found:
+        return None
+    with reading(folder.config, hint="restore it, or copy the checkpoint elsewhere and give every option"):
+        read_yaml(folder.config)  # within bounds, where the parser has none
+    return folder
 
 
 def check_evaluable(folder: RunFolder, recorded: Mapping[str, Any], given: Mapping[str, Any]) -> None:

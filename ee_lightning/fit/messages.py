@@ -8,13 +8,16 @@ from contextlib import contextmanager
 from dataclasses import fields
 from difflib import get_close_matches
 from itertools import pairwise
+from math import isnan
+from pathlib import Path
 from traceback import walk_tb
 from typing import Any
 
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 
 from ee_lightning.data import CustomTask
-from ee_lightning.errors import EarlyExitError, OptionError
+from ee_lightning.errors import USER_MISTAKES, EarlyExitError, OptionError
+from ee_lightning.files import with_home
 
 _UNKNOWN = re.compile(r"(?:option|Option) '([\w.]+)'|unrecognized arguments: -+([\w.]+)")
 _MISSING = re.compile(r'Parser key "([\w.]+)":\s+Expected .* Got value: None', re.DOTALL)
@@ -65,6 +68,8 @@ def parsing_error(message: str, arguments: Sequence[str], known: Sequence[str]) 
     elif missing := _MISSING.search(message):
         what = f"the option {missing[1]} is needed"
         hint = f"give it as --{missing[1]}, or start from a configuration: --config configs/demo.yaml; {hint}"
+        if arguments[0] != "fit":
+            hint = f"name a checkpoint that lies in its run folder, whose config.yaml has all options; or {hint}"
     else:
         what = message.replace("\n\n", "\n").strip()
         if unknown := _UNKNOWN.search(message):
@@ -82,6 +87,46 @@ def _closest(unknown: str, known: Sequence[str]) -> str | None:
     by_last = {name.rpartition(".")[2]: name for name in reversed(known)}
     last = get_close_matches(unknown.rpartition(".")[2], by_last, n=1, cutoff=0.8)
     return by_last[last[0]] if last else None
+
+
+def check_values(value: object, option: str = "-") -> None:
+    """Raise an error for values that no option takes: NaN, and texts with the character NUL, which no path has.
+
+    Args:
+        value: The options, nested.
+        option: What they are called.
+
+    Raises:
+        OptionError: There is such a value.
+    """
+    if isinstance(value, Mapping):
+        for name, inner in value.items():
+            check_values(inner, f"{option}.{name}" if option.strip("-") else f"--{name}")
+    elif isinstance(value, list | tuple):
+        for inner in value:
+            check_values(inner, option)
+    elif isinstance(value, float) and isnan(value):
+        raise OptionError("this is nan, which is no number", where=option, hint="give a number, or leave it out")
+    elif isinstance(value, str) and "\0" in value:
+        raise OptionError("this text holds the character NUL", where=option, hint="leave the character out")
+
+
+def root_on_this_disk(root: str) -> Path:
+    """Return the folder of all run folders, in which `~` is the home folder.
+
+    Args:
+        root: The option.
+
+    Raises:
+        OptionError: It is an address, or the folder of a user that there is not.
+    """
+    if "://" in root:
+        raise OptionError(
+            "run folders are written to a disk, and this is an address",
+            where=f"--run.root {root}",
+            hint="name a folder, and copy the run folders from there",
+        )
+    return with_home(root)
 
 
 _LEAST = {
@@ -108,6 +153,12 @@ def check_trainer_options(options: Mapping[str, Any]) -> None:
         value = options.get(name)
         if value is not None and not value >= least:
             raise OptionError(f"{name} is {value}", where=f"--trainer.{name}", hint=f"give {least} or more")
+    if options.get("limit_train_batches") == 0:
+        raise OptionError(
+            "limit_train_batches is 0, so nothing is trained",
+            where="--trainer.limit_train_batches",
+            hint="give a number of batches from 1, or a share of an epoch above 0; or leave it out",
+        )
     interval = options.get("val_check_interval")
     if isinstance(interval, int | float) and not interval > 0:
         raise OptionError(
@@ -119,7 +170,7 @@ def check_trainer_options(options: Mapping[str, Any]) -> None:
 
 @contextmanager
 def wording_lightning(where: str, command: str) -> Iterator[None]:
-    """Turn an exception that Lightning itself raises into one message.
+    """Turn an exception that Lightning itself raises, or one of its callbacks, into one message.
 
     Args:
         where: The options that are looked at, unless the message names them.
@@ -132,14 +183,28 @@ def wording_lightning(where: str, command: str) -> Iterator[None]:
         yield
     except EarlyExitError:
         raise
-    except _OF_OPTIONS as error:
+    except Exception as error:
+        hint = f"'ee-lightning {command} --help' lists the options"
+        if not isinstance(error, USER_MISTAKES) and (callback := _failed_callback(error)) is not None:
+            what = f"{callback} fails: {str(error).strip() or type(error).__name__}"
+            where = "--checkpoint" if callback == "ModelCheckpoint" else "--trainer.callbacks"
+            raise OptionError(what, where=where, hint=f"correct its options, or leave it out; {hint}") from error
         *_, (frame, _) = walk_tb(error.__traceback__)
         package = str(frame.f_globals.get("__name__")).partition(".")[0]
-        if package not in _PACKAGES and not isinstance(error, MisconfigurationException):
+        is_of_options = isinstance(error, MisconfigurationException) or package in _PACKAGES
+        if not (isinstance(error, _OF_OPTIONS) and is_of_options):
             raise
-        raise OptionError(
-            str(error).strip(), where=where, hint=f"'ee-lightning {command} --help' lists the options"
-        ) from error
+        raise OptionError(str(error).strip(), where=where, hint=hint) from error
+
+
+def _failed_callback(error: Exception) -> str | None:
+    """Return the class of Lightning's callback that raised an error, itself or by what it calls of other libraries."""
+    for frame, _ in reversed(list(walk_tb(error.__traceback__))):
+        package, _, inside = str(frame.f_globals.get("__name__")).partition(".")
+        if package in {"lightning", "ee_lightning", "transformers"}:
+            is_callback = package == "lightning" and inside.startswith("pytorch.callbacks.")
+            return type(frame.f_locals.get("self")).__name__ if is_callback else None
+    return None
 
 
 def quiet_lightning() -> None:

@@ -7,8 +7,6 @@ from contextlib import contextmanager
 from importlib import import_module
 from typing import NoReturn
 
-from lightning.pytorch.utilities.exceptions import SIGTERMException
-
 INTERRUPTED = 130
 _KILLED = 255
 """What W&B itself reports for a run that is interrupted from the keyboard."""
@@ -56,6 +54,8 @@ def telling_interrupts() -> Iterator[None]:
         KeyboardInterrupt: Training was interrupted from the keyboard. From here on, another is heeded again.
         Terminated: Training was asked to end, by SIGTERM.
     """
+    from lightning.pytorch.utilities.exceptions import SIGTERMException  # which takes seconds
+
     try:
         yield
     except SIGTERMException as error:

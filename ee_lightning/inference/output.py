@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 
 from ee_lightning.data.task import LABEL_SEPARATOR
 from ee_lightning.errors import DataError, hint_for
-from ee_lightning.files import unfinished_of
+from ee_lightning.files import check_replaceable, unfinished_of
 from ee_lightning.inference.texts import TextPrediction
 
 ENDINGS = (".csv", ".jsonl")
@@ -116,6 +116,7 @@ def _opened(path: Path, unfinished: Path) -> Iterator[BinaryIO]:
     """Open the hidden file that is to become a file of predictions, and remove it where it did not."""
     with _blaming(path):
         path.parent.mkdir(parents=True, exist_ok=True)
+        check_replaceable(path)
         opened = unfinished.open("wb", buffering=0)
     try:
         with opened as file:

@@ -50,6 +50,11 @@ def restore_model(
         "have in another shape": [
             name for name in expected if name in tensors and tensors[name].shape != expected[name].shape
         ],
+        "have in another kind of number": [
+            name
+            for name in expected
+            if name in tensors and tensors[name].is_floating_point() != expected[name].is_floating_point()
+        ],
     }
     if any(wrong.values()):
         raise BackboneError(

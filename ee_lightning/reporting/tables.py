@@ -24,7 +24,7 @@ def print_summary(folder: RunFolder) -> None:
         folder: The run's folder.
     """
     print_figures(folder.read_summary())
-    Console(width=80, highlight=False).print(f"run folder: {folder.path}", soft_wrap=True)
+    _console().print(f"run folder: {folder.path}", soft_wrap=True)
 
 
 def print_figures(summaries: Mapping[str, Mapping[str, Any]]) -> None:
@@ -35,7 +35,7 @@ def print_figures(summaries: Mapping[str, Mapping[str, Any]]) -> None:
     Args:
         summaries: The figures of ``summary.json``, by split.
     """
-    console = Console(width=80, highlight=False)
+    console = _console()
     for split, summary in summaries.items():
         console.print(f"\n{describe(split, summary)}", _table(summary), _exits(summary), sep="\n")
 
@@ -47,7 +47,7 @@ def print_choice(point: OperatingPoint, criterion_name: str) -> None:
         point: The operating point.
         criterion_name: The name of its criterion.
     """
-    console = Console(width=80, highlight=False)
+    console = _console()
     console.print(f"{criterion_name} at threshold {in_short(point.threshold)}, chosen on {point.chosen_on} samples")
     table = Table(
         f"on {point.measured_on} other samples",
@@ -203,7 +203,7 @@ def print_precision_effects(effects: Sequence["PrecisionEffect"], metric: str) -
 
 
 def _console() -> Console:
-    return Console(width=80, highlight=False)
+    return Console(width=80, highlight=False, markup=False)  # brackets are of names
 
 
 def _named(criterion: str, threshold: float) -> str:

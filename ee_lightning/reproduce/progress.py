@@ -197,7 +197,8 @@ class SuiteProgress:
         self.console, self.root, self.runs = console, root, runs
         self._left = {run.title: run for run in runs if run.state is not State.FINISHED}
         self._bar = Progress(
-            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[left]}"),
+            TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(),
+            TextColumn("{task.fields[left]}"),
             console=console, transient=True, disable=not console.is_terminal,
         )  # fmt: skip
         self._task = self._bar.add_task("", total=len(runs), completed=self._done, left="")

@@ -1,5 +1,6 @@
 """Every mistake a user can make ends in one message that says what, where and how to fix it."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -7,6 +8,8 @@ import pytest
 from refusal import check_refused
 
 from ee_lightning.cli import main
+from ee_lightning.data.tokenised import load_tokenizer
+from ee_lightning.models.backbones.loading import load_backbone
 from ee_lightning.runs.folder import RunFolder
 
 Run = Callable[..., int]
@@ -103,6 +106,36 @@ MISTAKES = {
         {"trainer.max_epochs": -1},
         r"this training has none[\s\S]*--trainer.max_epochs[\s\S]*hint:",
     ),
+    "no training batches": (
+        {"trainer.limit_train_batches": 0},
+        r"0, so nothing is trained[\s\S]*--trainer.limit_train_batches[\s\S]*hint:",
+    ),
+    "run folders at an address": (
+        {"run.root": "s3://bucket/runs"},
+        r"an address[\s\S]*--run.root s3://bucket[\s\S]*hint:",
+    ),
+    "home of nobody": ({"run.root": "~nobody-at-all/x"}, r"no home folder ~nobody-at-all[\s\S]*hint:"),
+    "data in the home of nobody": ({"data.root": "~nobody-at-all/x"}, r"no home folder ~nobody-at-all[\s\S]*hint:"),
+    "NaN for a callback": (
+        {"trainer.callbacks": "[{class_path: EMAWeightAveraging, init_args: {decay: .nan}}]"},
+        r"this is nan[\s\S]*where: --trainer.callbacks.init_args.decay[\s\S]*hint:",
+    ),
+    "callback to be subclassed": (
+        {"trainer.callbacks": "BaseFinetuning"},
+        r"BaseFinetuning is to be subclassed[\s\S]*--trainer.callbacks[\s\S]*hint:",
+    ),
+    "callback that refuses its option late": (
+        {"trainer.callbacks": "[{class_path: ModelPruning, init_args: {pruning_fn: l1_unstructured, amount: -1}}]"},
+        r"ModelPruning fails: amount=-1[\s\S]*where: --trainer.callbacks[\s\S]*hint:",
+    ),
+    "callback that misses a figure of the objective": (
+        {"trainer.callbacks": "[{class_path: EarlyStopping, init_args: {monitor: train/nope}}]"},
+        r"EarlyStopping fails: .*train/nope[\s\S]*train/accuracy_term[\s\S]*where: --trainer.callbacks[\s\S]*hint:",
+    ),
+    "format of a file name": (
+        {"checkpoint.filename": "{epoch:z}"},
+        r"ModelCheckpoint fails: [\s\S]*where: --checkpoint\n[\s\S]*hint:",
+    ),
     "too long for the tokenizer": ({"data.max_length": 100_000}, r"100000[\s\S]*hint:"),
 }
 
@@ -191,6 +224,43 @@ def test_the_best_checkpoint_is_swept_whatever_else_writes_checkpoints(run: Run,
     assert list(Path("others").iterdir())
     swept = RunFolder("runs/run/version_0").swept_checkpoints()
     assert [file.parent.name for file in swept] == ["checkpoints"]
+
+
+def test_the_folder_of_runs_may_be_below_home(
+    run: Run, small: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(Path("home").resolve()))
+    assert run("fit", **{**small, "run.root": "~/runs"}) == 0
+    assert RunFolder("home/runs/run/version_0").is_finished
+    assert not Path("~").exists()
+
+
+def test_a_config_of_another_encoding_is_named(run: Run, capfd: pytest.CaptureFixture[str]) -> None:
+    Path("mine.yaml").write_bytes("run: {name: Männer}".encode("latin-1"))
+    check_refused(run("fit", Path("mine.yaml")), r"not UTF-8[\s\S]*mine.yaml[\s\S]*hint:", capfd)
+
+
+@pytest.mark.parametrize("closed", ["model.safetensors", "tokenizer.json", "config.json", "."])
+def test_a_backbone_that_may_not_be_read_is_told(
+    closed: str, tiny_backbone: Path, request: pytest.FixtureRequest
+) -> None:
+    folder = Path("backbone")
+    shutil.copytree(tiny_backbone, folder)
+    for place in (Path(), folder):
+        place.chmod(0o755)
+    for file in folder.iterdir():
+        file.chmod(0o644)
+    (folder / closed).chmod(0)
+    request.addfinalizer(lambda: (folder / closed).chmod(0o700))
+    request.getfixturevalue("no_rights")
+    for load in (load_backbone, load_tokenizer):
+        with pytest.raises(PermissionError, match=f"backbone/{closed}" if closed != "." else "backbone"):
+            load(str(folder))
+
+
+def test_a_name_with_nul_is_refused(run: Run, small: dict[str, object], capfd: pytest.CaptureFixture[str]) -> None:
+    Path("mine.yaml").write_text('run: {name: "a\\0b"}\n')
+    check_refused(run("fit", Path("mine.yaml"), **small), r"NUL[\s\S]*where: --run.name[\s\S]*hint:", capfd)
 
 
 def test_typo_in_a_config_names_the_file(run: Run, small: dict[str, object], capfd: pytest.CaptureFixture[str]) -> None:

@@ -1,13 +1,15 @@
 """How a checkpoint that does not fit is worded."""
 
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import torch
+from packaging.version import InvalidVersion
 from torch import nn
 
 from ee_lightning.errors import RunFolderError
-from ee_lightning.fit.checkpoints import loading_checkpoints
+from ee_lightning.fit.checkpoints import WholeCheckpointIO, loading_checkpoints
 
 TRAINER = SimpleNamespace(ckpt_path="runs/x/version_0/checkpoints/last.ckpt")
 
@@ -37,3 +39,21 @@ def test_other_errors_stay_as_they_are(error: Exception) -> None:
     with pytest.raises(type(error)) as raised, loading_checkpoints(TRAINER):  # type: ignore[arg-type]
         raise error
     assert raised.value is error
+
+
+@pytest.mark.parametrize(
+    "held",
+    [[1], {"state_dict": None}, {"state_dict": {}, "callbacks": 5}, {"state_dict": {}, "lr_schedulers": {}}],
+)
+def test_what_is_no_checkpoint_is_blamed(held: object, tmp_path: Path) -> None:
+    torch.save(held, tmp_path / "last.ckpt")
+    with pytest.raises(RunFolderError, match=r"can't be loaded: it holds no checkpoint[\s\S]*last.ckpt[\s\S]*hint:"):
+        WholeCheckpointIO().load_checkpoint(tmp_path / "last.ckpt", weights_only=True)
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"), [(KeyError("loops"), "it lacks loops"), (InvalidVersion("Invalid version: 'x'"), "Lightning")]
+)
+def test_parts_that_lack_are_named(error: Exception, reason: str) -> None:
+    with pytest.raises(RunFolderError, match=reason), loading_checkpoints(TRAINER):  # type: ignore[arg-type]
+        raise error

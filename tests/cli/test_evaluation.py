@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -120,7 +121,7 @@ def test_the_checkpoint_that_is_named_last_counts() -> None:
         folder = Path(name, "checkpoints")
         folder.mkdir(parents=True)
         (folder / "last.ckpt").touch()
-        (folder.parent / "config.yaml").touch()
+        (folder.parent / "config.yaml").write_text("run: {}\n")
     Path("two.yaml").write_text("ckpt_path: two/checkpoints/last.ckpt\n")
     one = "--ckpt_path=one/checkpoints/last.ckpt"
 
@@ -136,9 +137,10 @@ def test_the_checkpoint_that_is_named_last_counts() -> None:
     assert evaluated_run(["fit", one]) is None
 
 
-@pytest.mark.parametrize("named", ["runs/run/version_0/checkpoints/best.ckpt", "last"])
+@pytest.mark.parametrize("named", ["runs/run/version_0/checkpoints/best.ckpt", "last", "loop.ckpt"])
 @pytest.mark.parametrize("command", ["validate", "test"])
 def test_a_checkpoint_that_is_not_there_is_named(command: str, named: str, capfd: pytest.CaptureFixture[str]) -> None:
+    Path("loop.ckpt").symlink_to("loop.ckpt")
     status = main([command, f"--ckpt_path={named}"])
     check_refused(status, f"there is no such checkpoint\n  where: --ckpt_path {named}\n", capfd)
 
@@ -150,3 +152,19 @@ def test_a_damaged_configuration_of_the_run_is_named(
     shutil.copy(checkpoint, "copy/checkpoints/last.ckpt")
     Path("copy/config.yaml").write_text("data: [")
     check_refused(run("validate", ckpt_path="copy/checkpoints/last.ckpt"), r"copy/config\.yaml[\s\S]*hint:", capfd)
+
+
+def test_a_checkpoint_without_its_run_lacks_options(run: Run, capfd: pytest.CaptureFixture[str]) -> None:
+    Path("alone.ckpt").touch()
+    check_refused(run("validate", ckpt_path="alone.ckpt"), r"model.backbone is needed[\s\S]*in its run folder", capfd)
+
+
+def test_a_configuration_that_stands_for_too_much_is_refused(run: Run, capfd: pytest.CaptureFixture[str]) -> None:
+    folder = Path("runs/run/version_0/checkpoints")
+    folder.mkdir(parents=True)
+    (folder / "last.ckpt").touch()
+    names = "abcdefghi"
+    aliases = (f"{new}: &{new} [{', '.join([f'*{old}'] * 9)}]" for old, new in pairwise(names))
+    (folder.parent / "config.yaml").write_text("\n".join(["a: &a [1, 2, 3]", *aliases]))
+    status = run("validate", ckpt_path=folder / "last.ckpt")
+    check_refused(status, r"config.yaml can't be read: its aliases[\s\S]*hint:", capfd)

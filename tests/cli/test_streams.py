@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from refusal import check_refused
+from summaries import figures
 
 from ee_lightning.cli import main
 from ee_lightning.cli.streams import check_output, lasting, prepare_streams
@@ -109,7 +110,7 @@ def stored() -> RunFolder:
     folder = RunFolder("größe")
     logits = torch.randn(3, 40, 2, generator=torch.Generator().manual_seed(0))
     folder.write_exits("validation", StoredExits(logits=logits, labels=torch.arange(40) % 2, ids=torch.arange(40)))
-    folder.write_summary("validation", {"task": "größe", "metrics": ["accuracy"]})
+    folder.write_summary("validation", figures(task="größe"))
     return folder
 
 

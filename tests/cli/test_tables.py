@@ -170,3 +170,11 @@ def test_without_account_or_answer_nothing_is_asked_at_a_terminal(
 def test_folders_or_a_project_are_needed(given: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["tables", *given]) == 1
     assert "folders are needed, or else --wandb" in capsys.readouterr().err
+
+
+def test_brackets_in_names_are_no_markup(add: Callable[..., RunFolder], capsys: pytest.CaptureFixture[str]) -> None:
+    add("[red]x[nope]", 0, _summary(0.5, "[/no]"))
+    assert main(["tables", "runs"]) == 0
+    printed = capsys.readouterr().out
+    assert "[red]x[nope]" in printed
+    assert "[/no]" in printed

@@ -53,3 +53,14 @@ def test_a_tokenizer_that_cannot_pad_is_refused(tokenizer_folder, tmp_path):
         load_tokenizer(str(tmp_path))
     assert caught.value.where == str(tmp_path)
     assert "pad_token" in caught.value.hint
+
+
+@pytest.mark.parametrize("length", ["many", 0, -1])
+def test_a_length_that_makes_no_sense_is_refused(length, tokenizer_folder, tmp_path):
+    for file in tokenizer_folder.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    fields = json.loads((tmp_path / "tokenizer_config.json").read_text())
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps({**fields, "model_max_length": length}))
+    with pytest.raises(DataError, match=rf"model_max_length is {length!r}") as caught:
+        load_tokenizer(str(tmp_path))
+    assert caught.value.where == str(tmp_path)

@@ -35,7 +35,13 @@ def test_a_weight_without_sense_is_refused(weight):
         BEEM([1.0, weight])
 
 
-@pytest.mark.parametrize("weights", [[], [1.0], [1.0, 1.0, 1.0]])
+@pytest.mark.parametrize("weights", [[], [0.0, 0.0]])
+def test_weights_that_let_no_exit_count_are_refused(weights):
+    with pytest.raises(OptionError, match=r"(?s)weights=.*one of them above 0"):
+        BEEM(weights)
+
+
+@pytest.mark.parametrize("weights", [[1.0], [1.0, 1.0, 1.0]])
 def test_another_number_of_weights_is_refused(random_exits, weights):
     with pytest.raises(OptionError, match=f"{len(weights)} weights for 2 exits"):
         replay(BEEM(weights), random_exits(2, 3, 2))

@@ -1,5 +1,6 @@
 """Models made of their tensors alone."""
 
+import json
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -43,3 +44,25 @@ def test_a_configuration_of_no_model_is_refused(tiny_backbone: Path) -> None:
     config.num_attention_heads = 5
     with pytest.raises(BackboneError, match=r"no model can be made of the configuration[\s\S]*where: here"):
         restore_model(config, 2, HeadOptions(), tensors, where="here")
+
+
+@pytest.mark.parametrize("kind", [torch.int32, torch.bool])
+def test_weights_that_are_no_fractions_are_refused(tiny_backbone: Path, kind: torch.dtype) -> None:
+    tensors = MultiExitModel(load_backbone(str(tiny_backbone)), 2, HeadOptions()).state_dict()
+    name = next(iter(tensors))
+    rounded = {**tensors, name: tensors[name].to(kind)}
+    with pytest.raises(BackboneError, match=rf"another kind of number {name}\n  where: here"):
+        restore_model(backbone_config(str(tiny_backbone)), 2, HeadOptions(), rounded, where="here")
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("num_hidden_layers", 0), ("num_attention_heads", -2), ("layer_norm_eps", float("inf"))],
+)
+def test_a_configuration_with_senseless_numbers_is_refused(
+    tiny_backbone: Path, tmp_path: Path, field: str, value: float
+) -> None:
+    fields = json.loads((tiny_backbone / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps({**fields, field: value}))
+    with pytest.raises(BackboneError, match=rf"{field} is {value}"):
+        backbone_config(str(tmp_path))

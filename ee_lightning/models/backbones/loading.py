@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from transformers.utils.peft_utils import find_adapter_config_file
 
 from ee_lightning import packaged
 from ee_lightning.errors import BackboneError, OptionError, first_line
+from ee_lightning.files import check_folder_readable
 from ee_lightning.models.backbones.backbone import FAMILIES, Backbone
 from ee_lightning.models.backbones.stored_shapes import check_pretrained_shapes
 from ee_lightning.models.finite import check_finite_weights
@@ -20,6 +22,10 @@ SAVED_MODEL = "early_exit"
 """The ``model_type`` of a saved model, which is no backbone."""
 ATTENTION = ("eager", "sdpa")
 """What a config.json may ask for; other names let transformers import or download kernels."""
+
+
+_UNUSED = ("num_labels", "chunk_size_feed_forward")  # of a head, and of a loop that saves memory
+_SIZES = ("num_hidden_layers", "num_attention_heads", "hidden_size", "intermediate_size", "vocab_size")
 
 
 def load_backbone(source: str, num_layers: int | None = None) -> Backbone:
@@ -39,6 +45,7 @@ def load_backbone(source: str, num_layers: int | None = None) -> Backbone:
     path = _path_of(source)
     config = _config_at(path, source, num_layers)
     check_pretrained_shapes(path, config, source)
+    check_folder_readable(path)
     with _quiet_transformers():
         try:
             encoder, report = AutoModel.from_pretrained(
@@ -111,13 +118,25 @@ def config_of_fields(fields: Mapping[str, Any], source: str) -> PreTrainedConfig
                 where=source,
                 hint=f"delete {name} from it, or write {' or '.join(ATTENTION)}",
             )
-    sized = {name: value for name, value in fields.items() if name != "num_labels"}  # of a head that is not used
+    sized = {name: value for name, value in fields.items() if name not in _UNUSED}
     with _reading_config(source, source):
         config: PreTrainedConfig = CONFIG_MAPPING[family].from_dict(sized, name_or_path=source)
+        _check_numbers(config)
     return config
 
 
+def _check_numbers(config: PreTrainedConfig) -> None:
+    """Raise a `ValueError` for sizes below 1 and for numbers that are not finite, which transformers takes."""
+    for name in _SIZES:
+        if (size := getattr(config, name, None)) is not None and size < 1:
+            raise ValueError(f"{name} is {size}")
+    for name, value in config.to_dict().items():
+        if isinstance(value, float) and not isfinite(value):
+            raise ValueError(f"{name} is {value}")
+
+
 def _config_at(path: str, source: str, num_layers: int | None) -> PreTrainedConfig:
+    check_folder_readable(path)
     with _reading_config(path, source):
         if find_adapter_config_file(path) is not None:
             raise adapter_error(source)

@@ -24,9 +24,9 @@ import torch
 from torch.nn.functional import one_hot
 
 from ee_lightning.data.batches import LengthBucketedBatches, PadCollator
+from ee_lightning.data.encoding import load_tokenizer
 from ee_lightning.data.sources import open_source
 from ee_lightning.data.tasks import get_task
-from ee_lightning.data.tokenised import load_tokenizer
 from ee_lightning.exits import CRITERIA, FPABEE, Criterion, Fitted, StoredExits, trace_curve
 from ee_lightning.models import HeadOptions, MultiExitModel
 from ee_lightning.models.backbones.loading import load_backbone

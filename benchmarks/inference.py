@@ -37,9 +37,9 @@ from torch.nn.functional import cross_entropy
 from torch.optim import AdamW
 
 from ee_lightning.data import get_task
-from ee_lightning.data.batches import pad_tokens
+from ee_lightning.data.encoding import load_tokenizer, pad_tokens
 from ee_lightning.data.sources import open_source
-from ee_lightning.data.tokenised import load_tokenizer, tokenised
+from ee_lightning.data.tokenised import tokenised
 from ee_lightning.exits import CRITERIA, Criterion, ExitOutput, StoredExits, reaches, replay, trace_curve
 from ee_lightning.inference import EarlyExitEngine, Sample, SpeedMeter
 from ee_lightning.inference.batches import samples_of

@@ -1,6 +1,8 @@
 """The rooms of the package stand in an order, and nothing imports from a room above its own."""
 
 import ast
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -50,3 +52,10 @@ def test_nothing_imports_upward(module: Path) -> None:
 )
 def test_a_wrong_arrow_is_found(module: str, line: str, arrow: str) -> None:
     assert list(upward_imports(PACKAGE / module, line)) == [arrow]
+
+
+def test_predicting_loads_no_more_than_it_needs() -> None:
+    heavy = ("lightning", "torchmetrics", "matplotlib", "rich", "wandb", "pandas", "datasets")
+    program = f"import sys, ee_lightning.inference; print(*(name for name in {heavy} if name in sys.modules))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []

@@ -7,13 +7,12 @@ from collections.abc import Iterator, Sequence
 from os.path import realpath
 from pathlib import Path
 from time import perf_counter
-from typing import get_args
+from typing import TYPE_CHECKING, get_args
 
 from rich.console import Console
 from rich.progress import Progress
 
 from ee_lightning.cli.options import Options, add_model, is_run, load, up_to, warn_of_threshold
-from ee_lightning.cli.split_rows import OwnRows
 from ee_lightning.data.words import listed
 from ee_lightning.errors import EarlyExitError, OptionError
 from ee_lightning.files import named_by_user
@@ -25,6 +24,9 @@ from ee_lightning.inference.input import RowFile, check_readable, open_rows
 from ee_lightning.inference.output import PredictionFile, check_writable, writing
 from ee_lightning.runs.folder import RunFolder
 from ee_lightning.runs.load_run import RunOptions
+
+if TYPE_CHECKING:
+    from ee_lightning.cli.split_rows import OwnRows
 
 ENOUGH = 10
 """Of how many texts on it is of note that all of them leave at the same exit."""
@@ -81,7 +83,7 @@ def run(arguments: Sequence[str]) -> None:
         label_separator=predictor.deployment.label_separator,
     ) as file:
         _predict(predictor, rows, file)
-    if isinstance(rows, OwnRows):
+    if not isinstance(rows, RowFile):
         print(f"ids: row numbers, from 0, in {listed(rows.files)}")
     elif rows.num_bad:
         print(f"{_counted(rows.num_bad, 'bad row')} left out:", *rows.bad, sep="\n  ")
@@ -122,8 +124,10 @@ def _names(text: str) -> Texts:
     return names
 
 
-def _rows(chosen: Namespace, deployment: Deployment) -> RowFile | OwnRows:
+def _rows(chosen: Namespace, deployment: Deployment) -> "RowFile | OwnRows":
     if chosen.input is None:
+        from ee_lightning.cli.split_rows import OwnRows  # which takes seconds to import
+
         return OwnRows(RunOptions.read(RunFolder(chosen.model)))
     choices: list[Texts] = [deployment.text_columns]
     if chosen.text_columns is not None:
@@ -140,7 +144,7 @@ def _rows(chosen: Namespace, deployment: Deployment) -> RowFile | OwnRows:
     return open_rows(chosen.input, choices, skip_bad_rows=chosen.skip_bad_rows)
 
 
-def _predict(predictor: EarlyExitPredictor, rows: RowFile | OwnRows, file: PredictionFile) -> None:
+def _predict(predictor: EarlyExitPredictor, rows: "RowFile | OwnRows", file: PredictionFile) -> None:
     """Predict the rows, show how far it is, and say what it comes to, or where it broke off."""
     ids = deque[int]()
 

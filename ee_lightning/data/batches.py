@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data.distributed import DistributedSampler
 
+from ee_lightning.data.encoding import pad_tokens
+
 UNASKED = "unasked"
 """The fingerprint of rows that are found again by their content alone; to work one out takes copies of a column."""
 
@@ -193,25 +195,3 @@ class PadCollator:
         columns = {name: rows[name] for name in self.fills if name in rows}
         batch = pad_tokens(columns, self.fills, self.multiple)
         return batch | {"labels": torch.tensor(rows["label"]), "ids": torch.tensor(rows["id"])}  # [batch]
-
-
-def pad_tokens(
-    columns: Mapping[str, list[list[int]]], fills: Mapping[str, int], multiple: int = 1
-) -> dict[str, Tensor]:
-    """Pad tokens on the right to the longest row.
-
-    Args:
-        columns: `input_ids`, and `token_type_ids` where the backbone has them, with one entry a row.
-        fills: What fills each column.
-        multiple: Round the padded length up to a multiple of this.
-
-    Returns:
-        The columns and `attention_mask`, which is 1 on tokens and 0 on padding, all int64 and [batch, tokens].
-    """
-    lengths = torch.tensor([len(tokens) for tokens in columns["input_ids"]])  # [batch]
-    width = -(-int(lengths.max()) // multiple) * multiple
-    batch = {
-        name: torch.tensor([row + [fills[name]] * (width - len(row)) for row in rows])  # [batch, tokens]
-        for name, rows in columns.items()
-    }
-    return batch | {"attention_mask": (torch.arange(width) < lengths[:, None]).long()}  # [batch, tokens]

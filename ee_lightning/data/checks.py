@@ -1,12 +1,15 @@
 """What is looked at in the rows before they are trained on: what is wrong is refused, what is odd is told."""
 
 import logging
+import os
+from collections.abc import Callable
+from functools import wraps
 from itertools import compress
-from typing import Any
+from typing import Any, ParamSpec
 
 import numpy as np
+import torch
 from datasets import Dataset
-from lightning.pytorch.utilities import rank_zero_only
 from numpy.typing import NDArray
 
 from ee_lightning.data.task import Task
@@ -16,6 +19,23 @@ from ee_lightning.errors import DataError
 PART_BITS = 3
 """Texts are compared with each other in so many halvings, as there may be millions."""
 log = logging.getLogger(__name__)
+_Arguments = ParamSpec("_Arguments")
+
+
+def on_first_process(warn: Callable[_Arguments, None]) -> Callable[_Arguments, None]:
+    """Let only the first of the processes that train together warn; the others have the same to say."""
+
+    @wraps(warn)
+    def warn_once(*args: _Arguments.args, **kwargs: _Arguments.kwargs) -> None:
+        if torch.distributed.is_available() and torch.distributed.is_initialized():
+            rank = torch.distributed.get_rank()
+        else:  # the names by which torchrun, Lightning and SLURM number processes
+            ranks = (os.environ.get(name) for name in ("RANK", "LOCAL_RANK", "SLURM_PROCID"))
+            rank = next((int(rank) for rank in ranks if rank), 0)
+        if rank == 0:
+            warn(*args, **kwargs)
+
+    return warn_once
 
 
 def refuse_unlabelled(labels: NDArray[Any], task: Task, split: str, where: object) -> None:
@@ -115,7 +135,7 @@ def tell_overlap(train: Dataset, unseen: Dataset, split: str) -> None:
         )
 
 
-@rank_zero_only
+@on_first_process
 def tell_drawn(num_drawn: int, num_rows: int, split: str, option: str) -> None:
     """Warn that some rows of a split stand for all.
 

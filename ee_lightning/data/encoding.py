@@ -1,12 +1,75 @@
 """From texts to tokens, the same way for training and for inference."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from transformers import PreTrainedTokenizerBase
+import torch
+from torch import Tensor
+from transformers import AutoTokenizer, PreTrainedConfig, PreTrainedTokenizerBase
 from transformers.tokenization_utils_base import VERY_LARGE_INTEGER
 
-from ee_lightning.errors import OptionError
+from ee_lightning.errors import BackboneError, DataError, OptionError, first_line
+from ee_lightning.files import check_folder_readable
+from ee_lightning.packaged import PREFIX, resolve
+
+
+def load_tokenizer(name: str, config: PreTrainedConfig | None = None) -> PreTrainedTokenizerBase:
+    """Load a tokenizer that can pad.
+
+    Args:
+        name: A name on the hub, a folder, or `packaged:all-minilm-l6-v2`.
+        config: The backbone's configuration, on which the tokenizer's class depends; None reads it there.
+
+    Returns:
+        The tokenizer.
+
+    Raises:
+        OptionError: No name is given, or the packaged name is unknown.
+        BackboneError: No tokenizer is to be had under that name.
+        DataError: The tokenizer has no padding token, or no fast implementation.
+    """
+    if not name:
+        raise OptionError(
+            "no tokenizer is named", where="--data.tokenizer", hint="give the backbone's name on the hub, or its folder"
+        )
+    place = str(resolve(name)) if name.startswith(PREFIX) else name
+    check_folder_readable(place)
+    try:
+        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
+            place, config=config, trust_remote_code=False
+        )
+    except Exception as error:  # the Rust half of the tokenizers raises bare exceptions
+        raise BackboneError(
+            f"no tokenizer can be loaded: {first_line(error)}",
+            where=place,
+            hint="give a name on the hub with a connection to it, a folder that holds tokenizer.json, "
+            "or packaged:all-minilm-l6-v2",
+        ) from error
+    if len(tokenizer) <= len(tokenizer.all_special_tokens):  # what transformers makes of a folder without its files
+        raise BackboneError(
+            "the tokenizer has no vocabulary",
+            where=place,
+            hint="put tokenizer.json beside the weights, as save_pretrained writes it",
+        )
+    if not isinstance(tokenizer.model_max_length, int | float) or not tokenizer.model_max_length >= 1:
+        raise DataError(
+            f"the tokenizer's model_max_length is {tokenizer.model_max_length!r}",
+            where=place,
+            hint="write a number of tokens into its tokenizer_config.json, such as 512",
+        )
+    if tokenizer.pad_token_id is None:
+        raise DataError(
+            "the tokenizer has no padding token, so it can't make batches",
+            where=place,
+            hint="set pad_token in its tokenizer_config.json",
+        )
+    if not tokenizer.is_fast:
+        raise DataError(
+            f"{type(tokenizer).__name__} has no fast implementation",
+            where=place,
+            hint="use a backbone whose folder holds tokenizer.json",
+        )
+    return tokenizer
 
 
 class Encoded(NamedTuple):
@@ -118,3 +181,25 @@ def _kept(sequences: Sequence[int | None], max_length: int, side: str) -> list[i
 
 def _surplus(places: Sequence[int], left: int, side: str) -> Sequence[int]:
     return places[left:] if side == "right" else places[: len(places) - left]
+
+
+def pad_tokens(
+    columns: Mapping[str, list[list[int]]], fills: Mapping[str, int], multiple: int = 1
+) -> dict[str, Tensor]:
+    """Pad tokens on the right to the longest row.
+
+    Args:
+        columns: `input_ids`, and `token_type_ids` where the backbone has them, with one entry a row.
+        fills: What fills each column.
+        multiple: Round the padded length up to a multiple of this.
+
+    Returns:
+        The columns and `attention_mask`, which is 1 on tokens and 0 on padding, all int64 and [batch, tokens].
+    """
+    lengths = torch.tensor([len(tokens) for tokens in columns["input_ids"]])  # [batch]
+    width = -(-int(lengths.max()) // multiple) * multiple
+    batch = {
+        name: torch.tensor([row + [fills[name]] * (width - len(row)) for row in rows])  # [batch, tokens]
+        for name, rows in columns.items()
+    }
+    return batch | {"attention_mask": (torch.arange(width) < lengths[:, None]).long()}  # [batch, tokens]

@@ -21,7 +21,6 @@ from ee_lightning.data.task import Task
 from ee_lightning.data.text_rows import Bad, Ragged, flaw_of, open_lines, read_records, refuse_two_columns
 from ee_lightning.errors import DataError
 
-SPLITS = ("train", "validation", "test")
 TEXT_COLUMNS = ("text_a", "text_b")
 TEXT_TYPES = ("string", "large_string")
 log = logging.getLogger(__name__)

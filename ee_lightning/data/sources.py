@@ -17,7 +17,6 @@ from ee_lightning.data.find_files import ENDINGS, Places
 from ee_lightning.data.label_sets import found_labels
 from ee_lightning.data.labels import Writing, found_words
 from ee_lightning.data.read import (
-    SPLITS,
     TEXT_COLUMNS,
     Source,
     begins_with_header,
@@ -28,7 +27,7 @@ from ee_lightning.data.read import (
     refuse_undecoded,
     rows_of,
 )
-from ee_lightning.data.task import Task
+from ee_lightning.data.task import SPLITS, Task
 from ee_lightning.errors import DataError, first_line
 from ee_lightning.files import with_home
 from ee_lightning.packaged import PREFIX, resolve
@@ -297,7 +296,7 @@ def hash_of(text: str) -> int:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")
 
 
-__all__ = ["PACKAGED_DATA", "SPLITS", "Source", "open_source"]
+__all__ = ["PACKAGED_DATA", "open_source"]
 
 
 def open_source(root: str | Path | None, task: Task) -> Source:

@@ -8,6 +8,7 @@ from math import isfinite
 
 from ee_lightning.functional import Kind
 
+SPLITS = ("train", "validation", "test")
 NO_LABEL = -1
 LABEL_SEPARATOR = "|"
 _WHOLE = re.compile(r"([+-]?[0-9]{1,15})\.0+")

@@ -5,10 +5,11 @@ from functools import cached_property
 from datasets import Dataset
 from transformers import PreTrainedTokenizerBase
 
-from ee_lightning.data.read import SPLITS, Source
+from ee_lightning.data.encoding import load_tokenizer
+from ee_lightning.data.read import Source
 from ee_lightning.data.sources import open_source
-from ee_lightning.data.task import Task
-from ee_lightning.data.tokenised import load_tokenizer, tokenised
+from ee_lightning.data.task import SPLITS, Task
+from ee_lightning.data.tokenised import tokenised
 from ee_lightning.errors import DataError
 
 

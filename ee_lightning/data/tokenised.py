@@ -15,76 +15,14 @@ import pyarrow.compute as pc
 import tokenizers
 from datasets import Dataset, Features, List, Value
 from numpy.typing import NDArray
-from transformers import AutoTokenizer, PreTrainedConfig, PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase
 
 from ee_lightning.data.batches import NUMBER
 from ee_lightning.data.cache import cache_folder, cached, quiet_progress
 from ee_lightning.data.encoding import check_max_length, encode_and_mark, tells_texts_apart
 from ee_lightning.data.read import TEXT_COLUMNS
 from ee_lightning.data.sources import hash_of
-from ee_lightning.errors import BackboneError, DataError, OptionError, first_line
-from ee_lightning.files import check_folder_readable
-from ee_lightning.packaged import PREFIX, resolve
-
-
-def load_tokenizer(name: str, config: PreTrainedConfig | None = None) -> PreTrainedTokenizerBase:
-    """Load a tokenizer that can pad.
-
-    Args:
-        name: A name on the hub, a folder, or `packaged:all-minilm-l6-v2`.
-        config: The backbone's configuration, on which the tokenizer's class depends; None reads it there.
-
-    Returns:
-        The tokenizer.
-
-    Raises:
-        OptionError: No name is given, or the packaged name is unknown.
-        BackboneError: No tokenizer is to be had under that name.
-        DataError: The tokenizer has no padding token, or no fast implementation.
-    """
-    if not name:
-        raise OptionError(
-            "no tokenizer is named", where="--data.tokenizer", hint="give the backbone's name on the hub, or its folder"
-        )
-    place = str(resolve(name)) if name.startswith(PREFIX) else name
-    check_folder_readable(place)
-    try:
-        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
-            place, config=config, trust_remote_code=False
-        )
-    except Exception as error:  # the Rust half of the tokenizers raises bare exceptions
-        raise BackboneError(
-            f"no tokenizer can be loaded: {first_line(error)}",
-            where=place,
-            hint="give a name on the hub with a connection to it, a folder that holds tokenizer.json, "
-            "or packaged:all-minilm-l6-v2",
-        ) from error
-    if len(tokenizer) <= len(tokenizer.all_special_tokens):  # what transformers makes of a folder without its files
-        raise BackboneError(
-            "the tokenizer has no vocabulary",
-            where=place,
-            hint="put tokenizer.json beside the weights, as save_pretrained writes it",
-        )
-    if not isinstance(tokenizer.model_max_length, int | float) or not tokenizer.model_max_length >= 1:
-        raise DataError(
-            f"the tokenizer's model_max_length is {tokenizer.model_max_length!r}",
-            where=place,
-            hint="write a number of tokens into its tokenizer_config.json, such as 512",
-        )
-    if tokenizer.pad_token_id is None:
-        raise DataError(
-            "the tokenizer has no padding token, so it can't make batches",
-            where=place,
-            hint="set pad_token in its tokenizer_config.json",
-        )
-    if not tokenizer.is_fast:
-        raise DataError(
-            f"{type(tokenizer).__name__} has no fast implementation",
-            where=place,
-            hint="use a backbone whose folder holds tokenizer.json",
-        )
-    return tokenizer
-
+from ee_lightning.errors import DataError
 
 FORMAT = 4
 BATCH = 10_000

@@ -54,7 +54,7 @@ def telling_interrupts() -> Iterator[None]:
         KeyboardInterrupt: Training was interrupted from the keyboard. From here on, another is heeded again.
         Terminated: Training was asked to end, by SIGTERM.
     """
-    from lightning.pytorch.utilities.exceptions import SIGTERMException  # which takes seconds
+    from lightning.pytorch.utilities.exceptions import SIGTERMException  # which takes seconds to import
 
     try:
         yield

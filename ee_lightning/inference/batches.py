@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from ee_lightning.data.batches import pad_tokens
+from ee_lightning.data.encoding import pad_tokens
 from ee_lightning.models import check_finite_logits
 from ee_lightning.models.backbones.backbone import Backbone, EncoderState
 

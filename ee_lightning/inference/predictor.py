@@ -7,7 +7,7 @@ from typing import TypedDict, Unpack, overload
 
 from transformers import PreTrainedTokenizerBase
 
-from ee_lightning.data.tokenised import load_tokenizer
+from ee_lightning.data.encoding import load_tokenizer
 from ee_lightning.errors import OptionError
 from ee_lightning.inference.deployment import Deployment
 from ee_lightning.inference.encoder import TextEncoder, Texts, check_rows, side_by_side

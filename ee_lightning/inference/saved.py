@@ -16,7 +16,7 @@ from transformers import PreTrainedConfig, PreTrainedTokenizerBase
 from transformers.utils import CONFIG_NAME
 from transformers.utils.peft_utils import ADAPTER_CONFIG_NAME
 
-from ee_lightning.data.tokenised import load_tokenizer
+from ee_lightning.data.encoding import load_tokenizer
 from ee_lightning.errors import BackboneError, EarlyExitError, OptionError, RunFolderError, first_line, hint_for
 from ee_lightning.files import UNFINISHED, read_json, reading
 from ee_lightning.inference.deployment import EARLY_EXIT, Deployment, EarlyExitConfig

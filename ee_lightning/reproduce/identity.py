@@ -15,7 +15,7 @@ from huggingface_hub.utils import logging
 
 from ee_lightning import __version__, packaged
 from ee_lightning.data.custom import CustomTask
-from ee_lightning.data.tokenised import load_tokenizer
+from ee_lightning.data.encoding import load_tokenizer
 from ee_lightning.errors import BackboneError, EarlyExitError
 from ee_lightning.files import found_in, read_json
 from ee_lightning.fit.command import FitOptionsParser

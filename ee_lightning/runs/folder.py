@@ -8,7 +8,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
@@ -32,8 +31,6 @@ CALIBRATION = "calibration"
 _EXTRA = "extra."
 _MULTI_LABEL = "multi_label"
 _ROWS = "rows"
-_POINT = ("split", "criterion", "threshold", "speedup", "mean_exit")
-_ROUNDING = 1e-9
 _EVALUATE = "run validate or test on its checkpoint"
 _MEASURE = "measure again: ee-lightning speed"
 
@@ -197,9 +194,9 @@ class RunFolder:
 
     def write_curves(self, split: str, curves: Sequence[Curve]) -> None:
         """Write every operating point of a split's criteria, sorted by speed-up, beside those of other splits."""
-        points = pd.concat([_operating_points(curve) for curve in curves], ignore_index=True)
-        points.insert(0, "split", split)
-        self._write_rows(CURVES, points, fixed=_POINT, key=["split"])
+        from ee_lightning.runs.csv_tables import POINT, points_of, write_rows  # with pandas, as below
+
+        write_rows(self.path / CURVES, points_of(split, curves), fixed=POINT, key=["split"], hint=_EVALUATE)
 
     def read_curves(self) -> dict[str, list[Curve]]:
         """Read the curves of every split, in the order in which they were written.
@@ -207,13 +204,10 @@ class RunFolder:
         Raises:
             RunFolderError: There are none, or the file is damaged.
         """
-        curves: dict[str, list[Curve]] = {}
+        from ee_lightning.runs.csv_tables import read_curves
+
         with reading(self.path / CURVES, hint=_EVALUATE):
-            points = pd.read_csv(self.path / CURVES, dtype={"split": str, "criterion": str})
-            _check_points(points)
-            for (split, criterion), rows in points.groupby(["split", "criterion"], sort=False):
-                curves.setdefault(split, []).append(_curve(criterion, rows.dropna(axis="columns")))
-        return curves
+            return read_curves(self.path / CURVES)
 
     def read_results(self, split: str, criteria: Collection[str]) -> Results:
         """Read what is there of some criteria on a split, in the order in which it was written."""
@@ -233,8 +227,12 @@ class RunFolder:
 
     def write_speed(self, split: str, measured: Sequence[MeasuredSpeed]) -> None:
         """Write measured speeds in place of earlier ones of the same criteria on the same split, beside the others."""
+        import pandas as pd
+
+        from ee_lightning.runs.csv_tables import write_rows
+
         rows = pd.DataFrame([{"split": split, **asdict(each)} for each in measured])
-        self._write_rows(SPEED, rows, fixed=list(rows.columns), key=["split", "criterion"], hint=_MEASURE)
+        write_rows(self.path / SPEED, rows, fixed=list(rows.columns), key=["split", "criterion"], hint=_MEASURE)
 
     def read_speed(self) -> dict[str, list[MeasuredSpeed]]:
         """Read the measured speeds of every split, in the order in which they were written; empty where none were.
@@ -246,19 +244,21 @@ class RunFolder:
         if not path.is_file():
             return {}
         with reading(path, hint=f"delete it, and {_MEASURE}"):
-            measured = pd.read_csv(path, dtype={"batch_size": str, "torch": str})
-            _check_named(measured, "split")
-            return {
-                str(split): typed(list[MeasuredSpeed], rows.drop(columns="split").to_dict("records"))
-                for split, rows in measured.groupby("split", sort=False)
-            }
+            from ee_lightning.runs.csv_tables import read_speeds
+
+            return read_speeds(path)
 
     def write_exit_scores(self, epoch: int, scores: Mapping[str, Sequence[float]]) -> None:
         """Write the scores of all exits after an epoch, one list a metric, beside those of other epochs."""
+        import pandas as pd
+
+        from ee_lightning.runs.csv_tables import write_rows
+
         rows = pd.DataFrame(scores)
         rows.insert(0, "epoch", epoch)
         rows.insert(1, "exit", range(1, len(rows) + 1))
-        self._write_rows("exit_scores.csv", rows, fixed=["epoch", "exit"], key=["epoch"])
+        path = self.path / "exit_scores.csv"
+        write_rows(path, rows, fixed=["epoch", "exit"], key=["epoch"], hint=_EVALUATE)
 
     def write_fitted(self, split: str, fitted: Mapping[str, Mapping[str, Any]]) -> None:
         """Write what each criterion had learnt when the split was swept, by its name; nothing where none had to."""
@@ -323,20 +323,6 @@ class RunFolder:
             with self.whole(name) as file:
                 file.write_text(json.dumps(splits, indent=2) + "\n", encoding="utf-8")
 
-    def _write_rows(
-        self, name: str, rows: pd.DataFrame, fixed: Sequence[str], key: Sequence[str], hint: str = _EVALUATE
-    ) -> None:
-        """Write a CSV file, with ``fixed`` columns, in which ``rows`` take the place of those with the same ``key``."""
-        path = self.path / name
-        if path.is_file():
-            with reading(path, hint=f"delete it, and {hint}"):
-                others = pd.read_csv(path)
-                _check_columns(others, fixed)
-            written, now = (pd.MultiIndex.from_frame(some[list(key)]) for some in (others, rows))
-            rows = pd.concat([others[~written.isin(now)], rows], ignore_index=True)
-        with self.whole(name) as file:
-            rows.to_csv(file, index=False)
-
     def whole(self, name: str) -> AbstractContextManager[Path]:
         """Return a file to write that takes its place under ``name`` only when it is complete."""
         return written_whole(self.path / name)
@@ -354,44 +340,3 @@ def _evaluated_rows(file: Path) -> EvaluatedRows:
     with safe_open(file, framework="pt") as opened:
         metadata = opened.metadata() or {}
     return typed(EvaluatedRows, json.loads(metadata[_ROWS])) if _ROWS in metadata else EvaluatedRows()
-
-
-def _operating_points(curve: Curve) -> pd.DataFrame:
-    return pd.DataFrame(
-        {
-            "criterion": curve.criterion,
-            "threshold": curve.thresholds.numpy(),
-            "speedup": curve.speedup.numpy(),
-            "mean_exit": curve.mean_exit.numpy(),
-            **{metric: score.numpy() for metric, score in curve.scores.items()},
-        }
-    )
-
-
-def _check_columns(rows: pd.DataFrame, needed: Sequence[str]) -> None:
-    if lacking := [column for column in needed if column not in rows]:
-        raise ValueError(f"it lacks the columns {', '.join(lacking)}")
-
-
-def _check_named(rows: pd.DataFrame, *columns: str) -> None:
-    for column in columns:
-        if rows[column].isna().any():
-            raise ValueError(f"a row has no {column}")
-
-
-def _check_points(points: pd.DataFrame) -> None:
-    """Raise an error for operating points that are none: without a name, or with a speed-up or an exit below 1."""
-    _check_columns(points, _POINT)
-    _check_named(points, "split", "criterion")
-    for name in ("speedup", "mean_exit"):
-        if not points[name].astype("float64").between(1 - _ROUNDING, float("inf"), inclusive="left").all():
-            raise ValueError(f"a row has a {name} that is no number from 1")
-    if points["threshold"].astype("float64").isna().any():
-        raise ValueError("a row has no threshold")
-
-
-def _curve(criterion: str, points: pd.DataFrame) -> Curve:
-    columns = {name: torch.tensor(points[name].to_numpy(), dtype=torch.float64) for name in points.columns[2:]}
-    thresholds, speedup, mean_exit = (columns.pop(name) for name in ("threshold", "speedup", "mean_exit"))
-    num_exits = round((speedup * mean_exit)[0].item())
-    return Curve(criterion, num_exits, attained=thresholds, thresholds=thresholds, mean_exit=mean_exit, scores=columns)

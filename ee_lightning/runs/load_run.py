@@ -2,16 +2,13 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from datasets import Dataset
 from pydantic import PositiveInt
 from torch import Tensor
 
 from ee_lightning.data import CustomTask, Task, resolve_task
-from ee_lightning.data.task_rows import TaskRows
-from ee_lightning.data.tokenised import positions_of
 from ee_lightning.errors import DataError, RunFolderError
 from ee_lightning.exits import StoredExits
 from ee_lightning.files import found_in, read_yaml, reading
@@ -20,6 +17,11 @@ from ee_lightning.models.backbones.loading import backbone_config
 from ee_lightning.models.devices import find_device
 from ee_lightning.runs.folder import RunFolder
 from ee_lightning.typed import typed
+
+if TYPE_CHECKING:  # these take seconds to import, and predictions for texts do without
+    from datasets import Dataset
+
+    from ee_lightning.data.task_rows import TaskRows
 
 _MODEL = "model."  # what the names of a checkpoint's tensors of the model begin with
 
@@ -46,8 +48,10 @@ class RunOptions:
     root: str | None
     max_length: int
 
-    def rows(self) -> TaskRows:
+    def rows(self) -> "TaskRows":
         """Return the rows of the run's task."""
+        from ee_lightning.data.task_rows import TaskRows
+
         return TaskRows(self.task, self.root, self.backbone, self.max_length)
 
     @classmethod
@@ -97,7 +101,7 @@ class _Config:
     data: _DataConfig
 
 
-def load_run(folder: RunFolder, split: str) -> tuple[MultiExitModel, Dataset]:
+def load_run(folder: RunFolder, split: str) -> tuple[MultiExitModel, "Dataset"]:
     """Load the model of a run, where it is to be measured, and the tokenised rows of a split.
 
     Args:
@@ -113,7 +117,7 @@ def load_run(folder: RunFolder, split: str) -> tuple[MultiExitModel, Dataset]:
     return read_model(folder, options).to(find_device("auto")), options.rows().of(split)
 
 
-def evaluated_rows(rows: Dataset, exits: StoredExits) -> Dataset:
+def evaluated_rows(rows: "Dataset", exits: StoredExits) -> "Dataset":
     """Return the rows that stored exits are of, in their order.
 
     Args:
@@ -132,6 +136,8 @@ def evaluated_rows(rows: Dataset, exits: StoredExits) -> Dataset:
                 hint="bring the run's data back to where its config.yaml says, or evaluate the checkpoint again",
             )
         return rows.select(ids)
+    from ee_lightning.data.tokenised import positions_of
+
     return rows.select(positions_of(rows, ids, where=", ".join(exits.rows.files)))
 
 

@@ -5,7 +5,6 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from datasets import ClassLabel, Dataset, Features, Value
-from lightning.pytorch.utilities import rank_zero_only
 
 from ee_lightning.data import CustomTask, resolve_task
 from ee_lightning.data.read import build_rows
@@ -169,7 +168,7 @@ def test_values_that_are_taken_as_classes_are_told(tmp_path, caplog):
 
 
 def test_oddities_are_told_once_however_many_processes_there_are(tmp_path, caplog, monkeypatch):
-    monkeypatch.setattr(rank_zero_only, "rank", 1)
+    monkeypatch.setenv("LOCAL_RANK", "1")
     (tmp_path / "train.csv").write_text("text,label\na,0.5\nb,0.50\n")
     assert resolve_task("mine", CustomTask(["text"]), tmp_path).label_names == ("0.5", "0.50")
     assert caplog.text == ""

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from ee_lightning.data.tokenised import load_tokenizer
+from ee_lightning.data.encoding import load_tokenizer
 from ee_lightning.errors import BackboneError, DataError, OptionError
 
 
@@ -11,7 +11,7 @@ def test_a_folder_is_loaded(tokenizer_folder):
 
 
 def test_a_packaged_name_is_resolved(tokenizer_folder, monkeypatch):
-    monkeypatch.setattr("ee_lightning.data.tokenised.resolve", {"packaged:tiny": tokenizer_folder}.__getitem__)
+    monkeypatch.setattr("ee_lightning.data.encoding.resolve", {"packaged:tiny": tokenizer_folder}.__getitem__)
     assert load_tokenizer("packaged:tiny").pad_token_id == 0
 
 

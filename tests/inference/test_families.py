@@ -8,7 +8,7 @@ import torch
 from families import EAGER_ALONE
 from torch.utils.flop_counter import FlopCounterMode
 
-from ee_lightning.data.tokenised import load_tokenizer
+from ee_lightning.data.encoding import load_tokenizer
 from ee_lightning.exits import Confidence, StoredExits, Voting, replay
 from ee_lightning.exits.naming import spec_of
 from ee_lightning.inference import Deployment, EarlyExitEngine, EarlyExitPredictor, ExitPolicy, FlopCounter, Sample

@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoConfig, AutoModel, BertModel, pipeline
 
 from ee_lightning.cli import main
-from ee_lightning.data.tokenised import load_tokenizer
+from ee_lightning.data.encoding import load_tokenizer
 from ee_lightning.errors import BackboneError, EarlyExitError, OptionError, RunFolderError
 from ee_lightning.exits import Confidence, Conformal, Criterion, Gate, StoredExits, Voting
 from ee_lightning.exits.naming import spec_of

@@ -3,8 +3,8 @@ from importlib.util import find_spec
 
 import pytest
 
-from ee_lightning.data.read import SPLITS
 from ee_lightning.data.sources import PackagedSource, split_of
+from ee_lightning.data.task import SPLITS
 from ee_lightning.data.tasks import get_task
 from ee_lightning.errors import DataError
 

@@ -1,0 +1,116 @@
+"""The tables of a run folder: curves, speeds and exits' scores as CSV files."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+import torch
+
+from ee_lightning.exits import Curve
+from ee_lightning.files import reading, written_whole
+from ee_lightning.runs.measured import MeasuredSpeed
+from ee_lightning.typed import typed
+
+POINT = ("split", "criterion", "threshold", "speedup", "mean_exit")
+_ROUNDING = 1e-9
+
+
+def points_of(split: str, curves: Sequence[Curve]) -> pd.DataFrame:
+    """Return every operating point of some curves of a split, one a row."""
+    points = pd.concat([_operating_points(curve) for curve in curves], ignore_index=True)
+    points.insert(0, "split", split)
+    return points
+
+
+def read_curves(path: Path) -> dict[str, list[Curve]]:
+    """Read the curves of every split, in the order in which they were written.
+
+    Raises:
+        ValueError: The file is damaged.
+        OSError: It can't be opened.
+    """
+    curves: dict[str, list[Curve]] = {}
+    points = pd.read_csv(path, dtype={"split": str, "criterion": str})
+    _check_points(points)
+    for (split, criterion), rows in points.groupby(["split", "criterion"], sort=False):
+        curves.setdefault(split, []).append(_curve(criterion, rows.dropna(axis="columns")))
+    return curves
+
+
+def read_speeds(path: Path) -> dict[str, list[MeasuredSpeed]]:
+    """Read the measured speeds of every split, in the order in which they were written.
+
+    Raises:
+        ValueError: The file is damaged.
+        OSError: It can't be opened.
+    """
+    measured = pd.read_csv(path, dtype={"batch_size": str, "torch": str})
+    _check_named(measured, "split")
+    return {
+        str(split): typed(list[MeasuredSpeed], rows.drop(columns="split").to_dict("records"))
+        for split, rows in measured.groupby("split", sort=False)
+    }
+
+
+def write_rows(path: Path, rows: pd.DataFrame, fixed: Sequence[str], key: Sequence[str], hint: str) -> None:
+    """Write rows into a CSV file in place of those with the same key, beside the others.
+
+    Args:
+        path: The file; it need not be there.
+        rows: The rows.
+        fixed: Columns that a file which is there must have.
+        key: Columns by which rows take the place of others.
+        hint: How to make the file anew where it is damaged.
+
+    Raises:
+        RunFolderError: The file is damaged, or can't be written.
+    """
+    if path.is_file():
+        with reading(path, hint=f"delete it, and {hint}"):
+            others = pd.read_csv(path)
+            _check_columns(others, fixed)
+        written, now = (pd.MultiIndex.from_frame(some[list(key)]) for some in (others, rows))
+        rows = pd.concat([others[~written.isin(now)], rows], ignore_index=True)
+    with written_whole(path) as file:
+        rows.to_csv(file, index=False)
+
+
+def _operating_points(curve: Curve) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "criterion": curve.criterion,
+            "threshold": curve.thresholds.numpy(),
+            "speedup": curve.speedup.numpy(),
+            "mean_exit": curve.mean_exit.numpy(),
+            **{metric: score.numpy() for metric, score in curve.scores.items()},
+        }
+    )
+
+
+def _check_columns(rows: pd.DataFrame, needed: Sequence[str]) -> None:
+    if lacking := [column for column in needed if column not in rows]:
+        raise ValueError(f"it lacks the columns {', '.join(lacking)}")
+
+
+def _check_named(rows: pd.DataFrame, *columns: str) -> None:
+    for column in columns:
+        if rows[column].isna().any():
+            raise ValueError(f"a row has no {column}")
+
+
+def _check_points(points: pd.DataFrame) -> None:
+    """Raise an error for operating points that are none: without a name, or with a speed-up or an exit below 1."""
+    _check_columns(points, POINT)
+    _check_named(points, "split", "criterion")
+    for name in ("speedup", "mean_exit"):
+        if not points[name].astype("float64").between(1 - _ROUNDING, float("inf"), inclusive="left").all():
+            raise ValueError(f"a row has a {name} that is no number from 1")
+    if points["threshold"].astype("float64").isna().any():
+        raise ValueError("a row has no threshold")
+
+
+def _curve(criterion: str, points: pd.DataFrame) -> Curve:
+    columns = {name: torch.tensor(points[name].to_numpy(), dtype=torch.float64) for name in points.columns[2:]}
+    thresholds, speedup, mean_exit = (columns.pop(name) for name in ("threshold", "speedup", "mean_exit"))
+    num_exits = round((speedup * mean_exit)[0].item())
+    return Curve(criterion, num_exits, attained=thresholds, thresholds=thresholds, mean_exit=mean_exit, scores=columns)

@@ -24,6 +24,7 @@ _DEEPEST, _MOST_VALUES = 100, 1_000_000
 _TOO_DEEP = "its values are nested too deeply"
 _TOO_MANY = "its aliases stand for too many values"
 _UNWRITABLE = (OSError, SafetensorError)
+_OF_MODELS = {".json", ".safetensors", ".txt", ".model"}
 
 
 def unfinished_of(file: Path) -> Path:
@@ -83,11 +84,11 @@ def check_folder_readable(folder: str | Path) -> None:
         folder: The folder; what is none, as a name on the hub, is passed over.
 
     Raises:
-        OSError: The folder or a file in it can't be opened.
+        OSError: The folder, or a file of weights, of a configuration or of a vocabulary in it can't be opened.
     """
     if Path(folder).is_dir():
         for file in found_in(Path(folder), "*"):
-            if file.is_file():
+            if file.suffix in _OF_MODELS and file.is_file():
                 file.open("rb").close()
 
 

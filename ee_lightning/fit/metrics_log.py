@@ -8,7 +8,7 @@ from lightning.fabric.loggers.logger import rank_zero_experiment
 from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.loggers.csv_logs import ExperimentWriter
 
-from ee_lightning.files import writing, written_whole
+from ee_lightning.files import reading, writing, written_whole
 
 
 class MetricsLog(CSVLogger):
@@ -99,6 +99,6 @@ def _read(path: Path, num_rows: int) -> tuple[list[str], list[dict[str, str]]]:
     """Read a file's columns and first rows, if it is to be taken up again at all."""
     if num_rows == 0 or not path.is_file():
         return [], []
-    with path.open(newline="") as file:
+    with reading(path, hint="delete it: nothing but its rows is lost"), path.open(newline="") as file:
         reader = csv.DictReader(file)
         return list(reader.fieldnames or []), [row for _, row in zip(range(num_rows), reader, strict=False)]

@@ -258,6 +258,17 @@ def test_a_backbone_that_may_not_be_read_is_told(
             load(str(folder))
 
 
+def test_what_a_backbone_does_without_may_be_closed(tiny_backbone: Path, request: pytest.FixtureRequest) -> None:
+    folder = Path("backbone")
+    shutil.copytree(tiny_backbone, folder)
+    (folder / "optimizer.pt").touch()
+    for place in (Path(), folder, *folder.iterdir()):
+        place.chmod(0o755)
+    (folder / "optimizer.pt").chmod(0)
+    request.getfixturevalue("no_rights")
+    assert load_backbone(str(folder)).num_layers == 3
+
+
 def test_a_name_with_nul_is_refused(run: Run, small: dict[str, object], capfd: pytest.CaptureFixture[str]) -> None:
     Path("mine.yaml").write_text('run: {name: "a\\0b"}\n')
     check_refused(run("fit", Path("mine.yaml"), **small), r"NUL[\s\S]*where: --run.name[\s\S]*hint:", capfd)

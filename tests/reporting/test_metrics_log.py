@@ -74,3 +74,10 @@ def test_a_full_disk_leaves_whole_rows_and_one_error(tmp_path: Path, full_at: in
     assert written.splitlines() == expected[: len(written.splitlines())]
     assert written == "" or written.endswith("\n")
     assert log.experiment.num_rows == max(0, len(written.splitlines()) - 1)
+
+
+def test_a_damaged_file_of_a_run_that_goes_on_is_named(tmp_path: Path) -> None:
+    logged(tmp_path, ROWS[:2])
+    (tmp_path / "run" / "version_0" / "metrics.csv").write_bytes(b"\xff\xfe\0")
+    with pytest.raises(RunFolderError, match=r"metrics.csv can't be read: [\s\S]*where: .*metrics.csv[\s\S]*hint:"):
+        logged(tmp_path, ROWS[2:], first=2, kept=2)

@@ -244,16 +244,30 @@ def fit_criteria(criteria: Sequence[Criterion], calibration: StoredExits | None)
     Raises:
         OptionError: A criterion has to be fitted and no rows were held out.
     """
+    if calibration is None:
+        require_nothing_fitted(criteria)
+        return
     for criterion in criteria:
-        if not isinstance(criterion, Fitted):
-            continue
-        if calibration is None:
+        if isinstance(criterion, Fitted):
+            criterion.fit(calibration)
+
+
+def require_nothing_fitted(criteria: Sequence[Criterion]) -> None:
+    """Raise an error for a criterion that has to be fitted, as where no rows were held out.
+
+    Args:
+        criteria: Any criteria.
+
+    Raises:
+        OptionError: One of them has to be fitted.
+    """
+    for criterion in criteria:
+        if isinstance(criterion, Fitted):
             raise OptionError(
                 f"the criterion {criterion.name} fits parameters, and no rows were held out for that",
                 where="the list of criteria",
                 hint="hold rows out of training with --data.calibration 500, or leave the criterion out",
             )
-        criterion.fit(calibration)
 
 
 def fit_spec(spec: CriterionSpec, calibration: StoredExits | None) -> CriterionSpec:

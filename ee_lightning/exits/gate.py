@@ -1,5 +1,7 @@
 """Leave when a learnt gate finds it unlikely that the exit is wrong."""
 
+from collections.abc import Collection
+
 from typing_extensions import override
 
 from ee_lightning.errors import OptionError
@@ -30,11 +32,23 @@ class Gate(Criterion):
 
     @override
     def step(self, output: ExitOutput, state: State) -> tuple[Decision, State]:
-        if GATE not in output.extras:
-            raise OptionError(
-                f"The criterion gate reads the extra {GATE!r}, and these exits have "
-                f"{', '.join(sorted(output.extras)) or 'no extras'}",
-                where="criteria",
-                hint="train a model with a gate, or leave the gate out",
-            )
+        require_gate(output.extras)
         return Decision(-output.extras[GATE].float(), output.predictions), state
+
+
+def require_gate(extras: Collection[str]) -> None:
+    """Raise an error for exits that no gate judged.
+
+    Args:
+        extras: The names of what the exits give beside their logits.
+
+    Raises:
+        OptionError: There is no gate among them.
+    """
+    if GATE not in extras:
+        found = ", ".join(sorted(extras)) or "no extras"
+        raise OptionError(
+            f"The criterion gate reads the extra {GATE!r}, and these exits have {found}",
+            where="criteria",
+            hint="train a model with a gate (--model.heads.gate true), or leave the gate out",
+        )

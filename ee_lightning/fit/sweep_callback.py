@@ -8,11 +8,19 @@ from lightning.pytorch import Callback
 from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities import CombinedLoader
 
-from ee_lightning.analysis.sweep import Sweep, diagnostic_scalars, distinct, scalars, sweep_exits
+from ee_lightning.analysis.sweep import (
+    Sweep,
+    diagnostic_scalars,
+    distinct,
+    require_nothing_fitted,
+    scalars,
+    sweep_exits,
+)
 from ee_lightning.data import Task
 from ee_lightning.data.batches import LengthBucketedBatches
 from ee_lightning.errors import OptionError
-from ee_lightning.exits import Criterion, EvaluatedRows, StoredExits
+from ee_lightning.exits import Criterion, EvaluatedRows, Gate, StoredExits
+from ee_lightning.exits.gate import require_gate
 from ee_lightning.fit.callbacks import check_monitors
 from ee_lightning.inference import SpeedMeter, samples_of
 from ee_lightning.models import MultiExitModel
@@ -120,22 +128,28 @@ class ExitSweep(Callback):
         """Raise an error for what can't come about, before anything is trained.
 
         Raises:
-            OptionError: A criterion can't judge tasks of this kind; a checkpoint or early stopping monitors a figure
+            OptionError: A criterion can't judge tasks of this kind, reads a gate that the model lacks, or has to be
+                fitted where no rows are held out; a checkpoint or early stopping monitors a figure
                 that training does not log; or the speed is to be measured on several processes, or on rows that are not
                 the task's.
         """
         if stage == TrainerFn.PREDICTING:
             return
+        module, data = _as_ours(pl_module), _data(trainer)
         for criterion in self.criteria:
-            criterion.check_task(_as_ours(pl_module).kind)
-        if self.speed and (trainer.world_size > 1 or _data(trainer) is None):
+            criterion.check_task(module.kind)
+            if isinstance(criterion, Gate) and module.model.heads.gate is None:
+                require_gate([])
+        if data is not None and not data.calibration:
+            require_nothing_fitted(self.criteria)
+        if self.speed and (trainer.world_size > 1 or data is None):
             raise OptionError(
                 "the speed is measured by one process, on the rows of a TaskDataModule",
                 where="--sweep.speed true",
                 hint="leave it out, and measure afterwards: ee-lightning speed RUN",
             )
         if stage == TrainerFn.FITTING:
-            check_monitors(trainer.callbacks, self.criteria, _as_ours(pl_module))  # type: ignore[attr-defined]
+            check_monitors(trainer.callbacks, self.criteria, module)  # type: ignore[attr-defined]
         for logger in _wandb_loggers(trainer):
             logger.enter(training=stage == TrainerFn.FITTING)
 

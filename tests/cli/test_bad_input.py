@@ -8,7 +8,7 @@ import pytest
 from refusal import check_refused
 
 from ee_lightning.cli import main
-from ee_lightning.data.tokenised import load_tokenizer
+from ee_lightning.data.encoding import load_tokenizer
 from ee_lightning.models.backbones.loading import load_backbone
 from ee_lightning.runs.folder import RunFolder
 
@@ -163,6 +163,8 @@ def test_mistakes_end_in_one_message(
             r"EarlyStopping monitors val/voting/area.*[\s\S]*val/patience",
         ),
         (["methods/full", "trainer/early_stopping"], {}, r"EarlyStopping monitors val/voting/area.*[\s\S]*val/score"),
+        ([], {"sweep.criteria": "[ee_lightning.exits.Gate]"}, r"the extra 'gate'[\s\S]*hint:.*model.heads.gate true"),
+        ([], {"sweep.criteria": "[ee_lightning.exits.Conformal]"}, r"conformal fits.*[\s\S]*hint:.*data.calibration"),
     ],
     ids=lambda value: "+".join(value) if isinstance(value, list) else None,
 )

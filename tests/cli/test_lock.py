@@ -17,7 +17,7 @@ from ee_lightning.runs.folder import RunFolder
 HOLD_AND_FORK = """
 import os, sys, time
 from ee_lightning.fit.resume import locked
-from ee_lightning.reporting import RunFolder
+from ee_lightning.runs import RunFolder
 
 with locked(RunFolder(sys.argv[1])):
     child = os.fork()

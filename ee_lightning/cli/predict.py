@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, get_args
 from rich.console import Console
 from rich.progress import Progress
 
-from ee_lightning.cli.options import Options, add_model, is_run, load, up_to, warn_of_threshold
+from ee_lightning.cli.deployed import add_model, is_run, load, warn_of_threshold
+from ee_lightning.cli.options import Options, up_to
 from ee_lightning.data.words import listed
 from ee_lightning.errors import EarlyExitError, OptionError
 from ee_lightning.files import named_by_user

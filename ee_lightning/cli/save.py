@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from ee_lightning.cli.options import Options, add_model, is_run, load, warn_of_threshold
+from ee_lightning.cli.deployed import add_model, is_run, load, warn_of_threshold
+from ee_lightning.cli.options import Options
 from ee_lightning.exits import replay
 from ee_lightning.inference import Deployment
 from ee_lightning.runs.folder import RunFolder

@@ -1,4 +1,4 @@
-"""The operating points of a criterion, compared with the full model."""
+"""Budgets: bounds on loss, speed or consistency that an operating point is asked to keep to."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What thresholds reach, with confidence intervals."""
+"""Choosing the threshold of a criterion by a budget, and measuring what it reaches on other rows."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

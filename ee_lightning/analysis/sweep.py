@@ -1,4 +1,4 @@
-"""The figures by which runs are compared."""
+"""A sweep of stored exits: curves, figures and diagnostics, for the callback and the command line alike."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace

@@ -1,4 +1,4 @@
-"""Some of many rows, without a Python object for each."""
+"""Batches of rows of similar length, padded to the longest row."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice

@@ -1,4 +1,4 @@
-"""What is looked at in the rows before they are trained on: what is wrong is refused, what is odd is told."""
+"""Checks of rows before training: errors for what is wrong, warnings for what is odd."""
 
 import logging
 import os

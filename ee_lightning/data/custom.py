@@ -1,4 +1,4 @@
-"""Tasks of one's own, described by options alone."""
+"""Custom tasks, described by options alone."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace

@@ -1,4 +1,4 @@
-"""The Parquet files of a split: which they are, and whether they are of one data set."""
+"""Where the splits of a task lie on the disk, and which Parquet shards belong to a split."""
 
 import json
 import re

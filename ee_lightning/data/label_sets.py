@@ -1,4 +1,4 @@
-"""The labels of rows that have any number of them, taken out of their column."""
+"""From the labels of a file, any number a row, to a 1 or a 0 for each label of the task."""
 
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence

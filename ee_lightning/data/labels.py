@@ -1,4 +1,4 @@
-"""How the labels of a split are written, which must be the same in all splits of a task."""
+"""From the labels of a file, words or numbers, to those of the task, alike in all splits."""
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any

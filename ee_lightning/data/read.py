@@ -1,4 +1,4 @@
-"""What every source hands over: rows of one or two texts and a label."""
+"""Reads a split from text files, Parquet files or saved data sets, as rows of texts and a label."""
 
 import json
 import logging

@@ -1,4 +1,4 @@
-"""Rows from the Hugging Face hub, or from its copy on this machine."""
+"""Where the rows of a task come from: the hub, local files, an installed package, or a split held out of train."""
 
 import hashlib
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""Texts that hold no characters: halves of surrogate pairs, and bytes that are not UTF-8."""
+"""Rows of text files, one by one: comma- and tab-separated, JSON lines, and plain lines."""
 
 import csv
 import json

@@ -1,4 +1,4 @@
-"""Load the tokenizer that belongs to a backbone."""
+"""Tokenises rows once; the result is kept on disk and found again by what went into it."""
 
 import gc
 import hashlib

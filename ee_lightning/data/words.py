@@ -1,4 +1,4 @@
-"""Labels as words: what a cell says, in which order they are numbered, and how a message lists them."""
+"""Labels as words: what a cell says, their order, and how a message lists them."""
 
 import ast
 import json

@@ -1,4 +1,4 @@
-"""Lightning's callbacks that do not work with these models, or whose work would be lost."""
+"""Lightning's callbacks: ours, and checks of those that do not suit these models."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Saves the resolved configuration of a run."""
+"""``fit``, ``validate`` and ``test``, by LightningCLI."""
 
 import inspect
 import logging

@@ -1,4 +1,4 @@
-"""Turns what the argument parser says into what its user should do."""
+"""Turns what the parser and Lightning say into what the user should do."""
 
 import logging
 import re

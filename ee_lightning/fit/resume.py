@@ -1,4 +1,4 @@
-"""Finds the run that ``fit`` goes on with, and makes sure that it can."""
+"""Finds the run that ``fit`` goes on with, checks that it can, and locks its folder."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress

@@ -1,4 +1,4 @@
-"""Which rows the loaders of an evaluation gave, as far as its limits let them."""
+"""Sweeps all exit thresholds after an evaluation."""
 
 from collections.abc import Mapping, Sequence, Sized
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Percentile intervals by resampling, at a cost that does not grow with the number of samples."""
+"""Percentile intervals by resampling, and scores of many weighted data sets at once."""
 
 from typing import NamedTuple
 

@@ -1,4 +1,4 @@
-"""Thresholds that separate scores: short decimals, as far from the scores on both sides as they can be."""
+"""The exact accuracy-speed curve of a criterion, short thresholds between its scores, and points read off it."""
 
 import math
 from collections.abc import Callable

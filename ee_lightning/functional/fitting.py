@@ -1,4 +1,4 @@
-"""Temperatures at which the exits' probabilities are most likely to be right."""
+"""Parameters of criteria that are fitted: temperatures and weights of geometric means."""
 
 import math
 

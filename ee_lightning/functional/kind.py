@@ -1,4 +1,4 @@
-"""What a task asks of an exit, and what an exit's logits then say."""
+"""What a task asks of an exit, what logits then predict, and predictions that are sets of labels."""
 
 from enum import Enum
 

@@ -1,4 +1,4 @@
-"""What goes into the engine."""
+"""Samples, predictions, and how samples are put together into batches between the layers."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What is to be known of a deployed model beside its weights and its tokenizer."""
+"""What a deployed model's folder says beside its weights and its tokenizer."""
 
 import json
 from dataclasses import asdict, dataclass

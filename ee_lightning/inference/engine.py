@@ -1,4 +1,4 @@
-"""One step of early exit: a layer, its exit, and who leaves there."""
+"""The inference engine: samples leave early for real, at any batch size."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Files of a folder that take their places together: a process that is killed leaves the new ones or the old."""
+"""The folder of a deployed model: written whole or not at all, and read wherever ee_lightning is installed."""
 
 import os
 import shutil

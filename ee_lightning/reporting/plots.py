@@ -1,4 +1,4 @@
-"""The accuracy-versus-speed curve as a picture."""
+"""Accuracy against speed-up, and clock against layers, as pictures."""
 
 from collections.abc import Mapping, Sequence
 from itertools import cycle

@@ -1,4 +1,4 @@
-"""A finished run, as far as tables need it."""
+"""What the rows of a suite reach on its finished runs, by replay of their stored exits."""
 
 import math
 from collections.abc import Callable, Mapping

@@ -1,4 +1,4 @@
-"""What a plan is: trainings, the folders of their runs, and what is to be done about them."""
+"""The plan of a suite: its trainings, the folders of their runs, and what is to be done about them."""
 
 import json
 import re

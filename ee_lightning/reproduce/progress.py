@@ -1,4 +1,4 @@
-"""How the trainings of a suite ended and how long they took, as their runner has noted it."""
+"""What the terminal shows of a suite: its plan, how far it is, and how long the rest takes."""
 
 import json
 import platform

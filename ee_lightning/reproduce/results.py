@@ -1,4 +1,4 @@
-"""The cells of a table: means and deviations over seeds, beside what was published."""
+"""The cells of a table beside what was published, and whether one row is better than another."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace

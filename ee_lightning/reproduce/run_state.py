@@ -1,4 +1,4 @@
-"""The locks of runs, by which several commands share the work."""
+"""The condition of a run's folder: its lock, its digests, and whether it is finished or can go on."""
 
 import hashlib
 import json

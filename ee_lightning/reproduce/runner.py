@@ -1,4 +1,4 @@
-"""Ends in an orderly way when it is asked to."""
+"""Brings the runs of a plan to their end, each once, however many runners share a folder."""
 
 import os
 import platform

@@ -1,4 +1,4 @@
-"""What a suite is: tasks, trainings, seeds, and the rows of a table, in one short file."""
+"""What a suite is, how its file is read, and parts of it."""
 
 import json
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Compares the options of a run that goes on with those that it was started with."""
+"""Compares the options of a run with those of the command that continues or evaluates it."""
 
 import json
 from collections.abc import Mapping, Sequence

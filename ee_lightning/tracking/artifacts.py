@@ -1,4 +1,4 @@
-"""Run folders as artifacts of Weights & Biases."""
+"""Run folders as artifacts of Weights & Biases: logged, and fetched again."""
 
 import os
 import re

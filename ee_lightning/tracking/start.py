@@ -1,4 +1,4 @@
-"""Does what may take long in a thread of its own."""
+"""Starts a W&B run within a bounded time, offline where W&B can't be reached."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""The stages of a training and where in them a step lies."""
+"""Stages of training, optimiser steps, learning rates and their schedule."""
 
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Collects what every exit says of every sample of an evaluation, over all processes."""
+"""Collects what every exit says of every sample of an evaluation, and scores it."""
 
 from collections.abc import Callable, Sequence
 

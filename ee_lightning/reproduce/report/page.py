@@ -1,4 +1,4 @@
-"""A suite's report as a single page."""
+"""A suite's report: tables, pictures, LaTeX and a single page, of the runs that have finished."""
 
 import base64
 import io

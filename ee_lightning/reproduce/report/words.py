@@ -1,4 +1,4 @@
-"""How figures are written."""
+"""The words of a report: figures, verdict, settings and footnotes."""
 
 import inspect
 from collections.abc import Mapping, Sequence

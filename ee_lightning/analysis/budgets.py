@@ -136,7 +136,7 @@ class Budget(ABC):
     def guaranteed(self, candidates: Candidates, value: float, error: float) -> Tensor:
         """Return which points are proven to keep to a bound in expectation, of shape [points].
 
-        With probability ``1 - error`` over the draw of the samples, all points that are told of do.
+        With probability ``1 - error`` over the draw of the samples, all points that are returned do.
         """
 
     @abstractmethod

@@ -75,7 +75,7 @@ def add_criterion_options(options: Options) -> None:
 
 
 def with_options(specs: Sequence[CriterionSpec], chosen: Namespace) -> list[CriterionSpec]:
-    """Give criteria the options that the command line has for them.
+    """Apply the options that the command line has for criteria to them.
 
     Args:
         specs: The criteria.

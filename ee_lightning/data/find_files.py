@@ -253,7 +253,7 @@ class Places:
         """Raise an error for a split of which a file is also another split's, under this name or another."""
         for other in (name for name in STEMS if name != split):
             others: list[Path] = []
-            with suppress(DataError):  # which is told where the other split is read
+            with suppress(DataError):  # which is raised where the other split is read
                 others = self._found(other)
             for place in found:
                 if any(place.samefile(same) for same in others):

@@ -64,7 +64,7 @@ def build_rows(texts: Sequence[Sequence[str]], labels: Sequence[float], label_ty
 
 
 def rows_of(table: Table, task: Task, split: str) -> Dataset:
-    """Give a table the columns that every source hands over; texts that lie on the disk stay there.
+    """Convert a table to the columns that every source returns; texts that lie on the disk stay there.
 
     Args:
         table: The rows as they were read.

@@ -272,7 +272,7 @@ class HeldOutSource:
 
     @cached_property
     def _owners(self) -> NDArray[np.uint8]:
-        """Give every training row the number of the missing split that its texts fall to, [rows]; the last is train."""
+        """Return the number of the missing split that each row's texts fall to, [rows]; the last is train."""
         names = [name for name in TEXT_COLUMNS if name in self._train.column_names]
         ends = np.cumsum([self.shares[name] for name in self._missing])  # [missing splits]
         owners = np.empty(len(self._train), np.uint8)

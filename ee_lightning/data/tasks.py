@@ -15,7 +15,7 @@ A_TENTH_VALIDATES = {"validation": 0.1}  # of a task that comes without a valida
 
 
 def _mnli(name: str, half: str) -> Task:
-    """Give one of MNLI's two evaluations; both have the same training rows."""
+    """Return one of MNLI's two evaluations; both have the same training rows."""
     return Task(
         name=name,
         text_columns=INFERENCE_PAIR,

@@ -105,7 +105,7 @@ def check_exponent(k: float, option: str) -> None:
 
 
 def bar(output: ExitOutput, k: float) -> Tensor:
-    """Give m^k, by which the votes of m exits are divided, as a scalar.
+    """Return m^k, by which the votes of m exits are divided, as a scalar.
 
     A tensor: dividing by a number, some devices multiply by its reciprocal, and the last bit would differ.
     """

@@ -1,4 +1,4 @@
-"""How a command ends, and what W&B is told of it."""
+"""How a command ends, and what W&B records of it."""
 
 import signal
 import sys

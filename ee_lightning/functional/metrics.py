@@ -254,7 +254,7 @@ ROUNDING = 1e-12
 
 
 def regression_moments(predictions: Tensor, labels: Tensor) -> Tensor:
-    """Give one sample's moments at a time; the sum over samples is what the metrics take.
+    """Return one sample's moments at a time; the sum over samples is what the metrics take.
 
     Shift each beforehand by a constant amid its values: the metrics don't mind, and the sums stay exact.
 

@@ -74,7 +74,7 @@ class RowFile(LeavesOut, ABC):
 
     @abstractmethod
     def records(self) -> Iterator[tuple[str, dict[str, Any] | Bad]]:
-        """Give of each row its place, as an error names it, and its fields by their columns, or what is wrong."""
+        """Yield of each row its place, as an error names it, and its fields by their columns, or what is wrong."""
 
     def __iter__(self) -> Iterator[Row]:
         """Read the rows.

@@ -58,7 +58,7 @@ def _draw(axes: Axes, curves: Sequence[Curve], metric: str) -> None:
 
 
 def lay_out(axes: Axes, num_layers: int, metric: str) -> None:
-    """Give axes the scale of speed-ups, spaced by executed layers, labels, a grid and a legend on the right.
+    """Set the scale of speed-ups on axes, spaced by executed layers, with labels, a grid and a legend on the right.
 
     Args:
         axes: The axes, with everything drawn.

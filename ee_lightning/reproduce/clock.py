@@ -24,7 +24,7 @@ _Points = dict[tuple[str, float], Criterion]
 def measure_rows(suite: Suite, folders: Mapping[RunKey, RunFolder], root: Path, console: Console) -> bool:
     """Measure the operating points of a suite's rows that were not measured yet, and write them into the run folders.
 
-    Runs that another process is at are left to it. What can't be measured is told, and stops nothing. A file of speeds
+    Runs that another process is at are left to it. Failures are reported, and stop nothing. A file of speeds
     that can't be read is deleted, and written anew.
 
     Args:

@@ -122,7 +122,7 @@ def weights_fingerprint(backbone: str) -> str:
 
 @contextmanager
 def _quiet_hub() -> Iterator[None]:
-    """Keep the hub's client from telling of every attempt: the last one's error is told."""
+    """Silence the hub's client, which reports every attempt; the error of the last one is raised."""
     verbosity = logging.get_verbosity()
     logging.set_verbosity(ERROR)
     try:
@@ -168,7 +168,7 @@ class Identifier:
         return digest_of(_without(self._resolve(fit), (*FREE_TO_DIFFER, *_KNOWN_OTHERWISE)))
 
     def places(self, fit: FitOptions) -> Places:
-        """Give where a training's weights and data are said to be; see `places_of`.
+        """Return where a training's weights and data are said to be; see `places_of`.
 
         Raises:
             OptionError: The options can't be parsed.

@@ -134,7 +134,7 @@ class Runner:
 
     Args:
         root: The folder of the suite's runs.
-        progress: What is told of it.
+        progress: What shows how far it is.
         command: What trains, before its options.
     """
 

@@ -26,7 +26,7 @@ class _Line(NamedTuple):
 
 
 def operating_points(stage: str, found: Sweep, picture: Path) -> Logged:
-    """Give ``<stage>/curves``, the table of every operating point, and ``<stage>/curves_picture``, which draws them.
+    """Return ``<stage>/curves``, the table of every operating point, and ``<stage>/curves_picture``, which draws them.
 
     Thresholds are text, as the command line takes them: the first of each criterion is ``inf``, and no number of JSON.
 
@@ -52,7 +52,7 @@ def operating_points(stage: str, found: Sweep, picture: Path) -> Logged:
 
 
 def charts(stage: str, found: Sweep) -> Logged:
-    """Give ``<stage>/<metric>_by_speedup``, a line a criterion, with crosses for the oracle and the full model.
+    """Return ``<stage>/<metric>_by_speedup``, a line a criterion, with crosses for the oracle and the full model.
 
     The charts that W&B draws without being set up beforehand have lines only, so a cross is a line too.
     """
@@ -60,7 +60,7 @@ def charts(stage: str, found: Sweep) -> Logged:
 
 
 def exit_scores(stage: str, scores: Mapping[str, Sequence[float]]) -> Logged:
-    """Give ``<stage>/exits``, the table of every exit's scores, and ``<stage>/scores_by_exit``, which draws it."""
+    """Return ``<stage>/exits``, the table of every exit's scores, and ``<stage>/scores_by_exit``, which draws it."""
     rows = [[exit_layer, *row] for exit_layer, row in enumerate(zip(*scores.values(), strict=True), 1)]
     lines = [_Line(metric, [row[0] for row in rows], list(by_exit)) for metric, by_exit in scores.items()]
     return {

@@ -98,7 +98,7 @@ def has_account() -> bool:
 
 
 def process_of_service() -> Popen[bytes] | None:
-    """Give W&B's own process, if this one started it; wandb 0.31 waits for its end without a limit, and can't kill it.
+    """Return W&B's own process, if this one started it; wandb 0.31 waits for its end without a limit.
 
     Returns:
         None also where it can't be told any more; it then ends by itself in its own time.

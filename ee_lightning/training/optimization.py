@@ -228,7 +228,7 @@ class Optimization:
 def _by_decay(part: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
     """Split the parameters into those that decay, and biases and norms, which don't.
 
-    They are told by name and module, not by shape: of a sharded parameter a process holds a flat piece, or nothing.
+    Recognised by name and module, not by shape: of a sharded parameter a process holds a flat piece, or nothing.
     """
     spared = {
         id(parameter)

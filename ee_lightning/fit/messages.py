@@ -190,11 +190,13 @@ def wording_lightning(where: str, command: str) -> Iterator[None]:
             where = "--checkpoint" if callback == "ModelCheckpoint" else "--trainer.callbacks"
             raise OptionError(what, where=where, hint=f"correct its options, or leave it out; {hint}") from error
         *_, (frame, _) = walk_tb(error.__traceback__)
-        package = str(frame.f_globals.get("__name__")).partition(".")[0]
+        module = str(frame.f_globals.get("__name__"))
+        package = module.partition(".")[0]
         is_of_options = isinstance(error, MisconfigurationException) or package in _PACKAGES
-        if not (isinstance(error, _OF_OPTIONS) and is_of_options):
+        is_of_service = package == "wandb" or module.startswith("torch.distributed.")
+        if not (is_of_service or (isinstance(error, _OF_OPTIONS) and is_of_options)):
             raise
-        raise OptionError(str(error).strip(), where=where, hint=hint) from error
+        raise OptionError(str(error).strip() or type(error).__name__, where=where, hint=hint) from error
 
 
 def _failed_callback(error: Exception) -> str | None:

@@ -110,6 +110,17 @@ MISTAKES = {
         {"trainer.limit_train_batches": 0},
         r"0, so nothing is trained[\s\S]*--trainer.limit_train_batches[\s\S]*hint:",
     ),
+    "a W&B project that is a path": (
+        {"trainer.logger": '{"class_path": "lightning.pytorch.loggers.WandbLogger", "init_args": {"project": "a/b"}}'},
+        r"nvalid project name[\s\S]*hint:",
+    ),
+    "a backend that there is not": (
+        {
+            "trainer.strategy": '{"class_path": "lightning.pytorch.strategies.DDPStrategy", '
+            '"init_args": {"process_group_backend": "nope"}}'
+        },
+        r"nope[\s\S]*hint:",
+    ),
     "run folders at an address": (
         {"run.root": "s3://bucket/runs"},
         r"an address[\s\S]*--run.root s3://bucket[\s\S]*hint:",

@@ -135,19 +135,20 @@ class ExitSweep(Callback):
         """
         if stage == TrainerFn.PREDICTING:
             return
-        module, data = _as_ours(pl_module), _data(trainer)
-        for criterion in self.criteria:
-            criterion.check_task(module.kind)
-            if isinstance(criterion, Gate) and module.model.heads.gate is None:
-                require_gate([])
-        if data is not None and not data.calibration:
-            require_nothing_fitted(self.criteria)
+        data = _data(trainer)
         if self.speed and (trainer.world_size > 1 or data is None):
             raise OptionError(
                 "the speed is measured by one process, on the rows of a TaskDataModule",
                 where="--sweep.speed true",
                 hint="leave it out, and measure afterwards: ee-lightning speed RUN",
             )
+        module = _as_ours(pl_module)
+        for criterion in self.criteria:
+            criterion.check_task(module.kind)
+            if isinstance(criterion, Gate) and module.model.heads.gate is None:
+                require_gate([])
+        if data is not None and not data.calibration:
+            require_nothing_fitted(self.criteria)
         if stage == TrainerFn.FITTING:
             check_monitors(trainer.callbacks, self.criteria, module)  # type: ignore[attr-defined]
         for logger in _wandb_loggers(trainer):

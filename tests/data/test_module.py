@@ -117,6 +117,7 @@ def test_a_batch_has_all_a_backbone_needs(module):
 def test_an_epoch_has_each_row_once_and_the_next_another_order(module, num_workers, capfd):
     data = module("sst2", batch_size=8, num_workers=num_workers)
     data.setup("fit")
+    capfd.readouterr()  # which may warn of rows that repeat
     loader = data.train_dataloader()
     first = ids(loader)
     loader.sampler.set_epoch(1)

@@ -13,7 +13,9 @@ from ee_lightning.exits.naming import CriterionSpec
 from ee_lightning.functional import Kind, halves, percentile_interval, resample, set_numbers, weighted_scores
 from ee_lightning.runs.operating_point import Asked, Estimate, OperatingPoint
 
+CONFIDENCE = 0.95
 RESAMPLES = 2000
+_SEEDS = 2**64
 
 
 def measure(
@@ -200,10 +202,6 @@ def clear_rival(point: OperatingPoint, budget: Budget, rivals: Sequence[Criterio
     return best if best is not None and best.gain.low > 0 else None
 
 
-CONFIDENCE = 0.95
-_SEEDS = 2**64
-
-
 def choose(
     exits: StoredExits,
     criterion: CriterionSpec,
@@ -261,6 +259,28 @@ def choose(
             with folder.whole(OPERATING_POINT) as file:
                 point.write(file)
     """
+    rule = criterion.build()
+    _check(rule, exits, split, guarantee, seed)
+    chosen_on, measured_on = (exits.select(half) for half in halves(exits.num_samples, seed))
+    candidates = list_candidates(rule, chosen_on, metric)
+    threshold = float(candidates.curve.thresholds[budget.select(candidates, guarantee)])
+    reached = measure(rule, threshold, measured_on, metric, CONFIDENCE, seed)
+    return OperatingPoint(
+        criterion=criterion,
+        threshold=threshold,
+        num_exits=exits.num_exits,
+        asked=Asked(budget.name, budget.value, metric, guarantee, split, seed),
+        chosen_on=chosen_on.num_samples,
+        measured_on=measured_on.num_samples,
+        confidence=CONFIDENCE,
+        reached=reached,
+        met=budget.met_by(reached[budget.figure].value),
+        guarantee=None if guarantee is None else _in_words(guarantee, candidates, budget),
+    )
+
+
+def _check(rule: Criterion, exits: StoredExits, split: str, guarantee: float | None, seed: int) -> None:
+    """Raise the errors of `choose` that need no candidates."""
     if guarantee is not None and not 0 < guarantee < 1:
         raise OptionError(
             f"got a guarantee of {guarantee}",
@@ -269,7 +289,6 @@ def choose(
         )
     if not 0 <= seed < _SEEDS:
         raise OptionError(f"got a seed of {seed}", where="seed", hint="give a whole number from 0 to below 2^64")
-    rule = criterion.build()
     if isinstance(rule, Oracle):
         raise OptionError("the oracle reads the labels", where="criterion", hint="choose a criterion that can be run")
     if exits.kind is Kind.REGRESSION:
@@ -289,22 +308,6 @@ def choose(
         raise DataError(
             "one sample makes no two halves", where=f"split {split!r}", hint="use a split with more samples"
         )
-    chosen_on, measured_on = (exits.select(half) for half in halves(exits.num_samples, seed))
-    candidates = list_candidates(rule, chosen_on, metric)
-    threshold = float(candidates.curve.thresholds[budget.select(candidates, guarantee)])
-    reached = measure(rule, threshold, measured_on, metric, CONFIDENCE, seed)
-    return OperatingPoint(
-        criterion=criterion,
-        threshold=threshold,
-        num_exits=exits.num_exits,
-        asked=Asked(budget.name, budget.value, metric, guarantee, split, seed),
-        chosen_on=chosen_on.num_samples,
-        measured_on=measured_on.num_samples,
-        confidence=CONFIDENCE,
-        reached=reached,
-        met=budget.met_by(reached[budget.figure].value),
-        guarantee=None if guarantee is None else _in_words(guarantee, candidates, budget),
-    )
 
 
 def _in_words(guarantee: float, candidates: Candidates, budget: Budget) -> str:

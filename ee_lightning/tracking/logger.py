@@ -4,9 +4,10 @@ import atexit
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from queue import SimpleQueue
+from threading import Event, Thread
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
 
-import wandb
 from lightning.fabric.loggers.logger import rank_zero_experiment
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import WandbLogger
@@ -14,7 +15,6 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from ee_lightning.analysis.sweep import Sweep
 from ee_lightning.runs.folder import RunFolder
-from ee_lightning.tracking.start import Background
 
 if TYPE_CHECKING:
     import wandb  # which takes a second to import
@@ -24,6 +24,47 @@ _STEP, _EPOCH = "trainer/global_step", "epoch"
 _AXES = {"train/*": _STEP, "lr-*": _STEP, "val/*": _EPOCH}  # disjoint: where two fit a name, W&B takes either
 _GRACE, _PARTING = 10.0, 5.0
 """Seconds for W&B to notice that its time to finish is over, which it does not always, and to end its own process."""
+
+
+class Background:
+    """A thread that does one job after another, until one fails; it does not keep the process from ending.
+
+    Args:
+        on_failure: Called, in the thread, with the exception of a job that failed, after which only the last is done;
+            no more when nobody waits for the end any longer.
+    """
+
+    def __init__(self, on_failure: Callable[[Exception], None]) -> None:
+        self._on_failure = on_failure
+        self._jobs: SimpleQueue[tuple[Callable[[], object], bool]] = SimpleQueue()
+        self._has_ended = Event()
+        self._is_given_up = False
+        Thread(target=self._work, daemon=True).start()
+
+    def do(self, job: Callable[[], object]) -> None:
+        """Do something later, after all that was given before."""
+        self._jobs.put((job, False))
+
+    def end(self, last_job: Callable[[], object], seconds: float) -> bool:
+        """Wait for a limited time until all is done, this last of all, and tell whether it came to that."""
+        self._jobs.put((last_job, True))
+        try:
+            return self._has_ended.wait(seconds)
+        finally:
+            self._is_given_up = True
+
+    def _work(self) -> None:
+        has_failed = is_last = False
+        while not is_last:
+            job, is_last = self._jobs.get()
+            if is_last or not has_failed:
+                try:
+                    job()
+                except Exception as error:
+                    has_failed = True
+                    if not self._is_given_up:
+                        self._on_failure(error)
+        self._has_ended.set()
 
 
 class EarlyExitWandbLogger(WandbLogger):
@@ -235,4 +276,6 @@ def end_runs(exit_code: int) -> None:
     for logger in loggers:
         logger.finish(exit_code)
     if not loggers:
+        import wandb
+
         wandb.finish(exit_code)  # of Lightning's own logger, which would take the code of an exit that nobody calls

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from threading import Event
 
-from ee_lightning.tracking.start import Background
+from ee_lightning.tracking.logger import Background
 
 
 def _raise(error: Exception) -> Callable[[], None]:

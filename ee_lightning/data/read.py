@@ -139,7 +139,6 @@ EMPTY = "a list of labels"
 MOST_LISTED = 5
 LARGEST = 2**53
 """Up to here whole numbers and floats, which may stand in one column, are the same."""
-log = logging.getLogger(__name__)
 
 
 def read_text_file(path: Path, choose: Choose, names: Sequence[str] = (), *, skips_ragged: bool = False) -> Table:

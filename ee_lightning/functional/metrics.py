@@ -193,7 +193,7 @@ def micro_f1(counts: Tensor, actual: Tensor) -> Tensor:
         tensor(0.6667, dtype=torch.float64)
     """
     right, predicted, true = _split_labels(counts, actual)
-    return _label_ratio(2 * right.sum(-1), predicted.sum(-1) + true.sum(-1))
+    return _ratio(2 * right.sum(-1), predicted.sum(-1) + true.sum(-1))
 
 
 def label_macro_f1(counts: Tensor, actual: Tensor) -> Tensor:
@@ -213,7 +213,7 @@ def label_macro_f1(counts: Tensor, actual: Tensor) -> Tensor:
         tensor(0.6500, dtype=torch.float64)
     """
     right, predicted, true = _split_labels(counts, actual)
-    return _label_ratio(2 * right, predicted + true).mean(-1)
+    return _ratio(2 * right, predicted + true).mean(-1)
 
 
 def exact_match(counts: Tensor, actual: Tensor) -> Tensor:
@@ -230,7 +230,7 @@ def exact_match(counts: Tensor, actual: Tensor) -> Tensor:
         >>> exact_match(torch.tensor([2, 1, 2, 3, 1]), torch.tensor([3, 1, 4]))
         tensor(0.2500, dtype=torch.float64)
     """
-    return _label_ratio(counts[..., -1].double(), actual[..., -1].double())
+    return _ratio(counts[..., -1].double(), actual[..., -1].double())
 
 
 MULTI_LABEL_METRICS: Mapping[str, Callable[[Tensor, Tensor], Tensor]] = {
@@ -244,10 +244,6 @@ def _split_labels(counts: Tensor, actual: Tensor) -> tuple[Tensor, Tensor, Tenso
     true = actual[..., :-1].double()  # [..., labels]
     right, predicted = torch.split(counts[..., :-1].double(), true.shape[-1], dim=-1)  # [..., labels] each
     return right, predicted, true
-
-
-def _label_ratio(numerator: Tensor, denominator: Tensor) -> Tensor:
-    return torch.where(denominator == 0, 0.0, numerator / denominator)
 
 
 ROUNDING = 1e-12

@@ -20,14 +20,20 @@ QUICK = {
     "trainer.enable_model_summary": "false",
     "trainer.log_every_n_steps": 1,
 }
+SET_BY_DDP = ("LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT", "NODE_RANK", "WORLD_SIZE")
 
 
 @pytest.fixture(autouse=True)
 def in_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Run every test in a folder of its own, and end its W&B run."""
+    """Run every test in a folder of its own; end its W&B run and what Lightning's DDP leaves in the environment.
+
+    A command that finds ``LOCAL_RANK`` there would start no other process, and wait for ever for one to join.
+    """
     monkeypatch.chdir(tmp_path)
     yield
     wandb.finish()
+    for name in SET_BY_DDP:
+        os.environ.pop(name, None)
 
 
 @pytest.fixture

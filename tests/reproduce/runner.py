@@ -13,7 +13,7 @@ from ee_lightning.reproduce.runner import Runner
 from ee_lightning.reproduce.suite import FitOptions, Training
 from ee_lightning.runs.folder import RunFolder
 
-STAND_IN = str(Path(__file__).parent.with_name("stand_in.py"))
+STAND_IN = str(Path(__file__).with_name("stand_in.py"))
 
 
 def main(root: Path, template: str, seconds: str, *tasks: str) -> int:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from filelock import FileLock, Timeout
 from safetensors import SafetensorError
 
 from ee_lightning import __version__
@@ -160,6 +161,33 @@ def written_whole(file: Path) -> Iterator[Path]:
             unfinished.replace(file)
         finally:
             unfinished.unlink(missing_ok=True)
+
+
+@contextmanager
+def locked(file: Path, *, wait: bool = False) -> Iterator[int | None]:
+    """Lock a file for this process; the lock vanishes with it, however it ends.
+
+    Processes that this one forks don't hold the lock; one that it starts does if it gets the descriptor.
+
+    Args:
+        file: The file to lock; it and its folder need not exist yet, and the file stays.
+        wait: Whether to wait until another process has unlocked it.
+
+    Yields:
+        The descriptor of the locked file; None where another process holds the lock.
+
+    Raises:
+        OSError: It can't be locked here.
+    """
+    held: list[int] = []
+    lock = FileLock(file, on_acquired=held.append)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with suppress(Timeout):
+        lock.acquire(blocking=wait)
+    try:
+        yield held[0] if held else None
+    finally:
+        lock.release()
 
 
 def check_replaceable(file: Path) -> None:

@@ -12,11 +12,12 @@ from rich.console import Console
 from ee_lightning.cli.options import Options
 from ee_lightning.errors import EarlyExitError, OptionError
 from ee_lightning.files import named_by_user
+from ee_lightning.fit.signals import interruptible
 from ee_lightning.reproduce.clusters import write_slurm_array, write_wandb_sweep
 from ee_lightning.reproduce.plan import Plan, PlannedRun, plan
 from ee_lightning.reproduce.progress import SuiteProgress, print_plan
 from ee_lightning.reproduce.run_state import State
-from ee_lightning.reproduce.runner import Runner, interruptible
+from ee_lightning.reproduce.runner import Runner
 from ee_lightning.reproduce.suite import (
     FitOptions,
     Selection,

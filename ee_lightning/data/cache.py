@@ -15,10 +15,9 @@ from pathlib import Path
 
 from datasets import Dataset, are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
 from datasets.exceptions import DatasetGenerationError
-from filelock import FileLock
 
 from ee_lightning.errors import DataError
-from ee_lightning.files import with_home
+from ee_lightning.files import locked, with_home
 
 DIGEST_FILE = "sha256"
 ROWS_WORTH_A_PROGRESS_BAR = 100_000
@@ -42,13 +41,11 @@ def cached(key: str, build: Callable[[], Dataset]) -> Dataset:
     """
     folder = cache_folder()
     entry = folder / key
-    with blaming_cache():
-        folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder / f"{key}.lock"):
-            if (kept := _load(entry)) is not None:
-                return kept
-            _save(build(), entry)
-            return Dataset.load_from_disk(entry)
+    with blaming_cache(), locked(folder / f"{key}.lock", wait=True):
+        if (kept := _load(entry)) is not None:
+            return kept
+        _save(build(), entry)
+        return Dataset.load_from_disk(entry)
 
 
 def only_entry(paths: Sequence[Path], columns: Sequence[str]) -> Path:

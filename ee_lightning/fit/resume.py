@@ -1,15 +1,14 @@
 """Finds the run that ``fit`` goes on with, checks that it can, and locks its folder."""
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
 from lightning import Trainer
 
 from ee_lightning.errors import EarlyExitError, OptionError, RunFolderError, TrainingDiverged
-from ee_lightning.files import found_in, read_yaml, reading
+from ee_lightning.files import found_in, locked, read_yaml, reading
 from ee_lightning.fit.metrics_log import MetricsLog
 from ee_lightning.runs.folder import RunFolder, run_folder_of
 from ee_lightning.runs.run_options import refuse_changes
@@ -137,7 +136,7 @@ def alone_in_its_folder(trainer: Trainer, *, is_new: bool) -> Iterator[None]:
         return
     if is_new and isinstance(trainer.logger, MetricsLog):
         folder = RunFolder(trainer.logger.take_new_folder())
-    with locked(folder):
+    with locked_folder(folder):
         try:
             yield
         except EarlyExitError as error:
@@ -147,11 +146,11 @@ def alone_in_its_folder(trainer: Trainer, *, is_new: bool) -> Iterator[None]:
 
 
 @contextmanager
-def locked(folder: RunFolder) -> Iterator[None]:
+def locked_folder(folder: RunFolder) -> Iterator[None]:
     """Make a run folder, if it isn't there, and lock it.
 
-    The lock belongs to this process, not to those that it forks, and vanishes with it, however it ends. Its file, and
-    the folder if there is nothing else in it, go with the lock, but stay where the process is killed.
+    The lock's file, and the folder if there is nothing else in it, go with the lock, but stay where the process is
+    killed.
 
     Args:
         folder: The folder.
@@ -159,26 +158,24 @@ def locked(folder: RunFolder) -> Iterator[None]:
     Raises:
         RunFolderError: Another process holds the lock, or the folder can't be written.
     """
-    lock = FileLock(folder.lock)
-    try:
-        folder.path.mkdir(parents=True, exist_ok=True)
-        lock.acquire(blocking=False)
-    except Timeout as error:
-        raise RunFolderError(
-            "another process is still training in this run folder",
-            where=folder.path,
-            hint="wait until it has ended, or end it; without --ckpt_path a training gets a folder of its own",
-        ) from error
-    except OSError as error:
-        raise RunFolderError(
-            f"the run folder can't be locked: {error.strerror}",
-            where=folder.lock,
-            hint="make the folder writable, or name another with --run.root",
-        ) from error
-    try:
-        yield
-    finally:
-        folder.lock.unlink(missing_ok=True)  # while it is held, so that it is never another's
-        lock.release()
-        with suppress(OSError):  # where it is not empty
-            folder.path.rmdir()
+    with ExitStack() as stack:
+        try:
+            is_ours = stack.enter_context(locked(folder.lock)) is not None
+        except OSError as error:
+            raise RunFolderError(
+                f"the run folder can't be locked: {error.strerror}",
+                where=folder.lock,
+                hint="make the folder writable, or name another with --run.root",
+            ) from error
+        if not is_ours:
+            raise RunFolderError(
+                "another process is still training in this run folder",
+                where=folder.path,
+                hint="wait until it has ended, or end it; without --ckpt_path a training gets a folder of its own",
+            )
+        try:
+            yield
+        finally:
+            folder.lock.unlink(missing_ok=True)  # while it is held, so that it is never another's
+    with suppress(OSError):  # where it is not empty
+        folder.path.rmdir()

@@ -47,6 +47,26 @@ def die_of_termination() -> NoReturn:
 
 
 @contextmanager
+def interruptible() -> Iterator[None]:
+    """Take a request to end, and the end of the terminal, as an interrupt from the keyboard.
+
+    Raises:
+        KeyboardInterrupt: There was one.
+    """
+
+    def interrupt(*_: object) -> NoReturn:
+        raise KeyboardInterrupt
+
+    requests = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    before = {number: signal.signal(number, interrupt) for number in requests}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
 def telling_interrupts() -> Iterator[None]:
     """Raise as what they are the interrupts of which Lightning makes an exit, with status 1 or even 0.
 

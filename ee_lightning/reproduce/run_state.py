@@ -2,11 +2,10 @@
 
 import hashlib
 import json
-import os
 import shutil
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import count
@@ -14,11 +13,9 @@ from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile, ZipFile
 
-from filelock import lock_descriptor, unlock_descriptor
-
 from ee_lightning.errors import RunFolderError
 from ee_lightning.exits import Curve, Fixed, Oracle
-from ee_lightning.files import read_json, read_yaml, reading, written_whole
+from ee_lightning.files import locked, read_json, read_yaml, reading, written_whole
 from ee_lightning.runs.folder import CURVES, SUMMARY, RunFolder
 from ee_lightning.typed import typed
 
@@ -55,22 +52,14 @@ def attempted_lock(file: Path) -> Iterator[int | None]:
     Raises:
         RunFolderError: It can't be locked here.
     """
-    locked, descriptor = False, None
-    try:
+    with ExitStack() as stack:
         try:
-            file.parent.mkdir(parents=True, exist_ok=True)
-            descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o666)
-            locked = lock_descriptor(descriptor, blocking=False)
+            lock = stack.enter_context(locked(file))
         except OSError as error:
             raise RunFolderError(
                 f"no run can be locked: {error.strerror}", where=file, hint="make the folder writable, or name another"
             ) from error
-        yield descriptor if locked else None
-    finally:
-        if descriptor is not None:
-            if locked:
-                unlock_descriptor(descriptor)
-            os.close(descriptor)
+        yield lock
 
 
 DIGESTS = "digests.json"

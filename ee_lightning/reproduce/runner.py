@@ -3,16 +3,14 @@
 import os
 import platform
 import shlex
-import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import NoReturn
 
 from ee_lightning.errors import EarlyExitError, RunFolderError
 from ee_lightning.files import read_yaml, reading
@@ -30,28 +28,6 @@ from ee_lightning.reproduce.run_state import (
 )
 from ee_lightning.reproduce.suite import FitOptions, fit_arguments
 from ee_lightning.runs.folder import RunFolder
-
-_REQUESTS = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
-
-
-@contextmanager
-def interruptible() -> Iterator[None]:
-    """Take a request to end, and the end of the terminal, as an interrupt from the keyboard.
-
-    Raises:
-        KeyboardInterrupt: There was one.
-    """
-
-    def interrupt(*_: object) -> NoReturn:
-        raise KeyboardInterrupt
-
-    before = {number: signal.signal(number, interrupt) for number in _REQUESTS}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
 
 FIT = (sys.executable, "-m", "ee_lightning", "fit")
 _TICK = 1.0

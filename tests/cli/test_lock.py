@@ -11,15 +11,15 @@ import pytest
 
 from ee_lightning.errors import RunFolderError
 from ee_lightning.fit.metrics_log import MetricsLog
-from ee_lightning.fit.resume import locked
+from ee_lightning.fit.resume import locked_folder
 from ee_lightning.runs.folder import RunFolder
 
 HOLD_AND_FORK = """
 import os, sys, time
-from ee_lightning.fit.resume import locked
+from ee_lightning.fit.resume import locked_folder
 from ee_lightning.runs import RunFolder
 
-with locked(RunFolder(sys.argv[1])):
+with locked_folder(RunFolder(sys.argv[1])):
     child = os.fork()
     if child:
         print(child, flush=True)
@@ -30,13 +30,13 @@ with locked(RunFolder(sys.argv[1])):
 def test_the_lock_leaves_nothing_behind(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path / "new" / "version_0")
     for _ in range(2):
-        with locked(folder):
+        with locked_folder(folder):
             assert [file.name for file in folder.path.iterdir()] == [".lock"]
             with pytest.raises(RunFolderError, match=r"another process is still training[\s\S]*new/version_0"):
-                locked(folder).__enter__()
+                locked_folder(folder).__enter__()
         assert not folder.path.exists()
     folder.checkpoints.mkdir(parents=True)
-    with locked(folder):
+    with locked_folder(folder):
         pass
     assert list(folder.path.iterdir()) == [folder.checkpoints]
 
@@ -48,11 +48,11 @@ def test_a_killed_process_holds_no_lock_though_one_that_it_forked_lives_on(tmp_p
     child = int(holder.stdout.readline())
     try:
         with pytest.raises(RunFolderError, match="still training"):
-            locked(folder).__enter__()
+            locked_folder(folder).__enter__()
         holder.kill()
         holder.wait()
         os.kill(child, 0)  # it is there
-        with locked(folder):
+        with locked_folder(folder):
             pass
     finally:
         os.kill(child, signal.SIGKILL)
@@ -62,7 +62,7 @@ def test_a_killed_process_holds_no_lock_though_one_that_it_forked_lives_on(tmp_p
 def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(RunFolderError, match=r"can't be locked: Not a directory[\s\S]*file/version_0[\s\S]*--run.root"):
-        locked(RunFolder(tmp_path / "file" / "version_0")).__enter__()
+        locked_folder(RunFolder(tmp_path / "file" / "version_0")).__enter__()
 
 
 def test_a_run_that_starts_together_with_another_gets_a_folder_of_its_own(

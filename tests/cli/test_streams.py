@@ -15,7 +15,7 @@ from ee_lightning.cli import main
 from ee_lightning.cli.streams import check_output, lasting, prepare_streams
 from ee_lightning.errors import EarlyExitError, RunFolderError
 from ee_lightning.exits import StoredExits
-from ee_lightning.fit.resume import locked
+from ee_lightning.fit.resume import locked_folder
 from ee_lightning.runs.folder import RunFolder
 from ee_lightning.runs.operating_point import OPERATING_POINT
 
@@ -145,7 +145,7 @@ def test_no_command_writes_through_the_links_of_a_run_folder(stored: RunFolder) 
 def test_a_lock_is_not_taken_through_a_link(stored: RunFolder) -> None:
     Path("mine").write_text("mine")
     stored.lock.symlink_to(Path("mine").resolve())
-    with pytest.raises(RunFolderError, match="can't be locked"), locked(stored):
+    with pytest.raises(RunFolderError, match="can't be locked"), locked_folder(stored):
         pass
     assert Path("mine").read_text() == "mine"
 

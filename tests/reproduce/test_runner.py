@@ -15,10 +15,11 @@ from random import Random
 import pytest
 
 from ee_lightning.errors import RunFolderError
+from ee_lightning.fit.signals import interruptible
 from ee_lightning.reproduce.plan import Plan, PlannedRun
 from ee_lightning.reproduce.progress import read_record
 from ee_lightning.reproduce.run_state import State, examine
-from ee_lightning.reproduce.runner import Runner, interruptible
+from ee_lightning.reproduce.runner import Runner
 
 RUNNER = Path(__file__).with_name("runner.py")
 MakeRun = Callable[..., PlannedRun]

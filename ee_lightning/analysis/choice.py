@@ -125,7 +125,7 @@ class _Drawn:
 
 def _numbered(said: list[Tensor], exits: StoredExits) -> tuple[Tensor, Tensor]:
     """Return a number for each prediction and, last, for what is right, and what each number means."""
-    if exits.kind is Kind.MULTI_LABEL:
+    if exits.target.kind is Kind.MULTI_LABEL:
         return set_numbers(torch.stack([*said, exits.label_sets().bool()]))
     return torch.stack([*said, exits.class_numbers()]), torch.arange(exits.num_classes)
 
@@ -291,7 +291,7 @@ def _check(rule: Criterion, exits: StoredExits, split: str, guarantee: float | N
         raise OptionError(f"got a seed of {seed}", where="seed", hint="give a whole number from 0 to below 2^64")
     if isinstance(rule, Oracle):
         raise OptionError("the oracle reads the labels", where="criterion", hint="choose a criterion that can be run")
-    if exits.kind is Kind.REGRESSION:
+    if exits.target.kind is Kind.REGRESSION:
         raise DataError(
             "a budget needs classes or labels, and these exits predict a value",
             where=f"split {split!r}",

@@ -121,9 +121,9 @@ def diagnose(exits: StoredExits, criteria: Sequence[Criterion], curves: Sequence
 
 
 def _between_exits(exits: StoredExits) -> dict[str, Any]:
-    if exits.kind is Kind.REGRESSION:
+    if exits.target.kind is Kind.REGRESSION:
         return {}
-    if exits.kind is Kind.MULTI_LABEL:
+    if exits.target.kind is Kind.MULTI_LABEL:
         sets = torch.cat([exits.predictions, exits.label_sets().bool().unsqueeze(0)])  # [exits + 1, samples, labels]
         numbers, _ = set_numbers(sets)  # [exits + 1, samples]
         return _diversity(numbers[:-1], numbers[-1])
@@ -300,7 +300,7 @@ def sweep_exits(
         OptionError: A criterion has to be fitted and no rows were held out.
     """
     fit_criteria(criteria, calibration)
-    references = [Fixed()] if exits.kind is Kind.REGRESSION else [Oracle(), Fixed()]
+    references = [Fixed()] if exits.target.kind is Kind.REGRESSION else [Oracle(), Fixed()]
     metrics = [metric for metric in metrics if metric not in WITHOUT_CURVE]
     curves = [trace_curve(criterion, exits, metrics) for criterion in (*criteria, *references)]
     about = {"task": task, "checkpoint": checkpoint, "samples": exits.num_samples}
@@ -343,7 +343,7 @@ def _by_name(name: str, exits: StoredExits, calibration: StoredExits | None) -> 
 
 def _applies(criterion: Criterion, exits: StoredExits, calibration: StoredExits | None) -> bool:
     try:
-        criterion.check_task(exits.kind)
+        criterion.check_task(exits.target.kind)
     except OptionError:
         return False
     if isinstance(criterion, Gate) and GATE not in exits.extras:

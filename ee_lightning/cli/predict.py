@@ -79,7 +79,7 @@ def run(arguments: Sequence[str]) -> None:
     rows = _rows(chosen, predictor.deployment)
     with writing(
         output,
-        is_regression=predictor.deployment.kind is Kind.REGRESSION,
+        is_regression=predictor.deployment.target.kind is Kind.REGRESSION,
         with_trail=chosen.trail,
         label_separator=predictor.deployment.label_separator,
     ) as file:

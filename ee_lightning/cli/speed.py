@@ -68,7 +68,10 @@ def run(arguments: Sequence[str]) -> None:
     write_speed(folder, split, measured)
     print_speed(measured)
     if chosen.precision == "bf16":
-        labels, metric_of = exits.known_labels()[meter.places], metrics_of(exits.kind)[metric]  # labels: [samples]
+        labels, metric_of = (
+            exits.known_labels()[meter.places],
+            metrics_of(exits.target.kind)[metric],
+        )  # labels: [samples]
         effects = precision_effects(
             model, meter.samples, points, lambda said: metric_of(said, labels, exits.num_classes).item()
         )

@@ -9,7 +9,7 @@ import numpy as np
 from ee_lightning.data.task import LABEL_SEPARATOR, SPLITS, Task
 from ee_lightning.data.tasks import TASKS, get_task
 from ee_lightning.errors import OptionError
-from ee_lightning.functional import CLASSIFICATION_METRICS, MULTI_LABEL_METRICS, Kind
+from ee_lightning.functional import CLASSIFICATION_METRICS, MULTI_LABEL_METRICS, Kind, Target
 from ee_lightning.packaged import PREFIX
 
 METRICS = {
@@ -91,7 +91,7 @@ class CustomTask:
 
     @property
     def _kind(self) -> Kind:
-        return Kind.of(1 if self.regression else 2, multi_label=self.multi_label)
+        return Target.of(1 if self.regression else 2, multi_label=self.multi_label).kind
 
     def _refuse(self, mistakes: Iterator[tuple[bool, str, str, str]]) -> None:
         for is_wrong, option, what, hint in mistakes:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from math import isfinite
 
-from ee_lightning.functional import Kind
+from ee_lightning.functional import Target
 
 SPLITS = ("train", "validation", "test")
 NO_LABEL = -1
@@ -129,9 +129,9 @@ class Task:
         return len(self.label_names) if self.score_range is None else 1
 
     @property
-    def kind(self) -> Kind:
+    def target(self) -> Target:
         """What is to be predicted of a row."""
-        return Kind.of(self.num_classes, multi_label=self.multi_label)
+        return Target.of(self.num_classes, multi_label=self.multi_label)
 
     @property
     def label_type(self) -> str:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ee_lightning.errors import OptionError
-from ee_lightning.functional import Kind, absent_or_there, predictions_of
+from ee_lightning.functional import Kind, Target, absent_or_there, predictions_of
 
 LEAST_LOG_PROBABILITY = -1e30
 """Stands for the logarithm of 0, so that its product with 0 and its sums over exits are finite."""
@@ -29,7 +29,7 @@ class ExitOutput:
         extras: What else the exit gives, such as a gate's scores, each of shape [batch].
         labels: True class numbers, of shape [batch], or whether each label is there, of shape [batch, labels]; only the
             oracle reads them.
-        multi_label: Whether every logit is of a label for itself.
+        kind: What the exit predicts of a sample.
     """
 
     exit_layer: int
@@ -37,12 +37,7 @@ class ExitOutput:
     logits: Tensor
     extras: Mapping[str, Tensor] = field(default_factory=dict)
     labels: Tensor | None = None
-    multi_label: bool = False
-
-    @property
-    def kind(self) -> Kind:
-        """What the exit predicts of a sample."""
-        return Kind.of(self.logits.shape[-1], multi_label=self.multi_label)
+    kind: Kind = Kind.SINGLE_LABEL
 
     @property
     def predictions(self) -> Tensor:
@@ -67,7 +62,7 @@ class ExitOutput:
 
     @property
     def _logits_of_classes(self) -> Tensor:
-        return absent_or_there(self.logits) if self.multi_label else self.logits
+        return absent_or_there(self.logits) if self.kind is Kind.MULTI_LABEL else self.logits
 
 
 State = dict[str, Tensor]
@@ -133,20 +128,19 @@ class Criterion(ABC):
         """Show the name."""
         return f"{type(self).__name__}({self.name!r})"
 
-    def start(self, batch_size: int, num_classes: int, device: torch.device, *, multi_label: bool = False) -> State:
+    def start(self, batch_size: int, target: Target, device: torch.device) -> State:
         """Return the state before the first exit.
 
         Args:
             batch_size: Number of samples.
-            num_classes: Number of classes or labels; 1 for regression.
+            target: What the exits predict of a sample.
             device: Where the logits will be.
-            multi_label: Whether a sample has any number of these labels.
 
         Raises:
             OptionError: If the exits predict values or several labels, and this criterion can't judge those.
         """
-        self.check_task(Kind.of(num_classes, multi_label=multi_label))
-        return self.initial_state(batch_size, num_classes, device)
+        self.check_task(target.kind)
+        return self.initial_state(batch_size, target.num_classes, device)
 
     def check_task(self, kind: Kind) -> None:
         """Raise an error for a task that this criterion can't judge.
@@ -171,7 +165,7 @@ class Criterion(ABC):
             )
 
     def initial_state(self, batch_size: int, num_classes: int, device: torch.device) -> State:
-        """Return what `start` returns; unless overridden, nothing. The arguments are those of `start`.
+        """Return what `start` returns; unless overridden, nothing.
 
         What depends on whether exits predict classes or labels is best remembered from the first exit on.
         """

@@ -52,7 +52,7 @@ def statistics_of(exits: StoredExits) -> Statistics:
     Raises:
         DataError: If labels are missing or are no class numbers where these are needed.
     """
-    return _OF_KIND[exits.kind](exits)
+    return _OF_KIND[exits.target.kind](exits)
 
 
 def _classification(exits: StoredExits) -> Statistics:
@@ -135,8 +135,7 @@ def replay(criterion: Criterion, exits: StoredExits) -> Replay:
     Raises:
         OptionError: If the criterion can't judge these exits.
     """
-    device = exits.logits.device
-    state = criterion.start(exits.num_samples, exits.num_classes, device, multi_label=exits.multi_label)
+    state = criterion.start(exits.num_samples, exits.target, exits.logits.device)
     decisions = []
     for exit_layer in range(1, exits.num_exits + 1):
         output = exits.output(exit_layer)

@@ -41,7 +41,7 @@ class Fitted(Criterion):
             OptionError: If the exits predict values and this criterion needs classes.
             DataError: If the labels that it needs are missing or are no class numbers.
         """
-        self.check_task(exits.kind)
+        self.check_task(exits.target.kind)
         shape = {NUM_EXITS: torch.tensor(exits.num_exits), NUM_CLASSES: torch.tensor(exits.num_classes)}
         self._parameters, self._moved = {**shape, **self.estimate(exits)}, None
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ee_lightning.errors import DataError, TrainingDiverged
 from ee_lightning.exits.criterion import ExitOutput
-from ee_lightning.functional import Kind, predictions_of
+from ee_lightning.functional import Target, predictions_of
 
 
 @dataclass(frozen=True)
@@ -94,14 +94,14 @@ class StoredExits:
         return self.logits.shape[2]
 
     @property
-    def kind(self) -> Kind:
+    def target(self) -> Target:
         """What the exits predict of a sample."""
-        return Kind.of(self.num_classes, multi_label=self.multi_label)
+        return Target.of(self.num_classes, multi_label=self.multi_label)
 
     @property
     def predictions(self) -> Tensor:
         """What every exit predicts of every sample, of shape [exits, samples], or [exits, samples, labels]."""
-        return predictions_of(self.logits, self.kind)
+        return predictions_of(self.logits, self.target.kind)
 
     def output(self, exit_layer: int) -> ExitOutput:
         """Return what one exit said of all samples.
@@ -115,7 +115,7 @@ class StoredExits:
             logits=self.logits[exit_layer - 1],
             extras={name: extra[exit_layer - 1] for name, extra in self.extras.items()},
             labels=self.labels,
-            multi_label=self.multi_label,
+            kind=self.target.kind,
         )
 
     def select(self, samples: Tensor) -> Self:

@@ -98,7 +98,7 @@ def _as_the_model_sees_them(options: Mapping[str, Any]) -> dict[str, Any]:
     task = resolve_task(data.pop("task"), own, data["root"])
     data["task"] = {
         "label_names": list(task.label_names),
-        "kind": task.kind.value,
+        "kind": task.target.kind.value,
         "number of texts": len(task.text_columns),
         "held out": None if own is None else dict(task.held_out),
     }

@@ -144,7 +144,7 @@ class ExitSweep(Callback):
             )
         module = _as_ours(pl_module)
         for criterion in self.criteria:
-            criterion.check_task(module.kind)
+            criterion.check_task(module.target.kind)
             if isinstance(criterion, Gate) and module.model.heads.gate is None:
                 require_gate([])
         if data is not None and not data.calibration:

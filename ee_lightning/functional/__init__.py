@@ -24,7 +24,7 @@ from ee_lightning.functional.diversity import (
 )
 from ee_lightning.functional.fitting import fit_geometric_means, fit_temperatures
 from ee_lightning.functional.guarantees import binomial_p_values, fixed_sequence, hoeffding_bentkus_p_values
-from ee_lightning.functional.kind import Kind, predictions_of, same_rows, set_numbers, where_rows
+from ee_lightning.functional.kind import Kind, Target, predictions_of, same_rows, set_numbers, where_rows
 from ee_lightning.functional.losses import (
     absent_or_there,
     accuracy_term,
@@ -68,6 +68,7 @@ __all__ = [
     "Kind",
     "OperatingPoints",
     "Resamples",
+    "Target",
     "absent_or_there",
     "accuracy",
     "accuracy_term",

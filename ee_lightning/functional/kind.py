@@ -1,6 +1,7 @@
 """What a task asks of an exit, what logits then predict, and predictions that are sets of labels."""
 
 from enum import Enum
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -13,21 +14,33 @@ class Kind(Enum):
     MULTI_LABEL = "any number of labels"
     REGRESSION = "a value"
 
+
+class Target(NamedTuple):
+    """What exits predict of a sample.
+
+    Attributes:
+        kind: What it is.
+        num_classes: Number of classes or labels; 1 for regression.
+    """
+
+    kind: Kind
+    num_classes: int
+
     @classmethod
-    def of(cls, num_classes: int, *, multi_label: bool) -> "Kind":
-        """Tell the kind of a task; this is the one place that decides it.
+    def of(cls, num_classes: int, *, multi_label: bool = False) -> "Target":
+        """Return the target of a task; this is the one place that decides its kind.
 
         Args:
             num_classes: How many outputs an exit has.
             multi_label: Whether each of them is a label for itself.
 
         Example:
-            >>> Kind.of(1, multi_label=False).value, Kind.of(3, multi_label=True).value
+            >>> Target.of(1).kind.value, Target.of(3, multi_label=True).kind.value
             ('a value', 'any number of labels')
         """
         if multi_label:
-            return cls.MULTI_LABEL
-        return cls.REGRESSION if num_classes == 1 else cls.SINGLE_LABEL
+            return cls(Kind.MULTI_LABEL, num_classes)
+        return cls(Kind.REGRESSION if num_classes == 1 else Kind.SINGLE_LABEL, num_classes)
 
 
 def predictions_of(logits: Tensor, kind: Kind) -> Tensor:

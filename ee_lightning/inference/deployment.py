@@ -12,7 +12,7 @@ from ee_lightning import __version__
 from ee_lightning.data import Task
 from ee_lightning.data.task import LABEL_SEPARATOR
 from ee_lightning.files import check_format, read_json, reading
-from ee_lightning.functional import Kind
+from ee_lightning.functional import Kind, Target
 from ee_lightning.inference.policy import ExitPolicy
 from ee_lightning.models import HeadOptions
 from ee_lightning.typed import typed
@@ -57,7 +57,7 @@ class Deployment:
         """Check the numbers of texts and words."""
         if len(self.text_columns) not in (1, 2):
             raise ValueError(f"Expected one or two of `text_columns`, but got {len(self.text_columns)}.")
-        if len(self.label_names) != (0 if self.kind is Kind.REGRESSION else self.num_classes):
+        if len(self.label_names) != (0 if self.target.kind is Kind.REGRESSION else self.num_classes):
             raise ValueError(f"Expected as many `label_names` as classes, but got {len(self.label_names)}.")
 
     @classmethod
@@ -77,9 +77,9 @@ class Deployment:
         )
 
     @property
-    def kind(self) -> Kind:
+    def target(self) -> Target:
         """What is predicted of a sample."""
-        return Kind.of(self.num_classes, multi_label=self.multi_label)
+        return Target.of(self.num_classes, multi_label=self.multi_label)
 
     @property
     def takes_pairs(self) -> bool:
@@ -141,7 +141,7 @@ class EarlyExitConfig(PreTrainedConfig):  # type: ignore[no-untyped-call]
             backbone=backbone.to_diff_dict() | {"model_type": backbone.model_type},
             id2label=dict(enumerate(names)),
             label2id={name: number for number, name in enumerate(names)},
-            problem_type=PROBLEMS[deployment.kind],
+            problem_type=PROBLEMS[deployment.target.kind],
         )
 
 

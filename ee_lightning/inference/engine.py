@@ -89,11 +89,11 @@ class Stepper:
             OptionError: It needs labels, a gate, classes or to be fitted, or it is of another number of exits.
         """
         model, num_exits = self.model, self.model.num_exits
-        memory = self.criterion.start(1, model.num_classes, torch.device("cpu"), multi_label=model.multi_label)
+        memory = self.criterion.start(1, model.target, torch.device("cpu"))
         extras = {} if model.heads.gate is None else {GATE: torch.zeros(1)}
         for exit_layer in range(1, num_exits + 1):
-            logits = torch.zeros(1, model.num_classes)
-            output = ExitOutput(exit_layer, num_exits, logits, extras, multi_label=model.multi_label)
+            logits = torch.zeros(1, model.target.num_classes)
+            output = ExitOutput(exit_layer, num_exits, logits, extras, kind=model.target.kind)
             _, memory = self.criterion.step(output, memory)
 
     def start(self, batch: Mapping[str, Tensor], lengths: Tensor) -> Cohort:
@@ -119,11 +119,10 @@ class Stepper:
 
     def remember(self, num_samples: int) -> State:
         """Return the criterion's memory of samples that no exit has seen."""
-        num_classes = self.model.num_classes
-        memory = self.criterion.start(num_samples, num_classes, self.device, multi_label=self.model.multi_label)
+        memory = self.criterion.start(num_samples, self.model.target, self.device)
         memory = {**memory, _FINITE: torch.ones(num_samples, dtype=torch.bool, device=self.device)}
         if self.keep_trail:
-            memory = {**memory, _TRAIL: torch.zeros(num_samples, 0, num_classes, device=self.device)}
+            memory = {**memory, _TRAIL: torch.zeros(num_samples, 0, self.model.target.num_classes, device=self.device)}
         return memory
 
     def recall(self, memory: State, kept: Tensor) -> State:
@@ -149,9 +148,7 @@ class Stepper:
         pooled = [heads.pool(cohort.state) for cohort in cohorts]  # [batch, width] each
         said = heads.classify(exit_layer, pooled[0] if len(pooled) == 1 else torch.cat(pooled))
         extras = {} if said.gate is None else {GATE: said.gate.float()}  # [samples]
-        output = ExitOutput(
-            exit_layer, self.model.num_exits, said.logits.float(), extras, multi_label=self.model.multi_label
-        )
+        output = ExitOutput(exit_layer, self.model.num_exits, said.logits.float(), extras, kind=self.model.target.kind)
         decision, following = self.criterion.step(output, memory)
         following = {**following, _FINITE: memory[_FINITE] & output.logits.isfinite().all(-1)}  # [samples]
         if self.keep_trail:

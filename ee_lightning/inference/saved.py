@@ -230,9 +230,7 @@ def _read(folder: Path) -> tuple[MultiExitModel, PreTrainedTokenizerBase, Deploy
         raise BackboneError(
             f"the weights can't be read: {first_line(error)}", where=file, hint="save the model again"
         ) from error
-    model = restore_model(
-        config, deployment.num_classes, deployment.heads, tensors, where=file, multi_label=deployment.multi_label
-    )
+    model = restore_model(config, deployment.target, deployment.heads, tensors, where=file)
     if model.num_exits != deployment.num_exits:
         raise RunFolderError(
             f"{EARLY_EXIT} is for {deployment.num_exits} exits, and the model has {model.num_exits}",

@@ -6,6 +6,7 @@ from itertools import chain, compress, islice
 from typing import NamedTuple
 
 from ee_lightning.errors import DataError
+from ee_lightning.functional import Kind
 from ee_lightning.inference.batches import Predictions, Sample
 from ee_lightning.inference.encoder import TextEncoder, Texts
 from ee_lightning.inference.engine import EarlyExitEngine
@@ -81,7 +82,7 @@ class TextStream(LeavesOut, Iterator[TextPrediction]):
         self, rows: Iterable[object], engine: EarlyExitEngine, words: Sequence[str]
     ) -> Iterator[list[tuple[int, TextPrediction]]]:
         for predictions in engine.predict(self._samples(rows, engine.batch_size)):
-            worded = _in_words(predictions, words, multi_label=engine.stepper.model.multi_label)
+            worded = _in_words(predictions, words, engine.stepper.model.target.kind)
             yield [(self._numbers.popleft(), each) for each in worded]
         if self._error is not None:
             raise self._error
@@ -114,8 +115,8 @@ class TextStream(LeavesOut, Iterator[TextPrediction]):
             return None
 
 
-def _in_words(predictions: Predictions, words: Sequence[str], *, multi_label: bool) -> list[TextPrediction]:
-    labels, probabilities = _worded(predictions, words, multi_label=multi_label)
+def _in_words(predictions: Predictions, words: Sequence[str], kind: Kind) -> list[TextPrediction]:
+    labels, probabilities = _worded(predictions, words, kind)
     return [
         TextPrediction(
             label=label,
@@ -129,13 +130,13 @@ def _in_words(predictions: Predictions, words: Sequence[str], *, multi_label: bo
 
 
 def _worded(
-    predictions: Predictions, words: Sequence[str], *, multi_label: bool
+    predictions: Predictions, words: Sequence[str], kind: Kind
 ) -> tuple[Sequence[str | float | list[str]], Sequence[float | list[float] | None]]:
     """Return the labels in words, and their probabilities, one or a list of them a sample."""
     said = predictions.labels.tolist()  # [samples], or [samples, labels]
     if not words:
         return said, [None] * len(said)
-    if multi_label:
+    if kind is Kind.MULTI_LABEL:
         likely = predictions.logits.sigmoid().tolist()  # [samples, labels]
         kept = [(compress(words, there), compress(row, there)) for there, row in zip(said, likely, strict=True)]
         return [[*names] for names, _ in kept], [[*shares] for _, shares in kept]

@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from ee_lightning.functional import scale_gradient
+from ee_lightning.functional import Target, scale_gradient
 from ee_lightning.models.backbones import Backbone
 from ee_lightning.models.heads import ExitHeads, HeadOptions
 
@@ -33,17 +33,16 @@ class MultiExitModel(nn.Module):
 
     Args:
         backbone: The encoder, stepped layer by layer.
-        num_classes: Number of classes C, or of labels; 1 for regression.
+        target: What the exits predict of a sample.
         heads: Options of the internal classifiers.
-        multi_label: Whether every logit is of a label for itself.
     """
 
-    def __init__(self, backbone: Backbone, num_classes: int, heads: HeadOptions, *, multi_label: bool = False) -> None:
+    def __init__(self, backbone: Backbone, target: Target, heads: HeadOptions) -> None:
         super().__init__()
         self.backbone = backbone
-        self.num_classes, self.multi_label = num_classes, multi_label
+        self.target = target
         self.num_exits = backbone.num_layers if heads.exits == "every" else 1
-        self.heads = ExitHeads(self.num_exits, backbone.hidden_size, num_classes, heads)
+        self.heads = ExitHeads(self.num_exits, backbone.hidden_size, target.num_classes, heads)
 
     def forward(
         self,

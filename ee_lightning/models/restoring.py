@@ -7,6 +7,7 @@ from torch import Tensor
 from transformers import PreTrainedConfig
 
 from ee_lightning.errors import BackboneError
+from ee_lightning.functional import Target
 from ee_lightning.models.backbones import FAMILIES
 from ee_lightning.models.backbones.making import make_encoder, without_initialisation
 from ee_lightning.models.backbones.stored_shapes import check_number_of_layers
@@ -17,22 +18,20 @@ from ee_lightning.models.multi_exit import MultiExitModel
 
 def restore_model(
     config: PreTrainedConfig,
-    num_classes: int,
+    target: Target,
     heads: HeadOptions,
     tensors: Mapping[str, Tensor],
     *,
     where: object,
-    multi_label: bool = False,
 ) -> MultiExitModel:
     """Make a model of a backbone's configuration, and fill it with tensors.
 
     Args:
         config: The backbone's, as `backbone_config` gives it.
-        num_classes: Number of classes C; 1 for regression.
+        target: What the exits predict of a sample.
         heads: Options of the internal classifiers.
         tensors: The model's ``state_dict``: every tensor of it, and no other.
         where: Where they are from, for the error.
-        multi_label: Whether the classes are labels, of which a sample has any number.
 
     Returns:
         The model, in float32, on the CPU, in evaluation mode.
@@ -43,7 +42,7 @@ def restore_model(
     num_exits = FAMILIES[config.model_type].depth(config) if heads.exits == "every" else 1
     check_number_of_layers(config, num_exits, len(tensors), where)
     with torch.device("meta"):
-        expected = _without_weights(config, num_classes, heads, where=where).state_dict()
+        expected = _without_weights(config, target, heads, where=where).state_dict()
     wrong = {
         "lack": sorted(expected.keys() - tensors.keys()),
         "have, which the model lacks,": sorted(tensors.keys() - expected.keys()),
@@ -64,17 +63,17 @@ def restore_model(
             hint="give weights and configuration of the same run",
         )
     check_finite_weights(tensors, where)
-    model = _without_weights(config, num_classes, heads, where=where, multi_label=multi_label)
+    model = _without_weights(config, target, heads, where=where)
     model.load_state_dict(tensors)
     return model.eval()
 
 
-def model_of_shapes(config: PreTrainedConfig, num_classes: int, heads: HeadOptions) -> MultiExitModel:
+def model_of_shapes(config: PreTrainedConfig, target: Target, heads: HeadOptions) -> MultiExitModel:
     """Make a model that has the shapes of its tensors alone, for counting what it takes.
 
     Args:
         config: The backbone's, as `backbone_config` gives it.
-        num_classes: Number of classes C; 1 for regression.
+        target: What the exits predict of a sample.
         heads: Options of the internal classifiers.
 
     Returns:
@@ -84,19 +83,16 @@ def model_of_shapes(config: PreTrainedConfig, num_classes: int, heads: HeadOptio
         BackboneError: No model can be made of the configuration.
     """
     with torch.device("meta"):
-        return _without_weights(config, num_classes, heads, where=config.model_type).eval()
+        return _without_weights(config, target, heads, where=config.model_type).eval()
 
 
-def untrained_model(
-    config: PreTrainedConfig, num_classes: int, heads: HeadOptions, *, multi_label: bool = False
-) -> MultiExitModel:
+def untrained_model(config: PreTrainedConfig, target: Target, heads: HeadOptions) -> MultiExitModel:
     """Make a model whose weights are drawn at random, for measuring how fast it is.
 
     Args:
         config: The backbone's, as `backbone_config` gives it.
-        num_classes: Number of classes C; 1 for regression.
+        target: What the exits predict of a sample.
         heads: Options of the internal classifiers.
-        multi_label: Whether the classes are labels, of which a sample has any number.
 
     Returns:
         The model, in float32, on the CPU, in evaluation mode.
@@ -105,21 +101,17 @@ def untrained_model(
         BackboneError: No model can be made of the configuration.
     """
     with torch.random.fork_rng(devices=[]):
-        return _model(config, num_classes, heads, where=config.model_type, multi_label=multi_label).eval()
+        return _model(config, target, heads, where=config.model_type).eval()
 
 
-def _without_weights(
-    config: PreTrainedConfig, num_classes: int, heads: HeadOptions, *, where: object, multi_label: bool = False
-) -> MultiExitModel:
+def _without_weights(config: PreTrainedConfig, target: Target, heads: HeadOptions, *, where: object) -> MultiExitModel:
     with without_initialisation():
-        return _model(config, num_classes, heads, where=where, multi_label=multi_label)
+        return _model(config, target, heads, where=where)
 
 
-def _model(
-    config: PreTrainedConfig, num_classes: int, heads: HeadOptions, *, where: object, multi_label: bool
-) -> MultiExitModel:
+def _model(config: PreTrainedConfig, target: Target, heads: HeadOptions, *, where: object) -> MultiExitModel:
     encoder = make_encoder(config, where)
-    return MultiExitModel(FAMILIES[config.model_type](encoder), num_classes, heads, multi_label=multi_label)
+    return MultiExitModel(FAMILIES[config.model_type](encoder), target, heads)
 
 
 def _some(names: list[str]) -> str:

@@ -10,6 +10,7 @@ from math import prod
 from torch import Tensor
 
 from ee_lightning.exits import StoredExits
+from ee_lightning.functional import Target
 from ee_lightning.inference.flops import FlopCounter, SampleFlops
 from ee_lightning.models import HeadOptions, model_of_shapes
 from ee_lightning.models.backbones.loading import backbone_config
@@ -94,8 +95,8 @@ def flops_speedup(
     """
     pairs = Counter(zip(num_tokens, exit_layers.tolist(), strict=True))
     lengths = tuple(sorted({*num_tokens}))
-    whole = _flops(options.backbone, None, options.task.num_classes, options.heads, lengths)
-    own = _flops(options.backbone, options.num_layers, options.task.num_classes, options.heads, lengths)
+    whole = _flops(options.backbone, None, options.task.target, options.heads, lengths)
+    own = _flops(options.backbone, options.num_layers, options.task.target, options.heads, lengths)
 
     def spent(length: int, exit_layer: int) -> int:
         return own[length].until(layers.without_exit + exit_layer) if judged else own[length].full
@@ -147,7 +148,7 @@ def _quadratic(values: Mapping[int, int], at: int) -> int:
 
 @cache
 def _flops(
-    backbone: str, num_layers: int | None, num_classes: int, heads: HeadOptions, lengths: tuple[int, ...]
+    backbone: str, num_layers: int | None, target: Target, heads: HeadOptions, lengths: tuple[int, ...]
 ) -> dict[int, SampleFlops]:
-    counter = FlopCounter(model_of_shapes(backbone_config(backbone, num_layers), num_classes, heads))
+    counter = FlopCounter(model_of_shapes(backbone_config(backbone, num_layers), target, heads))
     return flops_by_length(counter.of_sample, lengths)

@@ -155,8 +155,7 @@ def whole_model(options: RunOptions) -> MultiExitModel | None:
     """
     if options.num_layers is None:
         return None
-    task, config = options.task, backbone_config(options.backbone)
-    whole = untrained_model(config, task.num_classes, options.heads, multi_label=task.multi_label)
+    whole = untrained_model(backbone_config(options.backbone), options.task.target, options.heads)
     return whole.to(find_device("auto"))
 
 
@@ -175,8 +174,7 @@ def read_model(folder: RunFolder, options: RunOptions, checkpoint: str | Path | 
     """
     file = _checkpoint(folder, checkpoint)
     config = backbone_config(options.backbone, options.num_layers)
-    task, tensors = options.task, _tensors(file)
-    return restore_model(config, task.num_classes, options.heads, tensors, where=file, multi_label=task.multi_label)
+    return restore_model(config, options.task.target, options.heads, _tensors(file), where=file)
 
 
 def _checkpoint(folder: RunFolder, named: str | Path | None) -> Path:

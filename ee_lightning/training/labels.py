@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ee_lightning.errors import OptionError
-from ee_lightning.functional import Kind, balanced_weights, label_decision_targets, soft_targets
+from ee_lightning.functional import Kind, Target, balanced_weights, label_decision_targets, soft_targets
 
 
 @dataclass(frozen=True)
@@ -48,35 +48,34 @@ class LabelOptions:
         """Whether samples are taught their class alone, and count alike."""
         return self.smoothing == 0 and self.class_weights is None
 
-    def check_task(self, kind: Kind, num_classes: int) -> None:
+    def check_task(self, target: Target) -> None:
         """Raise an error for a task that these options make no sense for.
 
         Args:
-            kind: What is to be predicted of a sample.
-            num_classes: Number of classes or labels.
+            target: What is to be predicted of a sample.
 
         Raises:
             OptionError: It has no classes, or not as many as there are weights.
         """
-        if kind is Kind.REGRESSION and not self.are_plain:
+        if target.kind is Kind.REGRESSION and not self.are_plain:
             raise OptionError(
                 "smoothing and class weights are of classes, and this task has a value to predict",
                 where="--model.labels",
                 hint="leave both out",
             )
-        if isinstance(self.class_weights, list) and len(self.class_weights) != num_classes:
+        if isinstance(self.class_weights, list) and len(self.class_weights) != target.num_classes:
             raise OptionError(
-                f"{len(self.class_weights)} class weights for {num_classes} classes",
+                f"{len(self.class_weights)} class weights for {target.num_classes} classes",
                 where="--model.labels.class_weights",
                 hint="give one for each class, or balanced",
             )
 
-    def weights_for(self, data: Any, *, multi_label: bool = False) -> Tensor | None:
+    def weights_for(self, data: Any, kind: Kind) -> Tensor | None:
         """Return the class weights, or None where all samples count alike.
 
         Args:
             data: The trainer's data module, which knows ``class_counts``.
-            multi_label: Whether a sample has any number of labels.
+            kind: What is to be predicted of a sample.
 
         Returns:
             Weights of shape [classes]; of several labels a sample those of being absent and of being there, of shape
@@ -89,7 +88,7 @@ class LabelOptions:
             return None
         if self.class_weights != "balanced":
             weights = torch.tensor(self.class_weights)  # [classes]
-            return torch.stack([torch.ones_like(weights), weights], dim=-1) if multi_label else weights
+            return torch.stack([torch.ones_like(weights), weights], dim=-1) if kind is Kind.MULTI_LABEL else weights
         if not hasattr(data, "class_counts"):
             raise OptionError(
                 "the data can't tell how often each class occurs",

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from ee_lightning.errors import BackboneError, OptionError, TrainingDiverged
 from ee_lightning.exits import StoredExits
-from ee_lightning.functional import Kind, gate_loss, label_decisions
+from ee_lightning.functional import Kind, Target, gate_loss, label_decisions
 from ee_lightning.models import HeadOptions, MultiExitModel, MultiExitOutput, Part
 from ee_lightning.models.backbones.loading import load_backbone
 from ee_lightning.training.distributed import check_strategy, num_processes, shared_out, whole_batch
@@ -60,12 +60,11 @@ class EarlyExitModule(LightningModule):
         multi_label: bool = False,
     ) -> None:
         super().__init__()
-        self.kind = Kind.of(num_classes, multi_label=multi_label)
-        objective.check_task(2 if multi_label else num_classes)
-        labels.check_task(self.kind, num_classes)
-        self.model = MultiExitModel(load_backbone(backbone, num_layers), num_classes, heads, multi_label=multi_label)
+        self.target = Target.of(num_classes, multi_label=multi_label)
+        objective.check_task(self.target.kind)
+        labels.check_task(self.target)
+        self.model = MultiExitModel(load_backbone(backbone, num_layers), self.target, heads)
         _check_exits(objective, self.model.num_exits, heads)
-        self.num_classes = num_classes
         self.metrics = metrics
         self.objective = objective
         self.optimization = optimization
@@ -91,9 +90,7 @@ class EarlyExitModule(LightningModule):
     def exit_scores(self) -> dict[str, list[float]]:
         """Score every exit in the current or latest evaluation: metric name to one score an exit."""
         exits = self.recorded_exits
-        if exits.labels is None:
-            raise ValueError("The evaluated samples have no labels")
-        return exit_scores(exits.logits, exits.labels, self.metrics, multi_label=exits.multi_label)
+        return exit_scores(exits, self.metrics)
 
     def forward(self, batch: Batch) -> MultiExitOutput:
         """What all exits say of a batch."""
@@ -121,7 +118,7 @@ class EarlyExitModule(LightningModule):
             return
         stages = self.objective.stages()
         check_strategy(self.trainer.strategy, stages)
-        self._class_weights = self.labels.weights_for(data, multi_label=self.kind is Kind.MULTI_LABEL)
+        self._class_weights = self.labels.weights_for(data, self.target.kind)
         for module, trains in self._modules_and_whether_trained(frozenset().union(*(each.trains for each in stages))):
             module.requires_grad_(trains)
 
@@ -148,8 +145,8 @@ class EarlyExitModule(LightningModule):
         """
         output, labels = whole_batch(self(batch), batch["labels"])
         weights = None if self._class_weights is None else self._class_weights.to(labels.device)
-        targets = self.labels.targets(labels, self.num_classes, weights)  # [batch] or [batch, classes]
-        logits = label_decisions(output.logits) if self.kind is Kind.MULTI_LABEL else output.logits
+        targets = self.labels.targets(labels, self.target.num_classes, weights)  # [batch] or [batch, classes]
+        logits = label_decisions(output.logits) if self.target.kind is Kind.MULTI_LABEL else output.logits
         progress = self._timeline.at(self.global_step)
         terms = self.objective(logits, targets, progress)
         if (reason := self.objective.divergence(terms, logits)) is not None:
@@ -188,7 +185,7 @@ class EarlyExitModule(LightningModule):
         if dataloader_idx == len(self._recorders):
             evaluated = "test" if self.trainer.testing else "validation"
             split = "calibration" if dataloader_idx > 0 else evaluated
-            self._recorders.append(ExitRecorder(split, multi_label=self.kind is Kind.MULTI_LABEL))
+            self._recorders.append(ExitRecorder(split, self.target.kind))
         self._recorders[dataloader_idx].add(self(batch), batch["labels"], batch["ids"])
 
     def on_validation_epoch_end(self) -> None:

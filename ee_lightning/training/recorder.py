@@ -16,7 +16,7 @@ from torchmetrics.functional.regression import pearson_corrcoef, spearman_corrco
 
 from ee_lightning.errors import TrainingDiverged
 from ee_lightning.exits import GATE, StoredExits
-from ee_lightning.functional import Kind, predictions_of
+from ee_lightning.functional import Kind
 from ee_lightning.models import MultiExitOutput
 
 
@@ -27,11 +27,11 @@ class ExitRecorder:
 
     Args:
         split: The name of the split that is evaluated, for errors.
-        multi_label: Whether every logit is of a label for itself.
+        kind: What the exits predict of a sample.
     """
 
-    def __init__(self, split: str, *, multi_label: bool = False) -> None:
-        self._split, self._multi_label = split, multi_label
+    def __init__(self, split: str, kind: Kind) -> None:
+        self._split, self._kind = split, kind
         self._batches: list[dict[str, Tensor]] = []
         self._joined: StoredExits | None = None
 
@@ -75,7 +75,7 @@ class ExitRecorder:
             labels=joined["labels"][first] if "labels" in joined else None,  # [samples], or [samples, labels]
             ids=ids,
             extras={GATE: joined[GATE][first].T.contiguous()} if GATE in joined else {},  # [exits, samples]
-            multi_label=self._multi_label,
+            multi_label=self._kind is Kind.MULTI_LABEL,
         )
 
 
@@ -128,23 +128,20 @@ def metrics_of(kind: Kind) -> dict[str, Metric]:
     return MULTI_LABEL_METRICS if kind is Kind.MULTI_LABEL else METRICS
 
 
-def exit_scores(
-    logits: Tensor, labels: Tensor, metrics: Sequence[str], *, multi_label: bool = False
-) -> dict[str, list[float]]:
+def exit_scores(exits: StoredExits, metrics: Sequence[str]) -> dict[str, list[float]]:
     """Score every exit as if all samples left there.
 
     Args:
-        logits: ``[exits, samples, classes]``; for regression the values, ``[exits, samples, 1]``; of several labels a
-            sample ``[exits, samples, labels]``.
-        labels: Class numbers, or for regression values, ``[samples]``; or whether each label is there,
-            ``[samples, labels]``.
+        exits: What every exit said, with labels.
         metrics: Names that `metrics_of` their kind knows.
-        multi_label: Whether every logit is of a label for itself.
 
     Returns:
         For each metric one score an exit.
+
+    Raises:
+        DataError: There are no labels.
     """
-    num_classes = logits.shape[-1]
-    kind = Kind.of(num_classes, multi_label=multi_label)
-    known, predictions = metrics_of(kind), predictions_of(logits, kind)  # [exits, samples], or with [..., labels]
-    return {name: [known[name](said, labels, num_classes).item() for said in predictions] for name in metrics}
+    known, labels = metrics_of(exits.target.kind), exits.known_labels()
+    return {
+        name: [known[name](said, labels, exits.num_classes).item() for said in exits.predictions] for name in metrics
+    }

@@ -5,12 +5,13 @@ import torch
 
 from ee_lightning.errors import OptionError
 from ee_lightning.exits import Confidence, ExitOutput, StoredExits, replay
+from ee_lightning.functional import Target
 
 
 def test_score_is_the_largest_probability():
     logits = torch.tensor([[0.0, math.log(3)], [math.log(9), 0.0], [0.0, 0.0]])
     criterion = Confidence()
-    decision, _ = criterion.step(ExitOutput(1, 2, logits), criterion.start(3, 2, logits.device))
+    decision, _ = criterion.step(ExitOutput(1, 2, logits), criterion.start(3, Target.of(2), logits.device))
     assert decision.score.tolist() == pytest.approx([0.75, 0.9, 0.5])
     assert decision.label.tolist() == [1, 0, 0]
 

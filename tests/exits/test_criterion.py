@@ -3,6 +3,7 @@ import torch
 
 from ee_lightning.errors import OptionError
 from ee_lightning.exits import Confidence, Criterion, Decision, ExitOutput, Voting, name_with_options
+from ee_lightning.functional import Target
 
 
 class LastClass(Criterion):
@@ -16,7 +17,7 @@ class LastClass(Criterion):
 
 def test_a_criterion_starts_with_nothing_and_falls_back_on_the_last_prediction():
     criterion = LastClass()
-    assert criterion.start(3, 2, torch.device("cpu")) == {}
+    assert criterion.start(3, Target.of(2), torch.device("cpu")) == {}
     output = ExitOutput(2, 2, torch.tensor([[0.0, 1.0], [3.0, 2.0]]))
     assert criterion.fallback(output, {}).tolist() == [1, 0]
 
@@ -44,6 +45,6 @@ def test_repr_shows_the_name():
 
 def test_exits_that_predict_a_value_are_refused_unless_a_criterion_handles_them():
     with pytest.raises(OptionError, match=r"(?s)last class needs classes.*gate"):
-        LastClass().start(3, 1, torch.device("cpu"))
+        LastClass().start(3, Target.of(1), torch.device("cpu"))
     handles = type("Handles", (LastClass,), {"handles_regression": True})
-    assert handles().start(3, 1, torch.device("cpu")) == {}
+    assert handles().start(3, Target.of(1), torch.device("cpu")) == {}

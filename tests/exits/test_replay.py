@@ -25,8 +25,7 @@ shapes = st.fixed_dictionaries(
 def live(criterion, exits, threshold, samples, generator):
     """Walk a batch through the exits, dropping who leaves and shuffling who stays."""
     outcome = {}
-    device = exits.logits.device
-    state = criterion.start(len(samples), exits.num_classes, device, multi_label=exits.multi_label)
+    state = criterion.start(len(samples), exits.target, exits.logits.device)
     for exit_layer in range(1, exits.num_exits + 1):
         output = exits.select(samples).output(exit_layer)  # of the survivors
         decision, state = criterion.step(output, state)
@@ -113,8 +112,7 @@ def test_scores_never_look_at_later_exits(case, shape, seen):
 def test_a_step_leaves_the_state_it_was_given_as_it_was(case, shape):
     exits = case.exits(**shape)
     criterion = case.ready_for(exits)
-    device = exits.logits.device
-    state = criterion.start(exits.num_samples, exits.num_classes, device, multi_label=exits.multi_label)
+    state = criterion.start(exits.num_samples, exits.target, exits.logits.device)
     for exit_layer in range(1, exits.num_exits + 1):
         kept = {name: tensor.clone() for name, tensor in state.items()}
         _, following = criterion.step(exits.output(exit_layer), state)
@@ -146,10 +144,10 @@ def test_an_empty_batch_gives_nothing(case):
         logits=torch.zeros(0, exits.num_classes),
         extras={"gate": torch.zeros(0)},
         labels=exits.known_labels()[:0],
-        multi_label=exits.multi_label,
+        kind=exits.target.kind,
     )
     criterion = case.ready_for(exits)
-    start = criterion.start(0, exits.num_classes, torch.device("cpu"), multi_label=exits.multi_label)
+    start = criterion.start(0, exits.target, torch.device("cpu"))
     decision, state = criterion.step(nobody, start)
     assert decision.score.shape == (0,)
     assert decision.label.shape == criterion.fallback(nobody, state).shape == nobody.predictions.shape
@@ -158,7 +156,7 @@ def test_an_empty_batch_gives_nothing(case):
 def test_half_precision_logits_are_judged_in_single_precision(case):
     exits = case.exits(num_exits=3, num_samples=9, num_classes=3)
     criterion = case.ready_for(exits)
-    states = [criterion.start(9, exits.num_classes, exits.logits.device, multi_label=exits.multi_label)] * 2
+    states = [criterion.start(9, exits.target, exits.logits.device)] * 2
     for exit_layer in range(1, exits.num_exits + 1):
         output = exits.output(exit_layer)
         halved = replace(output, logits=output.logits.bfloat16())

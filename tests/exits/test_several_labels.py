@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from ee_lightning.errors import DataError
 from ee_lightning.exits import CRITERIA, Confidence, Entropy, ExitOutput, Oracle, Patience, StoredExits, Voting, replay
-from ee_lightning.functional import set_numbers
+from ee_lightning.functional import Kind, set_numbers
 
 
 def exits_saying(sets, labels=None):
@@ -28,7 +28,7 @@ def of_one_label(exits):
 
 
 def step(criterion, logits):
-    decision, _ = criterion.step(ExitOutput(1, 1, torch.tensor([logits]), multi_label=True), {})
+    decision, _ = criterion.step(ExitOutput(1, 1, torch.tensor([logits]), kind=Kind.MULTI_LABEL), {})
     return decision.score.item(), decision.label.tolist()
 
 

@@ -2,12 +2,12 @@
 
 import torch
 
-from ee_lightning.functional import Kind, predictions_of
+from ee_lightning.functional import Kind, Target, predictions_of
 
 
 def test_the_number_of_outputs_tells_values_from_classes_but_not_from_labels():
-    assert [Kind.of(number, multi_label=False) for number in (1, 2)] == [Kind.REGRESSION, Kind.SINGLE_LABEL]
-    assert {Kind.of(number, multi_label=True) for number in (1, 2)} == {Kind.MULTI_LABEL}
+    assert [Target.of(number) for number in (1, 2)] == [(Kind.REGRESSION, 1), (Kind.SINGLE_LABEL, 2)]
+    assert {Target.of(number, multi_label=True).kind for number in (1, 2)} == {Kind.MULTI_LABEL}
 
 
 def test_predictions_have_a_shape_for_each_kind():

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from ee_lightning.functional import Target
 from ee_lightning.inference import Sample
 from ee_lightning.models import HeadOptions, MultiExitModel
 from ee_lightning.models.backbones.loading import load_backbone
@@ -13,7 +14,7 @@ from ee_lightning.models.backbones.loading import load_backbone
 def make_model(backbone: Path, num_classes: int = 3, **heads: object) -> MultiExitModel:
     """Make a model with a gate, whose exits disagree."""
     torch.manual_seed(1)
-    model = MultiExitModel(load_backbone(str(backbone)), num_classes, HeadOptions(gate=True, **heads)).eval()
+    model = MultiExitModel(load_backbone(str(backbone)), Target.of(num_classes), HeadOptions(gate=True, **heads)).eval()
     for linear in [*model.heads.classifiers, model.heads.gate]:
         torch.nn.init.normal_(linear.weight, std=1.0)
     return model

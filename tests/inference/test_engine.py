@@ -27,6 +27,7 @@ from ee_lightning.exits import (
     Voting,
     replay,
 )
+from ee_lightning.functional import Kind, Target
 from ee_lightning.inference import EarlyExitEngine, Prediction, Sample
 from ee_lightning.models import MultiExitModel
 
@@ -56,9 +57,10 @@ def one_by_one(model: MultiExitModel, samples: Sequence[Sample]) -> StoredExits:
     logits = torch.cat([output.logits for output in outputs], dim=1)  # [exits, samples, classes]
     gate = torch.cat([output.gate for output in outputs], dim=1)  # [exits, samples]
     labels = torch.arange(len(samples)) % logits.shape[-1]
-    if model.multi_label:
+    several = model.target.kind is Kind.MULTI_LABEL
+    if several:
         labels = (logits[-1] > 0).long()  # [samples, labels]
-    return StoredExits(logits, labels, torch.arange(len(samples)), {GATE: gate}, model.multi_label)
+    return StoredExits(logits, labels, torch.arange(len(samples)), {GATE: gate}, several)
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +99,7 @@ def test_with_several_labels_leaves_as_batch_size_one_does(
     criterion: Criterion, options: dict, model: MultiExitModel, samples: list[Sample]
 ) -> None:
     of_labels = deepcopy(model)
-    of_labels.multi_label = True
+    of_labels.target = Target(Kind.MULTI_LABEL, model.target.num_classes)
     test_leaves_as_batch_size_one_does(criterion, options, of_labels, samples, one_by_one(of_labels, samples))
 
 

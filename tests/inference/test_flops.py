@@ -5,6 +5,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import AutoModel, BertConfig, ElectraConfig, RobertaConfig
 
+from ee_lightning.functional import Target
 from ee_lightning.inference import FlopCounter
 from ee_lightning.models import HeadOptions, MultiExitModel
 from ee_lightning.models.backbones.bert import BertBackbone
@@ -28,7 +29,9 @@ EMBEDDING = {"bert": 0, "roberta": 0, "electra": 2 * 16 * WIDTH}
 
 
 def make(family: str = "bert", **heads: object) -> MultiExitModel:
-    return MultiExitModel(BertBackbone(AutoModel.from_config(CONFIGS[family])), CLASSES, HeadOptions(**heads))
+    return MultiExitModel(
+        BertBackbone(AutoModel.from_config(CONFIGS[family])), Target.of(CLASSES), HeadOptions(**heads)
+    )
 
 
 @pytest.mark.parametrize("length", [1, 3, 64])

@@ -21,6 +21,7 @@ from ee_lightning.data.encoding import load_tokenizer
 from ee_lightning.errors import BackboneError, EarlyExitError, OptionError, RunFolderError
 from ee_lightning.exits import Confidence, Conformal, Criterion, Gate, StoredExits, Voting
 from ee_lightning.exits.naming import spec_of
+from ee_lightning.functional import Target
 from ee_lightning.inference import Deployment, EarlyExitPredictor, ExitPolicy
 from ee_lightning.models import HeadOptions, MultiExitModel
 from ee_lightning.models.backbones.loading import load_backbone
@@ -72,7 +73,7 @@ def test_every_kind_of_model_comes_back(
 ) -> None:
     torch.manual_seed(0)
     options = HeadOptions(**heads)
-    model = MultiExitModel(load_backbone(str(tiny_backbone), num_layers), 3, options)
+    model = MultiExitModel(load_backbone(str(tiny_backbone), num_layers), Target.of(3), options)
     if isinstance(criterion, Conformal):
         logits = torch.randn(3, 30, 3, generator=torch.Generator().manual_seed(1))
         criterion.fit(StoredExits(logits, None, torch.arange(30)))

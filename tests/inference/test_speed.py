@@ -8,6 +8,7 @@ import torch
 
 from ee_lightning.errors import DataError, OptionError
 from ee_lightning.exits import Fixed, Patience, Voting
+from ee_lightning.functional import Target
 from ee_lightning.inference import EarlyExitEngine, FlopCounter, FullModel, Sample, SpeedMeter
 from ee_lightning.models import HeadOptions, MultiExitModel
 from ee_lightning.models.backbones.loading import load_backbone
@@ -113,8 +114,8 @@ def test_the_first_layers_are_measured_beside_all(
     model: MultiExitModel, samples: list[Sample], tiny_backbone: Path, clock: Clock
 ) -> None:
     heads = HeadOptions(exits="last", pooling="mean")
-    first = MultiExitModel(load_backbone(str(tiny_backbone), num_layers=2), 3, heads)
-    whole = MultiExitModel(load_backbone(str(tiny_backbone)), 3, heads)
+    first = MultiExitModel(load_backbone(str(tiny_backbone), num_layers=2), Target.of(3), heads)
+    whole = MultiExitModel(load_backbone(str(tiny_backbone)), Target.of(3), heads)
     meter = SpeedMeter(first, samples, batch_sizes=(4,), repeats=1, max_samples=10, full=whole, clock=clock)
     lengths = [len(sample.input_ids) for sample in meter.samples]
     for each in meter.measure(Fixed(), 1):

@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from ee_lightning.errors import OptionError
+from ee_lightning.functional import Target
 from ee_lightning.models import ExitHeads, HeadOptions, MultiExitModel, MultiExitOutput
 from ee_lightning.models.backbones.backbone import EncoderState
 from ee_lightning.models.backbones.loading import load_backbone
@@ -56,7 +57,7 @@ def test_senseless_options_are_refused(options: dict[str, object], named: str) -
 
 def test_logits_of_every_exit_are_those_of_its_layer(tiny_backbone: Path) -> None:
     torch.manual_seed(0)
-    model = MultiExitModel(load_backbone(str(tiny_backbone)), 3, HeadOptions(pooling="mean")).eval()
+    model = MultiExitModel(load_backbone(str(tiny_backbone)), Target.of(3), HeadOptions(pooling="mean")).eval()
     ids, mask = torch.randint(5, 20, (4, 7)), torch.ones(4, 7, dtype=torch.long)
     with torch.inference_mode():
         logits = model(ids, mask).logits
@@ -68,7 +69,7 @@ def test_logits_of_every_exit_are_those_of_its_layer(tiny_backbone: Path) -> Non
 
 
 def test_every_parameter_gets_a_gradient(tiny_backbone: Path) -> None:
-    model = MultiExitModel(load_backbone(str(tiny_backbone)), 2, HeadOptions())
+    model = MultiExitModel(load_backbone(str(tiny_backbone)), Target.of(2), HeadOptions())
     model(torch.randint(5, 20, (2, 6)), torch.ones(2, 6, dtype=torch.long)).logits.square().sum().backward()
     assert [name for name, parameter in model.named_parameters() if parameter.grad is None] == []
 
@@ -86,7 +87,7 @@ def test_gradient_equilibrium_sends_every_layer_the_mean_of_the_exits_gradients(
     options: HeadOptions, tiny_backbone: Path
 ) -> None:
     torch.manual_seed(0)
-    model = MultiExitModel(load_backbone(str(tiny_backbone)), 3, options).double().eval()
+    model = MultiExitModel(load_backbone(str(tiny_backbone)), Target.of(3), options).double().eval()
     labels, parameters = torch.tensor([0, 2, 1, 2]), dict(model.named_parameters())
 
     def loss_of(output: MultiExitOutput, exit_layer: int) -> Tensor:
@@ -111,7 +112,7 @@ def test_gradient_equilibrium_sends_every_layer_the_mean_of_the_exits_gradients(
 
 
 def test_gradient_equilibrium_leaves_values_in_training_bit_for_bit(tiny_backbone: Path) -> None:
-    model = MultiExitModel(load_backbone(str(tiny_backbone)), 2, HeadOptions(gate=True))
+    model = MultiExitModel(load_backbone(str(tiny_backbone)), Target.of(2), HeadOptions(gate=True))
     outputs = []
     for gradient_equilibrium in (False, True):
         torch.manual_seed(7)  # of the dropout
@@ -122,7 +123,9 @@ def test_gradient_equilibrium_leaves_values_in_training_bit_for_bit(tiny_backbon
 
 @pytest.mark.parametrize("pooler", ["per_exit", "shared"])
 def test_gate_is_one_linear_layer_on_what_every_exit_pooled(pooler: str, tiny_backbone: Path) -> None:
-    model = MultiExitModel(load_backbone(str(tiny_backbone)), 2, HeadOptions(pooler=pooler, gate=True)).eval()  # type: ignore[arg-type]
+    model = MultiExitModel(
+        load_backbone(str(tiny_backbone)), Target.of(2), HeadOptions(pooler=pooler, gate=True)
+    ).eval()  # type: ignore[arg-type]
     with torch.inference_mode():
         output = model(**_batch())
         hidden = model.backbone.encoder(**_batch(), output_hidden_states=True).hidden_states
@@ -136,7 +139,9 @@ def test_gate_is_one_linear_layer_on_what_every_exit_pooled(pooler: str, tiny_ba
 @pytest.mark.parametrize("num_layers", [1, 2, None])
 def test_a_truncated_model_is_the_first_layers_of_the_whole(num_layers: int | None, tiny_backbone: Path) -> None:
     whole, kept = load_backbone(str(tiny_backbone)).eval(), num_layers or 3
-    model = MultiExitModel(load_backbone(str(tiny_backbone), num_layers), 2, HeadOptions(exits="last")).eval()
+    model = MultiExitModel(
+        load_backbone(str(tiny_backbone), num_layers), Target.of(2), HeadOptions(exits="last")
+    ).eval()
     with torch.inference_mode():
         hidden = whole.encoder(**_batch(), output_hidden_states=True).hidden_states[kept]
         expected = model.heads(1, _state(hidden, [7] * 4)).logits
@@ -155,7 +160,7 @@ def test_layers_that_are_not_there_can_not_be_kept(num_layers: int, tiny_backbon
     "options", [HeadOptions(), HeadOptions(pooler="shared", gate=True), HeadOptions(exits="last")], ids=str
 )
 def test_the_parts_hold_every_leaf_of_the_model_once(options: HeadOptions, tiny_backbone: Path) -> None:
-    model = MultiExitModel(load_backbone(str(tiny_backbone)), 2, options)
+    model = MultiExitModel(load_backbone(str(tiny_backbone)), Target.of(2), options)
     held = [
         leaf
         for part in ("backbone", "last_exit", "early_exits")

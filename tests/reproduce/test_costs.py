@@ -6,6 +6,7 @@ import torch
 from ee_lightning.data import get_task
 from ee_lightning.errors import EarlyExitError
 from ee_lightning.exits import StoredExits
+from ee_lightning.functional import Target
 from ee_lightning.inference.flops import FlopCounter, SampleFlops
 from ee_lightning.models import HeadOptions, model_of_shapes
 from ee_lightning.models.backbones.loading import backbone_config, load_backbone
@@ -76,7 +77,7 @@ def test_flops_are_those_of_the_counter_on_the_model_itself(tiny_backbone, glue_
     assert of_rows == [len(row["input_ids"]) for row in rows]
     lengths = [of_rows[number] for number in ids.tolist()]
     assert len(set(lengths)) > 4
-    counter = FlopCounter(MultiExitModel(load_backbone(str(tiny_backbone)), 2, own.heads))
+    counter = FlopCounter(MultiExitModel(load_backbone(str(tiny_backbone)), Target.of(2), own.heads))
     expected = counter.speedup(lengths, exit_layers.tolist())
     assert flops_speedup(own, Layers(3, 3, 3), lengths, exit_layers, judged=True) == pytest.approx(expected)
     last = torch.full_like(ids, 3)
@@ -84,7 +85,8 @@ def test_flops_are_those_of_the_counter_on_the_model_itself(tiny_backbone, glue_
     assert flops_speedup(own, Layers(3, 3, 3), lengths, last, judged=True) < 1
     cut = options(tiny_backbone, glue_folder, num_layers=1, exits="last")
     one, full = (
-        FlopCounter(model_of_shapes(backbone_config(str(tiny_backbone), number), 2, cut.heads)) for number in (1, None)
+        FlopCounter(model_of_shapes(backbone_config(str(tiny_backbone), number), Target.of(2), cut.heads))
+        for number in (1, None)
     )
     assert flops_speedup(cut, Layers(3, 1, 1), lengths, torch.ones_like(ids), judged=False) == pytest.approx(
         sum(full.of_sample(n).full for n in lengths) / sum(one.of_sample(n).full for n in lengths)

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from ee_lightning.errors import OptionError
-from ee_lightning.functional import Kind
+from ee_lightning.functional import Kind, Target
 from ee_lightning.training import LabelOptions
 
 
@@ -32,8 +32,8 @@ def test_weights_that_make_no_sense_are_refused(weights):
 )
 def test_a_task_they_do_not_suit_is_refused(options, classes, problem):
     with pytest.raises(OptionError, match=problem):
-        options.check_task(Kind.of(classes, multi_label=False), classes)
-    LabelOptions().check_task(Kind.of(classes, multi_label=False), classes)
+        options.check_task(Target.of(classes))
+    LabelOptions().check_task(Target.of(classes))
 
 
 def test_plain_labels_stay_as_they_are():
@@ -43,29 +43,29 @@ def test_plain_labels_stay_as_they_are():
 
 def test_balanced_weights_are_those_of_the_training_rows():
     options = LabelOptions(class_weights="balanced")
-    weights = options.weights_for(SimpleNamespace(class_counts=[30, 10]))
+    weights = options.weights_for(SimpleNamespace(class_counts=[30, 10]), Kind.SINGLE_LABEL)
     torch.testing.assert_close(weights, torch.tensor([2 / 3, 2.0]))
     torch.testing.assert_close(options.targets(torch.tensor([1]), 2, weights), torch.tensor([[0.0, 2.0]]))
     with pytest.raises(OptionError, match="can't tell how often each class occurs"):
-        options.weights_for(None)
+        options.weights_for(None, Kind.SINGLE_LABEL)
 
 
 def test_of_several_labels_a_weight_is_of_the_label_s_being_there():
     options = LabelOptions(class_weights=[2.0, 3.0])
-    options.check_task(Kind.MULTI_LABEL, 2)
-    weights = options.weights_for(None, multi_label=True)
+    options.check_task(Target(Kind.MULTI_LABEL, 2))
+    weights = options.weights_for(None, Kind.MULTI_LABEL)
     targets = options.targets(torch.tensor([[1, 0], [0, 1]]), 2, weights)  # absent and there, label by label
     assert targets.tolist() == [[0, 2], [1, 0], [1, 0], [0, 3]]
     balanced = LabelOptions(class_weights="balanced", smoothing=0.5)
-    weights = balanced.weights_for(SimpleNamespace(class_counts=[[30, 10], [20, 20]]), multi_label=True)
+    weights = balanced.weights_for(SimpleNamespace(class_counts=[[30, 10], [20, 20]]), Kind.MULTI_LABEL)
     torch.testing.assert_close(weights, torch.tensor([[2 / 3, 2.0], [1.0, 1.0]]))
     targets = balanced.targets(torch.tensor([[1, 0]]), 2, weights)
     torch.testing.assert_close(targets, torch.tensor([[0.5, 1.5], [0.75, 0.25]]))
     assert LabelOptions().targets(torch.tensor([[1, 0]]), 2, None).tolist() == [1, 0]
     with pytest.raises(OptionError, match="2 class weights for 3"):
-        options.check_task(Kind.MULTI_LABEL, 3)
+        options.check_task(Target(Kind.MULTI_LABEL, 3))
 
 
 def test_given_weights_need_no_data():
-    weights = LabelOptions(class_weights=[1.0, 3.0]).weights_for(None)
+    weights = LabelOptions(class_weights=[1.0, 3.0]).weights_for(None, Kind.SINGLE_LABEL)
     torch.testing.assert_close(weights, torch.tensor([1.0, 3.0]))

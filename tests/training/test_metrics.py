@@ -18,7 +18,7 @@ def test_scores_are_those_of_the_curve(collapsed: bool) -> None:
     if collapsed:
         logits[1] = torch.tensor([0.0, 1.0])
     labels = torch.randint(2, (25,), generator=generator)
-    scores = exit_scores(logits, labels, CLASSIFICATION)
+    scores = _scores(logits, labels, CLASSIFICATION)
     _assert_on_the_curve(scores, logits, labels)
     assert (scores["matthews"][1] == 0) == collapsed
 
@@ -28,7 +28,7 @@ def test_scores_of_many_classes_are_those_of_the_curve(num_classes: int) -> None
     generator = torch.Generator().manual_seed(0)
     labels = torch.randint(num_classes, (200,), generator=generator)
     logits = torch.randn(4, 200, num_classes, generator=generator) + 2 * one_hot(labels, num_classes)
-    _assert_on_the_curve(exit_scores(logits, labels, ["accuracy", "macro_f1", "matthews"]), logits, labels)
+    _assert_on_the_curve(_scores(logits, labels, ["accuracy", "macro_f1", "matthews"]), logits, labels)
 
 
 @pytest.mark.parametrize("constant", [None, 1, "labels"])
@@ -41,7 +41,7 @@ def test_correlations_are_those_of_the_curve_and_of_the_ranks(constant: object, 
         labels = torch.full_like(labels, 2.2)
     elif constant is not None:
         values[constant] = 0.1
-    scores = exit_scores(values.unsqueeze(-1), labels, ["pearson", "spearman"])
+    scores = _scores(values.unsqueeze(-1), labels, ["pearson", "spearman"])
     _assert_on_the_curve({"pearson": scores["pearson"]}, values.unsqueeze(-1), labels)
     for index, value in enumerate(values):
         is_constant = constant in (index, "labels")
@@ -57,14 +57,21 @@ def test_scores_of_several_labels_are_those_of_the_curve(num_labels: int) -> Non
     logits = torch.randn(4, 60, num_labels, generator=generator) + 2 * labels - 1
     logits[1] = -1.0  # an exit that predicts nothing
     labels[:, 1] = 0  # a label that never occurs
-    scores = exit_scores(logits, labels, ["micro_f1", "macro_f1", "exact_match"], multi_label=True)
+    scores = _scores(logits, labels, ["micro_f1", "macro_f1", "exact_match"])
     _assert_on_the_curve(scores, logits, labels)
     assert scores["micro_f1"][1] == 0
 
 
+def _exits(logits: Tensor, labels: Tensor) -> StoredExits:
+    return StoredExits(logits, labels, torch.arange(len(labels)), multi_label=labels.ndim == 2)
+
+
+def _scores(logits: Tensor, labels: Tensor, metrics: list[str]) -> dict[str, list[float]]:
+    return exit_scores(_exits(logits, labels), metrics)
+
+
 def _assert_on_the_curve(scores: dict[str, list[float]], logits: Tensor, labels: Tensor) -> None:
-    exits = StoredExits(logits, labels, torch.arange(len(labels)), multi_label=labels.ndim == 2)
-    curve = trace_curve(Fixed(), exits, list(scores))
+    curve = trace_curve(Fixed(), _exits(logits, labels), list(scores))
     for name, by_exit in scores.items():
         expected = [curve.scores[name][curve.index_at(exit_layer)].item() for exit_layer in (1, 2, 3, 4)]
         assert by_exit == pytest.approx(expected, rel=1e-5)
@@ -78,7 +85,7 @@ def _ranks(values: Tensor) -> Tensor:
 
 def test_closed_forms() -> None:
     logits = torch.tensor([[[0.0, 1.0], [0.0, 1.0], [1.0, 0.0], [0.0, 1.0]]])  # one exit says 1, 1, 0, 1
-    scores = exit_scores(logits, torch.tensor([1, 0, 0, 1]), ["accuracy", "f1", "matthews"])
+    scores = _scores(logits, torch.tensor([1, 0, 0, 1]), ["accuracy", "f1", "matthews"])
     assert scores["accuracy"] == [0.75]
     assert scores["f1"] == pytest.approx([0.8])
     assert scores["matthews"] == pytest.approx([1 / 3**0.5])

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from ee_lightning.functional import Kind
+from ee_lightning.functional import Kind, Target
 from ee_lightning.models import HeadOptions, MultiExitOutput
 from ee_lightning.training import EarlyExitModule, LabelOptions
 from ee_lightning.training.objectives.alternating import AlternatingObjective
@@ -52,7 +52,7 @@ def test_the_joint_loss_is_the_sum_of_the_exits_binary_cross_entropies(
     batch: tuple[Tensor, Tensor], tiny_backbone: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     module = _module(JointObjective(), tiny_backbone)
-    assert (module.kind, module.model.multi_label) == (Kind.MULTI_LABEL, True)
+    assert module.target == module.model.target == Target(Kind.MULTI_LABEL, LABELS)
     loss = _loss(module, MultiExitOutput(batch[0], None), batch[1], monkeypatch)
     torch.testing.assert_close(loss, sum(_entropies(*batch)))
 
@@ -75,7 +75,7 @@ def test_weights_and_smoothing_reach_the_loss(
     logits, labels = batch
     options = LabelOptions(smoothing=0.2, class_weights=[1.0, 2.0, 3.0, 4.0])
     module = _module(LastExitObjective(), tiny_backbone, labels=options)
-    module._class_weights = options.weights_for(None, multi_label=True)
+    module._class_weights = options.weights_for(None, Kind.MULTI_LABEL)
     loss = _loss(module, MultiExitOutput(logits, None), labels, monkeypatch)
     weights = torch.where(labels == 1, torch.tensor([1.0, 2.0, 3.0, 4.0]), 1.0)
     expected = binary_cross_entropy_with_logits(logits[-1], 0.8 * labels + 0.1, weight=weights)

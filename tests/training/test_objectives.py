@@ -10,6 +10,7 @@ from torch._ops import OpOverload
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from ee_lightning.errors import OptionError
+from ee_lightning.functional import Kind, Target
 from ee_lightning.training import Progress
 from ee_lightning.training.objectives.alternating import AlternatingObjective
 from ee_lightning.training.objectives.ensemble import EnsembleObjective
@@ -128,7 +129,7 @@ def _batch(classes: int) -> tuple[Tensor, Tensor]:
 )
 def test_loss_and_gradient_follow_the_formula(case: str, classes: int) -> None:
     objective, progress, formula = CASES[case]
-    objective.check_task(classes)
+    objective.check_task(Target.of(classes).kind)
     logits, labels = _batch(classes)
     loss, terms = objective(logits, labels, progress)
     expected = formula(logits, labels)
@@ -163,7 +164,7 @@ def test_a_step_waits_for_the_loss_once(case: str) -> None:
 @pytest.mark.parametrize("case", [case for case in CASES if not _handles_values(CASES[case][0])])
 def test_regression_is_refused_with_the_reason_where_distributions_are_compared(case: str) -> None:
     with pytest.raises(OptionError, match=r"classes, and this task has a value to predict[\s\S]*JointObjective"):
-        CASES[case][0].check_task(num_classes=1)
+        CASES[case][0].check_task(Kind.REGRESSION)
 
 
 def test_the_last_exit_learns_nothing_from_teaching() -> None:

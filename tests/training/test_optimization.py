@@ -8,6 +8,7 @@ from transformers.pytorch_utils import ALL_LAYERNORM_LAYERS
 from transformers.trainer_pt_utils import get_parameter_names
 
 from ee_lightning.errors import OptionError
+from ee_lightning.functional import Target
 from ee_lightning.models import HeadOptions, MultiExitModel
 from ee_lightning.models.backbones.loading import load_backbone
 from ee_lightning.training import Optimization, Stage, Timeline
@@ -15,7 +16,7 @@ from ee_lightning.training import Optimization, Stage, Timeline
 
 @pytest.fixture(scope="module")
 def model(tiny_backbone: Path) -> MultiExitModel:
-    return MultiExitModel(load_backbone(str(tiny_backbone)), 2, HeadOptions())
+    return MultiExitModel(load_backbone(str(tiny_backbone)), Target.of(2), HeadOptions())
 
 
 def test_every_parameter_has_the_rate_of_its_part_and_only_matrices_decay(model: MultiExitModel) -> None:
@@ -44,7 +45,7 @@ def test_what_decays_is_what_the_usual_recipe_lets_decay(model: MultiExitModel) 
 
 
 def test_pieces_of_sharded_parameters_decay_as_the_whole_does(tiny_backbone: Path) -> None:
-    model = MultiExitModel(load_backbone(str(tiny_backbone)), 2, HeadOptions(gate=True))
+    model = MultiExitModel(load_backbone(str(tiny_backbone)), Target.of(2), HeadOptions(gate=True))
     whole = _decaying(model)
     for number, (name, parameter) in enumerate([*model.named_parameters()]):
         module, _, last = name.rpartition(".")

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from ee_lightning.errors import TrainingDiverged
+from ee_lightning.functional import Kind
 from ee_lightning.models import MultiExitOutput
 from ee_lightning.training.recorder import ExitRecorder
 
@@ -11,7 +12,7 @@ from ee_lightning.training.recorder import ExitRecorder
 def test_batches_are_joined_in_the_order_of_their_ids_and_repeats_count_once() -> None:
     logits = torch.randn(3, 5, 2)  # [exits, samples, classes]
     labels, gate = torch.tensor([0, 1, 1, 0, 1]), torch.rand(3, 5)
-    recorder = ExitRecorder("validation")
+    recorder = ExitRecorder("validation", Kind.SINGLE_LABEL)
     for ids in ([4, 0], [2, 1], [3, 4]):
         index = torch.tensor(ids)
         recorder.add(MultiExitOutput(logits[:, index], gate[:, index]), labels[index], index)
@@ -24,7 +25,7 @@ def test_batches_are_joined_in_the_order_of_their_ids_and_repeats_count_once() -
 
 
 def test_samples_without_labels_are_joined_too() -> None:
-    recorder = ExitRecorder("validation")
+    recorder = ExitRecorder("validation", Kind.SINGLE_LABEL)
     recorder.add(MultiExitOutput(torch.zeros(2, 3, 2, dtype=torch.bfloat16), None), None, torch.tensor([7, 5, 6]))
     exits = recorder.join()
     assert exits.labels is None
@@ -33,7 +34,7 @@ def test_samples_without_labels_are_joined_too() -> None:
 
 
 def test_several_labels_a_sample_are_joined_and_known_as_such() -> None:
-    recorder = ExitRecorder("validation", multi_label=True)
+    recorder = ExitRecorder("validation", Kind.MULTI_LABEL)
     for ids in ([1, 2], [0]):
         labels = torch.tensor([[number, 1] for number in ids])
         recorder.add(MultiExitOutput(torch.zeros(2, len(ids), 2), None), labels, torch.tensor(ids))
@@ -44,11 +45,11 @@ def test_several_labels_a_sample_are_joined_and_known_as_such() -> None:
 
 def test_nothing_recorded_is_an_error() -> None:
     with pytest.raises(ValueError, match="no batch"):
-        ExitRecorder("validation").join()
+        ExitRecorder("validation", Kind.SINGLE_LABEL).join()
 
 
 def test_logits_that_are_not_finite_are_refused_with_their_split_exit_and_sample() -> None:
-    recorder, logits = ExitRecorder("calibration"), torch.zeros(2, 3, 2)  # [exits, samples, classes]
+    recorder, logits = ExitRecorder("calibration", Kind.SINGLE_LABEL), torch.zeros(2, 3, 2)  # [exits, samples, classes]
     logits[1, 2, 0] = torch.nan
     recorder.add(MultiExitOutput(logits, None), None, torch.tensor([7, 5, 6]))
     with pytest.raises(TrainingDiverged, match=r"(?s)Exit 2 gives logits .*calibration split, sample with id 6.*lower"):

@@ -8,7 +8,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from ee_lightning.errors import OptionError, require_one_of
-from ee_lightning.functional import accuracy_term, diversity_term, pairwise_disagreement
+from ee_lightning.functional import Kind, accuracy_term, diversity_term, pairwise_disagreement
 from ee_lightning.training.objectives.joint import LAYER_WEIGHTS
 from ee_lightning.training.objectives.objective import Objective, ObjectiveTerms
 from ee_lightning.training.optimization import Progress
@@ -74,9 +74,9 @@ class EnsembleObjective(Objective):
         self.diversity_warmup = diversity_warmup
 
     @override
-    def check_task(self, num_classes: int) -> None:
+    def check_task(self, kind: Kind) -> None:
         """Λ = 0 is defined for regression too."""
-        if num_classes == 1 and self.diversity_weight > 0:
+        if kind is Kind.REGRESSION and self.diversity_weight > 0:
             raise OptionError(
                 "the diversity term is a cross entropy between classes, and this task has a value to predict",
                 where="model.objective.init_args.diversity_weight",

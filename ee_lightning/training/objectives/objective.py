@@ -8,6 +8,7 @@ from typing import NamedTuple
 from torch import Tensor, nn
 
 from ee_lightning.errors import OptionError
+from ee_lightning.functional import Kind
 from ee_lightning.training.optimization import Progress, Stage
 
 
@@ -62,16 +63,16 @@ class Objective(nn.Module, ABC):
         """
         return "early_exits" in self.stages()[progress.stage].trains
 
-    def check_task(self, num_classes: int) -> None:
+    def check_task(self, kind: Kind) -> None:
         """Raise an error for a task that this objective is not defined for.
 
         Args:
-            num_classes: Number of classes; 1 for regression.
+            kind: What is to be predicted of a sample; of several labels each one is a decision between two classes.
 
         Raises:
             OptionError: It is regression, and the objective compares distributions over classes.
         """
-        if num_classes == 1 and not self.handles_regression:
+        if kind is Kind.REGRESSION and not self.handles_regression:
             raise OptionError(
                 f"{type(self).__name__} compares distributions over classes, and this task has a value to predict",
                 where="model.objective",

@@ -14,6 +14,7 @@ from rich.progress import Progress
 
 from ee_lightning.cli.deployed import add_model, is_run, load, warn_of_threshold
 from ee_lightning.cli.options import Options, up_to
+from ee_lightning.data.row_files import open_row_file
 from ee_lightning.data.words import listed
 from ee_lightning.errors import EarlyExitError, OptionError
 from ee_lightning.files import named_by_user
@@ -21,7 +22,7 @@ from ee_lightning.functional import Kind
 from ee_lightning.inference import Deployment, EarlyExitPredictor
 from ee_lightning.inference.encoder import Texts
 from ee_lightning.inference.engine import Precision, Schedule
-from ee_lightning.inference.input import RowFile, check_readable, open_rows
+from ee_lightning.inference.input import InputRows
 from ee_lightning.inference.output import PredictionFile, check_writable, writing
 from ee_lightning.runs.folder import RunFolder
 from ee_lightning.runs.load_run import RunOptions
@@ -84,7 +85,7 @@ def run(arguments: Sequence[str]) -> None:
         label_separator=predictor.deployment.label_separator,
     ) as file:
         _predict(predictor, rows, file)
-    if not isinstance(rows, RowFile):
+    if not isinstance(rows, InputRows):
         print(f"ids: row numbers, from 0, in {listed(rows.files)}")
     elif rows.num_bad:
         print(f"{_counted(rows.num_bad, 'bad row')} left out:", *rows.bad, sep="\n  ")
@@ -108,7 +109,7 @@ def _output(chosen: Namespace) -> Path:
             )
         output: Path = chosen.output or Path(chosen.model) / "predictions.csv"
     else:
-        check_readable(chosen.input)
+        open_row_file(chosen.input)  # which checks that it can be read
         if chosen.output is None:
             raise OptionError("no place is named for the predictions", where="--output", hint="give --output FILE")
         output = chosen.output
@@ -125,7 +126,7 @@ def _names(text: str) -> Texts:
     return names
 
 
-def _rows(chosen: Namespace, deployment: Deployment) -> "RowFile | OwnRows":
+def _rows(chosen: Namespace, deployment: Deployment) -> "InputRows | OwnRows":
     if chosen.input is None:
         from ee_lightning.cli.split_rows import OwnRows  # which takes seconds to import
 
@@ -142,10 +143,10 @@ def _rows(chosen: Namespace, deployment: Deployment) -> "RowFile | OwnRows":
             )
     elif not deployment.takes_pairs:
         choices += USUAL_COLUMNS
-    return open_rows(chosen.input, choices, skip_bad_rows=chosen.skip_bad_rows)
+    return InputRows(chosen.input, choices, skip_bad_rows=chosen.skip_bad_rows)
 
 
-def _predict(predictor: EarlyExitPredictor, rows: "RowFile | OwnRows", file: PredictionFile) -> None:
+def _predict(predictor: EarlyExitPredictor, rows: "InputRows | OwnRows", file: PredictionFile) -> None:
     """Predict the rows, show how far it is, and say what it comes to, or where it broke off."""
     ids = deque[int]()
 

@@ -1,11 +1,7 @@
-"""The text and label columns of one split, wherever they were read."""
+"""Which columns of a file hold the texts and the labels of its rows."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-
-import numpy as np
-from datasets import Dataset
-from numpy.typing import NDArray
 
 from ee_lightning.data.task import Task
 from ee_lightning.errors import DataError
@@ -28,7 +24,7 @@ class Columns:
     """
 
     texts: tuple[str, ...]
-    label: str | None
+    label: str | None = None
     label_columns: tuple[str, ...] = ()
 
     @property
@@ -37,29 +33,62 @@ class Columns:
         return (*self.texts, *self.label_columns) if self.label is None else (*self.texts, self.label)
 
 
-Choose = Callable[[Sequence[str], object], Columns]
-"""Picks the columns to read, given all that there are and the file that has them."""
-
-
 @dataclass(frozen=True)
-class Table:
-    """The rows of a split.
+class Chooser:
+    """Picks the columns to read from those that a file has; of several names the first that are there count.
 
     Args:
-        rows: Their chosen columns, under the names that they have in the file.
-        columns: Which these are.
-        where: Names the place of a row, counted from 0, as an error does.
-        numbers: The number of each row in its file, from 0, [rows]; None if that is its position here.
+        texts: What its text, or its two texts, may be called.
+        labels: What its label may be called, or its columns of 0 and 1, one for each label; none where no labels are
+            read.
+        needs_label: Whether a file without any label column is an error.
+        advice: What to do where a column is missing.
     """
 
-    rows: Dataset
-    columns: Columns
-    where: Callable[[int], str]
-    numbers: NDArray[np.int64] | None = None
+    texts: Sequence[tuple[str, ...]]
+    labels: Sequence[tuple[str, ...]] = ()
+    needs_label: bool = True
+    advice: str = ""
+
+    def __call__(self, header: Sequence[str], where: object) -> Columns:
+        """Pick the columns.
+
+        Args:
+            header: All columns of the file.
+            where: The file, for the message.
+
+        Raises:
+            DataError: One is not there, or there are two of its name.
+        """
+        texts = self._found(self.texts, header, where)
+        has_any = any(name in header for names in self.labels for name in names)
+        if not (self.labels and (self.needs_label or has_any)):
+            return Columns(texts)
+        label = self._found(self.labels, header, where)
+        return Columns(texts, label[0]) if len(label) == 1 else Columns(texts, None, label)
+
+    def _found(self, choices: Sequence[tuple[str, ...]], header: Sequence[str], where: object) -> tuple[str, ...]:
+        names = next((names for names in choices if {*names} <= {*header}), None)
+        if names is None:
+            missing = next(name for name in choices[0] if name not in header)
+            is_torn = len(header) == 1 and any(separator in header[0] for separator in "\t;,|")
+            torn = ", which looks like several: a .csv has commas between its cells, and a .tsv tabs" if is_torn else ""
+            raise DataError(
+                f"no column {missing!r}",
+                where=where,
+                hint=f"it has the columns {', '.join(header)}{torn}; {self.advice}",
+            )
+        if double := next((name for name in names if header.count(name) > 1), None):
+            raise DataError(
+                f"there are two columns {double!r}",
+                where=where,
+                hint=f"it has the columns {', '.join(header)}; give each another name",
+            )
+        return names
 
 
-def choose_columns(task: Task, split: str) -> Choose:
-    """Say how the columns of a local file are picked.
+def choose_columns(task: Task, split: str) -> Chooser:
+    """Return what picks the columns of a local file.
 
     A task of the table is read by its official columns, by those on the hub, or by the usual names of texts and labels;
     a task of one's own by the columns that were given. Only a test split may lack the label.
@@ -68,48 +97,13 @@ def choose_columns(task: Task, split: str) -> Choose:
         task: The task to read.
         split: One of `SPLITS`.
     """
-    texts, labels = [task.text_columns], [task.label_column]
+    texts, labels = [task.text_columns], [task.label_columns or (task.label_column,)]
     if task.glue is not None:
-        texts, labels = [task.glue.text_columns, *texts], [task.glue.label_column, *labels]
+        texts, labels = [task.glue.text_columns, *texts], [(task.glue.label_column,), *labels]
     if task.hub_path is not None:
-        texts, labels = [*texts, *USUAL_TEXTS[len(task.text_columns)]], [*labels, *USUAL_LABELS]
-
-    def choose(header: Sequence[str], where: object) -> Columns:
-        if task.label_columns:
-            return _choose_beside_labels(task, split, header, where)
-        found = next((names for names in texts if set(names) <= set(header)), None)
-        label = next((name for name in labels if name in header), None)
-        missing = next(name for name in texts[0] if name not in header) if found is None else labels[0]
-        if found is None or (label is None and split != "test"):
-            expected = (
-                " or ".join(dict.fromkeys("+".join(names) for names in texts))
-                if found is None
-                else (" or ".join(dict.fromkeys(labels)))
-            )
-            raise DataError(
-                f"no column {missing!r}",
-                where=where,
-                hint=f"it has the columns {', '.join(header)}{_hint(header)}; task {task.name} reads {expected}",
-            )
-        return Columns(found, label)
-
-    return choose
-
-
-def _hint(header: Sequence[str]) -> str:
-    """Say what seems to be wrong with a header that is one column."""
-    is_torn = len(header) == 1 and any(separator in header[0] for separator in "\t;,|")
-    return ", which looks like several: a .csv has commas between its cells, and a .tsv tabs" if is_torn else ""
-
-
-def _choose_beside_labels(task: Task, split: str, header: Sequence[str], where: object) -> Columns:
-    missing = [name for name in (*task.text_columns, *task.label_columns) if name not in header]
-    if split == "test" and {*missing} == {*task.label_columns}:
-        return Columns(task.text_columns, None)
-    if missing:
-        raise DataError(
-            f"no column {missing[0]!r}",
-            where=where,
-            hint=f"it has the columns {', '.join(header)}; name those of the labels with --data.own.label_columns",
-        )
-    return Columns(task.text_columns, None, task.label_columns)
+        texts, labels = [*texts, *USUAL_TEXTS[len(task.text_columns)]], [*labels, *((name,) for name in USUAL_LABELS)]
+    known = [" or ".join(dict.fromkeys("+".join(names) for names in choices)) for choices in (texts, labels)]
+    option = f"--data.own.{'label_columns' if task.label_columns else 'label_column'}"
+    others = "" if task.hub_path else f"; name others with --data.own.text_columns and {option}"
+    advice = f"task {task.name} reads {' with '.join(known)}{others}"
+    return Chooser(texts, labels, needs_label=split != "test", advice=advice)

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from datasets import ClassLabel, Value
 from numpy.typing import NDArray
 
-from ee_lightning.data.columns import Table
+from ee_lightning.data.arrow_files import Table
 from ee_lightning.data.task import NO_LABEL, Task
 from ee_lightning.data.words import in_order, listed, looks_like_a_list, word_of, words_in
 from ee_lightning.errors import DataError
@@ -46,7 +46,7 @@ def label_lists(table: Table, task: Task) -> Iterator[Part]:
         DataError: The column holds something else.
     """
     name, start = str(table.columns.label), 0
-    for chunk in table.rows.select_columns([name]).with_format("arrow")[:].column(name).chunks:
+    for chunk in table.column(name).chunks:
         is_text = _is_text(chunk.type)
         lists = _split(chunk, task, table, start) if is_text else chunk
         if not _is_list(lists.type):
@@ -346,7 +346,7 @@ def _fill_from_words(sets: NDArray[Any], part: Part, table: Table, task: Task, k
 
 def _flags(table: Table, name: str, *, is_test: bool) -> NDArray[np.int8]:
     """Return a column of 0 and 1, [rows]."""
-    column = table.rows.select_columns([name]).with_format("arrow")[:].column(name)
+    column = table.column(name)
     known = {**FLAGS, **UNKNOWN, "None": NO_LABEL} if is_test else FLAGS
     distinct = pc.unique(column)
     numbers = [known.get(str(value)) for value in distinct.to_pylist()]

@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 from datasets import ClassLabel
 from numpy.typing import NDArray
 
-from ee_lightning.data.columns import Table
+from ee_lightning.data.arrow_files import Table
 from ee_lightning.data.label_sets import FLAGS, label_lists
 from ee_lightning.data.task import NO_LABEL, Task, number_in
 from ee_lightning.data.tasks import TASKS
@@ -66,7 +66,7 @@ class Writing:
                 for word in filter(None, part.words.unique().to_pylist()):
                     yield word if word in self.task.name_words else str(FLAGS.get(word, word))
             return
-        column = table.rows.select_columns([label]).with_format("arrow")[:].column(label)
+        column = table.column(label)
         yield from (str(value).strip() for value in pc.unique(column).to_pylist())
 
 

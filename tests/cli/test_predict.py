@@ -228,7 +228,7 @@ MISTAKES = {
     "damaged": (["{run}", "--input", "in.parquet", "--output", "o.csv"], r"it can't be read: [\s\S]*in.parquet"),
     "no such column": (
         ["{run}", "--input", "in.csv", "--output", "o.csv", "--text-columns", "words"],
-        r"no column words[\s\S]*in.csv, line 1[\s\S]*columns are a, b",
+        r"no column 'words'[\s\S]*in.csv[\s\S]*columns a, b; .*--text-columns",
     ),
     "no threshold": (["{run}", "--criterion", "voting"], r"without a threshold[\s\S]*hint:"),
     "unknown criterion": (["{run}", "--criterion", "votes", "--threshold", "1"], r"no criterion 'votes'"),

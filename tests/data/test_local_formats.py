@@ -9,9 +9,9 @@ import pytest
 from datasets import ClassLabel, Dataset, DatasetDict, Features, Value
 
 from ee_lightning.data import CustomTask, resolve_task
-from ee_lightning.data.columns import Columns
+from ee_lightning.data.arrow_files import read_parquet
+from ee_lightning.data.columns import Chooser
 from ee_lightning.data.find_files import shards_of
-from ee_lightning.data.read import read_parquet
 from ee_lightning.data.sources import LocalSource
 from ee_lightning.data.tasks import get_task
 from ee_lightning.errors import DataError
@@ -173,7 +173,7 @@ BAD = {
     "a row that lacks a label": (
         "train.jsonl",
         '{"sentence": "a", "label": 1}\n{"sentence": "b"}\n',
-        "the row lacks 'label'",
+        "no column 'label'",
         "train.jsonl, line 2",
     ),
     "kinds that differ": (
@@ -185,10 +185,15 @@ BAD = {
     "a list for a text": (
         "train.jsonl",
         '{"sentence": ["a"], "label": 1}\n',
-        "neither text nor",
+        "'sentence' is .*, and no text",
         "train.jsonl, line 1",
     ),
-    "JSON numbers for texts": ("train.jsonl", '{"sentence": 5, "label": 1}\n', "'sentence' holds int64", "line 1"),
+    "JSON numbers for texts": (
+        "train.jsonl",
+        '{"sentence": 5, "label": 1}\n',
+        "'sentence' is 5, and no text",
+        "line 1",
+    ),
     "null for a label": ("train.jsonl", '{"sentence": "a", "label": null}\n', "the row has no label", "line 1"),
     "half a label": ("train.jsonl", '{"sentence": "a", "label": 0.5}\n', "label 0.5 is out of range", "line 1"),
     "no Parquet": ("train.parquet", "PAR", "it can't be read", "train.parquet"),
@@ -355,7 +360,7 @@ LISTS = pa.array([["a", "b"], []])
 )
 def test_types_that_say_the_same_go_together(tmp_path, first, second):
     write_tables(tmp_path, {"sentence": TEXTS, "label": first}, {"sentence": TEXTS, "label": second})
-    table = read_parquet(shards_of(tmp_path, "train"), lambda header, where: Columns(("sentence",), "label"))
+    table = read_parquet(shards_of(tmp_path, "train"), Chooser([("sentence",)], [("label",)]))
     assert table.rows["label"][:] == first.to_pylist() * 2
 
 

@@ -11,18 +11,18 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ee_lightning.errors import DataError
-from ee_lightning.inference.input import RowFile, open_rows
+from ee_lightning.inference.input import InputRows
 
 ONE, TWO = [("sentence",), ("text",)], [("sentence1", "sentence2")]
 ANY_TEXT = st.text(st.characters(exclude_categories=("Cs",)), max_size=20)
 
 
-def read(path: Path, content: str | bytes, choices: list = ONE, *, skip: bool = False) -> RowFile:
+def read(path: Path, content: str | bytes, choices: list = ONE, *, skip: bool = False) -> InputRows:
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
-    return open_rows(path, choices, skip_bad_rows=skip)
+    return InputRows(path, choices, skip_bad_rows=skip)
 
 
-def texts(rows: RowFile) -> list[tuple[str, ...]]:
+def texts(rows: InputRows) -> list[tuple[str, ...]]:
     return [row.texts for row in rows]
 
 
@@ -59,7 +59,7 @@ def test_two_texts(tmp_path: Path) -> None:
     lines = "".join(f"{json.dumps({'sentence1': a, 'sentence2': b})}\n" for a, b in expected)
     assert texts(read(tmp_path / "a.jsonl", lines, TWO)) == expected
     with pytest.raises(DataError, match=r"one text a line[\s\S]*use .csv, .tsv, .jsonl or .parquet"):
-        read(tmp_path / "a.txt", "a film", TWO)
+        texts(read(tmp_path / "a.txt", "a film", TWO))
 
 
 @given(cells=st.lists(ANY_TEXT.filter(lambda text: "\r" not in text), max_size=6))
@@ -85,9 +85,9 @@ BAD_ROWS = {
     ),
     "ends in an object": ("a.jsonl", '{"sentence": "a"}\n{"sentence": "b', 2, "it is no JSON: Unterminated", ["a"]),
     "not an object": ("a.jsonl", '{"sentence": "a"}\n["b"]\n{"text": "c"}\n', 2, "it is no JSON object", ["a", "c"]),
-    "null": ("a.jsonl", '{"sentence": "a"}\n{"sentence": null}\n', 2, "sentence is null, and no text", ["a"]),
-    "number": ("a.jsonl", '{"sentence": 7}\n{"sentence": "a"}\n', 1, "sentence is 7, and no text", ["a"]),
-    "no text": ("a.jsonl", '{"sentence": "a"}\n{"label": 1}\n', 2, "it lacks sentence", ["a"]),
+    "null": ("a.jsonl", '{"sentence": "a"}\n{"sentence": null}\n', 2, "'sentence' is null, and no text", ["a"]),
+    "number": ("a.jsonl", '{"sentence": 7}\n{"sentence": "a"}\n', 1, "'sentence' is 7, and no text", ["a"]),
+    "no text": ("a.jsonl", '{"sentence": "a"}\n{"label": 1}\n', 2, "no column 'sentence'", ["a"]),
     "deep": ("a.jsonl", "[" * 100_000 + '\n{"sentence": "a"}', 1, "it is no JSON: maximum recursion", ["a"]),
     "half a character": (
         "a.jsonl",
@@ -131,10 +131,10 @@ def test_ten_bad_rows_are_listed_and_all_counted(tmp_path: Path) -> None:
     ("name", "content", "match"),
     [
         ("a.csv", "", r"the file has no rows[\s\S]*a.csv\n.*it is empty"),
-        ("a.csv", "id,words\n1,a\n", r"no column sentence[\s\S]*line 1[\s\S]*columns are id, words; .*--text-columns"),
-        ("a.csv", "sentence,sentence\na,b\n", "two columns sentence"),
+        ("a.csv", "id,words\n1,a\n", r"no column 'sentence'[\s\S]*a.csv[\s\S]*columns id, words; .*--text-columns"),
+        ("a.csv", "sentence,sentence\na,b\n", "two columns 'sentence'"),
         ("a.csv", "sentence\na\n".encode("utf-16"), "does not name the columns: it is not UTF-8"),
-        ("a.tsv", "a film\n", "no column sentence"),
+        ("a.tsv", "a film\n", "no column 'sentence'"),
     ],
 )
 @pytest.mark.parametrize("skip", [True, False])
@@ -146,14 +146,14 @@ def test_a_header_is_needed(skip: bool, name: str, content: str | bytes, match: 
 @pytest.mark.parametrize("name", ["-", "a.xlsx", "a", "a.csv.gz"])
 def test_other_endings_are_answered_by_the_known_ones(name: str) -> None:
     with pytest.raises(DataError, match=r"not known how to read[\s\S]*\.csv, \.tsv, \.jsonl, \.txt, \.parquet"):
-        open_rows(Path(name), ONE)
+        InputRows(Path(name), ONE)
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "folder.csv").mkdir()
     for name in ("nowhere.csv", "folder.csv", "nowhere.parquet"):
         with pytest.raises(DataError, match=rf"no such file[\s\S]*{name}"):
-            open_rows(tmp_path / name, ONE)
+            InputRows(tmp_path / name, ONE)
 
 
 def test_a_file_that_cannot_be_opened_is_refused_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -163,7 +163,7 @@ def test_a_file_that_cannot_be_opened_is_refused_at_once(tmp_path: Path, monkeyp
     (tmp_path / "a.csv").touch()
     monkeypatch.setattr(Path, "open", denied)
     with pytest.raises(DataError, match=r"can't be read: Permission denied[\s\S]*a.csv"):
-        open_rows(tmp_path / "a.csv", ONE)
+        InputRows(tmp_path / "a.csv", ONE)
 
 
 def test_a_file_is_read_as_it_is_needed(tmp_path: Path) -> None:
@@ -175,7 +175,7 @@ def test_a_file_is_read_as_it_is_needed(tmp_path: Path) -> None:
 
 
 def test_a_cell_that_never_ends_is_not_read_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ee_lightning.data.text_rows.LONGEST_CELL", 1_000)
+    monkeypatch.setattr("ee_lightning.data.row_files.LONGEST_CELL", 1_000)
     rows = read(tmp_path / "a.csv", 'sentence\n"a\n' + "b\n" * 2_000, skip=True)
     assert set(islice(texts(rows), 3)) == {("b",)}
     assert "field larger than field limit" in rows.bad[0]
@@ -198,7 +198,7 @@ KINDS_OF_TEXT = {
 def test_texts_of_parquet(kind: str, tmp_path: Path) -> None:
     texts_in = ["a film", "", "two\nlines", "\u2028é", "a film"]
     columns = {"n": pa.array(range(5)), "text": pa.array(texts_in).cast(KINDS_OF_TEXT[kind])}
-    rows = open_rows(write_parquet(tmp_path / "a.Parquet", columns), ONE)
+    rows = InputRows(write_parquet(tmp_path / "a.Parquet", columns), ONE)
     assert (rows.done, rows.size) == (0, 5)
     assert [(row.number, row.texts) for row in rows] == [(number, (text,)) for number, text in enumerate(texts_in)]
     assert rows.done == 5
@@ -206,14 +206,14 @@ def test_texts_of_parquet(kind: str, tmp_path: Path) -> None:
 
 def test_two_texts_of_parquet(tmp_path: Path) -> None:
     columns = {"sentence2": pa.array(["plot", "c"]), "x": pa.array([1, 2]), "sentence1": pa.array(["film", "b"])}
-    assert texts(open_rows(write_parquet(tmp_path / "a.parquet", columns), TWO)) == [("film", "plot"), ("b", "c")]
+    assert texts(InputRows(write_parquet(tmp_path / "a.parquet", columns), TWO)) == [("film", "plot"), ("b", "c")]
     named = write_parquet(tmp_path / "b.parquet", {"film.text": pa.array(["a"])})
-    assert texts(open_rows(named, [("film.text",)])) == [("a",)]
+    assert texts(InputRows(named, [("film.text",)])) == [("a",)]
 
 
 def test_a_parquet_file_is_read_as_it_is_needed(tmp_path: Path) -> None:
     path = write_parquet(tmp_path / "a.parquet", {"text": pa.array(["a film"] * 5_000)}, rows_per_group=1_000)
-    rows = open_rows(path, ONE)
+    rows = InputRows(path, ONE)
     assert len(list(islice(rows, 10))) == 10
     assert rows.done == 10
 
@@ -227,25 +227,25 @@ def latin_1() -> pa.Array:
 @pytest.mark.parametrize(
     ("column", "reason", "hint"),
     [
-        (pa.array(["a", None]), "text is null, and no text", "give every row its texts"),
-        (pa.array(["a", None]).dictionary_encode(), "text is null, and no text", "give every row its texts"),
+        (pa.array(["a", None]), "'text' is null, and no text", "give every row its texts"),
+        (pa.array(["a", None]).dictionary_encode(), "'text' is null, and no text", "give every row its texts"),
         (latin_1(), "it is not UTF-8", "write the file anew, in UTF-8"),
     ],
 )
 def test_a_bad_row_of_parquet_is_named_or_left_out(column: pa.Array, reason: str, hint: str, tmp_path: Path) -> None:
     path = write_parquet(tmp_path / "a.parquet", {"text": column})
     with pytest.raises(DataError) as caught:
-        list(open_rows(path, ONE))
+        list(InputRows(path, ONE))
     assert (caught.value.what, caught.value.where) == (f"a row can't be read: {reason}", f"{path}, row 2")
     assert caught.value.hint == f"{hint}; or leave such rows out: --skip-bad-rows"
-    rows = open_rows(path, ONE, skip_bad_rows=True)
+    rows = InputRows(path, ONE, skip_bad_rows=True)
     assert texts(rows) == [("a",)]
     assert (rows.num_bad, rows.bad) == (1, [f"{path}, row 2: {reason}"])
 
 
 @pytest.mark.parametrize("type_", [pa.string(), pa.null()])
 def test_a_parquet_file_without_rows(type_: pa.DataType, tmp_path: Path) -> None:
-    assert texts(open_rows(write_parquet(tmp_path / "a.parquet", {"text": pa.array([], type_)}), ONE)) == []
+    assert texts(InputRows(write_parquet(tmp_path / "a.parquet", {"text": pa.array([], type_)}), ONE)) == []
 
 
 @pytest.mark.parametrize(
@@ -253,19 +253,22 @@ def test_a_parquet_file_without_rows(type_: pa.DataType, tmp_path: Path) -> None
     [
         ({"text": pa.array([1])}, r"column 'text' holds int64, and no texts[\s\S]*--text-columns"),
         ({"text": pa.array([["a"]])}, r"column 'text' holds list<element: string>, and no texts"),
-        ({"words": pa.array(["a"]), "n": pa.array([1])}, r"no column sentence[\s\S]*a.parquet[\s\S]*are words, n;"),
+        (
+            {"words": pa.array(["a"]), "n": pa.array([1])},
+            r"no column 'sentence'[\s\S]*a.parquet[\s\S]*columns words, n;",
+        ),
     ],
 )
 def test_columns_that_hold_no_texts_are_refused(columns: dict[str, pa.Array], match: str, tmp_path: Path) -> None:
     path = write_parquet(tmp_path / "a.parquet", columns)
     with pytest.raises(DataError, match=match):
-        open_rows(path, ONE)
+        texts(InputRows(path, ONE))
 
 
 def test_a_parquet_column_that_stands_twice_is_refused(tmp_path: Path) -> None:
     pq.write_table(pa.table([["a"], ["b"]], names=["text", "text"]), tmp_path / "a.parquet")
-    with pytest.raises(DataError, match="two columns text"):
-        open_rows(tmp_path / "a.parquet", ONE)
+    with pytest.raises(DataError, match="two columns 'text'"):
+        texts(InputRows(tmp_path / "a.parquet", ONE))
 
 
 def test_a_damaged_parquet_file_is_refused(tmp_path: Path) -> None:
@@ -274,7 +277,7 @@ def test_a_damaged_parquet_file_is_refused(tmp_path: Path) -> None:
     for content in (b"", b"text\na film\n", whole[:-50]):
         path.write_bytes(content)
         with pytest.raises(DataError, match=r"it can't be read: [\s\S]*a.parquet"):
-            open_rows(path, ONE)
+            InputRows(path, ONE)
     path.write_bytes(whole[:4] + bytes(2_000) + whole[2_004:])
     with pytest.raises(DataError, match=r"it can't be read: [\s\S]*a.parquet"):
-        list(open_rows(path, ONE))
+        list(InputRows(path, ONE))

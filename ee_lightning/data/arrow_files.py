@@ -1,0 +1,228 @@
+"""Parquet files and data sets that `datasets` saved: their rows one after the other, or all, from the disk."""
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from datasets import ClassLabel, Dataset, Features
+from datasets.exceptions import DatasetsError
+from numpy.typing import NDArray
+
+from ee_lightning.data.cache import blaming_cache, only_entry, quiet_progress
+from ee_lightning.data.columns import Chooser, Columns
+from ee_lightning.data.row_files import Bad, Fields, RowFile
+from ee_lightning.data.words import listed
+from ee_lightning.errors import DataError, first_line
+
+STATE = "state.json"
+"""The file by which a folder that `save_to_disk` wrote is known."""
+_ROWS_AT_ONCE = 1024
+
+
+@contextmanager
+def blaming(place: Path) -> Iterator[None]:
+    """Blame a file or folder for what goes wrong while it is read.
+
+    Raises:
+        DataError: Something went wrong.
+    """
+    try:
+        yield
+    except (OSError, ValueError, KeyError, TypeError, pa.ArrowException, DatasetsError) as error:
+        reason = first_line(error.__cause__ or error)
+        raise DataError(f"it can't be read: {reason}", where=place, hint="get it anew, or write it anew") from error
+
+
+class ParquetFile(RowFile):
+    """A Parquet file, of which one row group at most is in memory.
+
+    Attributes:
+        schema: Its columns and their types.
+    """
+
+    unit = "row"
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        with blaming(path), pq.ParquetFile(path) as file:
+            self._size: int = file.metadata.num_rows
+            self.schema: pa.Schema = file.schema_arrow
+
+    @property
+    def size(self) -> int:
+        """The number of rows."""
+        return self._size
+
+    def rows(self, choose: Chooser) -> Iterator[tuple[int, Fields]]:
+        """Read the rows, numbered from 1."""
+        self.columns, self.done = choose(self.schema.names, self.path), 0
+        for name in self.columns.texts:
+            kind = self.schema.field(name).type
+            if not _is_text(kind) and kind != pa.null():
+                raise DataError(f"column {name!r} holds {kind}, and no texts", where=self.path, hint=choose.advice)
+        names = self.columns.names
+        # read ahead, the bytes of all row groups would come to lie in memory
+        with blaming(self.path), pq.ParquetFile(self.path, pre_buffer=False) as file:
+            for batch in file.iter_batches(_ROWS_AT_ONCE, columns=list(names)):
+                for cells in zip(*(batch.column(name) for name in names), strict=True):
+                    self.done += 1
+                    yield self.done, self._fields(cells)
+
+    def _fields(self, cells: Sequence[pa.Scalar]) -> Fields:
+        try:
+            return self._checked(tuple(cell.as_py() for cell in cells))
+        except UnicodeDecodeError:
+            return Bad("it is not UTF-8", hint="write the file anew, in UTF-8")
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    values = kind.value_type if pa.types.is_dictionary(kind) else kind
+    return bool(pa.types.is_string(values) or pa.types.is_large_string(values) or pa.types.is_string_view(values))
+
+
+@dataclass(frozen=True)
+class Table:
+    """The rows of a split.
+
+    Args:
+        rows: Their chosen columns, under the names that they have in the file.
+        columns: Which these are.
+        where: Names the place of a row, counted from 0, as an error does.
+        numbers: The number of each row in its file, from 0, [rows]; None if that is its position here.
+    """
+
+    rows: Dataset
+    columns: Columns
+    where: Callable[[int], str]
+    numbers: NDArray[np.int64] | None = None
+
+    def column(self, name: str | None) -> pa.ChunkedArray:
+        """Return the values of a column, [rows]."""
+        return self.rows.select_columns([name]).with_format("arrow")[:].column(name)
+
+
+def read_parquet(paths: Sequence[Path], choose: Chooser) -> Table:
+    """Read a split of one Parquet file or several; it is kept in the cache until a file changes.
+
+    Args:
+        paths: The files, in order, with the same columns; what columns a file without rows has does not matter.
+        choose: Picks the columns that are read.
+
+    Raises:
+        DataError: A file is damaged, its columns are not those of the others, there are no rows or not the columns, or
+            a text or label is not UTF-8; or the cache can't be used.
+    """
+    place = paths[0] if len(paths) == 1 else paths[0].parent
+    files = [ParquetFile(path) for path in paths]
+    filled = [file for file in files if file.size]
+    columns = _shared_columns(filled or files[:1], choose)
+    if not filled:
+        raise DataError("the file has no rows", where=place, hint="get the file anew")
+    with blaming(place), quiet_progress(sum(file.size for file in filled)):
+        kept_in = only_entry(paths, columns.names)
+        with blaming_cache():
+            names = [str(file.path) for file in filled]
+            rows = Dataset.from_parquet(names, cache_dir=str(kept_in), columns=list(columns.names))
+    return require_decoded(Table(rows, columns, lambda row: f"{place}, row {row + 1}"))
+
+
+def read_saved(folder: Path, choose: Chooser) -> Table:
+    """Read a split that `Dataset.save_to_disk` wrote.
+
+    Args:
+        folder: The split's folder.
+        choose: Picks the columns that are read.
+
+    Raises:
+        DataError: The folder is none of that kind or damaged, there are no rows or not the columns, or a text or label
+            is not UTF-8.
+    """
+    with blaming(folder):
+        if not (folder / STATE).is_file():
+            hint = "name a file, or a folder that Dataset.save_to_disk wrote"
+            raise DataError("the folder is no data set", where=folder, hint=hint)
+        if not json.loads((folder / STATE).read_text(encoding="utf-8"))["_data_files"]:
+            raise DataError("the folder has no rows", where=folder, hint="save the data set anew")
+        rows = Dataset.load_from_disk(str(folder))
+    columns = choose(rows.column_names, folder)
+    rows = rows.select_columns(list(columns.names))
+    return require_decoded(Table(rows, columns, lambda row: f"{folder}, row {row + 1}"))
+
+
+def require_decoded(table: Table) -> Table:
+    """Return a table as it is if its texts and labels are UTF-8, which Arrow takes on trust.
+
+    Raises:
+        DataError: Some are not; the row is named.
+    """
+    for name in table.columns.names:
+        start = 0
+        for chunk in table.column(name).chunks:
+            try:
+                chunk.validate(full=True)
+            except pa.ArrowInvalid:
+                if bad := [row for row, value in enumerate(chunk) if not _is_decoded(value)]:
+                    hint = "get the data anew, or write them anew in UTF-8"
+                    raise DataError(f"{name!r} is not UTF-8", where=table.where(start + bad[0]), hint=hint) from None
+            start += len(chunk)
+    return table
+
+
+def _is_decoded(value: pa.Scalar) -> bool:
+    try:
+        value.as_py()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _shared_columns(files: Sequence[ParquetFile], choose: Chooser) -> Columns:
+    """Pick the columns of the first file, which the others must have, of the same types and labels."""
+    first = files[0]
+    columns = choose(first.schema.names, first.path)
+    for other in files[1:]:
+        if (others := choose(other.schema.names, other.path)) != columns:
+            raise DataError(
+                f"its columns are {', '.join(others.names)}; those of {first.path.name} are {', '.join(columns.names)}",
+                where=other.path,
+                hint="write all shards with the same columns",
+            )
+        for name in columns.names:
+            kind, expected = other.schema.field(name).type, first.schema.field(name).type
+            if not _reads_alike(kind, expected):
+                raise DataError(
+                    f"column {name!r} holds {kind}, and in {first.path.name} {expected}",
+                    where=other.path,
+                    hint="write all shards with the same types",
+                )
+            words, known = _label_names(other, name), _label_names(first, name)
+            if words and known and words != known:
+                raise DataError(
+                    f"the labels are {listed(words)}, and in {first.path.name} {listed(known)}",
+                    where=other.path,
+                    hint="write all shards with the same labels, in one order",
+                )
+    return columns
+
+
+def _label_names(file: ParquetFile, name: str) -> Sequence[str]:
+    """Return the words that the data set itself has for the numbers in a column; none if it has none."""
+    feature = Features.from_arrow_schema(file.schema)[name]
+    return feature.names if isinstance(feature, ClassLabel) else ()
+
+
+def _reads_alike(kind: pa.DataType, expected: pa.DataType) -> bool:
+    """Whether `datasets` makes the type out of another without a change to what the values say."""
+    if _is_list(kind) and _is_list(expected):
+        return _reads_alike(kind.value_type, expected.value_type)
+    alike = (_is_text, pa.types.is_integer, pa.types.is_floating)
+    return kind in (expected, pa.null()) or any(is_one(kind) and is_one(expected) for is_one in alike)
+
+
+def _is_list(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind))

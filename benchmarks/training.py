@@ -283,7 +283,7 @@ def once_an_epoch(options: Namespace, num_exits: int, bare_step: float) -> None:
     for epoch in range(options.steps):
         with TemporaryDirectory() as folder:
             start = process_time()
-            scores = exit_scores(logits, labels, ["accuracy"])
+            scores = exit_scores(said, ["accuracy"])
             RunFolder(Path(folder)).write_exit_scores(epoch, scores)
             figures = {f"val/exit_{layer}/score": score for layer, score in enumerate(scores["accuracy"], 1)}
             swept = scalars(sweep_exits(criteria(), said, None, task="random", metrics=["accuracy"]).summary, "val")

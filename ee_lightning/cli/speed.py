@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import NamedTuple, TypeVar, get_args
 
 import torch
+from torch import Tensor
 
 from ee_lightning.analysis.sweep import fit_criteria
 from ee_lightning.cli.options import Options, up_to
 from ee_lightning.errors import OptionError
 from ee_lightning.exits import Criterion, Oracle, StoredExits, trace_curve
 from ee_lightning.exits.naming import CriterionSpec, spec_of
+from ee_lightning.functional import weighted_scores
 from ee_lightning.inference import SpeedMeter, samples_of
 from ee_lightning.inference.engine import Precision
 from ee_lightning.inference.precision import precision_effects
@@ -22,7 +24,6 @@ from ee_lightning.runs.figures import NAMED_SPEEDUPS
 from ee_lightning.runs.folder import RunFolder
 from ee_lightning.runs.load_run import evaluated_rows, load_run
 from ee_lightning.runs.operating_point import OPERATING_POINT, OperatingPoint
-from ee_lightning.training.recorder import metrics_of
 
 _Number = TypeVar("_Number", int, float)
 
@@ -68,13 +69,12 @@ def run(arguments: Sequence[str]) -> None:
     write_speed(folder, split, measured)
     print_speed(measured)
     if chosen.precision == "bf16":
-        labels, metric_of = (
-            exits.known_labels()[meter.places],
-            metrics_of(exits.target.kind)[metric],
-        )  # labels: [samples]
-        effects = precision_effects(
-            model, meter.samples, points, lambda said: metric_of(said, labels, exits.num_classes).item()
-        )
+        labels = exits.known_labels()[meter.places]  # [samples], or [samples, labels]
+
+        def score(said: Tensor) -> float:
+            return weighted_scores(said, labels, torch.ones(1, len(labels)), metric, exits.num_classes).item()
+
+        effects = precision_effects(model, meter.samples, points, score)
         print_precision_effects(effects, metric)
     print(f"saved: {folder.path / 'speed.csv'} and speed.png")
 

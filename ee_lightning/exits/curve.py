@@ -78,7 +78,7 @@ def _regression(exits: StoredExits) -> Statistics:
     shifted = labels - labels.mean()
     return Statistics(
         tally=lambda predictions, samples: regression_moments(predictions - middle, shifted[samples]),
-        actual=label_moments(shifted),  # [3]
+        actual=label_moments(shifted).sum(0),  # [3]
         metrics=REGRESSION_METRICS,
     )
 

@@ -99,16 +99,13 @@ def weighted_scores(predictions: Tensor, labels: Tensor, weights: Tensor, metric
         >>> weighted_scores(torch.tensor([0, 1]), torch.tensor([0, 0]), torch.tensor([[3, 1], [0, 2]]), "accuracy", 2)
         tensor([0.7500, 0.0000], dtype=torch.float64)
     """
-    weights = weights.double()  # whole numbers, which matmul takes only in floating point
     if labels.ndim == 2:
-        counts = weights @ label_counts(predictions, labels).double()  # [data sets, 2 * labels + 1]
-        sizes = weights @ label_sizes(labels).double()  # [data sets, labels + 1]
-        return torch.vmap(MULTI_LABEL_METRICS[metric])(counts, sizes)  # [data sets]
-    if num_classes == 1:
+        counts, actual, scores = label_counts(predictions, labels), label_sizes(labels), MULTI_LABEL_METRICS
+    elif num_classes == 1:
         predicted, true = (values.double() - values.double().nanmedian() for values in (predictions, labels))
-        sums = weights @ regression_moments(predicted, true)  # [data sets, 3]
-        actual = weights @ torch.vmap(lambda label: label_moments(label.unsqueeze(0)))(true)  # [data sets, 3]
-        return torch.vmap(REGRESSION_METRICS[metric])(sums, actual)  # [data sets]
-    counts = weights @ classification_counts(predictions, labels, num_classes).double()  # [data sets, 2 * classes]
-    actual = weights @ one_hot(labels, num_classes).double()  # [data sets, classes]
-    return torch.vmap(CLASSIFICATION_METRICS[metric])(counts, actual)  # [data sets]
+        counts, actual, scores = regression_moments(predicted, true), label_moments(true), REGRESSION_METRICS
+    else:
+        counts, actual = classification_counts(predictions, labels, num_classes), one_hot(labels, num_classes)
+        scores = CLASSIFICATION_METRICS
+    weights = weights.double()  # whole numbers, which matmul takes only in floating point
+    return torch.vmap(scores[metric])(weights @ counts.double(), weights @ actual.double())  # [data sets]

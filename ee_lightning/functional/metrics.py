@@ -1,7 +1,7 @@
-"""Classification metrics from counts that add up over samples, so that they can be carried along a curve.
+"""Metrics from statistics that add up over samples, so that they can be carried along a curve.
 
-The counts of C classes are 2C integers: first the true positives of each class, then how often it was predicted. How
-often a class occurs is the same at every point of a curve and is passed apart, as `actual`.
+What depends on the predictions, such as how often each class was predicted, is summed apart from what depends on the
+labels alone, which is the same at every point of a curve: `actual`, such as how often each class occurs.
 """
 
 from collections.abc import Callable, Mapping
@@ -9,6 +9,9 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
+
+ROUNDING = 1e-12
+"""A variance of at most this share of the sum of squares is one of rounding alone."""
 
 
 def classification_counts(predictions: Tensor, labels: Tensor, num_classes: int) -> Tensor:
@@ -20,7 +23,7 @@ def classification_counts(predictions: Tensor, labels: Tensor, num_classes: int)
         num_classes: Number of classes C.
 
     Returns:
-        Integers, of shape [..., 2 * classes].
+        Integers, of shape [..., 2 * classes]: the true positives of each class, then how often it was predicted.
 
     Example:
         >>> classification_counts(torch.tensor([1, 0]), torch.tensor([1, 1]), 2)
@@ -121,14 +124,6 @@ def matthews(counts: Tensor, actual: Tensor) -> Tensor:
     predicted_variance = samples**2 - predicted.square().sum(-1)  # [...]
     true_variance = samples**2 - true.square().sum()
     return _ratio(covariance, (predicted_variance * true_variance).sqrt())
-
-
-CLASSIFICATION_METRICS: Mapping[str, Callable[[Tensor, Tensor], Tensor]] = {
-    "accuracy": accuracy,
-    "f1": f1,
-    "macro_f1": macro_f1,
-    "matthews": matthews,
-}
 
 
 def _split(counts: Tensor, actual: Tensor) -> tuple[Tensor, Tensor]:
@@ -233,20 +228,10 @@ def exact_match(counts: Tensor, actual: Tensor) -> Tensor:
     return _ratio(counts[..., -1].double(), actual[..., -1].double())
 
 
-MULTI_LABEL_METRICS: Mapping[str, Callable[[Tensor, Tensor], Tensor]] = {
-    "micro_f1": micro_f1,
-    "macro_f1": label_macro_f1,
-    "exact_match": exact_match,
-}
-
-
 def _split_labels(counts: Tensor, actual: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     true = actual[..., :-1].double()  # [..., labels]
     right, predicted = torch.split(counts[..., :-1].double(), true.shape[-1], dim=-1)  # [..., labels] each
     return right, predicted, true
-
-
-ROUNDING = 1e-12
 
 
 def regression_moments(predictions: Tensor, labels: Tensor) -> Tensor:
@@ -271,16 +256,13 @@ def regression_moments(predictions: Tensor, labels: Tensor) -> Tensor:
 
 
 def label_moments(labels: Tensor) -> Tensor:
-    """Return the number of labels, their sum and that of their squares.
+    """Return one sample's moments at a time: 1, the true value and its square, in float64, of shape [..., 3].
 
     Args:
-        labels: True values, of shape [samples].
-
-    Returns:
-        The three, in float64, of shape [3].
+        labels: True values, of shape [...].
     """
     values = labels.double()
-    return torch.stack([torch.ones_like(values), values, values.square()]).sum(-1)  # [3]
+    return torch.stack([torch.ones_like(values), values, values.square()], dim=-1)  # [..., 3]
 
 
 def pearson(moments: Tensor, actual: Tensor) -> Tensor:
@@ -295,14 +277,14 @@ def pearson(moments: Tensor, actual: Tensor) -> Tensor:
 
     Args:
         moments: Summed moments of the predictions, of shape [..., 3].
-        actual: What `label_moments` gives, of shape [3].
+        actual: Summed `label_moments`, of shape [3].
 
     Returns:
         Correlations between -1 and 1 in float64, of shape [...].
 
     Example:
         >>> predicted, true = torch.tensor([1.0, 2.0, 4.0]), torch.tensor([1.0, 3.0, 2.0])
-        >>> pearson(regression_moments(predicted, true).sum(0), label_moments(true))
+        >>> pearson(regression_moments(predicted, true).sum(0), label_moments(true).sum(0))
         tensor(0.3273, dtype=torch.float64)
     """
     predicted, predicted_squares, products = moments.unbind(-1)  # [...] each
@@ -315,4 +297,15 @@ def pearson(moments: Tensor, actual: Tensor) -> Tensor:
     return torch.where(is_constant, 0.0, correlation.clamp(-1, 1))
 
 
+CLASSIFICATION_METRICS: Mapping[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "accuracy": accuracy,
+    "f1": f1,
+    "macro_f1": macro_f1,
+    "matthews": matthews,
+}
+MULTI_LABEL_METRICS: Mapping[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "micro_f1": micro_f1,
+    "macro_f1": label_macro_f1,
+    "exact_match": exact_match,
+}
 REGRESSION_METRICS: Mapping[str, Callable[[Tensor, Tensor], Tensor]] = {"pearson": pearson}

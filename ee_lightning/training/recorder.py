@@ -1,21 +1,14 @@
 """Collects what every exit says of every sample of an evaluation, and scores it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, distributed
-from torchmetrics.functional.classification import (
-    binary_f1_score,
-    multiclass_accuracy,
-    multiclass_f1_score,
-    multiclass_matthews_corrcoef,
-    multilabel_exact_match,
-    multilabel_f1_score,
-)
-from torchmetrics.functional.regression import pearson_corrcoef, spearman_corrcoef
+from torchmetrics.functional.regression import spearman_corrcoef
 
 from ee_lightning.errors import TrainingDiverged
 from ee_lightning.exits import GATE, StoredExits
+from ee_lightning.exits.curve import statistics_of
 from ee_lightning.functional import Kind
 from ee_lightning.models import MultiExitOutput
 
@@ -88,60 +81,32 @@ def _first_occurrences(ids: Tensor) -> tuple[Tensor, Tensor]:
     return ordered[is_first], order[is_first]
 
 
-Metric = Callable[[Tensor, Tensor, int], Tensor]
-"""Scores predictions against labels, ``[samples]``, or of several labels a sample ``[samples, labels]``.
-
-It is given the number of classes or labels too, 1 for regression.
-"""
-
-
-def _zero_for_constants(correlation: Metric) -> Metric:
-    """Take the undefined correlation with a constant as 0; torchmetrics does not always."""
-
-    def score(predictions: Tensor, labels: Tensor, num_classes: int) -> Tensor:
-        if (predictions == predictions[0]).all() or (labels == labels[0]).all():
-            return torch.zeros(())
-        return correlation(predictions, labels, num_classes)
-
-    return score
-
-
-METRICS: dict[str, Metric] = {
-    "accuracy": lambda predictions, labels, classes: multiclass_accuracy(predictions, labels, classes, average="micro"),
-    "f1": lambda predictions, labels, _: binary_f1_score(predictions, labels),
-    "macro_f1": lambda predictions, labels, classes: multiclass_f1_score(predictions, labels, classes, average="macro"),
-    "matthews": _zero_for_constants(multiclass_matthews_corrcoef),
-    "pearson": _zero_for_constants(lambda values, labels, _: pearson_corrcoef(values.double(), labels.double())),
-    "spearman": _zero_for_constants(lambda values, labels, _: spearman_corrcoef(values.double(), labels.double())),
-}
-
-
-MULTI_LABEL_METRICS: dict[str, Metric] = {
-    "micro_f1": lambda said, labels, number: multilabel_f1_score(said.int(), labels, number, average="micro"),
-    "macro_f1": lambda said, labels, number: multilabel_f1_score(said.int(), labels, number, average="macro"),
-    "exact_match": lambda said, labels, number: multilabel_exact_match(said.int(), labels, number),
-}
-
-
-def metrics_of(kind: Kind) -> dict[str, Metric]:
-    """Return the metrics by name, of a task with one label or value a sample or with several labels."""
-    return MULTI_LABEL_METRICS if kind is Kind.MULTI_LABEL else METRICS
-
-
 def exit_scores(exits: StoredExits, metrics: Sequence[str]) -> dict[str, list[float]]:
     """Score every exit as if all samples left there.
 
     Args:
         exits: What every exit said, with labels.
-        metrics: Names that `metrics_of` their kind knows.
+        metrics: Names of metrics that a curve of these exits can have; for regression `spearman` too.
 
     Returns:
         For each metric one score an exit.
 
     Raises:
-        DataError: There are no labels.
+        DataError: Labels are missing, or are no class numbers where these are needed.
     """
-    known, labels = metrics_of(exits.target.kind), exits.known_labels()
-    return {
-        name: [known[name](said, labels, exits.num_classes).item() for said in exits.predictions] for name in metrics
-    }
+    statistics, everyone = statistics_of(exits), torch.arange(exits.num_samples)
+    counts = torch.stack([statistics.tally(said, everyone).sum(0) for said in exits.predictions])  # [exits, statistics]
+
+    def by_exit(name: str) -> list[float]:
+        if name == "spearman":
+            return [_spearman(said, exits.known_labels()) for said in exits.predictions]
+        return list(statistics.metrics[name](counts, statistics.actual).tolist())
+
+    return {name: by_exit(name) for name in metrics}
+
+
+def _spearman(values: Tensor, labels: Tensor) -> float:
+    """Return Spearman's correlation, which no sums give; 0 with a constant, where torchmetrics does not always."""
+    if (values == values[0]).all() or (labels == labels[0]).all():
+        return 0.0
+    return float(spearman_corrcoef(values.double(), labels.double()))

@@ -14,9 +14,8 @@ from ee_lightning.errors import EarlyExitError, OptionError
 from ee_lightning.files import named_by_user
 from ee_lightning.fit.signals import interruptible
 from ee_lightning.reproduce.clusters import write_slurm_array, write_wandb_sweep
-from ee_lightning.reproduce.plan import Plan, PlannedRun, plan
+from ee_lightning.reproduce.plan import PlannedRun, State, each_once, finished, plan
 from ee_lightning.reproduce.progress import SuiteProgress, print_plan
-from ee_lightning.reproduce.run_state import State
 from ee_lightning.reproduce.runner import Runner
 from ee_lightning.reproduce.suite import (
     FitOptions,
@@ -49,8 +48,8 @@ def run(arguments: Sequence[str]) -> None:
         _write_for_cluster(suite, selection, chosen, extra)
         return
     console, whole = Console(markup=False), _plan(suite, chosen, selection)
-    meant = Plan([run for run in whole.runs if run.training in selection])
-    runs = meant.each_once()
+    meant = [run for run in whole if run.training in selection]
+    runs = each_once(meant)
     print_plan(suite, meant, chosen.root, console, clock=not chosen.no_clock)
     blocked = [run for run in runs if run.state is State.BLOCKED]
     if blocked and not chosen.keep_going:
@@ -60,8 +59,8 @@ def run(arguments: Sequence[str]) -> None:
         )
     if chosen.plan:
         return
-    failed = _bring_to_end([run for run in runs if run not in blocked], chosen.root, console, arguments)
-    _tell_results(suite, whole.located(chosen.root), meant.located(chosen.root), chosen, console)
+    failed = _bring_to_end([run for run in runs if run not in blocked], console, arguments)
+    _tell_results(suite, whole, meant, chosen, console)
     if failed or blocked:
         raise EarlyExitError(
             f"of {len(runs)} trainings {failed} failed, and {len(blocked)} can't be run",
@@ -69,7 +68,7 @@ def run(arguments: Sequence[str]) -> None:
         )
 
 
-def _plan(suite: Suite, chosen: Namespace, selection: Selection) -> Plan:
+def _plan(suite: Suite, chosen: Namespace, selection: Selection) -> list[PlannedRun]:
     try:
         return plan(suite, chosen.root, selection if chosen.runs_only else None)
     except OptionError as error:
@@ -82,7 +81,9 @@ def _plan(suite: Suite, chosen: Namespace, selection: Selection) -> Plan:
         ) from error
 
 
-def _tell_results(suite: Suite, whole: Plan, selected: Plan, chosen: Namespace, console: Console) -> None:
+def _tell_results(
+    suite: Suite, whole: Sequence[PlannedRun], meant: Sequence[PlannedRun], chosen: Namespace, console: Console
+) -> None:
     """Write the tables, measure the rows on the clock, and write the tables again with what that gave."""
     tables = chosen.root / "tables" / suite.name
     if not chosen.runs_only:
@@ -90,29 +91,29 @@ def _tell_results(suite: Suite, whole: Plan, selected: Plan, chosen: Namespace, 
     if not chosen.no_clock:
         from ee_lightning.reproduce.clock import measure_rows  # which takes seconds to import
 
-        if measure_rows(suite, selected.finished(), chosen.root, console) and not chosen.runs_only:
+        if measure_rows(suite, finished(meant), chosen.root, console) and not chosen.runs_only:
             _write_report(suite, whole, tables)
     if not chosen.runs_only:
         print(f"tables: {tables}")
 
 
-def _write_report(suite: Suite, whole: Plan, tables: Path) -> None:
+def _write_report(suite: Suite, whole: Sequence[PlannedRun], tables: Path) -> None:
     from ee_lightning.reproduce.report.page import write_report  # which takes seconds to import
 
-    write_report(suite, whole.finished(), tables)
+    write_report(suite, finished(whole), tables)
 
 
-def _bring_to_end(runs: Sequence[PlannedRun], root: Path, console: Console, arguments: Sequence[str]) -> int:
+def _bring_to_end(runs: Sequence[PlannedRun], console: Console, arguments: Sequence[str]) -> int:
     """Train what is not finished, and tell what failed and how to go on after an interrupt."""
-    with SuiteProgress(console, root, runs) as progress, interruptible():
+    with SuiteProgress(console, runs) as progress, interruptible():
         try:
-            failures = Runner(root, progress).bring_to_end(runs)
+            failures = Runner(progress).bring_to_end(runs)
         except KeyboardInterrupt:
             again = shlex.join(["ee-lightning", "reproduce", *arguments])
             print(f"interrupted; nothing finished is lost, and this goes on from here: {again}", file=sys.stderr)
             raise
     for failure in failures:
-        print(f"{failure.run.title} failed: {failure.reason}\n  log: {failure.log}", file=sys.stderr)
+        print(f"{failure.run.title} failed: {failure.reason}\n  log: {failure.run.log}", file=sys.stderr)
     return len(failures)
 
 

@@ -37,7 +37,8 @@ from ee_lightning.fit.resume import RunIsFinished, alone_in_its_folder, check_re
 from ee_lightning.fit.signals import telling_interrupts
 from ee_lightning.fit.sweep_callback import ExitSweep
 from ee_lightning.reporting import print_speed, print_summary
-from ee_lightning.runs.folder import RunFolder, run_folder_of
+from ee_lightning.runs.folder import Identity, RunFolder, run_folder_of
+from ee_lightning.runs.run_options import options_digest
 from ee_lightning.tracking import EarlyExitWandbLogger
 from ee_lightning.training import EarlyExitModule
 from ee_lightning.training.data_module import TaskDataModule
@@ -151,6 +152,7 @@ class EarlyExitCLI(LightningCLI):
     resumed: RunFolder | None = None  # the folder of the run that `fit` goes on with
     version: int | None = None  # and its version
     evaluated: tuple[RunFolder, Namespace] | None = None  # the run of the checkpoint to evaluate, and its options
+    identity: Identity
 
     @staticmethod
     def subcommands() -> dict[str, set[str]]:
@@ -218,6 +220,7 @@ class EarlyExitCLI(LightningCLI):
 
     def before_instantiate_classes(self) -> None:
         """Find the labels of a task of one's own, and the checkpoint; refuse to evaluate without one that is there."""
+        self.identity = Identity(options_digest(self._options(self.config)))
         self._name_labels()
         checkpoint = self._get(self.config, "ckpt_path")
         if self.subcommand == "fit":
@@ -296,17 +299,18 @@ class EarlyExitCLI(LightningCLI):
 
     def before_fit(self) -> None:
         """Go on from the last checkpoint of the run that was interrupted, or start again in its folder."""
-        if self._get(self.config, "run.test"):
+        test = self._get(self.config, "run.test")
+        if test:
             self.datamodule.setup("test")  # which refuses rows without labels now, not when training is over
-        if self.resumed is None:
-            return
-        refuse_finished(self.resumed)  # which it may have been before this process got the lock
-        if self.trainer.is_global_zero:
-            self.resumed.clear_unfinished()
-        if self.resumed.last_checkpoint.exists():
-            self.config_init["fit"]["ckpt_path"] = str(self.resumed.last_checkpoint)
-        elif self.trainer.is_global_zero:
-            print(f"no checkpoint was written yet, so the run starts again: {self.resumed.path}")
+        if self.resumed is not None:
+            refuse_finished(self.resumed, test=test)  # which it may have been before this process got the lock
+            if self.resumed.last_checkpoint.exists():
+                self.config_init["fit"]["ckpt_path"] = str(self.resumed.last_checkpoint)
+        if self.trainer.is_global_zero and (folder := run_folder_of(self.trainer)) is not None:
+            folder.clear_unfinished()
+            folder.write_identity(self.identity)
+            if self.resumed is not None and not folder.last_checkpoint.exists():
+                print(f"no checkpoint was written yet, so the run starts again: {folder.path}")
 
     def after_fit(self) -> None:
         """Sweep the exits of the best checkpoint."""

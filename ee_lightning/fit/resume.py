@@ -78,17 +78,21 @@ def check_resumable(folder: RunFolder, options: Mapping[str, Any]) -> str | None
                 *_unfinished_beside(folder),
             ],
         )
-    refuse_finished(folder)
+    refuse_finished(folder, test=bool(options["run"]["test"]))
     return recorded.get("ckpt_path")
 
 
-def refuse_finished(folder: RunFolder) -> None:
+def refuse_finished(folder: RunFolder, *, test: bool) -> None:
     """Refuse to go on with a run that is complete, and name those beside it that are not.
+
+    Args:
+        folder: The run's folder.
+        test: Whether its test split is to be swept too.
 
     Raises:
         RunIsFinished: It is complete.
     """
-    if folder.is_finished:
+    if folder.is_finished and not (test and folder.lacks("test")):
         lines = [f"this run is finished, and nothing was done: {folder.path}", *_unfinished_beside(folder)]
         raise RunIsFinished("\n".join(lines))
 

@@ -11,7 +11,7 @@ from ee_lightning.exits import Criterion, Oracle
 from ee_lightning.inference import SpeedMeter, samples_of
 from ee_lightning.reporting import write_speed
 from ee_lightning.reproduce.evaluation import CLOCK_BATCH, Evaluation, RunKey, StoredRun, evaluate, name_of
-from ee_lightning.reproduce.run_state import attempted_lock, lock_of
+from ee_lightning.reproduce.plan import locked_run
 from ee_lightning.reproduce.suite import Suite
 from ee_lightning.runs.folder import SPEED, RunFolder
 from ee_lightning.runs.load_run import evaluated_rows, load_run, whole_model
@@ -43,7 +43,7 @@ def measure_rows(suite: Suite, folders: Mapping[RunKey, RunFolder], root: Path, 
             to_measure.setdefault(run.folder.path, (key, {}))[1].update(points)
     for number, (key, points) in enumerate(to_measure.values(), 1):
         run = found.runs[key]
-        with attempted_lock(lock_of(root, run.folder.path.parent.name)) as lock:
+        with locked_run(root, run.folder.path.parent.name.rpartition("-")[2]) as lock:
             if lock is not None:
                 task, training, seed = key
                 _say(console, f"on the clock [{number}/{len(to_measure)}]: {task}, {training}, seed {seed}")

@@ -1,10 +1,9 @@
-"""What a training is known by: digests of its options, and of the rows and weights that it reads."""
+"""What a training is known by: a digest of all that determines it, its options, rows and weights, and nothing else."""
 
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import cache
 from logging import ERROR
 from pathlib import Path
@@ -17,56 +16,13 @@ from ee_lightning import __version__, packaged
 from ee_lightning.data.custom import CustomTask
 from ee_lightning.data.encoding import load_tokenizer
 from ee_lightning.errors import BackboneError, EarlyExitError
-from ee_lightning.files import found_in, read_json
+from ee_lightning.files import found_in
 from ee_lightning.fit.command import FitOptionsParser
 from ee_lightning.models.backbones.loading import backbone_config, load_backbone
 from ee_lightning.reproduce.suite import FitOptions, fit_arguments
-from ee_lightning.runs.run_options import FREE_TO_DIFFER
+from ee_lightning.runs.run_options import digest_of, options_digest
 from ee_lightning.training.data_module import SPLITS_OF_STAGE, TaskDataModule
 from ee_lightning.typed import typed
-
-IDENTITY = "identity.json"
-
-
-@dataclass(frozen=True)
-class Identity:
-    """What a training is known by: everything that determines what comes of it, and nothing else.
-
-    Attributes:
-        config: Digest of the resolved options, without those that change no result and without places.
-        data: Digest of the rows.
-        weights: Digest of the pretrained weights and their tokenizer.
-        version: Of ee_lightning.
-    """
-
-    config: str
-    data: str
-    weights: str
-    version: str = __version__
-
-    @property
-    def digest(self) -> str:
-        """The digest of all of it, in eight characters."""
-        return digest_of([self.config, self.data, self.weights, self.version])[:8]
-
-
-def digest_of(content: object) -> str:
-    """Return the digest of a value that JSON knows.
-
-    Example:
-        >>> digest_of({"a": 1, "b": 2}) == digest_of({"b": 2, "a": 1})
-        True
-    """
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-
-
-def read_identity(file: Path) -> Identity | None:
-    """Read what a run is known by; None where the file can't be read."""
-    try:
-        return typed(Identity, read_json(file))
-    except (OSError, ValueError):
-        return None
-
 
 _WEIGHT_FILES = ("config.json", "*.safetensors", "*.safetensors.index.json")
 _TOKENIZER_FILES = ("tokenizer*", "special_tokens_map.json", "added_tokens.json", "vocab*", "merges.txt", "*.model")
@@ -148,8 +104,6 @@ Places = tuple[str, str | None]
 """A backbone, and the root of the data."""
 
 _SEED = "seed_everything"
-_KNOWN_OTHERWISE = ("run.name", "model.backbone")
-"""The options that name a folder: the run's own, and that of the weights, which are known by their content."""
 
 
 class Identifier:
@@ -165,18 +119,14 @@ class Identifier:
         Raises:
             OptionError: They can't be parsed.
         """
-        return digest_of(_without(self._resolve(fit), (*FREE_TO_DIFFER, *_KNOWN_OTHERWISE)))
+        return options_digest(self._resolve(fit))
 
     def places(self, fit: FitOptions) -> Places:
-        """Return where a training's weights and data are said to be; see `places_of`.
-
-        Raises:
-            OptionError: The options can't be parsed.
-        """
+        """Return where a training's weights and data are said to be; see `places_of`."""
         return places_of(self._resolve(fit))
 
-    def identity(self, fit: FitOptions) -> Identity:
-        """Return all that a training is known by; its data and weights are read.
+    def digest(self, fit: FitOptions) -> str:
+        """Return the digest of all that determines a training, in eight characters; its data and weights are read.
 
         Raises:
             OptionError: The options can't be parsed, or keep more layers than there are.
@@ -189,7 +139,7 @@ class Identifier:
         weights = self._once(("weights", backbone), lambda: weights_fingerprint(backbone))
         self._once(("layers", backbone, num_layers), lambda: str(backbone_config(backbone, num_layers)))
         rows = self._once(("data", data, backbone, test), lambda: data_fingerprint(data, backbone, test=test))
-        return Identity(self.config(fit), rows, weights)
+        return digest_of([self.config(fit), rows, weights, __version__])[:8]
 
     def _resolve(self, fit: FitOptions) -> dict[str, Any]:
         """Resolve options; trainings that differ in the seed alone are resolved once."""
@@ -221,18 +171,3 @@ def places_of(options: Mapping[str, Any]) -> Places:
 @cache
 def _parser() -> FitOptionsParser:
     return FitOptionsParser()
-
-
-def _without(options: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
-    """Leave out options by their dotted names."""
-    here = {name for name in names if "." not in name}
-    below = {
-        key: tuple(name.removeprefix(f"{key}.") for name in names if name.startswith(f"{key}."))
-        for key, value in options.items()
-        if isinstance(value, Mapping)
-    }
-    return {
-        key: _without(value, below[key]) if below.get(key) else value
-        for key, value in options.items()
-        if key not in here
-    }

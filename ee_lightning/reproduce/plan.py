@@ -1,19 +1,31 @@
 """The plan of a suite: its trainings, the folders of their runs, and what is to be done about them."""
 
-import json
 import re
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from itertools import count
 from pathlib import Path
 
-from ee_lightning.errors import EarlyExitError
-from ee_lightning.files import found_in, read_yaml
-from ee_lightning.reproduce.identity import IDENTITY, Identifier, Identity, Places, places_of, read_identity
-from ee_lightning.reproduce.run_state import State, examine, is_locked, lock_of
+from ee_lightning.errors import EarlyExitError, RunFolderError
+from ee_lightning.files import found_in, locked, read_json, read_yaml
+from ee_lightning.reproduce.identity import Identifier, Places, places_of
 from ee_lightning.reproduce.suite import Selection, Suite, Training, trainings
-from ee_lightning.runs.folder import RunFolder
+from ee_lightning.runs.folder import IDENTITY, Identity, RunFolder
+from ee_lightning.typed import typed
 
-RUNS = "runs"
+RUNS, LOGS, LOCKS = "runs", "logs", "locks"
+
+
+class State(StrEnum):
+    """What is to be done about a training."""
+
+    FINISHED = "finished"
+    TO_RESUME = "to resume"
+    TO_DO = "to do"
+    AT_WORK = "at work elsewhere"
+    BLOCKED = "can't be run"
 
 
 @dataclass(frozen=True)
@@ -22,17 +34,26 @@ class PlannedRun:
 
     Attributes:
         training: The training.
-        folder: The folder of its run, whose parent bears the run's name; it need not be there.
+        root: The folder of the suites' runs.
         state: What is to be done.
-        identity: What the run is known by; None where the training can't be run.
-        reason: Why it can't be run, or what is damaged in its folder, which is then to be set aside.
+        digest: Of all that determines the run; None where the training can't be run.
+        reason: Why it can't be run, or what is damaged in its folder.
     """
 
     training: Training
-    folder: RunFolder
+    root: Path
     state: State
-    identity: Identity | None = None
+    digest: str | None = None
     reason: str | None = None
+
+    @property
+    def folder(self) -> RunFolder:
+        """Its folder, which need not exist; it may bear the names of a training of another suite."""
+        own = "-".join(re.sub(r"[^\w.-]+", "_", part) for part in self.training.key)
+        made = [] if self.digest is None else found_in(self.root / RUNS, f"*-{self.digest}")
+        folders = [RunFolder(run / "version_0") for run in made]
+        default = RunFolder(self.root / RUNS / f"{own}-{self.digest or 'unknown'}" / "version_0")
+        return max(folders, key=lambda folder: folder.is_finished, default=default)
 
     @property
     def name(self) -> str:
@@ -42,77 +63,79 @@ class PlannedRun:
     @property
     def title(self) -> str:
         """How messages call it."""
-        return f"{self.training.task}, {self.training.name}, seed {self.training.seed}"
+        return "{}, {}, seed {}".format(*self.training.key)
 
-    def located(self, root: Path) -> "PlannedRun":
-        """Return the run with its folder of now; a training of the same options may have got another since the plan."""
-        if self.identity is None or self.folder.is_finished:
-            return self
-        return replace(self, folder=folder_of(self.identity, root, default=self.folder))
+    @property
+    def log(self) -> Path:
+        """The file with the output of its training."""
+        return self.root / LOGS / f"{self.name}.log"
 
-    def write_identity(self) -> None:
-        """Write what the run is known by beside its folder.
+    def examined(self) -> "PlannedRun":
+        """Return the run with the state of its folder, which is only read; what is damaged is to be run again."""
+        folder, reason = self.folder, None
+        if folder.is_finished:
+            try:
+                swept = folder.read_summary()
+                for split in swept:
+                    folder.read_exits(split)
+                folder.read_calibration()
+                is_whole = "test" in swept or not self.training.fit.options.get("run.test")
+                state = State.FINISHED if is_whole else State.TO_RESUME
+            except RunFolderError as error:
+                state, reason = State.TO_DO, error.what
+        else:
+            state = State.TO_RESUME if folder.checkpoints.is_dir() else State.TO_DO
+        return replace(self, state=state, reason=reason)
 
-        Raises:
-            RunFolderError: It can't be written.
-        """
-        assert self.identity is not None
-        with RunFolder(self.folder.path.parent).whole(IDENTITY) as file:
-            file.write_text(json.dumps(asdict(self.identity), indent=2) + "\n", encoding="utf-8")
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What there is to do for a suite.
-
-    Attributes:
-        runs: One a training, in the order of the trainings.
-    """
-
-    runs: Sequence[PlannedRun]
-
-    def each_once(self) -> list[PlannedRun]:
-        """Return the runs without those of trainings that have the options of an earlier one, whose run serves them."""
-        first = {run.name: run for run in reversed(self.runs)}
-        return [run for run in self.runs if first[run.name] is run]
-
-    def located(self, root: Path) -> "Plan":
-        """Return the plan with the folders of now, see `PlannedRun.located`."""
-        return Plan([run.located(root) for run in self.runs])
-
-    def folder(self, training: Training) -> RunFolder:
-        """Return the folder of a training's run, which need not be there.
+    def set_aside(self) -> Path:
+        """Rename its folder, which is damaged.
 
         Raises:
-            KeyError: The plan does not have that training.
+            OSError: It can't be renamed.
         """
-        for run in self.runs:
-            if run.training == training:
-                return run.folder
-        raise KeyError(training)
-
-    def finished(self) -> dict[tuple[str, str, int], RunFolder]:
-        """Return the folders of the runs that are finished by now, by task, training and seed."""
-        return {
-            (run.training.task, run.training.name, run.training.seed): run.folder
-            for run in self.runs
-            if run.folder.is_finished
-        }
+        path = self.folder.path
+        place = next(place for number in count(1) if not (place := path.with_name(f"damaged_{number}")).exists())
+        return path.rename(place)
 
 
-def folder_of(identity: Identity, root: Path, default: RunFolder) -> RunFolder:
-    """Return the folder of a run, which may bear the names of a training of another suite with the same options.
+@contextmanager
+def locked_run(root: Path, digest: str) -> Iterator[int | None]:
+    """Lock a run, if nobody else has.
 
     Args:
-        identity: What the run is known by.
         root: The folder of the suites' runs.
-        default: Its folder where it has none yet.
+        digest: The run's; one lock serves all names that its folder may bear.
+
+    Yields:
+        The descriptor of the locked file; None where another process has locked it.
+
+    Raises:
+        RunFolderError: It can't be locked here.
     """
-    made = [RunFolder(run / "version_0") for run in found_in(root / RUNS, f"*-{identity.digest}")]
-    return max(made, key=lambda folder: folder.is_finished, default=default)
+    file = root / LOCKS / f"{digest}.lock"
+    with ExitStack() as stack:
+        try:
+            lock = stack.enter_context(locked(file))
+        except OSError as error:
+            raise RunFolderError(
+                f"no run can be locked: {error.strerror}", where=file, hint="make the folder writable, or name another"
+            ) from error
+        yield lock
 
 
-def plan(suite: Suite, root: Path, selection: Selection | None = None) -> Plan:
+def each_once(runs: Sequence[PlannedRun]) -> list[PlannedRun]:
+    """Return runs without those of trainings that have the options of an earlier one, whose run serves them."""
+    first = {run.digest or run.title: run for run in reversed(runs)}
+    return [run for run in runs if first[run.digest or run.title] is run]
+
+
+def finished(runs: Sequence[PlannedRun]) -> Mapping[tuple[str, str, int], RunFolder]:
+    """Return the folders of the runs that are finished by now, by task, training and seed."""
+    folders = {(run.training.task, run.training.name, run.training.seed): run.folder for run in runs}
+    return {key: folder for key, folder in folders.items() if folder.is_finished}
+
+
+def plan(suite: Suite, root: Path, selection: Selection | None = None) -> list[PlannedRun]:
     """Find out what there is to do for a suite; nothing is changed.
 
     Data and weights are read, as a run is known by their content; without them a finished run is known by its options.
@@ -122,51 +145,44 @@ def plan(suite: Suite, root: Path, selection: Selection | None = None) -> Plan:
         root: The folder of its runs, which lie in ``root/runs``.
         selection: Of which trainings alone; None for all. What only others need is not read.
 
+    Returns:
+        A run a training, in the order of the trainings.
+
     Raises:
         OptionError: The options of a training can't be parsed.
     """
-    identifier, folders = Identifier(), dict[str, RunFolder]()
+    identifier = Identifier()
     meant = [training for training in trainings(suite) if selection is None or training in selection]
-    return Plan([_planned(training, root, identifier, folders) for training in meant])
+    return [_planned(training, root, identifier) for training in meant]
 
 
-def _planned(training: Training, root: Path, identifier: Identifier, folders: dict[str, RunFolder]) -> PlannedRun:
-    """Plan a training; the folders of earlier ones are known by their digests, and that of this one is put there."""
+def _planned(training: Training, root: Path, identifier: Identifier) -> PlannedRun:
     config = identifier.config(training.fit)
     try:
-        identity = identifier.identity(training.fit)
+        run = PlannedRun(training, root, State.TO_DO, identifier.digest(training.fit)).examined()
     except EarlyExitError as error:
-        return _without_sources(training, root, config, identifier.places(training.fit), str(error))
-    folder = folder_of(identity, root, default=_folder(root, training, identity.digest))
-    folder = folders.setdefault(identity.digest, folder)
-    state, damage = examine(folder)
-    if state is not State.FINISHED and is_locked(lock_of(root, folder.path.parent.name)):
-        state, damage = State.AT_WORK, None
-    return PlannedRun(training, folder, state, identity, damage)
+        for digest in _of_same_options(root, config, identifier.places(training.fit)):
+            run = PlannedRun(training, root, State.TO_DO, digest).examined()
+            if run.state is State.FINISHED:
+                return run
+        return PlannedRun(training, root, State.BLOCKED, reason=str(error))
+    assert run.digest is not None
+    if run.state is not State.FINISHED and (root / LOCKS / f"{run.digest}.lock").exists():
+        with locked_run(root, run.digest) as lock:
+            if lock is None:
+                return replace(run, state=State.AT_WORK, reason=None)
+    return run
 
 
-def _without_sources(training: Training, root: Path, config: str, places: Places, reason: str) -> PlannedRun:
-    """Find the latest finished run of a training whose data or weights can't be read, of the same places as asked."""
-    files = [file for run in found_in(root / RUNS, "*") if (file := run / IDENTITY).is_file()]
+def _of_same_options(root: Path, config: str, places: Places) -> Iterator[str]:
+    """Return the digests of runs of the same options whose weights and data were at the same places, latest first."""
+    files = [file for run in found_in(root / RUNS, "*") for file in run.rglob(IDENTITY)]  # an older release's: in it
     for file in sorted(files, key=lambda file: file.stat().st_mtime, reverse=True):
-        folder, identity = RunFolder(file.parent / "version_0"), read_identity(file)
-        is_known = identity is not None and (identity.config, identity.version) == (config, Identity.version)
-        if is_known and examine(folder)[0] is State.FINISHED and _places(folder) == places:
-            return PlannedRun(training, folder, State.FINISHED, identity)
-    return PlannedRun(training, _folder(root, training, "unknown"), State.BLOCKED, reason=reason)
-
-
-def _places(folder: RunFolder) -> Places | None:
-    """Return where a run says that its weights and data were; None where it does not say so."""
-    try:
-        return places_of(read_yaml(folder.config))
-    except (KeyError, TypeError):
-        return None
-
-
-def _folder(root: Path, training: Training, digest: str) -> RunFolder:
-    return RunFolder(root / RUNS / f"{_stem(training)}-{digest}" / "version_0")
-
-
-def _stem(training: Training) -> str:
-    return "-".join(re.sub(r"[^\w.-]+", "_", part) for part in (training.task, training.name, str(training.seed)))
+        name = file.relative_to(root / RUNS).parts[0]
+        try:
+            identity = typed(Identity, read_json(file), others=True)
+            is_same = places_of(read_yaml(root / RUNS / name / "version_0" / "config.yaml")) == places
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+        if is_same and identity == Identity(config):
+            yield name.rpartition("-")[2]

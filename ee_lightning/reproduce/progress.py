@@ -15,12 +15,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
 from ee_lightning.files import read_json, written_whole
-from ee_lightning.reproduce.plan import Plan, PlannedRun
-from ee_lightning.reproduce.run_state import State
+from ee_lightning.reproduce.plan import PlannedRun, State, each_once
 from ee_lightning.reproduce.suite import Suite
 from ee_lightning.typed import typed
-
-LOGS = "logs"
 
 
 @dataclass(frozen=True)
@@ -40,44 +37,42 @@ class Record:
     ended: float = field(default_factory=time.time)
 
 
-def log_of(root: Path, name: str) -> Path:
-    """Return the file with the output of a run's training."""
-    return root / LOGS / f"{name}.log"
-
-
-def read_record(root: Path, name: str) -> Record | None:
+def read_record(run: PlannedRun) -> Record | None:
     """Read how a run ended; None where that was not noted, or can't be read."""
     try:
-        return typed(Record, read_json(_file(root, name)))
+        return typed(Record, read_json(_record_of(run)))
     except (OSError, ValueError):
         return None
 
 
-def write_record(root: Path, name: str, record: Record) -> None:
+def write_record(run: PlannedRun, record: Record) -> None:
     """Note how a run ended.
 
     Raises:
         RunFolderError: It can't be written.
     """
-    with written_whole(_file(root, name)) as file:
+    with written_whole(_record_of(run)) as file:
         file.write_text(json.dumps(asdict(record), indent=2) + "\n", encoding="utf-8")
+
+
+def _record_of(run: PlannedRun) -> Path:
+    return run.log.with_suffix(".json")
 
 
 class Durations:
     """Estimates how long trainings take, by those that were trained on this machine so far.
 
     Args:
-        root: The folder of the suite's runs.
         runs: The runs of the suite.
     """
 
-    def __init__(self, root: Path, runs: Sequence[PlannedRun]) -> None:
-        self._known: dict[str, dict[str, list[float]]] = {}  # by task, by training
-        for run in runs:
-            record = read_record(root, run.name)
-            if record is not None and record.seconds is not None and record.machine == platform.node():
-                of_task = self._known.setdefault(run.training.task, {})
-                of_task.setdefault(run.training.name, []).append(record.seconds)
+    def __init__(self, runs: Sequence[PlannedRun]) -> None:
+        records = [(run.training, record) for run in runs if (record := read_record(run)) is not None]
+        self._known = [
+            (training, record.seconds)
+            for training, record in records
+            if record.seconds is not None and record.machine == platform.node()
+        ]
 
     def estimate(self, run: PlannedRun) -> float | None:
         """Return the mean seconds of the same training by other seeds, or else of all trainings on its task.
@@ -85,8 +80,9 @@ class Durations:
         Returns:
             None where no training on the task is known.
         """
-        of_task = self._known.get(run.training.task, {})
-        known = of_task.get(run.training.name) or [seconds for all_of in of_task.values() for seconds in all_of]
+        of_task = [(known.name, seconds) for known, seconds in self._known if known.task == run.training.task]
+        of_name = [seconds for name, seconds in of_task if name == run.training.name]
+        known = of_name or [seconds for _, seconds in of_task]
         return mean(known) if known else None
 
     def total(self, runs: Sequence[PlannedRun]) -> tuple[float, list[str]]:
@@ -95,35 +91,31 @@ class Durations:
         Returns:
             The seconds, and the tasks of the runs left out, of which nothing is known.
         """
-        estimates = [self.estimate(run) for run in runs]
-        unknown = [run.training.task for run, seconds in zip(runs, estimates, strict=True) if seconds is None]
-        return sum(seconds or 0.0 for seconds in estimates), list(dict.fromkeys(unknown))
+        estimates = [(run.training.task, self.estimate(run)) for run in runs]
+        unknown = dict.fromkeys(task for task, seconds in estimates if seconds is None)
+        return sum(seconds or 0.0 for _, seconds in estimates), list(unknown)
 
 
-def _file(root: Path, name: str) -> Path:
-    return root / LOGS / f"{name}.json"
-
-
-def print_plan(suite: Suite, meant: Plan, root: Path, console: Console, *, clock: bool) -> None:
+def print_plan(suite: Suite, meant: Sequence[PlannedRun], root: Path, console: Console, *, clock: bool) -> None:
     """Print how many trainings there are, how many of them are finished, how long the others take, and what is amiss.
 
     Args:
         suite: The suite.
-        meant: What to tell of.
+        meant: The runs to show.
         root: The folder of the suite's runs.
         console: The terminal.
         clock: Whether the rows are measured on the clock when the trainings are done.
     """
-    runs = meant.each_once()
+    runs = each_once(meant)
     counts = [f"{number} {state}" for state in State if (number := sum(run.state is state for run in runs))]
     lines = [f"{suite.name}: {suite.title}", f"{_number(runs)} for {len(suite.rows)} rows: {', '.join(counts)}"]
-    if same := len(meant.runs) - len(runs):
+    if same := len(meant) - len(runs):
         lines.append(f"{same} more would have the options of one of these, whose run serves both")
-    lines.append(_estimate(runs, root))
+    lines.append(_estimate(runs))
     if clock:
         lines.append("then the rows of every finished run are measured on the clock (--no-clock leaves that out)")
     _print(console, "\n".join([*lines, f"folder: {root}"]))
-    console.print(_table(suite, meant.runs))
+    console.print(_table(suite, meant))
     for run in runs:
         if run.state is State.TO_DO and run.reason is not None:
             _print(console, f"{run.title}: its folder is damaged, and it is run again: {run.reason}")
@@ -136,9 +128,9 @@ def _number(runs: Sequence[PlannedRun]) -> str:
     return f"{len(runs)} training{'s' * (len(runs) != 1)}"
 
 
-def _estimate(runs: Sequence[PlannedRun], root: Path) -> str:
+def _estimate(runs: Sequence[PlannedRun]) -> str:
     left = [run for run in runs if run.state in {State.TO_DO, State.TO_RESUME}]
-    seconds, unknown = Durations(root, runs).total(left)
+    seconds, unknown = Durations(runs).total(left)
     if not left and any(run.state is State.BLOCKED for run in runs):
         return "estimated time: none, nothing can be started"
     if not left:
@@ -189,12 +181,11 @@ class SuiteProgress:
 
     Args:
         console: The terminal.
-        root: The folder of the suite's runs.
         runs: The runs that are to be finished at the end.
     """
 
-    def __init__(self, console: Console, root: Path, runs: Sequence[PlannedRun]) -> None:
-        self.console, self.root, self.runs = console, root, runs
+    def __init__(self, console: Console, runs: Sequence[PlannedRun]) -> None:
+        self.console, self.runs = console, runs
         self._left = {run.title: run for run in runs if run.state is not State.FINISHED}
         self._bar = Progress(
             TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(),
@@ -218,7 +209,7 @@ class SuiteProgress:
     def started(self, run: PlannedRun) -> None:
         """Tell that a run begins or goes on."""
         self._current, self._started_at = run, time.monotonic()
-        self._expected, unknown = Durations(self.root, self.runs).total(list(self._left.values()))
+        self._expected, unknown = Durations(self.runs).total(list(self._left.values()))
         self._unknown = bool(unknown)
         self.tick()
 
@@ -238,14 +229,13 @@ class SuiteProgress:
         self._bar.update(self._task, completed=self._done, description="", left="")
         self._line(f"[{self._done}/{len(self.runs)}] {run.title}: {how}{took}")
 
-    def set_aside(self, run: PlannedRun, damage: str | None, place: Path) -> None:
-        """Tell that what a run had left is out of the way."""
-        why = damage or "it has no checkpoints to go on from"
-        self._line(f"{run.title}: its folder is set aside, and it is run again: {why}; it is now {place}")
+    def set_aside(self, run: PlannedRun, place: Path) -> None:
+        """Say that the folder of a run is damaged, and where it is now."""
+        self._line(f"{run.title}: its folder is damaged, and it is run again: {run.reason}; it is now {place}")
 
-    def waits_for(self, runs: Sequence[PlannedRun]) -> None:
-        """Show that others are at all runs that are left."""
-        self._bar.update(self._task, description=f"waiting for other runners: {runs[0].title}", left="")
+    def waits_for(self, run: PlannedRun) -> None:
+        """Show that other runners are at all runs that are left, such as this one."""
+        self._bar.update(self._task, description=f"waiting for other runners: {run.title}", left="")
 
     @property
     def _done(self) -> int:

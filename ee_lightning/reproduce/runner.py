@@ -14,24 +14,12 @@ from pathlib import Path
 
 from ee_lightning.errors import EarlyExitError, RunFolderError
 from ee_lightning.files import read_yaml, reading
-from ee_lightning.reproduce.plan import PlannedRun
-from ee_lightning.reproduce.progress import Record, SuiteProgress, log_of, read_record, write_record
-from ee_lightning.reproduce.run_state import (
-    State,
-    attempted_lock,
-    examine,
-    forget_digests,
-    has_digests,
-    lock_of,
-    make_room,
-    write_digests,
-)
+from ee_lightning.reproduce.plan import PlannedRun, State, locked_run
+from ee_lightning.reproduce.progress import Record, SuiteProgress, read_record, write_record
 from ee_lightning.reproduce.suite import FitOptions, fit_arguments
-from ee_lightning.runs.folder import RunFolder
 
 FIT = (sys.executable, "-m", "ee_lightning", "fit")
-_TICK = 1.0
-_PATIENCE = 30.0
+_TICK, _PAUSE, _PATIENCE = 1.0, 1.0, 30.0
 
 
 def train(command: Sequence[str], log: Path, lock: int, tick: Callable[[], None]) -> int:
@@ -67,10 +55,9 @@ def train(command: Sequence[str], log: Path, lock: int, tick: Callable[[], None]
         )
     try:
         while True:
-            try:
+            with suppress(subprocess.TimeoutExpired):
                 return child.wait(_TICK)
-            except subprocess.TimeoutExpired:
-                tick()
+            tick()
     finally:
         _end(child)
 
@@ -87,9 +74,6 @@ def _end(child: subprocess.Popen[bytes]) -> None:
         child.wait()
 
 
-_PAUSE = 1.0
-
-
 @dataclass(frozen=True)
 class Failure:
     """A run that failed.
@@ -97,25 +81,22 @@ class Failure:
     Attributes:
         run: The run.
         reason: Why, in a line or more.
-        log: The file with its output.
     """
 
     run: PlannedRun
     reason: str
-    log: Path
 
 
 class Runner:
     """Brings runs to their end, one after the other; those that another runner is at, after all others.
 
     Args:
-        root: The folder of the suite's runs.
         progress: What shows how far it is.
         command: What trains, before its options.
     """
 
-    def __init__(self, root: Path, progress: SuiteProgress, command: Sequence[str] = FIT) -> None:
-        self.root, self.progress, self.command = root, progress, command
+    def __init__(self, progress: SuiteProgress, command: Sequence[str] = FIT) -> None:
+        self.progress, self.command = progress, command
         self.failures: list[Failure] = []
 
     def bring_to_end(self, runs: Sequence[PlannedRun]) -> list[Failure]:
@@ -130,92 +111,73 @@ class Runner:
         Raises:
             RunFolderError: The folder can't be written.
         """
-        earlier = {run.name: read_record(self.root, run.name) for run in runs}
-        waiting = [run for run in runs if run.state is not State.FINISHED]
+        waiting = [(run, read_record(run)) for run in runs if run.state is not State.FINISHED]
         while waiting:
             elsewhere = []
-            for run in waiting:
-                with attempted_lock(lock_of(self.root, run.name)) as lock:
+            for run, earlier in waiting:
+                assert run.digest is not None
+                with locked_run(run.root, run.digest) as lock:
                     if lock is None:
-                        elsewhere.append(run)
+                        elsewhere.append((run, earlier))
                     else:
-                        self._bring_to_end(run, lock, earlier[run.name])
+                        self._bring_to_end(run.examined(), lock, earlier)
             if len(elsewhere) == len(waiting):
-                self.progress.waits_for(elsewhere)
+                self.progress.waits_for(elsewhere[0][0])
                 time.sleep(_PAUSE)
             waiting = elsewhere
         return self.failures
 
     def _bring_to_end(self, run: PlannedRun, lock: int, earlier: Record | None) -> None:
-        """Train a run, unless another runner has brought it to its end since the plan was made."""
-        run = run.located(self.root)
-        state, damage = examine(run.folder)
-        record = read_record(self.root, run.name)
-        if state is State.FINISHED:
-            _note_digests(run)
+        """Train a run, unless another runner has brought it to its end, or failed to, since the plan was made."""
+        record = read_record(run)
+        if run.state is State.FINISHED:
             self.progress.ended(run, "finished by another runner")
         elif record is not None and record.failed is not None and record != earlier:
             self._failed(run, record.failed)
         else:
             self.progress.started(run)
             start = time.monotonic()
-            failed = self._train(run, lock, state, damage)
+            failed = self._train(run, lock)
             seconds = time.monotonic() - start
+            is_new = run.state is State.TO_DO
             with suppress(RunFolderError):  # the run's end counts, not the note of it
-                in_one_go = failed is None and state is State.TO_DO
-                write_record(self.root, run.name, Record(failed, seconds if in_one_go else None))
+                write_record(run, Record(failed, seconds if failed is None and is_new else None))
             if failed is None:
-                self.progress.ended(run, "finished" if state is State.TO_DO else "resumed and finished", seconds)
+                self.progress.ended(run, "finished" if is_new else "resumed and finished", seconds)
             else:
                 self._failed(run, failed)
 
-    def _train(self, run: PlannedRun, lock: int, state: State, damage: str | None) -> str | None:
+    def _train(self, run: PlannedRun, lock: int) -> str | None:
         """Train a run and tell why it failed; None where it is finished."""
-        log = log_of(self.root, run.name)
-        options = {
-            "run.root": str(run.folder.path.parents[1]),
-            "run.name": run.name,
-            "trainer.enable_progress_bar": False,
-            "trainer.enable_model_summary": False,
-        }
         try:
-            if state is State.TO_RESUME:
-                options |= _to_resume(run.folder)
-            elif (place := make_room(run.folder, self.root)) is not None:
-                self.progress.set_aside(run, damage, place)
-            run.write_identity()
-            forget_digests(run.folder)
+            if run.reason is not None:
+                self.progress.set_aside(run, run.set_aside())
+            folder = run.folder
+            folder.checkpoints.mkdir(parents=True, exist_ok=True)  # which makes it a run that can go on
+            options = {
+                "run.root": str(folder.path.parents[1]),
+                "run.name": run.name,
+                "ckpt_path": "last",
+                "trainer.enable_progress_bar": False,
+                "trainer.enable_model_summary": False,
+            }
+            if folder.config.exists():  # the weights are named as they were, for their content is the same
+                with reading(folder.config, hint="delete the folder of the run, and it is trained again"):
+                    options["model.backbone"] = read_yaml(folder.config)["model"]["backbone"]
             command = [*self.command, *fit_arguments(run.training.fit + FitOptions(options=options))]
-            status = train(command, log, lock, self.progress.tick)
+            status = train(command, run.log, lock, self.progress.tick)
         except EarlyExitError as error:
             return str(error)
         except OSError as error:
-            return f"{error.strerror}: {error.filename or log}"
-        state, damage = examine(run.folder)
-        if status == 0 and state is State.FINISHED:
-            _note_digests(run)
+            return f"{error.strerror}: {error.filename or run.log}"
+        after = run.examined()
+        if status == 0 and after.state is State.FINISHED:
             return None
-        return _reason(status, damage, log)
+        return _reason(status, after.reason, run.log)
 
     def _failed(self, run: PlannedRun, reason: str) -> None:
-        failure = Failure(run, reason, log_of(self.root, run.name))
-        self.failures.append(failure)
-        self.progress.ended(run, f"failed, see {failure.log}")
-
-
-def _to_resume(folder: RunFolder) -> dict[str, str]:
-    """Return the options by which a run goes on: the weights are named as they were, for their content is the same."""
-    options = {"ckpt_path": str(folder.last_checkpoint)}
-    if folder.config.exists():
-        with reading(folder.config, hint="delete the folder of the run, and it is trained anew"):
-            options["model.backbone"] = read_yaml(folder.config)["model"]["backbone"]
-    return options
-
-
-def _note_digests(run: PlannedRun) -> None:
-    with suppress(RunFolderError):  # the run's end counts, not the note of it
-        if not has_digests(run.folder):
-            write_digests(run.folder)
+        self.failures.append(Failure(run, reason))
+        self.progress.ended(run, f"failed, see {run.log}")
 
 
 def _reason(status: int, damage: str | None, log: Path) -> str:

@@ -136,6 +136,11 @@ class Training:
     seed: int
     fit: FitOptions
 
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """Task, name and seed, in words."""
+        return self.task, self.name, str(self.seed)
+
 
 def trainings(suite: Suite) -> list[Training]:
     """Return the trainings that the rows of a suite need, each once, task by task and seed by seed."""

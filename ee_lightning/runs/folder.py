@@ -1,17 +1,20 @@
 """The run folder: everything a run leaves behind, readable without the program that wrote it."""
 
+import hashlib
 import json
 import shutil
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
+from torch import Tensor
 
+from ee_lightning import __version__
 from ee_lightning.errors import DataError, RunFolderError, TrainingDiverged
 from ee_lightning.exits import Curve, EvaluatedRows, StoredExits
 from ee_lightning.files import UNFINISHED, found_in, read_json, reading, written_whole
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
     from lightning import Trainer  # which takes seconds to import
 
 SUMMARY = "summary.json"
+IDENTITY = "identity.json"
 CURVES = "curves.csv"
 SPEED = "speed.csv"
 DIAGNOSTICS = "diagnostics.json"
@@ -30,9 +34,22 @@ FITTED = "fitted.json"
 CALIBRATION = "calibration"
 _EXTRA = "extra."
 _MULTI_LABEL = "multi_label"
-_ROWS = "rows"
+_ROWS, _DIGEST = "rows", "sha256"
 _EVALUATE = "run validate or test on its checkpoint"
 _MEASURE = "measure again: ee-lightning speed"
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What a run is known by, beside the content of its data and weights.
+
+    Attributes:
+        config: Digest of its options, see `ee_lightning.runs.run_options.options_digest`.
+        version: The release of ee_lightning that made it.
+    """
+
+    config: str
+    version: str = __version__
 
 
 class RunFolder:
@@ -42,7 +59,8 @@ class RunFolder:
 
     - ``exits/<split>.safetensors``: ``logits [exits, samples, classes]``, ``labels [samples]``, ``ids [samples]`` and
       the exits' extras, ``extra.<name> [exits, samples]``; of several labels a sample ``labels [samples, labels]``, and
-      a ``multi_label`` that is true; in the metadata, as JSON, which rows of the split these are, ``rows``;
+      a ``multi_label`` that is true; in the metadata, as JSON, which rows of the split these are, ``rows``, and the
+      tensors' ``sha256``;
     - ``exit_scores.csv``: the score of every exit after every epoch;
     - ``curves.csv``: every operating point of every criterion; ``curves.png`` draws them;
     - ``speed.csv``: what operating points reach on the clock, where that was measured; ``speed.png`` draws it;
@@ -50,6 +68,7 @@ class RunFolder:
     - ``fitted.json``: what criteria learnt from the rows held out for calibration;
     - ``diagnostics.json``: how the exits of a split differ, and at which exit its samples leave;
     - ``summary.json``: the figures to compare runs by. It is written last: where it is missing, the run did not finish;
+    - ``identity.json``: what a training run is known by;
     - ``wandb.json``: the W&B run that it was logged to, if any, which goes on where this run goes on;
     - ``.lock``: held by the process that trains here; one that ended, but was not killed, took it away.
 
@@ -109,6 +128,16 @@ class RunFolder:
         """Whether the run was completed."""
         return (self.path / SUMMARY).is_file()
 
+    def write_identity(self, identity: Identity) -> None:
+        """Write what the run is known by."""
+        with self.whole(IDENTITY) as file:
+            file.write_text(json.dumps(asdict(identity), indent=2) + "\n", encoding="utf-8")
+
+    def lacks(self, split: str) -> bool:
+        """Return whether exits were swept, but not those of a split."""
+        swept = self._read_figures()
+        return bool(swept) and split not in swept
+
     def finish(self) -> None:
         """Mark a run as completed of which nothing was swept: its summary is empty."""
         with self.whole(SUMMARY) as file:
@@ -122,7 +151,7 @@ class RunFolder:
     def remove_unused(self) -> None:
         """Remove the folder, unless it holds more than a run leaves that never trained."""
         files = {file for file in self.path.rglob("*") if not file.is_dir()}
-        if files <= {self.config, self.wandb, self.lock}:
+        if files <= {self.config, self.path / IDENTITY, self.wandb, self.lock}:
             shutil.rmtree(self.path, ignore_errors=True)
 
     def write_exits(self, split: str, exits: StoredExits) -> None:
@@ -134,7 +163,7 @@ class RunFolder:
             tensors[_MULTI_LABEL] = torch.tensor(True)
         tensors |= {_EXTRA + name: tensor for name, tensor in exits.extras.items()}
         with self.whole(f"exits/{split}.safetensors") as file:
-            save_file(tensors, file, {_ROWS: json.dumps(asdict(exits.rows))})
+            save_file(tensors, file, {_ROWS: json.dumps(asdict(exits.rows)), _DIGEST: _digest(tensors)})
 
     def read_exits(self, split: str) -> StoredExits:
         """Read what every exit said of a split.
@@ -156,6 +185,10 @@ class RunFolder:
             )
         with reading(file, hint=_EVALUATE):
             tensors = load_file(file)
+            with safe_open(file, framework="pt") as opened:
+                metadata = opened.metadata() or {}  # of which an older release wrote less
+            if metadata.get(_DIGEST, digest := _digest(tensors)) != digest:
+                raise ValueError("it is not as it was written: its digest differs")
             if tensors["ids"].lt(0).any():
                 raise ValueError("its ids are below 0, and so no numbers of rows")
             try:
@@ -165,7 +198,7 @@ class RunFolder:
                     ids=tensors["ids"],
                     extras={name.removeprefix(_EXTRA): t for name, t in tensors.items() if name.startswith(_EXTRA)},
                     multi_label=_MULTI_LABEL in tensors,
-                    rows=_evaluated_rows(file),
+                    rows=typed(EvaluatedRows, json.loads(metadata[_ROWS])) if _ROWS in metadata else EvaluatedRows(),
                 )
             except (DataError, TrainingDiverged) as error:
                 raise ValueError(f"{error.what} ({error.where})" if error.where else error.what) from error
@@ -335,8 +368,9 @@ def run_folder_of(trainer: "Trainer") -> RunFolder | None:
     return RunFolder(trainer.log_dir or trainer.default_root_dir)
 
 
-def _evaluated_rows(file: Path) -> EvaluatedRows:
-    """Read which rows stored exits are of; not known where an older release wrote them."""
-    with safe_open(file, framework="pt") as opened:
-        metadata = opened.metadata() or {}
-    return typed(EvaluatedRows, json.loads(metadata[_ROWS])) if _ROWS in metadata else EvaluatedRows()
+def _digest(tensors: Mapping[str, Tensor]) -> str:
+    digest = hashlib.sha256()
+    for name, tensor in sorted(tensors.items()):
+        digest.update(f"{name} {tensor.dtype} {list(tensor.shape)}".encode())
+        digest.update(tensor.contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()

@@ -1,7 +1,10 @@
 """Compares the options of a run with those of the command that continues or evaluates it."""
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
+from functools import reduce
 from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any
@@ -20,7 +23,32 @@ FREE_TO_DIFFER = (
 )
 """The options, with all below them, that don't change what a run computes."""
 
+_KNOWN_OTHERWISE = ("run.name", "model.backbone")
+"""The options that name a folder: the run's own, and that of the weights, which are known by their content."""
 _MOST_LISTED = 8
+
+
+def digest_of(content: object) -> str:
+    """Return the digest of a value that JSON knows.
+
+    Example:
+        >>> digest_of({"a": 1, "b": 2}) == digest_of({"b": 2, "a": 1})
+        True
+    """
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def options_digest(options: Mapping[str, Any]) -> str:
+    """Return the digest of a run's options, without those that change no result and those that name a folder.
+
+    Args:
+        options: The options, nested.
+    """
+    kept = deepcopy(dict(options))
+    for name in (*FREE_TO_DIFFER, *_KNOWN_OTHERWISE):
+        *groups, last = name.split(".")
+        reduce(lambda group, key: group.get(key, {}), groups, kept).pop(last, None)
+    return digest_of(kept)
 
 
 def refuse_changes(

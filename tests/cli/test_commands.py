@@ -43,6 +43,7 @@ def test_fit_leaves_a_run_folder_that_explains_itself(fitted: Path, small: dict[
         "curves.png",
         "diagnostics.json",
         "summary.json",
+        "identity.json",
     }
     assert len(checkpoints) == 2
     config = yaml.safe_load((fitted / "config.yaml").read_text())
@@ -162,6 +163,10 @@ def test_fit_sweeps_the_test_split_too_when_asked(run: Run, small: dict[str, obj
     assert [folder.read_exits(split).num_samples for split in swept] == [swept[split]["samples"] for split in swept]
     assert swept["test"]["checkpoint"] == swept["validation"]["checkpoint"]
     assert list(folder.read_curves()) == ["validation", "test"]
+    killed_between = json.dumps({"validation": swept["validation"]})
+    (folder.path / "summary.json").write_text(killed_between)
+    assert run("fit", **options, **{"run.test": True}, ckpt_path="last") == 0
+    assert folder.read_summary() == swept
 
 
 def test_test_sweeps_a_split_with_labels(run: Run, small: dict[str, object]) -> None:

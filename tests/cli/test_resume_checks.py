@@ -251,7 +251,7 @@ def test_a_run_that_is_refused_before_it_trains_leaves_no_folder(
 def test_a_run_that_trained_keeps_its_folder_whatever_ends_it(run: Run, small: Options) -> None:
     options = {"model.optimization.learning_rate": 1e30, "model.optimization.warmup_fraction": 0}
     assert run("fit", **{**small, **options, "trainer.log_every_n_steps": 3}) == 1
-    assert sorted(file.name for file in FOLDER.iterdir()) == ["checkpoints", "config.yaml"]
+    assert sorted(file.name for file in FOLDER.iterdir()) == ["checkpoints", "config.yaml", "identity.json"]
 
 
 def test_a_run_that_goes_on_keeps_its_folder_when_it_is_refused(

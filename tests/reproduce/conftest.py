@@ -14,10 +14,8 @@ from ee_lightning.analysis.sweep import sweep_exits
 from ee_lightning.exits import StoredExits, Voting
 from ee_lightning.reporting import write_sweep
 from ee_lightning.reproduce.evaluation import Evaluation, RunKey, evaluate
-from ee_lightning.reproduce.identity import Identity
-from ee_lightning.reproduce.plan import PlannedRun
+from ee_lightning.reproduce.plan import PlannedRun, State
 from ee_lightning.reproduce.progress import SuiteProgress
-from ee_lightning.reproduce.run_state import examine
 from ee_lightning.reproduce.runner import Runner
 from ee_lightning.reproduce.suite import FitOptions, Row, Suite, Training
 from ee_lightning.runs.folder import CALIBRATION, RunFolder
@@ -43,21 +41,18 @@ def make_run(tmp_path: Path) -> MakeRun:
     """Give a function that plans a run of the stand-in."""
 
     def _make(task: str, name: str = "full", **options: object) -> PlannedRun:
-        training, identity = Training(task, name, 1, FitOptions(options=options)), Identity("config", task, "weights")
-        folder = RunFolder(tmp_path / "runs" / f"{task}-{name}-1-{identity.digest}" / "version_0")
-        state, damage = examine(folder)
-        return PlannedRun(training, folder, state, identity, damage)
+        training = Training(task, name, 1, FitOptions(options=options))
+        return PlannedRun(training, tmp_path, State.TO_DO, digest=task).examined()
 
     return _make
 
 
 @pytest.fixture
-def make_runner(tmp_path: Path, template: Path) -> MakeRunner:
+def make_runner(template: Path) -> MakeRunner:
     """Give a function that makes a runner of stand-ins."""
 
     def _make(runs: list[PlannedRun]) -> Runner:
-        progress = SuiteProgress(Console(width=200), tmp_path, runs)
-        return Runner(tmp_path, progress, [sys.executable, STAND_IN, str(template)])
+        return Runner(SuiteProgress(Console(width=200), runs), [sys.executable, STAND_IN, str(template)])
 
     return _make
 

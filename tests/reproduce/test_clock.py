@@ -6,11 +6,14 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
+from ee_lightning import __version__
 from ee_lightning.cli import main
+from ee_lightning.files import read_json
 from ee_lightning.reproduce.clock import measure_rows
 from ee_lightning.reproduce.evaluation import evaluate
-from ee_lightning.reproduce.run_state import State, attempted_lock, examine, lock_of
-from ee_lightning.reproduce.suite import Row
+from ee_lightning.reproduce.identity import Identifier
+from ee_lightning.reproduce.plan import locked_run
+from ee_lightning.reproduce.suite import FitOptions, Row
 from ee_lightning.runs.folder import RunFolder
 
 ROWS = (
@@ -23,11 +26,10 @@ KEY = ("RTE", "ours", 1)
 
 
 @pytest.fixture(scope="module")
-def train(tmp_path_factory, glue_folder, tiny_backbone):
-    """Give a function that trains a tiny model, with other options if asked."""
-    root = tmp_path_factory.mktemp("clock") / "runs"
-    given = {
-        "run.root": root,
+def options(tmp_path_factory, glue_folder, tiny_backbone):
+    """Give the options of a small training."""
+    return {
+        "run.root": tmp_path_factory.mktemp("clock") / "runs",
         "data.task": "rte",
         "data.root": glue_folder,
         "data.max_length": 32,
@@ -39,10 +41,15 @@ def train(tmp_path_factory, glue_folder, tiny_backbone):
         "trainer.enable_progress_bar": "false",
     }
 
+
+@pytest.fixture(scope="module")
+def train(options):
+    """Give a function that trains a tiny model, with other options if asked."""
+
     def _train(name, **others):
-        options = given | {"run.name": name} | {name.replace("__", "."): value for name, value in others.items()}
-        assert main(["fit", *(f"--{name}={value}" for name, value in options.items())]) == 0
-        return root / name
+        given = options | {"run.name": name} | {name.replace("__", "."): value for name, value in others.items()}
+        assert main(["fit", *(f"--{name}={value}" for name, value in given.items())]) == 0
+        return options["run.root"] / name
 
     return _train
 
@@ -57,10 +64,12 @@ def folder(trained, tmp_path):
     return RunFolder(shutil.copytree(trained, tmp_path / "runs" / "run") / "version_0")
 
 
-def test_what_a_training_leaves_is_a_finished_run(folder):
-    assert examine(folder) == (State.FINISHED, None)
-    (folder.path / "exits" / "calibration.safetensors").unlink()
-    assert examine(folder) == (State.TO_DO, "the exits of the rows held out are not there")
+def test_fit_notes_what_reproduce_knows_the_run_by(trained, options):
+    noted = read_json(trained / "version_0" / "identity.json")
+    assert noted == {
+        "config": Identifier().config(FitOptions(options={name: str(value) for name, value in options.items()})),
+        "version": __version__,
+    }
 
 
 def test_every_operating_point_is_measured_once(make_suite, folder, tmp_path, capsys):
@@ -116,7 +125,7 @@ def test_what_was_measured_before_stays(make_suite, folder, tmp_path):
 
 
 def test_a_run_that_is_at_work_is_left_alone(make_suite, folder, tmp_path):
-    with attempted_lock(lock_of(tmp_path, folder.path.parent.name)):
+    with locked_run(tmp_path, "run"):
         measure_rows(make_suite(*ROWS), {KEY: folder}, tmp_path, Console())
     assert folder.read_speed() == {}
 

@@ -137,7 +137,7 @@ def test_a_job_reads_only_the_data_of_its_own_training(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(reproduce, "plan", lambda *given: planned.append(plan(*given)) or planned[-1])
         assert run("--tasks=SST-2", "--seeds=1", "--runs-only") == 0
-    assert [run.title for run in planned[0].runs] == ["SST-2, ours, seed 1"]
+    assert [run.title for run in planned[0]] == ["SST-2, ours, seed 1"]
 
 
 def test_the_tables_are_there_before_the_clock_and_written_again_after_it(
@@ -172,7 +172,7 @@ def test_what_failed_is_told_with_its_log(run: Run, tmp_path: Path, capsys: pyte
     (tmp_path / "made" / "runs").touch()  # a file where a folder has to be
     assert run("--seeds=1") == 1
     printed = capsys.readouterr()
-    assert "SST-2, ours, seed 1 failed: identity.json can't be written" in printed.err
+    assert "SST-2, ours, seed 1 failed: Not a directory: made/runs/SST-2-ours-1-" in printed.err
     assert "\n  log: made/logs/SST-2-ours-1-" in printed.err
     assert "of 2 trainings 2 failed, and 0 can't be run" in printed.err
 

@@ -1,9 +1,10 @@
 """A run is known by what determines it, by nothing else, and its folder tells what is to be done."""
 
+import json
 import logging
 import shutil
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import huggingface_hub
@@ -13,10 +14,10 @@ import yaml
 
 from ee_lightning.errors import BackboneError, OptionError
 from ee_lightning.reproduce import identity as fingerprints
-from ee_lightning.reproduce.identity import Identity, weights_fingerprint
-from ee_lightning.reproduce.plan import Plan, plan
-from ee_lightning.reproduce.run_state import State, attempted_lock, lock_of
+from ee_lightning.reproduce.identity import Identifier, weights_fingerprint
+from ee_lightning.reproduce.plan import PlannedRun, State, each_once, finished, locked_run, plan
 from ee_lightning.reproduce.suite import FitOptions, Row, Selection, Suite
+from ee_lightning.runs.folder import IDENTITY, Identity
 
 TASKS = {"SST-2": FitOptions(options={"data.task": "sst2"}), "CoLA": FitOptions(options={"data.task": "cola"})}
 JOINT = FitOptions(options={"model.objective": "ee_lightning.training.JointObjective"})
@@ -42,8 +43,8 @@ def make_suite(tiny_backbone: Path, glue_folder: Path) -> Make:
     return _make
 
 
-def _names(made: Plan) -> list[str]:
-    return [run.name for run in made.runs]
+def _names(made: list[PlannedRun]) -> list[str]:
+    return [run.name for run in made]
 
 
 def test_every_training_has_a_folder_of_its_own(make_suite: Make, tmp_path: Path) -> None:
@@ -52,9 +53,9 @@ def test_every_training_has_a_folder_of_its_own(make_suite: Make, tmp_path: Path
         f"{task}-{training}-{seed}" for task in TASKS for seed in (1, 2) for training in ("ours", "joint")
     ]
     assert len({name.rpartition("-")[2] for name in _names(made)}) == 8
-    assert {run.state for run in made.runs} == {State.TO_DO}
-    run = made.runs[3]
-    assert made.folder(run.training).path == tmp_path / "runs" / run.name / "version_0"
+    assert {run.state for run in made} == {State.TO_DO}
+    run = made[3]
+    assert run.folder.path == tmp_path / "runs" / run.name / "version_0"
     assert list(tmp_path.iterdir()) == []
 
 
@@ -62,14 +63,14 @@ def test_trainings_of_the_same_options_share_a_run(make_suite: Make, tmp_path: P
     suite = make_suite()
     named = replace(suite, trainings={**suite.trainings, "again": FitOptions()}, rows=[*suite.rows, Row("A", "again")])
     made = plan(named, tmp_path)
-    assert len(made.runs) == 12
-    assert _names(Plan(made.each_once())) == _names(plan(suite, tmp_path))
-    assert len(made.finished()) == 0
+    assert len(made) == 12
+    assert _names(each_once(made)) == _names(plan(suite, tmp_path))
+    assert len(finished(made)) == 0
     # a run that a suite of other names has begun is found again by its options
     begun = replace(suite, trainings={"other": FitOptions()}, rows=[Row("A", "other")])
-    folder = plan(begun, tmp_path).runs[0].folder.path
+    folder = plan(begun, tmp_path)[0].folder.path
     folder.mkdir(parents=True)
-    assert [run.folder.path == folder for run in plan(suite, tmp_path).runs] == [True] + [False] * 7
+    assert [run.folder.path == folder for run in plan(suite, tmp_path)] == [True] + [False] * 7
 
 
 def test_what_changes_no_result_changes_no_name(
@@ -106,8 +107,7 @@ def test_what_determines_a_run_changes_its_name(
     suite = make_suite()
     other_objective = {**suite.trainings, "joint": JOINT + FitOptions(options={"model.objective.reduction": "mean"})}
     assert _changed(replace(suite, trainings=other_objective)) == [False, True] * 4
-    monkeypatch.setattr(Identity, "version", "9")
-    monkeypatch.setattr(Identity.__init__, "__defaults__", ("9",))
+    monkeypatch.setattr(fingerprints, "__version__", "9")
     assert all(_changed(suite))
 
 
@@ -117,20 +117,20 @@ def test_missing_data_and_weights_are_told_and_block_only_what_needs_them(
     data = shutil.copytree(glue_folder, tmp_path / "data")
     (data / "CoLA" / "train.tsv").unlink()
     made = plan(make_suite(data__root=str(data)), tmp_path)
-    assert [run.state for run in made.runs] == [State.TO_DO] * 4 + [State.BLOCKED] * 4
-    assert made.runs[4].reason is not None
-    assert "no train file of task cola" in made.runs[4].reason
+    assert [run.state for run in made] == [State.TO_DO] * 4 + [State.BLOCKED] * 4
+    assert made[4].reason is not None
+    assert "no train file of task cola" in made[4].reason
     (data / "CoLA" / "train.tsv").write_text("own\tperhaps\t\ta film\n")
-    assert "label 'perhaps' is unknown" in str(plan(make_suite(data__root=str(data)), tmp_path).runs[4].reason)
+    assert "label 'perhaps' is unknown" in str(plan(make_suite(data__root=str(data)), tmp_path)[4].reason)
 
     weights = shutil.copytree(tiny_backbone, tmp_path / "weights")
     tensors = weights / "model.safetensors"
     tensors.write_bytes(tensors.read_bytes()[:-100])
     made = plan(make_suite(model__backbone=str(weights)), tmp_path)
-    assert {run.state for run in made.runs} == {State.BLOCKED}
-    assert "the weights can't be loaded" in str(made.runs[0].reason)
+    assert {run.state for run in made} == {State.BLOCKED}
+    assert "the weights can't be loaded" in str(made[0].reason)
     made = plan(make_suite(model__num_layers=4), tmp_path)
-    assert "4 layers are to be kept of 3" in str(made.runs[0].reason)
+    assert "4 layers are to be kept of 3" in str(made[0].reason)
 
 
 def test_test_rows_are_needed_where_they_are_scored(make_suite: Make, glue_folder: Path, tmp_path: Path) -> None:
@@ -138,16 +138,16 @@ def test_test_rows_are_needed_where_they_are_scored(make_suite: Make, glue_folde
     suite = make_suite(data__root=str(data), run__test=True)
     test, dev = (data / "SST-2" / name for name in ("test.tsv", "dev.tsv"))
     test.unlink(missing_ok=True)
-    (first, *_) = plan(suite, tmp_path).runs
+    (first, *_) = plan(suite, tmp_path)
     assert first.state is State.BLOCKED
     assert "no test file of task sst2" in str(first.reason)
     shutil.copy(dev, test)
-    labelled = plan(suite, tmp_path).runs[0]
+    labelled = plan(suite, tmp_path)[0]
     assert labelled.state is State.TO_DO
     test.write_text(dev.read_text().replace("film", "plot", 1))
-    assert plan(suite, tmp_path).runs[0].name != labelled.name
+    assert plan(suite, tmp_path)[0].name != labelled.name
     test.write_text("index\tsentence\n0\ta film\n")
-    assert "label" in str(plan(suite, tmp_path).runs[0].reason)
+    assert "label" in str(plan(suite, tmp_path)[0].reason)
 
 
 def test_a_hub_that_does_not_answer_is_asked_once_and_quietly(
@@ -162,40 +162,44 @@ def test_a_hub_that_does_not_answer_is_asked_once_and_quietly(
     monkeypatch.setattr(fingerprints, "load_tokenizer", refuse)
     suite = make_suite(model__backbone="some/model")
     suite = replace(suite, trainings={**suite.trainings, "joint": FitOptions(options={"model.num_layers": 2})})
-    assert {run.reason for run in plan(suite, tmp_path).runs} == {"no answer"}
+    assert {run.reason for run in plan(suite, tmp_path)} == {"no answer"}
     assert asked == [("some/model", logging.ERROR)]
     assert huggingface_hub.utils.logging.get_verbosity() == level
 
 
 def test_a_selection_alone_is_planned(make_suite: Make, tmp_path: Path) -> None:
     made = plan(make_suite(), tmp_path, Selection(tasks=["CoLA"], seeds=[2]))
-    assert [run.title for run in made.runs] == ["CoLA, ours, seed 2", "CoLA, joint, seed 2"]
+    assert [run.title for run in made] == ["CoLA, ours, seed 2", "CoLA, joint, seed 2"]
 
 
 def test_a_run_that_is_at_work_elsewhere_is_told_so(make_suite: Make, tmp_path: Path) -> None:
     suite = make_suite()
-    first = plan(suite, tmp_path).runs[0]
+    first = plan(suite, tmp_path)[0]
     first.folder.checkpoints.mkdir(parents=True)
-    file = lock_of(tmp_path, first.name)
-    with attempted_lock(file):
-        assert plan(suite, tmp_path).runs[0].state is State.AT_WORK
-    assert file.exists()
-    assert plan(suite, tmp_path).runs[0].state is State.TO_RESUME
+    with locked_run(tmp_path, str(first.digest)):
+        assert plan(suite, tmp_path)[0].state is State.AT_WORK
+    assert plan(suite, tmp_path)[0].state is State.TO_RESUME
 
 
+@pytest.mark.parametrize("is_old", [False, True])
 def test_a_finished_run_is_known_without_its_data(
-    make_suite: Make, glue_folder: Path, tiny_backbone: Path, template: Path, tmp_path: Path
+    is_old: bool, make_suite: Make, glue_folder: Path, tiny_backbone: Path, template: Path, tmp_path: Path
 ) -> None:
     data = shutil.copytree(glue_folder, tmp_path / "data")
     suite = make_suite(data__root=str(data))
-    finished = plan(suite, tmp_path).runs[0]
-    _finish(finished.folder.path, template, tiny_backbone, data)
-    finished.write_identity()
-    assert [run.state for run in plan(suite, tmp_path).runs] == [State.FINISHED] + [State.TO_DO] * 7
+    run = plan(suite, tmp_path)[0]
+    _finish(run.folder.path, template, tiny_backbone, data)
+    known_by = Identity(Identifier().config(run.training.fit))
+    if is_old:  # beside the run folder, with more fields
+        content = {**asdict(known_by), "data": "", "weights": ""}
+        (run.folder.path.parent / IDENTITY).write_text(json.dumps(content))
+    else:
+        run.folder.write_identity(known_by)
+    assert [run.state for run in plan(suite, tmp_path)] == [State.FINISHED] + [State.TO_DO] * 7
     shutil.rmtree(data)
     made = plan(suite, tmp_path)
-    assert [run.state for run in made.runs] == [State.FINISHED] + [State.BLOCKED] * 7
-    assert made.folder(made.runs[0].training).path == finished.folder.path
+    assert [run.state for run in made] == [State.FINISHED] + [State.BLOCKED] * 7
+    assert made[0].folder.path == run.folder.path
     others = (
         {"data__batch_size": 8},
         {"data__root": str(tmp_path / "typo")},
@@ -203,19 +207,19 @@ def test_a_finished_run_is_known_without_its_data(
     )
     for other in others:
         made = plan(make_suite(**{"data__root": str(data), **other}), tmp_path)
-        assert {run.state for run in made.runs} == {State.BLOCKED}
+        assert {run.state for run in made} == {State.BLOCKED}
 
 
 def test_of_two_runs_of_the_same_options_the_finished_one_counts(
     make_suite: Make, glue_folder: Path, tiny_backbone: Path, template: Path, tmp_path: Path
 ) -> None:
     suite = make_suite()
-    begun = plan(suite, tmp_path).runs[0].folder.path
+    begun = plan(suite, tmp_path)[0].folder.path
     begun.mkdir(parents=True)
-    finished = begun.parent.with_name("z-" + begun.parent.name.rpartition("-")[2]) / "version_0"
-    _finish(finished, template, tiny_backbone, glue_folder)
-    run = plan(suite, tmp_path).runs[0]
-    assert (run.folder.path, run.state) == (finished, State.FINISHED)
+    other = begun.parent.with_name("z-" + begun.parent.name.rpartition("-")[2]) / "version_0"
+    _finish(other, template, tiny_backbone, glue_folder)
+    run = plan(suite, tmp_path)[0]
+    assert (run.folder.path, run.state) == (other, State.FINISHED)
 
 
 def _finish(path: Path, template: Path, backbone: Path, data: Path) -> None:

@@ -3,7 +3,6 @@
 import io
 import re
 from collections.abc import Callable
-from pathlib import Path
 
 from rich.console import Console
 
@@ -13,28 +12,28 @@ from ee_lightning.reproduce.progress import Record, SuiteProgress, write_record
 MakeRun = Callable[..., PlannedRun]
 
 
-def _shown(root: Path, runs: list[PlannedRun], *, terminal: bool) -> str:
+def _shown(runs: list[PlannedRun], *, terminal: bool) -> str:
     file = io.StringIO()
-    with SuiteProgress(Console(file=file, force_terminal=terminal, width=120), root, runs) as progress:
+    with SuiteProgress(Console(file=file, force_terminal=terminal, width=120), runs) as progress:
         progress.started(runs[0])
         progress._bar.refresh()
         progress.ended(runs[0], "finished", 61.0)
-        progress.waits_for(runs[1:])
+        progress.waits_for(runs[1])
         progress._bar.refresh()
     return re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", file.getvalue())
 
 
-def test_a_terminal_shows_the_time_left(tmp_path: Path, make_run: MakeRun) -> None:
+def test_a_terminal_shows_the_time_left(make_run: MakeRun) -> None:
     runs = [make_run("CoLA"), make_run("RTE")]
-    write_record(tmp_path, runs[0].name, Record(seconds=3600))
-    shown = _shown(tmp_path, runs, terminal=True)
+    write_record(runs[0], Record(seconds=3600))
+    shown = _shown(runs, terminal=True)
     assert "CoLA, full, seed 1 · 0 s" in shown
     assert "0/2 more than 60 min left" in shown
     assert "waiting for other runners: RTE, full, seed 1" in shown
-    write_record(tmp_path, runs[1].name, Record(seconds=1800))
-    assert "0/2 90 min left" in _shown(tmp_path, runs, terminal=True)
+    write_record(runs[1], Record(seconds=1800))
+    assert "0/2 90 min left" in _shown(runs, terminal=True)
 
 
-def test_a_file_gets_a_line_a_run(tmp_path: Path, make_run: MakeRun) -> None:
+def test_a_file_gets_a_line_a_run(make_run: MakeRun) -> None:
     runs = [make_run("CoLA"), make_run("RTE")]
-    assert _shown(tmp_path, runs, terminal=False) == "[1/2] CoLA, full, seed 1: finished in 61 s\n"
+    assert _shown(runs, terminal=False) == "[1/2] CoLA, full, seed 1: finished in 61 s\n"

@@ -1,6 +1,5 @@
 """Every run is brought to its end once, whatever happens to the others, to its process, or to the runner."""
 
-import json
 import os
 import shutil
 import signal
@@ -16,9 +15,8 @@ import pytest
 
 from ee_lightning.errors import RunFolderError
 from ee_lightning.fit.signals import interruptible
-from ee_lightning.reproduce.plan import Plan, PlannedRun
+from ee_lightning.reproduce.plan import PlannedRun, State, finished
 from ee_lightning.reproduce.progress import read_record
-from ee_lightning.reproduce.run_state import State, examine
 from ee_lightning.reproduce.runner import Runner
 
 RUNNER = Path(__file__).with_name("runner.py")
@@ -48,13 +46,10 @@ def test_runs_are_finished_once_and_noted(
         "[1/2] CoLA, full, seed 1: finished",
         "[2/2] RTE, full, seed 1: finished",
     ]
-    record = read_record(tmp_path, runs[0].name)
+    record = read_record(runs[0])
     assert record is not None
     assert record.failed is None
     assert 0 < record.seconds < 60  # type: ignore[operator]
-
-    digests = json.loads((runs[0].folder.path.parent / "digests.json").read_text())
-    assert list(digests) == ["exits/validation.safetensors", "curves.csv", "summary.json", "config.yaml"]
 
     again = [make_run("CoLA"), make_run("RTE")]
     assert [run.state for run in again] == [State.FINISHED, State.FINISHED]
@@ -70,8 +65,8 @@ def test_a_failing_run_stops_no_other_and_is_tried_again_by_the_next_call(
     (failure,) = make_runner(runs).bring_to_end(runs)
     assert failure.run.title == runs[0].title
     assert failure.reason == "it fails\n  hint:  don't"
-    assert failure.log.read_text().endswith("error: it fails\n  hint:  don't\n")
-    assert f"CoLA, full, seed 1: failed, see {failure.log}" in capsys.readouterr().out
+    assert failure.run.log.read_text().endswith("error: it fails\n  hint:  don't\n")
+    assert f"CoLA, full, seed 1: failed, see {failure.run.log}" in capsys.readouterr().out
     again = [make_run("CoLA"), make_run("RTE")]
     assert [run.state for run in again] == [State.TO_RESUME, State.FINISHED]
     assert make_runner(again).bring_to_end(again) == []
@@ -87,9 +82,9 @@ def test_a_run_whose_process_ends_early_has_failed_and_goes_on_in_the_next_call(
     assert failure.reason == {"die": "it was killed by signal 9", "leave": "it ended without figures"}[act]
     again = make_run("CoLA", act=act)
     assert make_runner([again]).bring_to_end([again]) == []
-    assert f"going on from {run.folder.last_checkpoint}" in failure.log.read_text()
+    assert "going on from last" in failure.run.log.read_text()
     assert "resumed and finished" in capsys.readouterr().out
-    assert "--model.backbone=begun/with" in failure.log.read_text()
+    assert "--model.backbone=begun/with" in failure.run.log.read_text()
 
 
 def test_two_runners_share_the_work(make_run: MakeRun, make_runner: MakeRunner, tmp_path: Path) -> None:
@@ -103,7 +98,7 @@ def test_two_runners_share_the_work(make_run: MakeRun, make_runner: MakeRunner, 
         thread.join()
     assert [runner.failures for runner in runners] == [[], []]
     assert _starts(tmp_path) == _trained(tmp_path) == 6
-    assert {examine(run.folder)[0] for run in runs} == {State.FINISHED}
+    assert {run.examined().state for run in runs} == {State.FINISHED}
     assert time.monotonic() - start > 0.9  # three by each
 
 
@@ -122,9 +117,9 @@ def test_trainings_of_the_same_options_that_two_suites_name_apart_are_run_once(
     assert [runner.failures for runner in runners] == [[], []]
     assert _starts(tmp_path) == _trained(tmp_path) == 1
     assert "finished by another runner" in capsys.readouterr().out
-    located = [Plan(runs).located(tmp_path).finished() for runs in planned]
-    assert len({folder.path for finished in located for folder in finished.values()}) == 1
-    assert [len(finished) for finished in located] == [1, 1]
+    folders = [finished(runs).values() for runs in planned]
+    assert [len(of_one) for of_one in folders] == [1, 1]
+    assert len({folder.path for of_one in folders for folder in of_one}) == 1
 
 
 def test_what_fails_at_another_runner_is_not_tried_again_but_reported(
@@ -190,56 +185,48 @@ def test_a_runner_that_is_killed_again_and_again_comes_to_the_end(template: Path
 
 
 @pytest.mark.parametrize(
-    ("file", "said"),
+    ("file", "place", "said"),
     [
-        ("summary.json", "summary.json can't be read"),
-        ("exits/validation.safetensors", "validation.safetensors can't be read"),
+        ("summary.json", None, "summary.json can't be read"),
+        ("exits/validation.safetensors", None, "validation.safetensors can't be read"),
+        ("exits/validation.safetensors", -3, "it is not as it was written: its digest differs"),
     ],
 )
-def test_a_damaged_folder_is_set_aside_and_run_again(
-    file: str, said: str, make_run: MakeRun, make_runner: MakeRunner, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_a_run_whose_results_are_damaged_is_trained_again(
+    file: str,
+    place: int | None,
+    said: str,
+    make_run: MakeRun,
+    make_runner: MakeRunner,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     run = make_run("CoLA")
     make_runner([run]).bring_to_end([run])
     damaged = run.folder.path / file
-    damaged.write_bytes(damaged.read_bytes()[:-30])
+    content = bytearray(damaged.read_bytes())
+    if place is None:
+        del content[-30:]
+    else:
+        content[place] ^= 1
+    damaged.write_bytes(content)
     again = make_run("CoLA")
     assert again.state is State.TO_DO
-    assert again.reason is not None
-    assert said in again.reason
+    assert said in str(again.reason)
     assert make_runner([again]).bring_to_end([again]) == []
-    assert examine(run.folder) == (State.FINISHED, None)
-    aside = tmp_path / "set_aside" / f"{run.name}.1"
-    assert (aside / "why.txt").read_text() == f"{again.reason}\n"
-    assert (aside / file).is_file()
-    printed = capsys.readouterr().out
-    assert f"set aside, and it is run again: {again.reason}; it is now {aside}" in printed
+    assert (run.examined().state, run.examined().reason) == (State.FINISHED, None)
+    aside = run.folder.path.with_name("damaged_1")
+    assert (aside / file).read_bytes() == content
+    assert f"and it is run again: {again.reason}; it is now {aside}" in capsys.readouterr().out
     assert _trained(tmp_path) == 2
 
 
-def test_exits_with_another_bit_are_told_and_the_run_that_takes_their_place_is_sound(
-    make_run: MakeRun, make_runner: MakeRunner, tmp_path: Path
-) -> None:
-    run = make_run("CoLA")
-    make_runner([run]).bring_to_end([run])
-    exits = run.folder.path / "exits" / "validation.safetensors"
-    content = bytearray(exits.read_bytes())
-    content[-3] ^= 1
-    exits.write_bytes(content)
-    again = make_run("CoLA")
-    assert again.reason == "exits/validation.safetensors is not as it was when the run was finished"
-    assert make_runner([again]).bring_to_end([again]) == []
+def test_a_run_of_a_kill_between_its_sweeps_goes_on(make_run: MakeRun, make_runner: MakeRunner) -> None:
+    run = make_run("CoLA", **{"run.test": True})
+    (failure,) = make_runner([run]).bring_to_end([run])  # the stand-in never sweeps the test split
+    assert failure.reason == "it ended without figures"
+    assert make_run("CoLA", **{"run.test": True}).state is State.TO_RESUME
     assert make_run("CoLA").state is State.FINISHED
-    assert _trained(tmp_path) == 2
-
-
-def test_what_a_start_left_is_no_run(make_run: MakeRun, make_runner: MakeRunner, tmp_path: Path) -> None:
-    run = make_run("CoLA")
-    run.folder.path.mkdir(parents=True)
-    for name in ("config.yaml", ".lock", ".config.yaml.1.unfinished"):
-        (run.folder.path / name).touch()
-    assert make_runner([run]).bring_to_end([run]) == []
-    assert not (tmp_path / "set_aside").exists()
 
 
 def test_a_full_disk_fails_the_run_alone(make_run: MakeRun, make_runner: MakeRunner, tmp_path: Path) -> None:
@@ -250,7 +237,7 @@ def test_a_full_disk_fails_the_run_alone(make_run: MakeRun, make_runner: MakeRun
     (failure,) = make_runner(runs).bring_to_end(runs)
     assert failure.run.title == runs[0].title
     assert failure.reason.startswith("No space left on device")
-    assert examine(runs[1].folder)[0] is State.FINISHED
+    assert runs[1].examined().state is State.FINISHED
     log.unlink()
     assert make_runner(runs).bring_to_end([make_run("CoLA"), make_run("RTE")]) == []
 

@@ -7,6 +7,7 @@ import errno
 from collections.abc import Collection
 
 _LONGEST_WHAT, _LONGEST_WHERE, _LONGEST_MEND = 850, 400, 550
+_MOST_LISTED = 10
 _PERMISSION = "get the permission (chmod, chown), or run the command as a user who has it"
 _DISK = "free space on the disk, or name a folder on another disk"
 _NETWORK = "check the network, and repeat the command"
@@ -171,3 +172,17 @@ def first_line(error: object) -> str:
         ('no such file', 'KeyboardInterrupt')
     """
     return str(error).strip().partition("\n")[0].strip() or type(error).__name__
+
+
+def listed(words: Collection[str]) -> str:
+    """List words in a message, the first ten of them if they are more.
+
+    Args:
+        words: What is to be listed.
+
+    Example:
+        >>> listed([*"abcdefghijklm"])
+        'a, b, c, d, e, f, g, h, i, j and 3 more'
+    """
+    more = len(words) - _MOST_LISTED
+    return ", ".join([*words][:_MOST_LISTED]) + (f" and {more} more" if more > 0 else "")

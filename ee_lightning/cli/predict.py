@@ -15,8 +15,7 @@ from rich.progress import Progress
 from ee_lightning.cli.deployed import add_model, is_run, load, warn_of_threshold
 from ee_lightning.cli.options import Options, up_to
 from ee_lightning.data.row_files import open_row_file
-from ee_lightning.data.words import listed
-from ee_lightning.errors import EarlyExitError, OptionError
+from ee_lightning.errors import EarlyExitError, OptionError, listed
 from ee_lightning.files import named_by_user
 from ee_lightning.functional import Kind
 from ee_lightning.inference import Deployment, EarlyExitPredictor

@@ -16,8 +16,7 @@ from numpy.typing import NDArray
 from ee_lightning.data.cache import blaming_cache, only_entry, quiet_progress
 from ee_lightning.data.columns import Chooser, Columns
 from ee_lightning.data.row_files import Bad, Fields, RowFile
-from ee_lightning.data.words import listed
-from ee_lightning.errors import DataError, first_line
+from ee_lightning.errors import DataError, first_line, listed
 
 STATE = "state.json"
 """The file by which a folder that `save_to_disk` wrote is known."""

@@ -9,8 +9,7 @@ from pathlib import Path
 
 from ee_lightning.data.arrow_files import STATE, blaming
 from ee_lightning.data.task import Task
-from ee_lightning.data.words import listed
-from ee_lightning.errors import DataError
+from ee_lightning.errors import DataError, listed
 from ee_lightning.files import with_home
 
 SPLIT_LIST = "dataset_dict.json"

@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from ee_lightning.data.checks import on_first_process
 from ee_lightning.data.sources import LocalSource
 from ee_lightning.data.task import number_in
-from ee_lightning.data.words import listed
-from ee_lightning.errors import DataError
+from ee_lightning.errors import DataError, listed
 
 log = logging.getLogger(__name__)
 MOST_LABELS = 1_000

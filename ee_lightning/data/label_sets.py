@@ -1,7 +1,7 @@
 """From the labels of a file, any number a row, to a 1 or a 0 for each label of the task."""
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,32 +11,47 @@ from datasets import ClassLabel, Value
 from numpy.typing import NDArray
 
 from ee_lightning.data.arrow_files import Table
+from ee_lightning.data.labels import Distinct, in_order, looks_like_a_list, word_of, words_in
 from ee_lightning.data.task import NO_LABEL, Task
-from ee_lightning.data.words import in_order, listed, looks_like_a_list, word_of, words_in
-from ee_lightning.errors import DataError
+from ee_lightning.errors import DataError, listed
 
 MOST_SHOWN = 80
 """Characters of a cell in a message."""
 
+FLAGS = {"0": 0, "1": 1, "0.0": 0, "1.0": 1, "False": 0, "True": 1, "false": 0, "true": 1}
+"""What stands for 0 and 1."""
+UNKNOWN = {"-1": NO_LABEL, "-1.0": NO_LABEL}
+_OTHER = 2
 
-class Part(NamedTuple):
-    """The labels of some rows.
+OTHER_SEPARATORS = ";,|"
+NAME_THEM = "name the labels in the order of the entries with --data.own.label_names"
+WRITE_NAMES = "write the names of a row's labels, or give each label a column of 0 and 1 (--data.own.label_columns)"
+log = logging.getLogger(__name__)
+
+
+class Entries(NamedTuple):
+    """The labels of all rows, one after the other.
 
     Attributes:
-        start: The number of the first row.
         is_known: Which rows have labels, [rows].
-        rows: The row of each label, counted from the first, [labels].
+        rows: The row of each label, [labels].
         words: The labels as words, [labels].
     """
 
-    start: int
     is_known: NDArray[np.bool_]
     rows: NDArray[np.int64]
-    words: pa.Array
+    words: Distinct
+
+    def flags(self, *, with_unknown: bool) -> NDArray[np.int8]:
+        """Return 0, 1 or, where that may be, -1 for each label that says so, and 2 for any other, [labels]."""
+        known = FLAGS | UNKNOWN if with_unknown else FLAGS
+        flags = np.asarray([known.get(word, _OTHER) for word in self.words.words], np.int8)
+        of_labels: NDArray[np.int8] = flags[self.words.places]
+        return of_labels
 
 
-def label_lists(table: Table, task: Task) -> Iterator[Part]:
-    """Take the labels out of their column, a part of the rows at a time.
+def entries_of(table: Table, task: Task) -> Entries:
+    """Take the labels out of their column.
 
     Args:
         table: The rows as they were read.
@@ -45,21 +60,19 @@ def label_lists(table: Table, task: Task) -> Iterator[Part]:
     Raises:
         DataError: The column holds something else.
     """
-    name, start = str(table.columns.label), 0
-    for chunk in table.column(name).chunks:
-        is_text = _is_text(chunk.type)
-        lists = _split(chunk, task, table, start) if is_text else chunk
-        if not _is_list(lists.type):
-            raise no_labels(table, chunk.type)
-        rows, words = pc.list_parent_indices(lists).to_numpy(), _words(pc.list_flatten(lists))
-        if words is None:
-            raise no_labels(table, chunk.type)
-        if is_text:
-            is_lone = np.bincount(rows, minlength=len(lists))[rows] == 1
-            kept = ~(is_lone & pc.equal(words, "").to_numpy(zero_copy_only=False))  # an empty text splits into one
-            rows, words = rows[kept], words.filter(pa.array(kept))
-        yield Part(start, chunk.is_valid().to_numpy(zero_copy_only=False), rows, words)
-        start += len(chunk)
+    column = table.column(table.columns.label).combine_chunks()
+    is_text = _is_text(column.type)
+    lists = _split(column, task, table) if is_text else column
+    if not _is_list(lists.type):
+        raise _no_labels(table, column.type)
+    rows, words = pc.list_parent_indices(lists).to_numpy(), _words(pc.list_flatten(lists))
+    if words is None:
+        raise _no_labels(table, column.type)
+    if is_text:
+        is_lone = np.bincount(rows, minlength=len(lists))[rows] == 1
+        kept = ~(is_lone & pc.equal(words, "").to_numpy(zero_copy_only=False))  # an empty text splits into one
+        rows, words = rows[kept], words.filter(pa.array(kept))
+    return Entries(column.is_valid().to_numpy(zero_copy_only=False), rows, Distinct(words))
 
 
 def own_names(table: Table) -> Sequence[str]:
@@ -68,7 +81,7 @@ def own_names(table: Table) -> Sequence[str]:
     return labels.names if isinstance(labels, ClassLabel) else ()
 
 
-def _split(texts: pa.Array, task: Task, table: Table, start: int) -> pa.Array:
+def _split(texts: pa.Array, task: Task, table: Table) -> pa.Array:
     """Split texts at the separator, but those that are lists in the notation of Python or JSON."""
     trimmed = pc.utf8_trim_whitespace(texts)
     has_brackets = pc.match_substring_regex(trimmed, r"^(\[|\(|\{|set\()").fill_null(False)
@@ -85,7 +98,7 @@ def _split(texts: pa.Array, task: Task, table: Table, start: int) -> pa.Array:
         elif looks_like_a_list(text):
             raise DataError(
                 f"{text[:MOST_SHOWN]!r} looks like a list, and can't be read as one",
-                where=table.where(start + int(row)),
+                where=table.where(int(row)),
                 hint=f"write lists as JSON does, or labels with {task.label_separator!r} between them; "
                 "a label that is called like this is listed in --data.own.label_names",
             )
@@ -103,13 +116,7 @@ def _words(values: pa.Array) -> pa.Array | None:
     return pc.utf8_trim_whitespace(values) if _is_text(values.type) else None
 
 
-def no_labels(table: Table, kind: object) -> DataError:
-    """Word that a column holds no labels.
-
-    Args:
-        table: The rows as they were read.
-        kind: What it holds.
-    """
+def _no_labels(table: Table, kind: object) -> DataError:
     return DataError(
         f"column {table.columns.label!r} holds {kind}, and neither lists of labels nor texts",
         where=table.where(0),
@@ -125,62 +132,49 @@ def _is_list(kind: pa.DataType) -> bool:
     return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind))
 
 
-FLAGS = {"0": 0, "1": 1, "0.0": 0, "1.0": 1, "False": 0, "True": 1, "false": 0, "true": 1}
-"""What stands for 0 and 1."""
-
-UNKNOWN = {"-1": NO_LABEL, "-1.0": NO_LABEL}
-_OTHER = 2
-
-
 class Vectors(NamedTuple):
-    """What the lists of a column are, if they are multi-hot vectors.
+    """Lists of a column that are multi-hot vectors.
 
     Attributes:
-        length: The number of entries that all lists have, two or more, which are 0 and 1 throughout; None if they
-            have not.
-        row: A row that holds 0 or 1 twice and is no list of different labels; None if there is none.
+        length: The number of entries that all of them have, two or more.
+        is_sure: Whether one holds 0 or 1 twice, so that it is no list of different labels.
     """
 
-    length: int | None
-    row: int | None
+    length: int
+    is_sure: bool
 
 
-def find_vectors(parts: Iterable[Part], *, with_unknown: bool) -> Vectors:
-    """Look for multi-hot vectors in a column.
+def find_vectors(entries: Entries, table: Table, *, with_unknown: bool) -> Vectors | None:
+    """Return what multi-hot vectors a column holds, and None if it holds other lists.
 
     Args:
-        parts: The labels of all rows.
+        entries: The labels of all rows.
+        table: The rows as they were read.
         with_unknown: Whether -1 may stand for what is not known.
+
+    Raises:
+        DataError: It holds vectors beside other lists, or lists of truth values that are no vectors.
     """
-    lengths: set[int] = set()
-    first, has_others = None, False
-    for part in parts:
-        flags = flags_of(part, with_unknown=with_unknown)
-        is_flag = flags != _OTHER
-        counts = np.bincount(part.rows, minlength=len(part.is_known))  # [rows]
-        is_twice = [np.bincount(part.rows[flags == flag], minlength=len(counts)) > 1 for flag in (0, 1, NO_LABEL)]
-        is_vector = np.any(is_twice, axis=0) & (np.bincount(part.rows[is_flag], minlength=len(counts)) == counts)
-        if first is None and is_vector.any():
-            first = part.start + int(is_vector.argmax())
-        lengths.update(np.unique(counts[part.is_known]).tolist())
-        has_others = has_others or not is_flag.all()
-    is_one = len(lengths) == 1 and min(lengths) > 1 and not has_others
-    return Vectors(min(lengths) if is_one else None, first)
 
+    def counts_of(chosen: NDArray[np.bool_]) -> NDArray[np.int64]:
+        return np.bincount(entries.rows[chosen], minlength=len(entries.is_known))  # [rows]
 
-def flags_of(part: Part, *, with_unknown: bool) -> NDArray[np.int8]:
-    """Return 0, 1 or -1 for each entry that says so, and 2 for any other, [labels]."""
-    known = FLAGS | UNKNOWN if with_unknown else FLAGS
-    distinct = part.words.unique()
-    places = pc.index_in(part.words, value_set=distinct).to_numpy(zero_copy_only=False)  # [labels]
-    flags: NDArray[np.int8] = np.asarray([known.get(word, _OTHER) for word in distinct.to_pylist()], np.int8)[places]
-    return flags
-
-
-OTHER_SEPARATORS = ";,|"
-NAME_THEM = "name the labels in the order of the entries with --data.own.label_names"
-WRITE_NAMES = "write the names of a row's labels, or give each label a column of 0 and 1 (--data.own.label_columns)"
-log = logging.getLogger(__name__)
+    flags = entries.flags(with_unknown=with_unknown)
+    counts = counts_of(np.ones(len(flags), dtype=bool))
+    is_twice = np.any([counts_of(flags == flag) > 1 for flag in (0, 1, NO_LABEL)], axis=0)
+    is_vector = is_twice & (counts_of(flags != _OTHER) == counts)
+    lengths = np.unique(counts[entries.is_known])
+    if len(lengths) == 1 and lengths[0] > 1 and not (flags == _OTHER).any():
+        return Vectors(int(lengths[0]), bool(is_vector.any()))
+    if getattr(getattr(table.rows.features[table.columns.label], "feature", None), "dtype", None) == "bool":
+        raise _no_labels(table, "lists of truth values, which are no multi-hot vectors")
+    if is_vector.any():
+        raise DataError(
+            "the list has 0 or 1 twice, as multi-hot vectors have, and other rows have lists of another kind or length",
+            where=table.where(int(is_vector.argmax())),
+            hint=f"give all vectors an entry of 0 or 1 for each label; or {WRITE_NAMES}",
+        )
+    return None
 
 
 def read_label_sets(table: Table, task: Task, split: str) -> pa.FixedSizeListArray:
@@ -205,16 +199,17 @@ def read_label_sets(table: Table, task: Task, split: str) -> pa.FixedSizeListArr
     sets = np.full((len(table.rows), task.num_classes), NO_LABEL, dtype=task.label_type)  # [rows, labels]
     is_test = split == "test"
     if table.columns.label is not None:
-        numbers = _numbers_of_words(table, task)
-        order = _order_of_entries(table, task, numbers, is_test=is_test)
-        for part in label_lists(table, task):
-            _refuse_missing(part, table, is_test=is_test)
-            some = sets[part.start : part.start + len(part.is_known)]  # [some rows, labels]
-            some[part.is_known] = 0
-            if order is None:
-                _fill_from_words(some, part, table, task, numbers)
-            else:
-                some[np.ix_(part.is_known, order)] = flags_of(part, with_unknown=is_test).reshape(-1, len(order))
+        entries, numbers = entries_of(table, task), _numbers_of_words(table, task)
+        order = _order_of_entries(entries, table, task, numbers, is_test=is_test)
+        if not (is_test or entries.is_known.all()):
+            missing = int(entries.is_known.argmin())
+            raise DataError("the row has no labels", where=table.where(missing), hint="leave a row without any empty")
+        sets[entries.is_known] = 0
+        if order is None:
+            _fill_from_words(sets, entries, table, task, numbers)
+        else:
+            flags = entries.flags(with_unknown=is_test).reshape(-1, len(order))  # [known rows, labels]
+            sets[np.ix_(entries.is_known, order)] = flags
     for number, name in enumerate(table.columns.label_columns):
         sets[:, number] = _flags(table, name, is_test=is_test)
     sets[(sets == NO_LABEL).any(axis=1)] = NO_LABEL
@@ -235,32 +230,24 @@ def found_labels(table: Table, task: Task) -> list[str]:
         return list(table.columns.label_columns)
     if names := own_names(table):
         return list(names)
-    vectors = find_vectors(label_lists(table, task), with_unknown=False)
-    if vectors.length is not None:
+    entries = entries_of(table, task)
+    if (vectors := find_vectors(entries, table, with_unknown=False)) is not None:
         raise DataError(
             f"the lists look like multi-hot vectors: all have {vectors.length} entries, each 0 or 1",
             where=table.where(0),
             hint=f"{NAME_THEM}, or {WRITE_NAMES}",
         )
-    _refuse_no_labels(vectors.row, table)
-    words: set[str] = set()
+    words = {word_of(word) for word in entries.words.words if word}
     is_split = not isinstance(table.rows.features[table.columns.label], Value)
-    for part in label_lists(table, task):
-        words.update(word_of(word) for word in part.words.unique().to_pylist() if word)
-        is_split = is_split or len(np.unique(part.rows)) < len(part.rows)
-    if not is_split:
-        _tell_joined(words, task)
-    return in_order(words)
-
-
-def _tell_joined(words: set[str], task: Task) -> None:
-    if joined := sorted(word for word in words if any(separator in word for separator in OTHER_SEPARATORS)):
+    joined = sorted(word for word in words if any(separator in word for separator in OTHER_SEPARATORS))
+    if joined and not is_split and len(np.unique(entries.rows)) == len(entries.rows):
         log.warning(
             "no row has two labels with %r between them, and these look like several: %s; "
             "what stands between labels is --data.own.label_separator",
             task.label_separator,
             listed(joined),
         )
+    return in_order(words)
 
 
 def _numbers_of_words(table: Table, task: Task) -> Mapping[str, int]:
@@ -271,16 +258,14 @@ def _numbers_of_words(table: Table, task: Task) -> Mapping[str, int]:
 
 
 def _order_of_entries(
-    table: Table, task: Task, numbers: Mapping[str, int], *, is_test: bool
+    entries: Entries, table: Table, task: Task, numbers: Mapping[str, int], *, is_test: bool
 ) -> NDArray[np.int64] | None:
     """Return the number of the label of each entry, [labels], where lists are multi-hot vectors, and None elsewhere."""
     names = own_names(table) or task.label_names
-    with_unknown = is_test and str(NO_LABEL) not in numbers
-    vectors = find_vectors(label_lists(table, task), with_unknown=with_unknown)
-    if vectors.length is None:
-        _refuse_no_labels(vectors.row, table)
+    vectors = find_vectors(entries, table, with_unknown=is_test and str(NO_LABEL) not in numbers)
+    if vectors is None:
         return None
-    if vectors.row is None and _are_words(table, task, numbers):
+    if not vectors.is_sure and all(word is not None and task.spelt(word) in numbers for word in entries.words.words):
         if vectors.length != len(names):
             return None
         raise DataError(
@@ -303,60 +288,79 @@ def _order_of_entries(
     return np.asarray([task.label_words[name] for name in names])
 
 
-def _are_words(table: Table, task: Task, known: Mapping[str, int]) -> bool:
-    """Whether every entry of every list is a word for a label."""
-    distinct = (part.words.unique().to_pylist() for part in label_lists(table, task))
-    return all(word is not None and task.spelt(word) in known for words in distinct for word in words)
-
-
-def _refuse_no_labels(row: int | None, table: Table) -> None:
-    """Raise an error for lists of truth values that are no multi-hot vectors, and vectors among other lists."""
-    if getattr(getattr(table.rows.features[table.columns.label], "feature", None), "dtype", None) == "bool":
-        raise no_labels(table, "lists of truth values, which are no multi-hot vectors")
-    if row is not None:
-        raise DataError(
-            "the list has 0 or 1 twice, as multi-hot vectors have, and other rows have lists of another kind or length",
-            where=table.where(row),
-            hint=f"give all vectors an entry of 0 or 1 for each label; or {WRITE_NAMES}",
-        )
-
-
-def _refuse_missing(part: Part, table: Table, *, is_test: bool) -> None:
-    if not (is_test or part.is_known.all()):
-        missing = part.start + int(part.is_known.argmin())
-        raise DataError("the row has no labels", where=table.where(missing), hint="leave a row without any empty")
-
-
-def _fill_from_words(sets: NDArray[Any], part: Part, table: Table, task: Task, known: Mapping[str, int]) -> None:
-    distinct = part.words.unique()
-    numbers = [None if word is None else known.get(task.spelt(word)) for word in distinct.to_pylist()]
-    places = pc.index_in(part.words, value_set=distinct).to_numpy()  # [labels of these rows]
+def _fill_from_words(sets: NDArray[Any], entries: Entries, table: Table, task: Task, known: Mapping[str, int]) -> None:
+    words = entries.words
+    numbers = [None if word is None else known.get(task.spelt(word)) for word in words.words]
     if None in numbers:
-        wrong = int(np.isin(places, [place for place, number in enumerate(numbers) if number is None]).argmax())
-        word = part.words[wrong].as_py()
+        wrong = words.first(number is None for number in numbers)
+        word = words.words[words.places[wrong]]
         word = dict(enumerate(own_names(table))).get(int(word), word) if word and word.isdecimal() else word
         raise DataError(
             f"label {word!r} is unknown" if word else "a label is empty",
-            where=table.where(part.start + int(part.rows[wrong])),
+            where=table.where(int(entries.rows[wrong])),
             hint=f"labels of {task.name}: {listed(task.label_names)}; between them stands "
             f"{task.label_separator!r}, or what --data.own.label_separator gives",
         )
-    sets[part.rows, np.asarray(numbers, dtype=np.int64)[places]] = 1
+    sets[entries.rows, np.asarray(numbers, dtype=np.int64)[words.places]] = 1
 
 
 def _flags(table: Table, name: str, *, is_test: bool) -> NDArray[np.int8]:
     """Return a column of 0 and 1, [rows]."""
     column = table.column(name)
     known = {**FLAGS, **UNKNOWN, "None": NO_LABEL} if is_test else FLAGS
-    distinct = pc.unique(column)
-    numbers = [known.get(str(value)) for value in distinct.to_pylist()]
-    places = pc.index_in(column, value_set=distinct).to_numpy()  # [rows]
+    distinct = Distinct(column)
+    numbers = [known.get(str(value)) for value in distinct.words]
     if None in numbers:
-        row = int(np.isin(places, [place for place, number in enumerate(numbers) if number is None]).argmax())
+        row = distinct.first(number is None for number in numbers)
         raise DataError(
             f"{name!r} is {column[row].as_py()!r}, and neither 0 nor 1",
             where=table.where(row),
             hint="write 1 in the rows that have the label, and 0 in the others",
         )
-    flags: NDArray[np.int8] = np.asarray(numbers, dtype=np.int8)[places]  # [rows]
+    flags: NDArray[np.int8] = np.asarray(numbers, dtype=np.int8)[distinct.places]  # [rows]
     return flags
+
+
+class Writing:
+    """Remembers whether the labels of the splits that were read are words or numbers, multi-hot vectors included.
+
+    Args:
+        task: Their task.
+    """
+
+    def __init__(self, task: Task) -> None:
+        self.task = task
+        self._of_splits: dict[str, str] = {}
+
+    def check(self, table: Table, split: str) -> None:
+        """Compare the labels of a split with those of the splits before.
+
+        Args:
+            table: The rows as they were read.
+            split: One of `SPLITS`.
+
+        Raises:
+            DataError: Its labels are words where those of another are numbers, or the other way round.
+        """
+        words = {self.task.spelt(word) for word in self._words(table)}
+        if not words & self.task.label_words.keys():
+            return
+        kind = "words" if words & self.task.name_words.keys() else "numbers"
+        if other := next((name for name, its in self._of_splits.items() if its != kind), None):
+            raise DataError(
+                f"the labels of {split} are {kind}, and those of {other} are {self._of_splits[other]}",
+                where=table.where(0),
+                hint=f"write all of them as words ({listed(self.task.label_names)}): numbers may have another order",
+            )
+        self._of_splits[split] = kind
+
+    def _words(self, table: Table) -> list[str]:
+        """Return the different labels, of multi-hot vectors what they hold; none where the data set has own names."""
+        label = table.columns.label
+        feature = table.rows.features[label] if label is not None else None
+        if label is None or isinstance(getattr(feature, "feature", feature), ClassLabel):
+            return []
+        if not self.task.multi_label:
+            return [str(word) for word in Distinct(table.column(label)).words if word is not None]
+        words = filter(None, entries_of(table, self.task).words.words)
+        return [word if word in self.task.name_words else str(FLAGS.get(word, word)) for word in words]

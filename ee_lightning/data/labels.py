@@ -1,6 +1,9 @@
-"""From the labels of a file, words or numbers, to those of the task, alike in all splits."""
+"""From the labels of a file, one a row, words or numbers, to those of the task, alike in all splits."""
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+import ast
+import json
+import re
+from collections.abc import Collection, Iterable
 from typing import Any
 
 import numpy as np
@@ -10,75 +13,63 @@ from datasets import ClassLabel
 from numpy.typing import NDArray
 
 from ee_lightning.data.arrow_files import Table
-from ee_lightning.data.label_sets import FLAGS, label_lists
-from ee_lightning.data.task import NO_LABEL, Task, number_in
+from ee_lightning.data.task import NO_LABEL, Task, number_in, without_fraction
 from ee_lightning.data.tasks import TASKS
-from ee_lightning.data.words import Distinct, in_order, listed, listed_labels, word_of, words_in
-from ee_lightning.errors import DataError
-
-
-class Writing:
-    """Remembers whether the labels of the splits that were read are words or numbers, multi-hot vectors included.
-
-    Args:
-        task: Their task.
-    """
-
-    def __init__(self, task: Task) -> None:
-        self.task = task
-        self._of_splits: dict[str, str] = {}
-
-    def check(self, table: Table, split: str) -> None:
-        """Raise an error for a split whose labels are words where those of another are numbers, or the other way round.
-
-        Args:
-            table: The rows as they were read.
-            split: One of `SPLITS`.
-
-        Raises:
-            DataError: Its labels are written in another way.
-        """
-        kind = None if table.columns.label is None else self._kind(table)
-        if kind is None:
-            return
-        if other := next((name for name, its in self._of_splits.items() if its != kind), None):
-            raise DataError(
-                f"the labels of {split} are {kind}, and those of {other} are {self._of_splits[other]}",
-                where=table.where(0),
-                hint=f"write all of them as words ({listed(self.task.label_names)}): numbers may have another order",
-            )
-        self._of_splits[split] = kind
-
-    def _kind(self, table: Table) -> str | None:
-        words = {self.task.spelt(word) for word in self._words(table)}
-        if words & self.task.name_words.keys():
-            return "words"
-        return "numbers" if words & self.task.label_words.keys() else None
-
-    def _words(self, table: Table) -> Iterator[str]:
-        """Yield the different labels, of multi-hot vectors what they hold; none where the data set has own names."""
-        label = str(table.columns.label)
-        feature = table.rows.features[label]
-        if isinstance(getattr(feature, "feature", feature), ClassLabel):
-            return
-        if self.task.multi_label:
-            for part in label_lists(table, self.task):
-                for word in filter(None, part.words.unique().to_pylist()):
-                    yield word if word in self.task.name_words else str(FLAGS.get(word, word))
-            return
-        column = table.column(label)
-        yield from (str(value).strip() for value in pc.unique(column).to_pylist())
-
+from ee_lightning.errors import DataError, listed
 
 NO_AGREEMENT = ("-", None)  # what SNLI's files have where annotators did not agree
-EVERY_ROW = "give every row a label, or leave the row out"
-
-Where = Callable[[int], str]
 
 
-def read_labels(
-    column: pa.ChunkedArray, task: Task, split: str, where: Where, names: Sequence[str] | None = None
-) -> NDArray[Any]:
+class Distinct:
+    """The different labels of a column.
+
+    Args:
+        column: The labels as they were read, [rows].
+
+    Attributes:
+        words: What they say, a text without outer blanks; None for a blank one, or a float that is no number.
+        places: The number of each row's word, [rows].
+    """
+
+    def __init__(self, column: pa.ChunkedArray | pa.Array) -> None:
+        distinct = pc.unique(column)
+        self.words = [_cleaned(value) for value in distinct.to_pylist()]
+        self.places: NDArray[np.int32] = pc.index_in(column, value_set=distinct).to_numpy()
+
+    def first(self, is_meant: Iterable[bool]) -> int:
+        """Return the first row that has one of some words, given for each word whether it is one of these."""
+        return int(np.isin(self.places, np.flatnonzero([*is_meant])).argmax())
+
+
+def _cleaned(label: Any) -> Any:
+    if isinstance(label, str):
+        return label.strip() or None
+    return label if label == label else None
+
+
+def word_of(label: Any) -> str:
+    """Return a label as a word, a whole number without its fraction.
+
+    Example:
+        >>> word_of(2.0), word_of("2.0"), word_of(0.5), word_of("two")
+        ('2', '2', '0.5', 'two')
+    """
+    return str(int(label)) if isinstance(label, float) and label.is_integer() else without_fraction(str(label))
+
+
+def in_order(words: Iterable[str]) -> list[str]:
+    """Sort words, by their values if all of them are numbers.
+
+    Example:
+        >>> in_order(["10", "2.5", "-3"]), in_order(["10", "2.5", "b"])
+        (['-3', '2.5', '10'], ['10', '2.5', 'b'])
+    """
+    ordered = sorted(words)
+    values = {word: value for word in ordered if (value := number_in(word)) is not None}
+    return sorted(ordered, key=values.__getitem__) if len(values) == len(ordered) else ordered
+
+
+def read_labels(table: Table, task: Task, split: str) -> NDArray[Any]:
     """Return the task's number for every label.
 
     A label is one of the task's words, its number, or for regression a value; blanks around it are nothing. There is
@@ -86,11 +77,9 @@ def read_labels(
     annotators did not agree on.
 
     Args:
-        column: The labels as they were read, [rows].
-        task: The task that they should be of.
+        table: The rows as they were read.
+        task: Their task.
         split: One of `SPLITS`.
-        where: Names the place of a row.
-        names: The words that the data set itself has for its numbers, if it has.
 
     Returns:
         int64, or float32 for regression, [rows]; `task.unlabelled` where there is no label.
@@ -98,116 +87,93 @@ def read_labels(
     Raises:
         DataError: A label is not one of the task's; its row is named.
     """
-    refuse_lists(column.type, where)
-    distinct = Distinct(column)
-    _refuse_list_texts(distinct, where, task.label_words)
-    _refuse_words_among_numbers(distinct, task, where)
-    numbers = _Numbers(task, split, _own_words(names, task, where))
-    found = [numbers.of(word) for word in distinct.words]
-    if None in found:
-        row = distinct.first(number is None for number in found)
+    if table.columns.label is None:
+        return np.full(len(table.rows), task.unlabelled, dtype=task.label_type)
+    distinct = _one_a_row(table, known=task.label_words)
+    _refuse_words_among_numbers(distinct, table, task)
+    feature = table.rows.features[table.columns.label]
+    own_words: list[str] | None = None
+    if isinstance(feature, ClassLabel) and task.score_range is None:
+        own_words = feature.names
+    if unknown := [name for name in own_words or () if name not in task.label_words]:
+        what = f"the labels are of another task: {listed(feature.names)}"
+        raise DataError(what, where=table.where(0), hint=_hint(unknown[0], task))
+    numbers = [_number_of(word, task, own_words, is_test=split == "test") for word in distinct.words]
+    if None in numbers:
+        row = distinct.first(number is None for number in numbers)
         word = distinct.words[distinct.places[row]]
-        raise DataError(_problem(word), where=where(row), hint=_hint(word, task))
-    labels: NDArray[Any] = np.asarray(found, dtype=task.label_type)[distinct.places]  # [rows]
+        what = f"label {word!r} is {'unknown' if number_in(str(word)) is None else 'out of range'}"
+        raise _no_label(table, row) if word is None else DataError(what, where=table.where(row), hint=_hint(word, task))
+    labels: NDArray[Any] = np.asarray(numbers, dtype=task.label_type)[distinct.places]  # [rows]
     return labels
 
 
-def found_words(column: pa.ChunkedArray, where: Where) -> list[str]:
-    """Return the different labels of rows, sorted.
-
-    Args:
-        column: The labels as they were read, [rows].
-        where: Names the place of a row.
+def found_words(table: Table) -> list[str]:
+    """Return the different labels of rows: in the data set's own order if it has one, else sorted.
 
     Raises:
         DataError: The column holds lists, or a row has no label.
     """
-    refuse_lists(column.type, where)
-    distinct = Distinct(column)
-    _refuse_list_texts(distinct, where, ())
+    if isinstance(feature := table.rows.features[table.columns.label], ClassLabel):
+        return list(feature.names)
+    distinct = _one_a_row(table, known=())
     if None in distinct.words:
-        row = distinct.first(word is None for word in distinct.words)
-        raise DataError(_problem(None), where=where(row), hint=EVERY_ROW)
+        raise _no_label(table, distinct.first(word is None for word in distinct.words))
     return in_order({word_of(word) for word in distinct.words})
 
 
-def refuse_lists(kind: pa.DataType, where: Where) -> None:
-    """Raise an error for a column of lists or the like, where a row has one label.
-
-    Args:
-        kind: The type of the column.
-        where: Names the place of a row.
-
-    Raises:
-        DataError: It holds lists, or values with fields.
-    """
-    if pa.types.is_struct(kind):
+def _one_a_row(table: Table, known: Collection[str]) -> Distinct:
+    """Return the labels of a column that holds neither lists nor texts that are lists, unless labels are called so."""
+    column = table.column(table.columns.label)
+    if pa.types.is_struct(column.type):
         raise DataError(
-            f"the labels are of the type {kind}, and neither words nor numbers",
-            where=where(0),
+            f"the labels are of the type {column.type}, and neither words nor numbers",
+            where=table.where(0),
             hint="write each as a word or a number",
         )
-    if pa.types.is_nested(kind):
-        raise _lists(where(0))
-
-
-def _refuse_list_texts(distinct: Distinct, where: Where, known: Collection[str]) -> None:
-    """Raise an error for texts that are lists in the notation of Python or JSON, unless labels are called like them."""
-    is_list = [isinstance(word, str) and word not in known and words_in(word) is not None for word in distinct.words]
-    if any(is_list):
-        raise _lists(where(distinct.first(is_list)))
-
-
-def _lists(where: str) -> DataError:
-    return DataError(
+    row = 0 if pa.types.is_nested(column.type) else None
+    if row is None:
+        distinct = Distinct(column)
+        is_list = [
+            isinstance(word, str) and word not in known and words_in(word) is not None for word in distinct.words
+        ]
+        if not any(is_list):
+            return distinct
+        row = distinct.first(is_list)
+    raise DataError(
         "the labels are lists, and a row of this task has one label",
-        where=where,
+        where=table.where(row),
         hint="for any number of labels a row give --data.own.multi_label true",
     )
 
 
-class _Numbers:
-    def __init__(self, task: Task, split: str, own_words: Sequence[str] | None) -> None:
-        self.task, self.is_test, self.own_words = task, split == "test", own_words
-        self.known = task.label_words
-
-    def of(self, word: Any) -> float | None:
-        """Return the number of a label, `task.unlabelled` where it means none, and None where it is not known."""
-        if word in NO_AGREEMENT and self.task.skips_unlabelled:
-            return self.task.unlabelled
-        if word is None:
-            value, is_absent = None, self.is_test
-        elif isinstance(word, str):
-            spelt = self.task.spelt(word)
-            value = self.known.get(spelt) if self.task.score_range is None else number_in(word)
-            is_absent = self.is_test and spelt == str(NO_LABEL)
-        elif isinstance(word, bool):
-            value, is_absent = self.known.get(str(word)), False
+def _number_of(word: Any, task: Task, own_words: list[str] | None, *, is_test: bool) -> float | None:
+    """Return the number of a label, `task.unlabelled` where it means none, and None where it is not known."""
+    value: float | None
+    if word in NO_AGREEMENT and task.skips_unlabelled:
+        return task.unlabelled
+    if word is None:
+        value, is_absent = None, is_test
+    elif isinstance(word, str):
+        spelt = task.spelt(word)
+        value = task.label_words.get(spelt) if task.score_range is None else number_in(word)
+        is_absent = is_test and spelt == str(NO_LABEL)
+    elif isinstance(word, bool):
+        value, is_absent = task.label_words.get(str(word)), False
+    else:
+        is_absent = word == NO_LABEL
+        if task.score_range is not None:
+            value = word
+        elif own_words is None:
+            value = task.label_words.get(word_of(word))
         else:
-            value, is_absent = self._of_number(word), word == NO_LABEL
-        if value is not None and self.task.accepts(value):
-            return value
-        return self.task.unlabelled if is_absent else None
-
-    def _of_number(self, number: float) -> float | None:
-        if self.task.score_range is not None:
-            return number
-        if self.own_words is not None:
-            return self.known[self.own_words[int(number)]] if 0 <= number < len(self.own_words) else None
-        return self.known.get(word_of(number))
+            value = task.label_words[own_words[int(word)]] if 0 <= word < len(own_words) else None
+    if value is not None and task.accepts(value):
+        return value
+    return task.unlabelled if is_absent else None
 
 
-def _own_words(names: Sequence[str] | None, task: Task, where: Where) -> Sequence[str] | None:
-    """Return the data set's words, which must be the task's, and None if its labels are values."""
-    if names is None or task.score_range is not None:
-        return None
-    unknown = [name for name in names if name not in task.label_words]
-    if not unknown:
-        return names
-    raise DataError(f"the labels are of another task: {listed(names)}", where=where(0), hint=_hint(unknown[0], task))
-
-
-def _refuse_words_among_numbers(distinct: Distinct, task: Task, where: Where) -> None:
+def _refuse_words_among_numbers(distinct: Distinct, table: Table, task: Task) -> None:
     if task.score_range is not None or not all(isinstance(word, str | None) for word in distinct.words):
         return
     words = [None if word is None else task.spelt(word) for word in distinct.words]
@@ -216,22 +182,64 @@ def _refuse_words_among_numbers(distinct: Distinct, task: Task, where: Where) ->
     if any(numbers) and any(names):
         raise DataError(
             "labels are words in some rows and numbers in others, as if two tasks were mixed up",
-            where=where(max(distinct.first(numbers), distinct.first(names))),
+            where=table.where(max(distinct.first(numbers), distinct.first(names))),
             hint=f"write all of them as words ({listed(task.label_names)}): numbers differ from task to task",
         )
 
 
-def _problem(word: Any) -> str:
-    if word is None:
-        return "the row has no label"
-    return f"label {word!r} is {'unknown' if number_in(str(word)) is None else 'out of range'}"
+def _no_label(table: Table, row: int) -> DataError:
+    hint = "give every row a label, or leave the row out"
+    return DataError("the row has no label", where=table.where(row), hint=hint)
 
 
 def _hint(word: Any, task: Task) -> str:
-    if word is None:
-        return EVERY_ROW
     low, high = task.label_range
-    known = listed_labels(task) or f"numbers from {low:g} to {high:g}"
+    numbers = task.label_words.keys() - task.name_words.keys()  # that may be written in place of names
+    known = listed([f"{name} ({n})" if str(n) in numbers else name for n, name in enumerate(task.label_names)])
     others = [each.name for each in TASKS.values() if word in each.label_names and each.name != task.name]
     hint = f"; {word!r} is one of {', '.join(others)}" if others else ""
-    return f"labels of {task.name}: {known}{hint}"
+    return f"labels of {task.name}: {known or f'numbers from {low:g} to {high:g}'}{hint}"
+
+
+LONGEST = 2**16
+"""In characters: longer texts are not read as lists."""
+
+_ENTRY = r"""\s*(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|[-+.\w]+)\s*"""
+_FLAT = re.compile(rf"\[(?:\s*|{_ENTRY}(?:,{_ENTRY})*)\]", re.DOTALL)
+_EMPTY = ("()", "{}", "set()")
+
+
+def words_in(text: str) -> list[str] | None:
+    """Return the entries of a list of texts, numbers or truth values in the notation of Python or JSON, as words.
+
+    None if the text is no such list.
+
+    Example:
+        >>> words_in("['fun', 'praise']"), words_in("[1, 0.0, true]"), words_in("[]"), words_in("fun")
+        (['fun', 'praise'], ['1', '0', 'True'], [], None)
+    """
+    if len(text) > LONGEST or not _FLAT.fullmatch(text):
+        return None
+    for read in (json.loads, ast.literal_eval):
+        try:
+            entries = read(text)
+        except (ValueError, SyntaxError):
+            continue
+        if all(isinstance(entry, str | int | float) for entry in entries):
+            return [word_of(entry.strip() if isinstance(entry, str) else entry) for entry in entries]
+    return None
+
+
+def looks_like_a_list(text: str) -> bool:
+    """Whether a text that is no list to `words_in` seems to be meant as one, or as a tuple or set.
+
+    Example:
+        >>> [looks_like_a_list(text) for text in ("['fun' 'praise']", "('fun',)", "[1 0 1]", "[sic]")]
+        [True, True, True, False]
+    """
+    inside = text[1:-1].strip()
+    if not (text[:1] + text[-1:] in ("[]", "()", "{}") and inside):
+        return text in _EMPTY
+    if text[0] == "[" and not {*inside} & {*"[]"}:
+        return any(character.isspace() or character in ",'\"" for character in inside)
+    return inside[0] in "'\"" or text[0] == inside[0] == "["

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
-from datasets import ClassLabel, Dataset, Features, Value
+from datasets import Dataset, Features, Value
 
 from ee_lightning.data.arrow_files import Table
 from ee_lightning.data.batches import UNASKED, leave_rows, with_numbers
@@ -78,11 +78,7 @@ def rows_of(table: Table, task: Task, split: str) -> Dataset:
         _check_texts(table, name, split)
     if task.multi_label:
         return _texts_of(table).add_column("label", read_label_sets(table, task, split), new_fingerprint=UNASKED)
-    labels = np.full(len(table.rows), task.unlabelled, dtype=task.label_type)
-    if (column := table.columns.label) is not None:
-        feature = table.rows.features[column]
-        names = feature.names if isinstance(feature, ClassLabel) else None
-        labels = read_labels(table.column(column), task, split, table.where, names)
+    labels = read_labels(table, task, split)
     rows = _texts_of(table).add_column("label", pa.array(labels), new_fingerprint=UNASKED)
     is_labelled = labels != task.unlabelled  # [rows]
     if task.skips_unlabelled and is_labelled.any() and not is_labelled.all():

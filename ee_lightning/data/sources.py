@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from datasets import ClassLabel, Dataset, DatasetDict, load_dataset
+from datasets import Dataset, DatasetDict, load_dataset
 from datasets.exceptions import DatasetsError
 from numpy.typing import NDArray
 
@@ -15,8 +15,8 @@ from ee_lightning.data.arrow_files import Table, read_parquet, read_saved, requi
 from ee_lightning.data.batches import leave_rows, with_numbers
 from ee_lightning.data.columns import Chooser, choose_columns
 from ee_lightning.data.find_files import Places
-from ee_lightning.data.label_sets import found_labels
-from ee_lightning.data.labels import Writing, found_words
+from ee_lightning.data.label_sets import Writing, found_labels
+from ee_lightning.data.labels import found_words
 from ee_lightning.data.read import TEXT_COLUMNS, Source, build_rows, read_text_file, rows_of
 from ee_lightning.data.row_files import PARQUET, TableFile, open_row_file
 from ee_lightning.data.task import SPLITS, Task
@@ -118,12 +118,7 @@ class LocalSource:
             DataError: There are no training rows, or something in them is wrong.
         """
         table = self._table("train")
-        if self.task.multi_label:
-            return found_labels(table, self.task)
-        label = table.columns.label
-        if isinstance(feature := table.rows.features[label], ClassLabel):
-            return list(feature.names)
-        return found_words(table.column(label), table.where)
+        return found_labels(table, self.task) if self.task.multi_label else found_words(table)
 
     def _table(self, split: str) -> Table:
         if not (places := self._places.of(split)):

@@ -8,8 +8,8 @@ import pytest
 from datasets import ClassLabel, Dataset, Features, List, Value
 
 from ee_lightning.data import CustomTask, resolve_task
+from ee_lightning.data.labels import LONGEST, words_in
 from ee_lightning.data.sources import open_source
-from ee_lightning.data.words import LONGEST, words_in
 from ee_lightning.errors import DataError
 
 NAMES = ["fun", "praise", "slow"]

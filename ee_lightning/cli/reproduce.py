@@ -98,7 +98,7 @@ def _tell_results(
 
 
 def _write_report(suite: Suite, whole: Sequence[PlannedRun], tables: Path) -> None:
-    from ee_lightning.reproduce.report.page import write_report  # which takes seconds to import
+    from ee_lightning.reproduce.report.tables import write_report  # which takes seconds to import
 
     write_report(suite, finished(whole), tables)
 

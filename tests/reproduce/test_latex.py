@@ -8,7 +8,8 @@ from shutil import which
 import pytest
 
 from ee_lightning.reproduce.evaluation import evaluate
-from ee_lightning.reproduce.report.page import as_latex
+from ee_lightning.reproduce.report.render import as_latex
+from ee_lightning.reproduce.report.tables import report_of
 from ee_lightning.reproduce.results import compare, tabulate
 from ee_lightning.reproduce.suite import Row
 
@@ -31,9 +32,13 @@ def check_latex(text):
             assert len(re.split(r"(?<!\\)&", line)) + spanned == len(layout)
 
 
+def latex_of(found, results, comparisons, verdict, notes):
+    return as_latex(replace(report_of(found, results, comparisons, {}), paragraphs=[verdict], notes=notes))
+
+
 def test_latex_is_sound(whole):
     results, comparisons = tabulate(whole), compare(whole)
-    text = as_latex(results, comparisons, "1 < 2 & 50 % of a_b", ["λ ≥ 0, C:\\x ~ ^ {#}"])
+    text = latex_of(whole, results, comparisons, "1 < 2 & 50 % of a_b", ["λ ≥ 0, C:\\x ~ ^ {#}"])
     check_latex(text)
     assert text.startswith("\\documentclass")
     assert text.count(r"\toprule") == text.count(r"\midrule") == text.count(r"\bottomrule") == 3
@@ -52,8 +57,9 @@ LATIN_1 = "".join(map(chr, range(0xA0, 0x100)))
 def test_latex_sets_whatever_is_written(make_suite, tmp_path):
     odd = "τ λ ≤ ≥ → ± − · – × α β … ∞ 漢字 ё 😀 \x07 & % $ # _ { } ~ ^ \\ < >"
     suite = make_suite(Row(odd, "ours", "voting", 1.5), Row(LATIN_1, "ours"), tasks=(odd, "RTE"))
-    results = replace(tabulate(evaluate(suite, {})), suite=replace(suite, title=odd))
-    (tmp_path / "tables.tex").write_text(as_latex(results, [], LATIN_1, [odd]), encoding="utf-8")
+    found = evaluate(suite, {})
+    results = replace(tabulate(found), suite=replace(suite, title=odd))
+    (tmp_path / "tables.tex").write_text(latex_of(found, results, [], LATIN_1, [odd]), encoding="utf-8")
     command = ["pdflatex", "-halt-on-error", "-interaction=nonstopmode", "tables.tex"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, errors="replace", check=False)
     assert done.returncode == 0, done.stdout[-2000:]
@@ -61,12 +67,12 @@ def test_latex_sets_whatever_is_written(make_suite, tmp_path):
 
 
 def test_what_latex_lacks_is_a_question_mark(make_suite):
-    results = tabulate(evaluate(make_suite(Row("PABEE", "pabee", "patience", 1.5)), {}))
-    text = as_latex(results, [], "τ ≤ 1 → ∞ 漢", ["é × α"])
+    found = evaluate(make_suite(Row("PABEE", "pabee", "patience", 1.5)), {})
+    text = latex_of(found, tabulate(found), [], "τ ≤ 1 → ∞ 漢", ["é × α"])
     assert r"$\tau$ $\leq$ 1 $\to$ ? ?" in text
     assert r"\item é $\times$ $\alpha$" in text
 
 
 def test_nothing_finished_is_sound_too(make_suite):
-    results = tabulate(evaluate(make_suite(Row("PABEE", "pabee", "patience", 1.5)), {}))
-    check_latex(as_latex(results, [], "Nothing.", ["None."]))
+    found = evaluate(make_suite(Row("PABEE", "pabee", "patience", 1.5)), {})
+    check_latex(latex_of(found, tabulate(found), [], "Nothing.", ["None."]))

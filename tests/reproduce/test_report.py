@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from ee_lightning.reproduce.report.page import write_report
+from ee_lightning.reproduce.report.tables import write_report
 from ee_lightning.reproduce.suite import Row
 
 WITHOUT_END = {"meta", "img", "br"}
@@ -87,7 +87,7 @@ def test_a_reader_sees_the_verdict_and_the_table_first(report):
         first,
     )
     assert "23 of 24 trainings are there" in body
-    assert list(page.rows) == ["scores", 1, "speeds", 3, "runs"]
+    assert list(page.rows) == ["scores", "speeds", "tests", "trainings", "runs"]
     scores = page.rows["scores"]
     assert len(scores) == 2 + 6
     assert all(len(line) == 2 + 6 for line in scores[2:])

@@ -2,32 +2,34 @@
 
 import io
 import re
+from dataclasses import replace
 
 import pandas as pd
 import pytest
 
 from ee_lightning.reproduce.evaluation import evaluate
-from ee_lightning.reproduce.report.tables import as_csv, as_markdown
+from ee_lightning.reproduce.report.render import as_markdown
+from ee_lightning.reproduce.report.tables import as_csv, report_of
 from ee_lightning.reproduce.report.words import beside, score
 from ee_lightning.reproduce.results import compare, tabulate
 from ee_lightning.reproduce.suite import Row
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def made(whole):
     return tabulate(whole), compare(whole)
 
 
 def markdown_tables(text):
     """Read the tables of a Markdown text, each as rows of cells."""
-    blocks = [block for block in text.split("\n\n") if block.startswith("|")]
+    blocks = [block for block in text.strip().split("\n\n") if block.startswith("|")]
     return [[[cell.strip() for cell in line.strip("|").split("|")] for line in block.split("\n")] for block in blocks]
 
 
-def test_markdown_has_both_ways_of_choosing_for_every_task(made):
+def test_markdown_has_both_ways_of_choosing_for_every_task(made, whole):
     results, comparisons = made
-    text = as_markdown(results, comparisons, "The verdict.", ["A note."], pd.DataFrame([{"training": "ours"}]))
-    assert text.startswith("# A made-up suite\n\nThe verdict.\n\n|")
+    text = as_markdown(replace(report_of(whole, results, comparisons, {}), notes=["A note."]))
+    assert text.startswith("# A made-up suite\n\nWith thresholds chosen on rows held out of training, Ours w/ Voting ")
     scores, speeds, tests, trainings = markdown_tables(text)
     assert scores[0] == ["method", "stated", "RTE (a)", "RTE (b)", "CoLA (a)", "CoLA (b)", "avg (a)", "avg (b)"]
     assert [line[0] for line in scores[2:]] == [row.label for row in results.suite.rows]
@@ -43,7 +45,8 @@ def test_markdown_has_both_ways_of_choosing_for_every_task(made):
         ["PABEE", "(a)"], ["PABEE", "(b)"], ["Ours w/ Patience", "(a)"], ["Ours w/ Patience", "(b)"],
     ]  # fmt: skip
     assert re.fullmatch(r"[+−]\d+\.\d \([+−]\d+\.\d to [+−]\d+\.\d\), p [=<] [\d.e-]+, \d/3", tests[2][2])
-    assert trainings[0] == ["training"]
+    assert trainings[0][:2] == ["training", "backbone"]
+    assert [line[0] for line in trainings[2:]] == ["full", "6l", "pabee", "ours"]
     assert "- A note." in text
 
 
@@ -65,7 +68,8 @@ def test_csv_has_a_line_for_every_cell(made):
 
 
 def test_nothing_finished_is_a_table_of_dashes(make_suite):
-    results = tabulate(evaluate(make_suite(Row("PABEE", "pabee", "patience", 1.5)), {}))
-    (scores, _) = markdown_tables(as_markdown(results, [], "Nothing.", [], pd.DataFrame()))
+    found = evaluate(make_suite(Row("PABEE", "pabee", "patience", 1.5)), {})
+    results = tabulate(found)
+    (scores, _) = markdown_tables(as_markdown(report_of(found, results, [], {})))
     assert scores[2] == ["PABEE", "1.5x", "–", "–"]
     assert as_csv(results, []).strip() == ""

@@ -1,74 +1,146 @@
-"""A suite's tables, and them as Markdown and CSV."""
+"""The report of a suite, of the runs that have finished: its tables, and all of its files."""
 
-from collections.abc import Callable, Sequence
+import io
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
 
 import pandas as pd
 
-from ee_lightning.reproduce.evaluation import VARIANTS, Variant
-from ee_lightning.reproduce.report.words import LETTERS, beside, p_value, score, signed, speeds
-from ee_lightning.reproduce.results import Cell, Comparison, Results
+from ee_lightning.files import written_whole
+from ee_lightning.reproduce.evaluation import VARIANTS, Evaluation, RunKey, evaluate
+from ee_lightning.reproduce.report.figures import draw_task
+from ee_lightning.reproduce.report.render import Report, Table, Text, as_latex, as_markdown, as_page
+from ee_lightning.reproduce.report.words import (
+    LETTERS,
+    about,
+    beside,
+    difference_in_words,
+    footnotes,
+    score,
+    settings,
+    speed,
+    verdict,
+)
+from ee_lightning.reproduce.results import Cell, Comparison, Results, compare, tabulate
+from ee_lightning.reproduce.suite import Suite
+from ee_lightning.runs.folder import RunFolder
+
+_PACKAGES = ("ee_lightning", "torch", "lightning", "transformers", "datasets", "numpy")
 
 
-def scores(results: Results, text: Callable[[Cell], str]) -> pd.DataFrame:
-    """Lay out cells as they are printed: a line a row, and for every task both ways of choosing thresholds.
+def write_report(suite: Suite, folders: Mapping[RunKey, RunFolder], root: Path) -> None:
+    """Write ``tables.md``, ``tables.tex``, ``tables.csv``, a picture for each task, and ``report.html``.
+
+    Each is written whole or not at all, and is the same for the same runs. A run that can't be read is left out, and
+    the notes say why.
+
+    Args:
+        suite: The suite.
+        folders: Its finished runs, by the name of the column, that of the training, and the seed.
+        root: Where to write.
+
+    Raises:
+        OptionError: There is no published table of the name that the suite gives.
+        RunFolderError: A file can't be written.
+    """
+    found = evaluate(suite, folders)
+    results, comparisons = tabulate(found), compare(found)
+    pictures = {}
+    for task in suite.tasks:
+        if (figure := draw_task(found, results, task)) is not None:
+            figure.savefig(buffer := io.BytesIO(), format="png")
+            pictures[task] = buffer.getvalue()
+    report = report_of(found, results, comparisons, pictures)
+    texts = {
+        "tables.md": as_markdown(report),
+        "tables.tex": as_latex(report),
+        "tables.csv": as_csv(results, comparisons),
+        "report.html": as_page(report),
+    }
+    files = {name: text.encode() for name, text in texts.items()}
+    for name, content in {**files, **{picture_name(task): picture for task, picture in pictures.items()}}.items():
+        with written_whole(root / name) as file:
+            file.write_bytes(content)
+
+
+def report_of(
+    found: Evaluation, results: Results, comparisons: Sequence[Comparison], pictures: Mapping[str, bytes]
+) -> Report:
+    """Say all that was found.
+
+    Args:
+        found: What was found.
+        results: The cells.
+        comparisons: The tests.
+        pictures: PNG files, by task.
+    """
+    paths = [(task, training, str(seed), str(run.folder.path)) for (task, training, seed), run in found.runs.items()]
+    trainings = settings(found)
+    return Report(
+        title=results.suite.title,
+        paragraphs=[verdict(results, comparisons), about(found)],
+        tables=result_tables(results, comparisons),
+        notes=footnotes(found, results, comparisons),
+        trainings=_plain("trainings", "Trainings", list(trainings[0]) if trainings else [], map(_values, trainings)),
+        runs=_plain("runs", "Run folders", ["task", "training", "seed", "run folder"], paths),
+        pictures=pictures,
+        versions=", ".join(f"{package} {version(package)}" for package in _PACKAGES),
+    )
+
+
+def result_tables(results: Results, comparisons: Sequence[Comparison]) -> list[Table]:
+    """Lay out scores, speed-ups and tests: for every task both ways of choosing thresholds.
 
     Args:
         results: The cells.
-        text: How a cell is written.
+        comparisons: The tests.
     """
-    lines = [
-        [text(cell) if (cell := results.cell(row, column, variant)) else "–" for column, variant in _columns(results)]
-        for row in results.suite.rows
-    ]
-    index = pd.MultiIndex.from_tuples([(row.label, f"{row.speedup:g}x") for row in results.suite.rows])
-    columns = pd.MultiIndex.from_tuples([(column, f"({LETTERS[variant]})") for column, variant in _columns(results)])
-    return pd.DataFrame(lines, index.set_names(["method", "stated"]), columns)
 
+    def of_score(cell: Cell) -> Text:
+        return Text(score(cell, results.num_seeds), list(filter(None, [beside(cell)])), cell.is_best)
 
-def tests(results: Results, comparisons: Sequence[Comparison]) -> pd.DataFrame:
-    """Lay out the tests: a line for each other row and way of choosing thresholds."""
-    lines = []
-    for each in comparisons:
-        differences = [
-            each.average if column not in results.suite.tasks else each.by_task.get(column)
-            for column in results.columns
-        ]
-        lines.append(
-            [each.other.label, f"({LETTERS[each.variant]})"]
-            + [
-                f"{signed(found.value)} ({signed(found.low)} to {signed(found.high)}), {p_value(found)}, "
-                f"{found.num_ahead}/{found.num_seeds}"
-                if found is not None
-                else "–"
-                for found in differences
-            ]
-        )
-    return pd.DataFrame(lines, columns=["against", "chosen", *results.columns])
+    def of_speeds(cell: Cell) -> Text:
+        by_layers, *others = map(speed, (cell.layer_speedup, cell.flops_speedup, cell.wall_speedup))
+        return Text(by_layers, others)
 
-
-def as_markdown(
-    results: Results, comparisons: Sequence[Comparison], verdict: str, notes: Sequence[str], settings: pd.DataFrame
-) -> str:
-    """Write everything as Markdown."""
-
-    def text(cell: Cell) -> str:
-        return join(
-            f"**{score(cell, results.num_seeds)}**" if cell.is_best else score(cell, results.num_seeds), beside(cell)
-        )
-
-    parts = [
-        f"# {results.suite.title}",
-        verdict,
-        _markdown_table(_flat(scores(results, text))),
-        "## Speed-ups reached: layers · FLOPs · clock",
-        _markdown_table(_flat(scores(results, speeds))),
+    title = "Scores in percent; in brackets what was published, and the difference"
+    tables = [
+        _of_cells(results, "scores", title, of_score),
+        _of_cells(results, "speeds", "Speed-ups reached: layers · FLOPs · clock", of_speeds, " · "),
     ]
     if comparisons:
-        parts += [f"## {title_of_tests(comparisons)}", _markdown_table(tests(results, comparisons))]
-    parts += ["## Notes", "\n".join(f"- {note}" for note in notes)]
-    if len(settings):
-        parts += ["## Trainings", _markdown_table(settings)]
-    return "\n\n".join(parts) + "\n"
+        lines = [
+            [each.other.label, f"({LETTERS[each.variant]})"]
+            + [
+                difference_in_words(each.by_task.get(column) if column in results.suite.tasks else each.average)
+                for column in results.columns
+            ]
+            for each in comparisons
+        ]
+        title = f"{comparisons[0].row.label} against others: points ahead (95 % interval), p-value, seeds ahead"
+        tables.append(_plain("tests", title, ["against", "chosen", *results.columns], lines))
+    return tables
+
+
+def _of_cells(results: Results, name: str, title: str, text: Callable[[Cell], Text], separator: str = " ") -> Table:
+    places = [(column, variant) for column in results.columns for variant in VARIANTS]
+    heads = [("method", ""), ("stated", ""), *((column, f"({LETTERS[variant]})") for column, variant in places)]
+    lines = [
+        [Text(row.label), Text(f"{row.speedup:g}x")]
+        + [text(cell) if (cell := results.cells.get((row, *place))) else Text("–") for place in places]
+        for row in results.suite.rows
+    ]
+    return Table(name, title, heads, lines, separator)
+
+
+def _plain(name: str, title: str, heads: Sequence[str], lines: Iterable[Sequence[str]]) -> Table:
+    return Table(name, title, [(head, "") for head in heads], [[Text(cell) for cell in line] for line in lines])
+
+
+def _values(line: Mapping[str, str]) -> list[str]:
+    return list(line.values())
 
 
 def as_csv(results: Results, comparisons: Sequence[Comparison]) -> str:
@@ -111,24 +183,11 @@ def as_csv(results: Results, comparisons: Sequence[Comparison]) -> str:
     return str(pd.DataFrame(lines).to_csv(index=False))
 
 
-def title_of_tests(comparisons: Sequence[Comparison]) -> str:
-    """Say what the tests show."""
-    return f"{comparisons[0].row.label} against others: points ahead (95 % interval), p-value, seeds ahead"
+def picture_name(task: str) -> str:
+    """Name the picture of a task.
 
-
-def _columns(results: Results) -> list[tuple[str, Variant]]:
-    return [(column, variant) for column in results.columns for variant in VARIANTS]
-
-
-def join(*parts: str) -> str:
-    """Put parts beside each other, without those that are empty."""
-    return " ".join(filter(None, parts))
-
-
-def _flat(table: pd.DataFrame) -> pd.DataFrame:
-    return table.set_axis([" ".join(column) for column in table.columns], axis="columns").reset_index()
-
-
-def _markdown_table(table: pd.DataFrame) -> str:
-    lines = [list(table.columns), ["---"] * len(table.columns), *table.to_numpy().tolist()]
-    return "\n".join("| " + " | ".join(str(cell).replace("|", "\\|") for cell in line) + " |" for line in lines)
+    Example:
+        >>> picture_name("AG News")
+        'curves_AG_News.png'
+    """
+    return re.sub(r"[^\w-]+", "_", f"curves {task}") + ".png"

@@ -56,9 +56,24 @@ def speed(factor: float | None) -> str:
     return "–" if factor is None else f"{factor:.2f}x"
 
 
-def speeds(cell: Cell) -> str:
-    """Write the speed-ups by layers, by FLOPs and on the clock."""
-    return " · ".join(speed(factor) for factor in (cell.layer_speedup, cell.flops_speedup, cell.wall_speedup))
+def difference_in_words(found: Difference | None) -> str:
+    """Write the result of a test; a dash where there is none."""
+    if found is None:
+        return "–"
+    interval = f"({signed(found.low)} to {signed(found.high)})"
+    return f"{signed(found.value)} {interval}, {p_value(found)}, {found.num_ahead}/{found.num_seeds}"
+
+
+def about(found: Evaluation) -> str:
+    """Say what there is of a suite, and how thresholds are chosen."""
+    suite = found.suite
+    planned = len(suite.tasks) * len(suite.seeds) * len({row.training for row in suite.rows})
+    usual, honest = (", as papers report it", ", the honest variant") if suite.split == DEV else ("", "")
+    return (
+        f"Suite {suite.name}: {len(found.runs)} of {planned} trainings are there; {counted(len(suite.tasks), 'task')}, "
+        f"seeds {', '.join(map(str, suite.seeds))}. (a): the threshold is chosen on the dev set{usual}. (b): it is "
+        f"chosen on rows held out of training{honest}. Both are scored on {reported(suite)}. Bold: a column's best."
+    )
 
 
 _CHOSEN_ON: dict[Variant, str] = {"dev": "the dev set", "held_out": "rows held out of training"}

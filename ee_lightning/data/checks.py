@@ -12,7 +12,7 @@ import torch
 from datasets import Dataset
 from numpy.typing import NDArray
 
-from ee_lightning.data.task import Task
+from ee_lightning.data.tasks import Task
 from ee_lightning.data.tokenised import column, column_in_parts
 from ee_lightning.errors import DataError
 

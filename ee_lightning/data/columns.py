@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ee_lightning.data.task import Task
+from ee_lightning.data.tasks import Task
 from ee_lightning.errors import DataError
 
 USUAL_TEXTS = {
@@ -99,7 +99,7 @@ def choose_columns(task: Task, split: str) -> Chooser:
     """
     texts, labels = [task.text_columns], [task.label_columns or (task.label_column,)]
     if task.glue is not None:
-        texts, labels = [task.glue.text_columns, *texts], [(task.glue.label_column,), *labels]
+        texts, labels = [task.glue.text_columns or task.text_columns, *texts], [(task.glue.label_column,), *labels]
     if task.hub_path is not None:
         texts, labels = [*texts, *USUAL_TEXTS[len(task.text_columns)]], [*labels, *((name,) for name in USUAL_LABELS)]
     known = [" or ".join(dict.fromkeys("+".join(names) for names in choices)) for choices in (texts, labels)]

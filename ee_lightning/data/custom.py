@@ -1,14 +1,15 @@
 """Custom tasks, described by options alone."""
 
+import logging
+import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
-from ee_lightning.data.task import LABEL_SEPARATOR, SPLITS, Task
-from ee_lightning.data.tasks import TASKS, get_task
-from ee_lightning.errors import OptionError
+from ee_lightning.data.tasks import LABEL_SEPARATOR, SPLITS, TASKS, Task, get_task, number_in
+from ee_lightning.errors import DataError, OptionError, listed
 from ee_lightning.functional import CLASSIFICATION_METRICS, MULTI_LABEL_METRICS, Kind, Target
 from ee_lightning.packaged import PREFIX
 
@@ -17,7 +18,10 @@ METRICS = {
     Kind.MULTI_LABEL: tuple(MULTI_LABEL_METRICS),
     Kind.REGRESSION: ("pearson", "spearman"),
 }
+MOST_LABELS = 1_000
+"""More different labels than these are found in free text or in values sooner than in classes."""
 ANY_NUMBER = (float(np.finfo(np.float32).min), float(np.finfo(np.float32).max))
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -82,10 +86,7 @@ class CustomTask:
         )
         if not self.regression and self.label_names is None:
             self._refuse(self._mistakes(name, root, None))
-            from ee_lightning.data.infer_labels import infer_labels  # which takes seconds to import
-            from ee_lightning.data.sources import LocalSource
-
-            task = replace(task, label_names=infer_labels(LocalSource(Path(root or "."), task), self.label_column))
+            task = replace(task, label_names=_inferred_labels(task, Path(root or ".")))
         self._refuse(self._mistakes(name, root, task.label_names))
         return task
 
@@ -165,4 +166,51 @@ def resolve_task(name: str, own: CustomTask | None, root: str | Path | None) -> 
     return get_task(name) if own is None else own.as_task(name, root)
 
 
-"""More different labels than these are found in free text or in values sooner than in classes."""
+def _inferred_labels(task: Task, root: Path) -> tuple[str, ...]:
+    """Return the labels of the training rows, and warn of what is odd about them."""
+    from ee_lightning.data.checks import on_first_process  # which take a second to import
+    from ee_lightning.data.sources import LocalSource
+
+    source = LocalSource(root, task)
+    found, place = source.label_words(), f"column {task.label_column!r} of {source.root}"
+    if len(found) < 2:
+        raise DataError(
+            f"all training rows have the label {found[0]!r}" if found else "no training row has a label",
+            where=place,
+            hint="give rows of two labels or more, or name another column with --data.own.label_column",
+        )
+    are_numbers = all(number_in(word) is not None for word in found)
+    if len(found) > MOST_LABELS:
+        names = f"list the labels with --data.own.label_names, of which there may be more than {MOST_LABELS}"
+        values = f"for values to be predicted give --data.own.regression true; for classes {names}"
+        raise DataError(
+            f"the training rows have {len(found)} different labels",
+            where=place,
+            hint=f"{values if are_numbers else names}, or name another column",
+        )
+    on_first_process(_tell_oddities)(found, place, are_numbers=are_numbers)
+    return tuple(found)
+
+
+def _tell_oddities(names: Sequence[str], place: str, *, are_numbers: bool) -> None:
+    if alike := _alike(names):
+        log.warning("%s: labels that are written alike are classes of their own: %s", place, listed(alike))
+    if are_numbers and not all(float(name).is_integer() for name in names):
+        log.warning(
+            "%s: %d numbers with fractions are taken as classes; for values to be predicted give "
+            "--data.own.regression true",
+            place,
+            len(names),
+        )
+
+
+def _alike(names: Sequence[str]) -> list[str]:
+    """Return the names that differ from an earlier one in case, in the form of their characters or numbers alone."""
+    first: dict[str | float, str] = {}
+    alike = []
+    for name in names:
+        number = number_in(name)
+        known = first.setdefault(unicodedata.normalize("NFKC", name).casefold() if number is None else number, name)
+        if known != name:
+            alike.append(f"{known!r} and {name!r}")
+    return alike

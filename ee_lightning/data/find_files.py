@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 
 from ee_lightning.data.arrow_files import STATE, blaming
-from ee_lightning.data.task import Task
+from ee_lightning.data.tasks import Task
 from ee_lightning.errors import DataError, listed
 from ee_lightning.files import with_home
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ee_lightning.data.arrow_files import Table
 from ee_lightning.data.labels import Distinct, in_order, looks_like_a_list, word_of, words_in
-from ee_lightning.data.task import NO_LABEL, Task
+from ee_lightning.data.tasks import NO_LABEL, Task
 from ee_lightning.errors import DataError, listed
 
 MOST_SHOWN = 80

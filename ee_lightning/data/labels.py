@@ -13,8 +13,7 @@ from datasets import ClassLabel
 from numpy.typing import NDArray
 
 from ee_lightning.data.arrow_files import Table
-from ee_lightning.data.task import NO_LABEL, Task, number_in, without_fraction
-from ee_lightning.data.tasks import TASKS
+from ee_lightning.data.tasks import NO_LABEL, TASKS, Task, number_in, without_fraction
 from ee_lightning.errors import DataError, listed
 
 NO_AGREEMENT = ("-", None)  # what SNLI's files have where annotators did not agree

@@ -15,7 +15,7 @@ from ee_lightning.data.columns import Chooser, Columns
 from ee_lightning.data.label_sets import read_label_sets
 from ee_lightning.data.labels import read_labels
 from ee_lightning.data.row_files import Bad, Ragged, RowFile, flaw_of
-from ee_lightning.data.task import Task
+from ee_lightning.data.tasks import Task
 from ee_lightning.errors import DataError
 
 TEXT_COLUMNS = ("text_a", "text_b")

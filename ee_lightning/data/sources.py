@@ -19,7 +19,7 @@ from ee_lightning.data.label_sets import Writing, found_labels
 from ee_lightning.data.labels import found_words
 from ee_lightning.data.read import TEXT_COLUMNS, Source, build_rows, read_text_file, rows_of
 from ee_lightning.data.row_files import PARQUET, TableFile, open_row_file
-from ee_lightning.data.task import SPLITS, Task
+from ee_lightning.data.tasks import SPLITS, Task
 from ee_lightning.errors import DataError, first_line
 from ee_lightning.files import with_home
 from ee_lightning.packaged import PREFIX, resolve

@@ -10,7 +10,7 @@ from transformers import AutoConfig, PreTrainedConfig
 
 from ee_lightning import __version__
 from ee_lightning.data import Task
-from ee_lightning.data.task import LABEL_SEPARATOR
+from ee_lightning.data.tasks import LABEL_SEPARATOR
 from ee_lightning.files import check_format, read_json, reading
 from ee_lightning.functional import Kind, Target
 from ee_lightning.inference.policy import ExitPolicy

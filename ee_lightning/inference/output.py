@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from ee_lightning.data.task import LABEL_SEPARATOR
+from ee_lightning.data.tasks import LABEL_SEPARATOR
 from ee_lightning.errors import DataError, hint_for
 from ee_lightning.files import check_replaceable, unfinished_of
 from ee_lightning.inference.texts import TextPrediction

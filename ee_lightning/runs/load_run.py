@@ -21,7 +21,7 @@ from ee_lightning.typed import typed
 if TYPE_CHECKING:  # these take seconds to import, and predictions for texts do without
     from datasets import Dataset
 
-    from ee_lightning.data.task_rows import TaskRows
+    from ee_lightning.data.tokenised import TaskRows
 
 _MODEL = "model."  # what the names of a checkpoint's tensors of the model begin with
 
@@ -50,7 +50,7 @@ class RunOptions:
 
     def rows(self) -> "TaskRows":
         """Return the rows of the run's task."""
-        from ee_lightning.data.task_rows import TaskRows
+        from ee_lightning.data.tokenised import TaskRows
 
         return TaskRows(self.task, self.root, self.backbone, self.max_length)
 

@@ -22,8 +22,7 @@ from ee_lightning.data.checks import (
     tell_repeated,
 )
 from ee_lightning.data.custom import CustomTask, resolve_task
-from ee_lightning.data.task_rows import TaskRows
-from ee_lightning.data.tokenised import column
+from ee_lightning.data.tokenised import TaskRows, column
 from ee_lightning.errors import DataError, OptionError
 
 log = logging.getLogger(__name__)

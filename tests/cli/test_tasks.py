@@ -10,7 +10,7 @@ import torch
 
 from ee_lightning.cli import main
 from ee_lightning.data import TASKS, Task
-from ee_lightning.data.task import GlueFiles
+from ee_lightning.data.tasks import GlueFiles
 from ee_lightning.runs.folder import RunFolder
 
 REPOSITORY = Path(__file__).parents[2]

@@ -7,8 +7,7 @@ from datasets import Dataset, DatasetDict
 
 from ee_lightning.data.custom import CustomTask
 from ee_lightning.data.sources import LocalSource, open_source
-from ee_lightning.data.task import Task
-from ee_lightning.data.tasks import get_task
+from ee_lightning.data.tasks import Task, get_task
 from ee_lightning.errors import DataError
 
 ROWS = Dataset.from_dict({"text": ["a", "b"], "label": ["bug", "other"]})

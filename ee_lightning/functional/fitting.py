@@ -9,6 +9,8 @@ LOWEST, HIGHEST = 0.05, 20.0
 """Bounds of a temperature. Where one is reached, no finite temperature above 0 is the most likely."""
 
 HALVINGS = 40
+MOST_STEPS = 100
+TOLERANCE = 1e-12
 
 
 def fit_temperatures(logits: Tensor, labels: Tensor) -> Tensor:
@@ -53,10 +55,6 @@ def _slope(ahead: Tensor, beta: Tensor) -> Tensor:
     return (probabilities * ahead).sum((1, 2))
 
 
-MOST_STEPS = 100
-TOLERANCE = 1e-12
-
-
 def fit_geometric_means(log_probabilities: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
     r"""Fit, for every exit, the weights of the exits up to it in a geometric mean (`Wołczyk et al. 2021`_).
 
@@ -99,8 +97,8 @@ def fit_geometric_means(log_probabilities: Tensor, labels: Tensor) -> tuple[Tens
 def _minimise(features: Tensor, labels: Tensor, plain: Tensor) -> Tensor:
     """Take Newton steps from the plain mean, each halved until it descends; parameters are [m + classes]."""
     parameters = plain
-    loss, gradient, curvature = _derivatives(features, labels, parameters, plain)
     for _ in range(MOST_STEPS):
+        loss, gradient, curvature = _derivatives(features, labels, parameters, plain)
         step = torch.linalg.solve(curvature, gradient)  # [m + classes]
         decrease = gradient @ step
         if decrease <= TOLERANCE * (1 + loss):
@@ -108,7 +106,6 @@ def _minimise(features: Tensor, labels: Tensor, plain: Tensor) -> Tensor:
         while _loss(features, labels, parameters - step, plain) > loss - decrease / 4:
             step, decrease = step / 2, decrease / 2
         parameters = parameters - step
-        loss, gradient, curvature = _derivatives(features, labels, parameters, plain)
     return parameters
 
 
@@ -123,17 +120,17 @@ def _loss(features: Tensor, labels: Tensor, parameters: Tensor, plain: Tensor) -
 
 
 def _derivatives(features: Tensor, labels: Tensor, parameters: Tensor, plain: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the loss, its gradient [m + classes] and its second derivatives [m + classes, m + classes]."""
-    num_exits = features.shape[-1]
+    """Return the loss, its gradient [m + classes] and its second derivatives [m + classes, m + classes].
+
+    By hand: `torch.func.hessian` takes 100 times as long for 150 classes, and autograd serves no tensors of inference.
+    """
     mean = _logits(features, parameters).softmax(0)  # [classes, samples]
     excess = mean.scatter_add(0, labels.unsqueeze(0), -torch.ones_like(mean[:1]))  # [classes, samples]
     weighted = features * mean.unsqueeze(-1)  # [classes, samples, m]
     expected = weighted.sum(0)  # [samples, m]
     gradient = torch.cat([torch.einsum("cnj,cn->j", features, excess), excess.sum(1)]) + parameters - plain
+    of_weights = weighted.flatten(0, 1).T @ features.flatten(0, 1) - expected.T @ expected  # [m, m]
     between = weighted.sum(1).T - expected.T @ mean.T  # [m, classes]
-    curvature = torch.diag(torch.cat([torch.zeros_like(parameters[:num_exits]), mean.sum(1)]) + 1)
-    curvature[:num_exits, :num_exits] += weighted.flatten(0, 1).T @ features.flatten(0, 1) - expected.T @ expected
-    curvature[:num_exits, num_exits:] += between
-    curvature[num_exits:, :num_exits] += between.T
-    curvature[num_exits:, num_exits:] -= mean @ mean.T
-    return _loss(features, labels, parameters, plain), gradient, curvature
+    of_biases = mean.sum(1).diag() - mean @ mean.T  # [classes, classes]
+    of_data = torch.cat([torch.cat([of_weights, between], dim=1), torch.cat([between.T, of_biases], dim=1)])
+    return _loss(features, labels, parameters, plain), gradient, of_data + torch.ones_like(parameters).diag()

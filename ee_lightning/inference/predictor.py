@@ -16,7 +16,7 @@ from ee_lightning.inference.policy import AnyCriterion, policy_of_run
 from ee_lightning.inference.saved import find_folder, read_folder, write_folder
 from ee_lightning.inference.texts import TextPrediction, TextStream
 from ee_lightning.models import MultiExitModel
-from ee_lightning.models.devices import find_device
+from ee_lightning.models.restoring import find_device
 from ee_lightning.runs.folder import RunFolder
 from ee_lightning.runs.load_run import RunOptions, read_model
 

@@ -6,13 +6,14 @@ from ee_lightning.models.backbones import adapter_error as adapter_error
 from ee_lightning.models.backbones import backbone_config as backbone_config
 from ee_lightning.models.backbones import config_of_fields as config_of_fields
 from ee_lightning.models.backbones import load_backbone as load_backbone
-from ee_lightning.models.finite import check_finite_logits as check_finite_logits
 from ee_lightning.models.heads import ExitHeads as ExitHeads
 from ee_lightning.models.heads import HeadOptions as HeadOptions
 from ee_lightning.models.heads import HeadOutput as HeadOutput
 from ee_lightning.models.multi_exit import MultiExitModel as MultiExitModel
 from ee_lightning.models.multi_exit import MultiExitOutput as MultiExitOutput
 from ee_lightning.models.multi_exit import Part as Part
+from ee_lightning.models.multi_exit import check_finite_logits as check_finite_logits
+from ee_lightning.models.restoring import find_device as find_device
 from ee_lightning.models.restoring import model_of_shapes as model_of_shapes
 from ee_lightning.models.restoring import restore_model as restore_model
 from ee_lightning.models.restoring import untrained_model as untrained_model

@@ -1,4 +1,4 @@
-"""A trained model from its tensors, without the pretrained weights that it started from."""
+"""A trained model from its tensors, without the pretrained weights that it started from, and where it runs."""
 
 from collections.abc import Mapping
 
@@ -6,12 +6,15 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedConfig
 
-from ee_lightning.errors import BackboneError
+from ee_lightning.errors import BackboneError, OptionError
 from ee_lightning.functional import Target
 from ee_lightning.models.backbones import FAMILIES
-from ee_lightning.models.backbones.making import make_encoder, without_initialisation
-from ee_lightning.models.backbones.stored_shapes import check_number_of_layers
-from ee_lightning.models.finite import check_finite_weights
+from ee_lightning.models.backbones.encoders import (
+    check_finite_weights,
+    check_number_of_layers,
+    make_encoder,
+    without_initialisation,
+)
 from ee_lightning.models.heads import HeadOptions
 from ee_lightning.models.multi_exit import MultiExitModel
 
@@ -102,6 +105,34 @@ def untrained_model(config: PreTrainedConfig, target: Target, heads: HeadOptions
     """
     with torch.random.fork_rng(devices=[]):
         return _model(config, target, heads, where=config.model_type).eval()
+
+
+def find_device(name: str | torch.device) -> torch.device:
+    """Return a device that is there.
+
+    Args:
+        name: ``cpu``, ``cuda``, one of several such as ``cuda:1``, or ``auto`` for the GPU if there is one.
+
+    Raises:
+        OptionError: There is no such device, or it is of another kind.
+    """
+    has_gpu = torch.cuda.is_available()
+    if name == "auto":
+        return torch.device("cuda" if has_gpu else "cpu")
+    try:
+        device = torch.device(name)
+    except (RuntimeError, TypeError) as error:
+        raise OptionError(f"there is no device {name!r}", where="device", hint="give auto, cpu or cuda") from error
+    if device.type not in ("cpu", "cuda"):
+        raise OptionError(f"models don't run on {device.type!r}", where="device", hint="give auto, cpu or cuda")
+    if device.type == "cuda" and not has_gpu:
+        raise OptionError("there is no CUDA device here", where="device", hint="give cpu, or auto")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        there = f"{torch.cuda.device_count()} here, counted from 0"
+        raise OptionError(
+            f"there is no CUDA device {device.index}: there are {there}", where="device", hint="give cuda"
+        )
+    return device
 
 
 def _without_weights(config: PreTrainedConfig, target: Target, heads: HeadOptions, *, where: object) -> MultiExitModel:

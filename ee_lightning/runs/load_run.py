@@ -14,7 +14,7 @@ from ee_lightning.exits import StoredExits
 from ee_lightning.files import found_in, read_yaml, reading
 from ee_lightning.models import HeadOptions, MultiExitModel, restore_model, untrained_model
 from ee_lightning.models.backbones.loading import backbone_config
-from ee_lightning.models.devices import find_device
+from ee_lightning.models.restoring import find_device
 from ee_lightning.runs.folder import RunFolder
 from ee_lightning.typed import typed
 

@@ -15,8 +15,7 @@ from ee_lightning import packaged
 from ee_lightning.errors import BackboneError, OptionError, first_line
 from ee_lightning.files import check_folder_readable
 from ee_lightning.models.backbones.backbone import FAMILIES, Backbone
-from ee_lightning.models.backbones.stored_shapes import check_pretrained_shapes
-from ee_lightning.models.finite import check_finite_weights
+from ee_lightning.models.backbones.encoders import check_finite_weights, check_pretrained_shapes
 
 SAVED_MODEL = "early_exit"
 """The ``model_type`` of a saved model, which is no backbone."""

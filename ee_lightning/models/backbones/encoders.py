@@ -1,19 +1,51 @@
-"""Sizes of a configuration against those of the stored tensors, before any memory is taken."""
+"""Encoders of a configuration alone, and whether stored tensors fit it: by their sizes, before any memory is taken."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from threading import RLock
 
 import torch
 from safetensors import safe_open
-from transformers import PreTrainedConfig
+from torch import Tensor
+from transformers import AutoModel, PreTrainedConfig, PreTrainedModel
+from transformers.initialization import no_init_weights
 from transformers.utils.hub import cached_file
 
 from ee_lightning.errors import BackboneError
 from ee_lightning.models.backbones.backbone import FAMILIES
-from ee_lightning.models.backbones.making import make_encoder, without_initialisation
 
 Shapes = Mapping[str, tuple[int, ...]]
+_INITIALISING = RLock()
+"""transformers turns initialisation off for the whole process: two threads would undo each other."""
+
+
+def make_encoder(config: PreTrainedConfig, where: object) -> PreTrainedModel:
+    """Make the encoder of a configuration, in float32.
+
+    Args:
+        config: The configuration.
+        where: Where it is from, for the error.
+
+    Raises:
+        BackboneError: No model can be made of it.
+    """
+    try:
+        return AutoModel.from_config(config, dtype=torch.float32)  # type: ignore[no-any-return, no-untyped-call]
+    except Exception as error:  # transformers and PyTorch raise many kinds for sizes that make no sense
+        raise BackboneError(
+            f"no model can be made of the configuration: {str(error)[:300]}",
+            where=where,
+            hint="give it as it was written",
+        ) from error
+
+
+@contextmanager
+def without_initialisation() -> Iterator[None]:
+    """Make modules without drawing their weights, which takes seconds and moves the random numbers on."""
+    with _INITIALISING, no_init_weights():
+        yield
 
 
 def check_number_of_layers(config: PreTrainedConfig, num_exits: int, num_tensors: int, where: object) -> None:
@@ -63,6 +95,26 @@ def check_pretrained_shapes(path: str, config: PreTrainedConfig, source: str) ->
                 where=source,
                 hint="give weights and configuration of the same model",
             )
+
+
+def check_finite_weights(tensors: Mapping[str, Tensor], where: object) -> None:
+    """Raise an error if weights are not finite.
+
+    Args:
+        tensors: The weights, by name.
+        where: Where they are from, for the error.
+
+    Raises:
+        BackboneError: A tensor holds NaN or infinity.
+    """
+    broken = [name for name, tensor in tensors.items() if not tensor.isfinite().all()]
+    if broken:
+        more = f" and {len(broken) - 1} more" if len(broken) > 1 else ""
+        raise BackboneError(
+            f"the weights are not finite: there is NaN or infinity in {broken[0]}{more}",
+            where=where,
+            hint="use weights from before the training diverged, or copy the file again if it was damaged",
+        )
 
 
 def _stored_shapes(path: str) -> Shapes:

@@ -45,7 +45,7 @@ def test_nothing_imports_upward(module: Path) -> None:
 @pytest.mark.parametrize(
     ("module", "line", "arrow"),
     [
-        ("reproduce/plan.py", "from ee_lightning.cli.options import Options", "reproduce -> cli"),
+        ("reproduce/plan.py", "from ee_lightning.cli.command import CommandParser", "reproduce -> cli"),
         ("inference/texts.py", "def f():\n    import ee_lightning.reporting.plots", "inference -> reporting"),
         ("data/read.py", "from ee_lightning import training", "data -> training"),
     ],

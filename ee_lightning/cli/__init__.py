@@ -38,6 +38,7 @@ commands:
 
   ee-lightning COMMAND --help          lists the options of a command
   ee-lightning COMMAND --print_config  prints its configuration, resolved
+  ee-lightning --print_completion bash prints what completes options (or zsh)
   ee-lightning --version
 
 examples:
@@ -95,13 +96,17 @@ def _run(arguments: Sequence[str]) -> None:
         print(f"ee_lightning {__version__}")
         return
     command, *options = arguments
+    if command.startswith("--print_completion"):
+        shell = command.partition("=")[2] or next(iter(options), "")
+        import_module("ee_lightning.cli.command").print_completion(shell, COMMANDS)
+        return
     if command not in COMMANDS:
         raise EarlyExitError(
             f"there is no command {command!r}", hint=f"use one of {', '.join(COMMANDS)}, before all options"
         )
     _check_working_folder()
     if command in WITHOUT_LIGHTNING_CLI:  # modules that take seconds to import are imported when they are asked for
-        import_module(f"ee_lightning.cli.{command.replace('-', '_')}").run(options)
+        import_module("ee_lightning.cli.command").run_command(command, options)
     else:
         import_module("ee_lightning.fit.command").run(arguments)
 

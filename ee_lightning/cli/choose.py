@@ -1,7 +1,6 @@
 """``ee-lightning choose``: a budget goes in, an operating point comes out."""
 
-from argparse import Namespace
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from textwrap import fill
 from typing import Any
@@ -9,8 +8,8 @@ from typing import Any
 from ee_lightning.analysis.budgets import Budget, Consistency, MaxLoss, MinSpeedup, budget_of
 from ee_lightning.analysis.choice import Rival, choose, clear_rival, one_sided
 from ee_lightning.analysis.sweep import all_that_apply, fit_criteria, fit_spec
-from ee_lightning.cli.options import Options
-from ee_lightning.errors import OptionError, RunFolderError
+from ee_lightning.cli.command import Number
+from ee_lightning.errors import OptionError, RunFolderError, require_one_of
 from ee_lightning.exits import Fitted, in_short
 from ee_lightning.exits.naming import spec_of
 from ee_lightning.functional import CLASSIFICATION_METRICS, MULTI_LABEL_METRICS
@@ -30,57 +29,57 @@ FEW = 200
 """Of how many rows on a warning is left out."""
 
 
-def run(arguments: Sequence[str]) -> None:
-    """Choose a threshold on one half of a split, measure it on the other, and save it in the run folder.
+METRICS = tuple(dict.fromkeys((*CLASSIFICATION_METRICS, *MULTI_LABEL_METRICS)))
+
+
+def run(
+    run: Path,
+    *,
+    criterion: str,
+    min_speedup: Number | None = None,
+    max_loss: Number | None = None,
+    consistency: Number | None = None,
+    metric: str | None = None,
+    guarantee: Number | None = None,
+    split: str = SELECTED_ON,
+    seed: int = 0,
+    wandb: bool = False,
+) -> None:
+    """Choose a threshold by a budget on one half of a split, and measure it on the other.
+
+    One budget is needed: --min-speedup, --max-loss or --consistency. The operating point is saved in the run folder.
 
     Args:
-        arguments: What follows the command's name.
+        run: The run folder, such as runs/demo/version_0.
+        criterion: Such as confidence or 'voting(k=0.5)'.
+        min_speedup: At least so many times faster, by layers.
+        max_loss: At most so many points below the full model.
+        consistency: At least this share of the full model's labels.
+        metric: The score that counts (the task's first): METRICS.
+        guarantee: Keep to the budget with this probability, such as 0.95; it holds for one choice made once: trying
+            other seeds, budgets or criteria until one succeeds voids it.
+        split: The split whose exits are used: validation, test or calibration.
+        seed: The seed of the halves and of the intervals.
+        wandb: Log the run folder with its operating point to W&B too, as an artifact.
     """
-    options = Options(
-        prog="ee-lightning choose",
-        description="Choose a threshold by a budget on one half of a split, and measure it on the other.",
-    )
-    options.add_argument("run", type=Path, metavar="RUN", help="the run folder, such as runs/demo/version_0")
-    options.add_argument("--criterion", required=True, help="such as confidence or 'voting(k=0.5)'")
-    budgets = options.add_mutually_exclusive_group(required=True)
-    budgets.add_argument("--min-speedup", type=float, help="at least so many times faster, by layers")
-    budgets.add_argument("--max-loss", type=float, help="at most so many points below the full model")
-    budgets.add_argument("--consistency", type=float, help="at least this share of the full model's labels")
-    options.add_argument(
-        "--metric",
-        choices={**CLASSIFICATION_METRICS, **MULTI_LABEL_METRICS},
-        help="the score that counts (the task's first)",
-    )
-    options.add_argument(
-        "--guarantee",
-        type=float,
-        help="keep to the budget with this probability, such as 0.95; it holds for one choice made once: trying other "
-        "seeds, budgets or criteria until one succeeds voids it",
-    )
-    options.add_argument(
-        "--split", default=SELECTED_ON, help="whose exits are used: validation (the default), test or calibration"
-    )
-    options.add_argument("--seed", type=int, default=0, help="of the halves and of the intervals (0)")
-    options.add_argument(
-        "--wandb", action="store_true", help="log the run folder with its operating point to W&B too, as an artifact"
-    )
-    chosen = options.read(arguments)
-    folder, spec, budget = RunFolder(chosen.run), spec_of(chosen.criterion), _budget(chosen)
-    if chosen.split == CALIBRATION and isinstance(spec.build(), Fitted):
+    folder, spec, budget = RunFolder(run), spec_of(criterion), _budget(min_speedup, max_loss, consistency)
+    if metric is not None:
+        require_one_of(metric, METRICS, "--metric")
+    if split == CALIBRATION and isinstance(spec.build(), Fitted):
         raise OptionError(
-            f"{chosen.criterion} was fitted on the calibration rows, so they can't choose its threshold",
+            f"{criterion} was fitted on the calibration rows, so they can't choose its threshold",
             where="--split calibration",
             hint="take another split, or a criterion that fits nothing",
         )
-    exits, calibration = folder.read_exits(chosen.split), folder.read_calibration()
+    exits, calibration = folder.read_exits(split), folder.read_calibration()
     point = choose(
         exits,
         fit_spec(spec, calibration),
         budget,
-        metric=chosen.metric or _primary_metric(folder, chosen.split),
-        split=chosen.split,
-        guarantee=chosen.guarantee,
-        seed=chosen.seed,
+        metric=metric or _primary_metric(folder, split),
+        split=split,
+        guarantee=guarantee,
+        seed=seed,
     )
     replaced = _replaced(folder, point)
     with folder.whole(OPERATING_POINT) as file:
@@ -88,17 +87,20 @@ def run(arguments: Sequence[str]) -> None:
     print_choice(point, criterion_name=spec.build().name)
     for line in _warnings(point):
         print(_wrapped(f"warning: {line}"))
-    if chosen.guarantee is not None and chosen.split == SELECTED_ON:
+    if guarantee is not None and split == SELECTED_ON:
         print(_WARNING)
-    if chosen.guarantee is None:
-        rivals = all_that_apply(exits, None if chosen.split == CALIBRATION else calibration)
+    if guarantee is None:
+        rivals = all_that_apply(exits, None if split == CALIBRATION else calibration)
         fit_criteria(rivals, calibration)
         _print_rival(clear_rival(point, budget, rivals, exits), budget)
     if replaced:
         print(_wrapped(f"replaced: {replaced}"))
     print(f"saved: {folder.path / OPERATING_POINT}")
-    if chosen.wandb:
-        _log(folder, {"criterion": chosen.criterion, "threshold": point.threshold})
+    if wandb:
+        _log(folder, {"criterion": criterion, "threshold": point.threshold})
+
+
+run.__doc__ = str(run.__doc__).replace("METRICS", ", ".join(METRICS))
 
 
 def _warnings(point: OperatingPoint) -> Iterator[str]:
@@ -166,7 +168,16 @@ def _primary_metric(folder: RunFolder, split: str) -> str:
     return str(figures["metrics"][0])
 
 
-def _budget(chosen: Namespace) -> Budget:
-    if chosen.min_speedup is not None:
-        return MinSpeedup(chosen.min_speedup)
-    return MaxLoss(chosen.max_loss) if chosen.max_loss is not None else Consistency(chosen.consistency)
+def _budget(min_speedup: float | None, max_loss: float | None, consistency: float | None) -> Budget:
+    budgets = [
+        kind(value)
+        for kind, value in ((MinSpeedup, min_speedup), (MaxLoss, max_loss), (Consistency, consistency))
+        if value is not None
+    ]
+    if len(budgets) != 1:
+        raise OptionError(
+            "one of --min-speedup, --max-loss and --consistency is needed, and no two of them",
+            where="the command line",
+            hint="'ee-lightning choose --help' lists the options",
+        )
+    return budgets[0]

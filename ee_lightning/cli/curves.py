@@ -1,13 +1,18 @@
 """``ee-lightning curves``: curves from stored exits, without a model."""
 
+import inspect
+from argparse import SUPPRESS
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from ee_lightning.analysis.sweep import Sweep, all_that_apply, distinct, named, scalars, sweep_exits
-from ee_lightning.cli.options import Options, add_criterion_options, with_options
+from ee_lightning.cli.command import CommandParser
+from ee_lightning.errors import OptionError
 from ee_lightning.exits import CRITERIA, Fixed, Oracle
-from ee_lightning.exits.naming import CriterionSpec, criteria
+from ee_lightning.exits.naming import CriterionSpec, spec_of
+from ee_lightning.exits.naming import criteria as criteria_of
 from ee_lightning.reporting import print_figures, print_summary, write_sweep
 from ee_lightning.runs.folder import RunFolder
 
@@ -15,31 +20,30 @@ STAGES = {"validation": "val"}
 """The prefixes under which splits are logged, where they are not their names."""
 
 
-def run(arguments: Sequence[str]) -> None:
-    """Sweep the exits that a run folder holds, and write its curves, plot and figures anew, or log them to W&B.
+def parser() -> CommandParser:
+    """Return the parser, which knows the options of every criterion too, though its help does not list them."""
+    made = CommandParser(run, "curves")
+    for name, kind in CRITERIA.items():
+        for option in inspect.signature(kind).parameters:
+            made.add_argument(f"--{name}.{option}", help=SUPPRESS)
+    return made
+
+
+def run(run: Path, *, criteria: str | None = None, wandb: bool = False, **of_criteria: Any) -> None:
+    """Replay a run folder's stored exits, without a model: writes its curves, plot and figures anew.
+
+    Options of the criteria are options too: --criteria voting --voting.k 0.5 --voting.fallback majority.
 
     Args:
-        arguments: What follows the command's name.
+        run: The run folder, such as runs/demo/version_0.
+        criteria: Such as 'voting(k=0.5),patience', in place of those that the run has; those and all that apply if left
+            out. Known: KNOWN.
+        wandb: Log the figures to W&B instead, and leave the run folder as it is.
+        **of_criteria: The options of criteria by their dotted names, such as voting.k; None where there is none.
     """
-    options = Options(
-        prog="ee-lightning curves",
-        description="Replay a run folder's stored exits, without a model: writes its curves, plot and figures anew.",
-        epilog="Options of the criteria are options too: --criteria voting --voting.k 0.5 --voting.fallback majority.",
-    )
-    options.add_argument("run", type=Path, metavar="RUN", help="the run folder, such as runs/demo/version_0")
-    options.add_argument(
-        "--criteria",
-        help="such as 'voting(k=0.5),patience', in place of those that the run has; those and all that apply if left "
-        f"out. Known: {', '.join(CRITERIA)}",
-    )
-    options.add_argument(
-        "--wandb", action="store_true", help="log the figures to W&B instead, and leave the run folder as it is"
-    )
-    add_criterion_options(options)
-    chosen = options.read(arguments)
-    folder = RunFolder(chosen.run)
-    asked = [] if chosen.criteria is None else criteria(chosen.criteria)
-    specs = with_options(asked, chosen)
+    folder = RunFolder(run)
+    asked = [] if criteria is None else criteria_of(criteria)
+    specs = with_options(asked, of_criteria)
     splits, calibration = folder.stored_splits(), folder.read_calibration()
     evaluated = {split: folder.read_figures(split) for split in splits}
     sweeps, kept = {}, {}
@@ -59,7 +63,7 @@ def run(arguments: Sequence[str]) -> None:
             metrics=figures["metrics"],
             checkpoint=figures.get("checkpoint"),
         )
-    if chosen.wandb:
+    if wandb:
         print_figures({split: found.summary for split, found in sweeps.items()})
         _log(sweeps, dict(zip(map(_name, specs), map(_name, asked), strict=True)), {"run": str(folder.path)})
         return
@@ -71,6 +75,42 @@ def run(arguments: Sequence[str]) -> None:
             print(f"kept as they were on {split}, for no name makes them anew: {', '.join(names)}")
     for line in dict.fromkeys(line for found in sweeps.values() for line in _warnings(found)):
         print(line)
+
+
+run.__doc__ = str(run.__doc__).replace("KNOWN", ", ".join(CRITERIA))
+
+
+def with_options(specs: Sequence[CriterionSpec], options: Mapping[str, str | None]) -> list[CriterionSpec]:
+    """Apply the options that the command line has for criteria to them.
+
+    Args:
+        specs: The criteria.
+        options: The options by their dotted names; None where the command line has none.
+
+    Returns:
+        The criteria with these options, in the same order.
+
+    Raises:
+        OptionError: There is no criterion to take an option, or a value can't be read.
+
+    Example:
+        >>> with_options([spec_of("voting(fallback=majority)")], {"voting.k": "0.5"})[0].init_args
+        {'fallback': 'majority', 'k': 0.5}
+    """
+    changed = list(specs)
+    for dotted, value in options.items():
+        if value is None:
+            continue
+        name, _, option = dotted.partition(".")
+        given = spec_of(f"{name}({option}={value})")
+        takers = [place for place, spec in enumerate(specs) if spec.class_path == given.class_path]
+        if not takers:
+            raise OptionError(
+                f"--{dotted} is given, but not the criterion {name}", where="--criteria", hint=f"--criteria {name}"
+            )
+        for place in takers:
+            changed[place] = replace(changed[place], init_args={**changed[place].init_args, **given.init_args})
+    return changed
 
 
 def _warnings(found: Sweep) -> Iterator[str]:

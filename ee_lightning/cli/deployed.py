@@ -1,26 +1,25 @@
 """What the commands share that run a trained model."""
 
-from argparse import Namespace
 from math import inf
-from typing import Unpack
+from typing import Annotated, Unpack
 
 from ee_lightning.analysis.choice import one_sided
-from ee_lightning.cli.options import Options
 from ee_lightning.inference import EarlyExitPredictor
 from ee_lightning.inference.policy import ExitPolicy
 from ee_lightning.inference.predictor import PredictorOptions
 from ee_lightning.runs.folder import RunFolder
 
+Model = Annotated[str, "RUN"]
 
-def add_model(options: Options) -> None:
-    """Add which model it is, and when samples leave it."""
-    options.add_argument(
-        "model", metavar="RUN", help="a run folder, or what save wrote: its folder, or its name on the hub"
-    )
-    options.add_argument(
-        "--criterion", help="such as confidence or 'voting(k=0.5)', with --threshold (those of the operating point)"
-    )
-    options.add_argument("--threshold", type=float, help="in the criterion's unit; inf lets nobody leave early")
+
+def counted(number: int, what: str) -> str:
+    """Return a number of things in words.
+
+    Example:
+        >>> counted(1, "text"), counted(2, "text")
+        ('1 text', '2 texts')
+    """
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def is_run(model: str) -> bool:
@@ -35,20 +34,19 @@ def warn_of_threshold(rule: ExitPolicy, mean_exit: float, num_exits: int, sample
         print(f"warning: {found}")
 
 
-def load(chosen: Namespace, **others: Unpack[PredictorOptions]) -> EarlyExitPredictor:
+def load(
+    model: str, criterion: str | None, threshold: float | None, **others: Unpack[PredictorOptions]
+) -> EarlyExitPredictor:
     """Load the model that was chosen.
 
     Args:
-        chosen: What `add_model` adds.
+        model: Of a run folder, or what save wrote.
+        criterion: When samples leave it; that of the operating point if None.
+        threshold: In the criterion's unit.
         **others: Options of `EarlyExitPredictor`.
 
     Raises:
         EarlyExitError: As `EarlyExitPredictor.from_run` and `EarlyExitPredictor.from_pretrained` say.
     """
-    if is_run(chosen.model):
-        return EarlyExitPredictor.from_run(
-            chosen.model, criterion=chosen.criterion, threshold=chosen.threshold, **others
-        )
-    return EarlyExitPredictor.from_pretrained(
-        chosen.model, criterion=chosen.criterion, threshold=chosen.threshold, **others
-    )
+    make = EarlyExitPredictor.from_run if is_run(model) else EarlyExitPredictor.from_pretrained
+    return make(model, criterion=criterion, threshold=threshold, **others)

@@ -1,22 +1,22 @@
 """``ee-lightning predict``: labels for the rows of a file, or for the test split of a run's own task."""
 
 import sys
-from argparse import ArgumentTypeError, Namespace
+from argparse import ArgumentTypeError
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from os.path import realpath
 from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING, Annotated
 
+from pydantic import BeforeValidator
 from rich.console import Console
 from rich.progress import Progress
 
-from ee_lightning.cli.deployed import add_model, is_run, load, warn_of_threshold
-from ee_lightning.cli.options import Options, up_to
+from ee_lightning.cli.command import BatchSize, Device, File, Number, OutputFile, split_at_commas
+from ee_lightning.cli.deployed import Model, counted, is_run, load, warn_of_threshold
 from ee_lightning.data.row_files import open_row_file
 from ee_lightning.errors import EarlyExitError, OptionError, listed
-from ee_lightning.files import named_by_user
 from ee_lightning.functional import Kind
 from ee_lightning.inference import Deployment, EarlyExitPredictor
 from ee_lightning.inference.encoder import Texts
@@ -35,114 +35,121 @@ USUAL_COLUMNS = (("text",), ("sentence",))
 """What the one text of a row may be called where it isn't called as in the task."""
 
 
-def run(arguments: Sequence[str]) -> None:
-    """Predict the rows of a file, or of the test split, and write the predictions as they are made.
+def _columns(value: object) -> Texts:
+    names = tuple(split_at_commas(value))
+    if not all(names):
+        raise ArgumentTypeError(f"{value!r} lacks the name of a column; write text, or sentence1,sentence2")
+    return names
+
+
+Columns = Annotated[Texts, BeforeValidator(_columns), "A[,B]"]
+
+
+def run(
+    model: Model,
+    *,
+    criterion: str | None = None,
+    threshold: Number | None = None,
+    input: File | None = None,
+    output: OutputFile | None = None,
+    text_columns: Columns | None = None,
+    skip_bad_rows: bool = False,
+    trail: bool = False,
+    schedule: Schedule = "auto",
+    batch_size: BatchSize = 32,
+    precision: Precision = "fp32",
+    device: Device = "auto",
+) -> None:
+    """Label the rows of a file, or without --input the test split of the run's own task.
 
     Args:
-        arguments: What follows the command's name.
+        model: A run folder, or what save wrote: its folder, or its name on the hub.
+        criterion: Such as confidence or 'voting(k=0.5)', with --threshold (those of the operating point).
+        threshold: In the criterion's unit; inf lets nobody leave early.
+        input: Rows of texts: .csv, .tsv, .jsonl, .txt or .parquet.
+        output: A .csv or .jsonl file; for the test split RUN/predictions.csv if left out.
+        text_columns: What the file calls the texts, if not as the task.
+        skip_bad_rows: Leave out rows that can't be read, and list them.
+        trail: Write the logits of all exits that a text passed.
+        schedule: The order of the layers.
+        batch_size: Texts in a batch, where the schedule is depth_first.
+        precision: The precision of matrix products.
+        device: Where to run.
     """
-    options = Options(
-        prog="ee-lightning predict",
-        description="Label the rows of a file, or without --input the test split of the run's own task.",
-    )
-    add_model(options)
-    options.add_argument(
-        "--input", type=Path, metavar="FILE", help="rows of texts: .csv, .tsv, .jsonl, .txt or .parquet"
-    )
-    options.add_argument(
-        "--output",
-        type=named_by_user,
-        metavar="FILE",
-        help=".csv or .jsonl; for the test split RUN/predictions.csv if left out",
-    )
-    options.add_argument(
-        "--text-columns", type=_names, metavar="A[,B]", help="what the file calls the texts, if not as the task"
-    )
-    options.add_argument(
-        "--skip-bad-rows", action="store_true", help="leave out rows that can't be read, and list them"
-    )
-    options.add_argument("--trail", action="store_true", help="write the logits of all exits that a text passed")
-    options.add_argument("--schedule", choices=get_args(Schedule), default="auto", help="order of the layers (auto)")
-    options.add_argument("--batch-size", type=up_to(1_000_000), default=32, help="texts in a batch of depth_first (32)")
-    options.add_argument("--precision", choices=get_args(Precision), default="fp32", help="of matrix products (fp32)")
-    options.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="where to run (auto)")
-    chosen = options.read(arguments)
-    output = _output(chosen)
+    checked = _own_output(model, output, text_columns, skip_bad_rows) if input is None else _output(input, output)
+    check_writable(checked)
     predictor = load(
-        chosen,
-        device=chosen.device,
-        schedule=chosen.schedule,
-        batch_size=chosen.batch_size,
-        precision=chosen.precision,
-        keep_trail=chosen.trail,
+        model,
+        criterion,
+        threshold,
+        device=device,
+        schedule=schedule,
+        batch_size=batch_size,
+        precision=precision,
+        keep_trail=trail,
     )
-    rows = _rows(chosen, predictor.deployment)
+    rows = _own_rows(model) if input is None else _rows(input, text_columns, skip_bad_rows, predictor.deployment)
     with writing(
-        output,
+        checked,
         is_regression=predictor.deployment.target.kind is Kind.REGRESSION,
-        with_trail=chosen.trail,
+        with_trail=trail,
         label_separator=predictor.deployment.label_separator,
     ) as file:
         _predict(predictor, rows, file)
     if not isinstance(rows, InputRows):
         print(f"ids: row numbers, from 0, in {listed(rows.files)}")
     elif rows.num_bad:
-        print(f"{_counted(rows.num_bad, 'bad row')} left out:", *rows.bad, sep="\n  ")
+        print(f"{counted(rows.num_bad, 'bad row')} left out:", *rows.bad, sep="\n  ")
         if rows.num_bad > len(rows.bad):
             print(f"  and {rows.num_bad - len(rows.bad)} more")
-    print(f"saved: {output}")
+    print(f"saved: {checked}")
 
 
-def _output(chosen: Namespace) -> Path:
-    """Return the file to write, after a check of all files, before anything is loaded."""
-    if chosen.input is None:
-        if not is_run(chosen.model):
-            raise OptionError(
-                "this is no run folder, and only a run has a test split of its own",
-                where=chosen.model,
-                hint="name a run folder, such as runs/demo/version_0, or give the rows with --input FILE",
-            )
-        if chosen.text_columns or chosen.skip_bad_rows:
-            raise OptionError(
-                "--text-columns and --skip-bad-rows are for a file", where="the command line", hint="give --input FILE"
-            )
-        output: Path = chosen.output or Path(chosen.model) / "predictions.csv"
-    else:
-        open_row_file(chosen.input)  # which checks that it can be read
-        if chosen.output is None:
-            raise OptionError("no place is named for the predictions", where="--output", hint="give --output FILE")
-        output = chosen.output
-        if realpath(output) == realpath(chosen.input) or (output.exists() and output.samefile(chosen.input)):
-            raise OptionError("the input would be overwritten", where=f"--output {output}", hint="name another file")
-    check_writable(output)
+def _own_output(model: str, output: Path | None, text_columns: Texts | None, skip_bad_rows: bool) -> Path:
+    """Return the file for the predictions of a run's own test split."""
+    if not is_run(model):
+        raise OptionError(
+            "this is no run folder, and only a run has a test split of its own",
+            where=model,
+            hint="name a run folder, such as runs/demo/version_0, or give the rows with --input FILE",
+        )
+    if text_columns or skip_bad_rows:
+        raise OptionError(
+            "--text-columns and --skip-bad-rows are for a file", where="the command line", hint="give --input FILE"
+        )
+    return output or Path(model) / "predictions.csv"
+
+
+def _output(input: Path, output: Path | None) -> Path:
+    """Return the file for the predictions of a file, which can be read."""
+    open_row_file(input)  # which checks that it can be read
+    if output is None:
+        raise OptionError("no place is named for the predictions", where="--output", hint="give --output FILE")
+    if realpath(output) == realpath(input) or (output.exists() and output.samefile(input)):
+        raise OptionError("the input would be overwritten", where=f"--output {output}", hint="name another file")
     return output
 
 
-def _names(text: str) -> Texts:
-    names = tuple(name.strip() for name in text.split(","))
-    if not all(names):
-        raise ArgumentTypeError(f"{text!r} lacks the name of a column; write text, or sentence1,sentence2")
-    return names
+def _own_rows(model: str) -> "OwnRows":
+    from ee_lightning.cli.split_rows import OwnRows  # which takes seconds to import
+
+    return OwnRows(RunOptions.read(RunFolder(model)))
 
 
-def _rows(chosen: Namespace, deployment: Deployment) -> "InputRows | OwnRows":
-    if chosen.input is None:
-        from ee_lightning.cli.split_rows import OwnRows  # which takes seconds to import
-
-        return OwnRows(RunOptions.read(RunFolder(chosen.model)))
+def _rows(input: Path, text_columns: Texts | None, skip_bad_rows: bool, deployment: Deployment) -> InputRows:
     choices: list[Texts] = [deployment.text_columns]
-    if chosen.text_columns is not None:
-        choices = [chosen.text_columns]
-        if len(choices[0]) != len(deployment.text_columns):
+    if text_columns is not None:
+        choices = [text_columns]
+        if len(text_columns) != len(deployment.text_columns):
             raise OptionError(
-                f"{_counted(len(choices[0]), 'column')} named, and {deployment.task} takes "
-                f"{_counted(len(deployment.text_columns), 'text')}",
-                where=f"--text-columns {','.join(chosen.text_columns)}",
+                f"{counted(len(text_columns), 'column')} named, and {deployment.task} takes "
+                f"{counted(len(deployment.text_columns), 'text')}",
+                where=f"--text-columns {','.join(text_columns)}",
                 hint="name a column for each text, separated by commas",
             )
     elif not deployment.takes_pairs:
         choices += USUAL_COLUMNS
-    return InputRows(chosen.input, choices, skip_bad_rows=chosen.skip_bad_rows)
+    return InputRows(input, choices, skip_bad_rows=skip_bad_rows)
 
 
 def _predict(predictor: EarlyExitPredictor, rows: "InputRows | OwnRows", file: PredictionFile) -> None:
@@ -164,12 +171,12 @@ def _predict(predictor: EarlyExitPredictor, rows: "InputRows | OwnRows", file: P
                 sum_of_exits += sum(prediction.exit_layer for prediction in predictions)
                 progress.update(bar, completed=rows.done, description=f"{file.num_rows} texts")
     except (EarlyExitError, KeyboardInterrupt):
-        done = f"{_counted(file.num_rows, 'row')} written to {file.path}" if file.num_rows else "nothing written"
+        done = f"{counted(file.num_rows, 'row')} written to {file.path}" if file.num_rows else "nothing written"
         print(f"broken off: {done}", file=sys.stderr)
         raise
     seconds = perf_counter() - started
     num_exits = predictor.deployment.num_exits
-    print(f"{_counted(file.num_rows, 'text')}, {file.num_rows / seconds:.0f} a second, by {predictor.deployment.rule}")
+    print(f"{counted(file.num_rows, 'text')}, {file.num_rows / seconds:.0f} a second, by {predictor.deployment.rule}")
     if file.num_rows:
         mean_exit = sum_of_exits / file.num_rows
         print(f"mean exit {mean_exit:.2f} of {num_exits}: {num_exits / mean_exit:.2f}x faster by layers")
@@ -177,8 +184,4 @@ def _predict(predictor: EarlyExitPredictor, rows: "InputRows | OwnRows", file: P
         warn_of_threshold(predictor.deployment.rule, mean_exit, num_exits, f"{file.num_rows} texts")
     if stream.num_cut:
         were = "was" if stream.num_cut == 1 else "were"
-        print(f"{_counted(stream.num_cut, 'text')} {were} cut to {predictor.deployment.max_length} tokens")
-
-
-def _counted(number: int, what: str) -> str:
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+        print(f"{counted(stream.num_cut, 'text')} {were} cut to {predictor.deployment.max_length} tokens")

@@ -2,16 +2,17 @@
 
 import shlex
 import sys
-from argparse import ArgumentTypeError, Namespace
+from argparse import ArgumentTypeError
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Annotated
 
+from pydantic import BeforeValidator
 from rich.console import Console
 
-from ee_lightning.cli.options import Options
+from ee_lightning.cli.command import CommandParser, OutputFile, split_at_commas
 from ee_lightning.errors import EarlyExitError, OptionError
-from ee_lightning.files import named_by_user
 from ee_lightning.fit.signals import interruptible
 from ee_lightning.reproduce.clusters import write_slurm_array, write_wandb_sweep
 from ee_lightning.reproduce.plan import PlannedRun, State, each_once, finished, plan
@@ -29,7 +30,59 @@ from ee_lightning.reproduce.suite import (
 )
 
 
-def run(arguments: Sequence[str]) -> None:
+def _seeds(value: object) -> list[int]:
+    try:
+        return [int(part) for part in split_at_commas(value)]
+    except ValueError as error:
+        raise ArgumentTypeError(f"{value!r} are no whole numbers separated by commas") from error
+
+
+Words = Annotated[list[str], BeforeValidator(split_at_commas), "WORDS"]
+Seeds = Annotated[list[int], BeforeValidator(_seeds), "NUMBERS"]
+
+
+@dataclass(frozen=True)
+class Options:
+    """Print the plan of a suite, bring its trainings to their end, and write its tables.
+
+    Finished runs are not repeated, interrupted ones go on, and several such commands share the work.
+
+    All other options are those of fit, for every training: --data.root DIR, --model.backbone DIR, --trainer.accelerator
+    cpu, --config FILE, …
+
+    Args:
+        suite: The name of a shipped suite, such as smoke, or a YAML file.
+        root: Folder of the runs and tables.
+        plan: Print the plan, and do nothing; fails where the command would.
+        keep_going: Run the rest where some can't be run.
+        tasks: Run the trainings on these tasks only: RTE,MRPC.
+        trainings: Run these trainings only: pabee,ours.
+        seeds: Run the trainings by these seeds only: 1,2.
+        no_clock: Don't measure the rows' speed on the clock.
+        runs_only: Write no tables.
+        slurm: Write a SLURM array of the trainings instead.
+        wandb_sweep: Write a W&B sweep of the trainings instead.
+    """
+
+    suite: str
+    root: Path = Path("runs/reproduce")
+    plan: bool = False
+    keep_going: bool = False
+    tasks: Words | None = None
+    trainings: Words | None = None
+    seeds: Seeds | None = None
+    no_clock: bool = False
+    runs_only: bool = False
+    slurm: OutputFile | None = None
+    wandb_sweep: OutputFile | None = None
+
+
+def parser() -> CommandParser:
+    """Return the parser, which leaves ``--config`` to fit."""
+    return CommandParser(Options, "reproduce", config=False, allow_abbrev=False)
+
+
+def main(arguments: Sequence[str]) -> None:
     """Print the plan of a suite, bring its trainings to their end, and write its tables.
 
     Args:
@@ -38,7 +91,8 @@ def run(arguments: Sequence[str]) -> None:
     Raises:
         EarlyExitError: Some trainings can't be run, or failed.
     """
-    chosen, others = _options().parse_known_args(arguments)
+    own, others = parser().split(arguments)
+    chosen = Options(**parser().read(own))
     extra = read_fit_arguments(others)
     given = load_suite(chosen.suite)
     suite = replace(given, trainings={name: fit + extra for name, fit in given.trainings.items()})
@@ -68,7 +122,7 @@ def run(arguments: Sequence[str]) -> None:
         )
 
 
-def _plan(suite: Suite, chosen: Namespace, selection: Selection) -> list[PlannedRun]:
+def _plan(suite: Suite, chosen: Options, selection: Selection) -> list[PlannedRun]:
     try:
         return plan(suite, chosen.root, selection if chosen.runs_only else None)
     except OptionError as error:
@@ -82,7 +136,7 @@ def _plan(suite: Suite, chosen: Namespace, selection: Selection) -> list[Planned
 
 
 def _tell_results(
-    suite: Suite, whole: Sequence[PlannedRun], meant: Sequence[PlannedRun], chosen: Namespace, console: Console
+    suite: Suite, whole: Sequence[PlannedRun], meant: Sequence[PlannedRun], chosen: Options, console: Console
 ) -> None:
     """Write the tables, measure the rows on the clock, and write the tables again with what that gave."""
     tables = chosen.root / "tables" / suite.name
@@ -117,7 +171,7 @@ def _bring_to_end(runs: Sequence[PlannedRun], console: Console, arguments: Seque
     return len(failures)
 
 
-def _write_for_cluster(suite: Suite, selection: Selection, chosen: Namespace, extra: FitOptions) -> None:
+def _write_for_cluster(suite: Suite, selection: Selection, chosen: Options, extra: FitOptions) -> None:
     meant = [training for training in trainings(suite) if training in selection]
     tables = [sys.executable, "-m", "ee_lightning", "reproduce", chosen.suite, f"--root={chosen.root}"]
     tables += [
@@ -132,44 +186,3 @@ def _write_for_cluster(suite: Suite, selection: Selection, chosen: Namespace, ex
         logged = FitOptions([configs_folder() / "trainer" / "wandb.yaml"]) + extra
         write_wandb_sweep(chosen.wandb_sweep, suite, meant, [*command, *fit_arguments(logged)])
         print(f"{len(meant)} trainings are written as a sweep: wandb sweep {chosen.wandb_sweep}")
-
-
-def _options() -> Options:
-    options = Options(
-        prog="ee-lightning reproduce",
-        usage="ee-lightning reproduce SUITE [OPTIONS]",
-        description="Print the plan of a suite, bring its trainings to their end, and write its tables. Finished runs "
-        "are not repeated, interrupted ones go on, and several such commands share the work.",
-        epilog="All other options are those of fit, for every training: --data.root DIR, --model.backbone DIR, "
-        "--trainer.accelerator cpu, --config FILE, …",
-        allow_abbrev=False,
-    )
-    options.add_argument("suite", metavar="SUITE", help="the name of a shipped suite, such as smoke, or a YAML file")
-    options.add_argument("--root", type=Path, default=Path("runs/reproduce"), help="folder of the runs and tables")
-    options.add_argument(
-        "--plan", action="store_true", help="print the plan, and do nothing; fails where the command would"
-    )
-    options.add_argument("--keep-going", action="store_true", help="run the rest where some can't be run")
-    options.add_argument("--tasks", type=_words, help="run the trainings on these tasks only: RTE,MRPC")
-    options.add_argument("--trainings", type=_words, help="run these trainings only: pabee,ours")
-    options.add_argument("--seeds", type=_numbers, help="run the trainings by these seeds only: 1,2")
-    options.add_argument("--no-clock", action="store_true", help="don't measure the rows' speed on the clock")
-    options.add_argument("--runs-only", action="store_true", help="write no tables")
-    options.add_argument(
-        "--slurm", type=named_by_user, metavar="FILE", help="write a SLURM array of the trainings instead"
-    )
-    options.add_argument(
-        "--wandb-sweep", type=named_by_user, metavar="FILE", help="write a W&B sweep of the trainings instead"
-    )
-    return options
-
-
-def _words(text: str) -> list[str]:
-    return [word.strip() for word in text.split(",")]
-
-
-def _numbers(text: str) -> list[int]:
-    try:
-        return [int(word) for word in text.split(",")]
-    except ValueError as error:
-        raise ArgumentTypeError(f"{text!r} are no whole numbers separated by commas") from error

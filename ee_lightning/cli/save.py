@@ -1,33 +1,27 @@
 """``ee-lightning save``: a run's model in one folder, to be run elsewhere."""
 
-from collections.abc import Sequence
-
-from ee_lightning.cli.deployed import add_model, is_run, load, warn_of_threshold
-from ee_lightning.cli.options import Options
+from ee_lightning.cli.command import Number
+from ee_lightning.cli.deployed import Model, is_run, load, warn_of_threshold
 from ee_lightning.exits import replay
 from ee_lightning.inference import Deployment
 from ee_lightning.runs.folder import RunFolder
 
 
-def run(arguments: Sequence[str]) -> None:
-    """Write the best model of a run, its tokenizer and its operating point into one folder.
+def run(model: Model, folder: str, *, criterion: str | None = None, threshold: Number | None = None) -> None:
+    """Write a run's model, its tokenizer and its operating point into one folder.
 
     Args:
-        arguments: What follows the command's name.
+        model: A run folder, or what save wrote: its folder, or its name on the hub.
+        folder: The folder to write.
+        criterion: Such as confidence or 'voting(k=0.5)', with --threshold (those of the operating point).
+        threshold: In the criterion's unit; inf lets nobody leave early.
     """
-    options = Options(
-        prog="ee-lightning save",
-        description="Write a run's model, its tokenizer and its operating point into one folder.",
-    )
-    add_model(options)
-    options.add_argument("folder", metavar="FOLDER", help="the folder to write")
-    chosen = options.read(arguments)
-    predictor = load(chosen, device="cpu")
-    predictor.save_pretrained(chosen.folder)
+    predictor = load(model, criterion, threshold, device="cpu")
+    predictor.save_pretrained(folder)
     print(f"early exit by {predictor.deployment.rule}")
-    if is_run(chosen.model):
-        _warn(RunFolder(chosen.model), predictor.deployment)
-    print(f"saved: {chosen.folder}")
+    if is_run(model):
+        _warn(RunFolder(model), predictor.deployment)
+    print(f"saved: {folder}")
 
 
 def _warn(folder: RunFolder, deployment: Deployment) -> None:

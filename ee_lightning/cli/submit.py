@@ -3,8 +3,9 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Annotated
 
-from ee_lightning.cli.options import Options
+from ee_lightning.cli.command import Device
 from ee_lightning.cli.split_rows import OwnRows
 from ee_lightning.data.tasks import TASKS
 from ee_lightning.errors import DataError, OptionError
@@ -17,31 +18,19 @@ from ee_lightning.runs.operating_point import OperatingPoint
 Planned = tuple[ServerFile, Path, OwnRows]
 
 
-def run(arguments: Sequence[str]) -> None:
-    """Predict GLUE's test sets with runs, each at its operating point, and write the files for the server.
+def run(runs: Annotated[list[Path], "RUN"], *, output: Annotated[Path, "FOLDER"], device: Device = "auto") -> None:
+    """Predict GLUE's test sets at the operating points of runs, and write the files for its server.
 
     All test sets and operating points are looked at before anything is predicted.
 
     Args:
-        arguments: What follows the command's name.
+        runs: Run folders, one a task, in which 'ee-lightning choose' saved an operating point.
+        output: Where to write the files and their zip.
+        device: Where to run.
     """
-    options = Options(
-        prog="ee-lightning submit",
-        description="Predict GLUE's test sets at the operating points of runs, and write the files for its server.",
-    )
-    options.add_argument(
-        "runs",
-        type=Path,
-        nargs="+",
-        metavar="RUN",
-        help="run folders, one a task, in which 'ee-lightning choose' saved an operating point",
-    )
-    options.add_argument("--output", type=Path, required=True, metavar="FOLDER", help="where to write files and zip")
-    options.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="where to run (auto)")
-    chosen = options.parse_args(arguments)
-    planned = _plan(chosen.runs)
-    written = [_predict(each, chosen.device, chosen.output) for each in planned]
-    print(f"saved: {write_zip(chosen.output, written)}")
+    planned = _plan(runs)
+    written = [_predict(each, device, output) for each in planned]
+    print(f"saved: {write_zip(output, written)}")
     if missing := [file.name for file in SERVER_FILES if file.name not in {each.name for each in written}]:
         print(f"of the {len(SERVER_FILES)} files that the server takes these are not in it: {', '.join(missing)}")
 

@@ -4,12 +4,12 @@ import os
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Annotated, Any, NoReturn
 
 from ee_lightning.analysis.comparison import ComparedRun, compare, print_comparison
-from ee_lightning.cli.options import Options
+from ee_lightning.cli.command import OutputFile
 from ee_lightning.errors import OptionError, RunFolderError, shown
-from ee_lightning.files import UNFINISHED, named_by_user, read_yaml, reading, written_whole
+from ee_lightning.files import UNFINISHED, read_yaml, reading, written_whole
 from ee_lightning.runs.folder import RunFolder
 from ee_lightning.runs.run_options import is_free, leaves
 
@@ -24,40 +24,44 @@ _FIGURE = re.compile(r"(val|test)/(.+)/(area|score_at_[\d.]+x)")
 _SPLITS = {"val": "validation", "test": "test"}
 
 
-def run(arguments: Sequence[str]) -> None:
-    """Gather run folders, or the runs of a W&B project, and print and save the table that compares them.
+def run(
+    folders: Annotated[list[Path], "[FOLDER ...]"],
+    *,
+    wandb: Annotated[str | None, "ENTITY/PROJECT"] = None,
+    output: OutputFile | None = None,
+) -> None:
+    """Compare the finished training runs below some folders, or of a W&B project.
+
+    Runs of one name that differ in nothing but the seed are one row, with mean and standard deviation.
 
     Args:
-        arguments: What follows the command's name.
+        folders: Folders with run folders, such as runs.
+        wandb: Take the runs of this project instead.
+        output: A CSV file for the table.
     """
-    options = Options(
-        prog="ee-lightning tables",
-        description="Compare the finished training runs below some folders, or of a W&B project. Runs of one name that "
-        "differ in nothing but the seed are one row, with mean and standard deviation.",
-    )
-    options.add_argument("folders", type=Path, nargs="*", metavar="FOLDER", help="a folder with run folders, as runs")
-    options.add_argument("--wandb", metavar="ENTITY/PROJECT", help="take the runs of this project instead")
-    options.add_argument("--output", type=named_by_user, help="a CSV file for the table")
-    chosen = options.read(arguments)
-    if bool(chosen.folders) == bool(chosen.wandb):
-        options.error("folders are needed, or else --wandb ENTITY/PROJECT")
-    sources = _of_project(chosen.wandb) if chosen.wandb else _of_folders(chosen.folders)
+    if bool(folders) == bool(wandb):
+        raise OptionError(
+            "folders are needed, or else --wandb ENTITY/PROJECT",
+            where="the command line",
+            hint="'ee-lightning tables --help' lists the options",
+        )
+    sources = _of_project(wandb) if wandb else _of_folders(folders)
     finished = [found for _, found in sources if found is not None]
     unfinished = [name for name, found in sources if found is None]
     if not finished:
         raise RunFolderError(
             "there is no finished training run",
-            where=chosen.wandb or ", ".join(map(str, chosen.folders)),
+            where=wandb or ", ".join(map(str, folders)),
             hint="name a folder of run folders, such as runs, or one of them, or a W&B project that fit logged to",
         )
     table = compare(finished)
     print_comparison(table)
     if unfinished:
         print(f"left out, for they are not finished: {shown(', '.join(unfinished), 1500)}")
-    if chosen.output is not None:
-        with written_whole(chosen.output) as file:
+    if output is not None:
+        with written_whole(output) as file:
             table.to_csv(file, index=False)
-        print(f"saved: {chosen.output}")
+        print(f"saved: {output}")
 
 
 def training_runs(path: Path) -> Iterator[RunFolder]:

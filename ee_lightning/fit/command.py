@@ -26,13 +26,13 @@ from ee_lightning.fit.evaluation import check_evaluable, evaluated_run, tell_unk
 from ee_lightning.fit.messages import (
     check_trainer_options,
     check_values,
-    parsing_error,
     quiet_lightning,
     quiet_other_folders,
     root_on_this_disk,
     wording_lightning,
 )
 from ee_lightning.fit.metrics_log import MetricsLog
+from ee_lightning.fit.parsing import parsing_error
 from ee_lightning.fit.resume import RunIsFinished, alone_in_its_folder, check_resumable, refuse_finished, run_to_resume
 from ee_lightning.fit.signals import telling_interrupts
 from ee_lightning.fit.sweep_callback import ExitSweep

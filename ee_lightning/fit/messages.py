@@ -1,13 +1,9 @@
-"""Turns what the parser and Lightning say into what the user should do."""
+"""Turns what Lightning says into what the user should do."""
 
 import logging
-import re
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import fields
-from difflib import get_close_matches
-from itertools import pairwise
 from math import isnan
 from pathlib import Path
 from traceback import walk_tb
@@ -15,78 +11,8 @@ from typing import Any
 
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 
-from ee_lightning.data import CustomTask
 from ee_lightning.errors import USER_MISTAKES, EarlyExitError, OptionError
 from ee_lightning.files import with_home
-
-_UNKNOWN = re.compile(r"(?:option|Option) '([\w.]+)'|unrecognized arguments: -+([\w.]+)")
-_MISSING = re.compile(r'Parser key "([\w.]+)":\s+Expected .* Got value: None', re.DOTALL)
-_LINKED = re.compile(r'Linked "([\w.]+)" must be given via "([\w.]+)"')
-_OWN_UNKNOWN = re.compile(r"""Parser key "data\.own":.*Option '(\w+)' is not accepted""", re.DOTALL)
-_OWN_WRONG = re.compile(
-    r'Parser key "data\.own":.*?Parser key "(\w+)":.*?Expected an? (\w+).*?(?:Got|Given) value: ([^\n]*)', re.DOTALL
-)
-_OWN_MISSING = re.compile(r'Parser key "data\.own":.*arguments are required: (\w+)', re.DOTALL)
-_CUSTOM_HINTS = {
-    "str": 'put words into quotes, as in ["no", "yes"] or ["0", "1"]: else they are truth values and numbers in YAML',
-    "list": "write a list: [first, second], or [first]",
-    "dict": "write a mapping: {train: FILE, validation: FILE}",
-}
-
-
-def parsing_error(message: str, arguments: Sequence[str], known: Sequence[str]) -> OptionError:
-    """Word a mistake in the options.
-
-    Args:
-        message: What the parser said.
-        arguments: The command and its options.
-        known: The dotted names of the command's options.
-
-    Example:
-        >>> print(parsing_error("unrecognized arguments: --data.tsk x", ["fit", "--data.tsk", "x"], ["data.task"]))
-        unrecognized arguments: --data.tsk x
-          where: the command line
-          hint:  did you mean data.task? 'ee-lightning fit --help' lists the options
-    """
-    hint = f"'ee-lightning {arguments[0]} --help' lists the options"
-    message = re.sub(r"<class '([\w.]+)'>", r"\1", message)
-    if unknown := _OWN_UNKNOWN.search(message):
-        names = [each.name for each in fields(CustomTask)]
-        suggestion = _closest(unknown[1], names)
-        what = f"data.own has no option {unknown[1]!r}"
-        hint = f"{f'did you mean {suggestion}? ' if suggestion else ''}it has {', '.join(names)}"
-    elif wrong := _OWN_WRONG.search(message):
-        what = f"data.own.{wrong[1]} holds {wrong[3]}, where a {wrong[2]} is needed"
-        hint = _CUSTOM_HINTS.get(wrong[2], hint)
-    elif missing := _OWN_MISSING.search(message):
-        what = f"data.own lacks {missing[1]}"
-        hint = f"give it as --data.own.{missing[1]}; {hint}"
-    elif linked := _LINKED.search(message):
-        what = f"{linked[1]} is taken from {linked[2]}"
-        way = ": the task decides" if linked[2].startswith("data.") else f", and give --{linked[2]}"
-        hint = f"leave {linked[1]} out{way}"
-    elif missing := _MISSING.search(message):
-        what = f"the option {missing[1]} is needed"
-        hint = f"give it as --{missing[1]}, or start from a configuration: --config configs/demo.yaml; {hint}"
-        if arguments[0] != "fit":
-            hint = f"name a checkpoint that lies in its run folder, whose config.yaml has all options; or {hint}"
-    else:
-        what = message.replace("\n\n", "\n").strip()
-        if unknown := _UNKNOWN.search(message):
-            suggestion = _closest(unknown[1] or unknown[2], known)
-            hint = f"did you mean {suggestion}? {hint}" if suggestion else hint
-    files = [value for flag, value in pairwise(arguments) if flag in {"--config", "-c"}]
-    files += [argument.removeprefix("--config=") for argument in arguments if argument.startswith("--config=")]
-    return OptionError(what, where=" or ".join(["the command line", *files]), hint=hint)
-
-
-def _closest(unknown: str, known: Sequence[str]) -> str | None:
-    """Find the known dotted name that was meant, by all of it or by its last part."""
-    if whole := get_close_matches(unknown, known, n=1, cutoff=0.8):
-        return whole[0]
-    by_last = {name.rpartition(".")[2]: name for name in reversed(known)}
-    last = get_close_matches(unknown.rpartition(".")[2], by_last, n=1, cutoff=0.8)
-    return by_last[last[0]] if last else None
 
 
 def check_values(value: object, option: str = "-") -> None:

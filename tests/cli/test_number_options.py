@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from ee_lightning.cli import main
-from ee_lightning.cli.speed import _options as speed_options
+from ee_lightning.cli.command import parser_of
 from ee_lightning.errors import OptionError
 from ee_lightning.exits import StoredExits
 from ee_lightning.exits.naming import spec_of
@@ -27,11 +27,12 @@ OUT_OF_RANGE = ("-1", "nan", "inf", "1e400", "9" * 400, "True", "[1]", "x")
 
 @pytest.mark.parametrize("option", SPEED)
 def test_numbers_of_speed_are_bounded(option: str) -> None:
+    parser = parser_of("speed")
     for value in WRONG:
         if option == "speedups" and value in ("1.5", "1e3", "9" * 30):
             continue
         with pytest.raises(OptionError):
-            speed_options().read(["run", f"--{option}={value}"])
+            parser.read(["run", f"--{option}={value}"])
 
 
 def test_numbers_of_predict_are_bounded(capfd: pytest.CaptureFixture[str]) -> None:

@@ -279,10 +279,13 @@ MISTAKES = {
     "no gate": (["curves", "{run}", "--criteria", "gate"], r"gate[\s\S]*hint:"),
     "no run folder": (["curves", "nowhere"], r"nowhere[\s\S]*hint:"),
     "no run": (["curves"], r"RUN[\s\S]*ee-lightning curves --help"),
-    "no budget": (["choose", "{run}", "--criterion", "voting"], r"--min-speedup --max-loss --consistency"),
+    "no budget": (
+        ["choose", "{run}", "--criterion", "voting"],
+        r"one of --min-speedup, --max-loss and --consistency[\s\S]*hint:",
+    ),
     "two budgets": (
         ["choose", "{run}", "--criterion", "voting", "--max-loss", "1", "--min-speedup", "2"],
-        r"not allowed with",
+        r"--max-loss and --consistency is needed, and no two of them",
     ),
     "two criteria": (["choose", "{run}", "--criterion", "voting,patience", "--max-loss", "1"], r"one at a time"),
     "budget out of reach": (
@@ -297,7 +300,7 @@ MISTAKES = {
     "missing split": ([*VOTING, "--split", "test"], r"'test'[\s\S]*hint:"),
     "no calibration rows": ([*VOTING, "--split", "calibration"], r"'calibration'[\s\S]*hint:.*--data.calibration"),
     "negative seed": ([*VOTING, "--seed", "-1"], r"seed of -1[\s\S]*hint:"),
-    "unknown metric": ([*VOTING, "--metric", "bleu"], r"--metric[\s\S]*bleu[\s\S]*accuracy"),
+    "unknown metric": ([*VOTING, "--metric", "bleu"], r"bleu[\s\S]*--metric[\s\S]*accuracy"),
     "metric of two classes": ([*VOTING, "--metric", "f1"], r"f1[\s\S]*hint:"),
 }
 

@@ -1,0 +1,274 @@
+"""Commands made of functions: jsonargparse takes their options and help from signatures and docstrings."""
+
+import inspect
+import re
+from argparse import SUPPRESS, Action, ArgumentError, ArgumentTypeError, _StoreTrueAction
+from argparse import ArgumentParser as PlainParser
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from importlib import import_module
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args, get_origin
+
+from jsonargparse import ArgumentParser, DefaultHelpFormatter
+from pydantic import BeforeValidator
+from typing_extensions import override
+
+from ee_lightning.errors import OptionError, require_one_of
+from ee_lightning.files import named_by_user
+from ee_lightning.fit.parsing import parsing_error
+
+_KINDS = {"<class 'int'>": "whole number", "<class 'float'>": "number", "<class 'bool'>": "truth value"}
+
+
+def _number(value: object) -> float:
+    try:
+        return float(str(value))
+    except ValueError as error:
+        raise ArgumentTypeError(f"{value!r} is no number") from error
+
+
+def _whole(value: object, most: int) -> int:
+    text = str(value).strip()
+    if not text.isdecimal() or len(text) > len(str(most)) or not 1 <= int(text) <= most:
+        raise ArgumentTypeError(f"{str(value)[:40]!r} is no whole number from 1 to {most}")
+    return int(text)
+
+
+def split_at_commas(value: object) -> list[str]:
+    """Return the parts of a text, or of a list in a configuration file."""
+    return [str(part).strip() for part in (value if isinstance(value, list | tuple) else str(value).split(","))]
+
+
+def _wholes(value: object, most: int) -> list[int]:
+    return list(dict.fromkeys(_whole(part, most) for part in split_at_commas(value)))
+
+
+Number = Annotated[float, BeforeValidator(_number), "NUMBER"]
+"""A number as Python reads it, ``inf`` and ``nan`` too."""
+Threads = Annotated[int, BeforeValidator(partial(_whole, most=1024)), "NUMBER"]
+Repeats = Annotated[int, BeforeValidator(partial(_whole, most=10_000)), "NUMBER"]
+BatchSize = Annotated[int, BeforeValidator(partial(_whole, most=1_000_000)), "NUMBER"]
+BatchSizes = Annotated[Sequence[int], BeforeValidator(partial(_wholes, most=1_000_000)), "NUMBERS"]
+Samples = Annotated[int, BeforeValidator(partial(_whole, most=1_000_000_000)), "NUMBER"]
+File = Annotated[Path, "FILE"]
+OutputFile = Annotated[Path, BeforeValidator(lambda value: named_by_user(str(value))), "FILE"]
+Device = Literal["auto", "cpu", "cuda"]
+
+
+class _Help(DefaultHelpFormatter):
+    """Shows a default in parentheses after the help, and no types."""
+
+    @override
+    def _get_help_string(self, action: Action) -> str:
+        text, default = action.help or "", action.default
+        if not action.option_strings or default is None or default is False or default == SUPPRESS:
+            return text
+        shown = ",".join(map(str, default)) if isinstance(default, list | tuple) else default
+        return f"{text.removesuffix('.')} ({shown})."
+
+    @override
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        return "\n\n".join(super(_Help, self)._fill_text(part, width, indent) for part in text.split("\n\n"))
+
+
+class CommandParser(ArgumentParser):
+    """The parser of a command: the parameters of its function, ``--config`` and ``--print_config``.
+
+    Parameters before ``*`` are positional, and may be in a configuration file instead. A text in an annotation, as
+    ``Annotated[Path, "FILE"]``, is what the help calls the value; in brackets, a positional one may be left out.
+
+    Args:
+        function: The command, or a dataclass of its options.
+        name: Its name.
+        config: Whether it has ``--config``.
+        **options: Of ``argparse.ArgumentParser``.
+    """
+
+    def __init__(self, function: Callable[..., object], name: str, *, config: bool = True, **options: Any) -> None:
+        description = inspect.cleandoc(function.__doc__ or "").partition("\n\nArgs:")[0]
+        super().__init__(
+            prog=f"ee-lightning {name}",
+            description=description,
+            formatter_class=_Help,
+            exit_on_error=False,
+            **options,
+        )
+        self._name = name
+        self._option_string_actions["--help"].help = "Show this help, and exit."
+        if config:
+            self.add_argument("--config", action="config", metavar="FILE", help="A YAML file with options.")
+            printing = self._option_string_actions["--print_config"]
+            printing.help, printing.metavar = "Print the options as such a file, and exit.", ""
+        add = self.add_class_arguments if inspect.isclass(function) else self.add_function_arguments
+        add(function, as_group=False, as_positional=True)
+        for parameter in inspect.signature(function).parameters.values():
+            self._adapt(parameter)
+        needed = [str(each.metavar) + " ..." * (each.nargs == "+") for each in self._actions if not each.option_strings]
+        needed += [
+            f"{each.option_strings[0]} {each.metavar or each.dest.upper()}"
+            for each in self._actions
+            if each.option_strings and each.required
+        ]
+        self.usage = " ".join([self.prog, *needed, "[OPTIONS]"])
+
+    def _adapt(self, parameter: inspect.Parameter) -> None:
+        """Show a value by its name in the annotation, and take several values of a positional list."""
+        action = next((each for each in self._actions if each.dest == parameter.name), None)
+        if action is None:
+            return
+        if (name := _value_name(parameter.annotation)) is not None:
+            action.metavar = name
+        if not action.option_strings:
+            action.metavar = action.metavar or parameter.name.upper()
+            if get_origin(kind := next(iter(get_args(parameter.annotation)), None)) is list:
+                action.nargs, action._typehint = "+", get_args(kind)[0]  # type: ignore[attr-defined]
+            if str(action.metavar).startswith("["):
+                action.required, action.default = False, []
+
+    @override
+    def add_argument(self, *names: str, **options: Any) -> Action:
+        """Add an option, with dashes for underscores; a truth value is a flag."""
+        if options.get("type") is bool:
+            options = {"action": "store_true", "default": False, "help": options.get("help")}
+        if names[0].startswith("--") and not names[0].startswith("--print"):
+            names = (names[0].replace("_", "-"),)
+        added: Action = super().add_argument(*names, **options)
+        return added
+
+    @override
+    def _get_option_tuples(self, option_string: str) -> list[Any]:
+        found: list[Any] = PlainParser._get_option_tuples(self, option_string)
+        return [each for each in found if each[1] != "--config" and not each[1].startswith("--print")]
+
+    def read(self, arguments: Sequence[str]) -> dict[str, Any]:
+        """Parse what follows the command's name; negative numbers such as ``-1e-05`` and ``-inf`` are values.
+
+        Returns:
+            The arguments of the function, and by dotted names what else was added and is given.
+
+        Raises:
+            OptionError: It can't be parsed.
+        """
+        try:
+            parsed = self.parse_args(_with_negative_numbers(arguments))
+        except ArgumentError as error:
+            message = str(error.message if error.argument_name is None else error)
+            known = [each.dest for each in self._actions]
+            if message.startswith("unrecognized"):
+                known = [name.replace("_", "-") for name in known]
+            raise parsing_error(self._worded(message), [self._name, *arguments], known) from error
+        for action in self._actions:
+            if isinstance(action, _StoreTrueAction) and not isinstance(value := parsed[action.dest], bool):
+                raise OptionError(f"{value!r} is neither true nor false", where=f"{action.dest} in the configuration")
+        return {name: value for name, value in vars(parsed.as_flat()).items() if name != "config"}
+
+    def split(self, arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+        """Return the arguments that are this parser's, and those from options that it lacks to the next that it has."""
+        own, others = list[str](), list[str]()
+        target = own
+        for argument in arguments:
+            if argument.startswith("-") and not _is_negative_number(argument):
+                target = own if argument.partition("=")[0] in self._option_string_actions else others
+            target.append(argument)
+        return own, others
+
+    def _worded(self, message: str) -> str:
+        """Return what jsonargparse says of a value or of a missing option as argparse would."""
+        if missing := re.match(r"the following arguments are required: ([\w, ]+)", message):
+            return f"the following arguments are required: {', '.join(map(self._shown, missing[1].split(', ')))}"
+        found = re.match(r'Parser key "([\w.]+)":\s*(.*?)(?:[.\s]*(?:Got|Given) value: (.*))?$', message, re.DOTALL)
+        if found is None:
+            return message
+        name, reason, value = found.groups()
+        if errors := re.search(r"Errors:\s+- (.*)", reason):
+            reason = errors[1]
+        if expected := re.match(r"Expected a (.*)", reason):
+            choices = re.match(r"typing.Literal\[(.*)\]", expected[1])
+            kind = _KINDS.get(expected[1], expected[1])
+            reason = f"invalid choice: {value!r} (choose from {choices[1]})" if choices else f"{value!r} is no {kind}"
+        return f"argument {self._shown(name)}: {reason}"
+
+    def _shown(self, name: str) -> str:
+        action = next((each for each in self._actions if each.dest == name), None)
+        if action is None:
+            return name
+        return action.option_strings[0] if action.option_strings else str(action.metavar)
+
+
+def _value_name(kind: object) -> str | None:
+    """Return the text in an annotation, or in a part of it."""
+    parts = get_args(kind)
+    names = [part for part in parts if isinstance(part, str)] if get_origin(kind) is Annotated else []
+    return next((name for name in [*names, *map(_value_name, parts)] if name is not None), None)
+
+
+def parser_of(command: str) -> CommandParser:
+    """Return the parser of a command: what its module's ``parser`` makes, or one of its function ``run``."""
+    module = _module_of(command)
+    parser: CommandParser = module.parser() if hasattr(module, "parser") else CommandParser(module.run, command)
+    return parser
+
+
+def run_command(command: str, arguments: Sequence[str]) -> None:
+    """Run a command: the ``main`` of its module, or its function ``run``.
+
+    Args:
+        command: The command's name.
+        arguments: What follows the name.
+
+    Raises:
+        OptionError: The arguments can't be parsed.
+    """
+    module = _module_of(command)
+    if hasattr(module, "main"):
+        module.main(arguments)
+    else:
+        module.run(**parser_of(command).read(arguments))
+
+
+def print_completion(shell: str, commands: Mapping[str, str]) -> None:
+    """Print the script by which a shell completes commands and options, those of `fit` too.
+
+    Args:
+        shell: Its name.
+        commands: What every command does, by name.
+
+    Raises:
+        OptionError: It is none of the shells that shtab knows.
+    """
+    import shtab
+
+    from ee_lightning.fit.command import FitOptionsParser  # which takes seconds
+
+    require_one_of(shell, shtab.SUPPORTED_SHELLS, "--print_completion")
+    whole = ArgumentParser(prog="ee-lightning")
+    parsers = whole.add_subcommands()
+    of_fit = FitOptionsParser()._subcommand_parsers if "fit" in commands else {}
+    for name, what in commands.items():
+        parsers.add_subcommand(name, of_fit.get(name) or parser_of(name), help=what)
+    print(whole.get_completion_script(f"shtab-{shell}"))
+
+
+def _module_of(command: str) -> Any:
+    return import_module(f"ee_lightning.cli.{command.replace('-', '_')}")
+
+
+def _with_negative_numbers(arguments: Sequence[str]) -> list[str]:
+    """Put negative numbers, which would be taken for options, together with the options before them."""
+    together: list[str] = []
+    for argument in arguments:
+        option = together[-1] if together and together[-1].startswith("--") else ""
+        if option and "=" not in option and _is_negative_number(argument):
+            together[-1] = f"{option}={argument}"
+        else:
+            together.append(argument)
+    return together
+
+
+def _is_negative_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return text.startswith("-")

@@ -1,9 +1,12 @@
 """The command line: ``ee-lightning``, ``lightning`` and ``python -m ee_lightning`` are the same command."""
 
 import atexit
+import gc
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 
@@ -69,7 +72,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     prepare_streams()
     try:
         try:
-            _run(sys.argv[1:] if arguments is None else list(arguments))
+            if arguments is None:
+                _run(sys.argv[1:], importing=_no_collections())
+            else:
+                _run(list(arguments), importing=nullcontext())
         except SystemExit:  # after --help and --print_config
             check_output()
             raise
@@ -88,7 +94,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return ended(0)
 
 
-def _run(arguments: Sequence[str]) -> None:
+@contextmanager
+def _no_collections() -> Iterator[None]:
+    """Import without garbage collections, and spare later ones, the last at exit among them, what was imported.
+
+    Each would look at a million objects and find next to nothing to free, which takes a quarter of a short command.
+    """
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+        gc.freeze()
+
+
+def _run(arguments: Sequence[str], importing: AbstractContextManager[None]) -> None:
     if not arguments or arguments[0] in {"-h", "--help"}:
         print(_HELP.format(commands="\n".join(f"  {name:<10}{what}" for name, what in COMMANDS.items())), end="")
         return
@@ -105,10 +125,13 @@ def _run(arguments: Sequence[str]) -> None:
             f"there is no command {command!r}", hint=f"use one of {', '.join(COMMANDS)}, before all options"
         )
     _check_working_folder()
-    if command in WITHOUT_LIGHTNING_CLI:  # modules that take seconds to import are imported when they are asked for
-        import_module("ee_lightning.cli.command").run_command(command, options)
-    else:
-        import_module("ee_lightning.fit.command").run(arguments)
+    with importing:  # modules that take seconds to import are imported only when they are asked for
+        if command in WITHOUT_LIGHTNING_CLI:
+            import_module(f"ee_lightning.cli.{command.replace('-', '_')}")
+            run = partial(import_module("ee_lightning.cli.command").run_command, command, options)
+        else:
+            run = partial(import_module("ee_lightning.fit.command").run, arguments)
+    run()
 
 
 def _check_working_folder() -> None:

@@ -13,6 +13,7 @@ from datasets import ClassLabel, Dataset, Features
 from datasets.exceptions import DatasetsError
 from numpy.typing import NDArray
 
+from ee_lightning.data.batches import arrow_column
 from ee_lightning.data.cache import blaming_cache, only_entry, quiet_progress
 from ee_lightning.data.columns import Chooser, Columns
 from ee_lightning.data.row_files import Bad, Fields, RowFile
@@ -100,9 +101,14 @@ class Table:
     where: Callable[[int], str]
     numbers: NDArray[np.int64] | None = None
 
-    def column(self, name: str | None) -> pa.ChunkedArray:
+    def column(self, name: str) -> pa.ChunkedArray:
         """Return the values of a column, [rows]."""
-        return self.rows.select_columns([name]).with_format("arrow")[:].column(name)
+        return arrow_column(self.rows, name)
+
+    @property
+    def labels(self) -> pa.ChunkedArray:
+        """The values of the label column, which is there, [rows]."""
+        return self.column(str(self.columns.label))
 
 
 def read_parquet(paths: Sequence[Path], choose: Chooser) -> Table:

@@ -38,6 +38,12 @@ def select_rows(rows: Dataset, numbers: NDArray[np.integer]) -> Dataset:
     return Dataset(rows.data, info=rows.info, indices_table=indices, fingerprint=UNASKED)
 
 
+def arrow_column(rows: Dataset, name: str) -> pa.ChunkedArray:
+    """Return a column of a data set as it lies on the disk or in memory, [rows]."""
+    values = rows.data.column(name)
+    return values if rows._indices is None else values.take(rows._indices.column(0))
+
+
 def leave_rows(rows: Dataset, kept: NDArray[np.integer]) -> Dataset:
     """Do what `select_rows` does, and keep the numbers of the rows in their file, in the column `NUMBER`.
 

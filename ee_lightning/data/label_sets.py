@@ -60,7 +60,7 @@ def entries_of(table: Table, task: Task) -> Entries:
     Raises:
         DataError: The column holds something else.
     """
-    column = table.column(table.columns.label).combine_chunks()
+    column = table.labels.combine_chunks()
     is_text = _is_text(column.type)
     lists = _split(column, task, table) if is_text else column
     if not _is_list(lists.type):
@@ -361,6 +361,6 @@ class Writing:
         if label is None or isinstance(getattr(feature, "feature", feature), ClassLabel):
             return []
         if not self.task.multi_label:
-            return [str(word) for word in Distinct(table.column(label)).words if word is not None]
+            return [str(word) for word in Distinct(table.labels).words if word is not None]
         words = filter(None, entries_of(table, self.task).words.words)
         return [word if word in self.task.name_words else str(FLAGS.get(word, word)) for word in words]

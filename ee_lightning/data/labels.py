@@ -123,7 +123,7 @@ def found_words(table: Table) -> list[str]:
 
 def _one_a_row(table: Table, known: Collection[str]) -> Distinct:
     """Return the labels of a column that holds neither lists nor texts that are lists, unless labels are called so."""
-    column = table.column(table.columns.label)
+    column = table.labels
     if pa.types.is_struct(column.type):
         raise DataError(
             f"the labels are of the type {column.type}, and neither words nor numbers",

@@ -18,7 +18,7 @@ from datasets import Dataset, Features, List, Value
 from numpy.typing import NDArray
 from transformers import PreTrainedTokenizerBase
 
-from ee_lightning.data.batches import NUMBER
+from ee_lightning.data.batches import NUMBER, arrow_column
 from ee_lightning.data.cache import cache_folder, cached, quiet_progress
 from ee_lightning.data.encoding import check_max_length, encode_and_mark, load_tokenizer, tells_texts_apart
 from ee_lightning.data.read import TEXT_COLUMNS, Source
@@ -147,7 +147,7 @@ def column(rows: Dataset, name: str) -> NDArray[Any]:
     Returns:
         Its values, [rows], or [rows, numbers in a row].
     """
-    values = rows.select_columns([name]).with_format("arrow")[:].column(name)
+    values = arrow_column(rows, name)
     shape = (len(values), -1) if pa.types.is_fixed_size_list(values.type) else (len(values),)
     flat: NDArray[Any] = (pc.list_flatten(values) if len(shape) == 2 else values).to_numpy()
     return flat.reshape(shape)

@@ -1,6 +1,7 @@
 import resource
 from contextlib import contextmanager
 from pathlib import Path
+from shutil import copytree
 
 import pytest
 from tokenizers import Tokenizer
@@ -76,9 +77,15 @@ def tokenizer(tokenizer_folder):
 
 
 @pytest.fixture
-def official_glue(tmp_path):
+def official_glue(tmp_path, glue):
+    """Files of `glue` that a test may change."""
+    return copytree(glue, tmp_path / "glue")
+
+
+@pytest.fixture(scope="session")
+def glue(tmp_path_factory):
     """Every GLUE task of the table in the official layout, with a few sentences of our own."""
-    root = tmp_path / "glue"
+    root = tmp_path_factory.mktemp("official") / "glue"
     files = {
         "CoLA/train.tsv": 'ab1\t1\t\tThe cat sat on the mat.\nab1\t0\t*\tCat the "sat mat.\nab1\t1\t\tA dog ran.\n',
         "CoLA/dev.tsv": "ab2\t0\t*\tSlept dog the.\nab2\t1\t\tThe dog slept.",

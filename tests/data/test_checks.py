@@ -13,7 +13,7 @@ def rows(hashes):
 
 
 @given(train=HASHES, validation=HASHES, size=st.integers(1, 5))
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=50)
 def test_every_validation_row_that_was_seen_is_counted(train, validation, size, caplog, monkeypatch):
     monkeypatch.setattr("ee_lightning.data.tokenised.BATCH", size)
     caplog.clear()

@@ -98,8 +98,10 @@ def test_a_number_does_not_stand_for_a_name_that_is_a_number_itself(tmp_path):
         open_source(tmp_path, task).load("train")
 
 
-@pytest.mark.parametrize("names", [None, ["bug", "other"]])
-@pytest.mark.parametrize("ending", ["csv", "tsv", "jsonl", "parquet"])
+@pytest.mark.parametrize(
+    ("ending", "names"),
+    [("csv", None), ("csv", ["bug", "other"]), ("tsv", None), ("jsonl", ["bug", "other"]), ("parquet", None)],
+)
 @pytest.mark.parametrize("blank", ["", "  ", None])
 def test_a_row_without_a_label_is_named(tmp_path, ending, names, blank):
     rows, path = pd.DataFrame({"text": [*"abc"], "label": ["bug", blank, "other"]}), tmp_path / f"train.{ending}"

@@ -51,8 +51,17 @@ def write_saved(folder):
     DatasetDict({"train": rows}).save_to_disk(folder)
 
 
-@pytest.mark.parametrize("write", [write_csv, write_jsonl, write_parquet, write_shards, write_saved])
-@pytest.mark.parametrize("inside", ["", "rte", "RTE"])
+@pytest.mark.parametrize(
+    ("write", "inside"),
+    [
+        (write_csv, ""),
+        (write_csv, "rte"),
+        (write_jsonl, "RTE"),
+        (write_parquet, ""),
+        (write_shards, ""),
+        (write_saved, ""),
+    ],
+)
 def test_every_kind_of_file_gives_the_same_rows(tmp_path, write, inside, capfd):
     (tmp_path / inside).mkdir(exist_ok=True)
     write(tmp_path / inside)
@@ -282,9 +291,8 @@ def write_hub_saved(folder, splits):
     DatasetDict(splits).save_to_disk(folder)
 
 
-@pytest.mark.parametrize("write", [write_hub_shards, write_hub_saved])
+@pytest.mark.parametrize(("write", "inside"), [(write_hub_shards, "mnli"), (write_hub_saved, "")])
 @pytest.mark.parametrize("half", ["matched", "mismatched"])
-@pytest.mark.parametrize("inside", ["", "mnli"])
 def test_the_halves_of_mnli_are_read_as_the_hub_calls_them(tmp_path, write, half, inside):
     names = ["train", *(f"{split}_{half}" for split in ("validation", "test") for half in ("matched", "mismatched"))]
     rows = {
@@ -479,9 +487,11 @@ def bad_bytes(rows, kind):
     return column
 
 
-@pytest.mark.parametrize("place", ["train.parquet", "train-00001-of-00002.parquet", "saved"])
+@pytest.mark.parametrize(
+    ("place", "names"),
+    [("train.parquet", None), ("train-00001-of-00002.parquet", ["fine", "other"]), ("saved", ["fine", "other"])],
+)
 @pytest.mark.parametrize(("column", "kind"), [("text", "plain"), ("label", "plain"), ("label", "list")])
-@pytest.mark.parametrize("names", [["fine", "other"], None])
 def test_texts_and_labels_that_are_not_utf_8_are_named_with_their_row(place, column, kind, names, tmp_path):
     fine = pa.array([f"label {row % 2}" for row in range(1500)])
     if kind == "list":

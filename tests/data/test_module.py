@@ -354,29 +354,28 @@ def test_a_length_beyond_the_tokenizer_is_refused(module):
 
 
 class SaveBefore(Callback):
-    """Write a checkpoint before a batch."""
+    """Write a checkpoint before some batches, in a file called after each."""
 
-    def __init__(self, epoch, batch_idx, path):
-        self.place, self.path = (epoch, batch_idx), path
+    def __init__(self, folder, *places):
+        self.folder, self.places = folder, places
 
     def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
-        if (trainer.current_epoch, batch_idx) == self.place:
-            trainer.save_checkpoint(self.path, weights_only=False)
+        if (trainer.current_epoch, batch_idx) in self.places:
+            trainer.save_checkpoint(self.folder / f"{trainer.current_epoch}-{batch_idx}.ckpt", weights_only=False)
 
 
 @pytest.mark.usefixtures("many_rows")
 @pytest.mark.filterwarnings("ignore:You're resuming from a checkpoint that ended before the epoch ended")
-@pytest.mark.parametrize("num_workers", [0, 1])
-@pytest.mark.parametrize(("epoch", "batch_idx"), [(0, 3), (1, 0), (1, 6)])
-def test_a_trainer_that_goes_on_sees_the_rows_that_it_has_not_seen(module, tmp_path, num_workers, epoch, batch_idx):
-    whole, resumed = Recorder(), Recorder()
-    checkpoint = tmp_path / "a.ckpt"
+def test_a_trainer_that_goes_on_sees_the_rows_that_it_has_not_seen(module, tmp_path):
+    whole, places = Recorder(), [(0, 3), (1, 0), (1, 6)]
     data = module("sst2", batch_size=8)
-    trainer(tmp_path, max_epochs=3, callbacks=[SaveBefore(epoch, batch_idx, checkpoint)]).fit(whole, datamodule=data)
-    data = module("sst2", batch_size=8, num_workers=num_workers)
-    trainer(tmp_path, max_epochs=3).fit(resumed, datamodule=data, ckpt_path=checkpoint, weights_only=True)
+    trainer(tmp_path, max_epochs=3, callbacks=[SaveBefore(tmp_path, *places)]).fit(whole, datamodule=data)
     assert len(whole.seen["train"]) == 3 * 7
-    assert resumed.seen["train"] == whole.seen["train"][7 * epoch + batch_idx :]
+    for num_workers, (epoch, batch_idx) in zip((0, 0, 1), places, strict=True):
+        resumed, data = Recorder(), module("sst2", batch_size=8, num_workers=num_workers)
+        checkpoint = tmp_path / f"{epoch}-{batch_idx}.ckpt"
+        trainer(tmp_path, max_epochs=3).fit(resumed, datamodule=data, ckpt_path=checkpoint, weights_only=True)
+        assert resumed.seen["train"] == whole.seen["train"][7 * epoch + batch_idx :]
 
 
 class LoadsLast(SingleDeviceStrategy):
@@ -397,8 +396,7 @@ class CountingRecorder(Recorder):
 @pytest.mark.filterwarnings("ignore:You're resuming from a checkpoint that ended before the epoch ended")
 def test_rows_that_are_loaded_before_the_checkpoint_go_on_too(module, tmp_path):
     whole, resumed = CountingRecorder(), CountingRecorder()
-    checkpoint = tmp_path / "a.ckpt"
-    saves = [SaveBefore(1, 3, checkpoint)]
+    checkpoint, saves = tmp_path / "1-3.ckpt", [SaveBefore(tmp_path, (1, 3))]
     trainer(tmp_path, max_epochs=3, callbacks=saves).fit(whole, datamodule=module("sst2", batch_size=8))
     loads = trainer(tmp_path, max_epochs=3, strategy=LoadsLast(device="cpu"))
     loads.fit(resumed, datamodule=module("sst2", batch_size=8), ckpt_path=checkpoint, weights_only=True)

@@ -18,8 +18,7 @@ from ee_lightning.exits.naming import CriterionSpec, spec_of
 from ee_lightning.functional import weighted_scores
 from ee_lightning.inference import SpeedMeter, samples_of
 from ee_lightning.inference.engine import Precision
-from ee_lightning.inference.precision import precision_effects
-from ee_lightning.inference.speed import BATCH_SIZES
+from ee_lightning.inference.speed import BATCH_SIZES, precision_effects
 from ee_lightning.reporting import print_latencies, print_precision_effects, print_speed, write_speed
 from ee_lightning.runs.figures import NAMED_SPEEDUPS
 from ee_lightning.runs.folder import RunFolder

@@ -10,7 +10,7 @@ from transformers import PreTrainedTokenizerBase
 from ee_lightning.data.encoding import check_max_length, encode
 from ee_lightning.data.row_files import half_a_pair, is_unicode
 from ee_lightning.errors import DataError
-from ee_lightning.inference.batches import Sample
+from ee_lightning.inference.batches import Sample, samples_of
 from ee_lightning.inference.deployment import Deployment
 
 Texts = tuple[str, ...]
@@ -37,8 +37,7 @@ class TextEncoder:
         pairs = [second for _, second in rows] if self._deployment.takes_pairs else None
         with self._lock:
             columns, num_cut = encode(self.tokenizer, [row[0] for row in rows], pairs, self._deployment.max_length)
-        types: Iterable[list[int] | None] = columns.get("token_type_ids", [None] * len(rows))
-        return [Sample(*each) for each in zip(columns["input_ids"], types, strict=True)], num_cut
+        return samples_of(columns), num_cut
 
     def __getstate__(self) -> dict[str, Any]:
         """Return all but the lock, which belongs to one process."""
@@ -98,20 +97,15 @@ def side_by_side(texts: object, pairs: object) -> Iterable[Any]:
     firsts = _several(texts, "texts")
     if pairs is None:
         return firsts
-    seconds = _several(pairs, "pairs")
-    mixed = ("one text", "a list") if isinstance(texts, str) else ("a list", "one text")
+    seconds, what = _several(pairs, "pairs"), None
     if isinstance(texts, str) != isinstance(pairs, str):
-        raise DataError(
-            f"texts is {mixed[0]}, and pairs {mixed[1]}",
-            where="texts and pairs",
-            hint="give two strings, or two lists of the same length",
-        )
-    if len(firsts) != len(seconds):
-        raise DataError(
-            f"there are {len(firsts)} first texts and {len(seconds)} second ones",
-            where="texts and pairs",
-            hint="give two strings, or two lists of the same length",
-        )
+        kinds = ("one text", "a list") if isinstance(texts, str) else ("a list", "one text")
+        what = f"texts is {kinds[0]}, and pairs {kinds[1]}"
+    elif len(firsts) != len(seconds):
+        what = f"there are {len(firsts)} first texts and {len(seconds)} second ones"
+    if what is not None:
+        hint = "give two strings, or two lists of the same length"
+        raise DataError(what, where="texts and pairs", hint=hint)
     return zip(firsts, seconds, strict=True)
 
 

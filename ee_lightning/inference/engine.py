@@ -2,8 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from contextlib import nullcontext
 from itertools import chain, islice
 from math import inf
 from typing import Literal, get_args
@@ -13,228 +12,18 @@ from torch import Tensor
 
 from ee_lightning.errors import DataError, OptionError, require_at_least_one, require_one_of
 from ee_lightning.exits import GATE, Criterion, ExitOutput, reaches
-from ee_lightning.exits.criterion import Decision, State
+from ee_lightning.exits.criterion import State
 from ee_lightning.functional import where_rows
 from ee_lightning.inference.batches import Cohort, Departed, Packing, Predictions, Sample, in_order, join, pad_samples
 from ee_lightning.models import MultiExitModel
-
-Precision = Literal["fp32", "bf16"]
-_TRAIL = "trail"
-_FINITE = "finite"
-
-
-@dataclass(frozen=True, eq=False)
-class Judged:
-    """What an exit and the criterion say of samples.
-
-    Attributes:
-        exit_layer: The number of the exit.
-        decision: The criterion's.
-        logits: The exit's, ``[samples, classes]``.
-        memory: What the criterion remembers now.
-        leaves: Who leaves, ``[samples]``; on the host where that is known without looking.
-    """
-
-    exit_layer: int
-    decision: Decision
-    logits: Tensor
-    memory: State
-    leaves: Tensor
-
-    def departed(self, rows: Tensor, gone: Tensor | None = None) -> Departed:
-        """Return those that leave.
-
-        Args:
-            rows: Which samples were judged, ``[samples]``, on the host.
-            gone: The places of those that leave, ``[gone]``, on the host; None if all do.
-        """
-        label, score, finite = self.decision.label, self.decision.score, self.memory[_FINITE]
-        all_of_them = Departed(rows, self.exit_layer, label, score, self.logits, finite, self.memory.get(_TRAIL))
-        return all_of_them if gone is None else all_of_them.select(gone)
-
-
-class Stepper:
-    """Takes samples through a model's layers and judges them at its exits, by a criterion at a threshold.
-
-    Args:
-        model: The model, in evaluation mode.
-        criterion: When to leave.
-        threshold: A sample leaves at the first exit where its score is at least this; infinity lets nobody leave early.
-        precision: ``fp32``, or ``bf16`` to run matrix products in bfloat16; criteria judge in float32 in any case.
-        keep_trail: Whether to keep the logits of all exits of a sample.
-    """
-
-    def __init__(
-        self,
-        model: MultiExitModel,
-        criterion: Criterion,
-        threshold: float,
-        precision: Precision = "fp32",
-        *,
-        keep_trail: bool = False,
-    ) -> None:
-        self.model, self.criterion, self.threshold = model, criterion, threshold
-        self.precision, self.keep_trail = precision, keep_trail
-        self.device = next(model.parameters()).device
-
-    @property
-    def num_layers(self) -> int:
-        """Number of layers of the model."""
-        return self.model.backbone.num_layers
-
-    def rehearse(self) -> None:
-        """Raise an error for a criterion that can't judge the model's exits, before there is anything to judge.
-
-        Raises:
-            OptionError: It needs labels, a gate, classes or to be fitted, or it is of another number of exits.
-        """
-        model, num_exits = self.model, self.model.num_exits
-        memory = self.criterion.start(1, model.target, torch.device("cpu"))
-        extras = {} if model.heads.gate is None else {GATE: torch.zeros(1)}
-        for exit_layer in range(1, num_exits + 1):
-            logits = torch.zeros(1, model.target.num_classes)
-            output = ExitOutput(exit_layer, num_exits, logits, extras, kind=model.target.kind)
-            _, memory = self.criterion.step(output, memory)
-
-    def start(self, batch: Mapping[str, Tensor], lengths: Tensor) -> Cohort:
-        """Embed samples.
-
-        Args:
-            batch: ``input_ids``, ``attention_mask`` and, where the backbone has them, ``token_type_ids``, each
-                ``[batch, length]``, padded on the right.
-            lengths: Numbers of tokens, ``[batch]``, on the host.
-        """
-        there = {name: tensor.to(self.device, non_blocking=True) for name, tensor in batch.items()}
-        is_padded = int(lengths.min()) < there["input_ids"].shape[1]
-        return Cohort(lengths, self.model.backbone.embed(**there, is_padded=is_padded))
-
-    def advance(self, layer: int, cohort: Cohort) -> Cohort:
-        """Run a layer.
-
-        Args:
-            layer: The number of the layer, from 1.
-            cohort: Samples behind the layer before.
-        """
-        return Cohort(cohort.lengths, self.model.backbone.layer(layer - 1, cohort.state))
-
-    def remember(self, num_samples: int) -> State:
-        """Return the criterion's memory of samples that no exit has seen."""
-        memory = self.criterion.start(num_samples, self.model.target, self.device)
-        memory = {**memory, _FINITE: torch.ones(num_samples, dtype=torch.bool, device=self.device)}
-        if self.keep_trail:
-            memory = {**memory, _TRAIL: torch.zeros(num_samples, 0, self.model.target.num_classes, device=self.device)}
-        return memory
-
-    def recall(self, memory: State, kept: Tensor) -> State:
-        """Return what is remembered of the samples at some places, ``[kept]`` on the host."""
-        there = kept.to(self.device, non_blocking=True)
-        return {name: tensor.index_select(0, there) for name, tensor in memory.items()}
-
-    def judge(self, layer: int, cohorts: Sequence[Cohort], memory: State) -> Judged | None:
-        """Run the exit behind a layer on all samples together, without waiting for the device.
-
-        Args:
-            layer: The number of the layer, from 1.
-            cohorts: The samples behind it.
-            memory: What the criterion remembers of them, in their order.
-
-        Returns:
-            None where there is no exit.
-        """
-        exit_layer = self.model.exit_behind(layer)
-        if exit_layer < 1:
-            return None
-        heads = self.model.heads
-        pooled = [heads.pool(cohort.state) for cohort in cohorts]  # [batch, width] each
-        said = heads.classify(exit_layer, pooled[0] if len(pooled) == 1 else torch.cat(pooled))
-        extras = {} if said.gate is None else {GATE: said.gate.float()}  # [samples]
-        output = ExitOutput(exit_layer, self.model.num_exits, said.logits.float(), extras, kind=self.model.target.kind)
-        decision, following = self.criterion.step(output, memory)
-        following = {**following, _FINITE: memory[_FINITE] & output.logits.isfinite().all(-1)}  # [samples]
-        if self.keep_trail:
-            latest = output.logits.unsqueeze(1)  # [samples, 1, classes]
-            following = {**following, _TRAIL: torch.cat([memory[_TRAIL], latest], dim=1)}  # [samples, exits, classes]
-        if exit_layer == self.model.num_exits:
-            fallback = self.criterion.fallback(output, following)  # [samples] or [samples, labels]
-            label = where_rows(reaches(decision.score, self.threshold), decision.label, fallback)  # like fallback
-            decision, leaves = Decision(decision.score, label), torch.ones(len(label), dtype=torch.bool)
-        elif self.threshold == inf or self.criterion.highest_score(exit_layer) < self.threshold:
-            leaves = torch.zeros(len(decision.score), dtype=torch.bool)  # [samples]
-        else:
-            leaves = reaches(decision.score, self.threshold)  # [samples]
-        return Judged(exit_layer, decision, output.logits, following, leaves)
-
-    def lower_precision(self) -> AbstractContextManager[object]:
-        """Return the context in which all this happens."""
-        if self.precision == "fp32":
-            return nullcontext()
-        return torch.autocast(self.device.type, dtype=torch.bfloat16)
-
+from ee_lightning.models.backbones.backbone import Backbone
 
 Batch = Mapping[str, Tensor]
-
-
-def descend(stepper: Stepper, lengths: Tensor, take: Callable[[Tensor], Batch], packing: Packing) -> Predictions:
-    """Let samples go through one layer, then those that stay through the next, each time in batches of like lengths.
-
-    One exit judges all of them together, and the device is waited for at most once a layer.
-
-    Args:
-        stepper: Model, criterion and threshold.
-        lengths: Numbers of tokens, ``[samples]``, at least one, on the host.
-        take: Makes a batch of the samples at some places, ``[batch]`` on the host, as `Stepper.start` takes it.
-        packing: How full batches are.
-    """
-    if stepper.model.training:
-        stepper.model.eval()
-    with torch.inference_mode(), stepper.lower_precision():  # once, for the weights are cast anew each time
-        return _descend(stepper, lengths, take, packing)
-
-
-def _descend(stepper: Stepper, lengths: Tensor, take: Callable[[Tensor], Batch], packing: Packing) -> Predictions:
-    rows = lengths.argsort(descending=True, stable=True)  # [samples]; longest first, as in all that follows
-    packs = packing([(1, length) for length in lengths[rows].tolist()])
-    together = [rows[pack.start : pack.stop] for pack in packs]  # [batch] each
-    cohorts = [stepper.start(take(some), lengths[some]) for some in together]
-    memory = stepper.remember(len(rows))
-    departed: list[Departed] = []
-    for layer in range(1, stepper.num_layers + 1):
-        packs = packing([cohort.size for cohort in cohorts])
-        waiting = deque(cohorts)
-        cohorts.clear()  # so that what went through the layer is given up batch by batch
-        for pack in packs:
-            joined = join([waiting.popleft() for _ in pack], stepper.model.backbone)
-            cohorts.append(stepper.advance(layer, joined))
-        judged = stepper.judge(layer, cohorts, memory)
-        if judged is None:
-            continue
-        memory, leaves = judged.memory, judged.leaves.cpu()  # leaves: [samples still there]
-        leaving = int(leaves.count_nonzero())
-        if leaving == len(rows):
-            departed.append(judged.departed(rows))
-            break
-        if leaving > 0:
-            gone, kept = leaves.nonzero().squeeze(1), (~leaves).nonzero().squeeze(1)  # [gone], [kept]
-            departed.append(judged.departed(rows, gone))
-            rows, memory = rows[kept], stepper.recall(memory, kept)
-            cohorts = _staying(stepper, cohorts, leaves)
-    return in_order(departed)
-
-
-def _staying(stepper: Stepper, cohorts: Sequence[Cohort], leaves: Tensor) -> list[Cohort]:
-    """Drop who leaves, ``[samples]``, from the cohorts."""
-    staying = []
-    for cohort, leave in zip(cohorts, torch.split(leaves, [cohort.size[0] for cohort in cohorts]), strict=True):
-        kept = (~leave).nonzero().squeeze(1)  # [kept]
-        if len(kept) == len(leave):
-            staying.append(cohort)
-        elif len(kept) > 0:
-            staying.append(cohort.keep(kept, stepper.model.backbone))
-    return staying
-
-
+Precision = Literal["fp32", "bf16"]
 Schedule = Literal["auto", "depth_first", "breadth_first"]
 BATCHES_IN_A_POOL = 16
+_TRAIL = "trail"
+_FINITE = "finite"
 
 
 class EarlyExitEngine:
@@ -286,11 +75,12 @@ class EarlyExitEngine:
         require_at_least_one(batch_size=batch_size, max_tokens=1 if max_tokens is None else max_tokens)
         if threshold != threshold:
             raise OptionError("the threshold is no number", where="threshold", hint="infinity lets nobody leave early")
-        self.stepper = Stepper(model.eval(), criterion, float(threshold), precision, keep_trail=keep_trail)
-        self.stepper.rehearse()
-        self.schedule, self.batch_size = schedule, batch_size
-        self.packing = Packing.on(self.stepper.device, max_tokens)
+        self.model, self.criterion, self.threshold = model.eval(), criterion, float(threshold)
+        self.schedule, self.batch_size, self.precision, self._keeps_trail = schedule, batch_size, precision, keep_trail
+        self._device = next(model.parameters()).device
+        self.packing = Packing.on(self._device, max_tokens)
         self._fills = {"input_ids": pad_token_id, "token_type_ids": pad_token_type_id}
+        self._rehearse()
 
     def predict(self, samples: Iterable[Sample]) -> Iterator[Predictions]:
         """Predict a stream of samples of any length, in memory that does not grow with it.
@@ -335,7 +125,7 @@ class EarlyExitEngine:
             longest = int(lengths[rows].max())
             return {name: batch[name][rows.to(batch[name].device), :longest] for name in names}
 
-        return descend(self.stepper, lengths, take, self.packing)
+        return self._run(lengths, take)
 
     def pad(self, samples: Sequence[Sample]) -> Batch:
         """Make a batch of samples, padded on the right to the longest."""
@@ -345,9 +135,7 @@ class EarlyExitEngine:
         lengths = torch.tensor([len(sample.input_ids) for sample in samples])  # [samples]
         if lengths.min() == 0:
             raise DataError("a sample has no tokens", where="input_ids", hint="leave it out")
-        return descend(
-            self.stepper, lengths, lambda rows: self.pad([samples[row] for row in rows.tolist()]), self.packing
-        )
+        return self._run(lengths, lambda rows: self.pad([samples[row] for row in rows.tolist()]))
 
     def _batches(self, samples: Iterator[Sample]) -> Iterator[list[Sample]]:
         while batch := list(islice(samples, self.batch_size)):
@@ -364,3 +152,119 @@ class EarlyExitEngine:
                 pool, tokens = [], 0
         if pool:
             yield pool
+
+    def _rehearse(self) -> None:
+        """Let the criterion judge one sample of zeros, so that its errors come before there is anything to judge."""
+        target, num_exits = self.model.target, self.model.num_exits
+        memory = self.criterion.start(1, target, torch.device("cpu"))
+        extras = {} if self.model.heads.gate is None else {GATE: torch.zeros(1)}
+        for exit_layer in range(1, num_exits + 1):
+            logits = torch.zeros(1, target.num_classes)
+            output = ExitOutput(exit_layer, num_exits, logits, extras, kind=target.kind)
+            _, memory = self.criterion.step(output, memory)
+
+    def _run(self, lengths: Tensor, take: Callable[[Tensor], Batch]) -> Predictions:
+        """Take samples through a layer, then those that stay through the next, each time in batches of similar length.
+
+        One exit judges all of them together, and the device is waited for at most once per layer.
+
+        Args:
+            lengths: Numbers of tokens, ``[samples]``, at least one, on the host.
+            take: Makes a batch of the samples at some places, ``[batch]`` on the host: ``input_ids``,
+                ``attention_mask`` and, where the backbone has them, ``token_type_ids``, each ``[batch, length]``.
+        """
+        if self.model.training:
+            self.model.eval()
+        is_lower = self.precision == "bf16"
+        # Entered once for all layers, because the weights are cast again each time.
+        lower = torch.autocast(self._device.type, dtype=torch.bfloat16) if is_lower else nullcontext()
+        with torch.inference_mode(), lower:
+            return self._descend(lengths, take)
+
+    def _descend(self, lengths: Tensor, take: Callable[[Tensor], Batch]) -> Predictions:
+        backbone, departed = self.model.backbone, list[Departed]()
+        rows = lengths.argsort(descending=True, stable=True)  # [samples]; longest first, as in all that follows
+        packs = self.packing([(1, length) for length in lengths[rows].tolist()])
+        cohorts = [self._embed(take(some), lengths[some]) for some in (rows[pack.start : pack.stop] for pack in packs)]
+        memory = self._remember(len(rows))
+        for layer in range(backbone.num_layers):
+            packs, waiting = self.packing([cohort.size for cohort in cohorts]), deque(cohorts)
+            cohorts.clear()  # so that each batch is freed once it went through the layer
+            for pack in packs:
+                joined = join([waiting.popleft() for _ in pack], backbone)
+                cohorts.append(Cohort(joined.lengths, backbone.layer(layer, joined.state)))
+            exit_layer = self.model.exit_behind(layer + 1)
+            if exit_layer < 1:
+                continue
+            judged, memory, leaves = self._judge(exit_layer, rows, cohorts, memory)
+            leaves = leaves.cpu()  # [samples still there]
+            gone, kept = leaves.nonzero().squeeze(1), (~leaves).nonzero().squeeze(1)  # [gone], [kept]
+            if len(kept) == 0:
+                departed.append(judged)
+                break
+            if len(gone) > 0:
+                departed.append(judged.select(gone))
+                there = kept.to(self._device, non_blocking=True)
+                rows, memory = rows[kept], {name: tensor.index_select(0, there) for name, tensor in memory.items()}
+                cohorts = [*_staying(cohorts, leaves, backbone)]
+        return in_order(departed)
+
+    def _embed(self, batch: Batch, lengths: Tensor) -> Cohort:
+        there = {name: tensor.to(self._device, non_blocking=True) for name, tensor in batch.items()}
+        is_padded = int(lengths.min()) < there["input_ids"].shape[1]
+        return Cohort(lengths, self.model.backbone.embed(**there, is_padded=is_padded))
+
+    def _remember(self, num_samples: int) -> State:
+        """Return the criterion's memory of samples that no exit has seen."""
+        target, device = self.model.target, self._device
+        finite = torch.ones(num_samples, dtype=torch.bool, device=device)
+        memory = {**self.criterion.start(num_samples, target, device), _FINITE: finite}
+        if self._keeps_trail:
+            memory[_TRAIL] = torch.zeros(num_samples, 0, target.num_classes, device=device)
+        return memory
+
+    def _judge(
+        self, exit_layer: int, rows: Tensor, cohorts: Sequence[Cohort], memory: State
+    ) -> tuple[Departed, State, Tensor]:
+        """Run an exit on all samples together, without waiting for the device.
+
+        Args:
+            exit_layer: The number of the exit, from 1.
+            rows: Which samples these are, ``[samples]``, on the host.
+            cohorts: Their states, in the same order.
+            memory: What the criterion remembers of them.
+
+        Returns:
+            All samples as if they left here, what the criterion remembers now, and who does leave, ``[samples]``; on
+            the host where that is known without looking.
+        """
+        heads, num_exits, criterion = self.model.heads, self.model.num_exits, self.criterion
+        pooled = [heads.pool(cohort.state) for cohort in cohorts]  # [batch, width] each
+        said = heads.classify(exit_layer, pooled[0] if len(pooled) == 1 else torch.cat(pooled))
+        logits = said.logits.float()  # [samples, classes]
+        extras = {} if said.gate is None else {GATE: said.gate.float()}  # [samples]
+        output = ExitOutput(exit_layer, num_exits, logits, extras, kind=self.model.target.kind)
+        (score, label), following = criterion.step(output, memory)
+        following = {**following, _FINITE: memory[_FINITE] & logits.isfinite().all(-1)}  # [samples]
+        if self._keeps_trail:
+            following[_TRAIL] = torch.cat([memory[_TRAIL], logits.unsqueeze(1)], dim=1)  # [samples, exits, classes]
+        if exit_layer == num_exits:
+            fallback = criterion.fallback(output, following)  # [samples] or [samples, labels]
+            label = where_rows(reaches(score, self.threshold), label, fallback)  # like fallback
+            leaves = torch.ones(len(rows), dtype=torch.bool)
+        elif self.threshold == inf or criterion.highest_score(exit_layer) < self.threshold:
+            leaves = torch.zeros(len(rows), dtype=torch.bool)
+        else:
+            leaves = reaches(score, self.threshold)  # [samples]
+        judged = Departed(rows, exit_layer, label, score, logits, following[_FINITE], following.get(_TRAIL))
+        return judged, following, leaves
+
+
+def _staying(cohorts: Sequence[Cohort], leaves: Tensor, backbone: Backbone) -> Iterator[Cohort]:
+    """Yield the cohorts without who leaves, ``[samples]``."""
+    for cohort, leave in zip(cohorts, torch.split(leaves, [cohort.size[0] for cohort in cohorts]), strict=True):
+        kept = (~leave).nonzero().squeeze(1)  # [kept]
+        if len(kept) == len(leave):
+            yield cohort
+        elif len(kept) > 0:
+            yield cohort.keep(kept, backbone)

@@ -88,7 +88,7 @@ class EarlyExitPredictor:
     @property
     def model(self) -> MultiExitModel:
         """The model, on its device, in evaluation mode."""
-        return self.engine.stepper.model
+        return self.engine.model
 
     @property
     def tokenizer(self) -> PreTrainedTokenizerBase:

@@ -1,8 +1,9 @@
-"""Honest speed: early exit beside the full model, on the clock, taking turns."""
+"""Early exit beside the full model, on the clock, taking turns; and what bfloat16 does to the scores of both."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
+from math import inf
 from time import perf_counter
 from typing import NamedTuple, get_args
 
@@ -10,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ee_lightning.errors import DataError, require_at_least_one, require_one_of
-from ee_lightning.exits import Criterion
+from ee_lightning.exits import Criterion, Fixed
 from ee_lightning.inference.batches import Sample, pad_samples
 from ee_lightning.inference.engine import EarlyExitEngine, Precision, Schedule
 from ee_lightning.inference.flops import FlopCounter
@@ -304,8 +305,8 @@ class SpeedMeter:
         wall = paired_ratio(full, early)
         (latency, latency_p95), (full_latency, full_latency_p95) = latencies(early), latencies(full)
         return MeasuredSpeed(
-            criterion=engine.stepper.criterion.name,
-            threshold=engine.stepper.threshold,
+            criterion=engine.criterion.name,
+            threshold=engine.threshold,
             schedule=engine.schedule,
             batch_size=batch_size,
             full_batch_size=full_batch_size,
@@ -336,3 +337,53 @@ def _batches(samples: Sequence[Sample], size: int) -> list[Sequence[Sample]]:
 def _exit_layers(engine: EarlyExitEngine, samples: Sequence[Sample]) -> Tensor:
     """Run the engine and give the exits at which samples leave, ``[samples]``."""
     return torch.cat([predictions.exit_layers for predictions in engine.predict(samples)])  # [samples]
+
+
+class PrecisionEffect(NamedTuple):
+    """The scores of an operating point in both precisions.
+
+    Attributes:
+        criterion: The name of the criterion; None for the full model.
+        threshold: In the criterion's unit.
+        fp32: The score in float32.
+        bf16: The score with matrix products in bfloat16.
+    """
+
+    criterion: str | None
+    threshold: float
+    fp32: float
+    bf16: float
+
+
+def precision_effects(
+    model: MultiExitModel,
+    samples: Sequence[Sample],
+    points: Sequence[tuple[Criterion, float]],
+    score: Callable[[Tensor], float],
+) -> list[PrecisionEffect]:
+    """Score the full model and operating points in float32 and in bfloat16.
+
+    Args:
+        model: The model; it is put into evaluation mode.
+        samples: Tokenised samples.
+        points: Criteria, fitted beforehand if they have to be, and thresholds.
+        score: Returns the score of labels or values, ``[samples]``, or of several labels a sample,
+            ``[samples, labels]``.
+
+    Returns:
+        The scores of the full model, then those of the points.
+    """
+
+    def scored(criterion: Criterion, threshold: float, precision: Precision) -> float:
+        engine = EarlyExitEngine(model, criterion, threshold, precision=precision)
+        return score(torch.cat([predictions.labels for predictions in engine.predict(samples)]))  # [samples]
+
+    return [
+        PrecisionEffect(
+            criterion.name if place else None,
+            threshold,
+            scored(criterion, threshold, "fp32"),
+            scored(criterion, threshold, "bf16"),
+        )
+        for place, (criterion, threshold) in enumerate([(Fixed(), inf), *points])
+    ]

@@ -82,7 +82,7 @@ class TextStream(LeavesOut, Iterator[TextPrediction]):
         self, rows: Iterable[object], engine: EarlyExitEngine, words: Sequence[str]
     ) -> Iterator[list[tuple[int, TextPrediction]]]:
         for predictions in engine.predict(self._samples(rows, engine.batch_size)):
-            worded = _in_words(predictions, words, engine.stepper.model.target.kind)
+            worded = _in_words(predictions, words, engine.model.target.kind)
             yield [(self._numbers.popleft(), each) for each in worded]
         if self._error is not None:
             raise self._error

@@ -14,7 +14,7 @@ from ee_lightning.runs.measured import MeasuredSpeed
 from ee_lightning.runs.operating_point import Estimate, OperatingPoint
 
 if TYPE_CHECKING:
-    from ee_lightning.inference.precision import PrecisionEffect  # and with it transformers
+    from ee_lightning.inference.speed import PrecisionEffect  # and with it transformers
 
 
 def print_summary(folder: RunFolder) -> None:

@@ -148,7 +148,7 @@ def test_options_reach_the_engine(run: Path, monkeypatch: pytest.MonkeyPatch) ->
     )
     assert main(["predict", str(run), "--input=in.txt", "--output=out.csv", *options]) == 0
     (engine,) = [predictor.engine for predictor in made]
-    assert (engine.schedule, engine.batch_size, engine.stepper.precision) == ("depth_first", 3, "bf16")
+    assert (engine.schedule, engine.batch_size, engine.precision) == ("depth_first", 3, "bf16")
     assert {row["exit_layer"] for row in read_csv("out.csv")} == {"3"}
 
 

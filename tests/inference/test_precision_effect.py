@@ -4,7 +4,7 @@ import torch
 
 from ee_lightning.exits import Patience
 from ee_lightning.inference import EarlyExitEngine, Sample
-from ee_lightning.inference.precision import precision_effects
+from ee_lightning.inference.speed import precision_effects
 
 
 def test_full_model_and_points_are_scored_in_both_precisions(tiny_backbone, model_of, samples: list[Sample]) -> None:

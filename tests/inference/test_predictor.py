@@ -386,7 +386,7 @@ def test_weights_are_those_of_the_best_checkpoint(run: Path) -> None:
     rule = {"criterion": Fixed(), "threshold": 3}
     for named, source in ((None, best), ("last.ckpt", "last.ckpt"), (run / "checkpoints" / best, best)):
         predictor = EarlyExitPredictor.from_run(run, named, **rule)
-        for name, tensor in predictor.engine.stepper.model.state_dict().items():
+        for name, tensor in predictor.engine.model.state_dict().items():
             assert torch.equal(tensor, saved[source]["state_dict"][f"model.{name}"])
     with pytest.raises(RunFolderError, match=r"no checkpoint nowhere.ckpt[\s\S]*checkpoints"):
         EarlyExitPredictor.from_run(run, "nowhere.ckpt", **rule)

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from ee_lightning.errors import RunFolderError
-from ee_lightning.inference.precision import PrecisionEffect
+from ee_lightning.inference.speed import PrecisionEffect
 from ee_lightning.reporting import draw_speed, print_latencies, print_precision_effects, print_speed, write_speed
 from ee_lightning.runs.folder import RunFolder
 from ee_lightning.runs.measured import MeasuredSpeed

@@ -91,7 +91,7 @@ class OptionError(EarlyExitError, ValueError):
 
 
 USER_MISTAKES = (EarlyExitError, OSError, MemoryError, RecursionError, UnicodeError)
-"""What a command may raise that its user, their files or their machine are to blame for."""
+"""What a command may raise because of its user, their files or their machine."""
 
 
 def as_mistake(error: Exception) -> EarlyExitError:

@@ -125,7 +125,7 @@ def writing(file: Path) -> Iterator[None]:
     try:
         yield
     except _UNWRITABLE as error:
-        hint = "make its folder writable, free space on the disk, or remove what bears its name"
+        hint = "make its folder writable, free space on the disk, or remove what has its name"
         raise RunFolderError(
             f"{file.name} can't be written: {_reason(error)}",
             where=file,

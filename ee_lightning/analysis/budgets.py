@@ -221,7 +221,7 @@ _MEANS = ("accuracy", "exact_match")
 
 @dataclass(frozen=True)
 class MaxLoss(Budget):
-    r"""The fastest point that loses at most so many points of the score against the full model.
+    r"""The fastest point that loses at most this many points of the score against the full model.
 
     A guarantee exists for accuracy, and of several labels for the exact match. The loss of a sample is then 1 where the
     full model gets it right and the early exit wrong, else 0; its expectation is what is bounded, by exact binomial

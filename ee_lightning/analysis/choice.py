@@ -83,7 +83,7 @@ def measure_gain(
 
 @dataclass(frozen=True, eq=False)
 class _Drawn:
-    """Data sets that have every distinct outcome so many times: the samples themselves, then their resamples.
+    """How often every distinct outcome is in each data set: the samples themselves, then their resamples.
 
     Attributes:
         exit_layers: Where each rule lets the sample of an outcome leave, each of shape [distinct].
@@ -239,7 +239,7 @@ def choose(
         The operating point. The same arguments give the same.
 
     Raises:
-        BudgetOutOfReach: No threshold keeps to the budget; the error tells the nearest value that one does.
+        BudgetOutOfReach: No threshold keeps to the budget; the error names the nearest value that one does.
         OptionError: The guarantee is no probability, or cannot be given for this metric; the seed is out of its range;
             the metric is unknown or does not suit the task; the criterion cannot be made, or reads the labels.
         DataError: There are fewer than two samples or no classes, or labels are missing or are no class numbers; or

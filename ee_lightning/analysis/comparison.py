@@ -64,7 +64,7 @@ def print_comparison(table: pd.DataFrame) -> None:
     """Print a comparison for a terminal of 80 columns: the primary metric of every task, in percent.
 
     Args:
-        table: What `compare` gives.
+        table: What `compare` returns.
     """
     console = Console(width=80, highlight=False, markup=False)
     for (task, split), rows in table.groupby(["task", "split"], sort=False):

@@ -152,7 +152,7 @@ def _information(predictions: Tensor, labels: Tensor) -> dict[str, Any]:
 
 
 def diagnostic_scalars(diagnostics: Mapping[str, Any], stage: str) -> dict[str, float]:
-    """Flatten what `diagnose` gives for loggers, but for matrices, histograms and biases.
+    """Flatten what `diagnose` returns, for loggers, except matrices, histograms and biases.
 
     The names are stable: ``<stage>/overthinking``, ``<stage>/late_correction``, ``<stage>/diversity/<measure>``, means
     over pairs of exits, and ``<stage>/information/<term>`` in bits. Means over no pair are left out; for regression

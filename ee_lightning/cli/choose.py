@@ -52,8 +52,8 @@ def run(
     Args:
         run: The run folder, such as runs/demo/version_0.
         criterion: Such as confidence or 'voting(k=0.5)'.
-        min_speedup: At least so many times faster, by layers.
-        max_loss: At most so many points below the full model.
+        min_speedup: At least this many times faster, by layers.
+        max_loss: At most this many points below the full model.
         consistency: At least this share of the full model's labels.
         metric: The score that counts (the task's first): METRICS.
         guarantee: Keep to the budget with this probability, such as 0.95; it holds for one choice made once: trying

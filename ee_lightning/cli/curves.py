@@ -30,7 +30,7 @@ def parser() -> CommandParser:
 
 
 def run(run: Path, *, criteria: str | None = None, wandb: bool = False, **of_criteria: Any) -> None:
-    """Replay a run folder's stored exits, without a model: writes its curves, plot and figures anew.
+    """Replay a run folder's stored exits, without a model: writes its curves, plot and figures again.
 
     Options of the criteria are options too: --criteria voting --voting.k 0.5 --voting.fallback majority.
 
@@ -72,7 +72,7 @@ def run(run: Path, *, criteria: str | None = None, wandb: bool = False, **of_cri
     print_summary(folder)
     for split, names in kept.items():
         if names:
-            print(f"kept as they were on {split}, for no name makes them anew: {', '.join(names)}")
+            print(f"kept as they were on {split}, as no name makes them: {', '.join(names)}")
     for line in dict.fromkeys(line for found in sweeps.values() for line in _warnings(found)):
         print(line)
 

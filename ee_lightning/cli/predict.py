@@ -153,7 +153,7 @@ def _rows(input: Path, text_columns: Texts | None, skip_bad_rows: bool, deployme
 
 
 def _predict(predictor: EarlyExitPredictor, rows: "InputRows | OwnRows", file: PredictionFile) -> None:
-    """Predict the rows, show how far it is, and say what it comes to, or where it broke off."""
+    """Predict the rows, show the progress, and print the result or where it broke off."""
     ids = deque[int]()
 
     def texts() -> Iterator[Texts]:

@@ -1,4 +1,4 @@
-"""``ee-lightning reproduce``: the trainings of a suite, as far as they are not there yet, and its tables."""
+"""``ee-lightning reproduce``: the missing trainings of a suite, and its tables."""
 
 import shlex
 import sys
@@ -158,7 +158,7 @@ def _write_report(suite: Suite, whole: Sequence[PlannedRun], tables: Path) -> No
 
 
 def _bring_to_end(runs: Sequence[PlannedRun], console: Console, arguments: Sequence[str]) -> int:
-    """Train what is not finished, and tell what failed and how to go on after an interrupt."""
+    """Train what is not finished; print what failed and how to continue after an interrupt."""
     with SuiteProgress(console, runs) as progress, interruptible():
         try:
             failures = Runner(progress).bring_to_end(runs)

@@ -24,7 +24,7 @@ class OwnRows:
         files: The names of the files that they are numbered in.
 
     Raises:
-        DataError: They are not to be had.
+        DataError: They are not available.
     """
 
     def __init__(self, options: RunOptions) -> None:

@@ -68,7 +68,7 @@ def check_output() -> None:
 
 
 def lasting(stream: TextIO) -> TextIO:
-    """Return a stream in the place of another one, which drops what can't be written and never fails."""
+    """Return a stream to replace another one, which drops what can't be written and never fails."""
     with suppress(OSError):
         stream.flush()
     return io.TextIOWrapper(

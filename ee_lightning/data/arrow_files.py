@@ -77,7 +77,7 @@ class ParquetFile(RowFile):
         try:
             return self._checked(tuple(cell.as_py() for cell in cells))
         except UnicodeDecodeError:
-            return Bad("it is not UTF-8", hint="write the file anew, in UTF-8")
+            return Bad("it is not UTF-8", hint="write the file again, in UTF-8")
 
 
 def _is_text(kind: pa.DataType) -> bool:
@@ -127,7 +127,7 @@ def read_parquet(paths: Sequence[Path], choose: Chooser) -> Table:
     filled = [file for file in files if file.size]
     columns = _shared_columns(filled or files[:1], choose)
     if not filled:
-        raise DataError("the file has no rows", where=place, hint="get the file anew")
+        raise DataError("the file has no rows", where=place, hint="get the file again")
     with blaming(place), quiet_progress(sum(file.size for file in filled)):
         kept_in = only_entry(paths, columns.names)
         with blaming_cache():

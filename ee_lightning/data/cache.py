@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 def cached(key: str, build: Callable[[], Dataset]) -> Dataset:
     """Take a data set from the cache, or build it and keep it there.
 
-    Several processes may ask at once: one builds, the others wait. An entry that is damaged is built anew.
+    Several processes may ask at once: one builds, the others wait. An entry that is damaged is built again.
 
     Args:
         key: The name of the entry; equal keys must mean equal content.
@@ -134,7 +134,7 @@ def _load(entry: Path) -> Dataset | None:
             return Dataset.load_from_disk(entry)
     except (OSError, ValueError, KeyError, TypeError):
         log.debug("unreadable cache entry %s", entry, exc_info=True)
-    log.warning("the cache entry %s is damaged and is built anew", entry)
+    log.warning("the cache entry %s is damaged and is built again", entry)
     return None
 
 

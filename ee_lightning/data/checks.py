@@ -114,11 +114,11 @@ def _num_different(rows: Dataset, part: int) -> int:
 
 
 def tell_overlap(train: Dataset, unseen: Dataset, split: str) -> None:
-    """Warn of rows have the texts of a training row, which makes what they tell look better than it is.
+    """Warn of rows that have the texts of a training row, and therefore look better than new rows would.
 
     Args:
         train: The tokenised rows that are trained on.
-        unseen: Tokenised rows that should tell of new ones.
+        unseen: Tokenised rows that should stand for new ones.
         split: Their split.
     """
     hashes, counts = np.unique(column(unseen, "text_hash"), return_counts=True)  # [different texts]
@@ -128,7 +128,7 @@ def tell_overlap(train: Dataset, unseen: Dataset, split: str) -> None:
         is_seen[places[hashes[places] == part]] = True
     if num_seen := int(counts[is_seen].sum()):
         log.warning(
-            "%d of %d %s rows have the same texts as a training row: they tell little about new rows",
+            "%d of %d %s rows have the same texts as a training row: they say little about new rows",
             num_seen,
             len(unseen),
             split,

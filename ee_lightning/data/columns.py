@@ -91,7 +91,7 @@ def choose_columns(task: Task, split: str) -> Chooser:
     """Return what picks the columns of a local file.
 
     A task of the table is read by its official columns, by those on the hub, or by the usual names of texts and labels;
-    a task of one's own by the columns that were given. Only a test split may lack the label.
+    a custom task by the columns that were given. Only a test split may lack the label.
 
     Args:
         task: The task to read.

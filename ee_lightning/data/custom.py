@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class CustomTask:
-    """A task of one's own, on local files.
+    """A custom task, on local files.
 
     Args:
         text_columns: The column with the text, or the two with a pair of texts.
@@ -130,14 +130,14 @@ class CustomTask:
         unknown = [metric for metric in self.metrics or () if metric not in known]
         yield bool(unknown), "own.metrics", f"{', '.join(unknown)} is no metric here", f"use {', '.join(known)}"
         is_second = self.regression and (self.metrics or ["pearson"])[0] != "pearson"
-        yield is_second, "own.metrics", "curves are of pearson alone", "name pearson first"
+        yield is_second, "own.metrics", "curves show pearson only", "name pearson first"
         is_binary = "f1" in (self.metrics or ()) and names is not None and len(names) != 2
-        yield is_binary, "own.metrics", "f1 is of two labels", "use macro_f1, the mean of all labels'"
+        yield is_binary, "own.metrics", "f1 is for two labels", "use macro_f1, the mean of all labels'"
 
     def _mistakes_of_several(self, names: Sequence[str] | None) -> Iterator[tuple[bool, str, str, str]]:
         both = self.regression and self.multi_label
         yield both, "own.multi_label", "labels are values too (own.regression)", "choose one of the two"
-        columns, needed = self.label_columns, "label columns are of several labels a row"
+        columns, needed = self.label_columns, "label columns are for several labels a row"
         yield columns is not None and not self.multi_label, "own.label_columns", needed, "set own.multi_label to true"
         if not self.multi_label:
             return
@@ -156,12 +156,12 @@ def resolve_task(name: str, own: CustomTask | None, root: str | Path | None) -> 
 
     Args:
         name: The task's name.
-        own: The description of a task of one's own; None for one of the table.
+        own: The description of a custom task; None for one of the table.
         root: Where the rows are.
 
     Raises:
         DataError: The task is unknown, or label names that were left out can't be found.
-        OptionError: An option of one's own makes no sense.
+        OptionError: An option of the custom task makes no sense.
     """
     return get_task(name) if own is None else own.as_task(name, root)
 

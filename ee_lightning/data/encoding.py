@@ -25,7 +25,7 @@ def load_tokenizer(name: str, config: PreTrainedConfig | None = None) -> PreTrai
 
     Raises:
         OptionError: No name is given, or the packaged name is unknown.
-        BackboneError: No tokenizer is to be had under that name.
+        BackboneError: There is no tokenizer under that name.
         DataError: The tokenizer has no padding token, or no fast implementation.
     """
     if not name:

@@ -95,7 +95,7 @@ def read_labels(table: Table, task: Task, split: str) -> NDArray[Any]:
     if isinstance(feature, ClassLabel) and task.score_range is None:
         own_words = feature.names
     if unknown := [name for name in own_words or () if name not in task.label_words]:
-        what = f"the labels are of another task: {listed(feature.names)}"
+        what = f"the labels belong to another task: {listed(feature.names)}"
         raise DataError(what, where=table.where(0), hint=_hint(unknown[0], task))
     numbers = [_number_of(word, task, own_words, is_test=split == "test") for word in distinct.words]
     if None in numbers:
@@ -142,7 +142,7 @@ def _one_a_row(table: Table, known: Collection[str]) -> Distinct:
     raise DataError(
         "the labels are lists, and a row of this task has one label",
         where=table.where(row),
-        hint="for any number of labels a row give --data.own.multi_label true",
+        hint="for any number of labels per row give --data.own.multi_label true",
     )
 
 

@@ -155,7 +155,7 @@ def read_text_file(file: RowFile, choose: Chooser, *, skips_ragged: bool = False
         lines.append(line)
         numbers.append(number)
     if file.columns is None or not lines:
-        raise DataError("the file has no rows", where=file.path, hint="get the file anew")
+        raise DataError("the file has no rows", where=file.path, hint="get the file again")
     if ragged:
         listed = ", ".join(map(str, ragged[:MOST_LISTED])) + (", …" if len(ragged) > MOST_LISTED else "")
         log.warning(

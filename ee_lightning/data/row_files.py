@@ -59,7 +59,7 @@ def flaw_of(name: str, text: str) -> Bad | None:
     if is_unicode(text):
         return None
     if "\udc80" <= _first_half(text) <= "\udcff":
-        return Bad("it is not UTF-8", hint="get the file anew, or convert it to UTF-8")
+        return Bad("it is not UTF-8", hint="get the file again, or convert it to UTF-8")
     return Bad(f"{name} is no Unicode: it holds {half_a_pair(text)}", hint="write whole characters")
 
 
@@ -186,7 +186,7 @@ class TableFile(LineFile):
         rows = self._tsv_rows(lines) if self.path.suffix.lower() == ".tsv" else self._csv_rows(lines)
         first = next(rows, None)
         if first is None:
-            raise DataError("the file has no rows", where=self.path, hint="get the file anew: it is empty")
+            raise DataError("the file has no rows", where=self.path, hint="get the file again: it is empty")
         line, cells = first
         hint = "give every row a cell for each column"
         if self.headerless and not self._names_columns(cells, choose):

@@ -82,7 +82,7 @@ class LocalSource:
 
     A split is a file called `train`, `validation` (or `dev`, `val`, `valid`) or `test`, ending in `.tsv`, `.csv`,
     `.jsonl` or `.parquet`; or Parquet shards, as `train-00000-of-00002.parquet`; or a folder of `datasets`. GLUE's own
-    files, and those that a task of one's own names, come first.
+    files, and those that a custom task names, come first.
 
     Args:
         root: The folder of the task, or one that holds a folder called like it; or what holds the training rows, a file
@@ -284,7 +284,7 @@ def open_source(root: str | Path | None, task: Task) -> Source:
 
     Args:
         root: `packaged:NAME` for an installed package, anything else is a local folder or file; None is the hub, or for
-            a task of one's own the current folder.
+            a custom task the current folder.
         task: The task to read.
 
     Returns:

@@ -79,7 +79,7 @@ class Task:
 
     Args:
         name: The name users write.
-        text_columns: The columns with text on the hub, or in files of one's own: one or two.
+        text_columns: The columns with text on the hub, or in your own files: one or two.
         label_names: A word for each label, in the official order of their numbers; none for regression.
         label_column: The column with the label there, or with several labels.
         metrics: The names of its metrics, the primary one first, which for regression is `pearson`, as curves have no
@@ -89,7 +89,7 @@ class Task:
         hub_revision: The branch of that data set that is to be read, if it is not the main one.
         hub_splits: The names of its splits, where they differ from ours.
         glue: The layout of the official GLUE files, where there is one.
-        files: The file of each split, for a task of one's own whose files have other names than the splits.
+        files: The file of each split, for a custom task whose files have other names than the splits.
         score_range: The lowest and the highest score, for regression.
         synonyms: Other words for a label, each with the name that it stands for.
         skips_unlabelled: Whether rows without a label, on which annotators did not agree, are left out of every split.

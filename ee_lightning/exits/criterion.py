@@ -207,7 +207,7 @@ class Criterion(ABC):
 
 
 def name_with_options(name: str, **options: tuple[object, object]) -> str:
-    """Name a criterion so that two of different options can be told apart.
+    """Name a criterion so that two of different options can be distinguished.
 
     Args:
         name: The criterion's name with its default options.

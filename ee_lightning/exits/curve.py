@@ -1,4 +1,4 @@
-"""What is added up over samples, so that a metric can be had of any predictions for them."""
+"""What is added up over samples, so that a metric can be computed for any predictions for them."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass

@@ -76,7 +76,7 @@ def _known(class_path: str) -> str:
 
 @dataclass(frozen=True)
 class CriterionSpec:
-    """How to make a criterion anew, in values that JSON knows.
+    """How to construct a criterion, in values that JSON knows.
 
     Attributes:
         class_path: Where to import the class from, such as ``ee_lightning.exits.Voting``.
@@ -192,7 +192,7 @@ def spec_of(criterion: str | Criterion | CriterionSpec) -> CriterionSpec:
         raise OptionError(
             f"no name stands for the criterion {type(criterion).__name__}",
             where="criterion",
-            hint="give it as a CriterionSpec, which says how to make it anew",
+            hint="give it as a CriterionSpec, which says how to construct it",
         )
     (spec,) = criteria(criterion.name)
     return replace(spec, fitted=criterion.fitted) if isinstance(criterion, Fitted) else spec

@@ -175,7 +175,7 @@ class StoredExits:
         return self.labels
 
     def _check_types(self) -> None:
-        """Raise an error for types by which numbers can't be told from truth values, or indices from measurements."""
+        """Raise an error for types that don't distinguish numbers from truth values, or indices from measurements."""
         labels = {} if self.labels is None else {"labels": self.labels}
         floats = {f"extras[{name!r}]": extra for name, extra in self.extras.items()}
         for tensors, types in (({"ids": self.ids}, _WHOLE), (labels, _WHOLE | _FLOATS), (floats, _FLOATS)):

@@ -12,7 +12,7 @@ from ee_lightning.functional import Kind
 
 DEFAULT_EXPONENT = 0.75
 LARGEST_EXPONENT = 16
-"""So that m^k can be told in float32 for as many as 255 exits m."""
+"""So that float32 can distinguish m^k for as many as 255 exits m."""
 
 Fallback = Literal["last", "majority"]
 

@@ -81,10 +81,10 @@ _EXITS = ("val/exit_", "val/full_model/", "val/oracle/", "val/diversity/", "val/
 
 
 def check_monitors(callbacks: Sequence[Callback], criteria: Sequence[Criterion], module: EarlyExitModule) -> None:
-    """Refuse to monitor a figure that training does not log, which would end it after an epoch.
+    """Raise an error for a monitored figure that training does not log, which would end it after an epoch.
 
     Where a callback or a module is neither Lightning's nor this project's, it may log figures of its own: only those of
-    the exits are refused then.
+    the exits are an error then.
 
     Args:
         callbacks: The trainer's.
@@ -167,7 +167,7 @@ class LastCheckpoint(Callback):
     ``metrics.csv`` had, so that those of steps that are done again don't stand there twice.
 
     Args:
-        every_n_steps: Write it after so many optimiser steps. It is also written at the start of every epoch but the
+        every_n_steps: Write it after this many optimiser steps. It is also written at the start of every epoch but the
             first, and at the end of training.
 
     Raises:
@@ -250,7 +250,7 @@ def _move(trainer: Trainer, states: dict[str, Any], place: Path) -> None:
 
 
 def _renamed(state: Any, old: str, new: str) -> Any:
-    """Put one path in the place of another in all that is called by it or lies below it."""
+    """Replace one path by another wherever a value is that path or lies below it."""
     if isinstance(state, dict):
         return {_renamed(key, old, new): _renamed(value, old, new) for key, value in state.items()}
     is_below = isinstance(state, str) and f"{state}/".startswith(f"{old}/")

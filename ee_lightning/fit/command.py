@@ -88,7 +88,7 @@ log = logging.getLogger(__name__)
 
 
 class OptionsParser(LightningArgumentParser):
-    """Refuses linked options in files too, and lets a class that is named anew start from its own defaults."""
+    """Rejects linked options in files too, and lets a class that is named again start from its own defaults."""
 
     def _parse_common(self, cfg: Namespace, *args: Any, **kwargs: Any) -> Namespace:
         """Raise an error for linked options, worded as for a flag, before the links overwrite them."""
@@ -100,12 +100,12 @@ class OptionsParser(LightningArgumentParser):
 
     def parse_args(self, *args: Any, **kwargs: Any) -> Namespace:  # type: ignore[override]
         """Parse the command line."""
-        with _classes_start_anew():
+        with _classes_start_again():
             return super().parse_args(*args, **kwargs)
 
 
 @contextmanager
-def _classes_start_anew() -> Iterator[None]:
+def _classes_start_again() -> Iterator[None]:
     """Drop all options of a class that another takes the place of; jsonargparse keeps those that both have."""
     dropped: dict[str, None] = {}
 
@@ -219,7 +219,7 @@ class EarlyExitCLI(LightningCLI):
         """Leave the options as they are given: a checkpoint holds none."""
 
     def before_instantiate_classes(self) -> None:
-        """Find the labels of a task of one's own, and the checkpoint; refuse to evaluate without one that is there."""
+        """Find the labels of a custom task, and the checkpoint; refuse to evaluate without one that is there."""
         self.identity = Identity(options_digest(self._options(self.config)))
         self._name_labels()
         checkpoint = self._get(self.config, "ckpt_path")

@@ -60,7 +60,7 @@ def evaluated_run(arguments: Sequence[str]) -> RunFolder | None:
 
 
 def check_evaluable(folder: RunFolder, recorded: Mapping[str, Any], given: Mapping[str, Any]) -> None:
-    """Refuse to evaluate a checkpoint by options that contradict its run.
+    """Raise an error for options that contradict the run of the checkpoint.
 
     The task may have another name, other files or other metrics, as long as it has the same labels. The backbone may
     lie elsewhere.
@@ -76,7 +76,7 @@ def check_evaluable(folder: RunFolder, recorded: Mapping[str, Any], given: Mappi
     refuse_changes(
         _as_the_model_sees_them(recorded),
         _as_the_model_sees_them(given),
-        "these options contradict the run that the checkpoint is of:",
+        "these options contradict the run of the checkpoint:",
         where=folder.config,
         ways=["leave them out: the run's own options are taken from there"],
         free=FREE_TO_DIFFER,

@@ -32,7 +32,7 @@ def check_values(value: object, option: str = "-") -> None:
         for inner in value:
             check_values(inner, option)
     elif isinstance(value, float) and isnan(value):
-        raise OptionError("this is nan, which is no number", where=option, hint="give a number, or leave it out")
+        raise OptionError("this is nan, not a number", where=option, hint="give a number, or leave it out")
     elif isinstance(value, str) and "\0" in value:
         raise OptionError("this text holds the character NUL", where=option, hint="leave the character out")
 

@@ -51,7 +51,7 @@ def run_to_resume(root: Path, name: str, checkpoint: str | None) -> tuple[RunFol
 
 
 def check_resumable(folder: RunFolder, options: Mapping[str, Any]) -> str | None:
-    """Refuse to go on with a run by other options than it was started with, or with one that is complete.
+    """Raise an error for a run that is complete or was started with other options.
 
     Args:
         folder: The run's folder.
@@ -83,7 +83,7 @@ def check_resumable(folder: RunFolder, options: Mapping[str, Any]) -> str | None
 
 
 def refuse_finished(folder: RunFolder, *, test: bool) -> None:
-    """Refuse to go on with a run that is complete, and name those beside it that are not.
+    """Raise an error for a run that is complete, and name unfinished ones beside it.
 
     Args:
         folder: The run's folder.
@@ -125,7 +125,7 @@ def _training_runs(folder: Path) -> dict[int, RunFolder]:
 
 @contextmanager
 def alone_in_its_folder(trainer: Trainer, *, is_new: bool) -> Iterator[None]:
-    """Lock the folder of a training, on its first process only, and leave none where a new one is refused.
+    """Lock the folder of a training, on its first process only, and leave none if a new one is not allowed.
 
     Args:
         trainer: The trainer.

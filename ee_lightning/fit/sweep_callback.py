@@ -83,7 +83,7 @@ def measure_sweep(model: MultiExitModel, data: TaskDataModule, split: str, found
 
 
 def speed_scalars(found: Sweep, measured: Sequence[MeasuredSpeed], stage: str) -> dict[str, float]:
-    """Flatten what `measure_sweep` gives for loggers.
+    """Flatten what `measure_sweep` returns, for loggers.
 
     The names are stable: ``<stage>/<criterion>/wall_speedup_at_<speed-up>x``, of the operating point nearest to that
     speed-up by layers, in batches of 32.

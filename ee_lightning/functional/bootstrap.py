@@ -20,7 +20,7 @@ from ee_lightning.functional.metrics import (
 
 
 class Resamples(NamedTuple):
-    """Bootstrap samples, told by how often each distinct outcome occurs in them.
+    """Bootstrap samples, described by how often each distinct outcome occurs in them.
 
     Attributes:
         outcomes: The distinct outcomes, of shape [distinct, columns].

@@ -161,13 +161,13 @@ def _count_both(one: Tensor, other: Tensor) -> Tensor:
 
 
 class InformationSplit(NamedTuple):
-    """The parts of what the exits together tell of the label, in bits.
+    """The parts of the information that all exits together have about the label, in bits.
 
     Attributes:
-        relevancy: What the exits tell one by one, with what they repeat counted each time.
+        relevancy: The information of the exits one by one, with repetitions counted each time.
         redundancy: What every exit repeats of the exits before it.
         conditional_redundancy: What it repeats of them among samples of the same label.
-        information: What all exits together tell: relevancy - redundancy + conditional redundancy.
+        information: The information of all exits together: relevancy - redundancy + conditional redundancy.
     """
 
     relevancy: float
@@ -177,7 +177,7 @@ class InformationSplit(NamedTuple):
 
 
 def information_split(predictions: Tensor, labels: Tensor) -> InformationSplit:
-    r"""Split what the exits together tell of the label (Brown 2009; Zhou & Li 2010).
+    r"""Split the information that all exits together have about the label (Brown 2009; Zhou & Li 2010).
 
     .. math:: I(p_{1..M}; Y) = \sum_{m=1}^{M} I(p_m; Y) - \sum_{m=2}^{M} I(p_m; p_{1..m-1})
         + \sum_{m=2}^{M} I(p_m; p_{1..m-1} \mid Y)

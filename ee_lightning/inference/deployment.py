@@ -90,7 +90,7 @@ class Deployment:
         """Write it as JSON; numbers come back to the last bit, and infinity stands as Python's JSON has it.
 
         Args:
-            file: The file to write, by custom ``early_exit.json``.
+            file: The file to write, usually ``early_exit.json``.
         """
         fields = {"format": FORMAT, "version": __version__, **asdict(self)}
         file.write_text(json.dumps(fields, indent=2) + "\n", encoding="utf-8")

@@ -142,7 +142,7 @@ def check_writable(path: Path) -> None:
     """Raise an error for a file that can't be one of predictions, before anything is loaded.
 
     Raises:
-        DataError: It is neither ``.csv`` nor ``.jsonl``, or a folder or something else that is no file bears its name.
+        DataError: It is neither ``.csv`` nor ``.jsonl``, or a folder or something else that is no file has its name.
     """
     if path.suffix not in ENDINGS:
         raise DataError(

@@ -70,7 +70,7 @@ class ExitPolicy:
         return cls(spec_of(criterion), threshold)
 
     def changed(self, criterion: AnyCriterion | None, threshold: float | None) -> "ExitPolicy":
-        """Put what a user gives in the place of this rule's own; None keeps it.
+        """Replace the criterion or threshold by the user's; None keeps it.
 
         Raises:
             OptionError: A criterion is given without a threshold, or is none.

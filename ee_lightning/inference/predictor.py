@@ -118,7 +118,7 @@ class EarlyExitPredictor:
 
         Raises:
             RunFolderError: Something is missing or damaged; no operating point was chosen and no rule is given.
-            BackboneError: The weights are of another model, or the backbone's configuration or tokenizer can't be had.
+            BackboneError: The weights belong to another model, or the backbone's configuration or tokenizer is missing.
             DataError: The run's task is unknown.
             OptionError: An option makes no sense.
         """
@@ -205,7 +205,7 @@ class EarlyExitPredictor:
 
         Returns:
             An iterator over the predictions, in their order, which also counts the texts that were cut and the rows
-            that were left out; its `TextStream.numbered` gives each prediction with its row. Where it comes upon what
+            that were left out; its `TextStream.numbered` gives each prediction with its row. Where it meets what
             is no text, it predicts the rows before, and then raises a `DataError` with the row counted from 0.
 
         Raises:

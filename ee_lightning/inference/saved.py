@@ -166,12 +166,12 @@ def find_folder(source: str) -> Path:
         return Path(snapshot_download(source, allow_patterns=["*.json", WEIGHTS, WEIGHTS_OF_FORMAT_1]))
     except HFValidationError as error:
         raise BackboneError(
-            "there is no such folder, and models on the hub bear no such names", where=source, hint=hint
+            "there is no such folder, and models on the hub don't have such names", where=source, hint=hint
         ) from error
     except Exception as error:  # the hub's client and the network below it raise their own kinds
         reason = first_line(error)
         raise BackboneError(
-            f"there is no such folder, and no such model can be had from the hub: {reason}",
+            f"there is no such folder, and no such model is available on the hub: {reason}",
             where=source,
             hint=f"{hint}, and check the network",
         ) from error
@@ -241,7 +241,7 @@ def _read(folder: Path) -> tuple[MultiExitModel, PreTrainedTokenizerBase, Deploy
 
 
 def _backbone_of(file: Path) -> tuple[PreTrainedConfig, str]:
-    """Read the backbone's configuration, and tell what the file of the weights is called."""
+    """Read the backbone's configuration, and return the name of the weights' file."""
     with reading(file, hint="save the model again: ee-lightning save"):
         fields = read_json(file)
         if fields.get("model_type") != EarlyExitConfig.model_type:

@@ -27,7 +27,7 @@ class Stopwatch:
 
     Args:
         device: Where the work is done.
-        clock: Gives the time in seconds.
+        clock: Returns the time in seconds.
     """
 
     def __init__(self, device: torch.device, clock: Clock = perf_counter) -> None:
@@ -112,7 +112,7 @@ def latencies(seconds: Tensor) -> tuple[float, float]:
 
 @contextmanager
 def pinned_threads(threads: int) -> Iterator[None]:
-    """Let so many threads share an operation on the processor, and then as many as before.
+    """Set the number of threads that share an operation on the processor, and restore it afterwards.
 
     Args:
         threads: At least 1.
@@ -182,7 +182,7 @@ class SpeedMeter:
     At every batch size both get the same batches in the same order, tokenised beforehand and padded within the time,
     and take turns batch by batch, after a warm-up. The engine's schedule is ``depth_first``. Its other one,
     ``breadth_first``, makes batches of its own from all samples, and takes turns with the full model on the samples
-    sorted by length, at the batch size of all at which that is fastest. A point at which nobody leaves early tells what
+    sorted by length, at the batch size of all at which that is fastest. A point at which nobody leaves early shows what
     the engine gains by taking samples of like length together, and loses by judging them.
 
     Speed-ups on the clock are medians and quartiles over repeats, each the ratio of two totals of one repeat. Of the
@@ -195,11 +195,11 @@ class SpeedMeter:
         repeats: How often everything is timed.
         threads: Number of threads that share an operation on the processor.
         precision: ``fp32``, or ``bf16`` for matrix products in bfloat16, of both.
-        max_samples: Of more samples so many are taken, evenly over all.
+        max_samples: At most this many samples are taken, spread evenly over all.
         pool: Whether ``breadth_first`` is measured too.
-        full: The model of all layers, in the same place, where ``model`` has the first of them alone; its weights are
-            of no account. None if ``model`` has all.
-        clock: Gives the time in seconds.
+        full: The model of all layers, in the same place, where ``model`` has the first of them alone; its weights
+            don't matter. None if ``model`` has all.
+        clock: Returns the time in seconds.
 
     Attributes:
         places: Which of the samples are measured.

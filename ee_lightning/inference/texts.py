@@ -35,7 +35,7 @@ class TextPrediction(NamedTuple):
 class TextStream(LeavesOut, Iterator[TextPrediction]):
     """Predictions for a stream of texts, in its order, as they are asked for.
 
-    Where it comes upon what is no text, or the rows end in an error, it predicts all that comes before first, and then
+    If it meets a row that is not a text, or the rows end in an error, it predicts all that comes before first, and then
     raises.
 
     Args:

@@ -25,7 +25,7 @@ def measure_rows(suite: Suite, folders: Mapping[RunKey, RunFolder], root: Path, 
     """Measure the operating points of a suite's rows that were not measured yet, and write them into the run folders.
 
     Runs that another process is at are left to it. Failures are reported, and stop nothing. A file of speeds
-    that can't be read is deleted, and written anew.
+    that can't be read is deleted, and written again.
 
     Args:
         suite: The suite.

@@ -53,7 +53,7 @@ def layers_of(options: RunOptions, num_exits: int) -> Layers:
         num_exits: Number of its exits.
 
     Raises:
-        BackboneError: The backbone's configuration is needed and can't be had.
+        BackboneError: The backbone's configuration is needed and not available.
     """
     if options.heads.exits == "every" and options.num_layers is None:
         return Layers(num_exits, num_exits, num_exits)
@@ -70,7 +70,7 @@ def tokens_of(options: RunOptions, split: str, exits: StoredExits) -> list[int]:
         exits: The stored exits of the split.
 
     Raises:
-        EarlyExitError: The rows or the tokenizer can't be had.
+        EarlyExitError: The rows or the tokenizer are not available.
     """
     lengths: list[int] = evaluated_rows(options.rows().of(split), exits)["length"][:]
     return lengths
@@ -91,7 +91,7 @@ def flops_speedup(
         judged: Whether the exits passed were asked; if not, all samples leave at the last one, which is.
 
     Raises:
-        EarlyExitError: The backbone's configuration can't be had.
+        EarlyExitError: The backbone's configuration is not available.
     """
     pairs = Counter(zip(num_tokens, exit_layers.tolist(), strict=True))
     lengths = tuple(sorted({*num_tokens}))
@@ -108,7 +108,7 @@ def flops_speedup(
 def flops_by_length(count: Callable[[int], SampleFlops], lengths: Sequence[int]) -> dict[int, SampleFlops]:
     """Count what samples of some lengths take, by counting few of them.
 
-    Products of matrices are linear in the number of tokens and attention is quadratic, so that three lengths tell all
+    Products of matrices are linear in the number of tokens and attention is quadratic, so three lengths determine all
     others, exactly. A fourth is counted to see that it is so; where it isn't, every length is counted.
 
     Args:

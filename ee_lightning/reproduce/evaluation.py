@@ -76,7 +76,7 @@ class StoredRun:
         """The layers of its model.
 
         Raises:
-            BackboneError: The backbone's configuration is needed and can't be had.
+            BackboneError: The backbone's configuration is needed and not available.
         """
         return layers_of(self.options, self.exits.num_exits)
 
@@ -85,7 +85,7 @@ class StoredRun:
         """The number of tokens of each sample that is reported.
 
         Raises:
-            EarlyExitError: The rows or the tokenizer can't be had.
+            EarlyExitError: The rows or the tokenizer are not available.
         """
         return tokens_of(self.options, self.split, self.exits)
 
@@ -115,7 +115,7 @@ class StoredRun:
         """Choose the threshold with the best score among those that are at least so fast; of equals the fastest.
 
         Args:
-            criterion: What `criterion` gives.
+            criterion: What `criterion` returns.
             speedup: All layers of the whole backbone over the mean of those run.
             variant: Where it is chosen.
 
@@ -142,7 +142,7 @@ class StoredRun:
             the speeds is damaged.
 
         Raises:
-            BackboneError: The backbone's configuration is needed and can't be had.
+            BackboneError: The backbone's configuration is needed and not available.
         """
         wanted = criterion.name, self.layers.full
         at_point = (
@@ -184,7 +184,7 @@ class Outcome:
         predictions: Class numbers, or values for regression, in the order of the ids, of shape [samples].
         exit_layers: The number of the exit where each sample leaves, from 1, of shape [samples].
         score: The task's first metric, as a share (1 is 100 points).
-        layer_speedup: All layers of the whole backbone over the mean of those run; None where it can't be told.
+        layer_speedup: All layers of the whole backbone over the mean of those run; None if it is not known.
         flops_speedup: The same of floating-point operations.
         wall_speedup: The same on the clock; None where it was not measured at this operating point.
     """

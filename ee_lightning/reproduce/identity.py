@@ -1,4 +1,4 @@
-"""What a training is known by: a digest of all that determines it, its options, rows and weights, and nothing else."""
+"""The identity of a training: a digest of all that determines it, its options, rows and weights, and nothing else."""
 
 import hashlib
 import json
@@ -39,7 +39,7 @@ def data_fingerprint(options: Mapping[str, Any], tokenizer: str, *, test: bool) 
 
     Raises:
         DataError: The task is not known, or some of its rows are missing or wrong.
-        BackboneError: The tokenizer is not to be had.
+        BackboneError: The tokenizer is not available.
         OptionError: An option makes no sense.
     """
     own = None if options.get("own") is None else typed(CustomTask, options["own"])
@@ -107,7 +107,7 @@ _SEED = "seed_everything"
 
 
 class Identifier:
-    """Finds what trainings are known by; what several share is looked up once."""
+    """Finds the identity of trainings; what several share is looked up once."""
 
     def __init__(self) -> None:
         self._resolved: dict[str, dict[str, Any]] = {}

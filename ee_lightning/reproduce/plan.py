@@ -48,7 +48,7 @@ class PlannedRun:
 
     @property
     def folder(self) -> RunFolder:
-        """Its folder, which need not exist; it may bear the names of a training of another suite."""
+        """Its folder, which need not exist; it may have the name of a training of another suite."""
         own = "-".join(re.sub(r"[^\w.-]+", "_", part) for part in self.training.key)
         made = [] if self.digest is None else found_in(self.root / RUNS, f"*-{self.digest}")
         folders = [RunFolder(run / "version_0") for run in made]
@@ -138,7 +138,8 @@ def finished(runs: Sequence[PlannedRun]) -> Mapping[tuple[str, str, int], RunFol
 def plan(suite: Suite, root: Path, selection: Selection | None = None) -> list[PlannedRun]:
     """Find out what there is to do for a suite; nothing is changed.
 
-    Data and weights are read, as a run is known by their content; without them a finished run is known by its options.
+    Data and weights are read, because their content is part of a run's identity; without them a finished run is
+    identified by its options.
 
     Args:
         suite: The suite.

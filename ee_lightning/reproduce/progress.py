@@ -207,7 +207,7 @@ class SuiteProgress:
         self._bar.stop()
 
     def started(self, run: PlannedRun) -> None:
-        """Tell that a run begins or goes on."""
+        """Print that a run begins or goes on."""
         self._current, self._started_at = run, time.monotonic()
         self._expected, unknown = Durations(self.runs).total(list(self._left.values()))
         self._unknown = bool(unknown)

@@ -82,7 +82,7 @@ class PublishedTable:
         backbone: Of which model.
         where: Its place in the paper.
         columns: The tasks.
-        rows: From top to bottom; those of a curve bear the same label at several speed-ups.
+        rows: From top to bottom; those of a curve have the same label at several speed-ups.
         metrics: The metric of a column, by the names of `ee_lightning`; absent where it is not known.
 
     Raises:

@@ -148,7 +148,7 @@ class Runner:
                 self._failed(run, failed)
 
     def _train(self, run: PlannedRun, lock: int) -> str | None:
-        """Train a run and tell why it failed; None where it is finished."""
+        """Train a run and return why it failed; None if it is finished."""
         try:
             if run.reason is not None:
                 self.progress.set_aside(run, run.set_aside())

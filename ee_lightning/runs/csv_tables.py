@@ -60,7 +60,7 @@ def write_rows(path: Path, rows: pd.DataFrame, fixed: Sequence[str], key: Sequen
         rows: The rows.
         fixed: Columns that a file which is there must have.
         key: Columns by which rows take the place of others.
-        hint: How to make the file anew where it is damaged.
+        hint: How to write the file again if it is damaged.
 
     Raises:
         RunFolderError: The file is damaged, or can't be written.

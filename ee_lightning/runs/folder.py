@@ -41,7 +41,7 @@ _MEASURE = "measure again: ee-lightning speed"
 
 @dataclass(frozen=True)
 class Identity:
-    """What a run is known by, beside the content of its data and weights.
+    """The identity of a run, besides the content of its data and weights.
 
     Attributes:
         config: Digest of its options, see `ee_lightning.runs.run_options.options_digest`.
@@ -68,7 +68,7 @@ class RunFolder:
     - ``fitted.json``: what criteria learnt from the rows held out for calibration;
     - ``diagnostics.json``: how the exits of a split differ, and at which exit its samples leave;
     - ``summary.json``: the figures to compare runs by. It is written last: where it is missing, the run did not finish;
-    - ``identity.json``: what a training run is known by;
+    - ``identity.json``: the identity of a training run;
     - ``wandb.json``: the W&B run that it was logged to, if any, which goes on where this run goes on;
     - ``.lock``: held by the process that trains here; one that ended, but was not killed, took it away.
 
@@ -129,7 +129,7 @@ class RunFolder:
         return (self.path / SUMMARY).is_file()
 
     def write_identity(self, identity: Identity) -> None:
-        """Write what the run is known by."""
+        """Write the identity of the run."""
         with self.whole(IDENTITY) as file:
             file.write_text(json.dumps(asdict(identity), indent=2) + "\n", encoding="utf-8")
 

@@ -110,8 +110,8 @@ def load_run(folder: RunFolder, split: str) -> tuple[MultiExitModel, "Dataset"]:
 
     Raises:
         RunFolderError: The run's configuration or its checkpoint is missing or damaged.
-        DataError: The rows can't be had.
-        BackboneError: The backbone's configuration or the tokenizer can't be had.
+        DataError: The rows are not available.
+        BackboneError: The backbone's configuration or the tokenizer is not available.
     """
     options = RunOptions.read(folder)
     return read_model(folder, options).to(find_device("auto")), options.rows().of(split)
@@ -148,10 +148,10 @@ def whole_model(options: RunOptions) -> MultiExitModel | None:
         options: The run's.
 
     Returns:
-        The model, of weights drawn at random, which are of no account there; None if the run's has all layers.
+        The model, of weights drawn at random, which don't matter there; None if the run's has all layers.
 
     Raises:
-        BackboneError: The backbone's configuration can't be had.
+        BackboneError: The backbone's configuration is not available.
     """
     if options.num_layers is None:
         return None
@@ -169,8 +169,8 @@ def read_model(folder: RunFolder, options: RunOptions, checkpoint: str | Path | 
             swept, which is the best.
 
     Raises:
-        RunFolderError: There is no such checkpoint, it can't be told which one, or it can't be read.
-        BackboneError: It is of another model, or the backbone's configuration can't be had.
+        RunFolderError: There is no such checkpoint, it is not known which one, or it can't be read.
+        BackboneError: It is of another model, or the backbone's configuration is not available.
     """
     file = _checkpoint(folder, checkpoint)
     config = backbone_config(options.backbone, options.num_layers)

@@ -73,7 +73,7 @@ class OperatingPoint:
             ``loss``, by how much the latter is higher, all as shares (1 is 100 points); and ``consistency``, the share
             of samples with the full model's label.
         guarantee: What is guaranteed, in words; None if nothing is.
-        met: Whether the budget was met on the other half; None in a file that does not tell.
+        met: Whether the budget was met on the other half; None if the file does not say.
         version: The release of ee_lightning that chose it.
 
     Raises:
@@ -101,7 +101,7 @@ class OperatingPoint:
         """Write it as JSON; numbers come back to the last bit, and infinity stands as Python's JSON has it.
 
         Args:
-            file: The file to write, by custom ``operating_point.json``.
+            file: The file to write, usually ``operating_point.json``.
         """
         fields = {"format": FORMAT, **asdict(self)}
         file.write_text(json.dumps(fields, indent=2) + "\n", encoding="utf-8")

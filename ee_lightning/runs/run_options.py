@@ -24,7 +24,7 @@ FREE_TO_DIFFER = (
 """The options, with all below them, that don't change what a run computes."""
 
 _KNOWN_OTHERWISE = ("run.name", "model.backbone")
-"""The options that name a folder: the run's own, and that of the weights, which are known by their content."""
+"""The options that name a folder: the run's own, and that of the weights, which are identified by their content."""
 _MOST_LISTED = 8
 
 
@@ -63,7 +63,7 @@ def refuse_changes(
     """Raise an error for options that would change what a run computes.
 
     Args:
-        before: The options that it was started with, nested, as YAML gives them.
+        before: The options that it was started with, nested, as read from YAML.
         after: The same with other values.
         what: What is wrong with those that differ, which are listed behind it.
         where: The file that holds the earlier ones.
@@ -84,7 +84,7 @@ def changes(before: Mapping[str, Any], after: Mapping[str, Any], free: Sequence[
     """Return the options that would change what a run computes: those that differ and may not.
 
     Args:
-        before: The options, nested, as YAML gives them.
+        before: The options, nested, as read from YAML.
         after: The same with other values.
         free: Dotted names of options that may differ besides :data:`FREE_TO_DIFFER`.
 
@@ -109,7 +109,7 @@ def leaves(options: object, name: str = "") -> dict[str, str]:
     """Return nested options one by one.
 
     Args:
-        options: The options, nested, as YAML gives them, or a value.
+        options: The options, nested, as read from YAML, or a value.
         name: The dotted name of all of them.
 
     Returns:

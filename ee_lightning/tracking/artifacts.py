@@ -56,7 +56,7 @@ def log_run_folder(run: wandb.Run, folder: RunFolder) -> wandb.Artifact:
 
 
 def await_uploads(run: wandb.Run, artifacts: Sequence[wandb.Artifact], seconds: float) -> None:
-    """Wait until artifacts are uploaded, if they are to be at all, remove their copies and links, and tell what failed.
+    """Wait until artifacts are uploaded, if they are at all, remove their copies and links, and return what failed.
 
     Args:
         run: The W&B run that logged them.
@@ -184,11 +184,11 @@ def _refuse_harmful(artifact: wandb.Artifact) -> None:
     """Raise an error for files that lead elsewhere, that are hidden, or that Python might import as a module."""
     for entry in artifact.manifest.entries.values():
         if entry.ref is not None or not _stays_below(entry.path):
-            raise ValueError(f"{entry.ref or entry.path} leads out of the run folder, which is refused")
+            raise ValueError(f"{entry.ref or entry.path} leads out of the run folder, which is not allowed")
         if is_code(entry.path):
-            raise ValueError(f"{entry.path} is code, which is refused")
+            raise ValueError(f"{entry.path} is code, which is not allowed")
         if _is_hidden(entry.path):
-            raise ValueError(f"{entry.path} is hidden, which is refused")
+            raise ValueError(f"{entry.path} is hidden, which is not allowed")
 
 
 def _stays_below(name: Any) -> TypeGuard[str]:

@@ -46,7 +46,7 @@ class Background:
         self._jobs.put((job, False))
 
     def end(self, last_job: Callable[[], object], seconds: float) -> bool:
-        """Wait for a limited time until all is done, this last of all, and tell whether it came to that."""
+        """Wait for a limited time until all is done, this last of all, and return whether it is."""
         self._jobs.put((last_job, True))
         try:
             return self._has_ended.wait(seconds)
@@ -136,7 +136,7 @@ class EarlyExitWandbLogger(WandbLogger):
         return super().__getstate__() | {"_background": None}
 
     def follow(self, folder: RunFolder | None) -> None:
-        """Tell the run folder before the run starts: the W&B run that it was logged to, if any, goes on."""
+        """Set the run folder before the run starts, so that the W&B run it was logged to, if any, continues."""
         self._folder = folder
 
     def enter(self, *, training: bool) -> None:
@@ -186,7 +186,7 @@ class EarlyExitWandbLogger(WandbLogger):
         )
 
     def enter_folder(self, folder: RunFolder) -> None:
-        """Tell the run folder of an evaluation that is ending."""
+        """Set the run folder of an evaluation that is ending."""
         self._evaluated = folder
 
     def after_save_checkpoint(self, checkpoint_callback: ModelCheckpoint) -> None:

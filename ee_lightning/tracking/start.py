@@ -45,7 +45,7 @@ def has_account() -> bool:
     """Return whether there is an account to ask W&B by, without a question at the terminal, as `wandb.Api` would ask.
 
     Returns:
-        True also where it can't be told any more.
+        True also where it is no longer known.
     """
     try:
         authenticate = attrgetter("sdk.lib.wbauth.authenticate_session")(wandb)
@@ -59,7 +59,7 @@ def process_of_service() -> Popen[bytes] | None:
     """Return W&B's own process, if this one started it; wandb 0.31 waits for its end without a limit.
 
     Returns:
-        None also where it can't be told any more; it then ends by itself in its own time.
+        None also where it is no longer known; it then ends by itself in its own time.
     """
     try:
         process = attrgetter("_connection._proc._process")(wandb.setup())
@@ -193,7 +193,7 @@ def leave_service(seconds: float) -> None:
 
 
 def notice(text: str) -> None:
-    """Tell the user one line about W&B."""
+    """Print one line about W&B."""
     print(f"W&B: {text}", file=sys.stderr, flush=True)
 
 

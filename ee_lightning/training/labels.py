@@ -59,7 +59,7 @@ class LabelOptions:
         """
         if target.kind is Kind.REGRESSION and not self.are_plain:
             raise OptionError(
-                "smoothing and class weights are of classes, and this task has a value to predict",
+                "smoothing and class weights are for classes, and this task has a value to predict",
                 where="--model.labels",
                 hint="leave both out",
             )
@@ -82,7 +82,7 @@ class LabelOptions:
             [labels, 2].
 
         Raises:
-            OptionError: They are to be balanced, and the data module can't tell how often each class occurs.
+            OptionError: They are to be balanced, and the data module does not know how often each class occurs.
         """
         if self.class_weights is None:
             return None
@@ -91,7 +91,7 @@ class LabelOptions:
             return torch.stack([torch.ones_like(weights), weights], dim=-1) if kind is Kind.MULTI_LABEL else weights
         if not hasattr(data, "class_counts"):
             raise OptionError(
-                "the data can't tell how often each class occurs",
+                "it is not known how often each class occurs",
                 where="--model.labels.class_weights balanced",
                 hint="train with a TaskDataModule, or give the weights one by one",
             )

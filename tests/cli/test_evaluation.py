@@ -55,7 +55,7 @@ def test_options_that_contradict_the_run_are_refused(
     changed = {"model.heads.pooling": "cls", "data.task": "cola", "run.root": "evaluated"}
     status = run(command, **changed, ckpt_path=checkpoint)
     expected = (
-        "these options contradict the run that the checkpoint is of:\n"
+        "these options contradict the run of the checkpoint:\n"
         "    data.task.label_names.0: negative → unacceptable\n"
         "    data.task.label_names.1: positive → acceptable\n"
         "    model.heads.pooling: mean → cls\n"

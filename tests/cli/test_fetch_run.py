@@ -232,7 +232,7 @@ def test_names_that_lead_elsewhere_are_refused(serve: Serve, name: str, capsys: 
 def test_code_is_refused(serve: Serve, name: str, capsys: pytest.CaptureFixture[str]) -> None:
     serve({"config.yaml": b"{}", name: b"raise SystemExit"})
     assert main(["fetch-run", f"{PROJECT}/some"]) == 1
-    assert f"{name} is code, which is refused" in capsys.readouterr().err
+    assert f"{name} is code, which is not allowed" in capsys.readouterr().err
     assert _nothing_is_left()
 
 
@@ -243,7 +243,7 @@ def test_hidden_names_are_refused(serve: Serve, name: str, capsys: pytest.Captur
     assert main(["fetch-run", f"{PROJECT}/some"]) == 1
     assert main(["fetch-run", f"{PROJECT}/run_folder-other"]) == 1
     printed = capsys.readouterr().err
-    assert f"{name} is hidden, which is refused" in printed or "Invalid artifact path" in printed
+    assert f"{name} is hidden, which is not allowed" in printed or "Invalid artifact path" in printed
     assert "is no run folder" in printed
     assert _nothing_is_left()
 

@@ -1,4 +1,4 @@
-"""Linked options are refused wherever they are given, and a class that is named anew starts from its defaults."""
+"""Linked options are refused wherever they are given, and a class that is named again starts from its defaults."""
 
 from pathlib import Path
 from typing import Any

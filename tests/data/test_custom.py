@@ -291,7 +291,7 @@ MISTAKES = {
     "one label": ({"label_names": ["bug"]}, "1 label is named", "--data.own.label_names"),
     "a label twice": ({"label_names": ["bug", "bug"]}, "named twice", "--data.own.label_names"),
     "an unknown metric": ({"metrics": ["recall"]}, "recall is no metric here", "--data.own.metrics"),
-    "f1 of three": ({"metrics": ["f1"]}, "f1 is of two labels", "--data.own.metrics"),
+    "f1 of three": ({"metrics": ["f1"]}, "f1 is for two labels", "--data.own.metrics"),
     "accuracy of values": ({"metrics": ["accuracy"], "regression": True}, "no metric here", "--data.own.metrics"),
     "values and several labels": ({"regression": True, "multi_label": True}, "values too", "--data.own.multi_label"),
     "label columns of one label": ({"label_columns": ["a", "b"]}, "several labels a row", "--data.own.label_columns"),
@@ -307,7 +307,7 @@ MISTAKES = {
         "accuracy is no metric here",
         "--data.own.metrics",
     ),
-    "spearman first": ({"metrics": ["spearman"], "regression": True}, "pearson alone", "--data.own.metrics"),
+    "spearman first": ({"metrics": ["spearman"], "regression": True}, "pearson only", "--data.own.metrics"),
 }
 
 

@@ -175,7 +175,7 @@ def test_labels_of_another_order_are_taken_by_their_words(on_the_hub):
 def test_the_labels_of_another_task_are_refused(on_the_hub):
     features, splits = LAYOUTS["rte"]
     task = on_the_hub("rte", {**features, "label": NLI}, splits)
-    with pytest.raises(DataError, match="labels are of another task: entailment, neutral, contradiction") as caught:
+    with pytest.raises(DataError, match="labels belong to another task: entailment, neutral, contradiction") as caught:
         open_source(None, task).load("train")
     assert "labels of rte: entailment" in caught.value.hint
 

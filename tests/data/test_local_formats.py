@@ -81,7 +81,7 @@ def test_a_saved_data_set_with_the_labels_of_another_task_is_refused(tmp_path, t
     columns = get_task(task).text_columns
     features = Features({**dict.fromkeys(columns, Value("string")), "label": ClassLabel(names=names)})
     Dataset.from_list([{**dict.fromkeys(columns, "a"), "label": 0}], features=features).save_to_disk(tmp_path / "train")
-    with pytest.raises(DataError, match=f"the labels are of another task: {', '.join(names)}"):
+    with pytest.raises(DataError, match=f"the labels belong to another task: {', '.join(names)}"):
         LocalSource(tmp_path, get_task(task)).load("train")
 
 

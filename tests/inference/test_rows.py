@@ -229,7 +229,7 @@ def latin_1() -> pa.Array:
     [
         (pa.array(["a", None]), "'text' is null, and no text", "give every row its texts"),
         (pa.array(["a", None]).dictionary_encode(), "'text' is null, and no text", "give every row its texts"),
-        (latin_1(), "it is not UTF-8", "write the file anew, in UTF-8"),
+        (latin_1(), "it is not UTF-8", "write the file again, in UTF-8"),
     ],
 )
 def test_a_bad_row_of_parquet_is_named_or_left_out(column: pa.Array, reason: str, hint: str, tmp_path: Path) -> None:

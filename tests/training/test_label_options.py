@@ -46,7 +46,7 @@ def test_balanced_weights_are_those_of_the_training_rows():
     weights = options.weights_for(SimpleNamespace(class_counts=[30, 10]), Kind.SINGLE_LABEL)
     torch.testing.assert_close(weights, torch.tensor([2 / 3, 2.0]))
     torch.testing.assert_close(options.targets(torch.tensor([1]), 2, weights), torch.tensor([[0.0, 2.0]]))
-    with pytest.raises(OptionError, match="can't tell how often each class occurs"):
+    with pytest.raises(OptionError, match="it is not known how often each class occurs"):
         options.weights_for(None, Kind.SINGLE_LABEL)
 
 

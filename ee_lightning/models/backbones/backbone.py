@@ -24,7 +24,7 @@ class EncoderState:
         padding_mask: 1 for tokens and 0 for padding, ``[batch, length]``.
         attention_mask: The same in the form that the family's attention takes; None if nothing is masked.
         extras: What else the family's layers take, such as positions. It depends on the batch, its length and its mask
-            alone, and :meth:`Backbone.state` makes it anew for other samples.
+            alone, and :meth:`Backbone.state` makes it again for other samples.
     """
 
     hidden: Tensor
@@ -118,8 +118,8 @@ class Backbone(nn.Module, ABC):
         Args:
             input_ids: Token ids, ``[batch, length]``.
             attention_mask: 1 for tokens and 0 for padding, ``[batch, length]``.
-            token_type_ids: Sentence of each token, ``[batch, length]``; ignored where the model does not tell them
-                apart, as some tokenizers give them all the same.
+            token_type_ids: Sentence of each token, ``[batch, length]``; ignored where the model does not distinguish
+                them, as some tokenizers give them all the same.
             is_padded: As for :meth:`state`.
 
         Returns:

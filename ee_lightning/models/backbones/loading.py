@@ -93,7 +93,7 @@ def config_of_fields(fields: Mapping[str, Any], source: str) -> PreTrainedConfig
     known = ", ".join(sorted(FAMILIES))
     if family is None:
         raise BackboneError(
-            "config.json names no model_type, so the backbone's family can't be told",
+            "config.json names no model_type, so the backbone's family is not known",
             where=source,
             hint=f"name it there: one of {known}",
         )

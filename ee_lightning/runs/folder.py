@@ -59,7 +59,7 @@ class RunFolder:
 
     - ``exits/<split>.safetensors``: ``logits [exits, samples, classes]``, ``labels [samples]``, ``ids [samples]`` and
       the exits' extras, ``extra.<name> [exits, samples]``; of several labels a sample ``labels [samples, labels]``, and
-      a ``multi_label`` that is true; in the metadata, as JSON, which rows of the split these are, ``rows``, and the
+      a ``multi_label`` that is true; in the metadata, as JSON, ``rows``: which rows of the split these are, and the
       tensors' ``sha256``;
     - ``exit_scores.csv``: the score of every exit after every epoch;
     - ``curves.csv``: every operating point of every criterion; ``curves.png`` draws them;
@@ -163,7 +163,8 @@ class RunFolder:
             tensors[_MULTI_LABEL] = torch.tensor(True)
         tensors |= {_EXTRA + name: tensor for name, tensor in exits.extras.items()}
         with self.whole(f"exits/{split}.safetensors") as file:
-            save_file(tensors, file, {_ROWS: json.dumps(asdict(exits.rows)), _DIGEST: _digest(tensors)})
+            rows = asdict(exits.rows) | {_DIGEST: _digest(tensors)}
+            save_file(tensors, file, {_ROWS: json.dumps(rows)})  # one entry, as several are written in any order
 
     def read_exits(self, split: str) -> StoredExits:
         """Read what every exit said of a split.
@@ -186,8 +187,8 @@ class RunFolder:
         with reading(file, hint=_EVALUATE):
             tensors = load_file(file)
             with safe_open(file, framework="pt") as opened:
-                metadata = opened.metadata() or {}  # of which an older release wrote less
-            if metadata.get(_DIGEST, digest := _digest(tensors)) != digest:
+                rows = json.loads((opened.metadata() or {}).get(_ROWS, "{}"))  # of which an older release wrote less
+            if rows.pop(_DIGEST, digest := _digest(tensors)) != digest:
                 raise ValueError("it is not as it was written: its digest differs")
             if tensors["ids"].lt(0).any():
                 raise ValueError("its ids are below 0, and so no numbers of rows")
@@ -198,7 +199,7 @@ class RunFolder:
                     ids=tensors["ids"],
                     extras={name.removeprefix(_EXTRA): t for name, t in tensors.items() if name.startswith(_EXTRA)},
                     multi_label=_MULTI_LABEL in tensors,
-                    rows=typed(EvaluatedRows, json.loads(metadata[_ROWS])) if _ROWS in metadata else EvaluatedRows(),
+                    rows=typed(EvaluatedRows, rows),
                 )
             except (DataError, TrainingDiverged) as error:
                 raise ValueError(f"{error.what} ({error.where})" if error.where else error.what) from error

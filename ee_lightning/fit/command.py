@@ -355,8 +355,17 @@ def run(arguments: Sequence[str]) -> None:
         arguments: The command and its options.
     """
     quiet_lightning()
+    command = arguments[0]
+
+    class OneCommand(EarlyExitCLI):
+        """Has the options of the command that is asked for alone, as it takes time to collect those of each."""
+
+        @staticmethod
+        def subcommands() -> dict[str, set[str]]:
+            return {command: EarlyExitCLI.subcommands()[command]}
+
     try:
-        EarlyExitCLI(EarlyExitModule, TaskDataModule, args=list(arguments), **settings())
+        OneCommand(EarlyExitModule, TaskDataModule, args=list(arguments), **settings())
     except RunIsFinished as finished:
         print(finished)
 

@@ -186,3 +186,13 @@ def listed(words: Collection[str]) -> str:
     """
     more = len(words) - _MOST_LISTED
     return ", ".join([*words][:_MOST_LISTED]) + (f" and {more} more" if more > 0 else "")
+
+
+def counted(number: int, what: str) -> str:
+    """Return how many there are, in words.
+
+    Example:
+        >>> counted(1, "seed"), counted(3, "seed")
+        ('1 seed', '3 seeds')
+    """
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"

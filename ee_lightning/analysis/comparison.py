@@ -2,8 +2,6 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from math import nan
-from statistics import fmean, stdev
 from typing import Any
 
 import pandas as pd
@@ -45,19 +43,40 @@ def compare(runs: Sequence[ComparedRun]) -> pd.DataFrame:
         or where one run deviates from none.
     """
     varied = {name: _varied([run.options for run in runs if run.name == name]) for name in {run.name for run in runs}}
-    found: dict[tuple[tuple[str, str], ...], list[Mapping[str, float | None]]] = {}
-    for run in runs:
-        options = {option: run.options.get(option, "") for option in varied[run.name]}
-        for split, summary in run.summary.items():
-            for metric in summary["metrics"]:
-                about = {"task": summary["task"], "split": split, "metric": metric, "run": run.name, **options}
-                for criterion, figures in _rows(summary, metric).items():
-                    found.setdefault(tuple({**about, "criterion": criterion}.items()), []).append(figures)
-    rows = [{**dict(about), "runs": len(seeds), **_over_seeds(seeds)} for about, seeds in found.items()]
+    found = [
+        {
+            **{"task": summary["task"], "split": split, "metric": metric, "run": run.name, "criterion": criterion},
+            **{option: run.options.get(option, "") for option in varied[run.name]},
+            **figures,
+        }
+        for run in runs
+        for split, summary in run.summary.items()
+        for metric in summary["metrics"]
+        for criterion, figures in _rows(summary, metric).items()
+    ]
     of_any = sorted({option for names in varied.values() for option in names})
-    statistics = [name for figure in FIGURES.values() for name in (figure, f"{figure}_std")]
-    columns = ["task", "split", "metric", "run", *of_any, "criterion", "runs", *statistics]
-    return pd.DataFrame(rows, columns=columns)
+    about, figures = ["task", "split", "metric", "run", *of_any, "criterion"], list(FIGURES.values())
+    return over_seeds(pd.DataFrame(found, columns=[*about, *figures]), about, figures)
+
+
+def over_seeds(rows: pd.DataFrame, about: list[str], figures: list[str]) -> pd.DataFrame:
+    """Average figures over seeds.
+
+    Args:
+        rows: A row a seed.
+        about: The columns in which the seeds of a row of the result agree.
+        figures: The columns to average.
+
+    Returns:
+        The columns ``about``, ``runs`` (how many), and for each figure its mean and, as ``<figure>_std``, its sample
+        standard deviation; empty where a seed lacks the figure, or where one seed deviates from none.
+    """
+    of_seeds = rows.astype(dict.fromkeys(figures, float)).groupby(about, sort=False, dropna=False)
+    statistics = {"runs": of_seeds.size()}
+    for figure in figures:
+        statistics[figure] = of_seeds[figure].agg(lambda values: values.mean(skipna=False))
+        statistics[f"{figure}_std"] = of_seeds[figure].agg(lambda values: values.std(skipna=False))
+    return pd.DataFrame(statistics).reset_index()
 
 
 def print_comparison(table: pd.DataFrame) -> None:
@@ -84,16 +103,6 @@ def _varied(options: Sequence[Mapping[str, str]]) -> list[str]:
 def _rows(summary: Mapping[str, Any], metric: str) -> dict[str, Mapping[str, float | None]]:
     full = {FULL_MODEL: {FIGURES["1x"]: summary["full_model"][metric]}}
     return {criterion: by_metric[metric] for criterion, by_metric in summary["criteria"].items()} | full
-
-
-def _over_seeds(seeds: Sequence[Mapping[str, float | None]]) -> dict[str, float]:
-    statistics = {}
-    for figure in FIGURES.values():
-        values = [value for seed in seeds if (value := seed.get(figure)) is not None]
-        is_whole = len(values) == len(seeds)
-        statistics[figure] = fmean(values) if is_whole else nan
-        statistics[f"{figure}_std"] = stdev(values) if is_whole and len(values) > 1 else nan
-    return statistics
 
 
 def _by_configuration(rows: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:

@@ -183,6 +183,6 @@ def _write_for_cluster(suite: Suite, selection: Selection, chosen: Options, extr
         write_slurm_array(chosen.slurm, suite, meant, [*command, *options], [*tables, *options])
         print(f"{len(meant)} trainings are written as a SLURM array: sbatch {chosen.slurm}")
     if chosen.wandb_sweep is not None:
-        logged = FitOptions([configs_folder() / "trainer" / "wandb.yaml"]) + extra
+        logged = FitOptions((configs_folder() / "trainer" / "wandb.yaml",)) + extra
         write_wandb_sweep(chosen.wandb_sweep, suite, meant, [*command, *fit_arguments(logged)])
         print(f"{len(meant)} trainings are written as a sweep: wandb sweep {chosen.wandb_sweep}")

@@ -1,19 +1,135 @@
 """``ee-lightning submit``: the files that the GLUE server takes, from runs at their operating points."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from math import isnan
 from pathlib import Path
 from typing import Annotated
+from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
 from ee_lightning.cli.command import Device
 from ee_lightning.cli.split_rows import OwnRows
 from ee_lightning.data.tasks import TASKS
 from ee_lightning.errors import DataError, OptionError
+from ee_lightning.files import written_whole
 from ee_lightning.inference import EarlyExitPredictor
-from ee_lightning.reproduce.glue_server import SERVER_FILES, ServerFile, write_zip
 from ee_lightning.runs.folder import RunFolder
 from ee_lightning.runs.load_run import RunOptions
 from ee_lightning.runs.operating_point import OperatingPoint
+
+ZIP = "submission.zip"
+_BINARY = ("0", "1")
+_ENTAILMENT = ("entailment", "not_entailment")
+_INFERENCE = ("entailment", "neutral", "contradiction")
+_SCORES = (0.0, 5.0)
+_MNLI = ("mnli", "mnli_mismatched")
+
+
+@dataclass(frozen=True)
+class ServerFile:
+    """A file that the server takes: a line ``index<TAB>prediction``, then a line for each row of a test set.
+
+    Attributes:
+        name: Its name.
+        task: The task whose test rows these are.
+        rows: The official number of them.
+        words: What the server takes for labels: the task's own words, or their numbers; none for scores.
+        trained_on: By whose runs it may be predicted.
+    """
+
+    name: str
+    task: str
+    rows: int
+    words: tuple[str, ...]
+    trained_on: tuple[str, ...]
+
+    def word(self, label: str | float, label_names: Sequence[str]) -> str:
+        """Write a predicted label as the server takes it.
+
+        Args:
+            label: The word for it, or a value.
+            label_names: The words for the labels of the task, in the order of their numbers.
+
+        Raises:
+            DataError: The server does not know it, or it is not a number.
+        """
+        if not self.words:
+            if isnan(float(label)):
+                raise DataError(
+                    "a predicted value is not a number",
+                    where=self.name,
+                    hint="predict with a run whose training did not fail",
+                )
+            low, high = _SCORES
+            return f"{min(max(float(label), low), high):.3f}"
+        word = str(label) if self.words != _BINARY else str(list(label_names).index(str(label)))
+        if word not in self.words:
+            raise DataError(
+                f"the GLUE server does not know the label {word!r}",
+                where=self.name,
+                hint=f"it takes {', '.join(self.words)}: predict with a run on the task {self.task}",
+            )
+        return word
+
+    def check_rows(self, number: int, where: object) -> None:
+        """Raise an error for another number of rows than the official one.
+
+        Raises:
+            DataError: There are more or fewer.
+        """
+        if number != self.rows:
+            raise DataError(
+                f"{self.name} needs {self.rows} rows, and the test split of {self.task} has {number}",
+                where=where,
+                hint="use the official test file, in its own order",
+            )
+
+    def write(self, folder: Path, words: Iterable[str], where: object) -> Path:
+        """Write the file, whole or not at all.
+
+        Args:
+            folder: Where.
+            words: The labels, in the order of the test set.
+            where: Where the rows are from, for the error.
+
+        Raises:
+            DataError: There are more or fewer than the official number of rows.
+            RunFolderError: It can't be written.
+        """
+        lines = [f"{index}\t{word}" for index, word in enumerate(words)]
+        self.check_rows(len(lines), where)
+        with written_whole(folder / self.name) as file:
+            file.write_text("\n".join(["index\tprediction", *lines]) + "\n", encoding="utf-8")
+        return folder / self.name
+
+
+SERVER_FILES = (
+    ServerFile("CoLA.tsv", "cola", 1_063, _BINARY, ("cola",)),
+    ServerFile("SST-2.tsv", "sst2", 1_821, _BINARY, ("sst2",)),
+    ServerFile("MRPC.tsv", "mrpc", 1_725, _BINARY, ("mrpc",)),
+    ServerFile("STS-B.tsv", "stsb", 1_379, (), ("stsb",)),
+    ServerFile("QQP.tsv", "qqp", 390_965, _BINARY, ("qqp",)),
+    ServerFile("MNLI-m.tsv", "mnli", 9_796, _INFERENCE, _MNLI),
+    ServerFile("MNLI-mm.tsv", "mnli_mismatched", 9_847, _INFERENCE, _MNLI),
+    ServerFile("QNLI.tsv", "qnli", 5_463, _ENTAILMENT, ("qnli",)),
+    ServerFile("RTE.tsv", "rte", 3_000, _ENTAILMENT, ("rte",)),
+    ServerFile("WNLI.tsv", "wnli", 146, _BINARY, ("wnli",)),
+    ServerFile("AX.tsv", "ax", 1_104, _INFERENCE, _MNLI),
+)
+"""All that the server takes, in its order; runs of MNLI predict three."""
+
+
+def write_zip(folder: Path, files: Iterable[Path]) -> Path:
+    """Put files into a zip, without folders; the same files make the same zip.
+
+    Raises:
+        RunFolderError: It can't be written.
+    """
+    with written_whole(folder / ZIP) as unfinished, ZipFile(unfinished, "w", ZIP_DEFLATED) as archive:
+        for file in files:
+            archive.writestr(ZipInfo(file.name), file.read_bytes(), ZIP_DEFLATED)
+    return folder / ZIP
+
 
 Planned = tuple[ServerFile, Path, OwnRows]
 

@@ -1,10 +1,13 @@
 """Floating-point operations of early exit, counted on the model's own modules."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Sequence
 from copy import deepcopy
 from itertools import pairwise
+from math import prod
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
@@ -68,7 +71,8 @@ class FlopCounter:
         Args:
             num_tokens: Number of tokens of each sample, ``[samples]``.
         """
-        return sum(self.of_sample(length).full for length in num_tokens)
+        of_samples = self._of_samples(num_tokens)
+        return sum(of_samples[length].full for length in num_tokens)
 
     def of_exits(self, num_tokens: Sequence[int], exit_layers: Sequence[int]) -> int:
         """Count what samples take that leave early, with all heads passed.
@@ -78,9 +82,10 @@ class FlopCounter:
             exit_layers: The number of the exit at which it leaves, from 1, ``[samples]``.
         """
         without_exit = self._model.backbone.num_layers - self._model.num_exits
+        of_samples, pairs = self._of_samples(num_tokens), Counter(zip(num_tokens, exit_layers, strict=True))
         return sum(
-            self.of_sample(length).until(without_exit + exit_layer)
-            for length, exit_layer in zip(num_tokens, exit_layers, strict=True)
+            number * of_samples[length].until(without_exit + exit_layer)
+            for (length, exit_layer), number in pairs.items()
         )
 
     def speedup(self, num_tokens: Sequence[int], exit_layers: Sequence[int]) -> float:
@@ -91,6 +96,11 @@ class FlopCounter:
             exit_layers: The number of the exit at which it leaves, from 1, ``[samples]``.
         """
         return self.of_full(num_tokens) / self.of_exits(num_tokens, exit_layers)
+
+    def _of_samples(self, num_tokens: Sequence[int]) -> dict[int, SampleFlops]:
+        if unknown := set(num_tokens) - self._by_length.keys():
+            self._by_length |= flops_by_length(self.of_sample, unknown)
+        return self._by_length
 
     @torch.inference_mode()
     def _count(self, num_tokens: int) -> SampleFlops:
@@ -108,6 +118,37 @@ class FlopCounter:
                 totals.append(counter.get_total_flops())
         embedding, *parts = [after - before for before, after in pairwise(totals)]
         return SampleFlops(embedding, layers=parts[::2], heads=parts[1::2])
+
+
+def flops_by_length(count: Callable[[int], SampleFlops], lengths: Collection[int]) -> dict[int, SampleFlops]:
+    """Count what samples of some lengths take, by counting few of them.
+
+    Products of matrices are linear in the number of tokens and attention is quadratic, so that three lengths tell all
+    others, exactly. A fourth is counted to see that it is so; where it isn't, every length is counted.
+
+    Args:
+        count: Counts what a sample of a length takes, which takes a second.
+        lengths: Numbers of tokens.
+    """
+    ascending = sorted(lengths)
+    nodes = [ascending[place * (len(ascending) - 1) // 3] for place in range(4)]
+    if len(set(nodes)) == 4:
+        counted = [count(length) for length in nodes]
+        parts = np.array([[each.embedding, *each.layers, *each.heads] for each in counted], dtype=float)  # [4, parts]
+        check, known, num_layers = nodes.pop(1), np.delete(parts, 1, axis=0), len(counted[0].layers)
+
+        def interpolate(length: int) -> list[int]:
+            """Evaluate the parabola through three lengths (Lagrange), rounded to whole numbers."""
+            weights = [prod((length - other) / (node - other) for other in nodes if other != node) for node in nodes]
+            return [round(part) for part in (weights @ known).tolist()]
+
+        if interpolate(check) == parts[1].tolist():
+            found = {length: interpolate(length) for length in ascending}
+            return {
+                length: SampleFlops(each[0], each[1 : 1 + num_layers], each[1 + num_layers :])
+                for length, each in found.items()
+            }
+    return {length: count(length) for length in ascending}
 
 
 def _without_weights(model: MultiExitModel) -> MultiExitModel:

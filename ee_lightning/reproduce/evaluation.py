@@ -15,10 +15,10 @@ from ee_lightning.exits import Criterion, Curve, Fitted, Fixed, StoredExits, rep
 from ee_lightning.exits.naming import spec_of
 from ee_lightning.files import reading
 from ee_lightning.functional import best_point, halves, weighted_scores
-from ee_lightning.reproduce.costs import Layers, flops_speedup, layers_of, tokens_of
+from ee_lightning.reproduce.costs import Layers, flops_speedup, layers_of
 from ee_lightning.reproduce.suite import Row, Split, Suite
 from ee_lightning.runs.folder import SUMMARY, RunFolder
-from ee_lightning.runs.load_run import RunOptions
+from ee_lightning.runs.load_run import RunOptions, evaluated_rows
 from ee_lightning.runs.measured import MeasuredSpeed
 
 DEV: Split = "validation"
@@ -87,7 +87,8 @@ class StoredRun:
         Raises:
             EarlyExitError: The rows or the tokenizer are not available.
         """
-        return tokens_of(self.options, self.split, self.exits)
+        rows = evaluated_rows(self.options.rows().of(self.split), self.exits)
+        return list(rows["length"][:])
 
     @cached_property
     def halves(self) -> tuple[StoredExits, StoredExits] | None:
@@ -286,7 +287,7 @@ def _outcome(found: Evaluation, key: RunKey, row: Row, variant: Variant) -> Outc
         by_layers, on_clock = layers.speedup(exit_layers), run.wall_speedup(criterion, threshold)
 
         def count() -> float:
-            return flops_speedup(run.options, layers, run.num_tokens, exit_layers, judged=row.criterion is not None)
+            return flops_speedup(run.options, run.num_tokens, exit_layers, judged=row.criterion is not None)
 
         by_flops = found.attempt(f"FLOPs {about}", count)
     return Outcome(criterion, threshold, predictions, exit_layers, score.item(), by_layers, by_flops, on_clock)

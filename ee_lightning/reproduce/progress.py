@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
+from ee_lightning.errors import counted
 from ee_lightning.files import read_json, written_whole
 from ee_lightning.reproduce.plan import PlannedRun, State, each_once
 from ee_lightning.reproduce.suite import Suite
@@ -108,65 +109,53 @@ def print_plan(suite: Suite, meant: Sequence[PlannedRun], root: Path, console: C
     """
     runs = each_once(meant)
     counts = [f"{number} {state}" for state in State if (number := sum(run.state is state for run in runs))]
-    lines = [f"{suite.name}: {suite.title}", f"{_number(runs)} for {len(suite.rows)} rows: {', '.join(counts)}"]
+    of_rows = f"{counted(len(runs), 'training')} for {len(suite.rows)} rows: {', '.join(counts)}"
+    lines = [f"{suite.name}: {suite.title}", of_rows]
     if same := len(meant) - len(runs):
         lines.append(f"{same} more would have the options of one of these, whose run serves both")
-    lines.append(_estimate(runs))
+    lines.append(f"estimated time: {_estimate(runs)}")
     if clock:
         lines.append("then the rows of every finished run are measured on the clock (--no-clock leaves that out)")
     _print(console, "\n".join([*lines, f"folder: {root}"]))
     console.print(_table(suite, meant))
+    blocked: dict[str, list[PlannedRun]] = {}
     for run in runs:
-        if run.state is State.TO_DO and run.reason is not None:
+        if run.state is State.BLOCKED:
+            blocked.setdefault(run.reason or "", []).append(run)
+        elif run.reason is not None:
             _print(console, f"{run.title}: its folder is damaged, and it is run again: {run.reason}")
-    for reason, blocked in _by_reason(runs).items():
-        more = "" if len(blocked) == 1 else f", and {len(blocked) - 1} more"
-        _print(console, f"can't be run: {blocked[0].title}{more}: {reason}")
-
-
-def _number(runs: Sequence[PlannedRun]) -> str:
-    return f"{len(runs)} training{'s' * (len(runs) != 1)}"
+    for reason, (first, *others) in blocked.items():
+        more = f", and {len(others)} more" if others else ""
+        _print(console, f"can't be run: {first.title}{more}: {reason}")
 
 
 def _estimate(runs: Sequence[PlannedRun]) -> str:
     left = [run for run in runs if run.state in {State.TO_DO, State.TO_RESUME}]
     seconds, unknown = Durations(runs).total(left)
-    if not left and any(run.state is State.BLOCKED for run in runs):
-        return "estimated time: none, nothing can be started"
     if not left:
-        return "estimated time: none, nothing is left to train"
+        is_blocked = any(run.state is State.BLOCKED for run in runs)
+        return "none, nothing can be started" if is_blocked else "none, nothing is left to train"
     if not seconds:
-        return "estimated time: not known, none of them was trained on this machine yet"
+        return "not known, none of them was trained on this machine yet"
     without = f", without {', '.join(unknown)}, of which nothing was trained on this machine yet" if unknown else ""
-    return f"estimated time: {duration(seconds)}{without}"
+    return f"{duration(seconds)}{without}"
 
 
 def _table(suite: Suite, runs: Sequence[PlannedRun]) -> Table:
     table = Table("training", "serves the rows")
     for task in suite.tasks:
         table.add_column(task, justify="right")
-    for name in suite.trainings:
-        of_training = [run for run in runs if run.training.name == name]
+    for name in dict.fromkeys(run.training.name for run in runs):
+        states = {task: [run.state for run in runs if run.training.key[:2] == (task, name)] for task in suite.tasks}
         rows = dict.fromkeys(row.label for row in suite.rows if row.training == name)
-        cells = [_cell([run for run in of_training if run.training.task == task]) for task in suite.tasks]
-        if of_training:
-            table.add_row(name, ", ".join(rows), *cells)
+        table.add_row(name, ", ".join(rows), *map(_cell, states.values()))
     return table
 
 
-def _cell(runs: Sequence[PlannedRun]) -> str:
-    if runs and all(run.state is State.BLOCKED for run in runs):
-        return "–"
-    finished = sum(run.state is State.FINISHED for run in runs)
-    return f"{finished} of {len(runs)}" if runs else ""
-
-
-def _by_reason(runs: Sequence[PlannedRun]) -> dict[str, list[PlannedRun]]:
-    reasons: dict[str, list[PlannedRun]] = {}
-    for run in runs:
-        if run.state is State.BLOCKED:
-            reasons.setdefault(run.reason or "", []).append(run)
-    return reasons
+def _cell(states: Sequence[State]) -> str:
+    if not states:
+        return ""
+    return "–" if {*states} == {State.BLOCKED} else f"{states.count(State.FINISHED)} of {len(states)}"
 
 
 def _print(console: Console, text: str) -> None:

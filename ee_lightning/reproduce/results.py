@@ -1,12 +1,15 @@
 """The cells of a table beside what was published, and whether one row is better than another."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from statistics import fmean, stdev
+from math import isnan
+from statistics import fmean
 
+import pandas as pd
 import torch
 from torch import Tensor
 
+from ee_lightning.analysis.comparison import over_seeds
 from ee_lightning.errors import RunFolderError
 from ee_lightning.exits import Oracle
 from ee_lightning.functional import percentile_interval, resample, weighted_scores
@@ -15,6 +18,8 @@ from ee_lightning.reproduce.published import PublishedTable, published_table
 from ee_lightning.reproduce.suite import Row, Suite
 
 AVERAGE = "avg"
+_ABOUT = ["task", "row", "variant"]
+_FIGURES = ["score", "layer_speedup", "flops_speedup", "wall_speedup"]
 
 
 @dataclass(frozen=True)
@@ -86,65 +91,53 @@ def tabulate(found: Evaluation) -> Results:
     Raises:
         OptionError: There is no published table of the name that the suite gives.
     """
-    suite = found.suite
-    tasks = list(suite.tasks)
+    suite, tasks = found.suite, list(found.suite.tasks)
     published = None if suite.published is None else published_table(suite.published)
-    columns = [*tasks, AVERAGE] if len(tasks) > 1 else tasks
-    cells: dict[tuple[Row, str, Variant], Cell] = {}
-    for row in suite.rows:
-        beside = None if published is None else published.find(row.label, row.speedup)
-        for variant in VARIANTS:
-            by_task = {task: found.of(task, row, variant) for task in tasks}
-            for task, outcomes in by_task.items():
-                if outcomes:
-                    figure = None if beside is None else beside.scores.get(task)
-                    cells[row, task, variant] = _cell([[outcome] for outcome in outcomes.values()], figure)
-            common = [seed for seed in suite.seeds if all(seed in outcomes for outcomes in by_task.values())]
-            if len(tasks) > 1 and common:
-                of_seeds = [[by_task[task][seed] for task in tasks] for seed in common]
-                figure = None if beside is None else beside.average_over(tasks)
-                cells[row, AVERAGE, variant] = _cell(of_seeds, figure)
-    return Results(suite, columns, _with_best(cells), published)
-
-
-def _cell(by_seed: Sequence[Sequence[Outcome]], published: float | None) -> Cell:
-    """Make a cell of the outcomes on one task or several, seed by seed."""
-    scores = [100 * fmean(outcome.score for outcome in outcomes) for outcomes in by_seed]
-    every = [outcome for outcomes in by_seed for outcome in outcomes]
-    return Cell(
-        score=fmean(scores),
-        deviation=stdev(scores) if len(scores) > 1 else None,
-        num_seeds=len(scores),
-        layer_speedup=_mean(outcome.layer_speedup for outcome in every),
-        flops_speedup=_mean(outcome.flops_speedup for outcome in every),
-        wall_speedup=_mean(outcome.wall_speedup for outcome in every),
-        published=published,
+    outcomes = pd.DataFrame(
+        [
+            (task, suite.rows.index(row), variant, seed, *(getattr(outcome, figure) for figure in _FIGURES))
+            for ((task, _, seed), row, variant), outcome in found.outcomes.items()
+        ],
+        columns=[*_ABOUT, "seed", *_FIGURES],
     )
+    if len(tasks) > 1:
+        by_seed = over_seeds(outcomes, [*_ABOUT[1:], "seed"], _FIGURES)  # over its tasks
+        outcomes = pd.concat([outcomes, by_seed[by_seed["runs"] == len(tasks)].assign(task=AVERAGE)])
+    cells: dict[tuple[Row, str, Variant], Cell] = {}
+    for line in over_seeds(outcomes, _ABOUT, _FIGURES).sort_values(["row"], kind="stable").to_dict("records"):
+        row, column, variant = suite.rows[line["row"]], line["task"], line["variant"]
+        beside = None if published is None else published.find(row.label, row.speedup)
+        cells[row, column, variant] = Cell(
+            score=100 * line["score"],
+            deviation=_known(100 * line["score_std"]),
+            num_seeds=line["runs"],
+            layer_speedup=_known(line["layer_speedup"]),
+            flops_speedup=_known(line["flops_speedup"]),
+            wall_speedup=_known(line["wall_speedup"]),
+            published=None
+            if beside is None
+            else beside.average_over(tasks)
+            if column == AVERAGE
+            else beside.scores.get(column),
+        )
+    return Results(suite, [*tasks, AVERAGE] if len(tasks) > 1 else tasks, _with_best(cells), published)
 
 
-def _mean(figures: Iterable[float | None]) -> float | None:
-    known = list(figures)
-    return None if None in known else fmean(figure for figure in known if figure is not None)
+def _known(figure: float) -> float | None:
+    return None if isnan(figure) else figure
 
 
 def _with_best(cells: dict[tuple[Row, str, Variant], Cell]) -> dict[tuple[Row, str, Variant], Cell]:
-    best: dict[tuple[str, Variant], tuple[int, float]] = {}
-    for (row, column, variant), cell in cells.items():
-        if row.criterion != Oracle.name:
-            own = cell.num_seeds, float(_printed(cell.score))
-            best[column, variant] = max(best.get((column, variant), own), own)
-    return {
-        (row, column, variant): replace(
-            cell,
-            is_best=row.criterion != Oracle.name
-            and (cell.num_seeds, float(_printed(cell.score))) == best[column, variant],
-        )
-        for (row, column, variant), cell in cells.items()
+    ranks = {
+        place: (cell.num_seeds, round(cell.score, 1))
+        for place, cell in cells.items()
+        if place[0].criterion != Oracle.name
     }
-
-
-def _printed(score: float) -> str:
-    return f"{score:.1f}"
+    best = {place[1:]: max(rank for other, rank in ranks.items() if other[1:] == place[1:]) for place in ranks}
+    return {
+        place: replace(cell, is_best=place in ranks and ranks[place] == best[place[1:]])
+        for place, cell in cells.items()
+    }
 
 
 RESAMPLES = 10_000
@@ -320,12 +313,8 @@ def _of_same_rows(found: Evaluation, task: str, seed: int, tested: Row, other: R
 
 
 def _speedups(pairs: Sequence[tuple[Outcome, Outcome]]) -> tuple[float, float] | None:
-    known = [
-        (first.layer_speedup, second.layer_speedup)
-        for first, second in pairs
-        if first.layer_speedup is not None and second.layer_speedup is not None
-    ]
-    if not known or len(known) < len(pairs):
+    tested, other = ([pair[place].layer_speedup for pair in pairs] for place in (0, 1))
+    known = [figure for figure in (*tested, *other) if figure is not None]
+    if not pairs or len(known) < 2 * len(pairs):
         return None
-    tested, other = zip(*known, strict=True)
-    return fmean(tested), fmean(other)
+    return fmean(known[: len(pairs)]), fmean(known[len(pairs) :])

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -21,9 +21,19 @@ Split = Literal["validation", "test"]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 
 
+_Name = Annotated[str, Field(min_length=1, max_length=100)]
+_AS_MAPPINGS = ("data.own",)
+"""Options whose values may be mappings, beside those of a class."""
+
+
 def _readable(criterion: str) -> str:
     spec_of(criterion)  # which refuses what can't be read now, not after the trainings
     return criterion
+
+
+def _known(published: str) -> str:
+    published_table(published)  # which refuses an unknown name now, not after the trainings
+    return published
 
 
 @dataclass(frozen=True)
@@ -33,10 +43,19 @@ class FitOptions:
     Attributes:
         configs: Configuration files, as ``--config`` takes them, later ones over earlier ones.
         options: Dotted options and their values, over all files.
+
+    Raises:
+        ValueError: An option is a group of options.
     """
 
-    configs: Sequence[Path] = ()
-    options: Mapping[str, Any] = field(default_factory=dict)
+    configs: tuple[Path, ...] = ()
+    options: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Check the options."""
+        for name, value in self.options.items():
+            if isinstance(value, Mapping) and "class_path" not in value and name not in _AS_MAPPINGS:
+                raise ValueError(f"the option {name} is a mapping; write its parts with dots, as data.root: DIR")
 
     def __add__(self, other: "FitOptions") -> "FitOptions":
         """Put the options of another over these."""
@@ -60,6 +79,9 @@ class Row:
     speedup: Annotated[float, Field(ge=1, le=1000, allow_inf_nan=False)] = 1.0
 
 
+_Fits = Annotated[dict[_Name, FitOptions], Field(min_length=1)]
+
+
 @dataclass(frozen=True)
 class Suite:
     """A table to reproduce.
@@ -75,49 +97,40 @@ class Suite:
         split: Of which rows scores are reported.
         published: The name of the published table that this one stands beside; None if there is none.
         compare: The labels of two rows, of which the first is tested against the second; None for no test.
+
+    Raises:
+        ValueError: Something is named that is not there, or twice.
     """
 
     name: str
-    title: str
+    title: Annotated[str, Field(min_length=1)]
     fit: FitOptions
-    tasks: Mapping[str, FitOptions]
-    trainings: Mapping[str, FitOptions]
-    seeds: Sequence[int]
-    rows: Sequence[Row]
+    tasks: _Fits
+    trainings: _Fits
+    seeds: Annotated[list[Seed], Field(min_length=1)]
+    rows: Annotated[list[Row], Field(min_length=1)]
     split: Split = "validation"
-    published: str | None = None
+    published: Annotated[str, AfterValidator(_known)] | None = None
     compare: tuple[str, str] | None = None
 
     def __post_init__(self) -> None:
         """Check that all that is named is there, once."""
         rows = [(row.label, row.speedup) for row in self.rows]
+        labels = [label for label, _ in rows]
         if len(set(self.seeds)) < len(self.seeds):
-            raise self._mistake(
-                f"the seeds are {list(self.seeds)}", "seeds", "list different whole numbers, such as 1, 2"
-            )
+            raise ValueError(f"the seeds are {self.seeds}; list different whole numbers, such as 1, 2")
         for row in self.rows:
             if row.training not in self.trainings:
-                raise self._mistake(
-                    f"the row {row.label!r} reads the training {row.training!r}, which the suite does not have",
-                    "rows",
-                    f"use one of {', '.join(self.trainings)}",
-                )
+                known = ", ".join(self.trainings)
+                raise ValueError(f"the row {row.label!r} reads the training {row.training!r}; use one of {known}")
             if rows.count((row.label, row.speedup)) > 1:
-                raise self._mistake(
-                    f"two rows are called {row.label!r} at the same speed-up", "rows", "give each row another label"
-                )
-        labels = [label for label, _ in rows]
+                raise ValueError(f"two rows are called {row.label!r} at the same speed-up; give each another label")
         for label in self.compare or ():
             if labels.count(label) != 1:
                 number = "no row" if label not in labels else "more than one row"
-                raise self._mistake(
-                    f"there is {number} {label!r} to compare", "compare", f"use two of {', '.join(labels)}"
-                )
+                raise ValueError(f"there is {number} {label!r} to compare; use two of {', '.join(labels)}")
         if self.compare is not None and self.compare[0] == self.compare[1]:
-            raise self._mistake(f"the row {self.compare[0]!r} is compared with itself", "compare", "name two rows")
-
-    def _mistake(self, what: str, where: str, hint: str) -> OptionError:
-        return OptionError(what, where=f"suite {self.name}, {where}", hint=hint)
+            raise ValueError(f"the row {self.compare[0]!r} is compared with itself; name two rows")
 
 
 @dataclass(frozen=True)
@@ -201,7 +214,7 @@ def fit_arguments(fit: FitOptions) -> list[str]:
         fit: The options.
 
     Example:
-        >>> fit_arguments(FitOptions([Path("a.yaml")], {"trainer.max_epochs": 2, "data.root": None}))
+        >>> fit_arguments(FitOptions((Path("a.yaml"),), {"trainer.max_epochs": 2, "data.root": None}))
         ['--config=a.yaml', '--trainer.max_epochs=2', '--data.root=null']
     """
     options = (f"--{name}={_written(value)}" for name, value in fit.options.items())
@@ -237,45 +250,14 @@ def read_fit_arguments(arguments: Sequence[str]) -> FitOptions:
             configs.append(Path(value))
         else:
             options[name.removeprefix("--")] = value
-    return FitOptions(configs, options)
+    return FitOptions(tuple(configs), options)
 
 
 def _written(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
-_Name = Annotated[str, Field(min_length=1, max_length=100)]
-_AS_MAPPINGS = ("data.own",)
-"""Options whose values may be mappings, beside those of a class."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Fit:
-    configs: list[str] = field(default_factory=list)
-    options: dict[str, Any] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        """Raise an error for groups of options."""
-        for name, value in self.options.items():
-            if isinstance(value, Mapping) and "class_path" not in value and name not in _AS_MAPPINGS:
-                raise ValueError(f"the option {name} is a mapping; write its parts with dots, as data.root: DIR")
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Content(_Fit):
-    """What the file of a suite holds."""
-
-    title: Annotated[str, Field(min_length=1)]
-    tasks: Annotated[dict[_Name, _Fit | None], Field(min_length=1)]
-    trainings: Annotated[dict[_Name, _Fit | None], Field(min_length=1)]
-    seeds: Annotated[list[Seed], Field(min_length=1)]
-    rows: Annotated[list[Row], Field(min_length=1)]
-    split: Split = "validation"
-    published: str | None = None
-    compare: Annotated[list[str], Field(min_length=2, max_length=2)] | None = None
-
-
-_KEYS = {each.name for kind in (_Content, Row) for each in fields(kind)}
+_KEYS = {each.name for kind in (FitOptions, Suite, Row) for each in fields(kind)}
 
 
 def configs_folder() -> Path:
@@ -296,41 +278,33 @@ def load_suite(name: str | Path) -> Suite:
     """
     file = _find(str(name))
     try:
-        content = typed(_Content, read_yaml(file))
+        content = read_yaml(file)
+        of_all = {key: content.pop(key) for key in ("configs", "options") if key in content}
+        for name in ("tasks", "trainings"):
+            if isinstance(content.get(name), dict):
+                content[name] = {key: {} if fit is None else fit for key, fit in content[name].items()}
+        suite = typed(Suite, {**content, "name": file.stem, "fit": of_all})
     except (OSError, ValueError) as error:
         what = error.what if isinstance(error, OptionError) else f"the suite can't be read: {error}"
         at = f": {error.where}" if isinstance(error, OptionError) and error.where else ""
         closest = get_close_matches(at.rpartition(".")[2].strip(": "), _KEYS, n=1)
         hint = f"did you mean {closest[0]}? " if what.endswith("is not known") and closest else ""
         raise OptionError(what, where=f"{file}{at}", hint=f"{hint}see a shipped suite, such as smoke") from error
-    if content.published is not None:
-        published_table(content.published)  # which refuses an unknown name now, not after the trainings
-    fit = _fit_options(content, file, "configs")
-    return Suite(
-        name=file.stem,
-        title=content.title,
-        fit=fit + FitOptions(options={"run.test": True}) if content.split == "test" else fit,
-        tasks={name: _fit_options(fit, file, f"tasks, {name}, configs") for name, fit in content.tasks.items()},
-        trainings={
-            name: _fit_options(fit, file, f"trainings, {name}, configs") for name, fit in content.trainings.items()
-        },
-        seeds=content.seeds,
-        rows=content.rows,
-        split=content.split,
-        published=content.published,
-        compare=None if content.compare is None else (content.compare[0], content.compare[1]),
+    of_test = FitOptions(options={"run.test": True} if suite.split == "test" else {})
+    return replace(
+        suite,
+        fit=_located(suite.fit, file, "configs") + of_test,
+        tasks={name: _located(fit, file, f"tasks, {name}, configs") for name, fit in suite.tasks.items()},
+        trainings={name: _located(fit, file, f"trainings, {name}, configs") for name, fit in suite.trainings.items()},
     )
 
 
-def _fit_options(fit: _Fit | None, file: Path, where: str) -> FitOptions:
-    if fit is None:
-        return FitOptions()
+def _located(fit: FitOptions, file: Path, where: str) -> FitOptions:
+    """Return options whose files, relative to a suite's, are named by their whole paths."""
     configs = [file.parent / config for config in fit.configs]
     if missing := [config for config in configs if not config.is_file()]:
         raise OptionError(
-            f"there is no file {missing[0]}",
-            where=f"{file}: {where}",
-            hint=f"paths are relative to {file.parent}",
+            f"there is no file {missing[0]}", where=f"{file}: {where}", hint=f"paths are relative to {file.parent}"
         )
     return FitOptions(tuple(config.resolve() for config in configs), fit.options)
 

@@ -7,6 +7,7 @@ from transformers import AutoModel, BertConfig, ElectraConfig, RobertaConfig
 
 from ee_lightning.functional import Target
 from ee_lightning.inference import FlopCounter
+from ee_lightning.inference.flops import SampleFlops, flops_by_length
 from ee_lightning.models import HeadOptions, MultiExitModel
 from ee_lightning.models.backbones.bert import BertBackbone
 
@@ -96,3 +97,26 @@ def test_speedup_is_the_ratio_of_sums(heads: dict) -> None:
 def test_leaving_never_costs_the_heads_that_were_passed() -> None:
     counter = FlopCounter(make())
     assert 1 - 1 / LAYERS < counter.speedup([20], [LAYERS]) < 1
+
+
+LENGTHS = [3, 5, 8, 9, 12, 17, 30]
+
+
+def quadratic(length: int) -> SampleFlops:
+    return SampleFlops(7, [10 + 3 * length + 2 * length**2, 5 * length], [4, 4])
+
+
+def test_few_lengths_tell_all_of_a_quadratic_cost() -> None:
+    asked = []
+
+    def count(length: int) -> SampleFlops:
+        asked.append(length)
+        return quadratic(length)
+
+    assert flops_by_length(count, LENGTHS) == {length: quadratic(length) for length in LENGTHS}
+    assert len(asked) == 4
+
+
+def test_every_length_is_counted_where_the_cost_is_not_quadratic() -> None:
+    found = flops_by_length(lambda length: SampleFlops(0, [length**3], [1]), LENGTHS)
+    assert {length: parts.full for length, parts in found.items()} == {length: length**3 + 1 for length in LENGTHS}

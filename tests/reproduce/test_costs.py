@@ -5,17 +5,14 @@ import torch
 
 from ee_lightning.data import get_task
 from ee_lightning.errors import EarlyExitError
-from ee_lightning.exits import StoredExits
 from ee_lightning.functional import Target
-from ee_lightning.inference.flops import FlopCounter, SampleFlops
+from ee_lightning.inference.flops import FlopCounter
 from ee_lightning.models import HeadOptions, model_of_shapes
 from ee_lightning.models.backbones.loading import backbone_config, load_backbone
 from ee_lightning.models.multi_exit import MultiExitModel
-from ee_lightning.reproduce.costs import Layers, flops_by_length, flops_speedup, layers_of, tokens_of
+from ee_lightning.reproduce.costs import Layers, flops_speedup, layers_of
 from ee_lightning.runs.load_run import RunOptions
 from ee_lightning.training.data_module import TaskDataModule
-
-LENGTHS = [3, 5, 8, 9, 12, 17, 30]
 
 
 def options(backbone, root="", num_layers=None, exits="every"):
@@ -44,50 +41,29 @@ def test_the_layers_of_a_run(tiny_backbone):
         layers_of(options("no/such/backbone", num_layers=2), num_exits=2)
 
 
-def quadratic(length):
-    return SampleFlops(7, [10 + 3 * length + 2 * length**2, 5 * length], [4, 4])
-
-
-def test_few_lengths_tell_all_of_a_quadratic_cost():
-    asked = []
-
-    def count(length):
-        asked.append(length)
-        return quadratic(length)
-
-    found = flops_by_length(count, LENGTHS)
-    assert {length: (parts.full, parts.until(1)) for length, parts in found.items()} == {
-        length: (quadratic(length).full, quadratic(length).until(1)) for length in LENGTHS
-    }
-    assert len(asked) == 4
-
-
-def test_every_length_is_counted_where_the_cost_is_not_quadratic():
-    found = flops_by_length(lambda length: SampleFlops(0, [length**3], [1]), LENGTHS)
-    assert {length: parts.full for length, parts in found.items()} == {length: length**3 + 1 for length in LENGTHS}
-
-
 def test_flops_are_those_of_the_counter_on_the_model_itself(tiny_backbone, glue_folder):
     own = options(tiny_backbone, glue_folder)
     ids = torch.arange(0, 47, 5)
     exit_layers = ids % 3 + 1
-    everything = StoredExits(torch.zeros(1, 47, 2), None, torch.arange(47))
-    of_rows = tokens_of(own, "validation", everything)
     rows = TaskDataModule("sst2", str(glue_folder), str(tiny_backbone), max_length=32).rows("validation")
+    of_rows = own.rows().of("validation")["length"][:]
     assert of_rows == [len(row["input_ids"]) for row in rows]
     lengths = [of_rows[number] for number in ids.tolist()]
     assert len(set(lengths)) > 4
     counter = FlopCounter(MultiExitModel(load_backbone(str(tiny_backbone)), Target.of(2), own.heads))
-    expected = counter.speedup(lengths, exit_layers.tolist())
-    assert flops_speedup(own, Layers(3, 3, 3), lengths, exit_layers, judged=True) == pytest.approx(expected)
+    each = [counter.of_sample(length) for length in lengths]
+    expected = sum(one.full for one in each) / sum(
+        one.until(exit_layer) for one, exit_layer in zip(each, exit_layers.tolist(), strict=True)
+    )
+    assert flops_speedup(own, lengths, exit_layers, judged=True) == pytest.approx(expected)
     last = torch.full_like(ids, 3)
-    assert flops_speedup(own, Layers(3, 3, 3), lengths, last, judged=False) == 1
-    assert flops_speedup(own, Layers(3, 3, 3), lengths, last, judged=True) < 1
+    assert flops_speedup(own, lengths, last, judged=False) == 1
+    assert flops_speedup(own, lengths, last, judged=True) < 1
     cut = options(tiny_backbone, glue_folder, num_layers=1, exits="last")
     one, full = (
         FlopCounter(model_of_shapes(backbone_config(str(tiny_backbone), number), Target.of(2), cut.heads))
         for number in (1, None)
     )
-    assert flops_speedup(cut, Layers(3, 1, 1), lengths, torch.ones_like(ids), judged=False) == pytest.approx(
+    assert flops_speedup(cut, lengths, torch.ones_like(ids), judged=False) == pytest.approx(
         sum(full.of_sample(n).full for n in lengths) / sum(one.of_sample(n).full for n in lengths)
     )

@@ -5,14 +5,14 @@ from dataclasses import replace
 from summaries import figures
 
 from ee_lightning.reproduce.evaluation import evaluate
-from ee_lightning.reproduce.report.words import footnotes
+from ee_lightning.reproduce.report.words import footnotes, settings
 from ee_lightning.reproduce.results import compare, tabulate
 from ee_lightning.reproduce.suite import Row
 from ee_lightning.runs.measured import MeasuredSpeed
 
 
 def test_the_footnotes_tell_what_the_paper_leaves_open(whole):
-    notes = "\n".join(footnotes(whole, tabulate(whole), compare(whole)))
+    notes = "\n".join(footnotes(whole, tabulate(whole), compare(whole), settings(whole)))
     for said in (
         "RTE accuracy, CoLA matthews",
         "Ours w/ Voting: voting(k=0.75, fallback=last)",
@@ -40,7 +40,7 @@ def test_the_rows_that_are_reported_are_named(make_suite, make_folder, noisy_exi
     for split in ("validation", "test"):
         suite = make_suite(Row("PABEE", "pabee", "patience", 1.5), split=split, published="multiclass_test")
         found = evaluate(suite, {("RTE", "pabee", 1): folder})
-        notes[split] = "\n".join(footnotes(found, tabulate(found), []))
+        notes[split] = "\n".join(footnotes(found, tabulate(found), [], settings(found)))
     assert "Scores on the dev set (validation split)" in notes["validation"]
     assert "published figures are of the test set, those measured of the dev set" in notes["validation"]
     assert "Scores on the test set (test split)" in notes["test"]
@@ -54,7 +54,7 @@ def test_where_the_clock_was_taken_is_named(make_suite, make_folder, noisy_exits
     one = MeasuredSpeed("patience", 2, "depth_first", "32", 32, 3, 20, *[1.0] * 11, "cpu", 1, "fp32", "2.13.0")
     folder.write_speed("validation", [one, replace(one, device="cuda"), replace(one, batch_size="1", threads=7)])
     found = evaluate(make_suite(Row("PABEE", "pabee", "patience", 1.5)), {("RTE", "pabee", 1): folder})
-    notes = "\n".join(footnotes(found, tabulate(found), []))
+    notes = "\n".join(footnotes(found, tabulate(found), [], settings(found)))
     assert "(on cpu with 1 thread, fp32, torch 2.13.0; on cuda with 1 thread, fp32, torch 2.13.0)" in notes
 
 
@@ -62,6 +62,6 @@ def test_a_metric_that_was_not_published_is_said(make_suite, make_folder, noisy_
     suite = make_suite(Row("PABEE", "pabee", "patience", 1.5), tasks=("MRPC", "RTE"), published="glue_dev")
     folders = {(task, "pabee", 1): make_folder(noisy_exits(20, 0), metrics=("f1",)) for task in suite.tasks}
     found = evaluate(suite, folders)
-    notes = footnotes(found, tabulate(found), [])
+    notes = footnotes(found, tabulate(found), [], settings(found))
     assert "The metric of the published MRPC is not known; here it is f1 for MRPC." in notes
     assert "The published metric of RTE is accuracy, measured is f1." in notes

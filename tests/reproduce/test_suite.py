@@ -92,8 +92,8 @@ def test_a_suite_is_read(write: Callable[..., Path], tmp_path: Path, monkeypatch
         ({"compare": ["Ours", "Ours"]}, "the row 'Ours' is compared with itself"),
         ({"split": "dev"}, "split is 'dev', and it should be 'validation' or 'test'"),
         ({"published": "glue"}, "'glue' is not a value of published"),
-        ({"compare": ["Ours"]}, "compare is "),
-        ({"compare": ["Ours", "PABEE"]}, "there is no row 'PABEE'"),
+        ({"compare": ["Ours"]}, "compare"),
+        ({"compare": ["Ours", "PABEE"]}, "there is no row 'PABEE' to compare; use two of Ours"),
     ],
     ids=str,
 )

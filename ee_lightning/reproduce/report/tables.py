@@ -27,6 +27,10 @@ from ee_lightning.reproduce.results import Cell, Comparison, Results, compare, t
 from ee_lightning.reproduce.suite import Suite
 from ee_lightning.runs.folder import RunFolder
 
+_OF_CELLS = (
+    *("score", "deviation", "published", "difference"),
+    *("layer_speedup", "flops_speedup", "wall_speedup"),
+)
 _PACKAGES = ("ee_lightning", "torch", "lightning", "transformers", "datasets", "numpy")
 
 
@@ -78,12 +82,13 @@ def report_of(
     """
     paths = [(task, training, str(seed), str(run.folder.path)) for (task, training, seed), run in found.runs.items()]
     trainings = settings(found)
+    heads = list(trainings[0]) if trainings else []
     return Report(
         title=results.suite.title,
         paragraphs=[verdict(results, comparisons), about(found)],
         tables=result_tables(results, comparisons),
-        notes=footnotes(found, results, comparisons),
-        trainings=_plain("trainings", "Trainings", list(trainings[0]) if trainings else [], map(_values, trainings)),
+        notes=footnotes(found, results, comparisons, trainings),
+        trainings=_plain("trainings", "Trainings", heads, [list(row.values()) for row in trainings]),
         runs=_plain("runs", "Run folders", ["task", "training", "seed", "run folder"], paths),
         pictures=pictures,
         versions=", ".join(f"{package} {version(package)}" for package in _PACKAGES),
@@ -139,10 +144,6 @@ def _plain(name: str, title: str, heads: Sequence[str], lines: Iterable[Sequence
     return Table(name, title, [(head, "") for head in heads], [[Text(cell) for cell in line] for line in lines])
 
 
-def _values(line: Mapping[str, str]) -> list[str]:
-    return list(line.values())
-
-
 def as_csv(results: Results, comparisons: Sequence[Comparison]) -> str:
     """Write a line for every cell, scores in percent; the tests of a row stand with its cells, by what it is tested on.
 
@@ -167,13 +168,7 @@ def as_csv(results: Results, comparisons: Sequence[Comparison]) -> str:
                 "task": column,
                 "chosen_on": variant,
                 "seeds": cell.num_seeds,
-                "score": cell.score,
-                "deviation": cell.deviation,
-                "published": cell.published,
-                "difference": cell.difference,
-                "layer_speedup": cell.layer_speedup,
-                "flops_speedup": cell.flops_speedup,
-                "wall_speedup": cell.wall_speedup,
+                **{name: getattr(cell, name) for name in _OF_CELLS},
                 "best": cell.is_best,
                 "tested_against": against,
                 "ahead_by": None if found is None else found.value,

@@ -3,16 +3,16 @@
 import inspect
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any
 
+from ee_lightning.errors import counted
 from ee_lightning.exits import Fitted, Oracle
 from ee_lightning.exits.naming import spec_of
 from ee_lightning.files import read_yaml, reading
 from ee_lightning.reproduce.evaluation import DEV, Evaluation, Variant
-from ee_lightning.reproduce.published import PublishedTable
 from ee_lightning.reproduce.results import LEVEL, RESAMPLES, Cell, Comparison, Difference, Results
 from ee_lightning.reproduce.suite import Suite
 from ee_lightning.runs.folder import RunFolder
+from ee_lightning.runs.run_options import leaves
 
 LETTERS: dict[Variant, str] = {"dev": "a", "held_out": "b"}
 FEW_SEEDS = 3
@@ -22,11 +22,6 @@ FEW_SEEDS = 3
 def reported(suite: Suite) -> str:
     """Say of which rows scores are reported."""
     return "the dev set" if suite.split == DEV else "the test set"
-
-
-def counted(number: int, what: str) -> str:
-    """Say how many there are."""
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def signed(points: float) -> str:
@@ -159,22 +154,26 @@ def settings(found: Evaluation) -> list[dict[str, str]]:
     table = []
     for name in found.suite.trainings:
         runs = [run for task in found.suite.tasks for run in found.runs_of(task, name)]
-        configs = [config for run in runs if (config := found.attempt(name, partial(_read, run.folder)))]
-        if configs:
-            shown = {heading: _distinct(configs, path, heading) for heading, path in _SHOWN.items()}
+        read = [options for run in runs if (options := found.attempt(name, partial(_options, run.folder)))]
+        if read:
+            shown = {head: ", ".join(dict.fromkeys(_shown(options, head) for options in read)) for head in _SHOWN}
             table.append({"training": name, **shown})
     return table
 
 
-def diversity_weights(found: Evaluation) -> dict[str, str]:
-    """Return the weight λ of the diversity term for each training that has one."""
-    rows = ((row["training"], row["objective"]) for row in settings(found))
-    marker = "diversity_weight="
-    return {
-        training: objective.partition(marker)[2].partition(",")[0].rstrip(")")
-        for training, objective in rows
-        if marker in objective
-    }
+def _options(folder: RunFolder) -> Mapping[str, str]:
+    with reading(folder.config, hint="train again"):
+        return leaves(read_yaml(folder.config))
+
+
+def _shown(options: Mapping[str, str], heading: str) -> str:
+    path = _SHOWN[heading]
+    if (kind := options.get(f"{path}.class_path")) is None:
+        value = options.get(path, "null")
+        return _UNSET.get(heading, "–") if value == "null" else value
+    begin = f"{path}.init_args."
+    given = [f"{name.removeprefix(begin)}={value}" for name, value in options.items() if name.startswith(begin)]
+    return f"{kind.rpartition('.')[2]}({', '.join(given)})"
 
 
 def spelt_out(criterion: str) -> str:
@@ -195,32 +194,18 @@ def spelt_out(criterion: str) -> str:
     return f"{name}({shown})" if shown else name
 
 
-def _read(folder: RunFolder) -> Mapping[str, Any]:
-    with reading(folder.config, hint="train again"):
-        return read_yaml(folder.config)
+def footnotes(
+    found: Evaluation, results: Results, comparisons: Sequence[Comparison], trainings: Sequence[Mapping[str, str]]
+) -> list[str]:
+    """Say how every figure came about, and what was chosen where the paper leaves something open.
 
-
-def _distinct(configs: Sequence[Mapping[str, Any]], path: str, heading: str) -> str:
-    return ", ".join(dict.fromkeys(_shown(_at(config, path), heading) for config in configs))
-
-
-def _at(config: Mapping[str, Any], path: str) -> Any:
-    value: Any = config
-    for name in path.split("."):
-        value = value.get(name) if isinstance(value, Mapping) else None
-    return value
-
-
-def _shown(value: object, heading: str) -> str:
-    if isinstance(value, Mapping) and "class_path" in value:
-        init_args = value["init_args"] if isinstance(value.get("init_args"), Mapping) else {}
-        options = ", ".join(f"{name}={option}" for name, option in init_args.items())
-        return f"{str(value['class_path']).rpartition('.')[2]}({options})"
-    return _UNSET.get(heading, "–") if value is None else str(value)
-
-
-def footnotes(found: Evaluation, results: Results, comparisons: Sequence[Comparison]) -> list[str]:
-    """Say how every figure came about, and what was chosen where the paper leaves something open."""
+    Args:
+        found: What was found.
+        results: The cells.
+        comparisons: The tests.
+        trainings: What `settings` gives.
+    """
+    monitors = dict.fromkeys(name for row in trainings for name in row["checkpoint by"].split(", "))
     suite, metrics = found.suite, _metrics(found)
     rows, is_dev = reported(suite), suite.split == DEV
     criteria = {row.label: row.criterion for row in suite.rows if row.criterion is not None}
@@ -234,7 +219,7 @@ def footnotes(found: Evaluation, results: Results, comparisons: Sequence[Compari
         f"outcome is a candidate.{_held_out(found)}",
         f"(b) The threshold is chosen by the same rule on rows held out of training, and applied to {rows}"
         f"{': the honest variant' if is_dev else ''}. The speed-up reached there may miss the stated one.",
-        f"Checkpoints are chosen on the dev set ({_monitors(found)}), in both variants.",
+        f"Checkpoints are chosen on the dev set (by {', '.join(monitors) or 'nothing yet'}), in both variants.",
         "Rows without a criterion read the last exit: nothing is chosen, and (a) and (b) are the same.",
         "Speed-up by layers: all layers of the whole backbone / mean of those executed. By FLOPs: those of the whole "
         "backbone with its last head over those spent, heads passed included, without padding. On the clock: by "
@@ -256,7 +241,9 @@ def footnotes(found: Evaluation, results: Results, comparisons: Sequence[Compari
         )
     if chosen := ", ".join(f"{label}: {spelt_out(name)}" for label, name in criteria.items()):
         notes.append(f"Criteria with all their options: {chosen}.")
-    if weights := ", ".join(f"{training} {weight}" for training, weight in diversity_weights(found).items()):
+    marker = "diversity_weight="
+    weighted = [(row["training"], row["objective"].partition(marker)[2]) for row in trainings]
+    if weights := ", ".join(f"{training} {rest.partition(',')[0].rstrip(')')}" for training, rest in weighted if rest):
         notes.append(f"Weight λ of the diversity term by training, which the paper does not state per task: {weights}.")
     if any(isinstance(spec_of(name).build(), Fitted) for name in criteria.values()):
         notes.append(
@@ -265,7 +252,11 @@ def footnotes(found: Evaluation, results: Results, comparisons: Sequence[Compari
         )
     if Oracle.name in criteria.values():
         notes.append("The oracle reads the labels: an upper bound, not a method.")
-    return [*notes, *_of_published(found, results, metrics), *(f"Left out: {problem}." for problem in found.problems)]
+    return [
+        *notes,
+        *_of_published(trainings, results, metrics),
+        *(f"Left out: {problem}." for problem in found.problems),
+    ]
 
 
 def _metrics(found: Evaluation) -> dict[str, str]:
@@ -294,12 +285,7 @@ def _clock(found: Evaluation) -> str:
     return f" ({'; '.join(conditions)})" if conditions else ""
 
 
-def _monitors(found: Evaluation) -> str:
-    named = dict.fromkeys(name for row in settings(found) for name in row["checkpoint by"].split(", "))
-    return "by " + ", ".join(named) if named else "none yet"
-
-
-def _of_published(found: Evaluation, results: Results, metrics: dict[str, str]) -> list[str]:
+def _of_published(trainings: Sequence[Mapping[str, str]], results: Results, metrics: Mapping[str, str]) -> list[str]:
     published = results.published
     if published is None:
         return []
@@ -315,18 +301,11 @@ def _of_published(found: Evaluation, results: Results, metrics: dict[str, str]) 
             f"The metric of the published {' and '.join(unknown)} is not known; here it is "
             f"{', '.join(f'{metrics[task]} for {task}' for task in unknown)}."
         )
-    if measured := dict.fromkeys(name for row in settings(found) for name in row["backbone"].split(", ")):
+    if measured := dict.fromkeys(name for row in trainings for name in row["backbone"].split(", ")):
         notes.append(f"The published model is {published.backbone}; measured: {', '.join(measured)}.")
-    return (
-        notes
-        + _disagreeing(published, metrics)
-        + [f"Published row {row.label}: {row.note}." for row in published.rows if row.note is not None]
-    )
-
-
-def _disagreeing(published: PublishedTable, metrics: dict[str, str]) -> list[str]:
-    return [
+    notes += [
         f"The published metric of {task} is {published.metrics[task]}, measured is {metric}."
         for task, metric in metrics.items()
         if published.metrics.get(task, metric) != metric
     ]
+    return notes + [f"Published row {row.label}: {row.note}." for row in published.rows if row.note is not None]

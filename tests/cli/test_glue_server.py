@@ -4,9 +4,9 @@ from zipfile import ZipFile
 
 import pytest
 
+from ee_lightning.cli.submit import SERVER_FILES, write_zip
 from ee_lightning.data.tasks import TASKS
 from ee_lightning.errors import DataError
-from ee_lightning.reproduce.glue_server import SERVER_FILES, write_zip
 
 BY_NAME = {file.name: file for file in SERVER_FILES}
 

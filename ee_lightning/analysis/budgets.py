@@ -368,7 +368,7 @@ class MinSpeedup(Budget):
 
     @override
     def pick(self, candidates: Candidates, allowed: Tensor) -> int | None:
-        return best_point(candidates.curve.mean_exit, candidates.score, allowed)
+        return best_of_fast(candidates.curve, candidates.metric, allowed)
 
     @override
     def promise(self, candidates: Candidates) -> str:
@@ -377,6 +377,20 @@ class MinSpeedup(Budget):
             f"the expected number of executed layers is at most {num_exits / self.value:.6g} of {num_exits}, a "
             f"speed-up of at least {self.value:g} (Hoeffding-Bentkus tests)"
         )
+
+
+def best_of_fast(curve: Curve, metric: str, is_fast: Tensor) -> int | None:
+    """Return the point of a curve with the best score among those that are fast enough; of equals the fastest.
+
+    Args:
+        curve: The curve.
+        metric: The score.
+        is_fast: Which points are fast enough, of shape [points].
+
+    Returns:
+        None if there is none.
+    """
+    return best_point(curve.mean_exit, curve.scores[metric], is_fast)
 
 
 def budget_of(asked: Asked) -> Budget:

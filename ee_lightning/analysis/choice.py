@@ -109,7 +109,7 @@ class _Drawn:
         numbers, meanings = _numbered(said, exits)  # [predictions + 1, samples], [meanings] or [meanings, labels]
         drawn = resample(torch.cat([torch.stack(exit_layers), numbers]).T, RESAMPLES, seed)
         columns = drawn.outcomes.unbind(-1)  # [distinct] each
-        weights = torch.cat([drawn.counts.unsqueeze(0), drawn.draws]).double()  # matmul takes no whole numbers
+        weights = drawn.weights.double()  # matmul takes no whole numbers
         layers = columns[: len(exit_layers)]
         return cls(layers, columns[len(layers) : -1], columns[-1], meanings, weights, exits.num_exits, metric)
 

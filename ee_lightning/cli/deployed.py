@@ -12,16 +12,6 @@ from ee_lightning.runs.folder import RunFolder
 Model = Annotated[str, "RUN"]
 
 
-def counted(number: int, what: str) -> str:
-    """Return a number of things in words.
-
-    Example:
-        >>> counted(1, "text"), counted(2, "text")
-        ('1 text', '2 texts')
-    """
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"
-
-
 def is_run(model: str) -> bool:
     """Whether a model is that of a run folder."""
     return RunFolder(model).config.is_file()

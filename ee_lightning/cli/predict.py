@@ -14,9 +14,9 @@ from rich.console import Console
 from rich.progress import Progress
 
 from ee_lightning.cli.command import BatchSize, Device, File, Number, OutputFile, split_at_commas
-from ee_lightning.cli.deployed import Model, counted, is_run, load, warn_of_threshold
+from ee_lightning.cli.deployed import Model, is_run, load, warn_of_threshold
 from ee_lightning.data.row_files import open_row_file
-from ee_lightning.errors import EarlyExitError, OptionError, listed
+from ee_lightning.errors import EarlyExitError, OptionError, counted, listed
 from ee_lightning.functional import Kind
 from ee_lightning.inference import Deployment, EarlyExitPredictor
 from ee_lightning.inference.encoder import Texts

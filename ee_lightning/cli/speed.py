@@ -11,8 +11,7 @@ from torch import Tensor
 
 from ee_lightning.analysis.sweep import fit_criteria
 from ee_lightning.cli.command import BatchSizes, Repeats, Samples, Threads, split_at_commas
-from ee_lightning.cli.deployed import counted
-from ee_lightning.errors import OptionError
+from ee_lightning.errors import OptionError, counted
 from ee_lightning.exits import Criterion, Oracle, StoredExits, trace_curve
 from ee_lightning.exits.naming import CriterionSpec, spec_of
 from ee_lightning.functional import weighted_scores

@@ -32,6 +32,11 @@ class Resamples(NamedTuple):
     counts: Tensor
     draws: Tensor
 
+    @property
+    def weights(self) -> Tensor:
+        """How often each occurs in the data, and then in every resample, of shape [1 + resamples, distinct]."""
+        return torch.cat([self.counts.unsqueeze(0), self.draws])
+
 
 def resample(outcomes: Tensor, resamples: int, seed: int) -> Resamples:
     """Draw bootstrap samples (Efron 1979): each as large as the data, from the data, with replacement.

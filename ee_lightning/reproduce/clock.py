@@ -12,6 +12,7 @@ from ee_lightning.inference import SpeedMeter, samples_of
 from ee_lightning.reporting import write_speed
 from ee_lightning.reproduce.evaluation import CLOCK_BATCH, Evaluation, RunKey, StoredRun, evaluate, name_of
 from ee_lightning.reproduce.plan import locked_run
+from ee_lightning.reproduce.progress import say
 from ee_lightning.reproduce.suite import Suite
 from ee_lightning.runs.folder import SPEED, RunFolder
 from ee_lightning.runs.load_run import evaluated_rows, load_run, whole_model
@@ -46,11 +47,11 @@ def measure_rows(suite: Suite, folders: Mapping[RunKey, RunFolder], root: Path, 
         with locked_run(root, run.folder.path.parent.name.rpartition("-")[2]) as lock:
             if lock is not None:
                 task, training, seed = key
-                _say(console, f"on the clock [{number}/{len(to_measure)}]: {task}, {training}, seed {seed}")
+                say(console, f"on the clock [{number}/{len(to_measure)}]: {task}, {training}, seed {seed}")
                 measure = partial(_measure, run, points, console)
                 done |= found.attempt(f"the clock of {name_of(key)}", measure) is not None
     for problem in found.problems:
-        _say(console, f"not measured: {problem}")
+        say(console, f"not measured: {problem}")
     return done
 
 
@@ -64,7 +65,12 @@ def _points(found: Evaluation, key: RunKey) -> _Points:
 
 
 def _measure(run: StoredRun, points: _Points, console: Console) -> bool:
-    before = _read_speed(run.folder, console).get(run.split, [])
+    file, before = run.folder.path / SPEED, list[MeasuredSpeed]()
+    try:
+        before = run.folder.read_speed().get(run.split, [])
+    except RunFolderError as error:
+        file.unlink(missing_ok=True)
+        say(console, f"deleted, and measured again: {file}: {error.what}")
     if all(run.wall_speedup(criterion, threshold) for (_, threshold), criterion in points.items()):
         return True  # by another runner, since the rows were looked at
     model, rows = load_run(run.folder, run.split)
@@ -77,16 +83,3 @@ def _measure(run: StoredRun, points: _Points, console: Console) -> bool:
         measured += meter.measure(criterion, threshold)
     write_speed(run.folder, run.split, measured)
     return True
-
-
-def _read_speed(folder: RunFolder, console: Console) -> dict[str, list[MeasuredSpeed]]:
-    try:
-        return folder.read_speed()
-    except RunFolderError as error:
-        (folder.path / SPEED).unlink(missing_ok=True)
-        _say(console, f"deleted, and measured again: {folder.path / SPEED}: {error.what}")
-        return {}
-
-
-def _say(console: Console, text: str) -> None:
-    console.print(text, markup=False, highlight=False, soft_wrap=True)

@@ -44,17 +44,14 @@ def write_slurm_array(
     Raises:
         RunFolderError: It can't be written.
     """
-    lines = [
-        shlex.join(["set", "--", f"--tasks={each.task}", f"--trainings={each.name}", f"--seeds={each.seed}"])
-        for each in trainings
-    ]
+    chosen = [[f"--tasks={each.task}", f"--trainings={each.name}", f"--seeds={each.seed}"] for each in trainings]
     content = _ARRAY.format(
         number=len(trainings),
         last=len(trainings) - 1,
         suite=shlex.quote(suite.name),
         file=shlex.quote(str(file)),
         tables=shlex.join(tables),
-        trainings="\n".join(f"  {index}) {line} ;;" for index, line in enumerate(lines)),
+        trainings="\n".join(f"  {index}) set -- {shlex.join(each)} ;;" for index, each in enumerate(chosen)),
         command=shlex.join(command),
     )
     with written_whole(file) as unfinished:
@@ -73,11 +70,8 @@ def write_wandb_sweep(file: Path, suite: Suite, trainings: Sequence[Training], c
     Raises:
         RunFolderError: It can't be written.
     """
-    grid = {
-        "tasks": list(dict.fromkeys(each.task for each in trainings)),
-        "trainings": list(dict.fromkeys(each.name for each in trainings)),
-        "seeds": list(dict.fromkeys(each.seed for each in trainings)),
-    }
+    of_all = zip(*((each.task, each.name, each.seed) for each in trainings), strict=True)
+    grid = {name: list(dict.fromkeys(of)) for name, of in zip(("tasks", "trainings", "seeds"), of_all, strict=True)}
     sweep = {
         "name": suite.name,
         "project": "ee_lightning",

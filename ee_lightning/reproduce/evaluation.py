@@ -1,21 +1,25 @@
 """What the rows of a suite reach on its finished runs, by replay of their stored exits."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property, partial
+from functools import cache, cached_property, partial
+from itertools import product
 from typing import Literal, TypeVar, get_args
 
 import torch
 from torch import Tensor
 
+from ee_lightning.analysis.budgets import ROUNDING, best_of_fast
 from ee_lightning.analysis.sweep import fit_criteria
 from ee_lightning.errors import EarlyExitError, RunFolderError
 from ee_lightning.exits import Criterion, Curve, Fitted, Fixed, StoredExits, replay, trace_curve
 from ee_lightning.exits.naming import spec_of
 from ee_lightning.files import reading
-from ee_lightning.functional import best_point, halves, weighted_scores
-from ee_lightning.reproduce.costs import Layers, flops_speedup, layers_of
+from ee_lightning.functional import Target, halves, weighted_scores
+from ee_lightning.inference.flops import FlopCounter
+from ee_lightning.models import HeadOptions, model_of_shapes
+from ee_lightning.models.backbones.loading import backbone_config
 from ee_lightning.reproduce.suite import Row, Split, Suite
 from ee_lightning.runs.folder import SUMMARY, RunFolder
 from ee_lightning.runs.load_run import RunOptions, evaluated_rows
@@ -27,7 +31,62 @@ Variant = Literal["dev", "held_out"]
 VARIANTS: tuple[Variant, ...] = get_args(Variant)
 
 CLOCK_BATCH = "32"
-_ROUNDING = 1e-9
+
+
+@dataclass(frozen=True)
+class Layers:
+    """The layers of a model.
+
+    Attributes:
+        full: Those of the whole backbone.
+        kept: Those of them that the model has.
+        num_exits: How many of these, counted from the last, have an exit behind them.
+    """
+
+    full: int
+    kept: int
+    num_exits: int
+
+    @property
+    def without_exit(self) -> int:
+        """How many layers are run before the first exit."""
+        return self.kept - self.num_exits
+
+    def speedup(self, exit_layers: Tensor) -> float:
+        """Return all layers of the whole backbone over the mean of those run, by the exits of samples, [samples]."""
+        return self.full / (self.without_exit + exit_layers.double().mean().item())
+
+
+def layers_of(options: RunOptions, num_exits: int) -> Layers:
+    """Count the layers of a run's model; a `BackboneError` where the backbone's configuration is not available."""
+    if options.heads.exits == "every" and options.num_layers is None:
+        return Layers(num_exits, num_exits, num_exits)
+    full = int(backbone_config(options.backbone).num_hidden_layers)
+    return Layers(full, options.num_layers or full, num_exits)
+
+
+def flops_speedup(options: RunOptions, num_tokens: Sequence[int], exit_layers: Tensor, *, judged: bool) -> float:
+    """Return the operations of the whole backbone with the last head alone over those of samples that leave early.
+
+    Heads that are passed are counted, padding is not; see `FlopCounter`.
+
+    Args:
+        options: The run's.
+        num_tokens: Of each sample.
+        exit_layers: The number of the exit where each leaves, from 1, of shape [samples].
+        judged: Whether the exits passed were asked; if not, all samples leave at the last one, which is.
+    """
+    whole, own = (
+        _counter(options.backbone, num_layers, options.task.target, options.heads)
+        for num_layers in (None, options.num_layers)
+    )
+    spent = own.of_exits(num_tokens, exit_layers.tolist()) if judged else own.of_full(num_tokens)
+    return whole.of_full(num_tokens) / spent
+
+
+@cache
+def _counter(backbone: str, num_layers: int | None, target: Target, heads: HeadOptions) -> FlopCounter:
+    return FlopCounter(model_of_shapes(backbone_config(backbone, num_layers), target, heads))
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,10 +115,6 @@ class StoredRun:
     def read(cls, folder: RunFolder, split: Split = DEV) -> "StoredRun":
         """Read a run folder.
 
-        Args:
-            folder: The folder.
-            split: Of which rows scores are reported.
-
         Raises:
             RunFolderError: Something is missing or damaged.
             DataError: The task is unknown.
@@ -73,20 +128,12 @@ class StoredRun:
 
     @cached_property
     def layers(self) -> Layers:
-        """The layers of its model.
-
-        Raises:
-            BackboneError: The backbone's configuration is needed and not available.
-        """
+        """The layers of its model; a `BackboneError` where the backbone's configuration is needed and not available."""
         return layers_of(self.options, self.exits.num_exits)
 
     @cached_property
     def num_tokens(self) -> list[int]:
-        """The number of tokens of each sample that is reported.
-
-        Raises:
-            EarlyExitError: The rows or the tokenizer are not available.
-        """
+        """The number of tokens of each sample that is reported; an `EarlyExitError` where the rows are not available."""
         rows = evaluated_rows(self.options.rows().of(self.split), self.exits)
         return list(rows["length"][:])
 
@@ -99,11 +146,7 @@ class StoredRun:
         return first, second
 
     def criterion(self, name: str) -> Criterion:
-        """Make a criterion, fitted on the first of the `halves` if it has to be.
-
-        Raises:
-            OptionError: There is none of that name, or it has to be fitted and no rows were held out.
-        """
+        """Make a criterion, fitted on the first of the `halves` if it has to be; an `OptionError` without these."""
         made = spec_of(name).build()
         fit_criteria([made], None if self.halves is None else self.halves[0])
         return made
@@ -123,33 +166,31 @@ class StoredRun:
         Returns:
             The threshold; None where no rows were held out to choose it on, or none is so fast.
         """
-        exits = self._to_choose_on(criterion, variant)
+        exits = self.dev if variant == "dev" else self.held_out
+        if variant == "held_out" and isinstance(criterion, Fitted):
+            exits = None if self.halves is None else self.halves[1]
         if exits is None:
             return None
         curve = trace_curve(criterion, exits, [self.metric])
         reached = self.layers.full / (self.layers.without_exit + curve.mean_exit)  # [points]
-        chosen = best_point(curve.mean_exit, curve.scores[self.metric], allowed=reached >= speedup - _ROUNDING)
+        chosen = best_of_fast(curve, self.metric, reached >= speedup - ROUNDING)
         return None if chosen is None else curve.thresholds[chosen].item()
 
     def wall_speedup(self, criterion: Criterion, threshold: float) -> float | None:
-        """Return the speed-up on the clock at an operating point.
+        """Return the speed-up on the clock at an operating point, of batches of 32, beside the whole backbone.
 
         Args:
             criterion: When to leave.
             threshold: In its unit.
 
         Returns:
-            Of batches of 32, beside the whole backbone; None where none was measured at that threshold, or the file of
-            the speeds is damaged.
-
-        Raises:
-            BackboneError: The backbone's configuration is needed and not available.
+            None where none was measured at that threshold, or the file of the speeds is damaged.
         """
-        wanted = criterion.name, self.layers.full
         at_point = (
             each.wall_speedup
             for each in self.on_the_clock()
-            if (each.criterion, each.full_layers) == wanted and math.isclose(each.threshold, threshold)
+            if (each.criterion, each.full_layers) == (criterion.name, self.layers.full)
+            and math.isclose(each.threshold, threshold)
         )
         return next(at_point, None)
 
@@ -160,13 +201,6 @@ class StoredRun:
         except RunFolderError:
             return []
         return [each for each in measured if each.batch_size == CLOCK_BATCH]
-
-    def _to_choose_on(self, criterion: Criterion, variant: Variant) -> StoredExits | None:
-        if variant == "dev":
-            return self.dev
-        if isinstance(criterion, Fitted):
-            return None if self.halves is None else self.halves[1]
-        return self.held_out
 
 
 RunKey = tuple[str, str, int]
@@ -228,12 +262,7 @@ class Evaluation:
         return [self.runs[key] for key in keys if key in self.runs]
 
     def attempt(self, where: str, work: Callable[[], _Found]) -> _Found | None:
-        """Do what may fail by a mistake that its user can fix; then note it, and go on without.
-
-        Args:
-            where: What is done; if it failed before, it is not tried again.
-            work: Does it.
-        """
+        """Do what may fail by a mistake of the user; then note where, go on without, and don't try it again."""
         if where in self._failed:
             return None
         try:
@@ -255,29 +284,27 @@ def evaluate(suite: Suite, folders: Mapping[RunKey, RunFolder]) -> Evaluation:
         What was found. What can't be read is left out, and noted.
     """
     found = Evaluation(suite)
-    for task in suite.tasks:
-        for name in dict.fromkeys(row.training for row in suite.rows):
-            rows = [row for row in suite.rows if row.training == name]
-            for key in ((task, name, seed) for seed in suite.seeds):
-                read = partial(StoredRun.read, folders[key], suite.split) if key in folders else lambda: None
-                if (run := found.attempt(name_of(key), read)) is not None:
-                    found.runs[key] = run
-                    _evaluate_rows(found, key, rows)
-    return found
-
-
-def _evaluate_rows(found: Evaluation, key: RunKey, rows: list[Row]) -> None:
-    for row in rows:
-        for variant in VARIANTS:
-            where = f"{name_of(key)}, {row.label}"
-            if (outcome := found.attempt(where, partial(_outcome, found, key, row, variant))) is not None:
+    names = dict.fromkeys(row.training for row in suite.rows)
+    for key in product(suite.tasks, names, suite.seeds):
+        read = partial(StoredRun.read, folders[key], suite.split) if key in folders else lambda: None
+        if (run := found.attempt(name_of(key), read)) is None:
+            continue
+        found.runs[key] = run
+        for row, variant in product([row for row in suite.rows if row.training == key[1]], VARIANTS):
+            work = partial(_outcome, found, key, row, variant)
+            if (outcome := found.attempt(f"{name_of(key)}, {row.label}", work)) is not None:
                 found.outcomes[key, row, variant] = outcome
+    return found
 
 
 def _outcome(found: Evaluation, key: RunKey, row: Row, variant: Variant) -> Outcome | None:
     run, about = found.runs[key], f"of {key[1]} on {key[0]}"
     labels = run.exits.known_labels()
-    criterion, threshold = _operating_point(run, row, variant)
+    criterion: Criterion = Fixed()
+    threshold: float | None = float(run.exits.num_exits)
+    if row.criterion is not None:
+        criterion = run.criterion(row.criterion)
+        threshold = run.choose_threshold(criterion, row.speedup, variant)
     if threshold is None:
         return None
     exit_layers, predictions = replay(criterion, run.exits).at(threshold)
@@ -291,13 +318,6 @@ def _outcome(found: Evaluation, key: RunKey, row: Row, variant: Variant) -> Outc
 
         by_flops = found.attempt(f"FLOPs {about}", count)
     return Outcome(criterion, threshold, predictions, exit_layers, score.item(), by_layers, by_flops, on_clock)
-
-
-def _operating_point(run: StoredRun, row: Row, variant: Variant) -> tuple[Criterion, float | None]:
-    if row.criterion is None:
-        return Fixed(), float(run.exits.num_exits)
-    criterion = run.criterion(row.criterion)
-    return criterion, run.choose_threshold(criterion, row.speedup, variant)
 
 
 def name_of(key: RunKey) -> str:

@@ -100,9 +100,6 @@ def _folder_of(backbone: str) -> Path:
         ) from error
 
 
-Places = tuple[str, str | None]
-"""A backbone, and the root of the data."""
-
 _SEED = "seed_everything"
 
 
@@ -113,18 +110,6 @@ class Identifier:
         self._resolved: dict[str, dict[str, Any]] = {}
         self._found: dict[str, str | EarlyExitError] = {}
 
-    def config(self, fit: FitOptions) -> str:
-        """Return the digest of a training's options.
-
-        Raises:
-            OptionError: They can't be parsed.
-        """
-        return options_digest(self._resolve(fit))
-
-    def places(self, fit: FitOptions) -> Places:
-        """Return where a training's weights and data are said to be; see `places_of`."""
-        return places_of(self._resolve(fit))
-
     def digest(self, fit: FitOptions) -> str:
         """Return the digest of all that determines a training, in eight characters; its data and weights are read.
 
@@ -133,16 +118,20 @@ class Identifier:
             DataError: The rows are missing or wrong.
             BackboneError: The weights are missing or wrong.
         """
-        options = self._resolve(fit)
+        options = self.resolve(fit)
         data, backbone, num_layers = options["data"], options["model"]["backbone"], options["model"]["num_layers"]
         test = bool(options["run"]["test"])
         weights = self._once(("weights", backbone), lambda: weights_fingerprint(backbone))
         self._once(("layers", backbone, num_layers), lambda: str(backbone_config(backbone, num_layers)))
         rows = self._once(("data", data, backbone, test), lambda: data_fingerprint(data, backbone, test=test))
-        return digest_of([self.config(fit), rows, weights, __version__])[:8]
+        return digest_of([options_digest(options), rows, weights, __version__])[:8]
 
-    def _resolve(self, fit: FitOptions) -> dict[str, Any]:
-        """Resolve options; trainings that differ in the seed alone are resolved once."""
+    def resolve(self, fit: FitOptions) -> dict[str, Any]:
+        """Return all options of a training; those of trainings that differ in the seed alone are parsed once.
+
+        Raises:
+            OptionError: They can't be parsed.
+        """
         others = FitOptions(fit.configs, {name: value for name, value in fit.options.items() if name != _SEED})
         arguments = fit_arguments(others)
         key = json.dumps(arguments)
@@ -161,11 +150,6 @@ class Identifier:
         if isinstance(found, EarlyExitError):
             raise found
         return found
-
-
-def places_of(options: Mapping[str, Any]) -> Places:
-    """Return the backbone and the root of the data that resolved options name."""
-    return options["model"]["backbone"], options["data"]["root"]
 
 
 @cache

@@ -7,12 +7,14 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 from ee_lightning.errors import EarlyExitError, RunFolderError
 from ee_lightning.files import found_in, locked, read_json, read_yaml
-from ee_lightning.reproduce.identity import Identifier, Places, places_of
+from ee_lightning.reproduce.identity import Identifier
 from ee_lightning.reproduce.suite import Selection, Suite, Training, trainings
 from ee_lightning.runs.folder import IDENTITY, Identity, RunFolder
+from ee_lightning.runs.run_options import options_digest
 from ee_lightning.typed import typed
 
 RUNS, LOGS, LOCKS = "runs", "logs", "locks"
@@ -158,11 +160,11 @@ def plan(suite: Suite, root: Path, selection: Selection | None = None) -> list[P
 
 
 def _planned(training: Training, root: Path, identifier: Identifier) -> PlannedRun:
-    config = identifier.config(training.fit)
+    options = identifier.resolve(training.fit)
     try:
         run = PlannedRun(training, root, State.TO_DO, identifier.digest(training.fit)).examined()
     except EarlyExitError as error:
-        for digest in _of_same_options(root, config, identifier.places(training.fit)):
+        for digest in _of_same_options(root, options):
             run = PlannedRun(training, root, State.TO_DO, digest).examined()
             if run.state is State.FINISHED:
                 return run
@@ -175,15 +177,19 @@ def _planned(training: Training, root: Path, identifier: Identifier) -> PlannedR
     return run
 
 
-def _of_same_options(root: Path, config: str, places: Places) -> Iterator[str]:
+def _of_same_options(root: Path, options: Mapping[str, Any]) -> Iterator[str]:
     """Return the digests of runs of the same options whose weights and data were at the same places, latest first."""
     files = [file for run in found_in(root / RUNS, "*") for file in run.rglob(IDENTITY)]  # an older release's: in it
     for file in sorted(files, key=lambda file: file.stat().st_mtime, reverse=True):
         name = file.relative_to(root / RUNS).parts[0]
         try:
             identity = typed(Identity, read_json(file), others=True)
-            is_same = places_of(read_yaml(root / RUNS / name / "version_0" / "config.yaml")) == places
+            is_same = _places(read_yaml(root / RUNS / name / "version_0" / "config.yaml")) == _places(options)
         except (OSError, ValueError, KeyError, TypeError):
             continue
-        if is_same and identity == Identity(config):
+        if is_same and identity == Identity(options_digest(options)):
             yield name.rpartition("-")[2]
+
+
+def _places(options: Mapping[str, Any]) -> tuple[str, str | None]:
+    return options["model"]["backbone"], options["data"]["root"]

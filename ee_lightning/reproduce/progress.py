@@ -47,11 +47,7 @@ def read_record(run: PlannedRun) -> Record | None:
 
 
 def write_record(run: PlannedRun, record: Record) -> None:
-    """Note how a run ended.
-
-    Raises:
-        RunFolderError: It can't be written.
-    """
+    """Note how a run ended; a `RunFolderError` where it can't be written."""
     with written_whole(_record_of(run)) as file:
         file.write_text(json.dumps(asdict(record), indent=2) + "\n", encoding="utf-8")
 
@@ -61,11 +57,7 @@ def _record_of(run: PlannedRun) -> Path:
 
 
 class Durations:
-    """Estimates how long trainings take, by those that were trained on this machine so far.
-
-    Args:
-        runs: The runs of the suite.
-    """
+    """Estimates how long trainings take, by the runs of a suite that were trained on this machine so far."""
 
     def __init__(self, runs: Sequence[PlannedRun]) -> None:
         records = [(run.training, record) for run in runs if (record := read_record(run)) is not None]
@@ -76,22 +68,14 @@ class Durations:
         ]
 
     def estimate(self, run: PlannedRun) -> float | None:
-        """Return the mean seconds of the same training by other seeds, or else of all trainings on its task.
-
-        Returns:
-            None where no training on the task is known.
-        """
+        """Return the mean seconds of the same training by other seeds, else of all on its task; None without any."""
         of_task = [(known.name, seconds) for known, seconds in self._known if known.task == run.training.task]
         of_name = [seconds for name, seconds in of_task if name == run.training.name]
         known = of_name or [seconds for _, seconds in of_task]
         return mean(known) if known else None
 
     def total(self, runs: Sequence[PlannedRun]) -> tuple[float, list[str]]:
-        """Estimate the seconds that runs take one after the other.
-
-        Returns:
-            The seconds, and the tasks of the runs left out, of which nothing is known.
-        """
+        """Return the seconds that runs take one after the other, and the tasks left out, of which nothing is known."""
         estimates = [(run.training.task, self.estimate(run)) for run in runs]
         unknown = dict.fromkeys(task for task, seconds in estimates if seconds is None)
         return sum(seconds or 0.0 for _, seconds in estimates), list(unknown)
@@ -116,17 +100,17 @@ def print_plan(suite: Suite, meant: Sequence[PlannedRun], root: Path, console: C
     lines.append(f"estimated time: {_estimate(runs)}")
     if clock:
         lines.append("then the rows of every finished run are measured on the clock (--no-clock leaves that out)")
-    _print(console, "\n".join([*lines, f"folder: {root}"]))
+    say(console, "\n".join([*lines, f"folder: {root}"]))
     console.print(_table(suite, meant))
     blocked: dict[str, list[PlannedRun]] = {}
     for run in runs:
         if run.state is State.BLOCKED:
             blocked.setdefault(run.reason or "", []).append(run)
         elif run.reason is not None:
-            _print(console, f"{run.title}: its folder is damaged, and it is run again: {run.reason}")
+            say(console, f"{run.title}: its folder is damaged, and it is run again: {run.reason}")
     for reason, (first, *others) in blocked.items():
         more = f", and {len(others)} more" if others else ""
-        _print(console, f"can't be run: {first.title}{more}: {reason}")
+        say(console, f"can't be run: {first.title}{more}: {reason}")
 
 
 def _estimate(runs: Sequence[PlannedRun]) -> str:
@@ -158,11 +142,9 @@ def _cell(states: Sequence[State]) -> str:
     return "–" if {*states} == {State.BLOCKED} else f"{states.count(State.FINISHED)} of {len(states)}"
 
 
-def _print(console: Console, text: str) -> None:
+def say(console: Console, text: str) -> None:
+    """Print a text as it is."""
     console.print(text, markup=False, highlight=False, soft_wrap=True)
-
-
-_MINUTE, _HOUR = 60, 3600
 
 
 class SuiteProgress:
@@ -216,11 +198,12 @@ class SuiteProgress:
         self._current = None
         took = "" if seconds is None else f" in {duration(seconds)}"
         self._bar.update(self._task, completed=self._done, description="", left="")
-        self._line(f"[{self._done}/{len(self.runs)}] {run.title}: {how}{took}")
+        say(self.console, f"[{self._done}/{len(self.runs)}] {run.title}: {how}{took}")
 
     def set_aside(self, run: PlannedRun, place: Path) -> None:
         """Say that the folder of a run is damaged, and where it is now."""
-        self._line(f"{run.title}: its folder is damaged, and it is run again: {run.reason}; it is now {place}")
+        damaged = f"{run.title}: its folder is damaged, and it is run again: {run.reason}"
+        say(self.console, f"{damaged}; it is now {place}")
 
     def waits_for(self, run: PlannedRun) -> None:
         """Show that other runners are at all runs that are left, such as this one."""
@@ -230,21 +213,15 @@ class SuiteProgress:
     def _done(self) -> int:
         return len(self.runs) - len(self._left)
 
-    def _line(self, text: str) -> None:
-        self._bar.console.print(text, markup=False, highlight=False, soft_wrap=True)
-
 
 def duration(seconds: float) -> str:
     """Word a time.
-
-    Args:
-        seconds: The time.
 
     Example:
         >>> [duration(seconds) for seconds in (41.3, 245, 7_500)]
         ['41 s', '4 min', '2 h 5 min']
     """
-    if seconds < 2 * _MINUTE:
+    if seconds < 120:
         return f"{seconds:.0f} s"
-    minutes = round(seconds / _MINUTE)
-    return f"{minutes} min" if seconds < 2 * _HOUR else f"{minutes // 60} h {minutes % 60} min"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if seconds < 7200 else f"{minutes // 60} h {minutes % 60} min"

@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
-from math import isclose
 from typing import Literal
 
 import yaml
@@ -12,8 +11,7 @@ import yaml
 from ee_lightning.errors import require_one_of
 from ee_lightning.typed import typed
 
-_FILE = "published.yaml"
-_HALF_A_DIGIT = 0.05
+_HALF_A_DIGIT = 0.05 + 1e-9
 _SAME_SPEED = 0.05
 
 
@@ -106,7 +104,7 @@ class PublishedTable:
             if not all(-100 <= score <= 100 for score in row.scores.values()):
                 raise ValueError(f"{row.label} in {self.title!r} has a score that is no percentage: {row.scores}.")
             mean = row.average_over(self.columns)
-            if row.average is not None and mean is not None and not _prints_as(mean, row.average):
+            if row.average is not None and mean is not None and abs(mean - row.average) > _HALF_A_DIGIT:
                 raise ValueError(f"{row.label} in {self.title!r} averages {mean:.3f}, and {row.average} is printed.")
 
     def find(self, label: str, speedup: float) -> PublishedRow | None:
@@ -122,23 +120,15 @@ def published_tables() -> dict[str, PublishedTable]:
     Raises:
         ValueError: The package's file of them makes no sense.
     """
-    content = yaml.safe_load(files(__package__).joinpath(_FILE).read_text(encoding="utf-8"))
+    content = yaml.safe_load(files(__package__).joinpath("published.yaml").read_text(encoding="utf-8"))
     return typed(dict[str, PublishedTable], content["tables"])
 
 
 def published_table(name: str) -> PublishedTable:
     """Return a published table.
 
-    Args:
-        name: Such as ``glue_dev``.
-
     Raises:
-        OptionError: There is none of that name.
+        OptionError: There is none of that name, such as ``glue_dev``.
     """
     require_one_of(name, published_tables(), "published")
     return published_tables()[name]
-
-
-def _prints_as(mean: float, printed: float) -> bool:
-    difference = abs(mean - printed)
-    return difference < _HALF_A_DIGIT or isclose(difference, _HALF_A_DIGIT)

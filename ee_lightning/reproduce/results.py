@@ -9,10 +9,9 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from ee_lightning.analysis.comparison import over_seeds
+from ee_lightning.analysis.comparison import Difference, bootstrap_differences, over_seeds, tested_difference
 from ee_lightning.errors import RunFolderError
 from ee_lightning.exits import Oracle
-from ee_lightning.functional import percentile_interval, resample, weighted_scores
 from ee_lightning.reproduce.evaluation import VARIANTS, Evaluation, Outcome, Variant, name_of
 from ee_lightning.reproduce.published import PublishedTable, published_table
 from ee_lightning.reproduce.suite import Row, Suite
@@ -85,9 +84,6 @@ def tabulate(found: Evaluation) -> Results:
     The average over tasks is the plain mean, as the paper has it: for each seed that all tasks have, then over these
     seeds. It is absent where a task is.
 
-    Args:
-        found: What the rows reach.
-
     Raises:
         OptionError: There is no published table of the name that the suite gives.
     """
@@ -106,7 +102,9 @@ def tabulate(found: Evaluation) -> Results:
     cells: dict[tuple[Row, str, Variant], Cell] = {}
     for line in over_seeds(outcomes, _ABOUT, _FIGURES).sort_values(["row"], kind="stable").to_dict("records"):
         row, column, variant = suite.rows[line["row"]], line["task"], line["variant"]
-        beside = None if published is None else published.find(row.label, row.speedup)
+        beside, figure = None if published is None else published.find(row.label, row.speedup), None
+        if beside is not None:
+            figure = beside.average_over(tasks) if column == AVERAGE else beside.scores.get(column)
         cells[row, column, variant] = Cell(
             score=100 * line["score"],
             deviation=_known(100 * line["score_std"]),
@@ -114,11 +112,7 @@ def tabulate(found: Evaluation) -> Results:
             layer_speedup=_known(line["layer_speedup"]),
             flops_speedup=_known(line["flops_speedup"]),
             wall_speedup=_known(line["wall_speedup"]),
-            published=None
-            if beside is None
-            else beside.average_over(tasks)
-            if column == AVERAGE
-            else beside.scores.get(column),
+            published=figure,
         )
     return Results(suite, [*tasks, AVERAGE] if len(tasks) > 1 else tasks, _with_best(cells), published)
 
@@ -138,91 +132,6 @@ def _with_best(cells: dict[tuple[Row, str, Variant], Cell]) -> dict[tuple[Row, s
         place: replace(cell, is_best=place in ranks and ranks[place] == best[place[1:]])
         for place, cell in cells.items()
     }
-
-
-RESAMPLES = 10_000
-LEVEL = 0.95
-
-
-@dataclass(frozen=True)
-class Difference:
-    """By how much a row scores above another, in points.
-
-    Attributes:
-        value: The mean over seeds.
-        low: The lower end of the 95 % bootstrap interval.
-        high: The upper end.
-        p_value: Of the two-sided paired bootstrap test.
-        num_seeds: Number of seeds that both rows have.
-        num_ahead: For how many of these seeds it scores above.
-    """
-
-    value: float
-    low: float
-    high: float
-    p_value: float
-    num_seeds: int
-    num_ahead: int
-
-
-def bootstrap_differences(
-    tested: Sequence[Tensor],
-    other: Sequence[Tensor],
-    *,
-    labels: Tensor,
-    metric: str,
-    num_classes: int,
-    seed: int = 0,
-    resamples: int = RESAMPLES,
-) -> Tensor:
-    """Resample a data set, and score both rows on the same resamples, seed by seed.
-
-    Args:
-        tested: The predictions of a row for each seed, each of shape [samples].
-        other: Those of the other row for the same seeds.
-        labels: True class numbers, or values for regression, of shape [samples].
-        metric: The score.
-        num_classes: Number of classes; 1 for regression.
-        seed: Of the resamples.
-        resamples: Number of resamples.
-
-    Returns:
-        Differences of the scores, as shares: first on the data themselves, then on every resample, in float64, of
-        shape [seeds, 1 + resamples].
-    """
-    drawn = resample(torch.stack([labels, *tested, *other], dim=-1), resamples, seed)
-    weights = torch.cat([drawn.counts.unsqueeze(0), drawn.draws])  # [1 + resamples, distinct]
-    true, *said = drawn.outcomes.unbind(-1)  # [distinct] each
-    scores = torch.stack(
-        [weighted_scores(predictions, true, weights, metric, num_classes) for predictions in said]
-    )  # [2 * seeds, 1 + resamples]
-    first, second = scores.chunk(2)
-    return first - second
-
-
-def summarise(differences: Sequence[Tensor]) -> Difference:
-    """Average differences over seeds, and test them.
-
-    Each resample draws as many seeds as there are, with replacement, beside its samples: runs of both rows stay paired
-    by their seed.
-
-    The p-value is twice the smaller of two shares, of the resamples in which the mean over seeds is 0 or below and of
-    those in which it is 0 or above, each with one more on both sides of the fraction, as the data count themselves; at
-    most 1.
-
-    Args:
-        differences: For each seed, on the data and on every resample, each of shape [1 + resamples].
-    """
-    by_seed = torch.stack(list(differences))  # [seeds, 1 + resamples]
-    on_data, of_resamples = 100 * by_seed[:, 0].mean().item(), by_seed[:, 1:]  # [seeds, resamples]
-    generator = torch.Generator().manual_seed(0)
-    seeds = torch.randint(len(by_seed), of_resamples.shape, generator=generator)  # [seeds, resamples]
-    drawn = 100 * of_resamples.gather(0, seeds).mean(0)  # [resamples]
-    tails = [1 + int((drawn <= 0).sum()), 1 + int((drawn >= 0).sum())]
-    p_value = min(1.0, 2 * min(tails) / (1 + len(drawn)))
-    return Difference(
-        on_data, *percentile_interval(drawn, LEVEL), p_value, len(by_seed), int((by_seed[:, 0] > 0).sum())
-    )
 
 
 @dataclass(frozen=True)
@@ -247,15 +156,10 @@ class Comparison:
 
 
 def compare(found: Evaluation) -> list[Comparison]:
-    """Test a row against its rivals at the same stated speed-up, for both ways of choosing thresholds.
+    """Test the first row that the suite names in ``compare``, for both ways of choosing thresholds.
 
-    Args:
-        found: What the rows reach.
-
-    Returns:
-        Those of the first row that the suite names in ``compare``: against the second one, then against every other
-        row that leaves early at the same stated speed-up. None for what has no results. Runs of other rows of the data
-        are not compared, and noted.
+    It is tested against the second one, then against every other row that leaves early at the same stated speed-up.
+    What has no results is left out. Runs of other rows of the data are not compared, and noted.
     """
     if found.suite.compare is None:
         return []
@@ -293,8 +197,8 @@ def _compare(found: Evaluation, tested: Row, other: Row, variant: Variant) -> Co
         tested,
         other,
         variant,
-        {task: summarise(list(drawn.values())) for task, drawn in by_task.items()},
-        summarise(averages) if averages else None,
+        {task: tested_difference(list(drawn.values())) for task, drawn in by_task.items()},
+        tested_difference(averages) if averages else None,
         _speedups(pairs),
     )
 

@@ -8,9 +8,9 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import NamedTuple
 
 from ee_lightning.errors import EarlyExitError, RunFolderError
 from ee_lightning.files import read_yaml, reading
@@ -74,14 +74,8 @@ def _end(child: subprocess.Popen[bytes]) -> None:
         child.wait()
 
 
-@dataclass(frozen=True)
-class Failure:
-    """A run that failed.
-
-    Attributes:
-        run: The run.
-        reason: Why, in a line or more.
-    """
+class Failure(NamedTuple):
+    """A run that failed, and why, in a line or more."""
 
     run: PlannedRun
     reason: str
@@ -100,13 +94,7 @@ class Runner:
         self.failures: list[Failure] = []
 
     def bring_to_end(self, runs: Sequence[PlannedRun]) -> list[Failure]:
-        """Train all runs that are not finished.
-
-        Args:
-            runs: The runs, none of which is blocked.
-
-        Returns:
-            Those that failed, here or meanwhile elsewhere.
+        """Train all runs that are not finished, none of which is blocked; return those that failed, here or elsewhere.
 
         Raises:
             RunFolderError: The folder can't be written.

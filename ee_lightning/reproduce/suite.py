@@ -141,7 +141,7 @@ class Training:
         task: The name of its column.
         name: Of the training.
         seed: Of all that is random.
-        fit: All options that ``fit`` gets, the seed's among them.
+        fit: All options of ``fit``, the seed among them.
     """
 
     task: str
@@ -173,13 +173,7 @@ def trainings(suite: Suite) -> list[Training]:
 
 @dataclass(frozen=True)
 class Selection:
-    """Which trainings of a suite are meant.
-
-    Attributes:
-        tasks: Those on these tasks; None for all.
-        trainings: Those of these names; None for all.
-        seeds: Those by these seeds; None for all.
-    """
+    """Which trainings of a suite are meant: those on some tasks, of some names, by some seeds; None stands for all."""
 
     tasks: Sequence[str] | None = None
     trainings: Sequence[str] | None = None
@@ -191,12 +185,13 @@ class Selection:
         Raises:
             OptionError: It lacks a task, a training or a seed.
         """
-        for task in self.tasks or ():
-            require_one_of(task, suite.tasks, "--tasks")
-        for name in self.trainings or ():
-            require_one_of(name, suite.trainings, "--trainings")
-        for seed in self.seeds or ():
-            require_one_of(str(seed), [str(seed) for seed in suite.seeds], "--seeds")
+        for option, asked, known in (
+            ("--tasks", self.tasks, suite.tasks),
+            ("--trainings", self.trainings, suite.trainings),
+            ("--seeds", self.seeds, suite.seeds),
+        ):
+            for value in asked or ():
+                require_one_of(str(value), [str(each) for each in known], option)
 
     def __contains__(self, training: Training) -> bool:
         """Whether a training is meant."""
@@ -210,22 +205,16 @@ class Selection:
 def fit_arguments(fit: FitOptions) -> list[str]:
     """Write options as the command line takes them.
 
-    Args:
-        fit: The options.
-
     Example:
         >>> fit_arguments(FitOptions((Path("a.yaml"),), {"trainer.max_epochs": 2, "data.root": None}))
         ['--config=a.yaml', '--trainer.max_epochs=2', '--data.root=null']
     """
-    options = (f"--{name}={_written(value)}" for name, value in fit.options.items())
-    return [*(f"--config={config}" for config in fit.configs), *options]
+    written = {name: value if isinstance(value, str) else json.dumps(value) for name, value in fit.options.items()}
+    return [*(f"--config={config}" for config in fit.configs), *(f"--{name}={v}" for name, v in written.items())]
 
 
 def read_fit_arguments(arguments: Sequence[str]) -> FitOptions:
     """Read options as the command line takes them, ``--name value`` or ``--name=value``.
-
-    Args:
-        arguments: From the command line.
 
     Raises:
         OptionError: One is no option with a value.
@@ -251,10 +240,6 @@ def read_fit_arguments(arguments: Sequence[str]) -> FitOptions:
         else:
             options[name.removeprefix("--")] = value
     return FitOptions(tuple(configs), options)
-
-
-def _written(value: object) -> str:
-    return value if isinstance(value, str) else json.dumps(value)
 
 
 _KEYS = {each.name for kind in (FitOptions, Suite, Row) for each in fields(kind)}

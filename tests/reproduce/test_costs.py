@@ -10,7 +10,7 @@ from ee_lightning.inference.flops import FlopCounter
 from ee_lightning.models import HeadOptions, model_of_shapes
 from ee_lightning.models.backbones.loading import backbone_config, load_backbone
 from ee_lightning.models.multi_exit import MultiExitModel
-from ee_lightning.reproduce.costs import Layers, flops_speedup, layers_of
+from ee_lightning.reproduce.evaluation import Layers, flops_speedup, layers_of
 from ee_lightning.runs.load_run import RunOptions
 from ee_lightning.training.data_module import TaskDataModule
 

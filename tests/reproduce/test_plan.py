@@ -18,6 +18,7 @@ from ee_lightning.reproduce.identity import Identifier, weights_fingerprint
 from ee_lightning.reproduce.plan import PlannedRun, State, each_once, finished, locked_run, plan
 from ee_lightning.reproduce.suite import FitOptions, Row, Selection, Suite
 from ee_lightning.runs.folder import IDENTITY, Identity
+from ee_lightning.runs.run_options import options_digest
 
 TASKS = {"SST-2": FitOptions(options={"data.task": "sst2"}), "CoLA": FitOptions(options={"data.task": "cola"})}
 JOINT = FitOptions(options={"model.objective": "ee_lightning.training.JointObjective"})
@@ -189,7 +190,7 @@ def test_a_finished_run_is_known_without_its_data(
     suite = make_suite(data__root=str(data))
     run = plan(suite, tmp_path)[0]
     _finish(run.folder.path, template, tiny_backbone, data)
-    known_by = Identity(Identifier().config(run.training.fit))
+    known_by = Identity(options_digest(Identifier().resolve(run.training.fit)))
     if is_old:  # beside the run folder, with more fields
         content = {**asdict(known_by), "data": "", "weights": ""}
         (run.folder.path.parent / IDENTITY).write_text(json.dumps(content))

@@ -4,9 +4,10 @@ from dataclasses import replace
 
 import pytest
 
+from ee_lightning.analysis.comparison import Difference
 from ee_lightning.reproduce.evaluation import evaluate
 from ee_lightning.reproduce.report.words import p_value, verdict
-from ee_lightning.reproduce.results import Comparison, Difference, tabulate
+from ee_lightning.reproduce.results import Comparison, tabulate
 from ee_lightning.reproduce.suite import Row
 
 ROWS = Row("Ours", "ours", "voting", 1.5), Row("PABEE", "pabee", "patience", 1.5)

@@ -28,11 +28,6 @@ def draw_task(found: Evaluation, results: Results, task: str) -> Figure | None:
     oracle of a training, in the colour of its first line. Hollow diamonds are published figures, at the speed-up
     stated there.
 
-    Args:
-        found: What was found.
-        results: The cells.
-        task: The task.
-
     Returns:
         The figure; None where the task has no runs.
     """
@@ -51,10 +46,8 @@ def draw_task(found: Evaluation, results: Results, task: str) -> Figure | None:
                 _draw_curve(axes, found, task, row, style)
             color = drawn[line].rstrip("-:.")
         _draw_points(axes, results, task, row, color)
-    colors: dict[str, str] = {}
-    for (training, _), style in drawn.items():
-        colors.setdefault(training, style.rstrip("-:."))
-    for training, color in colors.items():
+    colors = {training: style.rstrip("-:.") for (training, _), style in reversed(drawn.items())}
+    for training, color in reversed(colors.items()):
         _draw_oracle(axes, found, task, training, color)
     run = found.runs_of(task, trained[0].training)[0]
     layers = [each.exits.num_exits for row in trained for each in found.runs_of(task, row.training)]

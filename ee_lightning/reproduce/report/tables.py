@@ -72,14 +72,7 @@ def write_report(suite: Suite, folders: Mapping[RunKey, RunFolder], root: Path) 
 def report_of(
     found: Evaluation, results: Results, comparisons: Sequence[Comparison], pictures: Mapping[str, bytes]
 ) -> Report:
-    """Say all that was found.
-
-    Args:
-        found: What was found.
-        results: The cells.
-        comparisons: The tests.
-        pictures: PNG files, by task.
-    """
+    """Say all that was found; pictures are PNG files, by task."""
     paths = [(task, training, str(seed), str(run.folder.path)) for (task, training, seed), run in found.runs.items()]
     trainings = settings(found)
     heads = list(trainings[0]) if trainings else []
@@ -96,12 +89,7 @@ def report_of(
 
 
 def result_tables(results: Results, comparisons: Sequence[Comparison]) -> list[Table]:
-    """Lay out scores, speed-ups and tests: for every task both ways of choosing thresholds.
-
-    Args:
-        results: The cells.
-        comparisons: The tests.
-    """
+    """Lay out scores, speed-ups and tests: for every task both ways of choosing thresholds."""
 
     def of_score(cell: Cell) -> Text:
         return Text(score(cell, results.num_seeds), list(filter(None, [beside(cell)])), cell.is_best)

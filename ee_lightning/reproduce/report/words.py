@@ -4,12 +4,13 @@ import inspect
 from collections.abc import Mapping, Sequence
 from functools import partial
 
+from ee_lightning.analysis.comparison import LEVEL, RESAMPLES, Difference
 from ee_lightning.errors import counted
 from ee_lightning.exits import Fitted, Oracle
 from ee_lightning.exits.naming import spec_of
 from ee_lightning.files import read_yaml, reading
 from ee_lightning.reproduce.evaluation import DEV, Evaluation, Variant
-from ee_lightning.reproduce.results import LEVEL, RESAMPLES, Cell, Comparison, Difference, Results
+from ee_lightning.reproduce.results import Cell, Comparison, Results
 from ee_lightning.reproduce.suite import Suite
 from ee_lightning.runs.folder import RunFolder
 from ee_lightning.runs.run_options import leaves
@@ -138,19 +139,11 @@ _SHOWN = {
     "held out": "data.calibration",
     "checkpoint by": "checkpoint.monitor",
 }
-_ALL = "all"
-_UNSET = {"layers": _ALL, "rows": _ALL, "of the heads": "the same"}
+_UNSET = {"layers": "all", "rows": "all", "of the heads": "the same"}
 
 
 def settings(found: Evaluation) -> list[dict[str, str]]:
-    """Return a row for each training with its settings; those that differ between its runs are listed.
-
-    Args:
-        found: What was found.
-
-    Returns:
-        A word or number for each heading, ``training`` first, of the trainings that have runs.
-    """
+    """Return a word for each heading, ``training`` first, of each training that has runs; what differs is listed."""
     table = []
     for name in found.suite.trainings:
         runs = [run for task in found.suite.tasks for run in found.runs_of(task, name)]
@@ -179,9 +172,6 @@ def _shown(options: Mapping[str, str], heading: str) -> str:
 def spelt_out(criterion: str) -> str:
     """Name a criterion with all its options, the defaults among them.
 
-    Args:
-        criterion: Such as ``voting``.
-
     Example:
         >>> spelt_out("voting")
         'voting(k=0.75, fallback=last)'
@@ -197,16 +187,9 @@ def spelt_out(criterion: str) -> str:
 def footnotes(
     found: Evaluation, results: Results, comparisons: Sequence[Comparison], trainings: Sequence[Mapping[str, str]]
 ) -> list[str]:
-    """Say how every figure came about, and what was chosen where the paper leaves something open.
-
-    Args:
-        found: What was found.
-        results: The cells.
-        comparisons: The tests.
-        trainings: What `settings` gives.
-    """
+    """Say how every figure came about, and what was chosen where the paper leaves something open."""
     monitors = dict.fromkeys(name for row in trainings for name in row["checkpoint by"].split(", "))
-    suite, metrics = found.suite, _metrics(found)
+    suite, metrics = found.suite, {task: run.metric for (task, _, _), run in found.runs.items()}
     rows, is_dev = reported(suite), suite.split == DEV
     criteria = {row.label: row.criterion for row in suite.rows if row.criterion is not None}
     notes = [
@@ -257,10 +240,6 @@ def footnotes(
         *_of_published(trainings, results, metrics),
         *(f"Left out: {problem}." for problem in found.problems),
     ]
-
-
-def _metrics(found: Evaluation) -> dict[str, str]:
-    return {task: run.metric for (task, _, _), run in found.runs.items()}
 
 
 def _held_out(found: Evaluation) -> str:

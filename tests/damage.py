@@ -10,7 +10,7 @@ INSTEAD = (DROPPED, None, [], {}, "word", True, -1, 0, 7, 1.5, 10**30, nan, inf,
 
 
 def damaged(fields: Any) -> Iterator[tuple[str, Any]]:
-    """Give copies of nested values in which one of them is gone or another, with what was done."""
+    """Give copies of nested values in which one of them (of a list the first) is gone or another."""
     for path in _paths(fields):
         for value in INSTEAD:
             copy = deepcopy(fields)
@@ -25,7 +25,7 @@ def damaged(fields: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _paths(fields: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    keys = fields if isinstance(fields, dict) else range(len(fields)) if isinstance(fields, list) else ()
+    keys = fields if isinstance(fields, dict) else range(min(len(fields), 1)) if isinstance(fields, list) else ()
     for key in keys:
         yield (*path, key)
         yield from _paths(fields[key], (*path, key))

@@ -195,7 +195,7 @@ def bootstrap_differences(
     return first - second
 
 
-def tested_difference(differences: Sequence[Tensor]) -> Difference:
+def mean_difference(differences: Sequence[Tensor]) -> Difference:
     """Average differences over seeds, and test them.
 
     Each resample draws as many seeds as there are, with replacement, beside its samples: runs of both rows stay paired

@@ -133,7 +133,7 @@ class StoredRun:
 
     @cached_property
     def num_tokens(self) -> list[int]:
-        """The number of tokens of each sample that is reported; an `EarlyExitError` where the rows are not available."""
+        """The number of tokens of each sample that is reported; an `EarlyExitError` without its rows."""
         rows = evaluated_rows(self.options.rows().of(self.split), self.exits)
         return list(rows["length"][:])
 

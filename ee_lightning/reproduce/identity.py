@@ -107,7 +107,6 @@ class Identifier:
     """Finds the identity of trainings; what several share is looked up once."""
 
     def __init__(self) -> None:
-        self._resolved: dict[str, dict[str, Any]] = {}
         self._found: dict[str, str | EarlyExitError] = {}
 
     def digest(self, fit: FitOptions) -> str:
@@ -133,12 +132,8 @@ class Identifier:
             OptionError: They can't be parsed.
         """
         others = FitOptions(fit.configs, {name: value for name, value in fit.options.items() if name != _SEED})
-        arguments = fit_arguments(others)
-        key = json.dumps(arguments)
-        if key not in self._resolved:
-            self._resolved[key] = _parser().resolve(arguments)
         seed = {_SEED: fit.options[_SEED]} if _SEED in fit.options else {}
-        return self._resolved[key] | seed
+        return _resolved(tuple(fit_arguments(others))) | seed
 
     def _once(self, about: tuple[object, ...], find: Callable[[], str]) -> str:
         if (key := json.dumps(about)) not in self._found:
@@ -155,3 +150,8 @@ class Identifier:
 @cache
 def _parser() -> FitOptionsParser:
     return FitOptionsParser()
+
+
+@cache
+def _resolved(arguments: tuple[str, ...]) -> dict[str, Any]:
+    return _parser().resolve(arguments)

@@ -9,7 +9,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from ee_lightning.analysis.comparison import Difference, bootstrap_differences, over_seeds, tested_difference
+from ee_lightning.analysis.comparison import Difference, bootstrap_differences, mean_difference, over_seeds
 from ee_lightning.errors import RunFolderError
 from ee_lightning.exits import Oracle
 from ee_lightning.reproduce.evaluation import VARIANTS, Evaluation, Outcome, Variant, name_of
@@ -197,8 +197,8 @@ def _compare(found: Evaluation, tested: Row, other: Row, variant: Variant) -> Co
         tested,
         other,
         variant,
-        {task: tested_difference(list(drawn.values())) for task, drawn in by_task.items()},
-        tested_difference(averages) if averages else None,
+        {task: mean_difference(list(drawn.values())) for task, drawn in by_task.items()},
+        mean_difference(averages) if averages else None,
         _speedups(pairs),
     )
 

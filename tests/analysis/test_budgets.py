@@ -45,7 +45,7 @@ def every_early_point(criterion, exits, metric):
     return points
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=100)
 @given(
     case=cases,
     criterion=st.sampled_from(CRITERIA),
@@ -89,7 +89,7 @@ def test_the_slowest_point_that_is_fast_enough_is_not_taken_if_a_faster_one_is_b
     assert MinSpeedup(1.4).select(candidates, guarantee=None) == 2
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=30)
 @given(
     case=cases,
     asked=st.one_of(

@@ -5,7 +5,7 @@ import random
 import pytest
 import torch
 
-from ee_lightning.analysis.comparison import bootstrap_differences, tested_difference
+from ee_lightning.analysis.comparison import bootstrap_differences, mean_difference
 
 
 def naive_f1(labels, said):
@@ -37,7 +37,7 @@ def test_p_value_and_interval_are_those_of_drawing_samples_one_by_one(metric):
     labels = [rng.randrange(2) for _ in range(60)]
     tested = [predictions(labels, 0.85, seed) for seed in (1, 2)]
     other = [predictions(labels, 0.8, seed) for seed in (3, 4)]
-    found = tested_difference(
+    found = mean_difference(
         list(bootstrap_differences(tested, other, labels=torch.tensor(labels), metric=metric, num_classes=2))
     )
 
@@ -64,7 +64,7 @@ def test_p_value_and_interval_are_those_of_drawing_samples_one_by_one(metric):
 def test_rows_that_say_the_same_are_not_told_apart():
     labels = torch.tensor([0, 1] * 20)
     said = predictions(labels.tolist(), 0.7, 0)
-    found = tested_difference(list(bootstrap_differences([said], [said], labels=labels, metric="f1", num_classes=2)))
+    found = mean_difference(list(bootstrap_differences([said], [said], labels=labels, metric="f1", num_classes=2)))
     assert (found.value, found.low, found.high, found.p_value, found.num_ahead) == (0, 0, 0, 1, 0)
 
 
@@ -73,7 +73,7 @@ def test_the_test_is_two_sided_and_pairs_the_samples():
     worse = labels.clone()
     worse[:15] = 1 - worse[:15]  # a difference that only pairing tells
     both = [
-        tested_difference(list(bootstrap_differences([a], [b], labels=labels, metric="accuracy", num_classes=2)))
+        mean_difference(list(bootstrap_differences([a], [b], labels=labels, metric="accuracy", num_classes=2)))
         for a, b in ((labels, worse), (worse, labels))
     ]
     assert [found.value for found in both] == pytest.approx([7.5, -7.5])
@@ -85,9 +85,7 @@ def test_values_are_compared_too():
     labels = torch.linspace(0, 5, 50)
     noise = torch.randn(2, 50, generator=torch.Generator().manual_seed(0))
     good, bad = labels + 0.1 * noise[0], labels + 2 * noise[1]
-    found = tested_difference(
-        list(bootstrap_differences([good], [bad], labels=labels, metric="pearson", num_classes=1))
-    )
+    found = mean_difference(list(bootstrap_differences([good], [bad], labels=labels, metric="pearson", num_classes=1)))
     expected = torch.corrcoef(torch.stack([labels, good]))[0, 1] - torch.corrcoef(torch.stack([labels, bad]))[0, 1]
     assert found.value == pytest.approx(100 * expected.item(), rel=1e-4)
     assert found.p_value < 0.001
@@ -95,13 +93,13 @@ def test_values_are_compared_too():
 
 def test_seeds_are_averaged_before_the_test():
     first, second = torch.tensor([0.2, 0.3, 0.1]), torch.tensor([-0.1, -0.4, 0.1])
-    found = tested_difference([first, second])
+    found = mean_difference([first, second])
     assert (found.value, found.num_seeds, found.num_ahead) == (pytest.approx(5), 2, 1)
 
 
 def test_seeds_are_drawn_as_the_samples_are():
     by_seed = [torch.full((10_001,), value) for value in (0.05, 0.05, -0.01)]  # the same on any samples
-    found = tested_difference(by_seed)
+    found = mean_difference(by_seed)
     assert found.value == pytest.approx(3)
     assert found.p_value == pytest.approx(2 / 27, abs=0.01)  # all three draws are the last seed
     assert (found.low, found.high) == pytest.approx((-1, 5))

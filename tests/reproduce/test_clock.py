@@ -15,6 +15,7 @@ from ee_lightning.reproduce.identity import Identifier
 from ee_lightning.reproduce.plan import locked_run
 from ee_lightning.reproduce.suite import FitOptions, Row
 from ee_lightning.runs.folder import RunFolder
+from ee_lightning.runs.run_options import options_digest
 
 ROWS = (
     Row("Confidence", "ours", "confidence", 1.5),
@@ -37,6 +38,8 @@ def options(tmp_path_factory, glue_folder, tiny_backbone):
         "model.backbone": tiny_backbone,
         "trainer.max_epochs": 1,
         "trainer.log_every_n_steps": 1,
+        "trainer.limit_val_batches": 1,
+        "data.eval_batch_size": 16,
         "trainer.accelerator": "cpu",
         "trainer.enable_progress_bar": "false",
     }
@@ -66,10 +69,8 @@ def folder(trained, tmp_path):
 
 def test_fit_notes_what_reproduce_knows_the_run_by(trained, options):
     noted = read_json(trained / "version_0" / "identity.json")
-    assert noted == {
-        "config": Identifier().config(FitOptions(options={name: str(value) for name, value in options.items()})),
-        "version": __version__,
-    }
+    given = FitOptions(options={name: str(value) for name, value in options.items()})
+    assert noted == {"config": options_digest(Identifier().resolve(given)), "version": __version__}
 
 
 def test_every_operating_point_is_measured_once(make_suite, folder, tmp_path, capsys):

@@ -31,7 +31,7 @@ POINT = OperatingPoint(
     fitted=st.lists(st.floats(allow_nan=False, allow_infinity=False, width=32), max_size=3),
     guarantee=st.none() | st.text(),
 )
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 def test_it_comes_back_to_the_last_bit(tmp_path_factory, threshold, fitted, guarantee):
     learnt = {"num_exits": 12, "num_classes": 2, "largest_when_differing": fitted}
     spec = CriterionSpec("ee_lightning.exits.Conformal", fitted=learnt)

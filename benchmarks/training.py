@@ -286,7 +286,8 @@ def once_an_epoch(options: Namespace, num_exits: int, bare_step: float) -> None:
             scores = exit_scores(said, ["accuracy"])
             RunFolder(Path(folder)).write_exit_scores(epoch, scores)
             figures = {f"val/exit_{layer}/score": score for layer, score in enumerate(scores["accuracy"], 1)}
-            swept = scalars(sweep_exits(criteria(), said, None, task="random", metrics=["accuracy"]).summary, "val")
+            found = sweep_exits(criteria(), said, None, split="validation", task="random", metrics=["accuracy"])
+            swept = scalars(found.summary, found.stage)
             logger = MetricsLog(folder)
             logger.log_metrics(figures | {name: value for name, value in swept.items() if name.endswith("/area")})
             logger.save()

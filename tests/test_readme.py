@@ -54,8 +54,10 @@ def test_examples_of_curves_and_choose(tmp_path: Path, monkeypatch: pytest.Monke
     logits = signal + torch.randn(813, 2, generator=generator) + torch.randn(6, 813, 2, generator=generator) / 3
     exits, folder = StoredExits(logits, labels, torch.arange(813)), RunFolder("runs/demo/version_0")
     folder.write_exits("validation", exits)
-    found = sweep_exits([Voting(), Confidence()], exits, None, task="rotten_tomatoes", metrics=["accuracy"])
-    write_sweep(folder, "validation", found)
+    found = sweep_exits(
+        [Voting(), Confidence()], exits, None, split="validation", task="rotten_tomatoes", metrics=["accuracy"]
+    )
+    write_sweep(folder, found)
     commands = re.findall(r"^ee-lightning ((?:curves|choose) runs/demo/version_0.*)", README, re.MULTILINE)
     assert len(commands) == 5
     for command in commands:

@@ -1,10 +1,10 @@
 """A sweep of stored exits: curves, figures and diagnostics, for the callback and the command line alike."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from math import isnan
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -38,6 +38,7 @@ from ee_lightning.functional import (
     set_numbers,
 )
 from ee_lightning.runs.figures import NAMED_SPEEDUPS
+from ee_lightning.runs.measured import MeasuredSpeed
 
 
 def summarise(curves: Sequence[Curve], metrics: Sequence[str]) -> dict[str, Any]:
@@ -195,26 +196,74 @@ WITHOUT_CURVE = ("spearman",)
 """Metrics that don't add up over samples, so that only whole exits have them."""
 
 
+_MEASURED_AT = "32"  # the batch size of the measured speeds that are logged
+
+
 @dataclass(frozen=True, eq=False)
 class Sweep:
-    """All criteria on the stored exits of a split.
+    """What a sweep of all criteria over a split found.
 
     Attributes:
-        exits: The stored exits.
+        split: The split's name.
+        exits: Its stored exits.
+        calibration: Those of the rows held out for the criteria that fit something; None where there are none.
         criteria: The criteria, those that fit something fitted.
         curves: Their curves, in the same order, then those of the oracle (not for regression) and the fixed exits.
         summary: The figures of ``summary.json``.
+        exit_scores: By metric the score of every exit, also for metrics without a curve; a replay leaves them out.
+        measured: The speed on the clock near the named speed-ups, where it was measured.
+        epoch: The epoch of training that it follows; None of an evaluation.
+        step: The optimiser steps before it; None where that is not known.
     """
 
+    split: str
     exits: StoredExits
+    calibration: StoredExits | None
     criteria: Sequence[Criterion]
     curves: Sequence[Curve]
     summary: dict[str, Any]
+    exit_scores: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    measured: Sequence[MeasuredSpeed] = ()
+    epoch: int | None = None
+    step: int | None = None
 
     @cached_property
     def diagnostics(self) -> dict[str, Any]:
         """The figures of ``diagnostics.json``."""
         return diagnose(self.exits, self.criteria, self.curves)
+
+    @property
+    def stage(self) -> str:
+        """The prefix of all that is logged of the split."""
+        return {"validation": "val"}.get(self.split, self.split)
+
+    def near_named_speedups(self) -> dict[tuple[str, float], float]:
+        """Return each criterion's threshold near every named speed-up above 1, by its name and the speed-up."""
+        return {
+            (curve.criterion, speedup): curve.threshold_near(speedup)
+            for curve in self.curves[: len(self.criteria)]
+            for speedup in NAMED_SPEEDUPS
+            if speedup > 1
+        }
+
+    def scalars(self) -> dict[str, float]:
+        """Flatten all figures for loggers: those of `scalars` and `diagnostic_scalars`, and the measured speed.
+
+        The names of that are stable too: ``<stage>/<criterion>/wall_speedup_at_<speed-up>x``, in batches of 32.
+        """
+        wall = {(each.criterion, each.threshold): each for each in self.measured if each.batch_size == _MEASURED_AT}
+        speeds = {
+            f"{self.stage}/{criterion}/wall_speedup_at_{speedup:g}x": wall[criterion, threshold].wall_speedup
+            for (criterion, speedup), threshold in (self.near_named_speedups() if wall else {}).items()
+        }
+        return scalars(self.summary, self.stage) | diagnostic_scalars(self.diagnostics, self.stage) | speeds
+
+
+class SweepSink(Protocol):
+    """What takes the sweeps of a run: its folder, a logger, the terminal."""
+
+    def take_sweep(self, found: Sweep) -> None:
+        """Take what was found after an epoch of training, or by an evaluation."""
 
 
 def distinct(criteria: Sequence[Criterion]) -> list[Criterion]:
@@ -235,11 +284,7 @@ def distinct(criteria: Sequence[Criterion]) -> list[Criterion]:
 
 
 def fit_criteria(criteria: Sequence[Criterion], calibration: StoredExits | None) -> None:
-    """Fit those criteria that fit something.
-
-    Args:
-        criteria: Any criteria.
-        calibration: The stored exits of the rows held out for this.
+    """Fit those criteria that fit something on the stored exits of the rows held out for this.
 
     Raises:
         OptionError: A criterion has to be fitted and no rows were held out.
@@ -254,9 +299,6 @@ def fit_criteria(criteria: Sequence[Criterion], calibration: StoredExits | None)
 
 def require_nothing_fitted(criteria: Sequence[Criterion]) -> None:
     """Raise an error for a criterion that has to be fitted, as where no rows were held out.
-
-    Args:
-        criteria: Any criteria.
 
     Raises:
         OptionError: One of them has to be fitted.
@@ -282,6 +324,7 @@ def sweep_exits(
     exits: StoredExits,
     calibration: StoredExits | None,
     *,
+    split: str,
     task: str,
     metrics: Sequence[str],
     checkpoint: str | None = None,
@@ -292,6 +335,7 @@ def sweep_exits(
         criteria: Distinct criteria, without the oracle and the fixed exits.
         exits: The stored exits of the split to report on.
         calibration: Those of the rows that were held out for the criteria that fit something.
+        split: The name of that split.
         task: The name of the task.
         metrics: Names of its metrics, the primary one first; those that curves can't have are left out.
         checkpoint: The file of the weights, as `RunFolder.name_of` names it, where they are of one.
@@ -306,7 +350,7 @@ def sweep_exits(
     about = {"task": task, "checkpoint": checkpoint, "samples": exits.num_samples}
     if exits.rows.total is not None:
         about |= {"total": exits.rows.total, "drawn_at_random": exits.rows.is_drawn}
-    return Sweep(exits, criteria, curves, {**about, **summarise(curves, metrics)})
+    return Sweep(split, exits, calibration, criteria, curves, {**about, **summarise(curves, metrics)})
 
 
 def all_that_apply(exits: StoredExits, calibration: StoredExits | None) -> list[Criterion]:

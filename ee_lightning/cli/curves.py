@@ -16,9 +16,6 @@ from ee_lightning.exits.naming import criteria as criteria_of
 from ee_lightning.reporting import print_figures, print_summary, write_sweep
 from ee_lightning.runs.folder import RunFolder
 
-STAGES = {"validation": "val"}
-"""The prefixes under which splits are logged, where they are not their names."""
-
 
 def parser() -> CommandParser:
     """Return the parser, which knows the options of every criterion too, though its help does not list them."""
@@ -59,6 +56,7 @@ def run(run: Path, *, criteria: str | None = None, wandb: bool = False, **of_cri
             distinct(methods),
             exits,
             calibration,
+            split=split,
             task=figures["task"],
             metrics=figures["metrics"],
             checkpoint=figures.get("checkpoint"),
@@ -68,7 +66,7 @@ def run(run: Path, *, criteria: str | None = None, wandb: bool = False, **of_cri
         _log(sweeps, dict(zip(map(_name, specs), map(_name, asked), strict=True)), {"run": str(folder.path)})
         return
     for split, found in sweeps.items():
-        write_sweep(folder, split, found, kept[split])
+        write_sweep(folder, found, kept[split])
     print_summary(folder)
     for split, names in kept.items():
         if names:
@@ -137,9 +135,9 @@ def _log(sweeps: Mapping[str, Sweep], names: Mapping[str, str], config: Mapping[
     from ee_lightning.tracking import EarlyExitWandbLogger  # which takes seconds
 
     figures: dict[str, float] = {}
-    for split, found in sweeps.items():
+    for found in sweeps.values():
         criteria = {names.get(name, name): by_metric for name, by_metric in found.summary["criteria"].items()}
-        figures |= scalars({**found.summary, "criteria": criteria}, STAGES.get(split, split))
+        figures |= scalars({**found.summary, "criteria": criteria}, found.stage)
     logger = EarlyExitWandbLogger(project="ee_lightning", job_type="curves")
     logger.log_hyperparams({"curves": config})
     logger.log_metrics(figures)

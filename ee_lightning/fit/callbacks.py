@@ -21,7 +21,7 @@ from lightning.pytorch.callbacks import (
 )
 from lightning.pytorch.trainer.states import TrainerFn
 
-from ee_lightning.errors import OptionError
+from ee_lightning.errors import OptionError, require_at_least_one
 from ee_lightning.exits import Criterion
 from ee_lightning.fit.metrics_log import MetricsFile, MetricsLog
 from ee_lightning.runs.folder import run_folder_of
@@ -48,40 +48,23 @@ _UNSUITABLE = {
 }
 
 
-_BASES = (BaseFinetuning, BasePredictionWriter)
-"""What does something in a subclass only."""
-
-
 def check_suitable(callbacks: Iterable[str]) -> None:
-    """Raise an error for callbacks that would fail, or whose work would be lost.
-
-    Args:
-        callbacks: The class paths of the trainer's.
-
-    Raises:
-        OptionError: There is such a callback.
-    """
+    """Raise an `OptionError` for callbacks, by their class paths, that would fail or whose work would be lost."""
     for callback in callbacks:
-        if (found := resolve_name(callback)) in _BASES:
+        if (found := resolve_name(callback)) in (BaseFinetuning, BasePredictionWriter):
             raise OptionError(
                 f"{found.__name__} is to be subclassed, and does nothing itself",
                 where="--trainer.callbacks",
                 hint="name a subclass of yours, or leave it out",
             )
-        for kind, (reason, fix) in _UNSUITABLE.items():
+        for kind, (reason, hint) in _UNSUITABLE.items():
             if issubclass(found, kind):
-                raise OptionError(
-                    f"{kind.__name__} does not suit early-exit models: {reason}",
-                    where="--trainer.callbacks",
-                    hint=fix,
-                )
-
-
-_EXITS = ("val/exit_", "val/full_model/", "val/oracle/", "val/diversity/", "val/information/")
+                what = f"{kind.__name__} does not suit early-exit models: {reason}"
+                raise OptionError(what, where="--trainer.callbacks", hint=hint)
 
 
 def check_monitors(callbacks: Sequence[Callback], criteria: Sequence[Criterion], module: EarlyExitModule) -> None:
-    """Raise an error for a monitored figure that training does not log, which would end it after an epoch.
+    """Raise an `OptionError` for a monitored figure that training does not log, which would end it after an epoch.
 
     Where a callback or a module is neither Lightning's nor this project's, it may log figures of its own: only those of
     the exits are an error then.
@@ -90,28 +73,28 @@ def check_monitors(callbacks: Sequence[Callback], criteria: Sequence[Criterion],
         callbacks: The trainer's.
         criteria: The criteria that are swept after every validation.
         module: What is trained.
-
-    Raises:
-        OptionError: A figure will not be there.
     """
     areas = [f"val/{criterion.name}/area" for criterion in criteria]
     of_exits = [f"val/exit_{exit_layer}/score" for exit_layer in range(1, module.model.num_exits + 1)]
     scores = ["val/score", *(f"val/{metric}" for metric in module.metrics)]
     shown = [*areas, *scores, " to ".join(dict.fromkeys((of_exits[0], of_exits[-1]))), "train/loss"]
-    logged = {*areas, *of_exits, *scores, "train/loss"}
-    others_log = any(_is_foreign(each) for each in (*callbacks, module, module.objective))
+    origins = {type(each).__module__.partition(".")[0] for each in (*callbacks, module, module.objective)}
+    others_log = not origins <= {"lightning", "ee_lightning"}
+    logs_rates = any(isinstance(each, LearningRateMonitor) for each in callbacks)
     for callback in callbacks:
-        monitor = getattr(callback, "monitor", None)
-        if not isinstance(monitor, str) or monitor in logged or monitor.startswith("train/"):
-            continue
-        if isinstance(callback, ModelCheckpoint) and monitor in {"step", "epoch"}:
-            continue
-        is_rate = monitor.startswith("lr-") and any(isinstance(each, LearningRateMonitor) for each in callbacks)
-        if is_rate or (others_log and not _is_of_exits(monitor)):
+        monitor, is_checkpoint = getattr(callback, "monitor", None), isinstance(callback, ModelCheckpoint)
+        if (
+            not isinstance(monitor, str)
+            or monitor in {*areas, *of_exits, *scores}
+            or monitor.startswith("train/")
+            or (monitor.startswith("lr-") and logs_rates)
+            or (monitor in {"step", "epoch"} and is_checkpoint)
+            or (others_log and not _is_of_exits(monitor))
+        ):
             continue
         raise OptionError(
             f"{type(callback).__name__} monitors {monitor}, which this training does not log",
-            where="--checkpoint.monitor" if isinstance(callback, ModelCheckpoint) else "--trainer.callbacks",
+            where="--checkpoint.monitor" if is_checkpoint else "--trainer.callbacks",
             hint=f"monitor one of {', '.join(shown)}; --sweep.criteria decides on the areas",
         )
 
@@ -119,33 +102,30 @@ def check_monitors(callbacks: Sequence[Callback], criteria: Sequence[Criterion],
 def _is_of_exits(monitor: str) -> bool:
     """Return whether only this project logs a figure of that name."""
     is_of_criterion = monitor.startswith("val/") and (monitor.endswith("/area") or "/score_at_" in monitor)
-    return monitor.startswith(_EXITS) or is_of_criterion
-
-
-def _is_foreign(part: object) -> bool:
-    return type(part).__module__.partition(".")[0] not in {"lightning", "ee_lightning"}
+    others = ("val/exit_", "val/full_model/", "val/oracle/", "val/diversity/", "val/information/")
+    return monitor.startswith(others) or is_of_criterion
 
 
 class StepSeed(Callback):
     """Seeds torch before every batch of training by the run's seed, the epoch, the batch and the process.
 
     What a batch draws, its dropout above all, then depends on nothing that was drawn before, and an interrupted run can
-    go on at any batch. The run's seed is torch's when the training starts, and is kept in the checkpoints.
+    go on at any batch. The run's seed is torch's when the training starts, unless a checkpoint brings it.
     """
 
     def __init__(self) -> None:
         self._seed: int | None = None
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Take the run's seed, unless a checkpoint has brought it."""
+        """Take the run's seed."""
         if self._seed is None:
             self._seed = torch.initial_seed()
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         """Seed."""
         assert self._seed is not None
-        place = np.random.SeedSequence((self._seed, trainer.current_epoch, batch_idx, trainer.global_rank))
-        torch.manual_seed(int(place.generate_state(1, np.uint64)[0]))
+        seed = np.random.SeedSequence((self._seed, trainer.current_epoch, batch_idx, trainer.global_rank))
+        torch.manual_seed(int(seed.generate_state(1, np.uint64)[0]))
 
     def state_dict(self) -> dict[str, Any]:
         """Keep the run's seed."""
@@ -175,10 +155,7 @@ class LastCheckpoint(Callback):
     """
 
     def __init__(self, every_n_steps: int = 1000) -> None:
-        if every_n_steps < 1:
-            raise OptionError(
-                f"every_n_steps is {every_n_steps}", where="--last_checkpoint.every_n_steps", hint="give 1 or more"
-            )
+        require_at_least_one(**{"--last_checkpoint.every_n_steps": every_n_steps})
         self.every_n_steps = every_n_steps
         self._saved_at = 0
         self._loaded: dict[str, Any] | None = None
@@ -192,7 +169,7 @@ class LastCheckpoint(Callback):
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         """Write the checkpoint where it is due."""
         if self._loaded is not None:
-            _hint(trainer, self._loaded)
+            _correct_counters(trainer, self._loaded)
             self._loaded = None
         is_due = batch_idx == 0 or trainer.global_step % self.every_n_steps == 0
         if is_due and batch_idx % trainer.accumulate_grad_batches == 0 and trainer.global_step != self._saved_at:
@@ -213,16 +190,17 @@ class LastCheckpoint(Callback):
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         """Go on where the checkpoint was written, in its folder, wherever that is now, or in another."""
-        place = _place_of_own(trainer)
-        if place is not None:
-            _move(trainer, checkpoint["callbacks"], place)
+        folder = run_folder_of(trainer)
+        is_own = folder is not None and Path(str(trainer.ckpt_path)).resolve().parent == folder.checkpoints.resolve()
+        if folder is not None and is_own:
+            _move(trainer, checkpoint["callbacks"], folder.checkpoints)
         if trainer.state.fn != TrainerFn.FITTING or _KEY not in checkpoint:
             return
         validations = checkpoint["loops"]["fit_loop"]["epoch_loop.val_loop.batch_progress"]
         self._saved_at, self._loaded = checkpoint["global_step"], checkpoint[_KEY] | {"validations": validations}
         trainer.should_stop = checkpoint[_KEY]["should_stop"]
         for file, num_rows in zip(_metrics_files(trainer), checkpoint[_KEY]["rows"], strict=False):
-            file.num_rows = num_rows if place is not None else 0
+            file.num_rows = num_rows if is_own else 0
         if trainer.is_global_zero:
             print(f"going on after step {checkpoint['global_step']}, in epoch {checkpoint['epoch']}")
 
@@ -233,19 +211,11 @@ class LastCheckpoint(Callback):
             self._saved_at = trainer.global_step
 
 
-def _place_of_own(trainer: Trainer) -> Path | None:
-    """Return the run folder's checkpoints/ if the checkpoint that is loaded lies there."""
-    folder = run_folder_of(trainer)
-    if folder is None or Path(str(trainer.ckpt_path)).resolve().parent != folder.checkpoints.resolve():
-        return None
-    return folder.checkpoints
-
-
-def _move(trainer: Trainer, states: dict[str, Any], place: Path) -> None:
+def _move(trainer: Trainer, states: dict[str, Any], checkpoints: Path) -> None:
     """Make callbacks that wrote into a run folder's checkpoints/ find what they wrote in its present place."""
     for callback in trainer.checkpoint_callbacks:
         state = states.get(callback.state_key)
-        if isinstance(callback, ModelCheckpoint) and state and Path(str(callback.dirpath)) == place:
+        if isinstance(callback, ModelCheckpoint) and state and Path(str(callback.dirpath)) == checkpoints:
             states[callback.state_key] = _renamed(state, str(state["dirpath"]), str(callback.dirpath))
 
 
@@ -257,8 +227,8 @@ def _renamed(state: Any, old: str, new: str) -> Any:
     return new + state.removeprefix(old) if is_below else state
 
 
-def _hint(trainer: Trainer, state: dict[str, Any]) -> None:
-    """Mend what Lightning has wrong within an epoch: three counters, and the latest validation's scores."""
+def _correct_counters(trainer: Trainer, state: dict[str, Any]) -> None:
+    """Correct what Lightning has wrong within an epoch: three counters, and the latest validation's scores."""
     loop = trainer.fit_loop.epoch_loop
     loop._batches_that_stepped = state["batches_that_stepped"]
     loop.batch_progress.total.ready = loop.batch_progress.total.completed + 1

@@ -1,7 +1,7 @@
 """Checkpoints that are written whole or not at all, and read with a message where they are damaged."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -22,11 +22,7 @@ class WholeCheckpointIO(TorchCheckpointIO):
     """
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
-        """Write a checkpoint.
-
-        Raises:
-            RunFolderError: It can't be written.
-        """
+        """Write a checkpoint; raise a `RunFolderError` where that is impossible."""
         if storage_options is not None or "://" in str(path):
             super().save_checkpoint(checkpoint, path, storage_options)
             return
@@ -39,11 +35,7 @@ class WholeCheckpointIO(TorchCheckpointIO):
                 raise
 
     def load_checkpoint(self, path: str | Path, map_location: Any = None, weights_only: bool | None = None) -> Any:
-        """Read a checkpoint.
-
-        Raises:
-            RunFolderError: It can't be read.
-        """
+        """Read a checkpoint; raise a `RunFolderError` where that is impossible."""
         try:
             checkpoint = super().load_checkpoint(path, map_location, weights_only)
         except OSError as error:
@@ -68,22 +60,8 @@ def _unreadable(path: str | Path, reason: str) -> RunFolderError:
     )
 
 
-_LACKING = re.compile(r"Missing key\(s\) in state_dict: (.*)")
-_BESIDES = re.compile(r"Unexpected key\(s\) in state_dict: (.*)")
-_OTHER_SHAPE = re.compile(r"size mismatch for ([\w.]+)")
-_NAME = re.compile(r'"([^"]+)"')
-
-
 def refuse_missing(checkpoint: str | None, command: str) -> None:
-    """Raise an error for a checkpoint that is not there.
-
-    Args:
-        checkpoint: Its path or address, which is not looked up.
-        command: The command that needs it.
-
-    Raises:
-        OptionError: No checkpoint is named, or there is no such file.
-    """
+    """Raise an `OptionError` where a command is given no checkpoint, or a file that is not there."""
     if checkpoint is None or ("://" not in checkpoint and not Path(checkpoint).is_file()):
         raise OptionError(
             f"{command} needs a checkpoint" if checkpoint is None else "there is no such checkpoint",
@@ -94,14 +72,7 @@ def refuse_missing(checkpoint: str | None, command: str) -> None:
 
 @contextmanager
 def loading_checkpoints(trainer: Trainer) -> Iterator[None]:
-    """Blame the checkpoint that a trainer loads where it does not fit.
-
-    Args:
-        trainer: The trainer.
-
-    Raises:
-        RunFolderError: The checkpoint is of another model, of another optimiser, or of another program.
-    """
+    """Raise a `RunFolderError` for a checkpoint of another model, another optimiser, or another program."""
     try:
         yield
     except (RuntimeError, ValueError, KeyError) as error:
@@ -130,18 +101,18 @@ def _reason(error: Exception) -> str | None:
 
 
 def _differences(message: str) -> str:
-    lacking, besides = (_NAME.findall(" ".join(kind.findall(message))) for kind in (_LACKING, _BESIDES))
+    """Word what torch says of parameters that are missing, unexpected, or of another shape."""
+    lacking, besides = (
+        re.findall(r'"([^"]+)"', " ".join(re.findall(rf"{kind} key\(s\) in state_dict: (.*)", message)))
+        for kind in ("Missing", "Unexpected")
+    )
     differences = [
-        f"it {what} {_some(names)}{where}"
+        f"it {what} {names[0]}{f' and {len(names) - 1} more' if len(names) > 1 else ''}{where}"
         for what, names, where in (
             ("lacks", lacking, ""),
             ("has", besides, ", which the model lacks"),
-            ("has another shape of", _OTHER_SHAPE.findall(message), ""),
+            ("has another shape of", re.findall(r"size mismatch for ([\w.]+)", message), ""),
         )
         if names
     ]
     return "; ".join(differences) or message.strip().splitlines()[-1].strip()
-
-
-def _some(names: Sequence[str]) -> str:
-    return names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"

@@ -1,10 +1,9 @@
 """``fit``, ``validate`` and ``test``, by LightningCLI."""
 
 import inspect
-import logging
 from argparse import ArgumentError
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any
@@ -14,21 +13,21 @@ from jsonargparse import Namespace, _typehints, set_parsing_settings
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI, SaveConfigCallback
-from lightning.pytorch.loggers import Logger, WandbLogger
-from lightning.pytorch.utilities import rank_zero_only
+from lightning.pytorch.loggers import WandbLogger
 from omegaconf.errors import OmegaConfBaseException
 
 from ee_lightning.data import CustomTask
 from ee_lightning.errors import OptionError, RunFolderError
 from ee_lightning.fit.callbacks import LastCheckpoint, StepSeed, check_suitable
 from ee_lightning.fit.checkpoints import WholeCheckpointIO, loading_checkpoints, refuse_missing
-from ee_lightning.fit.evaluation import check_evaluable, evaluated_run, tell_unknown_run
+from ee_lightning.fit.evaluation import check_evaluable, evaluated_run
 from ee_lightning.fit.messages import (
     check_trainer_options,
     check_values,
     quiet_lightning,
     quiet_other_folders,
     root_on_this_disk,
+    warn,
     wording_lightning,
 )
 from ee_lightning.fit.metrics_log import MetricsLog
@@ -36,7 +35,6 @@ from ee_lightning.fit.parsing import parsing_error
 from ee_lightning.fit.resume import RunIsFinished, alone_in_its_folder, check_resumable, refuse_finished, run_to_resume
 from ee_lightning.fit.signals import telling_interrupts
 from ee_lightning.fit.sweep_callback import ExitSweep
-from ee_lightning.reporting import print_speed, print_summary
 from ee_lightning.runs.folder import Identity, RunFolder, run_folder_of
 from ee_lightning.runs.run_options import options_digest
 from ee_lightning.tracking import EarlyExitWandbLogger
@@ -44,30 +42,13 @@ from ee_lightning.training import EarlyExitModule
 from ee_lightning.training.data_module import TaskDataModule
 
 
-def resolved(parser: LightningArgumentParser, config: Namespace) -> str:
-    """Return the resolved options of a command as YAML.
-
-    Args:
-        parser: The command's parser.
-        config: Its options, parsed.
-    """
-    text: str = parser.dump(config, skip_unset=False)
-    return text
-
-
 class SaveConfig(SaveConfigCallback):
     """Saves the resolved configuration into the run folder and sends it to W&B."""
 
-    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Save the configuration, once.
-
-        W&B gets it under one key, where it can't collide with the keys of a sweep.
-        """
-        folder = run_folder_of(trainer)
-        if self.already_saved or folder is None or not trainer.is_global_zero:
-            return
-        self.already_saved = True
-        text = resolved(self.parser, self.config)
+    def save_config(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Save it; W&B gets it under one key, where it can't collide with the keys of a sweep."""
+        folder, text = run_folder_of(trainer), self.parser.dump(self.config, skip_unset=False)
+        assert folder is not None  # as Lightning does not call this in a fast_dev_run
         with folder.whole(folder.config.name) as file:
             file.write_text(text, encoding="utf-8")
         for logger in trainer.loggers:
@@ -84,8 +65,6 @@ LINKED = {
 }
 """The options that nobody gives, each with the option, or the attribute of the data, that it is taken from."""
 
-log = logging.getLogger(__name__)
-
 
 class OptionsParser(LightningArgumentParser):
     """Rejects linked options in files too, and lets a class that is named again start from its own defaults."""
@@ -99,55 +78,36 @@ class OptionsParser(LightningArgumentParser):
         return parsed
 
     def parse_args(self, *args: Any, **kwargs: Any) -> Namespace:  # type: ignore[override]
-        """Parse the command line."""
-        with _classes_start_again():
-            return super().parse_args(*args, **kwargs)
+        """Parse the command line; of a class that another takes the place of, jsonargparse keeps what both have."""
+        notes: dict[str, None] = {}
 
-
-@contextmanager
-def _classes_start_again() -> Iterator[None]:
-    """Drop all options of a class that another takes the place of; jsonargparse keeps those that both have."""
-    dropped: dict[str, None] = {}
-
-    def drop(_: object, before: Any, after: Any) -> None:
-        if before and "init_args" in before and not _is_same_class(before["class_path"], after["class_path"]):
-            dropped.update(dict.fromkeys(_shared_options(before, after["class_path"])))
+        def drop(_: object, before: Any, after: Any) -> None:
+            old, new = before and before["class_path"], after["class_path"]
+            if not before or "init_args" not in before or old == new or resolve_name(old) is resolve_name(new):
+                return
+            known = inspect.signature(resolve_name(new)).parameters
+            start = f"{new.rpartition('.')[2]} starts from its own defaults"
+            for name, value in dict(before["init_args"]).items():
+                if name in known and value != known[name].default:  # which may have been meant for both
+                    notes[f"{start}: {name}={value}, given for {old.rpartition('.')[2]}, is left out"] = None
             before["init_args"].__dict__.clear()
 
-    as_it_was = _typehints.discard_init_args_on_class_path_change
-    _typehints.discard_init_args_on_class_path_change = drop
-    try:
-        yield
-    finally:
-        _typehints.discard_init_args_on_class_path_change = as_it_was
-    _warn(dropped)
-
-
-@rank_zero_only
-def _warn(lines: Iterable[str]) -> None:
-    for line in lines:
-        log.warning(line)
-
-
-def _is_same_class(one: str, other: str) -> bool:
-    """Return whether two paths name one class, which may be by the module that defines it or by one that offers it."""
-    return one == other or resolve_name(one) is resolve_name(other)
-
-
-def _shared_options(before: Any, class_path: str) -> Iterator[str]:
-    """Name each dropped option that the new class has too, as whoever gave it may have meant it for both."""
-    known = inspect.signature(resolve_name(class_path)).parameters
-    old, new = (path.rpartition(".")[2] for path in (before["class_path"], class_path))
-    for name, value in dict(before["init_args"]).items():
-        if name in known and value != known[name].default:
-            yield f"{new} starts from its own defaults: {name}={value}, given for {old}, is left out"
+        as_it_was = _typehints.discard_init_args_on_class_path_change
+        _typehints.discard_init_args_on_class_path_change = drop
+        try:
+            parsed = super().parse_args(*args, **kwargs)
+        finally:
+            _typehints.discard_init_args_on_class_path_change = as_it_was
+        for note in notes:
+            warn(note)
+        return parsed
 
 
 CRITERIA = ("Voting", "Patience", "Confidence", "Entropy")
 
 
 class EarlyExitCLI(LightningCLI):
-    """Links the rooms: the task tells the model its classes and metrics, the backbone tells the data its tokenizer."""
+    """Links data and model: the task decides on classes and metrics, the backbone on the tokenizer."""
 
     resumed: RunFolder | None = None  # the folder of the run that `fit` goes on with
     version: int | None = None  # and its version
@@ -156,7 +116,7 @@ class EarlyExitCLI(LightningCLI):
 
     @staticmethod
     def subcommands() -> dict[str, set[str]]:
-        """Return Lightning's commands, but for ``predict``, which is ours."""
+        """Return Lightning's commands but for ``predict``."""
         return {name: skipped for name, skipped in LightningCLI.subcommands().items() if name != "predict"}
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
@@ -179,13 +139,9 @@ class EarlyExitCLI(LightningCLI):
             }
         )
         for target, source in LINKED.items():
-            is_known_late = source.startswith("data.")
-            parser.link_arguments(
-                source,
-                target,
-                compute_fn=int if source == "seed_everything" else None,
-                apply_on="instantiate" if is_known_late else "parse",
-            )
+            apply_on = "instantiate" if source.startswith("data.") else "parse"  # what the data are known by comes late
+            compute_fn = int if source == "seed_everything" else None
+            parser.link_arguments(source, target, compute_fn=compute_fn, apply_on=apply_on)
 
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
         """Parse the given arguments; what can't be parsed is a mistake of the user."""
@@ -202,10 +158,9 @@ class EarlyExitCLI(LightningCLI):
     def _parsed(self, parser: LightningArgumentParser, args: list[str]) -> Namespace:
         try:
             return parser.parse_args(args)
-        except OmegaConfBaseException as error:
-            raise parsing_error(str(error), args, []) from error
-        except UnicodeDecodeError as error:
-            raise parsing_error(f"a configuration file is not UTF-8: {error}", args, []) from error
+        except (OmegaConfBaseException, UnicodeDecodeError) as error:
+            what = f"a configuration file is not UTF-8: {error}" if isinstance(error, UnicodeError) else str(error)
+            raise parsing_error(what, args, []) from error
         except ArgumentError as error:
             known = [*self._subcommand_parsers[args[0]].get_defaults().keys()]
             raise parsing_error(str(error.message), args, known) from error
@@ -224,8 +179,8 @@ class EarlyExitCLI(LightningCLI):
         self._name_labels()
         checkpoint = self._get(self.config, "ckpt_path")
         if self.subcommand == "fit":
-            root, name = (self._get(self.config, f"run.{part}") for part in ("root", "name"))
-            if (found := run_to_resume(Path(root), name, checkpoint)) is not None:
+            options = self.config["fit"]["run"]
+            if (found := run_to_resume(Path(options["root"]), options["name"], checkpoint)) is not None:
                 self.resumed, self.version = found
                 self.config["fit"]["ckpt_path"] = checkpoint = check_resumable(self.resumed, self._options(self.config))
         if self.resumed is not None and self.resumed.last_checkpoint.exists():
@@ -237,12 +192,15 @@ class EarlyExitCLI(LightningCLI):
             folder, recorded = self.evaluated
             check_evaluable(folder, self._options(recorded), self._options(self.config))
         elif self.subcommand != "fit":
-            tell_unknown_run(checkpoint)
+            warn(
+                f"no config.yaml lies two folders above {checkpoint}: "
+                "the options have to be those that its model was trained by"
+            )
 
     def _options(self, config: Namespace) -> dict[str, Any]:
-        """Return the options of the command, nested, as its ``config.yaml`` has them."""
-        text = resolved(self._parser(self.subcommand), config[str(self.subcommand)])
-        options: dict[str, Any] = yaml.safe_load(text)
+        """Return the options of a command, nested, as its ``config.yaml`` has them."""
+        command = config["subcommand"]
+        options: dict[str, Any] = yaml.safe_load(self._parser(command).dump(config[command], skip_unset=False))
         return options
 
     def _name_labels(self) -> None:
@@ -254,28 +212,25 @@ class EarlyExitCLI(LightningCLI):
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Put the run folder's logger before the configured ones, so that every run has its folder."""
-        root = Path(self._get(self.config, "run.root"))
+        root, options = Path(self._get(self.config, "run.root")), self._get(self.config_init, "trainer")
         try:
-            if not self._get(self.config_init, "trainer")["fast_dev_run"]:
+            if not options["fast_dev_run"]:
                 root.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise RunFolderError(
                 f"no run folder can be made: {error.strerror}", where=f"--run.root {root}", hint="name another folder"
             ) from error
         folder = MetricsLog(root, self._get(self.config, "run.name"), self.version)
-        configured = self._get(self.config_init, "trainer")["logger"]
-        others = [configured] if isinstance(configured, Logger) else configured or []
-        plugins = self._get(self.config_init, "trainer")["plugins"] or []
-        kwargs["plugins"] = [WholeCheckpointIO(), *(plugins if isinstance(plugins, list) else [plugins])]
-        check_trainer_options(self._get(self.config_init, "trainer"))
+        loggers = [folder, *_listed(None if options["logger"] is True else options["logger"])]
+        check_trainer_options(options)
         with wording_lightning("--trainer", str(self.subcommand)):
-            return super().instantiate_trainer(logger=[folder, *(others if others is not True else [])], **kwargs)
+            plugins = [WholeCheckpointIO(), *_listed(options["plugins"])]
+            return super().instantiate_trainer(logger=loggers, plugins=plugins, **kwargs)
 
     def instantiate_classes(self) -> None:
         """Make model, data, trainer and callbacks; what Lightning refuses is a mistake of the user."""
         if self.subcommand == "fit":
-            callbacks = self._get(self.config, "trainer")["callbacks"] or []
-            check_suitable(each["class_path"] for each in (callbacks if isinstance(callbacks, list) else [callbacks]))
+            check_suitable(each["class_path"] for each in _listed(self._get(self.config, "trainer.callbacks")))
         with wording_lightning("--trainer, --checkpoint", str(self.subcommand)):
             super().instantiate_classes()
 
@@ -291,7 +246,7 @@ class EarlyExitCLI(LightningCLI):
                 stack.enter_context(alone_in_its_folder(self.trainer, is_new=self.resumed is None))
             for logger in self.trainer.loggers:
                 if isinstance(logger, EarlyExitWandbLogger):
-                    logger.follow(run_folder_of(self.trainer))
+                    logger.enter(run_folder_of(self.trainer), training=subcommand == "fit")
             stack.enter_context(wording_lightning("Lightning", subcommand))
             stack.enter_context(loading_checkpoints(self.trainer))
             stack.enter_context(telling_interrupts())
@@ -325,14 +280,16 @@ class EarlyExitCLI(LightningCLI):
             print("no checkpoint was scored on the validation split, so there is nothing to sweep")
 
     def after_validate(self) -> None:
-        """Print the figures of the sweep."""
-        folder = run_folder_of(self.trainer)
-        if self.trainer.is_global_zero and folder is not None:
-            for measured in folder.read_speed().values():
-                print_speed(measured)
-            print_summary(folder)
+        """Print what was swept."""
+        if self.trainer.is_global_zero and (folder := run_folder_of(self.trainer)) is not None:
+            self._get(self.config_init, "sweep").terminal.show(folder)
 
     after_test = after_validate
+
+
+def _listed(option: Any) -> list[Any]:
+    """Return the values of an option that takes one or several; false takes none."""
+    return option if isinstance(option, list) else [option] if option else []
 
 
 def settings() -> dict[str, Any]:
@@ -340,6 +297,7 @@ def settings() -> dict[str, Any]:
     set_parsing_settings(omegaconf_absolute_to_relative_paths=True)
     return {
         "save_config_callback": SaveConfig,
+        "save_config_kwargs": {"save_to_log_dir": False},
         "seed_everything_default": 42,
         "trainer_defaults": {"callbacks": [StepSeed()]},
         "parser_class": OptionsParser,
@@ -349,11 +307,7 @@ def settings() -> dict[str, Any]:
 
 
 def run(arguments: Sequence[str]) -> None:
-    """Run a command of LightningCLI.
-
-    Args:
-        arguments: The command and its options.
-    """
+    """Run a command of LightningCLI, which comes first among its options."""
     quiet_lightning()
     command = arguments[0]
 
@@ -371,10 +325,7 @@ def run(arguments: Sequence[str]) -> None:
 
 
 class FitOptionsParser(EarlyExitCLI):
-    """The parser of the command line, alone: it makes nothing of what it parses.
-
-    To build it takes seconds, to parse a fraction of one.
-    """
+    """The parser of the command line, alone: to build it takes seconds, to parse a fraction of one."""
 
     def __init__(self) -> None:
         super().__init__(EarlyExitModule, TaskDataModule, args=[], load_from_checkpoint_support=False, **settings())
@@ -389,15 +340,11 @@ class FitOptionsParser(EarlyExitCLI):
             OptionError: They can't be parsed.
         """
         super().parse_arguments(self.parser, ["fit", *options])
-        parsed: dict[str, Any] = yaml.safe_load(resolved(self._parser("fit"), self.config["fit"]))
-        return parsed
+        return self._options(self.config)
 
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
         """Parse nothing yet."""
-        self.config = {"subcommand": None}
-
-    def _set_seed(self) -> None:
-        """Set none."""
+        self.config = {"subcommand": None, "seed_everything": False}
 
     def before_instantiate_classes(self) -> None:
         """Look for no checkpoint."""

@@ -1,13 +1,10 @@
 """Finds the run of a checkpoint that is evaluated, and refuses options that contradict it."""
 
-import logging
 from argparse import ArgumentError, ArgumentParser
 from collections.abc import Mapping, Sequence
 from os.path import realpath
 from pathlib import Path, PurePath
 from typing import Any
-
-from lightning.pytorch.utilities import rank_zero_only
 
 from ee_lightning.data import CustomTask, resolve_task
 from ee_lightning.errors import RunFolderError
@@ -29,17 +26,14 @@ FREE_TO_DIFFER = (
 )
 """The options, with all below them, that don't change what a model says of a row."""
 
-log = logging.getLogger(__name__)
-
 
 def evaluated_run(arguments: Sequence[str]) -> RunFolder | None:
     """Return the folder of the run whose checkpoint ``validate`` or ``test`` is to evaluate.
 
+    It is None for another command, and where no ``config.yaml`` lies two folders above the checkpoint.
+
     Args:
         arguments: The command and its options.
-
-    Returns:
-        None for another command, and where no ``config.yaml`` lies two folders above the checkpoint.
 
     Raises:
         OptionError: There is no such checkpoint.
@@ -50,9 +44,8 @@ def evaluated_run(arguments: Sequence[str]) -> RunFolder | None:
     if "${" not in checkpoint:  # which names another option
         refuse_missing(checkpoint, arguments[0])
     file = Path(realpath(checkpoint))
-    folder = RunFolder(file.parents[1]) if len(file.parents) > 1 else None
-    found = folder is not None and folder.checkpoints == file.parent and file.is_file() and folder.config.is_file()
-    if folder is None or not found:
+    folder = RunFolder(file.parent.parent)
+    if folder.checkpoints != file.parent or not file.is_file() or not folder.config.is_file():
         return None
     with reading(folder.config, hint="restore it, or copy the checkpoint elsewhere and give every option"):
         read_yaml(folder.config)  # within bounds, where the parser has none
@@ -60,7 +53,7 @@ def evaluated_run(arguments: Sequence[str]) -> RunFolder | None:
 
 
 def check_evaluable(folder: RunFolder, recorded: Mapping[str, Any], given: Mapping[str, Any]) -> None:
-    """Raise an error for options that contradict the run of the checkpoint.
+    """Raise an `OptionError` for options that contradict the run whose checkpoint they are to evaluate.
 
     The task may have another name, other files or other metrics, as long as it has the same labels. The backbone may
     lie elsewhere.
@@ -69,9 +62,6 @@ def check_evaluable(folder: RunFolder, recorded: Mapping[str, Any], given: Mappi
         folder: The run's folder.
         recorded: The options that the run was started with, nested.
         given: The options that it is to be evaluated by, nested.
-
-    Raises:
-        OptionError: Some options contradict the run.
     """
     refuse_changes(
         _as_the_model_sees_them(recorded),
@@ -80,15 +70,6 @@ def check_evaluable(folder: RunFolder, recorded: Mapping[str, Any], given: Mappi
         where=folder.config,
         ways=["leave them out: the run's own options are taken from there"],
         free=FREE_TO_DIFFER,
-    )
-
-
-@rank_zero_only
-def tell_unknown_run(checkpoint: str | None) -> None:
-    """Warn that nothing says which options a checkpoint's model was trained by."""
-    log.warning(
-        "no config.yaml lies two folders above %s: the options have to be those that its model was trained by",
-        checkpoint,
     )
 
 

@@ -10,24 +10,22 @@ from traceback import walk_tb
 from typing import Any
 
 from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.pytorch.utilities import rank_zero_only
 
 from ee_lightning.errors import USER_MISTAKES, EarlyExitError, OptionError
 from ee_lightning.files import with_home
 
 
-def check_values(value: object, option: str = "-") -> None:
-    """Raise an error for values that no option takes: NaN, and texts with the character NUL, which no path has.
+def check_values(value: object, option: str = "") -> None:
+    """Raise an `OptionError` for values that no option takes: NaN, and texts with NUL, which no path has.
 
     Args:
         value: The options, nested.
         option: What they are called.
-
-    Raises:
-        OptionError: There is such a value.
     """
     if isinstance(value, Mapping):
         for name, inner in value.items():
-            check_values(inner, f"{option}.{name}" if option.strip("-") else f"--{name}")
+            check_values(inner, f"{option}.{name}" if option else f"--{name}")
     elif isinstance(value, list | tuple):
         for inner in value:
             check_values(inner, option)
@@ -38,14 +36,7 @@ def check_values(value: object, option: str = "-") -> None:
 
 
 def root_on_this_disk(root: str) -> Path:
-    """Return the folder of all run folders, in which `~` is the home folder.
-
-    Args:
-        root: The option.
-
-    Raises:
-        OptionError: It is an address, or the folder of a user that there is not.
-    """
+    """Return the folder of all run folders, in which `~` is the home folder; raise an `OptionError` for an address."""
     if "://" in root:
         raise OptionError(
             "run folders are written to a disk, and this is an address",
@@ -62,36 +53,24 @@ _LEAST = {
     "log_every_n_steps": 0,
     "num_sanity_val_steps": -1,
 }
-_OF_OPTIONS = (MisconfigurationException, ValueError, TypeError, ArithmeticError, OSError, ImportError)
-_PACKAGES = ("lightning", "jsonargparse")
+_OF_OPTIONS = (ValueError, TypeError, ArithmeticError, OSError, ImportError)
 
 
 def check_trainer_options(options: Mapping[str, Any]) -> None:
-    """Raise an error for numbers that Lightning takes, and divides by or ignores later.
-
-    Args:
-        options: The options of the trainer.
-
-    Raises:
-        OptionError: One is too small.
-    """
-    for name, least in _LEAST.items():
-        value = options.get(name)
-        if value is not None and not value >= least:
-            raise OptionError(f"{name} is {value}", where=f"--trainer.{name}", hint=f"give {least} or more")
-    if options.get("limit_train_batches") == 0:
-        raise OptionError(
-            "limit_train_batches is 0, so nothing is trained",
-            where="--trainer.limit_train_batches",
-            hint="give a number of batches from 1, or a share of an epoch above 0; or leave it out",
-        )
-    interval = options.get("val_check_interval")
+    """Raise an `OptionError` for too small numbers, which Lightning takes and divides by or ignores later."""
+    wrong = {
+        name: (f"{name} is {options[name]}", f"give {least} or more")
+        for name, least in _LEAST.items()
+        if options[name] is not None and not options[name] >= least
+    }
+    share = "give a number of batches from 1, or a share of an epoch above 0"
+    if options["limit_train_batches"] == 0:
+        wrong["limit_train_batches"] = "limit_train_batches is 0, so nothing is trained", f"{share}; or leave it out"
+    interval = options["val_check_interval"]
     if isinstance(interval, int | float) and not interval > 0:
-        raise OptionError(
-            f"val_check_interval is {interval}",
-            where="--trainer.val_check_interval",
-            hint="give a number of batches from 1, or a share of an epoch above 0 and up to 1.0",
-        )
+        wrong["val_check_interval"] = f"val_check_interval is {interval}", f"{share} and up to 1.0"
+    for name, (what, hint) in wrong.items():
+        raise OptionError(what, where=f"--trainer.{name}", hint=hint)
 
 
 @contextmanager
@@ -110,29 +89,35 @@ def wording_lightning(where: str, command: str) -> Iterator[None]:
     except EarlyExitError:
         raise
     except Exception as error:
-        hint = f"'ee-lightning {command} --help' lists the options"
+        said, hint = str(error).strip() or type(error).__name__, f"'ee-lightning {command} --help' lists the options"
         if not isinstance(error, USER_MISTAKES) and (callback := _failed_callback(error)) is not None:
-            what = f"{callback} fails: {str(error).strip() or type(error).__name__}"
             where = "--checkpoint" if callback == "ModelCheckpoint" else "--trainer.callbacks"
-            raise OptionError(what, where=where, hint=f"correct its options, or leave it out; {hint}") from error
+            hint = f"correct its options, or leave it out; {hint}"
+            raise OptionError(f"{callback} fails: {said}", where=where, hint=hint) from error
         *_, (frame, _) = walk_tb(error.__traceback__)
         module = str(frame.f_globals.get("__name__"))
-        package = module.partition(".")[0]
-        is_of_options = isinstance(error, MisconfigurationException) or package in _PACKAGES
-        is_of_service = package == "wandb" or module.startswith("torch.distributed.")
-        if not (is_of_service or (isinstance(error, _OF_OPTIONS) and is_of_options)):
+        is_of_service = module.startswith(("wandb.", "torch.distributed."))
+        is_of_options = isinstance(error, MisconfigurationException) or (
+            isinstance(error, _OF_OPTIONS) and module.startswith(("lightning.", "jsonargparse."))
+        )
+        if not (is_of_service or is_of_options):
             raise
-        raise OptionError(str(error).strip() or type(error).__name__, where=where, hint=hint) from error
+        raise OptionError(said, where=where, hint=hint) from error
 
 
 def _failed_callback(error: Exception) -> str | None:
     """Return the class of Lightning's callback that raised an error, itself or by what it calls of other libraries."""
     for frame, _ in reversed(list(walk_tb(error.__traceback__))):
-        package, _, inside = str(frame.f_globals.get("__name__")).partition(".")
-        if package in {"lightning", "ee_lightning", "transformers"}:
-            is_callback = package == "lightning" and inside.startswith("pytorch.callbacks.")
-            return type(frame.f_locals.get("self")).__name__ if is_callback else None
+        module = str(frame.f_globals.get("__name__"))
+        if module.startswith("lightning.pytorch.callbacks."):
+            return type(frame.f_locals.get("self")).__name__
+        if module.partition(".")[0] in {"lightning", "ee_lightning", "transformers"}:
+            return None
     return None
+
+
+warn = rank_zero_only(logging.getLogger(__name__).warning)
+"""Warns the user, on the first process."""
 
 
 def quiet_lightning() -> None:
@@ -145,8 +130,5 @@ def quiet_lightning() -> None:
 
 
 def quiet_other_folders() -> None:
-    """Leave out that a checkpoint comes from another folder than the command's own, as every one does that is named.
-
-    Where a run goes on in its folder it would be a mistake.
-    """
+    """Leave out that a named checkpoint comes from another folder than the command's own."""
     warnings.filterwarnings("ignore", message="The dirpath has changed")

@@ -12,10 +12,7 @@ from ee_lightning.files import reading, writing, written_whole
 
 
 class MetricsLog(CSVLogger):
-    """Lightning's logger into ``metrics.csv``, which can go on after the row at which a checkpoint was written.
-
-    Its arguments are those of its base class; a ``version`` that is there already is taken up again.
-    """
+    """Lightning's logger into ``metrics.csv``, which can go on after the row at which a checkpoint was written."""
 
     @property
     @rank_zero_experiment
@@ -26,10 +23,9 @@ class MetricsLog(CSVLogger):
         return self._experiment
 
     def take_new_folder(self) -> str:
-        """Make the folder of a version that no other process has, even if several start at this moment.
+        """Return the new folder of a version that no other process has, even if several start at this moment.
 
-        Returns:
-            The folder; it is not made where that is impossible for another reason than its being there.
+        It is not made where that is impossible for another reason than its being there.
         """
         while True:
             try:
@@ -55,12 +51,9 @@ class MetricsFile(ExperimentWriter):
         self.num_rows = 0
 
     def save(self) -> None:
-        """Write the rows that were logged since the last time, all or none of them.
+        """Write the rows that were logged since the last time, all of them, or raise a `RunFolderError`.
 
         Rows that could not be written are dropped: the run that goes on writes them again.
-
-        Raises:
-            RunFolderError: The file can't be written.
         """
         logged, self.metrics = self.metrics, []
         if not logged:

@@ -20,16 +20,13 @@ class RunIsFinished(Exception):
 
 
 def run_to_resume(root: Path, name: str, checkpoint: str | None) -> tuple[RunFolder, int] | None:
-    """Return the folder of the training run that a checkpoint goes on with, and its version.
+    """Return the folder of the training run to go on with, and its version; None where a new version is to be made.
 
     Args:
         root: The folder of all run folders.
         name: The run's name.
         checkpoint: ``last`` goes on with the newest version; the path of a version's ``last.ckpt`` with that version,
             even where the file was not written yet.
-
-    Returns:
-        None where the checkpoint is another file, or None: a new version is to be made.
 
     Raises:
         OptionError: There is no training run of that name.
@@ -43,22 +40,18 @@ def run_to_resume(root: Path, name: str, checkpoint: str | None) -> tuple[RunFol
                 hint="leave --ckpt_path last out to start one, or name another with --run.root and --run.name",
             )
         return versions[max(versions)], max(versions)
-    if checkpoint is not None:
-        for version, folder in versions.items():
-            if folder.last_checkpoint.resolve() == Path(checkpoint).resolve():
-                return folder, version
+    for version, folder in versions.items():
+        if checkpoint is not None and folder.last_checkpoint.resolve() == Path(checkpoint).resolve():
+            return folder, version
     return None
 
 
 def check_resumable(folder: RunFolder, options: Mapping[str, Any]) -> str | None:
-    """Raise an error for a run that is complete or was started with other options.
+    """Return the checkpoint of another run from which this one was started, if it was.
 
     Args:
         folder: The run's folder.
         options: The options that it is to go on with, nested.
-
-    Returns:
-        The checkpoint of another run from which this one was started, if it was.
 
     Raises:
         OptionError: Some options would change what the run computes.
@@ -83,14 +76,11 @@ def check_resumable(folder: RunFolder, options: Mapping[str, Any]) -> str | None
 
 
 def refuse_finished(folder: RunFolder, *, test: bool) -> None:
-    """Raise an error for a run that is complete, and name unfinished ones beside it.
+    """Raise `RunIsFinished` for a run that is complete, and name those beside it that are not.
 
     Args:
         folder: The run's folder.
         test: Whether its test split is to be swept too.
-
-    Raises:
-        RunIsFinished: It is complete.
     """
     if folder.is_finished and not (test and folder.lacks("test")):
         lines = [f"this run is finished, and nothing was done: {folder.path}", *_unfinished_beside(folder)]
@@ -109,11 +99,10 @@ def _recorded_options(folder: RunFolder) -> dict[str, Any]:
 
 
 def _unfinished_beside(folder: RunFolder) -> list[str]:
-    others = [run for _, run in sorted(_training_runs(folder.path.parent).items()) if run.path != folder.path]
     return [
         f"{run.path} is not finished; --ckpt_path {run.last_checkpoint} goes on with it"
-        for run in others
-        if not run.is_finished
+        for _, run in sorted(_training_runs(folder.path.parent).items())
+        if run.path != folder.path and not run.is_finished
     ]
 
 
@@ -126,10 +115,6 @@ def _training_runs(folder: Path) -> dict[int, RunFolder]:
 @contextmanager
 def alone_in_its_folder(trainer: Trainer, *, is_new: bool) -> Iterator[None]:
     """Lock the folder of a training, on its first process only, and leave none if a new one is not allowed.
-
-    Args:
-        trainer: The trainer.
-        is_new: Whether the training starts in a folder of its own.
 
     Raises:
         RunFolderError: Another process trains there, or the folder can't be written.
@@ -151,13 +136,7 @@ def alone_in_its_folder(trainer: Trainer, *, is_new: bool) -> Iterator[None]:
 
 @contextmanager
 def locked_folder(folder: RunFolder) -> Iterator[None]:
-    """Make a run folder, if it isn't there, and lock it.
-
-    The lock's file, and the folder if there is nothing else in it, go with the lock, but stay where the process is
-    killed.
-
-    Args:
-        folder: The folder.
+    """Make a run folder, if it isn't there, and lock it; remove the lock's file, and an empty folder, at the end.
 
     Raises:
         RunFolderError: Another process holds the lock, or the folder can't be written.

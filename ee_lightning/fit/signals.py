@@ -17,13 +17,10 @@ class Terminated(KeyboardInterrupt):
 
 
 def ended(status: int) -> int:
-    """End the W&B runs that are open, if any, as the command ended, and give its exit status.
+    """Return a command's exit status, and end the W&B runs that are open, if any, with it.
 
     W&B takes that from ``sys.exit``, which it replaces when a run begins; but ``sys.exit(main())`` has looked that up
     before.
-
-    Args:
-        status: The exit status.
     """
     if {"wandb", "ee_lightning.tracking"} <= sys.modules.keys():
         try:
@@ -34,10 +31,9 @@ def ended(status: int) -> int:
 
 
 def die_of_termination() -> NoReturn:
-    """End this process as SIGTERM does that nobody handles, which no exit status tells as well.
+    """End this process by SIGTERM, as if nobody handled it.
 
-    An agent of a W&B sweep, for one, takes any status above 0 for a failure, also that of a run that it ended itself,
-    and goes home after a few.
+    An agent of a W&B sweep takes any exit status above 0 for a failure, and stops after a few.
     """
     sys.stdout.flush()
     sys.stderr.flush()
@@ -48,11 +44,7 @@ def die_of_termination() -> NoReturn:
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """Take a request to end, and the end of the terminal, as an interrupt from the keyboard.
-
-    Raises:
-        KeyboardInterrupt: There was one.
-    """
+    """Raise a `KeyboardInterrupt` for a request to end, and for the end of the terminal, too."""
 
     def interrupt(*_: object) -> NoReturn:
         raise KeyboardInterrupt
@@ -68,10 +60,10 @@ def interruptible() -> Iterator[None]:
 
 @contextmanager
 def telling_interrupts() -> Iterator[None]:
-    """Raise as what they are the interrupts of which Lightning makes an exit, with status 1 or even 0.
+    """Raise the interrupts of which Lightning makes an exit, with status 1 or even 0, as what they are.
 
     Raises:
-        KeyboardInterrupt: Training was interrupted from the keyboard. From here on, another is heeded again.
+        KeyboardInterrupt: Training was interrupted from the keyboard. From here on, another is handled again.
         Terminated: Training was asked to end, by SIGTERM.
     """
     from lightning.pytorch.utilities.exceptions import SIGTERMException  # which takes seconds to import

@@ -1,5 +1,6 @@
 """Accuracy against speed-up, and clock against layers, as pictures."""
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from itertools import cycle
 
@@ -12,12 +13,8 @@ from ee_lightning.exits import Curve, Fixed, Oracle
 from ee_lightning.runs.measured import MeasuredSpeed
 
 _TICKS = (1, 1.2, 1.5, 2, 2.5, 3, 4, 6, 8, 12, 24)
-STYLES = [
-    color + style
-    for style in ("-", "--", ":")
-    for color in ("C0", "C1", "C2", "C3", "C4", "C5", "C6", "C8", "C9")  # without C7, the grey of the exits
-]
-"""Of lines, as matplotlib writes colour and dashes, all different."""
+STYLES = [f"C{color}{dashes}" for dashes in ("-", "--", ":") for color in (0, 1, 2, 3, 4, 5, 6, 8, 9)]
+"""Of lines, as matplotlib writes colour and dashes, all different and without C7, the grey of the exits."""
 
 
 def draw_curves(by_title: Mapping[str, Sequence[Curve]], metric: str) -> Figure:
@@ -29,9 +26,6 @@ def draw_curves(by_title: Mapping[str, Sequence[Curve]], metric: str) -> Figure:
     Args:
         by_title: The curves of a split by what was evaluated; each has axes of its own, one above the other.
         metric: The metric to draw, in percent.
-
-    Returns:
-        The figure, to be saved by its own ``savefig``.
     """
     figure = Figure(figsize=(9, 5 * len(by_title)), dpi=150, layout="constrained")
     for axes, (title, curves) in zip(figure.subplots(len(by_title), squeeze=False).flat, by_title.items(), strict=True):
@@ -41,8 +35,10 @@ def draw_curves(by_title: Mapping[str, Sequence[Curve]], metric: str) -> Figure:
 
 
 def _draw(axes: Axes, curves: Sequence[Curve], metric: str) -> None:
-    styles = cycle(STYLES)
-    for same in _by_points(curves, metric):
+    styles, by_points = cycle(STYLES), defaultdict(list)
+    for curve in curves:
+        by_points[*curve.mean_exit.tolist(), *curve.scores[metric].tolist()].append(curve)
+    for same in by_points.values():
         curve, label = same[0], " = ".join(curve.criterion for curve in same)
         speedup, score = curve.speedup.tolist(), (100 * curve.scores[metric]).tolist()
         if curve.criterion == Oracle.name:
@@ -58,10 +54,10 @@ def _draw(axes: Axes, curves: Sequence[Curve], metric: str) -> None:
 
 
 def lay_out(axes: Axes, num_layers: int, metric: str) -> None:
-    """Set the scale of speed-ups on axes, spaced by executed layers, with labels, a grid and a legend on the right.
+    """Set the scale of speed-ups on axes with everything drawn, spaced by executed layers, labels, grid and legend.
 
     Args:
-        axes: The axes, with everything drawn.
+        axes: The axes.
         num_layers: All layers, the highest speed-up there can be.
         metric: What is drawn, in percent.
     """
@@ -73,14 +69,6 @@ def lay_out(axes: Axes, num_layers: int, metric: str) -> None:
     axes.grid(alpha=0.3)
     if axes.get_legend_handles_labels()[0]:
         axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), fontsize="small")
-
-
-def _by_points(curves: Sequence[Curve], metric: str) -> list[list[Curve]]:
-    """Put curves together that have the same points."""
-    groups: dict[tuple[object, ...], list[Curve]] = {}
-    for curve in curves:
-        groups.setdefault((*curve.mean_exit.tolist(), *curve.scores[metric].tolist()), []).append(curve)
-    return list(groups.values())
 
 
 def _cost(speedup: NDArray[np.floating]) -> NDArray[np.floating]:
@@ -95,16 +83,12 @@ def draw_speed(by_split: Mapping[str, Sequence[MeasuredSpeed]]) -> Figure:
     On the diagonal the clock keeps what the layers promise.
 
     Args:
-        by_split: What was measured on each split; the measurements of each criterion have axes of their own, one above
-            the other, those of a criterion beside each other.
-
-    Returns:
-        The figure, to be saved by its own ``savefig``.
+        by_split: What was measured on each split; each criterion has axes of its own, one above the other.
     """
-    panels: dict[tuple[str, str], list[MeasuredSpeed]] = {}
+    panels = defaultdict(list)
     for split, measured in by_split.items():
         for each in measured:
-            panels.setdefault((split, each.criterion), []).append(each)
+            panels[split, each.criterion].append(each)
     figure = Figure(figsize=(7, 5 * len(panels)), dpi=150, layout="constrained")
     for axes, ((split, criterion), measured) in zip(
         figure.subplots(len(panels), squeeze=False).flat, panels.items(), strict=True
@@ -131,7 +115,7 @@ def _draw_measured(axes: Axes, measured: Sequence[MeasuredSpeed]) -> None:
     farthest = max(1.0, *(each.layer_speedup for each in measured))
     axes.plot([1, farthest], [1, farthest], color="grey", linewidth=0.8, linestyle=":", label="as by layers")
     axes.set(xlabel="speed-up by layers", ylabel="speed-up on the clock")
-    axes.xaxis.set_major_formatter("{x:g}x")
-    axes.yaxis.set_major_formatter("{x:g}x")
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter("{x:g}x")
     axes.grid(alpha=0.3)
     axes.legend(fontsize="small")

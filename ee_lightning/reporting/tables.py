@@ -1,5 +1,6 @@
 """Tables for a terminal of 80 columns: what a run ends with, choices, and measured speeds."""
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -7,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ee_lightning.analysis.budgets import budget_of
+from ee_lightning.analysis.sweep import Sweep
 from ee_lightning.exits import in_short
 from ee_lightning.runs.figures import NAMED_SPEEDUPS
 from ee_lightning.runs.folder import RunFolder
@@ -17,50 +19,51 @@ if TYPE_CHECKING:
     from ee_lightning.inference.speed import PrecisionEffect  # and with it transformers
 
 
-def print_summary(folder: RunFolder) -> None:
-    """Print the figures of a run, split by split, and where the run lies; see `print_figures`.
+class Terminal:
+    """Prints the sweeps of a run when it is over, and with it the progress bar."""
 
-    Args:
-        folder: The run's folder.
-    """
+    def __init__(self) -> None:
+        self._evaluations: list[Sweep] = []
+
+    def take_sweep(self, found: Sweep) -> None:
+        """Keep what an evaluation found for the end."""
+        if found.epoch is None:
+            self._evaluations.append(found)
+
+    def show(self, folder: RunFolder) -> None:
+        """Print what was taken, and where the run lies."""
+        for found in self._evaluations:
+            if found.measured:
+                print_speed(found.measured)
+        print_figures({found.split: found.summary for found in self._evaluations})
+        _print_place(folder)
+
+
+def print_summary(folder: RunFolder) -> None:
+    """Print the figures of a run, split by split, and where the run lies."""
     print_figures(folder.read_summary())
-    _console().print(f"run folder: {folder.path}", soft_wrap=True)
+    _print_place(folder)
 
 
 def print_figures(summaries: Mapping[str, Mapping[str, Any]]) -> None:
-    """Print figures, split by split.
-
-    One row a criterion, the full model and the oracle beside them; scores in percent.
-
-    Args:
-        summaries: The figures of ``summary.json``, by split.
-    """
-    console = _console()
+    """Print the figures of ``summary.json`` by split: a row a criterion, the full model and the oracle, in percent."""
     for split, summary in summaries.items():
-        console.print(f"\n{describe(split, summary)}", _table(summary), _exits(summary), sep="\n")
+        scores = " ".join(_percent(score) for score in summary["exits"][summary["metrics"][0]])
+        alone = f"every exit alone: {scores}"
+        _console().print(f"\n{describe(split, summary)}", _table(summary), alone, sep="\n")
 
 
 def print_choice(point: OperatingPoint, criterion_name: str) -> None:
-    """Print an operating point: what was chosen, and what it reached on samples that it was not chosen on.
-
-    Args:
-        point: The operating point.
-        criterion_name: The name of its criterion.
-    """
+    """Print an operating point: what was chosen, and what it reached on samples that it was not chosen on."""
     console = _console()
     console.print(f"{criterion_name} at threshold {in_short(point.threshold)}, chosen on {point.chosen_on} samples")
-    table = Table(
-        f"on {point.measured_on} other samples",
-        title=f"with {point.confidence:.0%} bootstrap intervals",
-        title_justify="left",
-    )
-    table.add_column("", justify="right")
-    table.add_column("interval", justify="right")
+    title = f"with {point.confidence:.0%} bootstrap intervals"
+    table = _columns(f"on {point.measured_on} other samples", "", "interval", title=title)
     for name, estimate in point.reached.items():
-        table.add_row(_heading(name), *_with_interval(name, estimate))
+        table.add_row(_FIGURES.get(name, name), *_with_interval(name, estimate))
     console.print(table)
     console.print(_verdict(point))
-    if without_width := [_heading(name) for name, figure in point.reached.items() if figure.low == figure.high]:
+    if without_width := [_FIGURES.get(name, name) for name, each in point.reached.items() if each.low == each.high]:
         console.print(
             f"note: the resamples do not differ in {' and '.join(without_width)}: an interval without width says "
             "nothing about how rare a difference is"
@@ -73,15 +76,13 @@ def _verdict(point: OperatingPoint) -> str:
     """Say whether the budget was met on the other half, and whether the interval agrees."""
     budget = budget_of(point.asked)
     estimate = point.reached[budget.figure]
-    is_met = [budget.met_by(figure) for figure in (estimate.value, estimate.low, estimate.high)]
-    agrees = len(set(is_met)) == 1
-    verdict, others = ("met", "misses") if is_met[0] else ("missed", "meets")
-    whole = "all" if agrees else "part"
-    does = {"met": "meets", "missed": "misses"}[verdict] if agrees else others
+    is_met, *ends = [budget.met_by(figure) for figure in (estimate.value, estimate.low, estimate.high)]
+    agrees = set(ends) == {is_met}
+    whole, does = "all" if agrees else "part", "meets" if is_met == agrees else "misses"
     shown, interval = _with_interval(budget.figure, estimate)
-    heading = _heading(budget.figure)
     return (
-        f"{budget}: {verdict} on the other samples: {heading} {shown}, interval {interval}, {whole} of which {does} it"
+        f"{budget}: {'met' if is_met else 'missed'} on the other samples: "
+        f"{_FIGURES.get(budget.figure, budget.figure)} {shown}, interval {interval}, {whole} of which {does} it"
     )
 
 
@@ -94,10 +95,6 @@ _FIGURES = {
 }
 
 
-def _heading(name: str) -> str:
-    return _FIGURES.get(name, name)
-
-
 def _with_interval(name: str, estimate: Estimate) -> tuple[str, str]:
     if name == "speedup":
         return f"{estimate.value:.2f}x", f"{estimate.low:.2f} to {estimate.high:.2f}"
@@ -106,22 +103,17 @@ def _with_interval(name: str, estimate: Estimate) -> tuple[str, str]:
 
 def describe(split: str, summary: Mapping[str, Any]) -> str:
     """Say in a line what was evaluated."""
-    return f"{summary['task']} {split}: {_samples(summary)}, {summary['num_exits']} exits"
-
-
-def _samples(summary: Mapping[str, Any]) -> str:
     samples, total = summary["samples"], summary.get("total", summary["samples"])
-    if samples == total:
-        return f"{samples} samples"
-    return f"{samples} of {total} samples, {'' if summary['drawn_at_random'] else 'not '}drawn at random"
+    rows = f"{samples} samples"
+    if samples != total:
+        rows = f"{samples} of {total} samples, {'' if summary['drawn_at_random'] else 'not '}drawn at random"
+    return f"{summary['task']} {split}: {rows}, {summary['num_exits']} exits"
 
 
 def _table(summary: Mapping[str, Any]) -> Table:
     metric = summary["metrics"][0]
     columns = {f"{speedup:g}x": f"score_at_{speedup:g}x" for speedup in NAMED_SPEEDUPS} | {"area": "area"}
-    table = Table("criterion", title=f"{metric} (%) by speed-up", title_justify="left")
-    for heading in columns:
-        table.add_column(heading, justify="right")
+    table = _columns("criterion", *columns, title=f"{metric} (%) by speed-up")
     for criterion, by_metric in summary["criteria"].items():
         table.add_row(criterion, *(_percent(by_metric[metric][name]) for name in columns.values()))
     table.add_section()
@@ -131,26 +123,15 @@ def _table(summary: Mapping[str, Any]) -> Table:
     return table
 
 
-def _exits(summary: Mapping[str, Any]) -> str:
-    scores = summary["exits"][summary["metrics"][0]]
-    return "every exit alone: " + " ".join(_percent(score) for score in scores)
-
-
 def _percent(score: float | None) -> str:
     return "–" if score is None else f"{100 * score:.1f}"
 
 
 def print_latencies(measured: Sequence[MeasuredSpeed]) -> None:
-    """Print what an operating point reaches at every batch size: speed-up, latency and throughput.
-
-    Args:
-        measured: One measurement for each batch size.
-    """
+    """Print what an operating point reaches at every batch size: speed-up, latency and throughput."""
     first = measured[0]
     theory = f"{first.layer_speedup:.2f}x by layers, {first.flops_speedup:.2f}x by FLOPs"
-    table = Table("batch")
-    for heading in ("clock", "quartiles", "ms, p95", "full model's", "per s", "full's"):
-        table.add_column(heading, justify="right")
+    table = _columns("batch", "clock", "quartiles", "ms, p95", "full model's", "per s", "full's")
     for each in measured:
         table.add_row(
             each.batch_size,
@@ -165,18 +146,12 @@ def print_latencies(measured: Sequence[MeasuredSpeed]) -> None:
 
 
 def print_speed(measured: Sequence[MeasuredSpeed]) -> None:
-    """Print the speed-ups of operating points: by layers, by operations, and on the clock at every batch size.
-
-    Args:
-        measured: The measurements of all points, in the same conditions.
-    """
-    points: dict[tuple[str, float], list[MeasuredSpeed]] = {}
+    """Print the speed-ups of points measured in the same conditions: by layers, by operations, and on the clock."""
+    points = defaultdict(list)
     for each in measured:
-        points.setdefault((each.criterion, each.threshold), []).append(each)
+        points[each.criterion, each.threshold].append(each)
     sizes = list(dict.fromkeys(each.batch_size for each in measured))
-    table = Table("")
-    for heading in ("layers", "FLOPs", *sizes):
-        table.add_column(heading, justify="right")
+    table = _columns("", "layers", "FLOPs", *sizes)
     for point, at_sizes in points.items():
         wall = {each.batch_size: f"{each.wall_speedup:.2f}x" for each in at_sizes}
         in_theory = (f"{at_sizes[0].layer_speedup:.2f}x", f"{at_sizes[0].flops_speedup:.2f}x")
@@ -186,20 +161,25 @@ def print_speed(measured: Sequence[MeasuredSpeed]) -> None:
 
 
 def print_precision_effects(effects: Sequence["PrecisionEffect"], metric: str) -> None:
-    """Print scores in float32 beside those in bfloat16.
-
-    Args:
-        effects: Those of the full model and of operating points.
-        metric: The name of the score.
-    """
-    table = Table(f"{metric} (%)")
-    for heading in ("fp32", "bf16", "difference"):
-        table.add_column(heading, justify="right")
+    """Print scores in float32 beside those in bfloat16, of the full model and of operating points."""
+    table = _columns(f"{metric} (%)", "fp32", "bf16", "difference")
     for effect in effects:
         point = "full model" if effect.criterion is None else _named(effect.criterion, effect.threshold)
         difference = 100 * (effect.bf16 - effect.fp32)
         table.add_row(point, f"{100 * effect.fp32:.1f}", f"{100 * effect.bf16:.1f}", f"{difference:+.1f}")
     _console().print("\nthe same samples in both precisions", table, sep="\n")
+
+
+def _print_place(folder: RunFolder) -> None:
+    _console().print(f"run folder: {folder.path}", soft_wrap=True)
+
+
+def _columns(first: str, *others: str, title: str | None = None) -> Table:
+    """Return a table without rows, whose figures stand on the right of their columns."""
+    table = Table(first, title=title, title_justify="left")
+    for heading in others:
+        table.add_column(heading, justify="right")
+    return table
 
 
 def _console() -> Console:

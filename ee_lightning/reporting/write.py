@@ -1,25 +1,44 @@
 """Writes what was found into the run folder, with its pictures."""
 
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 
 from ee_lightning.analysis.sweep import Sweep
 from ee_lightning.exits import Fitted
 from ee_lightning.files import reading
 from ee_lightning.reporting.plots import draw_curves, draw_speed
-from ee_lightning.runs.folder import CURVES, RunFolder
+from ee_lightning.runs.folder import CALIBRATION, CURVES, RunFolder
 from ee_lightning.runs.measured import MeasuredSpeed
 
 
-def write_sweep(folder: RunFolder, split: str, found: Sweep, kept: Collection[str] = ()) -> None:
+@dataclass
+class FolderSink:
+    """Writes the sweeps of a run into its folder."""
+
+    folder: RunFolder
+
+    def take_sweep(self, found: Sweep) -> None:
+        """Write the scores of every exit after an epoch, or exits, speeds and all else that an evaluation found."""
+        if found.epoch is not None:
+            self.folder.write_exit_scores(found.epoch, found.exit_scores)
+            return
+        self.folder.write_exits(found.split, found.exits)
+        if found.calibration is not None:
+            self.folder.write_exits(CALIBRATION, found.calibration)
+        if found.measured:
+            write_speed(self.folder, found.split, found.measured)
+        write_sweep(self.folder, found)
+
+
+def write_sweep(folder: RunFolder, found: Sweep, kept: Collection[str] = ()) -> None:
     """Write curves, plot, what was fitted, diagnostics and, last, the figures of a split into a run folder.
 
     Args:
         folder: The run folder.
-        split: The name of the split.
         found: The sweep.
         kept: The names of criteria whose results stay as they are in the folder, beside those of the sweep.
     """
-    before = folder.read_results(split, kept)
+    split, before = found.split, folder.read_results(found.split, kept)
     folder.write_curves(split, [*found.curves, *before.curves])
     by_title = {f"{found.summary['task']} {name}": curves for name, curves in folder.read_curves().items()}
     with reading(folder.path / CURVES, hint="delete it, and run curves again"):  # which may hold other splits

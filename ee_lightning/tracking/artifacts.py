@@ -20,13 +20,7 @@ from ee_lightning.runs.folder import RunFolder
 from ee_lightning.tracking.start import notice, open_api, read_record, write_record
 from ee_lightning.typed import typed
 
-TYPE = "run_folder"
-"""The type of these artifacts, with which their names begin too."""
-
-
-def name_of(run: str) -> str:
-    """Name the artifact that is called by a W&B run's id."""
-    return f"{TYPE}-{run}"
+TYPE = "run_folder"  # of these artifacts, whose names are this and the id of a W&B run
 
 
 def is_code(name: str) -> bool:
@@ -40,14 +34,10 @@ def log_run_folder(run: wandb.Run, folder: RunFolder) -> wandb.Artifact:
     The first W&B run that logs it gives the artifact its name, and what is logged later is another version of that.
     What is uploaded are copies and links in the W&B run's own folder: so the run folder may change meanwhile, and
     ``wandb sync`` of a run that is offline finds all of it.
-
-    Args:
-        run: The W&B run that logs it.
-        folder: The run folder.
     """
     if not read_record(folder):
         write_record(folder, run)
-    artifact = wandb.Artifact(name_of(read_record(folder)["run"]), type=TYPE, metadata={TYPE: _place(folder)})
+    artifact = wandb.Artifact(f"{TYPE}-{read_record(folder)['run']}", type=TYPE, metadata={TYPE: _place(folder)})
     kept = Path(mkdtemp(prefix=f"{TYPE}-", dir=run.settings.sync_dir)).absolute()
     for name in _logged_files(folder):
         _keep(folder.path / name, kept / name, by_link=(folder.path / name).is_relative_to(folder.checkpoints))
@@ -56,13 +46,7 @@ def log_run_folder(run: wandb.Run, folder: RunFolder) -> wandb.Artifact:
 
 
 def await_uploads(run: wandb.Run, artifacts: Sequence[wandb.Artifact], seconds: float) -> None:
-    """Wait until artifacts are uploaded, if they are at all, remove their copies and links, and return what failed.
-
-    Args:
-        run: The W&B run that logged them.
-        artifacts: What `log_run_folder` gave.
-        seconds: How long to wait for each.
-    """
+    """Wait for the uploads of a run, so many seconds an artifact, remove copies and links, and report what failed."""
     if run.offline or run.disabled:
         return
     for artifact in artifacts:
@@ -105,13 +89,12 @@ def _keep(file: Path, kept: Path, *, by_link: bool) -> None:
     shutil.copyfile(file, kept)
 
 
-_PATIENCE = 20
-"""Seconds that W&B may be silent."""
+_PATIENCE = 20  # seconds that W&B may be silent
 _ADDRESS = re.compile(r"([^/:]+/[^/:]+)/([^/:]+)(:[^/:]+)?")
 
 
 def fetch_run_folder(address: str, root: Path) -> RunFolder:
-    """Restore a run folder from its artifact; it is there whole or not at all.
+    """Restore a run folder from its artifact, whole or not at all.
 
     Args:
         address: ``ENTITY/PROJECT/RUN``, which is the latest version of what is called by this W&B run, or the name of
@@ -128,15 +111,12 @@ def fetch_run_folder(address: str, root: Path) -> RunFolder:
         raise OptionError(
             f"this artifact, of the type {artifact.type}, is no run folder",
             where=address,
-            hint=f"name a run as ENTITY/PROJECT/RUN, or its artifact as ENTITY/PROJECT/{name_of('RUN')}:v0",
+            hint=f"name a run as ENTITY/PROJECT/RUN, or its artifact as ENTITY/PROJECT/{TYPE}-RUN:v0",
         )
     folder = RunFolder(root / place)
     if folder.path.exists():
-        raise RunFolderError(
-            "there is such a folder already",
-            where=folder.path,
-            hint="name another place for it with --root, or move this one away",
-        )
+        hint = "name another place for it with --root, or move this one away"
+        raise RunFolderError("there is such a folder already", where=folder.path, hint=hint)
     try:
         with _made_whole(folder.path) as unfinished, _limited_requests():
             _refuse_harmful(artifact)
@@ -156,7 +136,7 @@ def _find(address: str) -> wandb.Artifact:
     if parts is None:
         raise OptionError(f"{address!r} names no run of W&B", where="the command line", hint="write ENTITY/PROJECT/RUN")
     project, name, version = parts.groups()
-    is_run = version is None and not name.startswith(name_of(""))
+    is_run = version is None and not name.startswith(f"{TYPE}-")
     try:
         api = open_api(address, _PATIENCE)
         if is_run:
@@ -170,7 +150,7 @@ def _find(address: str) -> wandb.Artifact:
             hint="write ENTITY/PROJECT/RUN as on the run's page, and log in (wandb login) as somebody who may see it",
         ) from error
     try:
-        found: wandb.Artifact = api.artifact(f"{project}/{name_of(name) if is_run else name}{version or ':latest'}")
+        found: wandb.Artifact = api.artifact(f"{project}/{f'{TYPE}-' if is_run else ''}{name}{version or ':latest'}")
     except Exception as error:
         hint = "log run folders with --trainer.logger.init_args.log_model true, or this one, where it is, with "
         hint += "'ee-lightning choose FOLDER ... --wandb'; upload what is kept offline with 'wandb sync'"
@@ -192,13 +172,12 @@ def _refuse_harmful(artifact: wandb.Artifact) -> None:
 
 
 def _stays_below(name: Any) -> TypeGuard[str]:
-    """Return whether a name given by a stranger stays, on any system, in the folder that it is put in."""
-    path = PureWindowsPath(name) if isinstance(name, str) else PureWindowsPath()  # which knows both kinds of slashes
+    """Return whether a name from outside stays, on any system, in the folder that it is put in."""
+    path = PureWindowsPath(name if isinstance(name, str) else "")  # which knows both kinds of slashes
     return bool(path.parts) and not path.anchor and ".." not in path.parts
 
 
 def _is_hidden(name: str) -> bool:
-    """Return whether a file or a folder on the way to it is hidden, which a run folder logs none of."""
     return any(part.startswith(".") for part in PureWindowsPath(name).parts)
 
 

@@ -1,5 +1,6 @@
 """What a sweep finds, as tables and charts of Weights & Biases."""
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
@@ -13,10 +14,8 @@ from ee_lightning.analysis.sweep import Sweep
 from ee_lightning.exits import Oracle
 
 Logged = dict[str, Any]
-_CHART_POINTS = 200
-"""Points a line of a chart; the table has them all."""
-_CROSS = (0.01, 0.02)
-"""Half the width and height of a marker, as shares of the chart's."""
+_CHART_POINTS = 200  # a line; the table has them all
+_CROSS = (0.01, 0.02)  # half the width and height of a marker, as shares of the chart's
 
 
 class _Line(NamedTuple):
@@ -25,42 +24,42 @@ class _Line(NamedTuple):
     y: Sequence[float]
 
 
-def operating_points(stage: str, found: Sweep, picture: Path) -> Logged:
+def of_epoch(found: Sweep) -> Logged:
+    """Return what is shown of a sweep after an epoch: charts of the curves, and every exit's scores."""
+    return {**_curves(found), **_exit_scores(found)}
+
+
+def of_evaluation(found: Sweep, picture: Path) -> Logged:
+    """Return what is shown of a sweep after an evaluation: tables, the run folder's picture, and diagnostics too."""
+    return {**_operating_points(found, picture), **of_epoch(found), **_diagnostics(found)}
+
+
+def _operating_points(found: Sweep, picture: Path) -> Logged:
     """Return ``<stage>/curves``, the table of every operating point, and ``<stage>/curves_picture``, which draws them.
 
     Thresholds are text, as the command line takes them: the first of each criterion is ``inf``, and no number of JSON.
-
-    Args:
-        stage: The prefix of the keys.
-        found: The sweep.
-        picture: The run folder's plot.
     """
     metrics = found.summary["metrics"]
-    rows = [
-        [curve.criterion, str(threshold), *point]
-        for curve in found.curves
-        for threshold, *point in zip(
-            curve.thresholds.tolist(),
-            curve.speedup.tolist(),
-            curve.mean_exit.tolist(),
-            *(curve.scores[name].tolist() for name in metrics),
-            strict=True,
-        )
-    ]
+    rows = []
+    for curve in found.curves:
+        columns = [curve.thresholds, curve.speedup, curve.mean_exit, *(curve.scores[name] for name in metrics)]
+        points = zip(*(column.tolist() for column in columns), strict=True)
+        rows += [[curve.criterion, str(threshold), *point] for threshold, *point in points]
     table = wandb.Table(columns=["criterion", "threshold", "speedup", "mean_exit", *metrics], data=rows)
-    return {f"{stage}/curves": table, f"{stage}/curves_picture": wandb.Image(str(picture))}
+    return {f"{found.stage}/curves": table, f"{found.stage}/curves_picture": wandb.Image(str(picture))}
 
 
-def charts(stage: str, found: Sweep) -> Logged:
+def _curves(found: Sweep) -> Logged:
     """Return ``<stage>/<metric>_by_speedup``, a line a criterion, with crosses for the oracle and the full model.
 
     The charts that W&B draws without being set up beforehand have lines only, so a cross is a line too.
     """
-    return {f"{stage}/{metric}_by_speedup": _by_speedup(stage, found, metric) for metric in found.summary["metrics"]}
+    return {f"{found.stage}/{metric}_by_speedup": _by_speedup(found, metric) for metric in found.summary["metrics"]}
 
 
-def exit_scores(stage: str, scores: Mapping[str, Sequence[float]]) -> Logged:
+def _exit_scores(found: Sweep) -> Logged:
     """Return ``<stage>/exits``, the table of every exit's scores, and ``<stage>/scores_by_exit``, which draws it."""
+    stage, scores = found.stage, found.exit_scores
     rows = [[exit_layer, *row] for exit_layer, row in enumerate(zip(*scores.values(), strict=True), 1)]
     lines = [_Line(metric, [row[0] for row in rows], list(by_exit)) for metric, by_exit in scores.items()]
     return {
@@ -69,31 +68,25 @@ def exit_scores(stage: str, scores: Mapping[str, Sequence[float]]) -> Logged:
     }
 
 
-def diagnostics(stage: str, found: Sweep) -> Logged:
+def _diagnostics(found: Sweep) -> Logged:
     """Return what exits do beside each other.
 
     ``<stage>/exit_histograms`` is a table of how many samples leave at each exit at the named speed-ups, and
     ``<stage>/exit_histogram_at_<speed-up>x`` draws it; ``<stage>/pairs_of_exits`` tells, but for regression, how each
     pair of exits differs.
     """
-    histograms = found.diagnostics["exit_histograms"]
-    rows = [
-        [criterion, at, exit_layer, samples]
-        for criterion, by_speedup in histograms.items()
-        for at, histogram in by_speedup.items()
-        if histogram is not None
-        for exit_layer, samples in enumerate(histogram["samples"], 1)
-    ]
-    logged: Logged = {
-        f"{stage}/exit_histograms": wandb.Table(columns=["criterion", "at", "exit", "samples"], data=rows)
+    stage, rows, lines = found.stage, [], defaultdict(list)
+    for criterion, by_speedup in found.diagnostics["exit_histograms"].items():
+        for at, histogram in by_speedup.items():
+            if histogram is not None:
+                exits = list(range(1, len(histogram["samples"]) + 1))
+                rows += [[criterion, at, *each] for each in zip(exits, histogram["samples"], strict=True)]
+                lines[at].append(_Line(criterion, exits, histogram["samples"]))
+    table = wandb.Table(columns=["criterion", "at", "exit", "samples"], data=rows)
+    logged: Logged = {f"{stage}/exit_histograms": table} | {
+        f"{stage}/exit_histogram_at_{at}": _chart(f"{stage}: samples that leave at {at}", "exit", of_speedup)
+        for at, of_speedup in lines.items()
     }
-    for at in dict.fromkeys(row[1] for row in rows):
-        lines = [
-            _Line(criterion, list(range(1, len(histogram["samples"]) + 1)), histogram["samples"])
-            for criterion, by_speedup in histograms.items()
-            if (histogram := by_speedup[at]) is not None
-        ]
-        logged[f"{stage}/exit_histogram_at_{at}"] = _chart(f"{stage}: samples that leave at {at}", "exit", lines)
     if "diversity" in found.diagnostics:
         logged[f"{stage}/pairs_of_exits"] = _pairs(found.diagnostics["diversity"])
     return logged
@@ -108,7 +101,7 @@ def _pairs(diversity: Mapping[str, Mapping[str, Any]]) -> wandb.Table:
     return wandb.Table(columns=["exit", "later_exit", *diversity], data=rows)
 
 
-def _by_speedup(stage: str, found: Sweep, metric: str) -> Any:
+def _by_speedup(found: Sweep, metric: str) -> Any:
     curves = [curve for curve in found.curves if curve.criterion != Oracle.name]
     lines = [_Line(curve.criterion, _thin(curve.speedup), _thin(curve.scores[metric])) for curve in curves]
     points = {"full model": (1.0, found.summary["full_model"][metric])}
@@ -117,26 +110,18 @@ def _by_speedup(stage: str, found: Sweep, metric: str) -> Any:
     scores = [score for line in lines for score in line.y] + [score for _, score in points.values()]
     width, height = curves[0].num_exits - 1, max(scores) - min(scores)
     crosses = [_cross(name, *point, _CROSS[0] * width, _CROSS[1] * height) for name, point in points.items()]
-    return _chart(f"{stage}: {metric} by speed-up", "speedup", [*lines, *crosses])
+    return _chart(f"{found.stage}: {metric} by speed-up", "speedup", [*lines, *crosses])
 
 
 def _cross(name: str, x: float, y: float, half_width: float, half_height: float) -> _Line:
     """Draw a cross in one line, from left to right: a line of one point would not be seen."""
-    return _Line(
-        name,
-        [x - half_width, x, x, x, x, x + half_width],
-        [y, y, y + half_height, y - half_height, y, y],
-    )
+    xs, ys = [x - half_width, x, x, x, x, x + half_width], [y, y, y + half_height, y - half_height, y, y]
+    return _Line(name, xs, ys)
 
 
 def _chart(title: str, xname: str, lines: Sequence[_Line]) -> Any:
-    return wandb.plot.line_series(
-        xs=[line.x for line in lines],
-        ys=[line.y for line in lines],
-        keys=[line.name for line in lines],
-        title=title,
-        xname=xname,
-    )
+    keys, xs, ys = zip(*lines, strict=True)
+    return wandb.plot.line_series(xs=xs, ys=ys, keys=keys, title=title, xname=xname)
 
 
 def _thin(values: Tensor) -> list[float]:

@@ -1,9 +1,8 @@
 """The logger that neither a slow nor a broken Weights & Biases keeps from training."""
 
 import atexit
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import partial
-from pathlib import Path
 from queue import SimpleQueue
 from threading import Event, Thread
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
@@ -19,11 +18,9 @@ from ee_lightning.runs.folder import RunFolder
 if TYPE_CHECKING:
     import wandb  # which takes a second to import
 
-Scores = Mapping[str, Sequence[float]]
 _STEP, _EPOCH = "trainer/global_step", "epoch"
 _AXES = {"train/*": _STEP, "lr-*": _STEP, "val/*": _EPOCH}  # disjoint: where two fit a name, W&B takes either
-_GRACE, _PARTING = 10.0, 5.0
-"""Seconds for W&B to notice that its time to finish is over, which it does not always, and to end its own process."""
+_GRACE, _PARTING = 10.0, 5.0  # seconds for W&B to notice that its time is over, and to end its own process
 
 
 class Background:
@@ -85,8 +82,7 @@ class EarlyExitWandbLogger(WandbLogger):
         OptionError: When the run starts: W&B refuses the options.
     """
 
-    running: ClassVar[set["EarlyExitWandbLogger"]] = set()
-    """The loggers whose runs have begun here and have not ended."""
+    running: ClassVar[set["EarlyExitWandbLogger"]] = set()  # whose runs have begun here and have not ended
 
     def __init__(
         self,
@@ -97,7 +93,7 @@ class EarlyExitWandbLogger(WandbLogger):
     ) -> None:
         super().__init__(**options)
         self._log_model = log_model  # which the base class refuses offline
-        self._evaluated: RunFolder | None = None
+        self._has_evaluated = False
         self._artifacts: list[wandb.Artifact] = []
         self._timeouts = (start_timeout, finish_timeout)
         self._background: Background | None = None
@@ -112,7 +108,9 @@ class EarlyExitWandbLogger(WandbLogger):
     def experiment(self) -> "wandb.Run":
         """The W&B run, which is started when it is first asked for."""
         if self._experiment is None:
-            self._is_own = _no_run_is_active() and not hasattr(self, "_attach_id")
+            import wandb
+
+            self._is_own = wandb.run is None and not hasattr(self, "_attach_id")
             if self._is_own:
                 self._experiment = self._started()
                 atexit.register(self.finish)
@@ -132,16 +130,15 @@ class EarlyExitWandbLogger(WandbLogger):
         return run
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave to the process that takes this over a thread of its own."""
+        """Leave the thread out: a process that takes this over has its own."""
         return super().__getstate__() | {"_background": None}
 
-    def follow(self, folder: RunFolder | None) -> None:
-        """Set the run folder before the run starts, so that the W&B run it was logged to, if any, continues."""
-        self._folder = folder
+    def enter(self, folder: RunFolder | None, *, training: bool) -> None:
+        """Set the run folder, if there is one, and whether what is logged from now on comes from training.
 
-    def enter(self, *, training: bool) -> None:
-        """Return whether what is logged from now on comes from training or from an evaluation."""
-        self._is_training = training
+        Where the folder is known before the W&B run starts, the W&B run that it was logged to, if any, goes on.
+        """
+        self._folder, self._is_training = folder, training
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
@@ -162,32 +159,18 @@ class EarlyExitWandbLogger(WandbLogger):
         self._later(partial(super().log_hyperparams, params))
 
     @rank_zero_only
-    def log_epoch(self, stage: str, epoch: int, step: int, found: Sweep, scores: Scores) -> None:
-        """Log charts of the curves after an epoch, and every exit's scores."""
-        from ee_lightning.tracking.charts import charts, exit_scores
+    def take_sweep(self, found: Sweep) -> None:
+        """Log what a sweep found: its figures, after an evaluation, and what `ee_lightning.tracking.charts` makes."""
+        from ee_lightning.tracking.charts import of_epoch, of_evaluation
 
-        log = super().log_metrics
-        self._later(lambda: log({**charts(stage, found), **exit_scores(stage, scores), _EPOCH: epoch}, step))
-
-    @rank_zero_only
-    def log_sweep(self, stage: str, found: Sweep, scores: Scores, picture: Path) -> None:
-        """Log what a sweep found: see `ee_lightning.tracking.charts`."""
-        from ee_lightning.tracking.charts import charts, diagnostics, exit_scores, operating_points
-
-        self._later(
-            lambda: self.experiment.log(
-                {
-                    **operating_points(stage, found, picture),
-                    **charts(stage, found),
-                    **exit_scores(stage, scores),
-                    **diagnostics(stage, found),
-                }
-            )
-        )
-
-    def enter_folder(self, folder: RunFolder) -> None:
-        """Set the run folder of an evaluation that is ending."""
-        self._evaluated = folder
+        if found.epoch is not None:
+            log, epoch = super().log_metrics, found.epoch
+            self._later(lambda: log({**of_epoch(found), _EPOCH: epoch}, found.step))
+            return
+        assert self._folder is not None
+        picture, self._has_evaluated = self._folder.curves_picture, True
+        self.log_metrics(found.scalars(), found.step)
+        self._later(lambda: self.experiment.log(of_evaluation(found, picture)))
 
     def after_save_checkpoint(self, checkpoint_callback: ModelCheckpoint) -> None:
         """Upload a checkpoint, where that was asked for."""
@@ -198,13 +181,13 @@ class EarlyExitWandbLogger(WandbLogger):
     def finalize(self, status: str) -> None:
         """Log the run folder, now that the other loggers have written it, where that was asked for."""
         self._has_failed = status != "success"
-        folder, self._evaluated = self._evaluated, None
-        if self._log_model and folder is not None and not self._has_failed:
-            self.log_run_folder(folder)
+        has_evaluated, self._has_evaluated = self._has_evaluated, False
+        if self._log_model and self._folder is not None and has_evaluated and not self._has_failed:
+            self.log_run_folder(self._folder)
 
     @rank_zero_only
     def log_run_folder(self, folder: RunFolder) -> None:
-        """Log a run folder as an artifact: see `ee_lightning.tracking.artifacts`."""
+        """Log a run folder as an artifact."""
         from ee_lightning.tracking.artifacts import log_run_folder
 
         def log() -> None:
@@ -218,32 +201,30 @@ class EarlyExitWandbLogger(WandbLogger):
         """End the run and wait for its uploads, for a limited time; done at the end of the process at the latest.
 
         Args:
-            exit_code: The status to report: 0 for a run that is finished, 255 for one that was killed, any other for
-                one that failed; None for what Lightning said last of all.
+            exit_code: 0 for a run that is finished, 255 for one that was killed, any other for one that failed; None
+                for what Lightning said last of all.
         """
         if self._background is None:
             return
+        from ee_lightning.tracking.artifacts import await_uploads
         from ee_lightning.tracking.start import leave_service
+
+        def end() -> None:
+            if self._is_own:
+                await_uploads(self.experiment, self._artifacts, self._timeouts[1])
+                self.experiment.finish(int(self._has_failed) if exit_code is None else exit_code)
 
         atexit.unregister(self.finish)
         self.running.discard(self)
         background, self._background = self._background, None
-        status = int(self._has_failed) if exit_code is None else exit_code
-        last = partial(self._end, status) if self._is_own else lambda: None
         is_in_time = False
         try:
-            is_in_time = background.end(last, self._timeouts[1] + _GRACE)
+            is_in_time = background.end(end, self._timeouts[1] + _GRACE)
         finally:
             if not is_in_time:
                 self._tell_of(TimeoutError())
             if self._is_own:
                 leave_service(_PARTING)
-
-    def _end(self, exit_code: int) -> None:
-        from ee_lightning.tracking.artifacts import await_uploads
-
-        await_uploads(self.experiment, self._artifacts, self._timeouts[1])
-        self.experiment.finish(exit_code)
 
     def _later(self, log: Callable[[], object]) -> None:
         """Log without keeping training waiting; the run itself is started here and now."""
@@ -260,18 +241,8 @@ class EarlyExitWandbLogger(WandbLogger):
         notice(f"{what}. The run folder has all results. Upload the rest later: {upload_of(self.experiment)}")
 
 
-def _no_run_is_active() -> bool:
-    import wandb
-
-    return wandb.run is None
-
-
 def end_runs(exit_code: int) -> None:
-    """Report to W&B how a command ended, and wait for its uploads, for a limited time.
-
-    Args:
-        exit_code: 0 for a run that is finished, 255 for one that was killed, any other for one that failed.
-    """
+    """Report to W&B how a command ended, and wait for its uploads, for a limited time; see `finish`."""
     loggers = list(EarlyExitWandbLogger.running)
     for logger in loggers:
         logger.finish(exit_code)

@@ -12,7 +12,7 @@ from ssl import SSLError
 from subprocess import Popen
 from threading import Thread
 from typing import Any
-from urllib.error import HTTPError, URLError
+from urllib.error import HTTPError
 from urllib.request import ProxyHandler, build_opener, getproxies
 
 import wandb
@@ -25,14 +25,11 @@ from ee_lightning.typed import typed
 
 
 def ask_no_more(run: wandb.Run) -> None:
-    """Ask now what W&B would ask its service later, while the run logs, and keep it from asking more.
+    """Ask now, of a run that has just begun, what W&B would ask its service later, and keep it from asking more.
 
     Before it takes a table or another artifact, wandb 0.31 asks the service whether it knows one of that name and of
     another type, and before the first one who is asking. Both can take 20 seconds where no answer comes, in which
     nothing is written to the disk. Ours have names of their own, and who is asking is asked while the service answers.
-
-    Args:
-        run: A run that has just begun.
     """
     with suppress(AttributeError):
         run._assert_can_log_artifact = lambda artifact: None  # type: ignore[method-assign] # noqa: ARG005
@@ -42,11 +39,7 @@ def ask_no_more(run: wandb.Run) -> None:
 
 
 def has_account() -> bool:
-    """Return whether there is an account to ask W&B by, without a question at the terminal, as `wandb.Api` would ask.
-
-    Returns:
-        True also where it is no longer known.
-    """
+    """Return whether there is an account to ask W&B by, or that is not known, without a question at the terminal."""
     try:
         authenticate = attrgetter("sdk.lib.wbauth.authenticate_session")(wandb)
         host = wandb.setup().settings.base_url
@@ -56,16 +49,11 @@ def has_account() -> bool:
 
 
 def process_of_service() -> Popen[bytes] | None:
-    """Return W&B's own process, if this one started it; wandb 0.31 waits for its end without a limit.
-
-    Returns:
-        None also where it is no longer known; it then ends by itself in its own time.
-    """
-    try:
+    """Return W&B's own process, if this one started it, as far as known; wandb 0.31 waits for its end for ever."""
+    with suppress(AttributeError):
         process = attrgetter("_connection._proc._process")(wandb.setup())
-    except AttributeError:
-        return None
-    return process if isinstance(process, Popen) else None
+        return process if isinstance(process, Popen) else None
+    return None
 
 
 @dataclass(frozen=True)
@@ -94,16 +82,7 @@ def write_record(folder: RunFolder, run: wandb.Run) -> None:
             file.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
 
 
-def going_on(options: Mapping[str, Any], folder: RunFolder) -> dict[str, Any]:
-    """Return options of ``wandb.init`` that continue a run folder's W&B run, unless they or an agent name another."""
-    record = read_record(folder)
-    if not record or options.get("id") is not None or "WANDB_RUN_ID" in os.environ:
-        return dict(options)
-    return {**options, "id": record["run"], "resume": "allow"}  # without which it would be written over
-
-
-_PROBE = 10.0
-"""Seconds within which W&B has to answer any request at all."""
+_PROBE = 10.0  # seconds within which W&B has to answer any request at all
 
 
 def start_run(
@@ -121,15 +100,9 @@ def start_run(
         OptionError: W&B refuses the options.
         RunFolderError: The folder's record of its W&B run is damaged.
     """
-    if folder is not None:
-        options = going_on(options, folder)
-    run = _begun(options, start_timeout, finish_timeout)
-    if folder is not None and not run.disabled:
-        write_record(folder, run)
-    return run
-
-
-def _begun(options: Mapping[str, Any], start_timeout: float, finish_timeout: float) -> wandb.Run:
+    record = {} if folder is None else read_record(folder)
+    if record and options.get("id") is None and "WANDB_RUN_ID" not in os.environ:  # else another run is named
+        options = {**options, "id": record["run"], "resume": "allow"}  # without which it would be written over
     settings = wandb.Settings(
         init_timeout=start_timeout,
         finish_timeout=finish_timeout,
@@ -140,20 +113,24 @@ def _begun(options: Mapping[str, Any], start_timeout: float, finish_timeout: flo
     )
     options = {"settings": settings, **{name: value for name, value in options.items() if value is not None}}
     try:
-        reason = _obstacle(options.get("mode"), min(start_timeout, _PROBE))
+        run, reason = None, _obstacle(options.get("mode"), min(start_timeout, _PROBE))
         if reason is None:
             try:
-                return _started(options)
+                run = wandb.init(**options)
             except CommError as error:
                 reason = first_line(error)
-        run = _started({**options, "mode": "offline"})
+        run = run or wandb.init(**{**options, "mode": "offline"})
     except (UsageError, ValueError) as error:
         raise OptionError(
             f"W&B refuses to start a run: {error}",
             where="trainer.logger and the environment's WANDB_ variables",
             hint="fix the option that it names, or set WANDB_MODE=disabled",
         ) from error
-    notice(f"{reason}. This run is kept offline. Upload it later: {upload_of(run)}")
+    ask_no_more(run)
+    if reason is not None:
+        notice(f"{reason}. This run is kept offline. Upload it later: {upload_of(run)}")
+    if folder is not None and not run.disabled:
+        write_record(folder, run)
     return run
 
 
@@ -164,19 +141,30 @@ def upload_of(run: wandb.Run) -> str:
 
 
 def silent_service(seconds: float) -> str | None:
-    """Say so where W&B does not answer any request within this time."""
-    settings = wandb.setup().settings
+    """Say so where W&B does not answer any request within this time; for a name to look up there is no other limit."""
+    settings, answers = wandb.setup().settings, []
     proxies = {"http": settings.http_proxy, "https": settings.https_proxy}
-    return None if _answers(settings.base_url, proxies, seconds) else f"{settings.base_url} can't be reached"
+    opener = build_opener(ProxyHandler(getproxies() | {scheme: proxy for scheme, proxy in proxies.items() if proxy}))
+
+    def ask() -> None:
+        try:
+            opener.open(settings.base_url, timeout=seconds).close()
+        except OSError as error:
+            is_of_certificate = isinstance(getattr(error, "reason", None), SSLError)  # wandb has some of its own
+            if not (isinstance(error, HTTPError) or is_of_certificate):
+                return
+        answers.append(settings.base_url)
+
+    thread = Thread(target=ask, daemon=True)
+    thread.start()
+    thread.join(seconds)
+    return None if answers else f"{settings.base_url} can't be reached"
 
 
 def leave_service(seconds: float) -> None:
-    """Let W&B's own process end, and end it where that takes too long; what it was given is on the disk.
+    """Let W&B's own process end in so many seconds, or end it; what it was given is on the disk.
 
     Without this, ours would wait for it at the end, however long that takes.
-
-    Args:
-        seconds: How long it may take; at most twice as long is waited for it.
     """
 
     def leave() -> None:
@@ -197,12 +185,6 @@ def notice(text: str) -> None:
     print(f"W&B: {text}", file=sys.stderr, flush=True)
 
 
-def _started(options: Mapping[str, Any]) -> wandb.Run:
-    run = wandb.init(**options)
-    ask_no_more(run)
-    return run
-
-
 def _obstacle(mode: str | None, seconds: float) -> str | None:
     """Say why a run that is to be online can't be, as far as that can be found out quickly."""
     if (mode or wandb.setup().settings.mode) in {"offline", "dryrun", "disabled"}:
@@ -216,45 +198,16 @@ def _obstacle(mode: str | None, seconds: float) -> str | None:
     return None if has_account else "there is no account on this machine, which `wandb login` would set up"
 
 
-def _answers(url: str, proxies: Mapping[str, str | None], seconds: float) -> bool:
-    """Return whether anything answers; in a thread, because looking up a name can't be given a time."""
-    opener = build_opener(ProxyHandler(getproxies() | {scheme: proxy for scheme, proxy in proxies.items() if proxy}))
-    answers = []
-
-    def ask() -> None:
-        try:
-            opener.open(url, timeout=seconds).close()
-        except HTTPError:
-            pass
-        except URLError as error:
-            if not isinstance(error.reason, SSLError):  # wandb has certificates of its own
-                return
-        except OSError:
-            return
-        answers.append(url)
-
-    thread = Thread(target=ask, daemon=True)
-    thread.start()
-    thread.join(seconds)
-    return bool(answers)
-
-
 def open_api(where: str, seconds: int) -> wandb.Api:
-    """Open the API.
+    """Open the API, or raise an `OptionError` where W&B does not answer, or there is no account on this machine.
 
     Args:
         where: What is asked for, for messages.
         seconds: How long W&B may be silent.
-
-    Raises:
-        OptionError: W&B does not answer, or there is no account on this machine.
     """
     if (silence := silent_service(seconds)) is not None:
         raise OptionError(silence, where=where, hint="ask again where W&B can be reached, or set WANDB_BASE_URL right")
     if not has_account():
-        raise OptionError(
-            "there is no account of W&B on this machine",
-            where=where,
-            hint="log in (wandb login), or set WANDB_API_KEY",
-        )
+        hint = "log in (wandb login), or set WANDB_API_KEY"
+        raise OptionError("there is no account of W&B on this machine", where=where, hint=hint)
     return wandb.Api(timeout=seconds)

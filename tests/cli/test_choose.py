@@ -36,7 +36,7 @@ def run_folder(exits: StoredExits) -> RunFolder:
     folder = RunFolder("runs/one")
     folder.write_exits("validation", exits)
     swept = [CRITERIA["voting"]()]
-    write_sweep(folder, "validation", sweep_exits(swept, exits, None, task="own", metrics=["accuracy"]))
+    write_sweep(folder, sweep_exits(swept, exits, None, split="validation", task="own", metrics=["accuracy"]))
     return folder
 
 

@@ -34,7 +34,7 @@ def folder() -> RunFolder:
     exits = StoredExits(signal + torch.randn(3, 120, 3, generator=generator), labels, torch.arange(120))
     run, methods = RunFolder("runs/one"), [Largest(), Voting(k=0.5), Confidence(), Conformal()]
     run.write_exits("validation", exits)
-    write_sweep(run, "validation", sweep_exits(methods, exits, exits, task="own", metrics=["accuracy"]))
+    write_sweep(run, sweep_exits(methods, exits, exits, split="validation", task="own", metrics=["accuracy"]))
     return run
 
 

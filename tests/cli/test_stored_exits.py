@@ -36,7 +36,9 @@ def folder() -> RunFolder:
     exits = _exits(400, 0)
     run.write_exits("validation", exits)
     methods = [CRITERIA["voting"]()]
-    write_sweep(run, "validation", sweep_exits(methods, exits, None, task="own", metrics=["accuracy", "matthews"]))
+    write_sweep(
+        run, sweep_exits(methods, exits, None, split="validation", task="own", metrics=["accuracy", "matthews"])
+    )
     return run
 
 
@@ -66,8 +68,10 @@ def test_regression_is_replayed_by_the_criteria_that_know_it(capsys: pytest.Capt
     gate = torch.rand(3, 300, generator=generator)
     run, exits = RunFolder("runs/values"), StoredExits(values.unsqueeze(-1), labels, torch.arange(300), {"gate": gate})
     run.write_exits("validation", exits)
-    found = sweep_exits([CRITERIA["gate"]()], exits, None, task="own", metrics=["pearson", "spearman"])
-    write_sweep(run, "validation", found)
+    found = sweep_exits(
+        [CRITERIA["gate"]()], exits, None, split="validation", task="own", metrics=["pearson", "spearman"]
+    )
+    write_sweep(run, found)
     assert main(["curves", str(run.path)]) == 0
     assert set(pd.read_csv(run.path / "curves.csv")["criterion"]) == {"gate", "fixed"}
     assert main(["curves", str(run.path), "--criteria", "patience(tolerance=0.5),gate"]) == 0
@@ -86,8 +90,10 @@ def test_several_labels_are_replayed_by_the_criteria_that_know_them() -> None:
     run, exits = RunFolder("runs/labels"), StoredExits(logits, labels, torch.arange(200), multi_label=True)
     run.write_exits("validation", exits)
     run.write_exits(CALIBRATION, exits)  # for criteria that are fitted, none of which judges several labels
-    found = sweep_exits([CRITERIA["voting"]()], exits, None, task="own", metrics=["micro_f1", "exact_match"])
-    write_sweep(run, "validation", found)
+    found = sweep_exits(
+        [CRITERIA["voting"]()], exits, None, split="validation", task="own", metrics=["micro_f1", "exact_match"]
+    )
+    write_sweep(run, found)
     assert main(["curves", str(run.path)]) == 0
     curves = pd.read_csv(run.path / "curves.csv")
     assert set(curves["criterion"]) == {"voting", "patience", "confidence", "entropy", "fixed", "oracle"}
@@ -415,8 +421,10 @@ def test_the_summary_is_written_last(folder: RunFolder, monkeypatch: pytest.Monk
     for name in ("curves", "fitted", "diagnostics", "summary"):
         monkeypatch.setattr(RunFolder, f"write_{name}", lambda *_, name=name: written.append(name))
     monkeypatch.setattr(RunFolder, "read_curves", lambda _: {"validation": found.curves})
-    found = sweep_exits([CRITERIA["voting"]()], _exits(50, 0), None, task="own", metrics=["accuracy"])
-    write_sweep(folder, "validation", found)
+    found = sweep_exits(
+        [CRITERIA["voting"]()], _exits(50, 0), None, split="validation", task="own", metrics=["accuracy"]
+    )
+    write_sweep(folder, found)
     assert written[-1] == "summary"
 
 

@@ -31,8 +31,8 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(0)
     exits = StoredExits(torch.randn(3, 20, 2), torch.randint(2, (20,)), torch.arange(20))
     folder = write_run(tmp_path_factory.mktemp("template") / "version_0", exits)
-    found = sweep_exits([Voting()], exits, None, task="sst2", metrics=["accuracy"], checkpoint=None)
-    write_sweep(folder, "validation", found)
+    found = sweep_exits([Voting()], exits, None, split="validation", task="sst2", metrics=["accuracy"], checkpoint=None)
+    write_sweep(folder, found)
     return folder.path
 
 

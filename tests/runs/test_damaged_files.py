@@ -44,7 +44,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
     exits = StoredExits(logits, logits[-1].argmax(-1), torch.arange(12), {"gate": logits[..., 0].sigmoid()})
     folder.write_exits("validation", exits)
     criteria = [Voting(), Conformal()]
-    write_sweep(folder, "validation", sweep_exits(criteria, exits, exits, task="sst2", metrics=["accuracy"]))
+    write_sweep(folder, sweep_exits(criteria, exits, exits, split="validation", task="sst2", metrics=["accuracy"]))
     point = choose(exits, spec_of(criteria[1]), MinSpeedup(1.1), metric="accuracy", split="validation")
     point.write(folder.path / OPERATING_POINT)
     figures = dict.fromkeys(MeasuredSpeed.__annotations__, 1.5) | {"criterion": "voting", "batch_size": "8"}
@@ -138,9 +138,9 @@ def test_a_changed_cell_is_read_or_refused(
 def test_curves_of_another_split_without_the_metric_are_blamed(run: RunFolder, tmp_path: Path) -> None:
     exits = run.read_exits("validation")
     (tmp_path / "curves.csv").write_text((run.path / "curves.csv").read_text().replace("accuracy", "f1"))
-    found = sweep_exits([Voting()], exits, None, task="sst2", metrics=["accuracy"])
+    found = sweep_exits([Voting()], exits, None, split="test", task="sst2", metrics=["accuracy"])
     with pytest.raises(RunFolderError, match=r"curves\.csv can't be read: it lacks 'accuracy'"):
-        write_sweep(RunFolder(tmp_path), "test", found)
+        write_sweep(RunFolder(tmp_path), found)
 
 
 TENSORS: dict[str, Callable[[dict[str, torch.Tensor]], object]] = {

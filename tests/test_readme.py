@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from factories import stored
 from lightning import seed_everything
 
 from ee_lightning.analysis.sweep import sweep_exits
 from ee_lightning.cli import main
-from ee_lightning.exits import Confidence, StoredExits, Voting
+from ee_lightning.exits import Confidence, Voting
 from ee_lightning.models.backbones import FAMILIES
 from ee_lightning.reporting import write_sweep
 from ee_lightning.runs.folder import RunFolder
@@ -39,7 +40,7 @@ def test_training_from_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 def test_replay_from_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    exits = StoredExits(torch.randn(6, 9, 2), torch.randint(2, (9,)), torch.arange(9))
+    exits = stored(torch.randn(6, 9, 2), torch.randint(2, (9,)))
     RunFolder("runs/demo/version_0").write_exits("validation", exits)
     names: dict[str, object] = {}
     exec(REPLAY, names)
@@ -52,7 +53,7 @@ def test_examples_of_curves_and_choose(tmp_path: Path, monkeypatch: pytest.Monke
     labels = torch.randint(2, (813,), generator=generator)
     signal = torch.nn.functional.one_hot(labels, 2) * torch.linspace(1, 2, 6).view(6, 1, 1)
     logits = signal + torch.randn(813, 2, generator=generator) + torch.randn(6, 813, 2, generator=generator) / 3
-    exits, folder = StoredExits(logits, labels, torch.arange(813)), RunFolder("runs/demo/version_0")
+    exits, folder = stored(logits, labels), RunFolder("runs/demo/version_0")
     folder.write_exits("validation", exits)
     found = sweep_exits(
         [Voting(), Confidence()], exits, None, split="validation", task="rotten_tomatoes", metrics=["accuracy"]

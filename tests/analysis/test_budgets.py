@@ -4,12 +4,13 @@ import math
 
 import pytest
 import torch
+from factories import stored
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ee_lightning.analysis.budgets import BudgetOutOfReach, Consistency, MaxLoss, MinSpeedup, list_candidates
 from ee_lightning.errors import OptionError
-from ee_lightning.exits import Confidence, Patience, StoredExits, Voting
+from ee_lightning.exits import Confidence, Patience, Voting
 from ee_lightning.exits import replay as replay_exits
 from ee_lightning.functional import CLASSIFICATION_METRICS, classification_counts, hoeffding_bentkus_p_values
 
@@ -83,7 +84,7 @@ def test_the_slowest_point_that_is_fast_enough_is_not_taken_if_a_faster_one_is_b
     predictions = torch.tensor([[0, 0], [1, 0], [0, 1]])  # [exits, samples]: right, half right, wrong
     confidences = torch.tensor([[1.0, 1.0], [2.0, 2.0], [1.0, 1.0]])
     logits = torch.nn.functional.one_hot(predictions, 2) * confidences.unsqueeze(-1)
-    candidates = list_candidates(Confidence(), StoredExits(logits, torch.tensor([0, 0]), torch.arange(2)), "accuracy")
+    candidates = list_candidates(Confidence(), stored(logits, torch.tensor([0, 0])), "accuracy")
     assert candidates.curve.speedup.tolist() == [1, 1.5, 3]
     assert candidates.score.tolist() == [0.5, 0.5, 1]
     assert MinSpeedup(1.4).select(candidates, guarantee=None) == 2
@@ -117,9 +118,7 @@ def test_a_share_that_is_met_exactly_is_met(share):
     differing = round(10 * (1 - share))
     logits = torch.tensor([[1.0, 0.0]]).expand(2, 10, 2).clone()  # [exits, samples, classes]
     logits[1, :differing] = torch.tensor([0.0, 1.0])
-    candidates = list_candidates(
-        Confidence(), StoredExits(logits, torch.zeros(10, dtype=torch.int64), torch.arange(10)), "accuracy"
-    )
+    candidates = list_candidates(Confidence(), stored(logits, torch.zeros(10, dtype=torch.int64)), "accuracy")
     assert Consistency(share).select(candidates, guarantee=None) == 1
 
 
@@ -155,7 +154,7 @@ def test_a_criterion_that_never_leaves_early_is_refused(exits_of, budget, guaran
 @pytest.mark.parametrize("budget", [MaxLoss(5), Consistency(0.95)])
 def test_the_full_model_alone_is_no_choice(budget):
     logits = torch.tensor([[1.0, 0.0], [0.0, 1.0]]).unsqueeze(1).expand(2, 100, 2)  # [exits, samples, classes]
-    exits = StoredExits(logits, torch.ones(100, dtype=torch.int64), torch.arange(100))
+    exits = stored(logits, torch.ones(100, dtype=torch.int64))
     candidates = list_candidates(Confidence(), exits, "accuracy")
     assert budget.guaranteed(candidates, budget.value, error=0.1).tolist() == [True, False]
     for guarantee in (None, 0.9):
@@ -198,7 +197,7 @@ def exits_that_leave_first(leaving, samples):
     """Give two exits, the first of which lets so many of the samples leave, all with the same label."""
     logits = torch.tensor([1.0, 0.0]).repeat(2, samples, 1)  # [exits, samples, classes]
     logits[0, :leaving, 0] = 5.0
-    return StoredExits(logits, torch.zeros(samples, dtype=torch.int64), torch.arange(samples))
+    return stored(logits, torch.zeros(samples, dtype=torch.int64))
 
 
 @pytest.mark.parametrize(("full_right", "early_right"), [(4, 1), (8, 6), (8, 7)])
@@ -206,9 +205,7 @@ def test_a_loss_that_is_met_exactly_is_met(full_right, early_right):
     logits = torch.zeros(2, 10, 2)  # [exits, samples, classes]
     for exit_logits, right in zip(logits, (early_right, full_right), strict=True):
         exit_logits[:right, 0] = exit_logits[right:, 1] = 1.0
-    candidates = list_candidates(
-        Confidence(), StoredExits(logits, torch.zeros(10, dtype=torch.int64), torch.arange(10)), "accuracy"
-    )
+    candidates = list_candidates(Confidence(), stored(logits, torch.zeros(10, dtype=torch.int64)), "accuracy")
     assert 100 * (candidates.full_score - candidates.score[1]) > 10 * (full_right - early_right), "by rounding"
     assert MaxLoss(10.0 * (full_right - early_right)).select(candidates, guarantee=None) == 1
 
@@ -218,7 +215,7 @@ def test_only_what_the_full_model_gets_right_can_be_lost():
     predictions = torch.zeros(2, 100, dtype=torch.int64)  # [exits, samples]
     predictions[0, :40] = 1  # 40 that the full model has wrong as well, with a third class
     predictions[1, :80] = 2  # and 40 that only the first exit has right
-    exits = StoredExits(torch.nn.functional.one_hot(predictions, 3).float(), labels, torch.arange(100))
+    exits = stored(torch.nn.functional.one_hot(predictions, 3).float(), labels)
     candidates = list_candidates(Confidence(), exits, "accuracy")
     assert candidates.differing.tolist() == [0, 80]
     assert candidates.spoilt.tolist() == [0, 0]
@@ -231,7 +228,7 @@ def test_classes_that_no_sample_has_are_counted_all_the_same():
     logits = torch.randn(2, 10, 3, generator=torch.Generator().manual_seed(0))
     labels = torch.tensor([0, 1] * 5)
     for metric in ("accuracy", "matthews"):
-        candidates = list_candidates(Confidence(), StoredExits(logits, labels, torch.arange(10)), metric)
+        candidates = list_candidates(Confidence(), stored(logits, labels), metric)
         assert candidates.full_score == pytest.approx(candidates.score[0].item())
 
 

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from factories import stored
 from torchmetrics.functional.classification import multilabel_f1_score
 
 import ee_lightning.exits
@@ -187,7 +188,7 @@ def test_a_metric_that_does_not_suit_is_refused(exits_of):
 
 def test_data_that_cannot_be_chosen_on_are_refused(exits_of):
     exits = exits_of(20)
-    values = StoredExits(torch.zeros(2, 5, 1), torch.zeros(5), torch.arange(5))
+    values = stored(torch.zeros(2, 5, 1), torch.zeros(5))
     for broken, what in (
         (StoredExits(exits.logits, None, exits.ids), "labels"),
         (StoredExits(exits.logits[:, :1], exits.labels[:1], exits.ids[:1]), "two halves"),

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from factories import stored
 
 from ee_lightning.analysis.sweep import diagnose, diagnostic_scalars
 from ee_lightning.errors import DataError
@@ -20,7 +21,7 @@ def exits() -> StoredExits:
     generator = torch.Generator().manual_seed(0)
     labels = torch.randint(3, (200,), generator=generator)
     logits = torch.randn(6, 200, 3, generator=generator) + 2 * torch.nn.functional.one_hot(labels, 3)
-    return StoredExits(logits, labels, torch.arange(200))
+    return stored(logits, labels)
 
 
 def diagnosed(exits: StoredExits, criteria: list = CRITERIA) -> dict:
@@ -74,7 +75,7 @@ def test_histograms_take_the_slowest_threshold_that_reaches_the_speed_up(exits: 
 def test_a_speed_up_met_exactly_is_reached(num_exits: int, leaving_first: int, samples: int, speedup: str) -> None:
     logits = torch.zeros(num_exits, samples, 2)
     logits[0, :leaving_first, 0] = 5.0
-    exits = StoredExits(logits, torch.zeros(samples, dtype=torch.int64), torch.arange(samples))
+    exits = stored(logits, torch.zeros(samples, dtype=torch.int64))
     histogram = diagnosed(exits, [Confidence()])["exit_histograms"]["confidence"][speedup]
     assert histogram["speedup"] == pytest.approx(float(speedup.removesuffix("x")), abs=1e-12)
     assert histogram["samples"] == [leaving_first, *[0] * (num_exits - 2), samples - leaving_first]
@@ -101,7 +102,7 @@ def test_labels_that_are_no_class_numbers_are_refused(exits: StoredExits, labels
 
 
 def test_regression_has_histograms_alone() -> None:
-    exits = StoredExits(torch.randn(4, 50, 1), torch.randn(50), torch.arange(50))
+    exits = stored(torch.randn(4, 50, 1), torch.randn(50))
     criterion = Patience(tolerance=0.5)
     diagnostics = diagnose(exits, [criterion], [trace_curve(criterion, exits, ["pearson"])])
     assert set(diagnostics) == {"exit_histograms"}
@@ -111,9 +112,7 @@ def test_regression_has_histograms_alone() -> None:
 def test_of_several_labels_every_set_counts_as_a_class() -> None:
     generator = torch.Generator().manual_seed(0)
     labels = torch.randint(2, (80, 3), generator=generator)
-    exits = StoredExits(
-        torch.randn(4, 80, 3, generator=generator) + 2 * labels - 1, labels, torch.arange(80), multi_label=True
-    )
+    exits = stored(torch.randn(4, 80, 3, generator=generator) + 2 * labels - 1, labels, multi_label=True)
     criterion = Voting()
     diagnostics = diagnose(exits, [criterion], [trace_curve(criterion, exits, ["micro_f1"])])
     assert set(diagnostics) == {"overthinking", "late_correction", "diversity", "exit_histograms"}

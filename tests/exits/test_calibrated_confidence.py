@@ -1,7 +1,8 @@
 import pytest
 import torch
+from factories import random_exits, stored
 
-from ee_lightning.exits import CalibratedConfidence, Confidence, StoredExits, replay
+from ee_lightning.exits import CalibratedConfidence, Confidence, replay
 
 
 def overconfident(num_samples, *, scale, seed):
@@ -11,7 +12,7 @@ def overconfident(num_samples, *, scale, seed):
     # One posterior serves all exits: the labels are drawn from the first one's.
     logits = logits[:1].expand_as(logits)
     labels = torch.multinomial(logits[0].softmax(-1), 1, generator=generator).squeeze(-1)
-    return StoredExits(logits * torch.tensor(scale).view(-1, 1, 1), labels, torch.arange(num_samples))
+    return stored(logits * torch.tensor(scale).view(-1, 1, 1), labels)
 
 
 def test_the_temperatures_undo_what_the_exits_overstate():
@@ -20,7 +21,7 @@ def test_the_temperatures_undo_what_the_exits_overstate():
     assert criterion.fitted["temperatures"] == pytest.approx([1.0, 4.0, 0.25], rel=0.05)
 
 
-def test_the_score_is_the_largest_probability_at_that_temperature(random_exits):
+def test_the_score_is_the_largest_probability_at_that_temperature():
     exits = random_exits(3, 20, 4)
     criterion = CalibratedConfidence()
     criterion.restore({"num_exits": 3, "num_classes": 4, "temperatures": [1.0, 2.0, 0.5]})

@@ -2,9 +2,10 @@ import math
 
 import pytest
 import torch
+from factories import exits_of_probabilities, stored
 
 from ee_lightning.errors import OptionError
-from ee_lightning.exits import Confidence, ExitOutput, StoredExits, replay
+from ee_lightning.exits import Confidence, ExitOutput, replay
 from ee_lightning.functional import Target
 
 
@@ -18,7 +19,7 @@ def test_score_is_the_largest_probability():
 
 def test_leaves_at_the_first_exit_that_is_sure_enough():
     logits = torch.tensor([0.2, -1.5, 1.0, 9.0]).view(4, 1, 1) * torch.tensor([1.0, 0.0])
-    replayed = replay(Confidence(), StoredExits(logits, None, torch.arange(1)))
+    replayed = replay(Confidence(), stored(logits))
     assert [tuple(part.item() for part in replayed.at(tau)) for tau in (0.0, 0.8, 0.9, 1.0)] == [
         (1, 0),
         (2, 1),
@@ -27,8 +28,8 @@ def test_leaves_at_the_first_exit_that_is_sure_enough():
     ]
 
 
-def test_fallback_is_the_last_exit_or_the_most_confident_of_all(exits_of):
-    exits = exits_of([[0.5, 0.3, 0.2], [0.1, 0.8, 0.1], [0.1, 0.1, 0.8], [0.6, 0.2, 0.2]])
+def test_fallback_is_the_last_exit_or_the_most_confident_of_all():
+    exits = exits_of_probabilities([[0.5, 0.3, 0.2], [0.1, 0.8, 0.1], [0.1, 0.1, 0.8], [0.6, 0.2, 0.2]])
     for fallback, expected in (("last", 0), ("most_confident", 1)):
         exit_layer, label = replay(Confidence(fallback), exits).at(0.9)
         assert (exit_layer.item(), label.item()) == (4, expected)

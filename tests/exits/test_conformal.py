@@ -4,6 +4,7 @@ from fractions import Fraction
 
 import pytest
 import torch
+from factories import exits_predicting, random_exits, stored
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -30,7 +31,7 @@ def largest_when_differing(exits):
     kind=st.sampled_from(["continuous", "tied", "equal"]),
     seed=st.integers(0, 2**32),
 )
-def test_the_threshold_is_a_quantile_with_infinity_appended(random_exits, num_exits, calibration, kind, seed):
+def test_the_threshold_is_a_quantile_with_infinity_appended(num_exits, calibration, kind, seed):
     held_out = random_exits(num_exits, calibration, 3, seed=seed, kind=kind)
     exits = random_exits(num_exits, 5, 3, seed=seed + 1, kind=kind)
     criterion = Conformal()
@@ -52,14 +53,14 @@ def two_exits(num_samples, generator):
     first = torch.nn.functional.one_hot((last + shift) % 3, 3)
     sureness = 5 * torch.rand(num_samples, 1, generator=generator)
     logits = torch.stack([first * sureness, 9.0 * torch.nn.functional.one_hot(last, 3)])
-    return StoredExits(logits, None, torch.arange(num_samples))
+    return stored(logits)
 
 
 @pytest.mark.parametrize(("calibration", "promised"), [(10, 0.8), (19, 0.75), (50, 0.9)])
 def test_over_many_draws_the_full_model_is_agreed_with_as_promised_and_no_more_than_needed(calibration, promised):
     generator = torch.Generator().manual_seed(0)
     agreement = []
-    for _ in range(1000):
+    for _ in range(700):
         criterion = Conformal()
         criterion.fit(two_exits(calibration, generator))
         fresh = two_exits(100, generator)
@@ -73,7 +74,7 @@ def test_over_many_draws_the_full_model_is_agreed_with_as_promised_and_no_more_t
     assert error < 0.005
 
 
-def test_too_few_samples_let_nobody_leave(random_exits):
+def test_too_few_samples_let_nobody_leave():
     criterion = Conformal()
     criterion.fit(random_exits(3, 18, 3))
     replayed = replay(criterion, random_exits(3, 50, 3, seed=1))
@@ -81,13 +82,13 @@ def test_too_few_samples_let_nobody_leave(random_exits):
     assert (replayed.scores <= 18 / 19).all()
 
 
-def test_exits_that_never_differ_promise_all_that_the_samples_can(exits_predicting):
+def test_exits_that_never_differ_promise_all_that_the_samples_can():
     criterion = Conformal()
     criterion.fit(exits_predicting([[0, 1, 2]] * 3))
     assert replay(criterion, exits_predicting([[1, 1]] * 3)).scores.unique().item() == 0.75
 
 
-def test_labels_play_no_part(random_exits):
+def test_labels_play_no_part():
     exits = random_exits(3, 20, 3)
     with_labels, without = Conformal(), Conformal()
     with_labels.fit(exits)
@@ -96,7 +97,7 @@ def test_labels_play_no_part(random_exits):
 
 
 @pytest.mark.parametrize(("calibration", "promised"), [(19, 0.95), (9, 0.9), (9, 0.7), (99, 0.99), (4, 0.8)])
-def test_a_whole_rank_is_attained_at_the_threshold_as_it_is_written(exits_predicting, calibration, promised):
+def test_a_whole_rank_is_attained_at_the_threshold_as_it_is_written(calibration, promised):
     criterion, fresh = Conformal(), exits_predicting([[1, 1]] * 3)
     criterion.fit(exits_predicting([[0] * calibration] * 3))  # where no exit differs, all others promise the most
     assert criterion.fitted["largest_when_differing"] == [0.0] * calibration

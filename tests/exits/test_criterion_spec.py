@@ -2,10 +2,11 @@
 
 import pytest
 import torch
+from factories import stored
 
 import ee_lightning.exits
 from ee_lightning.errors import OptionError
-from ee_lightning.exits import Decision, StoredExits, Voting
+from ee_lightning.exits import Decision, Voting
 from ee_lightning.exits.fitted import Fitted
 from ee_lightning.exits.naming import CriterionSpec
 
@@ -31,7 +32,7 @@ def test_options_are_handed_on():
 def test_what_was_fitted_is_restored(monkeypatch):
     monkeypatch.setattr(ee_lightning.exits, "Scaled", Scaled, raising=False)
     logits = torch.randn(3, 10, 2, generator=torch.Generator().manual_seed(0))
-    exits = StoredExits(logits, labels=None, ids=torch.arange(10))
+    exits = stored(logits)
     criterion = Scaled()
     criterion.fit(exits)
     again = CriterionSpec("ee_lightning.exits.Scaled", fitted=criterion.fitted).build()

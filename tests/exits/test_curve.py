@@ -2,17 +2,18 @@ import math
 
 import pytest
 import torch
+from factories import exits_predicting, random_exits, stored
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torchmetrics.functional import accuracy, exact_match, f1_score, matthews_corrcoef, pearson_corrcoef
 
 from ee_lightning.errors import DataError, OptionError
-from ee_lightning.exits import Confidence, Fixed, Gate, Oracle, Patience, StoredExits, replay, trace_curve
+from ee_lightning.exits import Confidence, Fixed, Gate, Oracle, Patience, replay, trace_curve
 
 shapes = st.fixed_dictionaries(
     {
         "num_exits": st.integers(1, 6),
-        "num_samples": st.integers(1, 12),
+        "num_samples": st.integers(1, 8),
         "num_classes": st.integers(2, 4),
         "seed": st.integers(0, 2**32),
         "kind": st.sampled_from(["continuous", "tied", "equal"]),
@@ -26,9 +27,9 @@ def metrics_of(exits):
     return ["pearson"] if exits.num_classes == 1 else ["accuracy", "matthews"]
 
 
-@settings(deadline=None, max_examples=40)
-@given(shape=shapes)
-def test_curve_equals_brute_force_over_every_distinct_threshold(case, shape):
+@settings(deadline=None, max_examples=25)
+@given(shape=shapes, speedup=st.floats(0.5, 8))
+def test_curve_equals_brute_force_over_every_distinct_threshold(case, shape, speedup):
     exits = case.exits(**shape)
     criterion = case.ready_for(exits)
     curve = trace_curve(criterion, exits, metrics_of(exits))
@@ -46,6 +47,37 @@ def test_curve_equals_brute_force_over_every_distinct_threshold(case, shape):
             written_exit_layer, written_label = replayed.at(curve.thresholds[at].item())
             assert torch.equal(written_exit_layer, exit_layer)
             assert torch.equal(written_label, label)
+    metric = metrics_of(exits)[0]
+    assert_it_starts_with_all_layers_and_reads_back_its_own_points(curve, metric)
+    assert_the_fastest_point_is_the_first_exit_unless_the_rule_waits(curve, replayed.scores)
+    assert_the_threshold_near_a_speedup_leads_to_the_nearest_there_is(curve, replayed, speedup)
+    if not case.is_regression and torch.equal(replayed.labels, exits.predictions):  # none is right more often
+        oracle = trace_curve(Oracle(), exits, [metric])
+        assert oracle.scores[metric][oracle.index_at(Oracle.THRESHOLD)] >= curve.scores[metric].max()
+
+
+def assert_it_starts_with_all_layers_and_reads_back_its_own_points(curve, metric):
+    fastest = curve.mean_exit[-1].item()
+    assert curve.mean_exit[0] == curve.num_exits
+    assert (curve.speedup.diff() >= 0).all()
+    for speedup in curve.speedup.tolist():
+        first = curve.speedup.tolist().index(speedup)
+        assert curve.score_at(speedup, metric) == pytest.approx(curve.scores[metric][first].item(), abs=1e-9)
+    assert math.isnan(curve.score_at(0.9, metric))
+    assert math.isnan(curve.score_at(curve.num_exits / fastest + 0.1, metric))
+    assert -1 <= curve.area(metric) <= 1
+
+
+def assert_the_fastest_point_is_the_first_exit_unless_the_rule_waits(curve, scores):
+    earliest = scores.isfinite().int().argmax(0) + 1  # [samples]
+    waits_for_good = ~scores.isfinite().any(0)
+    assert curve.mean_exit[-1] == torch.where(waits_for_good, curve.num_exits, earliest).double().mean()
+
+
+def assert_the_threshold_near_a_speedup_leads_to_the_nearest_there_is(curve, replayed, speedup):
+    exit_layer, _ = replayed.at(curve.threshold_near(speedup))
+    reached = curve.num_exits / exit_layer.double().mean().item()
+    assert abs(reached - speedup) == pytest.approx((curve.speedup - speedup).abs().min().item())
 
 
 def naive(metric, label, exits):
@@ -66,48 +98,7 @@ def naive(metric, label, exits):
     return matthews_corrcoef(label, exits.labels, task="multiclass", num_classes=max(3, exits.num_classes)).item()
 
 
-@settings(deadline=None, max_examples=40)
-@given(shape=shapes)
-def test_curve_starts_with_all_layers_and_reads_back_its_own_points(case, shape):
-    exits = case.exits(**shape)
-    metric = metrics_of(exits)[0]
-    curve = trace_curve(case.ready_for(exits), exits, [metric])
-    fastest = curve.mean_exit[-1].item()
-    assert curve.mean_exit[0] == curve.num_exits
-    assert (curve.speedup.diff() >= 0).all()
-    for speedup in curve.speedup.tolist():
-        first = curve.speedup.tolist().index(speedup)
-        assert curve.score_at(speedup, metric) == pytest.approx(curve.scores[metric][first].item(), abs=1e-9)
-    assert math.isnan(curve.score_at(0.9, metric))
-    assert math.isnan(curve.score_at(curve.num_exits / fastest + 0.1, metric))
-    assert -1 <= curve.area(metric) <= 1
-
-
-@settings(deadline=None, max_examples=40)
-@given(shape=shapes)
-def test_the_fastest_point_is_the_first_exit_unless_the_rule_waits(case, shape):
-    exits = case.exits(**shape)
-    criterion = case.ready_for(exits)
-    earliest = replay(criterion, exits).scores.isfinite().int().argmax(0) + 1  # [samples]
-    waits_for_good = ~replay(criterion, exits).scores.isfinite().any(0)
-    expected = torch.where(waits_for_good, exits.num_exits, earliest).double().mean()
-    assert trace_curve(criterion, exits, metrics_of(exits)).mean_exit[-1] == expected
-
-
-@settings(deadline=None, max_examples=40)
-@given(shape=shapes)
-def test_no_rule_that_predicts_what_an_exit_does_is_right_more_often_than_the_oracle(case, shape):
-    exits = case.exits(**shape)
-    replayed = replay(case.ready_for(exits), exits)
-    predictions = torch.stack([exits.output(m).predictions for m in range(1, exits.num_exits + 1)])
-    if not case.is_regression and torch.equal(replayed.labels, predictions):
-        metric = metrics_of(exits)[0]  # the share that is right
-        oracle = trace_curve(Oracle(), exits, [metric])
-        best = trace_curve(case.ready_for(exits), exits, [metric]).scores[metric].max()
-        assert oracle.scores[metric][oracle.index_at(Oracle.THRESHOLD)] >= best
-
-
-def test_every_metric_is_that_of_the_predictions(exits_predicting):
+def test_every_metric_is_that_of_the_predictions():
     exits = exits_predicting([[1, 1, 0, 1], [1, 0, 0, 1]], num_classes=2, labels=[1, 1, 0, 0])
     curve = trace_curve(Fixed(), exits, ["accuracy", "f1", "matthews"])
     assert curve.criterion == "fixed"
@@ -117,12 +108,12 @@ def test_every_metric_is_that_of_the_predictions(exits_predicting):
     assert curve.scores["matthews"].tolist() == pytest.approx([0.0, 0.0, 1 / math.sqrt(3)])
 
 
-def test_unknown_metrics_are_refused(random_exits):
+def test_unknown_metrics_are_refused():
     with pytest.raises(OptionError, match=r"(?s)Unknown metrics \['f2'\].*'accuracy', 'f1', 'macro_f1', 'matthews'"):
         trace_curve(Confidence(), random_exits(2, 3, 2), ["accuracy", "f2"])
 
 
-def test_a_metric_that_does_not_suit_the_classes_is_refused(random_exits):
+def test_a_metric_that_does_not_suit_the_classes_is_refused():
     with pytest.raises(OptionError, match="two classes for the metric f1, but got 3"):
         trace_curve(Confidence(), random_exits(2, 3, 3), ["f1"])
 
@@ -137,14 +128,14 @@ def test_a_metric_that_does_not_suit_the_classes_is_refused(random_exits):
     ],
 )
 def test_labels_that_are_no_class_numbers_are_refused(labels, message):
-    exits = StoredExits(torch.zeros(2, 3, 2), labels, torch.arange(3))
+    exits = stored(torch.zeros(2, 3, 2), labels)
     with pytest.raises(DataError, match=message):
         trace_curve(Confidence(), exits, ["accuracy"])
 
 
 def test_regression_is_scored_by_the_correlation_of_the_values():
     values = torch.tensor([[0.0, 1.0, 4.0, 2.5], [1.0, 2.0, 3.0, 4.0]]).unsqueeze(-1)
-    exits = StoredExits(values, torch.tensor([10.0, 20.0, 30.0, 40.0]), torch.arange(4))
+    exits = stored(values, torch.tensor([10.0, 20.0, 30.0, 40.0]))
     curve = trace_curve(Fixed(), exits, ["pearson"])
     assert curve.thresholds.tolist() == [math.inf, 1.5, 0.5]
     expected = torch.corrcoef(torch.stack([values[0, :, 0], exits.labels]))[0, 1].item()
@@ -154,18 +145,18 @@ def test_regression_is_scored_by_the_correlation_of_the_values():
 @pytest.mark.parametrize("offset", [0.0, 1e4])
 def test_exits_that_predict_one_value_for_all_have_no_correlation(offset):
     labels = torch.tensor([0.3, 0.7, 3.1]) + offset
-    exits = StoredExits(torch.full((3, 3, 1), 0.1 + offset), labels, torch.arange(3))
+    exits = stored(torch.full((3, 3, 1), 0.1 + offset), labels)
     assert trace_curve(Fixed(), exits, ["pearson"]).scores["pearson"].tolist() == [0, 0, 0, 0]
 
 
-def test_metrics_of_classes_don_t_serve_values(random_exits):
+def test_metrics_of_classes_don_t_serve_values():
     with pytest.raises(OptionError, match=r"(?s)Unknown metrics \['accuracy'\].*\['pearson'\] for this task"):
         trace_curve(Patience(tolerance=0.5), random_exits(2, 3, 1), ["accuracy"])
 
 
 def test_values_need_labels_too():
     with pytest.raises(DataError, match="Labels are needed"):
-        trace_curve(Fixed(), StoredExits(torch.zeros(2, 3, 1), None, torch.arange(3)), ["pearson"])
+        trace_curve(Fixed(), stored(torch.zeros(2, 3, 1)), ["pearson"])
 
 
 @given(threshold=st.sampled_from([0.35, 0.55, 0.65, 0.7, 0.9, 0.95, 0.99, 1.05]), seed=st.integers(0, 9))
@@ -177,18 +168,7 @@ def test_a_threshold_that_no_float32_holds_means_the_same_on_the_curve_and_in_a_
     towards = torch.tensor([-torch.inf, threshold, torch.inf])[torch.randint(3, (4, 50), generator=generator)]
     gate = -nearest.nextafter(towards)  # a score that is next to the threshold, or on it
     logits = torch.randn(4, 50, 2, generator=generator)
-    exits = StoredExits(logits, torch.zeros(50, dtype=torch.int64), torch.arange(50), {"gate": gate})
+    exits = stored(logits, torch.zeros(50, dtype=torch.int64), {"gate": gate})
     curve = trace_curve(Gate(), exits, ["accuracy"])
     exit_layer, _ = replay(Gate(), exits).at(threshold)
     assert curve.mean_exit[curve.index_at(threshold)] == exit_layer.double().mean()
-
-
-@settings(deadline=None, max_examples=40)
-@given(shape=shapes, speedup=st.floats(0.5, 8))
-def test_the_threshold_near_a_speedup_leads_to_the_nearest_there_is(case, shape, speedup):
-    exits = case.exits(**shape)
-    criterion = case.ready_for(exits)
-    curve = trace_curve(criterion, exits, metrics_of(exits))
-    exit_layer, _ = replay(criterion, exits).at(curve.threshold_near(speedup))
-    reached = exits.num_exits / exit_layer.double().mean().item()
-    assert abs(reached - speedup) == pytest.approx((curve.speedup - speedup).abs().min().item())

@@ -2,8 +2,9 @@ import math
 
 import pytest
 import torch
+from factories import stored
 
-from ee_lightning.exits import Entropy, ExitOutput, StoredExits, replay
+from ee_lightning.exits import Entropy, ExitOutput, replay
 
 
 @pytest.mark.parametrize("classes", [2, 3, 20])
@@ -27,5 +28,5 @@ def test_a_certain_prediction_scores_zero():
 
 def test_threshold_is_the_largest_entropy_allowed_with_its_sign_turned():
     logits = torch.tensor([[[0.0, 0.0]], [[0.0, 1.0]], [[5.0, 0.0]]])
-    replayed = replay(Entropy(), StoredExits(logits, None, torch.arange(1)))
+    replayed = replay(Entropy(), stored(logits))
     assert [replayed.at(-largest)[0].item() for largest in (0.7, 0.6, 0.1, 0.0)] == [1, 2, 3, 3]

@@ -2,12 +2,13 @@ import math
 
 import pytest
 import torch
+from factories import exits_of_probabilities, random_exits, stored
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.distributions import Categorical, kl_divergence
 
 from ee_lightning.errors import OptionError
-from ee_lightning.exits import FPABEE, StoredExits, replay
+from ee_lightning.exits import FPABEE, replay
 
 DIVERGENCES = ["kl", "reverse_kl", "symmetric_kl", "jsd"]
 
@@ -25,7 +26,7 @@ def reference(divergence, previous, current):
 @pytest.mark.parametrize("divergence", DIVERGENCES)
 @settings(deadline=None, max_examples=40)
 @given(num_classes=st.integers(2, 6), seed=st.integers(0, 2**32))
-def test_score_is_the_divergence_from_the_exit_before(random_exits, divergence, num_classes, seed):
+def test_score_is_the_divergence_from_the_exit_before(divergence, num_classes, seed):
     exits = random_exits(4, 10, num_classes, seed=seed)
     probabilities = exits.logits.double().softmax(-1)
     scores = replay(FPABEE(divergence, patience=1), exits).scores
@@ -42,9 +43,7 @@ def test_score_is_the_divergence_from_the_exit_before(random_exits, divergence, 
     kind=st.sampled_from(["continuous", "tied", "equal"]),
     seed=st.integers(0, 2**32),
 )
-def test_leaves_where_a_counter_of_similar_exits_reaches_the_patience(
-    random_exits, divergence, num_exits, patience, kind, seed
-):
+def test_leaves_where_a_counter_of_similar_exits_reaches_the_patience(divergence, num_exits, patience, kind, seed):
     exits = random_exits(num_exits, 4, 3, seed=seed, kind=kind)
     differs = -replay(FPABEE(divergence, patience=1), exits).scores  # [exits, samples]
     replayed = replay(FPABEE(divergence, patience), exits)
@@ -62,9 +61,9 @@ def test_leaves_where_a_counter_of_similar_exits_reaches_the_patience(
 
 
 @pytest.mark.parametrize("divergence", DIVERGENCES)
-def test_exits_that_say_the_same_score_zero_as_soon_as_there_are_enough_of_them(random_exits, divergence):
+def test_exits_that_say_the_same_score_zero_as_soon_as_there_are_enough_of_them(divergence):
     logits = random_exits(1, 30, 5).logits.expand(5, -1, -1)
-    scores = replay(FPABEE(divergence, patience=3), StoredExits(logits, None, torch.arange(30))).scores
+    scores = replay(FPABEE(divergence, patience=3), stored(logits)).scores
     assert (scores[:3] == -math.inf).all()
     torch.testing.assert_close(scores[3:], torch.zeros(2, 30), atol=1e-6, rtol=0)
     assert (scores[3:] <= 0).all()
@@ -72,12 +71,12 @@ def test_exits_that_say_the_same_score_zero_as_soon_as_there_are_enough_of_them(
 
 def test_certain_exits_that_differ_are_ln_2_apart_by_jensen_shannon():
     logits = torch.tensor([[500.0, -500.0], [-500.0, 500.0]]).view(2, 1, 2)
-    scores = replay(FPABEE(patience=1), StoredExits(logits, None, torch.arange(1))).scores
+    scores = replay(FPABEE(patience=1), stored(logits)).scores
     assert scores[1].item() == pytest.approx(-math.log(2))
 
 
-def test_kl_weighs_by_the_earlier_exit_and_its_reverse_by_the_later(exits_of):
-    exits = exits_of([[0.5, 0.5], [0.9, 0.1]])
+def test_kl_weighs_by_the_earlier_exit_and_its_reverse_by_the_later():
+    exits = exits_of_probabilities([[0.5, 0.5], [0.9, 0.1]])
     forward = 0.5 * math.log(0.5 / 0.9) + 0.5 * math.log(0.5 / 0.1)
     backward = 0.9 * math.log(0.9 / 0.5) + 0.1 * math.log(0.1 / 0.5)
     for divergence, expected in (("kl", forward), ("reverse_kl", backward), ("symmetric_kl", forward + backward)):

@@ -1,8 +1,9 @@
 import pytest
 import torch
+from factories import random_exits, stored
 from torch.nn.functional import cross_entropy
 
-from ee_lightning.exits import LearnedEnsemble, RunningEnsemble, StoredExits, replay
+from ee_lightning.exits import LearnedEnsemble, RunningEnsemble, replay
 
 
 def informed(num_samples, *, seed, knowledge=(0.2, 1.0, 3.0), num_classes=3):
@@ -11,10 +12,10 @@ def informed(num_samples, *, seed, knowledge=(0.2, 1.0, 3.0), num_classes=3):
     labels = torch.randint(num_classes, (num_samples,), generator=generator)
     favour = torch.nn.functional.one_hot(labels, num_classes) * torch.tensor(knowledge).view(-1, 1, 1)
     noise = torch.randn(len(knowledge), num_samples, num_classes, generator=generator)
-    return StoredExits(favour + noise, labels, torch.arange(num_samples))
+    return stored(favour + noise, labels)
 
 
-def test_score_is_the_largest_of_the_weighted_geometric_mean(random_exits):
+def test_score_is_the_largest_of_the_weighted_geometric_mean():
     exits = random_exits(3, 20, 2)
     weights, biases = [[2.0, 0.0, 0.0], [0.5, -1.5, 0.0], [0.25, 0.5, 1.0]], [[0.0, 0.0], [0.5, -0.5], [0.0, 1.0]]
     criterion = LearnedEnsemble()
@@ -27,7 +28,7 @@ def test_score_is_the_largest_of_the_weighted_geometric_mean(random_exits):
     assert torch.equal(replayed.fallback, mean[-1].argmax(-1))
 
 
-def test_equal_weights_are_the_running_ensemble(random_exits):
+def test_equal_weights_are_the_running_ensemble():
     exits = random_exits(3, 20, 2)
     criterion = LearnedEnsemble()
     weights = [[1.0, 0.0, 0.0], [0.5, 0.5, 0.0], [1 / 3, 1 / 3, 1 / 3]]

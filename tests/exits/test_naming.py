@@ -5,10 +5,11 @@ from typing import Any, get_args, get_type_hints
 
 import pytest
 import torch
+from factories import stored
 
 import ee_lightning.exits
 from ee_lightning.errors import OptionError
-from ee_lightning.exits import CRITERIA, Criterion, Fitted, StoredExits, Voting
+from ee_lightning.exits import CRITERIA, Criterion, Fitted, Voting
 from ee_lightning.exits.naming import CriterionSpec, criteria, spec_of
 
 OTHER_VALUES: dict[str, list[Any]] = {
@@ -95,7 +96,7 @@ def test_a_criterion_is_made_anew_with_what_it_has_learnt(name):
         with pytest.raises(OptionError, match="not fitted yet"):
             spec_of(criterion)
         logits = torch.randn(3, 40, 2, generator=torch.Generator().manual_seed(0))
-        criterion.fit(StoredExits(logits, torch.arange(40) % 2, torch.arange(40)))
+        criterion.fit(stored(logits, torch.arange(40) % 2))
     again = spec_of(criterion).build()
     assert type(again) is type(criterion)
     assert again.name == criterion.name

@@ -2,9 +2,10 @@ import math
 
 import pytest
 import torch
+from factories import exits_predicting, random_exits, stored
 
 from ee_lightning.errors import OptionError
-from ee_lightning.exits import Patience, StoredExits, replay
+from ee_lightning.exits import Patience, replay
 
 
 @pytest.mark.parametrize(
@@ -17,7 +18,7 @@ from ee_lightning.exits import Patience, StoredExits, replay
         ([2, 0, 0, 2, 2, 2], [0, 0, 1, 0, 1, 2]),
     ],
 )
-def test_agreements_are_counted_since_the_last_change(exits_predicting, predictions, agreements):
+def test_agreements_are_counted_since_the_last_change(predictions, agreements):
     replayed = replay(Patience(), exits_predicting([[prediction] for prediction in predictions]))
     assert replayed.scores.squeeze(-1).tolist() == agreements
     assert replayed.labels.squeeze(-1).tolist() == predictions
@@ -25,12 +26,12 @@ def test_agreements_are_counted_since_the_last_change(exits_predicting, predicti
 
 
 @pytest.mark.parametrize("patience", range(6))
-def test_exits_that_all_agree_let_leave_one_exit_after_the_patience(exits_predicting, patience):
+def test_exits_that_all_agree_let_leave_one_exit_after_the_patience(patience):
     replayed = replay(Patience(), exits_predicting([[1]] * 6))
     assert replayed.at(patience)[0].item() == patience + 1
 
 
-def test_samples_are_counted_apart(exits_predicting):
+def test_samples_are_counted_apart():
     replayed = replay(Patience(), exits_predicting([[0, 1], [0, 0], [1, 0]]))
     assert replayed.scores.tolist() == [[0, 0], [1, 0], [0, 1]]
 
@@ -45,7 +46,7 @@ def test_samples_are_counted_apart(exits_predicting):
     ],
 )
 def test_values_agree_where_they_differ_by_less_than_the_tolerance(values, agreements):
-    exits = StoredExits(torch.tensor(values).view(-1, 1, 1), torch.tensor([3.0]), torch.arange(1))
+    exits = stored(torch.tensor(values).view(-1, 1, 1), torch.tensor([3.0]))
     replayed = replay(Patience(tolerance=0.5), exits)
     assert replayed.scores.squeeze(-1).tolist() == agreements
     assert replayed.labels.squeeze(-1).tolist() == values
@@ -53,7 +54,7 @@ def test_values_agree_where_they_differ_by_less_than_the_tolerance(values, agree
 
 
 @pytest.mark.parametrize(("tolerance", "num_classes"), [(None, 1), (0.5, 2)])
-def test_a_tolerance_belongs_to_regression_alone(random_exits, tolerance, num_classes):
+def test_a_tolerance_belongs_to_regression_alone(tolerance, num_classes):
     with pytest.raises(OptionError, match="needs a tolerance for regression, and takes none for classification"):
         replay(Patience(tolerance), random_exits(2, 3, num_classes))
 

@@ -2,6 +2,7 @@ import math
 
 import pytest
 import torch
+from factories import exits_of_probabilities, random_exits
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -17,9 +18,7 @@ from ee_lightning.exits import PCEE, NormalisedEntropy, replay
     kind=st.sampled_from(["continuous", "tied", "equal"]),
     seed=st.integers(0, 2**32),
 )
-def test_leaves_where_a_counter_of_sure_exits_reaches_the_patience(
-    random_exits, num_exits, num_classes, patience, kind, seed
-):
+def test_leaves_where_a_counter_of_sure_exits_reaches_the_patience(num_exits, num_classes, patience, kind, seed):
     exits = random_exits(num_exits, 4, num_classes, seed=seed, kind=kind)
     uncertainty = -replay(NormalisedEntropy(), exits).scores  # [exits, samples]
     replayed = replay(PCEE(patience), exits)
@@ -36,19 +35,19 @@ def test_leaves_where_a_counter_of_sure_exits_reaches_the_patience(
             assert label[sample] == exits.logits[leaves_at - 1, sample].argmax()
 
 
-def test_a_patience_of_one_is_normalised_entropy(random_exits):
+def test_a_patience_of_one_is_normalised_entropy():
     exits = random_exits(5, 30, 3)
     assert torch.equal(replay(PCEE(patience=1), exits).scores, replay(NormalisedEntropy(), exits).scores)
 
 
-def test_nobody_leaves_before_as_many_exits_as_the_patience(random_exits):
+def test_nobody_leaves_before_as_many_exits_as_the_patience():
     scores = replay(PCEE(patience=4), random_exits(6, 10, 3)).scores
     assert (scores[:3] == -math.inf).all()
     assert scores[3:].isfinite().all()
 
 
-def test_label_is_that_of_the_exit_or_of_the_mean_of_the_exits_so_far(exits_of):
-    exits = exits_of([[0.9, 0.1], [0.4, 0.6], [0.3, 0.7], [0.1, 0.9]])
+def test_label_is_that_of_the_exit_or_of_the_mean_of_the_exits_so_far():
+    exits = exits_of_probabilities([[0.9, 0.1], [0.4, 0.6], [0.3, 0.7], [0.1, 0.9]])
     for label, expected in (("argmax", [0, 1, 1, 1]), ("mean", [0, 0, 0, 1])):
         replayed = replay(PCEE(label=label), exits)
         assert replayed.labels.squeeze(-1).tolist() == expected

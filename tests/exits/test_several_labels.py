@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from factories import random_exits, stored
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -17,7 +18,7 @@ def exits_saying(sets, labels=None):
     """Make stored exits of one sample, of the set that each exit predicts."""
     logits = 4.0 * torch.tensor(sets).unsqueeze(1) - 2  # [exits, 1, labels]
     labels = None if labels is None else torch.tensor([labels])
-    return StoredExits(logits, labels, torch.arange(1), multi_label=True)
+    return stored(logits, labels, multi_label=True)
 
 
 def of_one_label(exits):
@@ -51,7 +52,7 @@ def test_entropy_is_the_mean_over_labels():
 
 def test_the_most_confident_exit_predicts_the_whole_set():
     logits = torch.tensor([[[1.0, -1.0]], [[2.0, 3.0]], [[-1.5, 0.5]]])
-    exits = StoredExits(logits, None, torch.arange(1), multi_label=True)
+    exits = stored(logits, multi_label=True)
     _, label = replay(Confidence(fallback="most_confident"), exits).at(math.inf)
     assert label.tolist() == [[True, True]]
 
@@ -82,7 +83,7 @@ shapes = st.fixed_dictionaries(
 @settings(deadline=None, max_examples=60)
 @given(shape=shapes)
 @pytest.mark.parametrize("criterion", [Voting(), Voting(k=0), Patience(), Oracle()], ids=lambda each: each.name)
-def test_scores_are_those_of_sets_taken_for_classes(criterion, shape, random_exits):
+def test_scores_are_those_of_sets_taken_for_classes(criterion, shape):
     exits = random_exits(**shape, multi_label=True)
     as_classes, sets = of_one_label(exits)
     of_labels, of_classes = replay(criterion, exits), replay(criterion, as_classes)

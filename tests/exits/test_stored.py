@@ -2,6 +2,7 @@ import math
 
 import pytest
 import torch
+from factories import stored
 
 from ee_lightning.errors import DataError, TrainingDiverged
 from ee_lightning.exits import StoredExits
@@ -9,7 +10,7 @@ from ee_lightning.exits import StoredExits
 
 def test_output_gives_one_exit_with_its_extras_and_the_labels():
     logits, labels, gate = torch.randn(3, 4, 2), torch.tensor([0, 1, 1, 0]), torch.rand(3, 4)
-    exits = StoredExits(logits, labels, torch.arange(4), {"gate": gate})
+    exits = stored(logits, labels, {"gate": gate})
     assert (exits.num_exits, exits.num_samples, exits.num_classes) == (3, 4, 2)
     output = exits.output(2)
     assert (output.exit_layer, output.num_exits) == (2, 3)
@@ -19,7 +20,7 @@ def test_output_gives_one_exit_with_its_extras_and_the_labels():
 
 
 def test_labels_may_be_unknown():
-    assert StoredExits(torch.zeros(1, 1, 2), None, torch.arange(1)).output(1).labels is None
+    assert stored(torch.zeros(1, 1, 2)).output(1).labels is None
 
 
 @pytest.mark.parametrize(
@@ -40,23 +41,23 @@ def test_other_shapes_are_refused(changed, message):
 
 def test_select_keeps_samples_in_the_order_given():
     logits, labels, gate = torch.randn(3, 4, 2), torch.tensor([0, 1, 1, 0]), torch.rand(3, 4)
-    some = StoredExits(logits, labels, torch.arange(4), {"gate": gate}).select(torch.tensor([3, 1]))
+    some = stored(logits, labels, {"gate": gate}).select(torch.tensor([3, 1]))
     assert torch.equal(some.logits, logits[:, [3, 1]])
     assert torch.equal(some.extras["gate"], gate[:, [3, 1]])
     assert (some.labels.tolist(), some.ids.tolist()) == ([0, 1], [3, 1])
-    assert StoredExits(logits, None, torch.arange(4)).select(torch.tensor([3, 1])).labels is None
+    assert stored(logits).select(torch.tensor([3, 1])).labels is None
 
 
 def test_extras_that_are_not_finite_are_refused():
     gate = torch.zeros(3, 4)
     gate[2, 1] = math.nan
     with pytest.raises(TrainingDiverged, match=r"(?s)Exit 3 gives gate .*nan.*id 1, one of 1"):
-        StoredExits(torch.zeros(3, 4, 2), None, torch.arange(4), {"gate": gate})
+        stored(torch.zeros(3, 4, 2), None, {"gate": gate})
 
 
 def test_no_sample_is_refused():
     with pytest.raises(DataError, match="no sample"):
-        StoredExits(torch.zeros(3, 0, 2), None, torch.arange(0))
+        stored(torch.zeros(3, 0, 2))
 
 
 @pytest.mark.parametrize("broken", [math.nan, math.inf, -math.inf])

@@ -3,6 +3,7 @@ import math
 
 import pytest
 import torch
+from factories import exits_predicting
 
 from ee_lightning.errors import OptionError
 from ee_lightning.exits import SoftVoting, Voting, replay
@@ -22,7 +23,7 @@ EARLIEST_EXIT = [
 
 
 @pytest.mark.parametrize(("threshold", "dissenting", "earliest"), EARLIEST_EXIT)
-def test_earliest_exit_of_a_class_with_few_dissenting_votes(exits_predicting, threshold, dissenting, earliest):
+def test_earliest_exit_of_a_class_with_few_dissenting_votes(threshold, dissenting, earliest):
     votes = [[0]] * (12 - dissenting)
     votes[1:1] = [[2], [3]][:dissenting]
     replayed = replay(Voting(), exits_predicting(votes))
@@ -35,24 +36,24 @@ def test_earliest_exit_of_a_class_with_few_dissenting_votes(exits_predicting, th
 
 
 @pytest.mark.parametrize("k", [0, 0.5, 0.75, 1, 2])
-def test_score_is_votes_over_a_power_of_the_votes_cast(exits_predicting, k):
+def test_score_is_votes_over_a_power_of_the_votes_cast(k):
     votes = [0, 1, 1, 0, 2, 1]
     replayed = replay(Voting(k=k), exits_predicting([[vote] for vote in votes]))
     most = [1, 1, 2, 2, 2, 3]
     assert replayed.scores.squeeze(-1).tolist() == pytest.approx([count / m**k for m, count in enumerate(most, 1)])
 
 
-def test_unanimous_votes_are_a_share_of_exactly_one(exits_predicting):
+def test_unanimous_votes_are_a_share_of_exactly_one():
     assert (replay(Voting(k=1), exits_predicting([[1]] * 60)).scores == 1).all()
 
 
-def test_the_class_just_voted_for_wins_a_tie(exits_predicting):
+def test_the_class_just_voted_for_wins_a_tie():
     assert replay(Voting(), exits_predicting([[1], [0], [2], [1], [0]])).labels.squeeze(-1).tolist() == [1, 0, 2, 1, 0]
     assert replay(Voting(), exits_predicting([[0], [0], [1]])).labels.squeeze(-1).tolist() == [0, 0, 0]
 
 
 @pytest.mark.parametrize("k", [0, 0.75, 1])
-def test_whoever_first_crosses_is_the_class_just_voted_for(exits_predicting, k):
+def test_whoever_first_crosses_is_the_class_just_voted_for(k):
     sequences = torch.tensor(list(itertools.product(range(3), repeat=5))).T  # [exits, samples]
     replayed = replay(Voting(k=k), exits_predicting(sequences.tolist(), num_classes=3))
     for threshold in replayed.scores.unique().tolist():
@@ -66,7 +67,7 @@ def test_whoever_first_crosses_is_the_class_just_voted_for(exits_predicting, k):
     ("votes", "last", "majority"),
     [([0, 0, 1], 1, 0), ([0, 1, 1], 1, 1), ([1, 0], 0, 0), ([2, 2, 1, 1, 0], 0, 1), ([3], 3, 3)],
 )
-def test_fallback_is_the_last_vote_or_the_majority(exits_predicting, votes, last, majority):
+def test_fallback_is_the_last_vote_or_the_majority(votes, last, majority):
     exits = exits_predicting([[vote] for vote in votes])
     for fallback, expected in (("last", last), ("majority", majority)):
         exit_layer, label = replay(Voting(fallback=fallback), exits).at(math.inf)
@@ -86,7 +87,7 @@ def test_an_exponent_without_sense_is_refused(k):
 
 
 @pytest.mark.parametrize("kind", [Voting, SoftVoting])
-def test_the_largest_exponent_gives_numbers_still(exits_predicting, kind):
+def test_the_largest_exponent_gives_numbers_still(kind):
     scores = replay(kind(k=16), exits_predicting([[1]] * 255)).scores
     assert scores.isfinite().all()
     assert (scores > 0).all()

@@ -31,59 +31,36 @@ def counted(predictions, labels, num_classes):
 
 @given(data=classified())
 @settings(deadline=None)
-def test_counts_are_true_positives_and_predictions_of_each_class(data):
+def test_counts_are_true_positives_and_predictions_and_their_metrics_those_of_torchmetrics(data):
     predictions, labels, num_classes = data
-    counts, _ = counted(predictions, labels, num_classes)
+    counts, actual = counted(predictions, labels, num_classes)
     pairs = list(zip(predictions.tolist(), labels.tolist(), strict=True))
     assert counts.dtype == torch.int64
     assert counts[:num_classes].tolist() == [pairs.count((c, c)) for c in range(num_classes)]
     assert counts[num_classes:].tolist() == [predictions.tolist().count(c) for c in range(num_classes)]
-
-
-@given(data=classified())
-@settings(deadline=None)
-def test_accuracy_equals_torchmetrics(data):
-    predictions, labels, num_classes = data
-    value = accuracy(*counted(predictions, labels, num_classes))
-    expected = reference_accuracy(predictions, labels, task="multiclass", num_classes=num_classes, average="micro")
-    assert value.dtype == torch.float64
-    assert value.item() == pytest.approx(expected.item(), abs=1e-6)
+    options = {"task": "multiclass", "num_classes": num_classes}
+    expected = reference_accuracy(predictions, labels, average="micro", **options)
+    assert accuracy(counts, actual).dtype == torch.float64
+    assert accuracy(counts, actual).item() == pytest.approx(expected.item(), abs=1e-6)
+    expected = reference_f1(predictions, labels, average="macro", **options)
+    assert macro_f1(counts, actual).item() == pytest.approx(expected.item(), abs=1e-6)
+    if num_classes > 2:  # also where it is undefined
+        expected = reference_matthews(predictions, labels, **options)
+        assert matthews(counts, actual).item() == pytest.approx(expected.item(), abs=1e-5)
 
 
 @given(data=classified(max_classes=2))
 @settings(deadline=None)
-def test_f1_equals_torchmetrics(data):
+def test_f1_and_matthews_of_two_classes_are_those_of_torchmetrics_and_zero_where_undefined(data):
     predictions, labels, _ = data
+    counts, actual = counted(predictions, labels, 2)
     expected = reference_f1(predictions, labels, task="binary")
-    assert f1(*counted(predictions, labels, 2)).item() == pytest.approx(expected.item(), abs=1e-6)
-
-
-@given(data=classified())
-@settings(deadline=None)
-def test_macro_f1_equals_torchmetrics(data):
-    predictions, labels, num_classes = data
-    expected = reference_f1(predictions, labels, task="multiclass", num_classes=num_classes, average="macro")
-    assert macro_f1(*counted(predictions, labels, num_classes)).item() == pytest.approx(expected.item(), abs=1e-6)
-
-
-@given(data=classified(min_classes=3))
-@settings(deadline=None, max_examples=200)
-def test_matthews_of_many_classes_equals_torchmetrics_also_where_undefined(data):
-    predictions, labels, num_classes = data
-    expected = reference_matthews(predictions, labels, task="multiclass", num_classes=num_classes)
-    assert matthews(*counted(predictions, labels, num_classes)).item() == pytest.approx(expected.item(), abs=1e-5)
-
-
-@given(data=classified(max_classes=2))
-@settings(deadline=None, max_examples=200)
-def test_matthews_of_two_classes_equals_torchmetrics_where_defined_and_is_zero_elsewhere(data):
-    predictions, labels, _ = data
-    value = matthews(*counted(predictions, labels, 2)).item()
+    assert f1(counts, actual).item() == pytest.approx(expected.item(), abs=1e-6)
     if len(predictions.unique()) == 2 and len(labels.unique()) == 2:
         expected = reference_matthews(predictions, labels, task="binary")
-        assert value == pytest.approx(expected.item(), abs=1e-5)
+        assert matthews(counts, actual).item() == pytest.approx(expected.item(), abs=1e-5)
     else:
-        assert value == 0
+        assert matthews(counts, actual).item() == 0
 
 
 @pytest.mark.parametrize(("swap", "expected"), [(False, 1.0), (True, -1.0)])

@@ -10,6 +10,7 @@ import pytest
 import torch
 import yaml
 from damage import damaged
+from factories import stored
 from safetensors.torch import load_file, save_file
 
 from ee_lightning.analysis.budgets import MinSpeedup
@@ -18,7 +19,7 @@ from ee_lightning.analysis.comparison import ComparedRun, compare, print_compari
 from ee_lightning.analysis.sweep import scalars, sweep_exits
 from ee_lightning.data import CustomTask, resolve_task
 from ee_lightning.errors import EarlyExitError, RunFolderError
-from ee_lightning.exits import Conformal, StoredExits, Voting
+from ee_lightning.exits import Conformal, Voting
 from ee_lightning.exits.naming import spec_of
 from ee_lightning.inference.deployment import EARLY_EXIT, Deployment
 from ee_lightning.inference.policy import ExitPolicy
@@ -41,7 +42,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
     """Give a run folder with one of every file that is read again."""
     folder = RunFolder(tmp_path_factory.mktemp("run"))
     logits = torch.randn(3, 12, 2, generator=torch.Generator().manual_seed(0))
-    exits = StoredExits(logits, logits[-1].argmax(-1), torch.arange(12), {"gate": logits[..., 0].sigmoid()})
+    exits = stored(logits, logits[-1].argmax(-1), {"gate": logits[..., 0].sigmoid()})
     folder.write_exits("validation", exits)
     criteria = [Voting(), Conformal()]
     write_sweep(folder, sweep_exits(criteria, exits, exits, split="validation", task="sst2", metrics=["accuracy"]))

@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
+from factories import stored
 from safetensors.torch import save_file
 from summaries import figures
 
@@ -21,7 +22,7 @@ def exits() -> StoredExits:
     generator = torch.Generator().manual_seed(0)
     logits = torch.randn(4, 30, 3, generator=generator)
     labels = torch.randint(3, (30,), generator=generator)
-    return StoredExits(logits, labels, torch.arange(30), {"gate": torch.rand(4, 30, generator=generator)})
+    return stored(logits, labels, {"gate": torch.rand(4, 30, generator=generator)})
 
 
 def test_exits_come_back_as_they_were(tmp_path: Path, exits: StoredExits) -> None:
@@ -202,7 +203,7 @@ def test_summary_reads_the_curves(exits: StoredExits) -> None:
 
 
 def test_speed_ups_out_of_reach_are_null() -> None:
-    exits = StoredExits(torch.randn(2, 5, 2), torch.zeros(5, dtype=torch.long), torch.arange(5))
+    exits = stored(torch.randn(2, 5, 2), torch.zeros(5, dtype=torch.long))
     curves = [trace_curve(criterion, exits, ["accuracy"]) for criterion in (Voting(), Oracle(), Fixed())]
     voting = summarise(curves, ["accuracy"])["criteria"]["voting"]["accuracy"]
     assert voting["score_at_3x"] is None

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from factories import stored
 from torch import Tensor
 from torch.nn.functional import one_hot
 
@@ -63,7 +64,7 @@ def test_scores_of_several_labels_are_those_of_the_curve(num_labels: int) -> Non
 
 
 def _exits(logits: Tensor, labels: Tensor) -> StoredExits:
-    return StoredExits(logits, labels, torch.arange(len(labels)), multi_label=labels.ndim == 2)
+    return stored(logits, labels, multi_label=labels.ndim == 2)
 
 
 def _scores(logits: Tensor, labels: Tensor, metrics: list[str]) -> dict[str, list[float]]:

@@ -15,6 +15,7 @@ from ee_lightning.functional import Kind, Target, absent_or_there, predictions_o
 
 LEAST_LOG_PROBABILITY = -1e30
 """Stands for the logarithm of 0, so that its product with 0 and its sums over exits are finite."""
+_MOST = 1000
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,14 +144,7 @@ class Criterion(ABC):
         return self.initial_state(batch_size, target.num_classes, device)
 
     def check_task(self, kind: Kind) -> None:
-        """Raise an error for a task that this criterion can't judge.
-
-        Args:
-            kind: What the exits predict of a sample.
-
-        Raises:
-            OptionError: If the exits predict values or several labels, and this criterion can't judge those.
-        """
+        """Raise an OptionError for exits that predict values or several labels where it can't judge those."""
         if kind is Kind.MULTI_LABEL and not self.handles_multi_label:
             raise OptionError(
                 f"The criterion {self.name} needs one class a sample, and these exits predict several labels",
@@ -237,19 +231,8 @@ def _shown(value: object) -> str:
     return in_short(value) if isinstance(value, float) else str(value)
 
 
-_MOST = 1000
-
-
 def check_patience(patience: int, option: str) -> None:
-    """Raise an error for a patience below 1, or above all numbers of exits that there are.
-
-    Args:
-        patience: How many values in a row have to reach the threshold.
-        option: The option's full name.
-
-    Raises:
-        OptionError: The patience makes no sense.
-    """
+    """Raise an OptionError for a patience below 1, or above all numbers of exits that there are."""
     if not 1 <= patience <= _MOST:
         raise OptionError(
             f"{patience} is no patience",
@@ -264,13 +247,5 @@ def no_values(batch_size: int, patience: int, device: torch.device) -> Tensor:
 
 
 def push(window: Tensor, values: Tensor) -> Tensor:
-    """Let new values in and the oldest out.
-
-    Args:
-        window: The last values, of shape [batch, patience].
-        values: The new ones, of shape [batch].
-
-    Returns:
-        The new window, of shape [batch, patience]; the window passed in stays as it is.
-    """
+    """Return a window [batch, patience] with new values [batch] in place of the oldest."""
     return torch.cat([window[:, 1:], values.unsqueeze(-1)], dim=-1)

@@ -44,14 +44,7 @@ class Statistics(NamedTuple):
 
 
 def statistics_of(exits: StoredExits) -> Statistics:
-    """Return the statistics of a task.
-
-    Args:
-        exits: Stored exits of its samples, with labels.
-
-    Raises:
-        DataError: If labels are missing or are no class numbers where these are needed.
-    """
+    """Return the statistics of a task; raise a DataError for labels that are missing, or no class numbers."""
     return _OF_KIND[exits.target.kind](exits)
 
 
@@ -182,22 +175,11 @@ class Curve:
         return len(self.thresholds) <= 2
 
     def index_at(self, threshold: float) -> int:
-        """Find the operating point at which a threshold leaves the samples.
-
-        Args:
-            threshold: Any number.
-
-        Returns:
-            The position along the points.
-        """
+        """Return the position of the operating point at which a threshold leaves the samples."""
         return int((self.attained >= threshold).sum()) - 1
 
     def threshold_near(self, speedup: float) -> float:
-        """Return the threshold of the operating point whose speed-up is nearest to a named one.
-
-        Args:
-            speedup: All layers over mean executed layers, from 1.
-        """
+        """Return the threshold of the operating point whose speed-up is nearest to a named one."""
         return self.thresholds[(self.speedup - speedup).abs().argmin()].item()
 
     def score_at(self, speedup: float, metric: str) -> float:
@@ -213,11 +195,7 @@ class Curve:
         return score_at(self.mean_exit, self.scores[metric], self.num_exits / speedup)
 
     def area(self, metric: str) -> float:
-        """Return the mean of a metric over all relative costs between one layer and all.
-
-        Args:
-            metric: One of `scores`.
-        """
+        """Return the mean of a metric over all relative costs between one layer and all."""
         return area(self.mean_exit, self.scores[metric], self.num_exits)
 
 

@@ -37,14 +37,7 @@ class Gate(Criterion):
 
 
 def require_gate(extras: Collection[str]) -> None:
-    """Raise an error for exits that no gate judged.
-
-    Args:
-        extras: The names of what the exits give beside their logits.
-
-    Raises:
-        OptionError: There is no gate among them.
-    """
+    """Raise an OptionError for exits that no gate judged; extras are what they give beside their logits."""
     if GATE not in extras:
         found = ", ".join(sorted(extras)) or "no extras"
         raise OptionError(

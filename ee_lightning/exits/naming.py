@@ -58,7 +58,9 @@ CRITERIA: dict[str, type[Criterion]] = {
 }
 """Every criterion by the name that it has with its default options."""
 
-
+_KNOWN = ", ".join(CRITERIA)
+_CRITERION = re.compile(r"\s*(\w+)\s*(?:\(\s*([^()]*)\))?\s*(?:,|$)")
+_OPTION = re.compile(r"\s*(\w+)\s*=\s*([^,\[\]{}]+?|\[[^\[\]{}]*\])\s*(?:,\s*|$)")
 _EXAMPLE = "give the full name of a class, such as ee_lightning.exits.Voting"
 
 
@@ -100,11 +102,7 @@ class CriterionSpec:
         except (ImportError, AttributeError, ValueError):
             found = None
         if not (isinstance(found, type) and issubclass(found, Criterion)):
-            raise OptionError(
-                f"there is no criterion {self.class_path!r}",
-                where="class_path",
-                hint=_EXAMPLE,
-            )
+            raise OptionError(f"there is no criterion {self.class_path!r}", where="class_path", hint=_EXAMPLE)
         criterion: Criterion = found(**_options(found, self.init_args))
         if isinstance(criterion, Fitted) and self.fitted:
             criterion.restore(self.fitted)
@@ -140,11 +138,6 @@ def _options(kind: type[Criterion], given: Mapping[str, Any]) -> dict[str, Any]:
             where=f"{kind.__name__}.{option}".rstrip("."),
             hint=f"it takes {kind.__name__}{takes}",
         ) from error
-
-
-_CRITERION = re.compile(r"\s*(\w+)\s*(?:\(\s*([^()]*)\))?\s*(?:,|$)")
-_OPTION = re.compile(r"\s*(\w+)\s*=\s*([^,\[\]{}]+?|\[[^\[\]{}]*\])\s*(?:,\s*|$)")
-_KNOWN = ", ".join(CRITERIA)
 
 
 def criteria(text: str) -> list[CriterionSpec]:

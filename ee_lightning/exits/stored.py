@@ -1,4 +1,4 @@
-"""Which rows of a split were evaluated."""
+"""What every exit said of the samples of a split."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -104,11 +104,7 @@ class StoredExits:
         return predictions_of(self.logits, self.target.kind)
 
     def output(self, exit_layer: int) -> ExitOutput:
-        """Return what one exit said of all samples.
-
-        Args:
-            exit_layer: The number of the exit, from 1.
-        """
+        """Return what the exit of a number, from 1, said of all samples."""
         return ExitOutput(
             exit_layer=exit_layer,
             num_exits=self.num_exits,
@@ -119,14 +115,7 @@ class StoredExits:
         )
 
     def select(self, samples: Tensor) -> Self:
-        """Keep some samples, such as those of a calibration split.
-
-        Args:
-            samples: Their positions, of shape [kept].
-
-        Returns:
-            Their exits, in that order.
-        """
+        """Keep the samples at some positions, of shape [kept], in that order."""
         return replace(
             self,
             logits=self.logits[:, samples],  # [exits, kept, classes]
@@ -136,11 +125,7 @@ class StoredExits:
         )
 
     def class_numbers(self) -> Tensor:
-        """Return the labels, after a check that they are class numbers.
-
-        Raises:
-            DataError: If there are none, or one is no class number.
-        """
+        """Return the labels; raise a DataError if there are none, or one is no class number."""
         labels = self.known_labels()
         if labels.is_floating_point() or labels.min() < 0 or labels.max() >= self.num_classes:
             raise DataError(
@@ -151,11 +136,7 @@ class StoredExits:
         return labels
 
     def label_sets(self) -> Tensor:
-        """Return the labels of samples that have several, after a check that they are 1 or 0.
-
-        Raises:
-            DataError: If there are none, or they are not known.
-        """
+        """Return the labels of samples that have several, 1 or 0; raise a DataError if they are not known."""
         labels = self.known_labels()
         if not ((labels == 0) | (labels == 1)).all():
             raise DataError(
@@ -165,11 +146,7 @@ class StoredExits:
         return labels
 
     def known_labels(self) -> Tensor:
-        """Return the labels.
-
-        Raises:
-            DataError: If there are none.
-        """
+        """Return the labels; raise a DataError if there are none."""
         if self.labels is None:
             raise DataError("Labels are needed, and these stored exits have none", hint="use a split with labels")
         return self.labels

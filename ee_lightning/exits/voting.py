@@ -87,15 +87,7 @@ class Voting(Criterion):
 
 
 def check_exponent(k: float, option: str) -> None:
-    """Raise an error for an exponent of the bar that makes no sense.
-
-    Args:
-        k: The exponent.
-        option: The option's full name.
-
-    Raises:
-        OptionError: If it is negative or above 16.
-    """
+    """Raise an OptionError for an exponent of the bar that is negative or above 16."""
     if not 0 <= k <= LARGEST_EXPONENT:
         raise OptionError(
             f"{option.partition('.')[0]} got k={k}",

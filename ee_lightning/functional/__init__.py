@@ -1,126 +1,64 @@
 """Pure functions of tensors: losses, layer weights, metrics from counts, curves, and how much the exits differ."""
 
-from ee_lightning.functional.bootstrap import Resamples, percentile_interval, resample, weighted_scores
-from ee_lightning.functional.curves import (
-    OperatingPoints,
-    area,
-    best_point,
-    fastest_point,
-    halves,
-    operating_points,
-    score_at,
-    separators,
-    shortest_decimals,
-)
-from ee_lightning.functional.diversity import (
-    InformationSplit,
-    double_fault,
-    information_bias,
-    information_split,
-    late_correction,
-    overthinking,
-    pairwise_disagreement,
-    q_statistic,
-)
-from ee_lightning.functional.fitting import fit_geometric_means, fit_temperatures
-from ee_lightning.functional.guarantees import binomial_p_values, fixed_sequence, hoeffding_bentkus_p_values
-from ee_lightning.functional.kind import Kind, Target, predictions_of, same_rows, set_numbers, where_rows
-from ee_lightning.functional.losses import (
-    absent_or_there,
-    accuracy_term,
-    balanced_weights,
-    divergences_from,
-    diversity_term,
-    equal_weights,
-    exit_cross_entropies,
-    exit_losses,
-    gate_loss,
-    label_decision_targets,
-    label_decisions,
-    linear_weights,
-    pairwise_cross_entropies,
-    scale_gradient,
-    soft_targets,
-)
-from ee_lightning.functional.metrics import (
-    CLASSIFICATION_METRICS,
-    MULTI_LABEL_METRICS,
-    REGRESSION_METRICS,
-    accuracy,
-    classification_counts,
-    exact_match,
-    f1,
-    label_counts,
-    label_moments,
-    label_sizes,
-    macro_f1,
-    matthews,
-    micro_f1,
-    pearson,
-    regression_moments,
-)
-
-__all__ = [
-    "CLASSIFICATION_METRICS",
-    "MULTI_LABEL_METRICS",
-    "REGRESSION_METRICS",
-    "InformationSplit",
-    "Kind",
-    "OperatingPoints",
-    "Resamples",
-    "Target",
-    "absent_or_there",
-    "accuracy",
-    "accuracy_term",
-    "area",
-    "balanced_weights",
-    "best_point",
-    "binomial_p_values",
-    "classification_counts",
-    "divergences_from",
-    "diversity_term",
-    "double_fault",
-    "equal_weights",
-    "exact_match",
-    "exit_cross_entropies",
-    "exit_losses",
-    "f1",
-    "fastest_point",
-    "fit_geometric_means",
-    "fit_temperatures",
-    "fixed_sequence",
-    "gate_loss",
-    "halves",
-    "hoeffding_bentkus_p_values",
-    "information_bias",
-    "information_split",
-    "label_counts",
-    "label_decision_targets",
-    "label_decisions",
-    "label_moments",
-    "label_sizes",
-    "late_correction",
-    "linear_weights",
-    "macro_f1",
-    "matthews",
-    "micro_f1",
-    "operating_points",
-    "overthinking",
-    "pairwise_cross_entropies",
-    "pairwise_disagreement",
-    "pearson",
-    "percentile_interval",
-    "predictions_of",
-    "q_statistic",
-    "regression_moments",
-    "resample",
-    "same_rows",
-    "scale_gradient",
-    "score_at",
-    "separators",
-    "set_numbers",
-    "shortest_decimals",
-    "soft_targets",
-    "weighted_scores",
-    "where_rows",
-]
+from ee_lightning.functional.bootstrap import Resamples as Resamples
+from ee_lightning.functional.bootstrap import percentile_interval as percentile_interval
+from ee_lightning.functional.bootstrap import resample as resample
+from ee_lightning.functional.bootstrap import weighted_scores as weighted_scores
+from ee_lightning.functional.curves import OperatingPoints as OperatingPoints
+from ee_lightning.functional.curves import area as area
+from ee_lightning.functional.curves import best_point as best_point
+from ee_lightning.functional.curves import fastest_point as fastest_point
+from ee_lightning.functional.curves import halves as halves
+from ee_lightning.functional.curves import operating_points as operating_points
+from ee_lightning.functional.curves import score_at as score_at
+from ee_lightning.functional.curves import separators as separators
+from ee_lightning.functional.curves import shortest_decimals as shortest_decimals
+from ee_lightning.functional.diversity import InformationSplit as InformationSplit
+from ee_lightning.functional.diversity import double_fault as double_fault
+from ee_lightning.functional.diversity import information_bias as information_bias
+from ee_lightning.functional.diversity import information_split as information_split
+from ee_lightning.functional.diversity import late_correction as late_correction
+from ee_lightning.functional.diversity import overthinking as overthinking
+from ee_lightning.functional.diversity import pairwise_disagreement as pairwise_disagreement
+from ee_lightning.functional.diversity import q_statistic as q_statistic
+from ee_lightning.functional.fitting import fit_geometric_means as fit_geometric_means
+from ee_lightning.functional.fitting import fit_temperatures as fit_temperatures
+from ee_lightning.functional.guarantees import binomial_p_values as binomial_p_values
+from ee_lightning.functional.guarantees import fixed_sequence as fixed_sequence
+from ee_lightning.functional.guarantees import hoeffding_bentkus_p_values as hoeffding_bentkus_p_values
+from ee_lightning.functional.kind import Kind as Kind
+from ee_lightning.functional.kind import Target as Target
+from ee_lightning.functional.kind import predictions_of as predictions_of
+from ee_lightning.functional.kind import same_rows as same_rows
+from ee_lightning.functional.kind import set_numbers as set_numbers
+from ee_lightning.functional.kind import where_rows as where_rows
+from ee_lightning.functional.losses import absent_or_there as absent_or_there
+from ee_lightning.functional.losses import accuracy_term as accuracy_term
+from ee_lightning.functional.losses import balanced_weights as balanced_weights
+from ee_lightning.functional.losses import divergences_from as divergences_from
+from ee_lightning.functional.losses import diversity_term as diversity_term
+from ee_lightning.functional.losses import equal_weights as equal_weights
+from ee_lightning.functional.losses import exit_cross_entropies as exit_cross_entropies
+from ee_lightning.functional.losses import exit_losses as exit_losses
+from ee_lightning.functional.losses import gate_loss as gate_loss
+from ee_lightning.functional.losses import label_decision_targets as label_decision_targets
+from ee_lightning.functional.losses import label_decisions as label_decisions
+from ee_lightning.functional.losses import linear_weights as linear_weights
+from ee_lightning.functional.losses import pairwise_cross_entropies as pairwise_cross_entropies
+from ee_lightning.functional.losses import scale_gradient as scale_gradient
+from ee_lightning.functional.losses import soft_targets as soft_targets
+from ee_lightning.functional.metrics import CLASSIFICATION_METRICS as CLASSIFICATION_METRICS
+from ee_lightning.functional.metrics import MULTI_LABEL_METRICS as MULTI_LABEL_METRICS
+from ee_lightning.functional.metrics import REGRESSION_METRICS as REGRESSION_METRICS
+from ee_lightning.functional.metrics import accuracy as accuracy
+from ee_lightning.functional.metrics import classification_counts as classification_counts
+from ee_lightning.functional.metrics import exact_match as exact_match
+from ee_lightning.functional.metrics import f1 as f1
+from ee_lightning.functional.metrics import label_counts as label_counts
+from ee_lightning.functional.metrics import label_moments as label_moments
+from ee_lightning.functional.metrics import label_sizes as label_sizes
+from ee_lightning.functional.metrics import macro_f1 as macro_f1
+from ee_lightning.functional.metrics import matthews as matthews
+from ee_lightning.functional.metrics import micro_f1 as micro_f1
+from ee_lightning.functional.metrics import pearson as pearson
+from ee_lightning.functional.metrics import regression_moments as regression_moments

@@ -65,7 +65,7 @@ def shortest_decimals(low: Tensor, high: Tensor) -> Tensor:
     found = torch.where((low < middle) & (middle < high), middle, high)  # [numbers]
     left = torch.arange(len(low), device=low.device)  # [left], those for which no decimal was found yet
     largest = max(abs(middle).max().item(), 1e-300) if len(low) else 1.0
-    decimals = -math.ceil(math.log10(largest))
+    decimals = -1 - math.ceil(math.log10(largest))  # at which all are rounded to 0, the shortest
     while len(left) and decimals <= MOST_DECIMALS:
         rounded = _round(middle[left], decimals)  # [left]
         fits = (least[left] <= rounded) & (rounded <= most[left]) & (low[left] < rounded) & (rounded < high[left])

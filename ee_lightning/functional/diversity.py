@@ -1,4 +1,8 @@
-"""How much the exits of a model differ, and whether it helps, from the classes they predict."""
+"""How much the exits of a model differ, and whether it helps, from the classes they predict.
+
+`predictions` are predicted class numbers, of shape [exits, samples], and `labels` the true ones, of shape [samples].
+Other shapes, or no prediction, are a ValueError.
+"""
 
 import math
 from collections.abc import Callable
@@ -14,14 +18,8 @@ def pairwise_disagreement(predictions: Tensor) -> Tensor:
     It is read off the classes, so two exits that are wrong in different ways disagree too; with two classes it is the
     disagreement measure of `Kuncheva & Whitaker 2003 <https://doi.org/10.1023/A:1022859003006>`_.
 
-    Args:
-        predictions: Predicted class numbers, of shape [exits, samples].
-
     Returns:
         Shares between 0 and 1, symmetric and with 0 on the diagonal, in float64, of shape [exits, exits].
-
-    Raises:
-        ValueError: If the shape is another, or holds no prediction.
 
     Example:
         >>> pairwise_disagreement(torch.tensor([[0, 1, 2, 0], [0, 1, 1, 1]]))
@@ -43,15 +41,8 @@ def q_statistic(predictions: Tensor, labels: Tensor) -> Tensor:
     those wrong on different ones, and 0 where being right is independent: where the two products are equal. That holds
     for 0 = 0 too, when one of the two is right on all samples or on none, so there Q is 0, even of an exit with itself.
 
-    Args:
-        predictions: Predicted class numbers, of shape [exits, samples].
-        labels: True class numbers, of shape [samples].
-
     Returns:
         Values between -1 and 1, symmetric, in float64, of shape [exits, exits].
-
-    Raises:
-        ValueError: If a shape is another, or there is no prediction.
 
     Example:
         >>> q_statistic(torch.tensor([[1, 1, 1, 0, 0], [1, 1, 0, 1, 0]]), torch.tensor([1, 1, 1, 1, 1]))
@@ -70,16 +61,9 @@ def q_statistic(predictions: Tensor, labels: Tensor) -> Tensor:
 def double_fault(predictions: Tensor, labels: Tensor) -> Tensor:
     """Return the share of samples on which two exits are both wrong (Giacinto & Roli 2001).
 
-    Args:
-        predictions: Predicted class numbers, of shape [exits, samples].
-        labels: True class numbers, of shape [samples].
-
     Returns:
         Shares between 0 and 1, symmetric and with each exit's error rate on the diagonal, in float64, of shape
         [exits, exits].
-
-    Raises:
-        ValueError: If a shape is another, or there is no prediction.
 
     Example:
         >>> double_fault(torch.tensor([[1, 1, 1, 0, 0], [1, 1, 0, 1, 0]]), torch.tensor([1, 1, 1, 1, 1]))
@@ -95,15 +79,8 @@ def overthinking(predictions: Tensor, labels: Tensor) -> float:
 
     It is what the oracle, which leaves at the first exit that is right, gains in accuracy over the full model.
 
-    Args:
-        predictions: Predicted class numbers, of shape [exits, samples].
-        labels: True class numbers, of shape [samples].
-
     Returns:
         A share between 0 and 1; 0 where there is only one exit.
-
-    Raises:
-        ValueError: If a shape is another, or there is no prediction.
 
     Example:
         >>> overthinking(torch.tensor([[0, 1, 0, 0], [1, 1, 0, 0], [0, 1, 0, 1]]), torch.tensor([1, 1, 1, 1]))
@@ -116,15 +93,8 @@ def overthinking(predictions: Tensor, labels: Tensor) -> float:
 def late_correction(predictions: Tensor, labels: Tensor) -> float:
     """Return the share of samples that the first exit has wrong and the last right: what the later layers correct.
 
-    Args:
-        predictions: Predicted class numbers, of shape [exits, samples].
-        labels: True class numbers, of shape [samples].
-
     Returns:
         A share between 0 and 1; 0 where there is only one exit.
-
-    Raises:
-        ValueError: If a shape is another, or there is no prediction.
 
     Example:
         >>> late_correction(torch.tensor([[0, 1, 0, 0], [1, 1, 0, 0], [0, 1, 0, 1]]), torch.tensor([1, 1, 1, 1]))
@@ -135,11 +105,7 @@ def late_correction(predictions: Tensor, labels: Tensor) -> float:
 
 
 def check_predictions(predictions: Tensor, labels: Tensor | None = None) -> None:
-    """Raise an error for predictions that are not [exits, samples] or are none, and labels that don't go with them.
-
-    Raises:
-        ValueError: If it is so.
-    """
+    """Raise a ValueError for other shapes, or no prediction."""
     if predictions.ndim != 2 or predictions.numel() == 0:
         raise ValueError(
             f"Expected argument `predictions` of shape [exits, samples], but got {list(predictions.shape)}."
@@ -188,15 +154,8 @@ def information_split(predictions: Tensor, labels: Tensor) -> InformationSplit:
     joint states there are for a sample, so compare them only between models seen on the same number of samples, and
     beside `information_bias`.
 
-    Args:
-        predictions: Predicted class numbers, of shape [exits, samples].
-        labels: True class numbers, of shape [samples].
-
     Returns:
         The terms and their outcome, in bits.
-
-    Raises:
-        ValueError: If a shape is another, or there is no prediction.
 
     Example:
         >>> information_split(torch.tensor([[0, 0, 1, 1], [0, 1, 0, 1]]), torch.tensor([0, 1, 1, 0]))
@@ -212,15 +171,8 @@ def information_bias(predictions: Tensor, labels: Tensor) -> InformationSplit:
     is a sum of entropies, and its bias is the same sum of theirs. States that exist but were never seen are not in K,
     so where nearly every sample has a joint state of its own the true bias is larger than this.
 
-    Args:
-        predictions: Predicted class numbers, of shape [exits, samples].
-        labels: True class numbers, of shape [samples].
-
     Returns:
         How much too high each estimate is, in bits; subtract it to correct.
-
-    Raises:
-        ValueError: If a shape is another, or there is no prediction.
 
     Example:
         >>> bias = information_bias(torch.tensor([[0, 0, 1, 1]]), torch.tensor([0, 1, 1, 0]))

@@ -66,12 +66,7 @@ def predictions_of(logits: Tensor, kind: Kind) -> Tensor:
 
 
 def where_rows(condition: Tensor, these: Tensor, those: Tensor) -> Tensor:
-    """Take whole rows of one tensor or of another.
-
-    Args:
-        condition: Which one, of shape [rows].
-        these: Where it holds, of shape [rows, ...].
-        those: Where it does not, of the same shape.
+    """Take whole rows of one tensor where a condition [rows] holds, and of another elsewhere, both [rows, ...].
 
     Example:
         >>> where_rows(torch.tensor([True, False]), torch.ones(2, 2), torch.zeros(2, 2))
@@ -82,14 +77,7 @@ def where_rows(condition: Tensor, these: Tensor, those: Tensor) -> Tensor:
 
 
 def same_rows(these: Tensor, those: Tensor) -> Tensor:
-    """Return where predictions agree: class numbers that are equal, or sets with the same labels throughout.
-
-    Args:
-        these: Class numbers, of shape [samples]; or labels, of shape [samples, labels].
-        those: The others, of the same shape.
-
-    Returns:
-        Booleans, of shape [samples].
+    """Return which samples' predictions agree: class numbers, or labels [samples, labels] throughout.
 
     Example:
         >>> same_rows(torch.tensor([[1, 0], [1, 1]]), torch.tensor([[1, 0], [0, 1]]))

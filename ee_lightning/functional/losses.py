@@ -5,6 +5,9 @@ r"""The losses of the training objectives, above all the two terms of `Sun et al
 with exits :math:`m`, their distributions :math:`p_m = \mathrm{softmax}(z_m)` over the classes c, layer weights
 :math:`w_m` and the label y. Between two exits the target is the earlier one:
 :math:`CE(p_m, p_j) = -\sum_c p_j(c) \log p_m(c)`.
+
+`logits` are those of all exits, of shape [exits, batch, classes]; of regression one column of values. `labels` are
+class numbers or values, of shape [batch], or each class's share as `soft_targets` gives it, of shape [batch, classes].
 """
 
 from typing import Any, Literal, get_args
@@ -17,15 +20,7 @@ Minimum = Literal["batch", "sample"]
 
 
 def exit_cross_entropies(logits: Tensor, labels: Tensor) -> Tensor:
-    """Return every exit's cross entropy with the labels, as a mean over the batch, in nats.
-
-    Args:
-        logits: Logits of all exits, of shape [exits, batch, classes].
-        labels: Class numbers, of shape [batch], or each class's share as `soft_targets` gives it, of shape
-            [batch, classes].
-
-    Returns:
-        The means, of shape [exits].
+    """Return every exit's cross entropy with the labels, as a mean over the batch, in nats, of shape [exits].
 
     Example:
         >>> exit_cross_entropies(torch.zeros(3, 4, 2), torch.tensor([0, 1, 1, 0]))
@@ -39,14 +34,7 @@ def exit_cross_entropies(logits: Tensor, labels: Tensor) -> Tensor:
 
 
 def exit_losses(logits: Tensor, labels: Tensor) -> Tensor:
-    """Return every exit's own loss, a mean over the batch: cross entropy in nats, for regression the squared error.
-
-    Args:
-        logits: Logits of all exits, of shape [exits, batch, classes]; of regression one column of values.
-        labels: Class numbers, or for regression values, of shape [batch]; or classes' shares, [batch, classes].
-
-    Returns:
-        The means, of shape [exits].
+    """Return every exit's mean loss, of shape [exits]: cross entropy in nats, for regression the squared error.
 
     Example:
         >>> exit_losses(torch.tensor([[[1.0], [2.0]]]), torch.tensor([1.0, 4.0]))
@@ -83,9 +71,8 @@ def gate_loss(gate: Tensor, logits: Tensor, labels: Tensor) -> Tensor:
 
     Args:
         gate: The gate's probabilities of being wrong, of shape [exits, batch].
-        logits: Logits of all exits, of shape [exits, batch, classes]; of regression one column of values.
-        labels: Class numbers, or for regression values, of shape [batch]; or whether each label is there, of shape
-            [batch, labels].
+        logits: Logits of all exits.
+        labels: Labels, or whether each label is there, of shape [batch, labels].
 
     Returns:
         A scalar, the sum over exits of the means over the batch.
@@ -131,15 +118,7 @@ def pairwise_cross_entropies(logits: Tensor, *, stop_gradient: bool = False) -> 
 
 
 def accuracy_term(logits: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
-    """Sum the exits' losses (see `exit_losses`), each times its layer weight.
-
-    Args:
-        logits: Logits of all exits, of shape [exits, batch, classes].
-        labels: Class numbers, or for regression values, of shape [batch]; or classes' shares, [batch, classes].
-        weights: Layer weights, of shape [exits].
-
-    Returns:
-        A scalar.
+    """Sum the exits' losses (see `exit_losses`), each times its layer weight, of shape [exits].
 
     Raises:
         ValueError: If there is not one weight per exit.
@@ -195,12 +174,6 @@ def _log_probabilities(logits: Tensor) -> Tensor:
 def equal_weights(num_exits: int) -> Tensor:
     """Weigh all exits alike (`Sun et al. 2021 <https://arxiv.org/abs/2105.13792>`_).
 
-    Args:
-        num_exits: Number of exits M.
-
-    Returns:
-        Ones, of shape [exits].
-
     Example:
         >>> equal_weights(3)
         tensor([1., 1., 1.])
@@ -210,12 +183,6 @@ def equal_weights(num_exits: int) -> Tensor:
 
 def linear_weights(num_exits: int) -> Tensor:
     """Weigh exit m by m (`Sun et al. 2021 <https://arxiv.org/abs/2105.13792>`_, appendix, for BERT).
-
-    Args:
-        num_exits: Number of exits M.
-
-    Returns:
-        The numbers 1 to M, of shape [exits].
 
     Example:
         >>> linear_weights(3)
@@ -283,13 +250,6 @@ class _ScaleGradient(torch.autograd.Function):
 def scale_gradient(tensor: Tensor, factor: float) -> Tensor:
     """Return the same tensor, whose gradient is multiplied by a factor on its way back.
 
-    Args:
-        tensor: Of any shape.
-        factor: Any number.
-
-    Returns:
-        The same values, of the same shape.
-
     Example:
         >>> number = torch.tensor(3.0, requires_grad=True)
         >>> scale_gradient(number, 0.5).square().backward()
@@ -301,13 +261,7 @@ def scale_gradient(tensor: Tensor, factor: float) -> Tensor:
 
 
 def absent_or_there(logits: Tensor) -> Tensor:
-    """Return the logits of the two classes that each label decides between.
-
-    Args:
-        logits: Logits of labels, of shape [..., labels].
-
-    Returns:
-        Logits of its being absent, which are 0, and of its being there, of shape [..., labels, 2].
+    """Return the logits of each label's being absent, which are 0, and of its being there, of shape [..., labels, 2].
 
     Example:
         >>> absent_or_there(torch.tensor([0.0, 2.0])).softmax(-1)
@@ -318,13 +272,7 @@ def absent_or_there(logits: Tensor) -> Tensor:
 
 
 def label_decisions(logits: Tensor) -> Tensor:
-    """Lay out exits' logits so that every label of every sample is a sample of two classes.
-
-    Args:
-        logits: Logits of all exits, of shape [exits, batch, labels].
-
-    Returns:
-        Of shape [exits, batch * labels, 2].
+    """Lay out exits' logits so that every label of every sample is a sample of two classes, [exits, batch * labels, 2].
 
     Example:
         >>> label_decisions(torch.tensor([[[1.0, -2.0]]]))

@@ -2,6 +2,10 @@
 
 What depends on the predictions, such as how often each class was predicted, is summed apart from what depends on the
 labels alone, which is the same at every point of a curve: `actual`, such as how often each class occurs.
+
+The metrics of classes take summed `classification_counts`, of shape [..., 2 * classes], and the classes' counts, of
+shape [classes]; those of labels summed `label_counts`, of shape [..., 2 * labels + 1], and `label_sizes`, of shape
+[labels + 1]. They return float64, of shape [...].
 """
 
 from collections.abc import Callable, Mapping
@@ -38,13 +42,6 @@ def classification_counts(predictions: Tensor, labels: Tensor, num_classes: int)
 def accuracy(counts: Tensor, actual: Tensor) -> Tensor:
     """Return the share of samples that are classified rightly.
 
-    Args:
-        counts: Summed counts, of shape [..., 2 * classes].
-        actual: How often each class occurs, of shape [classes].
-
-    Returns:
-        Accuracies in float64, of shape [...].
-
     Example:
         >>> accuracy(torch.tensor([1, 2, 1, 3]), torch.tensor([2, 2]))
         tensor(0.7500, dtype=torch.float64)
@@ -55,13 +52,6 @@ def accuracy(counts: Tensor, actual: Tensor) -> Tensor:
 
 def f1(counts: Tensor, actual: Tensor) -> Tensor:
     """Return the harmonic mean of precision and recall of class 1, and 0 where class 1 neither occurs nor is predicted.
-
-    Args:
-        counts: Summed counts of two classes, of shape [..., 4].
-        actual: How often each of the two classes occurs, of shape [2].
-
-    Returns:
-        F1 scores in float64, of shape [...].
 
     Raises:
         ValueError: If there are not two classes.
@@ -78,13 +68,6 @@ def f1(counts: Tensor, actual: Tensor) -> Tensor:
 
 def macro_f1(counts: Tensor, actual: Tensor) -> Tensor:
     """Return the mean of the classes' F1 scores, over those classes that occur or are predicted.
-
-    Args:
-        counts: Summed counts, of shape [..., 2 * classes].
-        actual: How often each class occurs, of shape [classes].
-
-    Returns:
-        Means in float64, of shape [...].
 
     Example:
         >>> macro_f1(torch.tensor([1, 2, 1, 3]), torch.tensor([2, 2]))
@@ -103,13 +86,6 @@ def matthews(counts: Tensor, actual: Tensor) -> Tensor:
     with s samples, c of them right, class k predicted :math:`p_k` times and true :math:`t_k` times. Where one class
     alone is predicted, or one alone occurs, there is no correlation to speak of and the value is 0, as scikit-learn has
     it. (For two classes torchmetrics gives a limit there, which is not 0 for a constant prediction.)
-
-    Args:
-        counts: Summed counts, of shape [..., 2 * classes].
-        actual: How often each class occurs, of shape [classes].
-
-    Returns:
-        Correlations between -1 and 1 in float64, of shape [...].
 
     Example:
         >>> matthews(torch.tensor([1, 2, 1, 3]), torch.tensor([2, 2]))
@@ -176,13 +152,6 @@ def label_sizes(labels: Tensor) -> Tensor:
 def micro_f1(counts: Tensor, actual: Tensor) -> Tensor:
     """Return the F1 score of all decisions on labels together, and 0 where no label occurs or is predicted.
 
-    Args:
-        counts: Summed `label_counts`, of shape [..., 2 * labels + 1].
-        actual: Summed `label_sizes`, of shape [labels + 1].
-
-    Returns:
-        F1 scores in float64, of shape [...].
-
     Example:
         >>> micro_f1(torch.tensor([2, 1, 2, 3, 1]), torch.tensor([3, 1, 4]))
         tensor(0.6667, dtype=torch.float64)
@@ -196,13 +165,6 @@ def label_macro_f1(counts: Tensor, actual: Tensor) -> Tensor:
 
     So torchmetrics and scikit-learn have it for labels. (Of classes, those that don't appear are left out of the mean.)
 
-    Args:
-        counts: Summed `label_counts`, of shape [..., 2 * labels + 1].
-        actual: Summed `label_sizes`, of shape [labels + 1].
-
-    Returns:
-        Means in float64, of shape [...].
-
     Example:
         >>> label_macro_f1(torch.tensor([2, 1, 2, 3, 1]), torch.tensor([3, 1, 4]))
         tensor(0.6500, dtype=torch.float64)
@@ -213,13 +175,6 @@ def label_macro_f1(counts: Tensor, actual: Tensor) -> Tensor:
 
 def exact_match(counts: Tensor, actual: Tensor) -> Tensor:
     """Return the share of samples with exactly the right labels, which scikit-learn calls the accuracy of labels.
-
-    Args:
-        counts: Summed `label_counts`, of shape [..., 2 * labels + 1].
-        actual: Summed `label_sizes`, of shape [labels + 1].
-
-    Returns:
-        Shares in float64, of shape [...].
 
     Example:
         >>> exact_match(torch.tensor([2, 1, 2, 3, 1]), torch.tensor([3, 1, 4]))

@@ -92,14 +92,7 @@ class MultiExitModel(nn.Module):
 
 
 def check_finite_logits(finite: Tensor) -> None:
-    """Raise an error unless all logits are finite.
-
-    Args:
-        finite: Whether each one is, of any shape.
-
-    Raises:
-        BackboneError: One is not.
-    """
+    """Raise a BackboneError unless all logits are finite; `finite` says of each one whether it is."""
     if not finite.all():
         raise BackboneError(
             "the logits are not finite, so there is nothing to predict",

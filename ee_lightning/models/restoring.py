@@ -74,11 +74,6 @@ def restore_model(
 def model_of_shapes(config: PreTrainedConfig, target: Target, heads: HeadOptions) -> MultiExitModel:
     """Make a model that has the shapes of its tensors alone, for counting what it takes.
 
-    Args:
-        config: The backbone's, as `backbone_config` gives it.
-        target: What the exits predict of a sample.
-        heads: Options of the internal classifiers.
-
     Returns:
         The model, on PyTorch's device ``meta``, in evaluation mode.
 
@@ -92,11 +87,6 @@ def model_of_shapes(config: PreTrainedConfig, target: Target, heads: HeadOptions
 def untrained_model(config: PreTrainedConfig, target: Target, heads: HeadOptions) -> MultiExitModel:
     """Make a model whose weights are drawn at random, for measuring how fast it is.
 
-    Args:
-        config: The backbone's, as `backbone_config` gives it.
-        target: What the exits predict of a sample.
-        heads: Options of the internal classifiers.
-
     Returns:
         The model, in float32, on the CPU, in evaluation mode.
 
@@ -108,14 +98,7 @@ def untrained_model(config: PreTrainedConfig, target: Target, heads: HeadOptions
 
 
 def find_device(name: str | torch.device) -> torch.device:
-    """Return a device that is there.
-
-    Args:
-        name: ``cpu``, ``cuda``, one of several such as ``cuda:1``, or ``auto`` for the GPU if there is one.
-
-    Raises:
-        OptionError: There is no such device, or it is of another kind.
-    """
+    """Return the device ``cpu``, ``cuda``, ``cuda:1``, or for ``auto`` the GPU if there is one; or an OptionError."""
     has_gpu = torch.cuda.is_available()
     if name == "auto":
         return torch.device("cuda" if has_gpu else "cpu")

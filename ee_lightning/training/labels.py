@@ -49,14 +49,7 @@ class LabelOptions:
         return self.smoothing == 0 and self.class_weights is None
 
     def check_task(self, target: Target) -> None:
-        """Raise an error for a task that these options make no sense for.
-
-        Args:
-            target: What is to be predicted of a sample.
-
-        Raises:
-            OptionError: It has no classes, or not as many as there are weights.
-        """
+        """Raise an OptionError for a task that has no classes, or not as many as there are weights."""
         if target.kind is Kind.REGRESSION and not self.are_plain:
             raise OptionError(
                 "smoothing and class weights are for classes, and this task has a value to predict",

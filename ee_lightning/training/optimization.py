@@ -17,6 +17,13 @@ from ee_lightning.errors import OptionError
 from ee_lightning.models import MultiExitModel, Part
 
 EVERYTHING: frozenset[Part] = frozenset({"backbone", "last_exit", "early_exits"})
+_CHANGE_THE_STEPS = {
+    BatchSizeFinder: "look for the largest --data.batch_size that fits in memory with short runs "
+    "(--trainer.max_steps 3), and leave the callback out",
+    GradientAccumulationScheduler: "use the same accumulation in all epochs, such as "
+    "--trainer.accumulate_grad_batches 4, and leave the callback out",
+}
+_USUAL = {"learning_rate": 2e-5, "head_learning_rate": 2e-4, "weight_decay": 0.01, "warmup_fraction": 0.1}
 
 
 @dataclass(frozen=True)
@@ -94,23 +101,8 @@ class Timeline:
         return max(0.0, (length - done) / max(1, length - warmup))
 
 
-_CHANGE_THE_STEPS = {
-    BatchSizeFinder: "look for the largest --data.batch_size that fits in memory with short runs "
-    "(--trainer.max_steps 3), and leave the callback out",
-    GradientAccumulationScheduler: "use the same accumulation in all epochs, such as "
-    "--trainer.accumulate_grad_batches 4, and leave the callback out",
-}
-
-
 def check_callbacks(trainer: Trainer) -> None:
-    """Raise an error if a callback changes the number of steps after the learning-rate schedule was made.
-
-    Args:
-        trainer: The trainer, before training.
-
-    Raises:
-        OptionError: There is such a callback.
-    """
+    """Raise an OptionError if a callback changes the number of steps after the learning-rate schedule was made."""
     for callback in trainer.callbacks:  # type: ignore[attr-defined]
         for kind, fix in _CHANGE_THE_STEPS.items():
             if isinstance(callback, kind):
@@ -123,14 +115,7 @@ def check_callbacks(trainer: Trainer) -> None:
 
 
 def total_steps(trainer: Trainer) -> int:
-    """Return the number of optimiser steps of a whole training.
-
-    Args:
-        trainer: The trainer, whose data is set up.
-
-    Raises:
-        OptionError: The training has no end, or none that is known before.
-    """
+    """Return the number of optimiser steps of a whole training; raise an OptionError where no end is known before."""
     estimated = trainer.estimated_stepping_batches
     if estimated < 0 or not isfinite(estimated):  # -1 for batches that can't be counted
         raise OptionError(
@@ -161,9 +146,6 @@ class StepMeans:
         self._sums = {name: self._sums.get(name, 0) + figure for name, figure in figures.items()}
         self._count += 1
         return {name: total / self._count for name, total in self._sums.items()}
-
-
-_USUAL = {"learning_rate": 2e-5, "head_learning_rate": 2e-4, "weight_decay": 0.01, "warmup_fraction": 0.1}
 
 
 @dataclass(frozen=True)
@@ -206,12 +188,7 @@ class Optimization:
             )
 
     def build(self, model: MultiExitModel, timeline: Timeline) -> tuple[AdamW, LambdaLR]:
-        """Make the optimiser and the schedule.
-
-        Args:
-            model: The model whose parameters are optimised.
-            timeline: The stages of the training.
-        """
+        """Make the optimiser of a model's parameters and the schedule along the stages of training."""
         head_rate = self.learning_rate if self.head_learning_rate is None else self.head_learning_rate
         parts: list[tuple[nn.Module, float]] = [(model.heads, head_rate)]
         if not self.freeze_backbone:

@@ -22,15 +22,7 @@ _INITIALISING = RLock()
 
 
 def make_encoder(config: PreTrainedConfig, where: object) -> PreTrainedModel:
-    """Make the encoder of a configuration, in float32.
-
-    Args:
-        config: The configuration.
-        where: Where it is from, for the error.
-
-    Raises:
-        BackboneError: No model can be made of it.
-    """
+    """Make the encoder of a configuration, in float32, or raise a BackboneError that says where it is from."""
     try:
         return AutoModel.from_config(config, dtype=torch.float32)  # type: ignore[no-any-return, no-untyped-call]
     except Exception as error:  # transformers and PyTorch raise many kinds for sizes that make no sense
@@ -49,17 +41,7 @@ def without_initialisation() -> Iterator[None]:
 
 
 def check_number_of_layers(config: PreTrainedConfig, num_exits: int, num_tensors: int, where: object) -> None:
-    """Raise an error if there are more layers and exits than tensors, of which each has at least one.
-
-    Args:
-        config: The backbone's.
-        num_exits: Number of exits whose heads are stored.
-        num_tensors: Number of stored tensors.
-        where: Where the tensors are from, for the error.
-
-    Raises:
-        BackboneError: There are more.
-    """
+    """Raise a BackboneError if there are more layers and exits than stored tensors, of which each has at least one."""
     num_layers = FAMILIES[config.model_type].stored_layers(config)
     if num_layers + num_exits > num_tensors:
         exits = f" and {num_exits} exits" if num_exits else ""
@@ -71,16 +53,7 @@ def check_number_of_layers(config: PreTrainedConfig, num_exits: int, num_tensors
 
 
 def check_pretrained_shapes(path: str, config: PreTrainedConfig, source: str) -> None:
-    """Raise an error if pretrained weights have other sizes than their configuration.
-
-    Args:
-        path: A folder, or a name on the hub.
-        config: The backbone's.
-        source: What the user calls it, for the error.
-
-    Raises:
-        BackboneError: They have.
-    """
+    """Raise a BackboneError if the pretrained weights at a path have other sizes than their configuration."""
     shapes = _stored_shapes(path)
     if not shapes:
         return
@@ -98,15 +71,7 @@ def check_pretrained_shapes(path: str, config: PreTrainedConfig, source: str) ->
 
 
 def check_finite_weights(tensors: Mapping[str, Tensor], where: object) -> None:
-    """Raise an error if weights are not finite.
-
-    Args:
-        tensors: The weights, by name.
-        where: Where they are from, for the error.
-
-    Raises:
-        BackboneError: A tensor holds NaN or infinity.
-    """
+    """Raise a BackboneError if a tensor, by name, holds NaN or infinity."""
     broken = [name for name, tensor in tensors.items() if not tensor.isfinite().all()]
     if broken:
         more = f" and {len(broken) - 1} more" if len(broken) > 1 else ""

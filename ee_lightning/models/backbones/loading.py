@@ -21,8 +21,6 @@ SAVED_MODEL = "early_exit"
 """The ``model_type`` of a saved model, which is no backbone."""
 ATTENTION = ("eager", "sdpa")
 """What a config.json may ask for; other names let transformers import or download kernels."""
-
-
 _UNUSED = ("num_labels", "chunk_size_feed_forward")  # of a head, and of a loop that saves memory
 _SIZES = ("num_hidden_layers", "num_attention_heads", "hidden_size", "intermediate_size", "vocab_size")
 

@@ -56,22 +56,11 @@ class Objective(nn.Module, ABC):
         return (Stage(),)
 
     def trains_early_exits(self, progress: Progress) -> bool:
-        """Return whether the early exits, and a gate beside them, learn in a step.
-
-        Args:
-            progress: How far training has come.
-        """
+        """Return whether the early exits, and a gate beside them, learn in a step."""
         return "early_exits" in self.stages()[progress.stage].trains
 
     def check_task(self, kind: Kind) -> None:
-        """Raise an error for a task that this objective is not defined for.
-
-        Args:
-            kind: What is to be predicted of a sample; of several labels each one is a decision between two classes.
-
-        Raises:
-            OptionError: It is regression, and the objective compares distributions over classes.
-        """
+        """Raise an OptionError for regression where the objective compares distributions over classes."""
         if kind is Kind.REGRESSION and not self.handles_regression:
             raise OptionError(
                 f"{type(self).__name__} compares distributions over classes, and this task has a value to predict",

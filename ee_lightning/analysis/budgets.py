@@ -139,9 +139,9 @@ class Budget(ABC):
         With probability ``1 - error`` over the draw of the samples, all points that are returned do.
         """
 
-    @abstractmethod
     def pick(self, candidates: Candidates, allowed: Tensor) -> int | None:
-        """Pick one of the allowed points; None if there is none."""
+        """Pick one of the allowed points, the fastest unless the goal is another; None if there is none."""
+        return fastest_point(candidates.curve.mean_exit, candidates.score, allowed)
 
     @abstractmethod
     def promise(self, candidates: Candidates) -> str:
@@ -186,11 +186,7 @@ class Budget(ABC):
         proven = "" if guarantee is None else f" with a guarantee of {guarantee:g}"
         nearest = self._nearest(candidates, guarantee)
         instead = "choose another criterion" if nearest is None else f"ask for {self._option(nearest)}"
-        more = (
-            ""
-            if guarantee is None
-            else ", or for a lower guarantee, or give more samples: more can be proven with them"
-        )
+        more = "" if guarantee is None else ", or for a lower guarantee, or give more samples to prove more with"
         return BudgetOutOfReach(
             f"no threshold keeps to {self._option(self.value)}{proven}",
             where=f"{candidates.curve.criterion}, on the {candidates.num_samples} samples to choose on",
@@ -268,10 +264,6 @@ class MaxLoss(Budget):
         return fixed_sequence(binomial_p_values(candidates.spoilt, candidates.num_samples, value / 100), error)
 
     @override
-    def pick(self, candidates: Candidates, allowed: Tensor) -> int | None:
-        return fastest_point(candidates.curve.mean_exit, candidates.score, allowed)
-
-    @override
     def promise(self, candidates: Candidates) -> str:
         return (
             f"at most {self.value:g} % of new samples are right with the full model and wrong here, so that the "
@@ -314,10 +306,6 @@ class Consistency(Budget):
     @override
     def guaranteed(self, candidates: Candidates, value: float, error: float) -> Tensor:
         return fixed_sequence(binomial_p_values(candidates.differing, candidates.num_samples, 1 - value), error)
-
-    @override
-    def pick(self, candidates: Candidates, allowed: Tensor) -> int | None:
-        return fastest_point(candidates.curve.mean_exit, candidates.score, allowed)
 
     @override
     def promise(self, candidates: Candidates) -> str:
@@ -380,16 +368,7 @@ class MinSpeedup(Budget):
 
 
 def best_of_fast(curve: Curve, metric: str, is_fast: Tensor) -> int | None:
-    """Return the point of a curve with the best score among those that are fast enough; of equals the fastest.
-
-    Args:
-        curve: The curve.
-        metric: The score.
-        is_fast: Which points are fast enough, of shape [points].
-
-    Returns:
-        None if there is none.
-    """
+    """Return the point with the best score of those that are fast enough, [points]; of equals the fastest, or None."""
     return best_point(curve.mean_exit, curve.scores[metric], is_fast)
 
 

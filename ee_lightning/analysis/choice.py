@@ -51,34 +51,27 @@ def measure(
 
 
 def measure_gain(
-    first: tuple[Criterion, float],
-    second: tuple[Criterion, float],
-    exits: StoredExits,
-    metric: str,
-    confidence: float,
-    seed: int,
+    first: tuple[Criterion, float], second: tuple[Criterion, float], exits: StoredExits, point: Asked, level: float
 ) -> dict[str, Estimate]:
-    """Measure by how much one criterion at a threshold is above another on the same samples.
+    """Measure by how much the second criterion, at its threshold, is above the first on the same samples.
 
     Args:
         first: A criterion and its threshold.
         second: The one that may be above it.
         exits: The stored exits of the samples.
-        metric: As in `measure`.
-        confidence: The level of the intervals, which are paired over the samples.
-        seed: Of the resamples.
+        point: Whose metric and seed are used.
+        level: The level of the intervals, which are paired over the samples.
 
     Returns:
         The differences of ``speedup`` and ``score``.
     """
     (exits_1, said_1), (exits_2, said_2) = (replay(rule, exits).at(threshold) for rule, threshold in (first, second))
-    drawn = _Drawn.of([exits_1, exits_2], [said_1, said_2], exits, metric, seed)
+    drawn = _Drawn.of([exits_1, exits_2], [said_1, said_2], exits, point.metric, point.seed)
     (exits_1, exits_2), (said_1, said_2) = drawn.exit_layers, drawn.said  # [distinct] each
-    figures = {
-        "speedup": drawn.speedup(exits_2) - drawn.speedup(exits_1),
-        "score": drawn.score(said_2) - drawn.score(said_1),
+    return {
+        "speedup": _estimate(drawn.speedup(exits_2) - drawn.speedup(exits_1), level),
+        "score": _estimate(drawn.score(said_2) - drawn.score(said_1), level),
     }
-    return {name: _estimate(values, confidence) for name, values in figures.items()}
 
 
 @dataclass(frozen=True, eq=False)
@@ -196,7 +189,7 @@ def clear_rival(point: OperatingPoint, budget: Budget, rivals: Sequence[Criterio
             continue
         theirs = criterion, candidates.curve.thresholds[place].item()
         level = 1 - (1 - point.confidence) / len(rivals)
-        gain = measure_gain(ours, theirs, chosen_on, point.asked.metric, level, point.asked.seed)[budget.goal]
+        gain = measure_gain(ours, theirs, chosen_on, point.asked, level)[budget.goal]
         found.append(Rival(criterion.name, budget.goal, gain))
     best = max(found, key=lambda rival: rival.gain.low, default=None)
     return best if best is not None and best.gain.low > 0 else None
@@ -282,11 +275,8 @@ def choose(
 def _check(rule: Criterion, exits: StoredExits, split: str, guarantee: float | None, seed: int) -> None:
     """Raise the errors of `choose` that need no candidates."""
     if guarantee is not None and not 0 < guarantee < 1:
-        raise OptionError(
-            f"got a guarantee of {guarantee}",
-            where="guarantee",
-            hint="give a probability between 0 and 1, such as 0.95",
-        )
+        hint = "give a probability between 0 and 1, such as 0.95"
+        raise OptionError(f"got a guarantee of {guarantee}", where="guarantee", hint=hint)
     if not 0 <= seed < _SEEDS:
         raise OptionError(f"got a seed of {seed}", where="seed", hint="give a whole number from 0 to below 2^64")
     if isinstance(rule, Oracle):
@@ -305,9 +295,8 @@ def _check(rule: Criterion, exits: StoredExits, split: str, guarantee: float | N
             hint="evaluate the whole split, without a limit of its batches",
         )
     if exits.num_samples < 2:
-        raise DataError(
-            "one sample makes no two halves", where=f"split {split!r}", hint="use a split with more samples"
-        )
+        hint = "use a split with more samples"
+        raise DataError("one sample makes no two halves", where=f"split {split!r}", hint=hint)
 
 
 def _in_words(guarantee: float, candidates: Candidates, budget: Budget) -> str:

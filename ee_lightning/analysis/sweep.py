@@ -129,7 +129,9 @@ def _between_exits(exits: StoredExits) -> dict[str, Any]:
         numbers, _ = set_numbers(sets)  # [exits + 1, samples]
         return _diversity(numbers[:-1], numbers[-1])
     predictions, labels = exits.predictions, exits.class_numbers()
-    return {**_diversity(predictions, labels), "information": _information(predictions, labels)}
+    information = information_split(predictions, labels)._asdict()
+    bias = information_bias(predictions, labels)._asdict()
+    return {**_diversity(predictions, labels), "information": {**information, "bias": bias}}
 
 
 def _diversity(predictions: Tensor, labels: Tensor) -> dict[str, Any]:
@@ -142,13 +144,6 @@ def _diversity(predictions: Tensor, labels: Tensor) -> dict[str, Any]:
             "q_statistic": _over_pairs(q_statistic(predictions, labels)),
             "double_fault": _over_pairs(double_fault(predictions, labels)),
         },
-    }
-
-
-def _information(predictions: Tensor, labels: Tensor) -> dict[str, Any]:
-    return {
-        **information_split(predictions, labels)._asdict(),
-        "bias": information_bias(predictions, labels)._asdict(),
     }
 
 
@@ -284,7 +279,7 @@ def distinct(criteria: Sequence[Criterion]) -> list[Criterion]:
 
 
 def fit_criteria(criteria: Sequence[Criterion], calibration: StoredExits | None) -> None:
-    """Fit those criteria that fit something on the stored exits of the rows held out for this.
+    """Fit those criteria that fit something, on the stored exits of rows held out for this.
 
     Raises:
         OptionError: A criterion has to be fitted and no rows were held out.
@@ -298,11 +293,7 @@ def fit_criteria(criteria: Sequence[Criterion], calibration: StoredExits | None)
 
 
 def require_nothing_fitted(criteria: Sequence[Criterion]) -> None:
-    """Raise an error for a criterion that has to be fitted, as where no rows were held out.
-
-    Raises:
-        OptionError: One of them has to be fitted.
-    """
+    """Raise an `OptionError` for a criterion that has to be fitted, as where no rows were held out."""
     for criterion in criteria:
         if isinstance(criterion, Fitted):
             raise OptionError(
@@ -356,9 +347,7 @@ def sweep_exits(
 def all_that_apply(exits: StoredExits, calibration: StoredExits | None) -> list[Criterion]:
     """Return every criterion, with its defaults, that can judge these exits, but for the references of every sweep.
 
-    Args:
-        exits: The stored exits.
-        calibration: Those of rows held out for criteria that fit something; None leaves these criteria out.
+    Criteria that fit something are among them if rows were held out for calibration.
     """
     return distinct([each for kind in CRITERIA.values() if _applies(each := kind(), exits, calibration)])
 

@@ -17,9 +17,18 @@ _ROUNDING = 1e-9
 
 def points_of(split: str, curves: Sequence[Curve]) -> pd.DataFrame:
     """Return every operating point of some curves of a split, one a row."""
-    points = pd.concat([_operating_points(curve) for curve in curves], ignore_index=True)
-    points.insert(0, "split", split)
-    return points
+    columns = ("thresholds", "speedup", "mean_exit")
+    tables = [
+        pd.DataFrame(
+            {
+                **{"split": split, "criterion": curve.criterion},
+                **{name.removesuffix("s"): getattr(curve, name).numpy() for name in columns},
+                **{metric: score.numpy() for metric, score in curve.scores.items()},
+            }
+        )
+        for curve in curves
+    ]
+    return pd.concat(tables, ignore_index=True)
 
 
 def read_curves(path: Path) -> dict[str, list[Curve]]:
@@ -75,18 +84,6 @@ def write_rows(path: Path, rows: pd.DataFrame, fixed: Sequence[str], key: Sequen
         rows.to_csv(file, index=False)
 
 
-def _operating_points(curve: Curve) -> pd.DataFrame:
-    return pd.DataFrame(
-        {
-            "criterion": curve.criterion,
-            "threshold": curve.thresholds.numpy(),
-            "speedup": curve.speedup.numpy(),
-            "mean_exit": curve.mean_exit.numpy(),
-            **{metric: score.numpy() for metric, score in curve.scores.items()},
-        }
-    )
-
-
 def _check_columns(rows: pd.DataFrame, needed: Sequence[str]) -> None:
     if lacking := [column for column in needed if column not in rows]:
         raise ValueError(f"it lacks the columns {', '.join(lacking)}")
@@ -101,12 +98,10 @@ def _check_named(rows: pd.DataFrame, *columns: str) -> None:
 def _check_points(points: pd.DataFrame) -> None:
     """Raise an error for operating points that are none: without a name, or with a speed-up or an exit below 1."""
     _check_columns(points, POINT)
-    _check_named(points, "split", "criterion")
+    _check_named(points.astype({"threshold": float}), "split", "criterion", "threshold")
     for name in ("speedup", "mean_exit"):
         if not points[name].astype("float64").between(1 - _ROUNDING, float("inf"), inclusive="left").all():
             raise ValueError(f"a row has a {name} that is no number from 1")
-    if points["threshold"].astype("float64").isna().any():
-        raise ValueError("a row has no threshold")
 
 
 def _curve(criterion: str, points: pd.DataFrame) -> Curve:

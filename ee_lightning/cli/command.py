@@ -160,7 +160,8 @@ class CommandParser(ArgumentParser):
             raise parsing_error(self._worded(message), [self._name, *arguments], known) from error
         for action in self._actions:
             if isinstance(action, _StoreTrueAction) and not isinstance(value := parsed[action.dest], bool):
-                raise OptionError(f"{value!r} is neither true nor false", where=f"{action.dest} in the configuration")
+                where = f"{action.dest} in the configuration"
+                raise OptionError(f"{value!r} is neither true nor false", where=where, hint="write true or false")
         return {name: value for name, value in vars(parsed.as_flat()).items() if name != "config"}
 
     def split(self, arguments: Sequence[str]) -> tuple[list[str], list[str]]:

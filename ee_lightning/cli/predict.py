@@ -7,14 +7,14 @@ from collections.abc import Iterator
 from os.path import realpath
 from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from pydantic import BeforeValidator
 from rich.console import Console
 from rich.progress import Progress
 
 from ee_lightning.cli.command import BatchSize, Device, File, Number, OutputFile, split_at_commas
-from ee_lightning.cli.deployed import Model, is_run, load, warn_of_threshold
+from ee_lightning.cli.deployed import Model, OwnRows, is_run, load, warn_of_threshold
 from ee_lightning.data.row_files import open_row_file
 from ee_lightning.errors import EarlyExitError, OptionError, counted, listed
 from ee_lightning.functional import Kind
@@ -25,9 +25,6 @@ from ee_lightning.inference.input import InputRows
 from ee_lightning.inference.output import PredictionFile, check_writable, writing
 from ee_lightning.runs.folder import RunFolder
 from ee_lightning.runs.load_run import RunOptions
-
-if TYPE_CHECKING:
-    from ee_lightning.cli.split_rows import OwnRows
 
 ENOUGH = 10
 """Of how many texts on it is of note that all of them leave at the same exit."""
@@ -88,7 +85,11 @@ def run(
         precision=precision,
         keep_trail=trail,
     )
-    rows = _own_rows(model) if input is None else _rows(input, text_columns, skip_bad_rows, predictor.deployment)
+    rows = (
+        OwnRows(RunOptions.read(RunFolder(model)))
+        if input is None
+        else _rows(input, text_columns, skip_bad_rows, predictor.deployment)
+    )
     with writing(
         checked,
         is_regression=predictor.deployment.target.kind is Kind.REGRESSION,
@@ -130,12 +131,6 @@ def _output(input: Path, output: Path | None) -> Path:
     return output
 
 
-def _own_rows(model: str) -> "OwnRows":
-    from ee_lightning.cli.split_rows import OwnRows  # which takes seconds to import
-
-    return OwnRows(RunOptions.read(RunFolder(model)))
-
-
 def _rows(input: Path, text_columns: Texts | None, skip_bad_rows: bool, deployment: Deployment) -> InputRows:
     choices: list[Texts] = [deployment.text_columns]
     if text_columns is not None:
@@ -152,7 +147,7 @@ def _rows(input: Path, text_columns: Texts | None, skip_bad_rows: bool, deployme
     return InputRows(input, choices, skip_bad_rows=skip_bad_rows)
 
 
-def _predict(predictor: EarlyExitPredictor, rows: "InputRows | OwnRows", file: PredictionFile) -> None:
+def _predict(predictor: EarlyExitPredictor, rows: InputRows | OwnRows, file: PredictionFile) -> None:
     """Predict the rows, show the progress, and print the result or where it broke off."""
     ids = deque[int]()
 

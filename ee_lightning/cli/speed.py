@@ -32,7 +32,7 @@ def _speedups(value: object) -> list[float]:
         raise ArgumentTypeError(f"{value!r} is no list of numbers, such as 1,1.5") from error
     for speedup in speedups:
         if not 1 <= speedup < math.inf:
-            raise ArgumentTypeError(f"a speed-up of {speedup:g} makes no sense: give numbers from 1")
+            raise ArgumentTypeError(f"'{speedup:g}' is no speed-up, which is 1 or more, and finite")
     return speedups
 
 

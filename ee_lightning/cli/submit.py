@@ -8,7 +8,7 @@ from typing import Annotated
 from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
 from ee_lightning.cli.command import Device
-from ee_lightning.cli.split_rows import OwnRows
+from ee_lightning.cli.deployed import OwnRows
 from ee_lightning.data.tasks import TASKS
 from ee_lightning.errors import DataError, OptionError
 from ee_lightning.files import written_whole

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from ee_lightning.cli.split_rows import OwnRows
+from ee_lightning.cli.deployed import OwnRows
 from ee_lightning.data import CustomTask, get_task
 from ee_lightning.data.tokenised import column
 from ee_lightning.errors import DataError

@@ -128,7 +128,7 @@ def test_the_shell_completes_what_fit_takes(capsys: pytest.CaptureFixture[str]) 
     script = capsys.readouterr().out
     assert _completed(script, "ee-lightning predict RUN --sch") == ["--schedule"]
     assert _completed(script, "ee-lightning predict RUN --schedule d") == ["depth_first"]
-    assert _completed(script, "ee-lightning fit --sweep.crit") == ["--sweep.criteria"]
+    assert "--sweep.criteria" in _completed(script, "ee-lightning fit --sweep.crit")
     assert main(["--print_completion=ksh"]) == 1
     assert "bash, zsh" in capsys.readouterr().err
 

@@ -43,7 +43,7 @@ from ee_lightning.data.tokenised import tokenised
 from ee_lightning.exits import CRITERIA, Criterion, ExitOutput, StoredExits, reaches, replay, trace_curve
 from ee_lightning.inference import EarlyExitEngine, Sample, SpeedMeter
 from ee_lightning.inference.batches import samples_of
-from ee_lightning.inference.speed import FullModel, Stopwatch, paired_ratio, pinned_threads, time_alternately
+from ee_lightning.inference.speed import FullModel, paired_ratio, pinned_threads, stopwatch, time_alternately
 from ee_lightning.models import HeadOptions, MultiExitModel
 from ee_lightning.models.backbones.backbone import EncoderState
 from ee_lightning.models.backbones.loading import load_backbone
@@ -213,7 +213,7 @@ def beside_the_loop(
             ]
         ]
         with pinned_threads(options.threads):
-            seconds = time_alternately(turns, options.repeats, Stopwatch(device_of(model)))  # [contenders, repeats, 1]
+            seconds = time_alternately(turns, options.repeats, stopwatch(device_of(model)))  # [contenders, repeats, 1]
         of_loop, *of_engines = (len(samples) / each.median().item() for each in seconds)
         ratios = [paired_ratio(seconds[0], each) for each in seconds[1:]]
         told = "".join(

@@ -61,7 +61,7 @@ class Prediction(NamedTuple):
 
     Attributes:
         label: A class number, or for regression a value; of several labels whether each one is there.
-        score: The criterion's score at the exit where the sample left; below the threshold where none let it leave.
+        score: The criterion's score at the exit where the sample left; below the threshold if it left at the last.
         exit_layer: The number of that exit, from 1.
         logits: That exit's, ``[classes]``; for regression the predicted value, ``[1]``.
         trail: The logits of all exits up to there, ``[exit_layer, classes]``; None unless asked for.
@@ -141,7 +141,7 @@ class Departed:
 
 
 def in_order(departed: Sequence[Departed]) -> Predictions:
-    """Put together who left, in the order of their rows.
+    """Return the predictions of samples that left, in the order of their rows.
 
     Args:
         departed: All samples, each once; at least one.
@@ -219,11 +219,11 @@ def join(cohorts: Sequence[Cohort], backbone: Backbone) -> Cohort:
 
 @dataclass(frozen=True)
 class Packing:
-    """Says which neighbours to put together, so that what a layer computes costs the least.
+    """Chooses which neighbours to batch together, so that a layer costs the least.
 
     Attributes:
-        max_tokens: The most tokens a batch may have, padding included; what is larger alone stays alone.
-        overhead: What a batch costs beside its tokens, in tokens: as much padding is worth one batch less.
+        max_tokens: The most tokens that a batch may have, padding included; a single larger one stays alone.
+        overhead: The cost of a batch besides its tokens, in tokens: this much padding is worth one batch less.
     """
 
     max_tokens: int
@@ -231,15 +231,15 @@ class Packing:
 
     @classmethod
     def on(cls, device: torch.device, max_tokens: int | None = None) -> "Packing":
-        """Return what suits a device: a processor is busy with few tokens, an accelerator needs many."""
+        """Return the packing for a device: a processor is busy with few tokens, an accelerator needs many."""
         most, overhead = (512, 32) if device.type == "cpu" else (32768, 2048)
         return cls(max_tokens or most, overhead)
 
     def __call__(self, sizes: Sequence[tuple[int, int]]) -> list[range]:
-        """Return the neighbours to put together.
+        """Return the neighbours to batch together.
 
-        Neighbours of equal length are taken together as far as they go into a batch; of all ways to put these
-        together, the one of the fewest tokens is found, padding and overheads included.
+        Neighbours of equal length stay together as far as a batch can hold them. Of all ways to join these blocks, the
+        one with the fewest tokens is found, padding and overheads included.
 
         Args:
             sizes: Number of samples and of tokens of the longest, of what is to be put together, longest first.

@@ -1,4 +1,4 @@
-"""What a deployed model's folder says beside its weights and its tokenizer."""
+"""What the folder of a deployed model holds besides its weights and its tokenizer."""
 
 import json
 from dataclasses import asdict, dataclass

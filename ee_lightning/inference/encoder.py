@@ -1,4 +1,4 @@
-"""From rows of texts to samples, with a message where a row is none."""
+"""From rows of texts to samples, with a message for each row that is not one."""
 
 from collections.abc import Iterable, Mapping, Sequence, Set
 from pathlib import Path
@@ -18,7 +18,7 @@ Texts = tuple[str, ...]
 
 
 class TextEncoder:
-    """Makes samples of texts, for any number of threads, which fast tokenizers aren't safe for.
+    """Makes samples of texts, for any number of threads; a fast tokenizer alone is not safe for several.
 
     Args:
         tokenizer: The model's, a fast one.

@@ -29,26 +29,26 @@ _FINITE = "finite"
 class EarlyExitEngine:
     """Runs a model layer by layer and lets every sample leave where the criterion says so.
 
-    What is predicted is what batch size 1 predicts: who left is dropped from hidden states, masks and what the
-    criterion remembers, and with them the padding that no other sample needs. Logits differ by rounding alone, as they
-    do between any two batch sizes: in float32 the tests allow 1e-5. A score may fall on the other side of the threshold
-    only where it is that close. Exits and labels are those of `ee_lightning.exits.curve` on stored exits.
+    Predictions are those of batch size 1: samples that left are dropped from hidden states, masks and the criterion's
+    memory, together with padding that no other sample needs. Logits differ only by rounding, as they do between any
+    two batch sizes: in float32 the tests allow 1e-5. A score can fall on the other side of the threshold only if it is
+    that close. Exits and labels are those of `ee_lightning.exits.curve` on stored exits.
 
-    Samples go through a layer in batches of similar length, which are repacked before the next layer from those that
-    stay. Two schedules differ in how many are on their way at a time: ``depth_first`` takes ``batch_size`` samples down
-    to the last of them before the next, for latency; ``breadth_first`` takes a pool of many batches, for throughput.
-    ``auto`` takes the first for up to ``batch_size`` samples, and the second for more.
+    Samples go through a layer in batches of similar length; those that stay are packed again before the next layer.
+    The schedule ``depth_first`` finishes ``batch_size`` samples before it takes the next ones, for latency.
+    ``breadth_first`` takes a pool of many batches from layer to layer, for throughput. ``auto`` takes the first for up
+    to ``batch_size`` samples, and the second for more.
 
     Args:
         model: The model; it is put into evaluation mode.
-        criterion: When to leave; fitted beforehand if it is one that has to be.
+        criterion: When to leave; already fitted if it needs to be.
         threshold: In the criterion's unit; infinity lets nobody leave early.
         schedule: ``auto``, ``depth_first`` or ``breadth_first``.
         batch_size: Samples on their way at a time by ``depth_first``.
         max_tokens: Tokens a batch in a layer, padding included; a pool of ``breadth_first`` has 16 times as many. None
             takes 512 on the CPU and 32,768 elsewhere.
         precision: ``fp32``, or ``bf16`` for matrix products in bfloat16.
-        keep_trail: Whether to give the logits of all exits that a sample passed.
+        keep_trail: Whether to return the logits of all exits that a sample passed.
         pad_token_id: What fills ``input_ids``.
         pad_token_type_id: What fills ``token_type_ids``.
 
@@ -104,7 +104,7 @@ class EarlyExitEngine:
             yield self._predict(pool)
 
     def predict_batch(self, batch: Batch) -> Predictions:
-        """Predict a padded batch, such as a data loader gives: ``map(engine.predict_batch, loader)`` predicts all.
+        """Predict a padded batch of a data loader: ``map(engine.predict_batch, loader)`` predicts all.
 
         Args:
             batch: ``input_ids``, ``attention_mask`` and, where the backbone has them, ``token_type_ids``, each

@@ -56,7 +56,7 @@ class ExitPolicy:
 
     @classmethod
     def given(cls, criterion: AnyCriterion, threshold: float | None) -> "ExitPolicy":
-        """Make a rule of what a user gives.
+        """Make a policy of what a user passes.
 
         Raises:
             OptionError: The threshold is missing, or the criterion is none.
@@ -83,13 +83,12 @@ class ExitPolicy:
 def policy_of_run(
     folder: RunFolder, num_exits: int, criterion: AnyCriterion | None = None, threshold: float | None = None
 ) -> ExitPolicy:
-    """Return the rule of a run's operating point, or the one that a user gives.
+    """Return the policy of a run's operating point, or the user's.
 
     Args:
         folder: The run folder.
         num_exits: Number of exits of its model.
-        criterion: None for the operating point's. One that has to be fitted and isn't, is, on the rows that the run
-            held out for that.
+        criterion: None for the operating point's. It is fitted on the rows that the run held out, if it needs to be.
         threshold: None for the operating point's.
 
     Raises:

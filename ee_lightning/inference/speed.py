@@ -22,37 +22,34 @@ Work = Callable[[], object]
 Clock = Callable[[], float]
 
 
-class Stopwatch:
-    """Times work to its end on the device.
+def stopwatch(device: torch.device, clock: Clock = perf_counter) -> Callable[[Work], float]:
+    """Return a function that does some work to its end on a device and returns the seconds that it took.
 
     Args:
         device: Where the work is done.
         clock: Returns the time in seconds.
     """
 
-    def __init__(self, device: torch.device, clock: Clock = perf_counter) -> None:
-        self.device, self.clock = device, clock
+    def time() -> float:
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        return clock()
 
-    def __call__(self, work: Work) -> float:
-        """Do some work, and give the seconds that it took."""
-        self._wait()
-        start = self.clock()
+    def timed(work: Work) -> float:
+        start = time()
         work()
-        self._wait()
-        return self.clock() - start
+        return time() - start
 
-    def _wait(self) -> None:
-        if self.device.type == "cuda":
-            torch.cuda.synchronize(self.device)
+    return timed
 
 
-def time_alternately(turns: Sequence[Sequence[Work]], repeats: int, stopwatch: Callable[[Work], float]) -> Tensor:
-    """Time several contestants turn by turn, who comes first changing from turn to turn and from repeat to repeat.
+def time_alternately(turns: Sequence[Sequence[Work]], repeats: int, timed: Callable[[Work], float]) -> Tensor:
+    """Time several contestants turn by turn; who comes first changes with every turn and repeat.
 
     Args:
         turns: What each contestant does in each turn, ``[turns, contestants]``; warmed up beforehand.
         repeats: How often all turns are taken.
-        stopwatch: Times work, in seconds.
+        timed: Does work and returns its seconds.
 
     Returns:
         Seconds, of shape ``[contestants, repeats, turns]``, in float64.
@@ -62,18 +59,12 @@ def time_alternately(turns: Sequence[Sequence[Work]], repeats: int, stopwatch: C
         for turn, work in enumerate(turns):
             in_order = range(len(work))
             for contestant in in_order if (repeat + turn) % 2 == 0 else reversed(in_order):
-                seconds[contestant, repeat, turn] = stopwatch(work[contestant])
+                seconds[contestant, repeat, turn] = timed(work[contestant])
     return seconds
 
 
 class Ratio(NamedTuple):
-    """A ratio of times over repeats.
-
-    Attributes:
-        median: Of the repeats.
-        low: Their first quartile.
-        high: Their third quartile.
-    """
+    """A ratio of times over repeats: the median, and the first and third quartiles."""
 
     median: float
     low: float
@@ -91,23 +82,24 @@ def paired_ratio(slower: Tensor, faster: Tensor) -> Ratio:
         >>> paired_ratio(torch.tensor([[1.0, 1.0], [2.0, 4.0]]), torch.tensor([[0.5, 0.5], [1.0, 1.0]]))
         Ratio(median=2.5, low=2.25, high=2.75)
     """
-    ratios = slower.sum(1) / faster.sum(1)  # [repeats]
-    low, median, high = ratios.quantile(torch.tensor([0.25, 0.5, 0.75], dtype=ratios.dtype)).tolist()
+    low, median, high = _quantiles(slower.sum(1) / faster.sum(1), 0.25, 0.5, 0.75)
     return Ratio(median, low, high)
 
 
 def latencies(seconds: Tensor) -> tuple[float, float]:
-    """Return the median and the 95th percentile.
-
-    Args:
-        seconds: Of shape ``[repeats, turns]``.
+    """Return the median and the 95th percentile of seconds, ``[repeats, turns]``.
 
     Example:
         >>> latencies(torch.tensor([[1.0, 1.5], [2.0, 4.5]]))
         (1.75, 4.125)
     """
-    median, p95 = seconds.flatten().quantile(torch.tensor([0.5, 0.95], dtype=seconds.dtype)).tolist()
+    median, p95 = _quantiles(seconds.flatten(), 0.5, 0.95)
     return median, p95
+
+
+def _quantiles(values: Tensor, *levels: float) -> list[float]:
+    found: list[float] = values.quantile(torch.tensor(levels, dtype=values.dtype)).tolist()
+    return found
 
 
 @contextmanager
@@ -130,7 +122,7 @@ _ANY_FILLS = {"input_ids": 0, "token_type_ids": 0}
 
 
 class FullModel:
-    """Runs all layers and the last head alone, as the plain fine-tuned model of the same weights would.
+    """Runs all layers and only the last head, as the plain fine-tuned model of the same weights would.
 
     Args:
         model: The model, in evaluation mode.
@@ -177,16 +169,16 @@ POOL = "pool"
 
 
 class SpeedMeter:
-    """Measures operating points beside the full model: all layers and the last head alone.
+    """Measures operating points beside the full model, which runs all layers and only the last head.
 
-    At every batch size both get the same batches in the same order, tokenised beforehand and padded within the time,
-    and take turns batch by batch, after a warm-up. The engine's schedule is ``depth_first``. Its other one,
-    ``breadth_first``, makes batches of its own from all samples, and takes turns with the full model on the samples
-    sorted by length, at the batch size of all at which that is fastest. A point at which nobody leaves early shows what
-    the engine gains by taking samples of like length together, and loses by judging them.
+    At every batch size both get the same batches in the same order, tokenised in advance and padded while timed. They
+    take turns batch by batch, after a warm-up. The engine's schedule is ``depth_first``. Its other schedule,
+    ``breadth_first``, forms its own batches from all samples, and takes turns with the full model on the samples
+    sorted by length, at the full model's fastest batch size. A point at which no sample leaves early shows what the
+    engine gains by batching samples of similar length, and loses by judging them.
 
-    Speed-ups on the clock are medians and quartiles over repeats, each the ratio of two totals of one repeat. Of the
-    operations, padding is not counted.
+    Speed-ups on the clock are medians and quartiles over repeats, each the ratio of the two totals of one repeat.
+    Operations on padding are not counted.
 
     Args:
         model: The model, where it is to be measured; it is put into evaluation mode.
@@ -236,7 +228,7 @@ class SpeedMeter:
         whole = model if full is None else full.eval()
         self._full, self._full_layers = FullModel(whole, precision), whole.backbone.num_layers
         self._flops, self._full_flops = FlopCounter(model), FlopCounter(whole)
-        self._stopwatch = Stopwatch(self._full.device, clock)
+        self._timed = stopwatch(self._full.device, clock)
 
     @property
     def device(self) -> str:
@@ -276,7 +268,7 @@ class SpeedMeter:
         exit_layers = _exit_layers(engine, self.samples)  # which warms up
         self._full.predict(batches)
         turns = [(partial(_exit_layers, engine, batch), partial(self._full.predict, [batch])) for batch in batches]
-        early, full = time_alternately(turns, self.repeats, self._stopwatch)  # [repeats, batches] each
+        early, full = time_alternately(turns, self.repeats, self._timed)  # [repeats, batches] each
         return self._measured(engine, exit_layers, early, full, str(size), size)
 
     def _breadth_first(self, engine: EarlyExitEngine) -> MeasuredSpeed:
@@ -286,7 +278,7 @@ class SpeedMeter:
         for predict in at_sizes:
             predict()
         turns = [(partial(_exit_layers, engine, self.samples), *at_sizes)]
-        early, *fulls = time_alternately(turns, self.repeats, self._stopwatch)  # [repeats, 1] each
+        early, *fulls = time_alternately(turns, self.repeats, self._timed)  # [repeats, 1] each
         fastest = min(range(len(fulls)), key=lambda place: fulls[place].quantile(0.5).item())
         return self._measured(engine, exit_layers, early, fulls[fastest], POOL, self.batch_sizes[fastest])
 

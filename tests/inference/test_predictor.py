@@ -48,12 +48,12 @@ def rule_for(task: str, exits: StoredExits) -> tuple[Criterion, float]:
     return Patience(tolerance=differences[half : half + 2].mean().item()), 1
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def predictor(trained: Trained) -> EarlyExitPredictor:
     return EarlyExitPredictor.from_run(trained("sst2"), criterion="voting(k=0.5)", threshold=1.4)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def pair_predictor(trained: Trained) -> EarlyExitPredictor:
     return EarlyExitPredictor.from_run(trained("rte"), criterion=Voting(), threshold=1.1)
 

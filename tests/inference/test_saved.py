@@ -39,10 +39,17 @@ def original(trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> Earl
     return EarlyExitPredictor.from_run(run, keep_trail=True)
 
 
+@pytest.fixture(scope="module")
+def saved(original: EarlyExitPredictor, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("saved")
+    original.save_pretrained(folder)
+    return folder
+
+
 @pytest.fixture
-def folder(original: EarlyExitPredictor, tmp_path: Path) -> Path:
-    original.save_pretrained(tmp_path / "model")
-    return tmp_path / "model"
+def folder(saved: Path, tmp_path: Path) -> Path:
+    """Return a copy of a saved model, which may be changed."""
+    return shutil.copytree(saved, tmp_path / "model")
 
 
 def test_a_saved_model_predicts_the_same_bit_for_bit(

@@ -3,18 +3,18 @@
 import pytest
 import torch
 
-from ee_lightning.inference.speed import Stopwatch, latencies, paired_ratio, pinned_threads, time_alternately
+from ee_lightning.inference.speed import latencies, paired_ratio, pinned_threads, stopwatch, time_alternately
 
 
 def test_every_time_is_put_where_it_belongs_and_the_order_alternates() -> None:
     done: list[tuple[int, str]] = []
 
-    def stopwatch(work) -> float:
+    def timed(work) -> float:
         work()
         return float(len(done))
 
     turns = [[lambda turn=turn, who=who: done.append((turn, who)) for who in "ab"] for turn in range(3)]
-    seconds = time_alternately(turns, repeats=2, stopwatch=stopwatch)
+    seconds = time_alternately(turns, repeats=2, timed=timed)
     first = [(0, "a"), (0, "b"), (1, "b"), (1, "a"), (2, "a"), (2, "b")]
     second = [(0, "b"), (0, "a"), (1, "a"), (1, "b"), (2, "b"), (2, "a")]
     assert done == first + second
@@ -42,9 +42,9 @@ def test_latencies_are_of_all_turns_in_all_repeats() -> None:
 
 def test_stopwatch_times_the_work_alone() -> None:
     times = iter([10.0, 12.5, 100.0, 101.0])
-    stopwatch = Stopwatch(torch.device("cpu"), clock=lambda: next(times))
-    assert stopwatch(lambda: None) == 2.5
-    assert stopwatch(lambda: None) == 1.0
+    timed = stopwatch(torch.device("cpu"), clock=lambda: next(times))
+    assert timed(lambda: None) == 2.5
+    assert timed(lambda: None) == 1.0
 
 
 def test_threads_are_pinned_and_given_back_even_after_a_failure() -> None:

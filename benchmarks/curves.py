@@ -37,7 +37,7 @@ BATCH_SIZE, MAX_LENGTH = 64, 128
 
 
 def seconds(work: Callable[[], object], repeats: int) -> float:
-    """Give the median time of repeated work, after one run to warm up where there are several."""
+    """Return the median time of repeated work, after one run to warm up where there are several."""
     times = []
     for _ in range(repeats + (repeats > 1)):
         start = perf_counter()

@@ -60,7 +60,7 @@ def write_rows(path: Path, num_rows: int) -> None:
 
 
 def memory_of(pid: int) -> tuple[int, int]:
-    """Give the anonymous memory of a process and its children, and that with mapped files, in bytes."""
+    """Return the anonymous memory of a process and its children, and that with mapped files, in bytes."""
     anonymous = with_files = 0
     for each in tree(pid):
         try:
@@ -73,7 +73,7 @@ def memory_of(pid: int) -> tuple[int, int]:
 
 
 def tree(pid: int) -> Iterator[int]:
-    """Give a process and all below it."""
+    """Yield a process and all below it."""
     yield pid
     for children in Path(f"/proc/{pid}/task").glob("*/children"):
         try:

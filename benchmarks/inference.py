@@ -87,7 +87,7 @@ def random_model(options: Namespace) -> MultiExitModel:
 
 @torch.inference_mode()
 def pooled(model: MultiExitModel, samples: Sequence[Sample]) -> Tensor:
-    """Give what every exit pools, [rows, exits, width]."""
+    """Return what every exit pools, [rows, exits, width]."""
     batches = []
     for start in range(0, len(samples), FIT_BATCH_SIZE):
         state, layers = embedded(model, samples[start : start + FIT_BATCH_SIZE]), []
@@ -270,7 +270,7 @@ def start_peak(model: MultiExitModel) -> float:
 
 
 def peak(model: MultiExitModel) -> float:
-    """Give the peak memory since then, in bytes."""
+    """Return the peak memory since then, in bytes."""
     return torch.cuda.max_memory_allocated() if device_of(model).type == "cuda" else memory("VmHWM")
 
 

@@ -113,7 +113,7 @@ class OneHead(nn.Module):
         )
 
     def forward(self, batch: Batch) -> Tensor:
-        """Give the logits of a batch, [batch, classes]."""
+        """Return the logits of a batch, [batch, classes]."""
         inputs = {name: batch[name] for name in ("input_ids", "attention_mask", "token_type_ids")}
         hidden = self.backbone(**inputs).last_hidden_state  # [batch, length, width]
         mask = batch["attention_mask"].unsqueeze(-1).to(hidden.dtype)  # [batch, length, 1]

@@ -49,7 +49,7 @@ def no_rights() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def tiny_backbone(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give a folder with a 3-layer random BERT and its tokenizer, as ``save_pretrained`` writes them."""
+    """Return a folder with a 3-layer random BERT and its tokenizer, as ``save_pretrained`` writes them."""
     folder = tmp_path_factory.mktemp("tiny-bert")
     words = [*SPECIAL, *POSITIVE, *NEGATIVE, *NEUTRAL]
     tokenizer = BertTokenizerFast(vocab={word: index for index, word in enumerate(words)}, model_max_length=64)
@@ -69,7 +69,7 @@ def tiny_backbone(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def small_backbone(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
-    """Give a function that makes a folder with a 4-layer random encoder of a family, without a tokenizer.
+    """Return a function that makes a folder with a 4-layer random encoder of a family, without a tokenizer.
 
     Other fields of its configuration can be given by name.
     """
@@ -87,7 +87,7 @@ def small_backbone(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Pa
 
 @pytest.fixture(scope="session")
 def glue_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give a GLUE folder with a small task of every kind in the official layout, easy to learn."""
+    """Return a GLUE folder with a small task of every kind in the official layout, easy to learn."""
     folder = tmp_path_factory.mktemp("glue")
     rng = random.Random(0)
 
@@ -129,7 +129,7 @@ def glue_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory: pytest.TempPathFactory, glue_folder: Path, tiny_backbone: Path) -> Callable[..., Path]:
-    """Give a function that gives the folder of a short run on a task; tests that change it copy it first."""
+    """Return a function that gives the folder of a short run on a task; tests that change it copy it first."""
     root = tmp_path_factory.mktemp("runs")
     regression = {"config": REPOSITORY / "configs/tasks/stsb.yaml", "model.objective": JOINT}
 

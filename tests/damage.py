@@ -10,7 +10,7 @@ INSTEAD = (DROPPED, None, [], {}, "word", True, -1, 0, 7, 1.5, 10**30, nan, inf,
 
 
 def damaged(fields: Any) -> Iterator[tuple[str, Any]]:
-    """Give copies of nested values in which one of them (of a list the first) is gone or another."""
+    """Yield copies of nested values in which one of them (of a list the first) is gone or another."""
     for path in _paths(fields):
         for value in INSTEAD:
             copy = deepcopy(fields)

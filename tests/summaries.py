@@ -5,7 +5,7 @@ from typing import Any
 
 
 def figures(metrics: Sequence[str] = ("accuracy",), **changes: object) -> dict[str, Any]:
-    """Give the figures of 3 exits, with changes."""
+    """Return the figures of 3 exits, with changes."""
     return {
         "task": "rte",
         "samples": 1,

@@ -49,7 +49,7 @@ def _trainer(folder: Path, criteria: list[Criterion], epochs: int = 1) -> Traine
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory, glue_folder: Path, tiny_backbone: Path) -> RunFolder:
-    """Give the folder of a run on the small STS-B: trained and validated."""
+    """Return the folder of a run on the small STS-B: trained and validated."""
     seed_everything(0)
     data = _data("stsb", glue_folder, tiny_backbone)
     module = _module(data, tiny_backbone)

@@ -84,7 +84,7 @@ class ServedArtifacts:
         }
 
     def place(self, address: str) -> tuple[dict[str, bytes], str]:
-        """Give where the content of an address, below ``/artifacts/``, is kept, and under which key."""
+        """Return where the content of an address, below ``/artifacts/``, is kept, and under which key."""
         number, _, path = address.partition("/")
         return self._of(number).content, path
 

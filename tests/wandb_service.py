@@ -206,7 +206,7 @@ class WandbService:
             place[name] = content
 
     def download_of_artifact(self, address: str) -> bytes:
-        """Give a file of an artifact."""
+        """Return a file of an artifact."""
         with self._lock:
             place, name = self.artifacts.place(address)
             return place[name]
@@ -249,7 +249,7 @@ class WandbService:
         return {"agentHeartbeat": {"agent": {"id": agent}, "commands": json.dumps(commands)}}
 
     def _run_resume_status(self, variables: Mapping[str, Any]) -> dict[str, Any]:
-        """Tell a run that may go on how far it came."""
+        """Return to a run that may go on how far it came."""
         run = self.runs.get(variables["name"])
         bucket = run and {
             "id": run.name,
@@ -361,7 +361,7 @@ def _project(name: str) -> dict[str, Any]:
 
 
 def _grid(sweep: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Give all points of a grid."""
+    """Return all points of a grid."""
     assert sweep["method"] == "grid", "only a grid can be handed out here"
     choices = {name: given.get("values", [given.get("value")]) for name, given in sweep["parameters"].items()}
     return [dict(zip(choices, values, strict=True)) for values in product(*choices.values())]

@@ -194,7 +194,7 @@ def test_the_loss_of_a_score_that_is_no_mean_cannot_be_guaranteed(exits_of, metr
 
 
 def exits_that_leave_first(leaving, samples):
-    """Give two exits, the first of which lets so many of the samples leave, all with the same label."""
+    """Return two exits, the first of which lets so many of the samples leave, all with the same label."""
     logits = torch.tensor([1.0, 0.0]).repeat(2, samples, 1)  # [exits, samples, classes]
     logits[0, :leaving, 0] = 5.0
     return stored(logits, torch.zeros(samples, dtype=torch.int64))

@@ -11,7 +11,7 @@ DRAWS, SAMPLES, GUARANTEE = 400, 200, 0.9
 
 @pytest.fixture(scope="module", params=["continuous scores", "tied scores", "first exit or last"])
 def population_and_draws(request, exits_of):
-    """Give the operating points of a population, and those of samples drawn from it."""
+    """Return the operating points of a population, and those of samples drawn from it."""
     criterion = Voting() if request.param == "tied scores" else Confidence()
     exits = exits_of(5000, num_exits=6, num_classes=3)
     if request.param == "first exit or last":
@@ -26,7 +26,7 @@ def population_and_draws(request, exits_of):
 
 
 def truly_reached(kind, population):
-    """Give what every operating point reaches of what is promised, in the unit of the budget."""
+    """Return what every operating point reaches of what is promised, in the unit of the budget."""
     if kind is MinSpeedup:
         return population.curve.speedup
     if kind is Consistency:
@@ -38,14 +38,14 @@ def truly_reached(kind, population):
 
 
 def budget_broken_by_a_hair(kind, population):
-    """Give a budget that a point half-way along the population's curve all but keeps to."""
+    """Return a budget that a point half-way along the population's curve all but keeps to."""
     half_way = int((population.curve.mean_exit <= 0.7 * population.curve.num_exits).nonzero()[0])
     reached = truly_reached(kind, population)[half_way].item()
     return kind(reached - 1e-4 if kind is MaxLoss else reached + 1e-4)
 
 
 def share_broken(budget, population, draws, let_through):
-    """Tell on what share of the draws a threshold is let through that breaks the budget, and on what share any is."""
+    """Return on what share of the draws a threshold is let through that breaks the budget, and on what share any is."""
     reached = truly_reached(type(budget), population)  # [points of the population]
     breaks = reached > budget.value if isinstance(budget, MaxLoss) else reached < budget.value
     ascending = population.curve.thresholds.flip(0)

@@ -38,13 +38,13 @@ def in_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator
 
 @pytest.fixture
 def small(tiny_backbone: Path, glue_folder: Path) -> dict[str, object]:
-    """Give options for a run on the small SST-2 with the small encoder."""
+    """Return options for a run on the small SST-2 with the small encoder."""
     return {"data.task": "sst2", "data.root": glue_folder, "model.backbone": tiny_backbone, **QUICK}
 
 
 @pytest.fixture
 def service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[WandbService]:
-    """Give a service that the programs started here log in to, whatever else is set up on this machine."""
+    """Yield a service that the programs started here log in to, whatever else is set up on this machine."""
     (tmp_path / "configs").symlink_to(REPOSITORY / "configs")
     wandb.teardown()  # or the variable that names W&B's process would come back when that has ended
     for name in [name for name in os.environ if name.startswith("WANDB_")]:
@@ -64,7 +64,7 @@ def service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[WandbSe
 
 @pytest.fixture
 def run() -> Callable[..., int]:
-    """Give a function that runs a command with options and returns its exit status."""
+    """Return a function that runs a command with options and returns its exit status."""
 
     def _run(command: str, *configs: Path, **options: object) -> int:
         files = [argument for config in configs for argument in ("--config", str(config))]

@@ -22,7 +22,7 @@ Run = Callable[..., int]
 
 @pytest.fixture
 def fitted(run: Run, small: dict[str, object]) -> Path:
-    """Give the folder of a finished run."""
+    """Return the folder of a finished run."""
     assert run("fit", **small, **{"run.name": "first"}) == 0
     return Path("runs/first/version_0")
 

@@ -37,13 +37,13 @@ def _sweep(file: Path) -> dict[str, Any]:
 
 
 def _drawn(sweep: Path) -> dict[str, object]:
-    """Give a point of a sweep: the last of listed values, the least of a range."""
+    """Return a point of a sweep: the last of listed values, the least of a range."""
     parameters = _sweep(sweep)["parameters"]
     return {name: given["values"][-1] if "values" in given else given["min"] for name, given in parameters.items()}
 
 
 def _rendered(sweep: Path) -> list[str]:
-    """Give the command of a point, without the program, as the agent renders it."""
+    """Return the command of a point, without the program, as the agent renders it."""
     arguments = [f"--{name}={value}" for name, value in sorted(_drawn(sweep).items())]
     _, *command = _sweep(sweep)["command"]
     return [part for word in command for part in (arguments if word == "${args}" else [word])]

@@ -27,7 +27,7 @@ class Largest(Criterion):
 
 @pytest.fixture
 def folder() -> RunFolder:
-    """Give a run folder that was swept by criteria of ours and of a user's own, one of them fitted."""
+    """Return a run folder that was swept by criteria of ours and of a user's own, one of them fitted."""
     generator = torch.Generator().manual_seed(0)
     labels = torch.randint(3, (120,), generator=generator)
     signal = torch.nn.functional.one_hot(labels, 3) * torch.tensor([0.5, 1.0, 2.0]).view(3, 1, 1)
@@ -39,7 +39,7 @@ def folder() -> RunFolder:
 
 
 def results(folder: RunFolder, name: str) -> tuple[list[str], object, object]:
-    """Give all that a folder has of a criterion."""
+    """Return all that a folder has of a criterion."""
     lines = [line for line in (folder.path / "curves.csv").read_text().splitlines() if f",{name}," in line]
     summary, diagnostics = (
         json.loads((folder.path / file).read_text())["validation"] for file in ("summary.json", "diagnostics.json")

@@ -35,7 +35,7 @@ Serve = Callable[..., ServedArtifact]
 
 @pytest.fixture
 def account(service: WandbService) -> Iterator[WandbService]:
-    """Give the service to this process, which may have spoken to another."""
+    """Let this process use the service, after it may have used another."""
     _forget()
     yield service
     _forget()
@@ -43,7 +43,7 @@ def account(service: WandbService) -> Iterator[WandbService]:
 
 @pytest.fixture
 def serve(account: WandbService) -> Serve:
-    """Give a function that lets the service have an artifact of given files; others of its fields may be given too."""
+    """Return a function that puts an artifact of given files on the service; other fields may be given too."""
 
     def _serve(files: dict[str, bytes], **fields: object) -> ServedArtifact:
         number = len(account.artifacts.versions)

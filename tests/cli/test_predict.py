@@ -28,7 +28,7 @@ RULE = ["--criterion", "voting(k=0.5)", "--threshold", "1.4"]
 
 @pytest.fixture
 def run(trained: Trained) -> Path:
-    """Give a copy of a run with an operating point."""
+    """Return a copy of a run with an operating point."""
     folder = shutil.copytree(trained("sst2"), Path("runs/sst2/version_0"))
     assert main(["choose", str(folder), "--criterion", "voting(k=0.5)", "--min-speedup", "1.2"]) == 0
     point = OperatingPoint.read(folder)

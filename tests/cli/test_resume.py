@@ -44,7 +44,7 @@ VARIANTS: dict[str, Options] = {
 
 @pytest.fixture
 def training(small: Options) -> Options:
-    """Give options for three epochs of twelve batches."""
+    """Return options for three epochs of twelve batches."""
     return {
         **small,
         "data.batch_size": 8,
@@ -60,7 +60,7 @@ def training(small: Options) -> Options:
 
 @pytest.fixture
 def uninterrupted(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Path]:
-    """Give a function that trains to the end, in another folder, and returns the run folder."""
+    """Return a function that trains to the end, in another folder, and returns the run folder."""
 
     def _train(options: Options, *configs: Path) -> Path:
         with monkeypatch.context() as context:

@@ -28,7 +28,7 @@ QUICK = ["--batch-sizes", "1,8", "--repeats", "1", "--max-samples", "10"]
 
 @pytest.fixture
 def fitted(run: Run, small: dict[str, object], capfd: pytest.CaptureFixture[str]) -> Path:
-    """Give the folder of a finished run."""
+    """Return the folder of a finished run."""
     assert run("fit", **small) == 0
     capfd.readouterr()
     return Path("runs/run/version_0")

@@ -31,7 +31,7 @@ def _exits(num_samples: int, seed: int) -> StoredExits:
 
 @pytest.fixture
 def folder() -> RunFolder:
-    """Give a run folder as `validate` leaves it, without checkpoints."""
+    """Return a run folder as `validate` leaves it, without checkpoints."""
     run = RunFolder("runs/one")
     exits = _exits(400, 0)
     run.write_exits("validation", exits)

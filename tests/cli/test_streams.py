@@ -105,7 +105,7 @@ def test_files_are_utf8_whatever_the_terminal_is() -> None:
 
 @pytest.fixture
 def stored() -> RunFolder:
-    """Give a run folder with stored exits, in the working folder, which everyone may read."""
+    """Return a run folder with stored exits, in the working folder, which everyone may read."""
     Path().chmod(0o755)
     folder = RunFolder("größe")
     logits = torch.randn(3, 40, 2, generator=torch.Generator().manual_seed(0))

@@ -24,7 +24,7 @@ def official(folder: Path, rows: int) -> list[tuple[str, str]]:
 
 @pytest.fixture
 def run_on(trained: Callable[..., Path], glue_folder: Path) -> Callable[..., tuple[Path, list[tuple[str, str]]]]:
-    """Give a function that gives a run with an operating point, whose test split has so many rows, and these."""
+    """Return a function that returns a run with an operating point, whose test split has so many rows, and these."""
 
     def make(name: str, folder: str, rows: int) -> tuple[Path, list[tuple[str, str]]]:
         run = shutil.copytree(trained(name), Path(f"runs/{name}/version_0"))

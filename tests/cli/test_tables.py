@@ -31,7 +31,7 @@ def _summary(score: float, criterion: str = "voting", area: float | None = None)
 
 @pytest.fixture
 def add() -> Callable[..., RunFolder]:
-    """Give a function that adds a training run to the folder ``runs``."""
+    """Return a function that adds a training run to the folder ``runs``."""
 
     def _add(name: str, seed: int, summary: Summary | None, **options: object) -> RunFolder:
         number = len(list(Path("runs", name).glob("version_*")))

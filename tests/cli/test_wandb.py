@@ -31,7 +31,7 @@ BLOCK = 32768
 
 @pytest.fixture
 def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[pytest.MonkeyPatch]:
-    """Give W&B variables of its own, and a home without an account, to a test."""
+    """Set W&B variables and a home without an account for a test."""
     wandb.teardown()
     wbauth.unauthenticate_session(update_settings=False)
     for name in [name for name in os.environ if name.startswith("WANDB_") or name.lower().endswith("_proxy")]:
@@ -43,7 +43,7 @@ def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[pyt
 
 @pytest.fixture
 def silent() -> Iterator[int]:
-    """Give the port of something that accepts connections and never answers."""
+    """Yield the port of something that accepts connections and never answers."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         yield listening.getsockname()[1]
 
@@ -257,7 +257,7 @@ def _refuse(word: str) -> None:
 
 
 def _seconds(options: dict[str, object]) -> tuple[float, str]:
-    """Fit in a process of its own, from its start to its end; what it prints is told too."""
+    """Fit in a process of its own, from its start to its end; what it prints is returned too."""
     began = monotonic()
     flags = [f"--{name}={value}" for name, value in options.items()]
     done = subprocess.run(
@@ -305,7 +305,7 @@ def _read(run: Path) -> tuple[list[dict[str, object]], dict[str, object], dict[s
 
 
 def _records(content: bytes) -> Iterator[Record]:
-    """Give the records of a ``.wandb`` file: after 7 bytes, LevelDB's format of logs, in blocks of 32 KiB."""
+    """Yield the records of a ``.wandb`` file: after 7 bytes, LevelDB's format of logs, in blocks of 32 KiB."""
     position, whole = 7, b""
     while position + 7 <= len(content):
         if (left := BLOCK - position % BLOCK) < 7:

@@ -40,7 +40,7 @@ def test_an_offline_run_that_is_uploaded_is_what_an_online_run_would_be(
 
 
 def _told(row: dict[str, Any]) -> dict[str, Any]:
-    """Give what a row says, of a file its kind and size alone: its name and address are of its run and step."""
+    """Return what a row says, of a file its kind and size alone: its name and address are of its run and step."""
     return {
         name: {key: value[key] for key in ("_type", "size", "sha256") if key in value} if _is_file(value) else value
         for name, value in row.items()

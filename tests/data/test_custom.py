@@ -17,7 +17,7 @@ QUEUES = ["billing", "bug", "other"]
 
 @pytest.fixture
 def tickets(tmp_path):
-    """Give a file with three hundred tickets, each with a subject, a body and a queue."""
+    """Return a file with three hundred tickets, each with a subject, a body and a queue."""
     rows = [f"help {row},please {row},{QUEUES[row % 3]},{row / 10}\n" for row in range(300)]
     (tmp_path / "tickets.csv").write_text("subject,body,queue,hours\n" + "".join(rows))
     return tmp_path / "tickets.csv"

@@ -55,7 +55,7 @@ def test_a_length_that_makes_no_sense_names_its_option(max_length, pairs, tokeni
 
 @pytest.fixture
 def generic(tokenizer):
-    """Give the same tokenizer under a class that does not say that it has token types."""
+    """Return the same tokenizer under a class that does not say that it has token types."""
     tokenizer.model_input_names = ["input_ids", "attention_mask"]
     return tokenizer
 

@@ -31,7 +31,7 @@ def module(official_glue, tokenizer_folder):
 
 @pytest.fixture
 def many_rows(official_glue):
-    """Give SST-2 fifty training rows of various lengths."""
+    """Return SST-2 fifty training rows of various lengths."""
     rows = [f"{'the cat sat ' * (1 + row % 5)}\t{row % 2}" for row in range(50)]
     (official_glue / "SST-2" / "train.tsv").write_text("\n".join(["sentence\tlabel", *rows]))
 
@@ -415,7 +415,7 @@ def test_a_trainer_reshuffles_each_epoch_and_reads_all_of_the_validation(module,
 
 @pytest.fixture
 def sorted_rows(official_glue):
-    """Give SST-2 sixty validation and test rows sorted by class and by length, and fifty training rows."""
+    """Return SST-2 sixty validation and test rows sorted by class and by length, and fifty training rows."""
     rows = [f"{'the cat sat ' * (1 + row // 12)}{row}\t{int(row >= 30)}" for row in range(60)]
     for name in ("dev", "test"):
         (official_glue / "SST-2" / f"{name}.tsv").write_text("\n".join(["sentence\tlabel", *rows]))

@@ -6,7 +6,7 @@ from ee_lightning.exits import CalibratedConfidence, Confidence, replay
 
 
 def overconfident(num_samples, *, scale, seed):
-    """Give exits whose logits are those of the true posterior, times a scale per exit."""
+    """Return exits whose logits are those of the true posterior, times a scale per exit."""
     generator = torch.Generator().manual_seed(seed)
     logits = torch.randn(len(scale), num_samples, 3, generator=generator)
     # One posterior serves all exits: the labels are drawn from the first one's.

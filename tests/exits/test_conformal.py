@@ -47,7 +47,7 @@ def test_the_threshold_is_a_quantile_with_infinity_appended(num_exits, calibrati
 
 
 def two_exits(num_samples, generator):
-    """Give exits of which the first differs from the second in most samples, at any confidence."""
+    """Return exits of which the first differs from the second in most samples, at any confidence."""
     last = torch.randint(3, (num_samples,), generator=generator)
     shift = torch.multinomial(torch.tensor([0.4, 0.3, 0.3]), num_samples, replacement=True, generator=generator)
     first = torch.nn.functional.one_hot((last + shift) % 3, 3)

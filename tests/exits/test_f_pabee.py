@@ -14,7 +14,7 @@ DIVERGENCES = ["kl", "reverse_kl", "symmetric_kl", "jsd"]
 
 
 def reference(divergence, previous, current):
-    """Give a divergence of distributions in float64, by torch.distributions."""
+    """Return a divergence of distributions in float64, by torch.distributions."""
     p, q = Categorical(probs=previous.double()), Categorical(probs=current.double())
     if divergence == "jsd":
         mixture = Categorical(probs=(p.probs + q.probs) / 2)

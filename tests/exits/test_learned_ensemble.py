@@ -7,7 +7,7 @@ from ee_lightning.exits import LearnedEnsemble, RunningEnsemble, replay
 
 
 def informed(num_samples, *, seed, knowledge=(0.2, 1.0, 3.0), num_classes=3):
-    """Give exits whose logits favour the label, each by another amount."""
+    """Return exits whose logits favour the label, each by another amount."""
     generator = torch.Generator().manual_seed(seed)
     labels = torch.randint(num_classes, (num_samples,), generator=generator)
     favour = torch.nn.functional.one_hot(labels, num_classes) * torch.tensor(knowledge).view(-1, 1, 1)

@@ -22,7 +22,7 @@ def predicted(draw):
 
 
 def naive_q(one, other, labels):
-    """Give Yule's Q of two lists of classes from their odds ratio, and 0 where one of them is always right or wrong."""
+    """Return Yule's Q of two lists of classes from their odds ratio; 0 if one of them is always right or wrong."""
     table = Counter((p == y, q == y) for p, q, y in zip(one, other, labels, strict=True))
     if any(len({cell[exit_] for cell in table}) == 1 for exit_ in (0, 1)):
         return 0

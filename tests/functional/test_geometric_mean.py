@@ -17,7 +17,7 @@ def informed(num_exits, num_samples, num_classes, seed, knowledge=1.0):
 
 
 def objective(log_probabilities, labels, weights, biases):
-    """Give what one exit's weights [m] and biases [classes] minimise, from its definition."""
+    """Return what one exit's weights [m] and biases [classes] minimise, from its definition."""
     m = len(weights)
     logits = torch.einsum("j,jnc->nc", weights, log_probabilities[:m].double()) + biases
     prior = (weights - 1 / m).square().sum() / 2 + biases.square().sum() / 2

@@ -27,13 +27,13 @@ def model(tiny_backbone: Path) -> MultiExitModel:
 
 @pytest.fixture(scope="session")
 def model_of():
-    """Give a function that makes a model with other classes or heads."""
+    """Return a function that makes a model with other classes or heads."""
     return make_model
 
 
 @pytest.fixture(scope="session")
 def samples() -> list[Sample]:
-    """Give 40 samples of 3 to 24 tokens, two sentences each."""
+    """Return 40 samples of 3 to 24 tokens, two sentences each."""
     generator = torch.Generator().manual_seed(2)
     lengths = torch.randint(3, 25, (40,), generator=generator).tolist()
     ids = [torch.randint(5, 25, (length,), generator=generator).tolist() for length in lengths]

@@ -77,7 +77,7 @@ def ready(criterion: Criterion, exits: StoredExits) -> Criterion:
 
 
 def thresholds(replayed: Replay) -> Iterator[float]:
-    """Give thresholds to which no score is so near that rounding decides, and those that are counts."""
+    """Yield thresholds to which no score is so near that rounding decides, and those that are counts."""
     scores = replayed.scores[replayed.scores.isfinite()].unique()
     gaps = scores.diff()
     between = (scores[:-1] + gaps / 2)[gaps > 4 * TOLERANCE]

@@ -32,7 +32,7 @@ Trained = Callable[..., Path]
 
 
 def texts_of(task: str, glue_folder: Path) -> list[list[str]]:
-    """Give the columns of text of a task's validation rows."""
+    """Return the columns of text of a task's validation rows."""
     folder, columns = COLUMNS[task]
     with (glue_folder / folder / "dev.tsv").open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
@@ -40,7 +40,7 @@ def texts_of(task: str, glue_folder: Path) -> list[list[str]]:
 
 
 def rule_for(task: str, exits: StoredExits) -> tuple[Criterion, float]:
-    """Give a rule by which samples leave at several exits, none of them by a hair."""
+    """Return a rule by which samples leave at several exits, none of them by a hair."""
     if task != "stsb":
         return Voting(k=0.5), 1.4
     differences = (exits.logits[1] - exits.logits[0]).abs().flatten().sort().values  # [samples]
@@ -60,7 +60,7 @@ def pair_predictor(trained: Trained) -> EarlyExitPredictor:
 
 @pytest.fixture
 def run(trained: Trained, tmp_path: Path) -> Path:
-    """Give a copy of a run, without an operating point."""
+    """Return a copy of a run, without an operating point."""
     return shutil.copytree(trained("sst2"), tmp_path / "runs" / "sst2" / "version_0")
 
 

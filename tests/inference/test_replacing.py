@@ -87,7 +87,7 @@ def test_on_a_full_disk_the_old_model_stays(small_disk: Path) -> None:
 
 @pytest.fixture(scope="module")
 def two() -> list[EarlyExitPredictor]:
-    """Give two models that answer differently."""
+    """Return two models that answer differently."""
     models = [EarlyExitPredictor.from_pretrained(FIXTURES / "saved_model_0.1.0", device="cpu") for _ in range(2)]
     for parameter in models[1].model.parameters():
         parameter.data.mul_(-1)

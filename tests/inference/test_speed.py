@@ -18,7 +18,7 @@ EARLY, FULL = 1.0, {1: 3.0, 2: 2.5, 4: 2.5, 10: 2.0}
 
 
 class Clock:
-    """Time that passes where it is told to, and all that was run meanwhile."""
+    """Time that passes on request, and all that was run meanwhile."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -51,7 +51,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 @pytest.fixture
 def meter_of(model: MultiExitModel, samples: list[Sample], clock: Clock) -> Callable[..., SpeedMeter]:
-    """Give a function that makes a meter of ten samples."""
+    """Return a function that makes a meter of ten samples."""
     return lambda **options: SpeedMeter(
         model, samples, **{"batch_sizes": (1, 4, 10), "repeats": 2, "max_samples": 10, "clock": clock} | options
     )

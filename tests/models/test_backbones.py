@@ -39,7 +39,7 @@ def _batch(padded: bool = True, pad: int = 1) -> dict[str, Tensor]:
 
 
 def _stepped(backbone: Backbone, batch: dict[str, Tensor], is_padded: bool | None = None) -> list[Tensor]:
-    """Give the hidden states before the first layer and behind each."""
+    """Return the hidden states before the first layer and behind each."""
     state = backbone.embed(**batch, is_padded=is_padded)
     states = [state.hidden]
     for index in range(backbone.num_layers):
@@ -49,7 +49,7 @@ def _stepped(backbone: Backbone, batch: dict[str, Tensor], is_padded: bool | Non
 
 
 def _own(backbone: Backbone, batch: dict[str, Tensor]) -> tuple[Tensor, ...]:
-    """Give the same as the model itself does."""
+    """Return the same as the model itself does."""
     return backbone.encoder(**batch, output_hidden_states=True).hidden_states
 
 

@@ -113,7 +113,7 @@ def test_the_plot_shows_all_that_the_folder_holds(tmp_path: Path) -> None:
 
 
 def lines(capsys: pytest.CaptureFixture[str]) -> list[str]:
-    """Give what was printed line by line, at most 80 wide, without frames and with single spaces."""
+    """Return what was printed line by line, at most 80 wide, without frames and with single spaces."""
     printed = capsys.readouterr().out.splitlines()
     assert max(map(len, printed)) <= 80
     return [" ".join(line.translate(dict.fromkeys(range(0x2500, 0x2580), " ")).split()) for line in printed]

@@ -32,7 +32,7 @@ def test_an_interval_that_only_looks_as_if_it_had_no_width_is_not(capsys: pytest
 
 
 def plain_lines(printed: str) -> list[str]:
-    """Give what was printed line by line, without the frames of tables and with single spaces."""
+    """Return what was printed line by line, without the frames of tables and with single spaces."""
     frames = dict.fromkeys(range(0x2500, 0x2580), " ")
     return [" ".join(line.translate(frames).split()) for line in printed.splitlines()]
 

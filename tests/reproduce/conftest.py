@@ -27,7 +27,7 @@ MakeRunner = Callable[..., Runner]
 
 @pytest.fixture(scope="session")
 def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give a finished run folder, without checkpoints."""
+    """Return a finished run folder, without checkpoints."""
     torch.manual_seed(0)
     exits = StoredExits(torch.randn(3, 20, 2), torch.randint(2, (20,)), torch.arange(20))
     folder = write_run(tmp_path_factory.mktemp("template") / "version_0", exits)
@@ -38,7 +38,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def make_run(tmp_path: Path) -> MakeRun:
-    """Give a function that plans a run of the stand-in."""
+    """Return a function that plans a run of the stand-in."""
 
     def _make(task: str, name: str = "full", **options: object) -> PlannedRun:
         training = Training(task, name, 1, FitOptions(options=options))
@@ -49,7 +49,7 @@ def make_run(tmp_path: Path) -> MakeRun:
 
 @pytest.fixture
 def make_runner(template: Path) -> MakeRunner:
-    """Give a function that makes a runner of stand-ins."""
+    """Return a function that makes a runner of stand-ins."""
 
     def _make(runs: list[PlannedRun]) -> Runner:
         return Runner(SuiteProgress(Console(width=200), runs), [sys.executable, STAND_IN, str(template)])
@@ -146,7 +146,7 @@ def make_suite() -> Callable[..., Suite]:
 
 @pytest.fixture
 def make_folder(tmp_path: Path) -> Callable[..., RunFolder]:
-    """Give a function that writes a run folder, anew each time."""
+    """Return a function that writes a run folder, anew each time."""
 
     def make(*args: object, **others: object) -> RunFolder:
         return write_run(tmp_path / "runs" / str(len(list(tmp_path.glob("runs/*")))), *args, **others)
@@ -156,7 +156,7 @@ def make_folder(tmp_path: Path) -> Callable[..., RunFolder]:
 
 @pytest.fixture(scope="session")
 def whole_suite() -> Suite:
-    """Give a suite of two tasks and three seeds with a row of every kind."""
+    """Return a suite of two tasks and three seeds with a row of every kind."""
     return suite_of(
         Row("ALBERT-base", "full"),
         Row("ALBERT-6L", "6l", speedup=2.0),
@@ -173,7 +173,7 @@ def whole_suite() -> Suite:
 
 @pytest.fixture(scope="session")
 def whole_folders(whole_suite: Suite, tmp_path_factory: pytest.TempPathFactory) -> dict[RunKey, RunFolder]:
-    """Give all its runs, but for seed 3 of PABEE on CoLA."""
+    """Return all its runs, but for seed 3 of PABEE on CoLA."""
     root, folders = tmp_path_factory.mktemp("whole"), {}
     for number, (task, metric) in enumerate((("RTE", "accuracy"), ("CoLA", "matthews"))):
         for seed in (1, 2, 3):
@@ -194,5 +194,5 @@ def whole_folders(whole_suite: Suite, tmp_path_factory: pytest.TempPathFactory) 
 
 @pytest.fixture(scope="session")
 def whole(whole_suite: Suite, whole_folders: dict[RunKey, RunFolder]) -> Evaluation:
-    """Give what was found on them."""
+    """Return what was found on them."""
     return evaluate(whole_suite, whole_folders)

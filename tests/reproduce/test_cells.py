@@ -12,7 +12,7 @@ RIGHT = [0, 1, 0, 1, 0, 1, 0, 1, 0, 1]
 
 @pytest.fixture
 def run_that_scores(make_folder, make_exits):
-    """Give a function that makes a run whose last exit, its only one, has so many of ten right."""
+    """Return a function that makes a run whose last exit, its only one, has so many of ten right."""
 
     def make(right):
         return make_folder(make_exits([[*RIGHT[:right], *(1 - label for label in RIGHT[right:])]], RIGHT))

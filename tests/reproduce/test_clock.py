@@ -28,7 +28,7 @@ KEY = ("RTE", "ours", 1)
 
 @pytest.fixture(scope="module")
 def options(tmp_path_factory, glue_folder, tiny_backbone):
-    """Give the options of a small training."""
+    """Return the options of a small training."""
     return {
         "run.root": tmp_path_factory.mktemp("clock") / "runs",
         "data.task": "rte",
@@ -47,7 +47,7 @@ def options(tmp_path_factory, glue_folder, tiny_backbone):
 
 @pytest.fixture(scope="module")
 def train(options):
-    """Give a function that trains a tiny model, with other options if asked."""
+    """Return a function that trains a tiny model, with other options if asked."""
 
     def _train(name, **others):
         given = options | {"run.name": name} | {name.replace("__", "."): value for name, value in others.items()}

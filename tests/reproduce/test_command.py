@@ -25,7 +25,7 @@ Run = Callable[..., int]
 
 @pytest.fixture
 def suite(tmp_path: Path, glue_folder: Path, tiny_backbone: Path) -> Path:
-    """Give a suite of one training on two tasks."""
+    """Return a suite of one training on two tasks."""
     content = {
         "title": "Two tasks",
         "seeds": [1, 2],
@@ -48,7 +48,7 @@ def suite(tmp_path: Path, glue_folder: Path, tiny_backbone: Path) -> Path:
 
 @pytest.fixture
 def run(suite: Path, template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Give a function that runs the command on the suite."""
+    """Return a function that runs the command on the suite."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(reproduce, "Runner", partial(Runner, command=[sys.executable, STAND_IN, str(template)]))
     return lambda *options: main(["reproduce", str(suite), "--root=made", "--no-clock", *options])

@@ -24,7 +24,7 @@ Start = Callable[..., subprocess.Popen[str]]
 
 @pytest.fixture
 def suite(tmp_path: Path, tiny_backbone: Path, glue_folder: Path) -> Path:
-    """Give a suite of two trainings by two seeds, small as they are."""
+    """Return a suite of two trainings by two seeds, small as they are."""
     content = {
         "title": "Small",
         "seeds": [1, 2],
@@ -58,7 +58,7 @@ def suite(tmp_path: Path, tiny_backbone: Path, glue_folder: Path) -> Path:
 
 @pytest.fixture
 def start(suite: Path, tmp_path: Path) -> Start:
-    """Give a function that starts a runner on the suite."""
+    """Return a function that starts a runner on the suite."""
 
     def _start(*options: str, **others: object) -> subprocess.Popen[str]:
         command = [sys.executable, str(COMMAND), str(suite), f"--root={tmp_path}", "--no-clock", *options]

@@ -27,7 +27,7 @@ Make = Callable[..., Suite]
 
 @pytest.fixture
 def make_suite(tiny_backbone: Path, glue_folder: Path) -> Make:
-    """Give a function that makes a suite of two trainings on two tasks by two seeds, with other options if asked."""
+    """Return a function that makes a suite of two trainings on two tasks by two seeds, with other options if asked."""
 
     def _make(**options: object) -> Suite:
         given = {"data.root": str(glue_folder), "data.max_length": 32, "model.backbone": str(tiny_backbone)}

@@ -14,7 +14,7 @@ MakeRun = Callable[..., PlannedRun]
 
 @pytest.fixture
 def runs(make_run: MakeRun) -> list[PlannedRun]:
-    """Give runs on three tasks."""
+    """Return runs on three tasks."""
     return [make_run(task) for task in ("CoLA", "RTE", "SST-2")]
 
 

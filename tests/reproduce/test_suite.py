@@ -26,7 +26,7 @@ FULL = {"label": "Full", "training": "ours"}
 
 @pytest.fixture
 def write(tmp_path: Path) -> Callable[..., Path]:
-    """Give a function that writes a suite, with changes, and what it names."""
+    """Return a function that writes a suite, with changes, and what it names."""
 
     def _write(**changes: object) -> Path:
         (tmp_path / "sst2.yaml").touch()

@@ -39,7 +39,7 @@ CONFIG = {
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
-    """Give a run folder with one of every file that is read again."""
+    """Return a run folder with one of every file that is read again."""
     folder = RunFolder(tmp_path_factory.mktemp("run"))
     logits = torch.randn(3, 12, 2, generator=torch.Generator().manual_seed(0))
     exits = stored(logits, logits[-1].argmax(-1), {"gate": logits[..., 0].sigmoid()})
@@ -95,7 +95,7 @@ def _point(point: OperatingPoint) -> tuple[Any, ...]:
 
 
 def _check(work: Callable[[], object], done: str) -> bool:
-    """Tell whether damage is refused; fail where it is by anything but a mistake's message."""
+    """Return whether damage is an error; fail where it is by anything but a mistake's message."""
     try:
         work()
     except EarlyExitError as error:

@@ -9,7 +9,7 @@ import pytest
 
 @pytest.fixture(scope="session")
 def steady_backbone(tiny_backbone: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give the small encoder without dropout."""
+    """Return the small encoder without dropout."""
     folder = tmp_path_factory.mktemp("steady") / "tiny-bert"
     shutil.copytree(tiny_backbone, folder)
     config = json.loads((folder / "config.json").read_text())

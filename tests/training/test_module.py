@@ -53,7 +53,7 @@ QUIET = {
 
 
 def _part(name: str, names: Sequence[str]) -> str:
-    """Tell from its name alone to which part of the model a parameter or module belongs."""
+    """Return the part of the model that a parameter or module belongs to, by its name."""
     if name.startswith("backbone."):
         return "backbone"
     if name.startswith("heads.gate"):
@@ -225,7 +225,7 @@ def test_early_exits_that_nothing_trains_stay(tiny_backbone: Path, glue_folder: 
 
 
 def _noting(kind: type[Objective]) -> type[Objective]:
-    """Make a subclass that notes the progress it is told, batch by batch."""
+    """Make a subclass that notes the progress it gets, batch by batch."""
 
     class Noting(kind):  # type: ignore[misc, valid-type]
         def forward(self, logits: Tensor, labels: Tensor, progress: Progress) -> ObjectiveTerms:

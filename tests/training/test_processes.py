@@ -21,7 +21,7 @@ SHARDED = ["ensemble", "two stages", "alternating with a gate"]
 def train(
     steady_backbone: Path, glue_folder: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Callable[[str, int], list[Trained]]:
-    """Give a function that trains in some way, on so many processes, and tells what each of them did."""
+    """Return a function that trains in some way, on so many processes, and tells what each of them did."""
     out = tmp_path_factory.mktemp("trained")
     script = Path(__file__).with_name("two_processes.py")
 

@@ -73,7 +73,7 @@ class SaveAtEnd(Callback):
 
 @pytest.fixture
 def batches() -> list[Batch]:
-    """Give 8 batches of 4 rows with 6 tokens or less, whose label hangs on the first token."""
+    """Return 8 batches of 4 rows with 6 tokens or less, whose label depends on the first token."""
     generator = torch.Generator().manual_seed(0)
     made = []
     for number in range(8):
@@ -86,7 +86,7 @@ def batches() -> list[Batch]:
 
 @pytest.fixture
 def steady(steady_backbone: Path) -> Callable[..., EarlyExitModule]:
-    """Give a function that makes the same small module each time, without dropout."""
+    """Return a function that makes the same small module each time, without dropout."""
     return lambda *arguments, **options: _module(steady_backbone, 0.0, *arguments, **options)
 
 

@@ -47,7 +47,7 @@ class ShardedOnCPU(FSDPStrategy):
 
 
 def shard_on_the_cpu() -> None:
-    """Let FSDP work on the CPU, which it does where it is told to; Lightning names devices by number."""
+    """Let FSDP work on the CPU, which it does on request; Lightning names devices by number."""
     wrap = FullyShardedDataParallel.__init__
 
     def wrap_on_the_cpu(self: FullyShardedDataParallel, *args: Any, **options: Any) -> None:

@@ -227,7 +227,8 @@ class SpeedMeter:
         self.samples = [samples[place] for place in self.places]
         whole = model if full is None else full.eval()
         self._full, self._full_layers = FullModel(whole, precision), whole.backbone.num_layers
-        self._flops, self._full_flops = FlopCounter(model), FlopCounter(whole)
+        self._flops = FlopCounter(model)
+        self._full_flops = self._flops if full is None else FlopCounter(full)
         self._timed = stopwatch(self._full.device, clock)
 
     @property

@@ -8,9 +8,10 @@ from typing import Any, Protocol
 import numpy as np
 import pyarrow as pa
 from datasets import Dataset, Features, Value
+from datasets.table import InMemoryTable, concat_tables
 
 from ee_lightning.data.arrow_files import Table
-from ee_lightning.data.batches import UNASKED, leave_rows, with_numbers
+from ee_lightning.data.batches import NUMBER, UNASKED, leave_rows
 from ee_lightning.data.columns import Chooser, Columns
 from ee_lightning.data.label_sets import read_label_sets
 from ee_lightning.data.labels import read_labels
@@ -77,9 +78,9 @@ def rows_of(table: Table, task: Task, split: str) -> Dataset:
     for name in table.columns.texts:
         _check_texts(table, name, split)
     if task.multi_label:
-        return _texts_of(table).add_column("label", read_label_sets(table, task, split), new_fingerprint=UNASKED)
+        return _with_ours(table, read_label_sets(table, task, split))
     labels = read_labels(table, task, split)
-    rows = _texts_of(table).add_column("label", pa.array(labels), new_fingerprint=UNASKED)
+    rows = _with_ours(table, pa.array(labels))
     is_labelled = labels != task.unlabelled  # [rows]
     if task.skips_unlabelled and is_labelled.any() and not is_labelled.all():
         log.info("%s, %s: %d rows without an agreed label are left out", task.name, split, int((~is_labelled).sum()))
@@ -87,10 +88,11 @@ def rows_of(table: Table, task: Task, split: str) -> Dataset:
     return rows
 
 
-def _texts_of(table: Table) -> Dataset:
-    names_of_ours = dict(zip(table.columns.texts, TEXT_COLUMNS, strict=False))
-    texts = table.rows.select_columns(list(table.columns.texts)).rename_columns(names_of_ours)
-    return texts if table.numbers is None else with_numbers(texts, table.numbers)
+def _with_ours(table: Table, labels: pa.Array) -> Dataset:
+    """Return the texts under the names that they have in every source, and beside them the labels and numbers."""
+    texts = table.rows.data.select(list(table.columns.texts)).rename_columns(TEXT_COLUMNS[: len(table.columns.texts)])
+    beside = {"label": labels} if table.numbers is None else {NUMBER: table.numbers, "label": labels}
+    return Dataset(concat_tables([texts, InMemoryTable(pa.table(beside))], axis=1), fingerprint=UNASKED)
 
 
 def _check_texts(table: Table, name: str, split: str) -> None:
@@ -162,7 +164,9 @@ def read_text_file(file: RowFile, choose: Chooser, *, skips_ragged: bool = False
             "%s: %d rows have too few or too many cells and are left out: lines %s", file.path, len(ragged), listed
         )
     in_file = np.asarray(numbers, np.int64) if ragged else None  # [rows]
-    return Table(Dataset.from_dict(values), file.columns, lambda row: file.place(lines[row]), in_file)
+    return Table(
+        Dataset(pa.table(values), fingerprint=UNASKED), file.columns, lambda row: file.place(lines[row]), in_file
+    )
 
 
 def _take(

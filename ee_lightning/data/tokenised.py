@@ -154,17 +154,8 @@ def column(rows: Dataset, name: str) -> NDArray[Any]:
 
 
 def column_in_parts(rows: Dataset, name: str) -> Iterator[NDArray[Any]]:
-    """Return a column of numbers part by part, each straight from the disk.
-
-    Args:
-        rows: A data set.
-        name: The column's name.
-
-    Yields:
-        Its values, [rows of the part].
-    """
-    for batch in rows.select_columns([name]).with_format("arrow").iter(batch_size=BATCH):
-        yield batch.column(name).to_numpy()
+    """Return a column of numbers in parts as they lie on the disk, each [rows of the part]."""
+    return (part.to_numpy() for part in arrow_column(rows, name).chunks)
 
 
 def positions_of(rows: Dataset, ids: NDArray[np.int64], where: object) -> NDArray[np.int64]:

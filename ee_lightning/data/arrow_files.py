@@ -139,10 +139,6 @@ def read_parquet(paths: Sequence[Path], choose: Chooser) -> Table:
 def read_saved(folder: Path, choose: Chooser) -> Table:
     """Read a split that `Dataset.save_to_disk` wrote.
 
-    Args:
-        folder: The split's folder.
-        choose: Picks the columns that are read.
-
     Raises:
         DataError: The folder is none of that kind or damaged, there are no rows or not the columns, or a text or label
             is not UTF-8.

@@ -54,10 +54,6 @@ def only_entry(paths: Sequence[Path], columns: Sequence[str]) -> Path:
     All bytes are hashed, as times and sizes survive a change (`cp -p`, `rsync -t`); it takes no longer than to hash the
     rows that are read of them, without which no tokenised rows are found.
 
-    Args:
-        paths: The files, in order.
-        columns: What is read of them.
-
     Returns:
         The folder, which need not exist yet.
 

@@ -39,13 +39,7 @@ def on_first_process(warn: Callable[_Arguments, None]) -> Callable[_Arguments, N
 
 
 def refuse_unlabelled(labels: NDArray[Any], task: Task, split: str, where: object) -> None:
-    """Raise an error for rows without labels.
-
-    Args:
-        labels: The labels, [rows], or of several a row [rows, labels].
-        task: Their task.
-        split: Their split, for the message.
-        where: Where they come from.
+    """Raise an error for rows without labels, which are [rows], or of several a row [rows, labels].
 
     Raises:
         DataError: Some rows have none.
@@ -81,13 +75,7 @@ def refuse_one_label(labels: NDArray[Any], num_rows: int, task: Task, where: obj
 
 
 def tell_cut(rows: Dataset, split: str, max_length: int) -> None:
-    """Say how many rows lost tokens.
-
-    Args:
-        rows: Tokenised rows.
-        split: Their split.
-        max_length: The most tokens that a row may have.
-    """
+    """Say how many rows lost tokens."""
     if num_cut := int(column(rows, "is_cut").sum()):
         share = num_cut / len(rows)
         log.warning(
@@ -96,11 +84,7 @@ def tell_cut(rows: Dataset, split: str, max_length: int) -> None:
 
 
 def tell_repeated(train: Dataset) -> None:
-    """Warn of rows that repeat the texts of an earlier one, which are trained on so many times as they stand there.
-
-    Args:
-        train: The tokenised rows that are trained on.
-    """
+    """Warn of rows that repeat the texts of an earlier one, which are trained on so many times as they stand there."""
     num_different = sum(_num_different(train, part) for part in range(2**PART_BITS))
     if num_repeated := len(train) - num_different:
         log.warning("%d of %d train rows have the same texts as an earlier one", num_repeated, len(train))
@@ -114,13 +98,7 @@ def _num_different(rows: Dataset, part: int) -> int:
 
 
 def tell_overlap(train: Dataset, unseen: Dataset, split: str) -> None:
-    """Warn of rows that have the texts of a training row, and therefore look better than new rows would.
-
-    Args:
-        train: The tokenised rows that are trained on.
-        unseen: Tokenised rows that should stand for new ones.
-        split: Their split.
-    """
+    """Warn of rows that have the texts of a training row, and therefore look better than new rows would."""
     hashes, counts = np.unique(column(unseen, "text_hash"), return_counts=True)  # [different texts]
     is_seen = np.zeros(len(hashes), dtype=bool)
     for part in column_in_parts(train, "text_hash"):
@@ -137,14 +115,7 @@ def tell_overlap(train: Dataset, unseen: Dataset, split: str) -> None:
 
 @on_first_process
 def tell_drawn(num_drawn: int, num_rows: int, split: str, option: str) -> None:
-    """Warn that some rows of a split stand for all.
-
-    Args:
-        num_drawn: How many are evaluated; none if nothing is.
-        num_rows: How many there are.
-        split: Their split.
-        option: The option of the trainer that limits them.
-    """
+    """Warn that some rows of a split stand for all."""
     if 0 < num_drawn < num_rows:
         log.warning("%s limits the evaluation to %d of %d %s rows, drawn at random", option, num_drawn, num_rows, split)
 

@@ -53,10 +53,6 @@ class Chooser:
     def __call__(self, header: Sequence[str], where: object) -> Columns:
         """Pick the columns.
 
-        Args:
-            header: All columns of the file.
-            where: The file, for the message.
-
         Raises:
             DataError: One is not there, or there are two of its name.
         """
@@ -92,10 +88,6 @@ def choose_columns(task: Task, split: str) -> Chooser:
 
     A task of the table is read by its official columns, by those on the hub, or by the usual names of texts and labels;
     a custom task by the columns that were given. Only a test split may lack the label.
-
-    Args:
-        task: The task to read.
-        split: One of `SPLITS`.
     """
     texts, labels = [task.text_columns], [task.label_columns or (task.label_column,)]
     if task.glue is not None:

@@ -61,10 +61,6 @@ class CustomTask:
     def as_task(self, name: str, root: str | Path | None) -> Task:
         """Return the task as if it stood in the table; label names that were left out are looked up in the rows.
 
-        Args:
-            name: What it is called.
-            root: The folder or the file with its rows.
-
         Raises:
             OptionError: An option makes no sense.
             DataError: The label names can't be found.
@@ -153,11 +149,6 @@ class CustomTask:
 
 def resolve_task(name: str, own: CustomTask | None, root: str | Path | None) -> Task:
     """Return the task of the table, or the one that was described.
-
-    Args:
-        name: The task's name.
-        own: The description of a custom task; None for one of the table.
-        root: Where the rows are.
 
     Raises:
         DataError: The task is unknown, or label names that were left out can't be found.

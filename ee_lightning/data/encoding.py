@@ -77,11 +77,11 @@ class Encoded(NamedTuple):
 
     Attributes:
         columns: ``input_ids``, and ``token_type_ids`` where `tells_texts_apart`, with one list a row.
-        num_cut: How many rows were too long, and lost tokens.
+        cut: The numbers, from 0, of the rows that were too long, and lost tokens.
     """
 
     columns: dict[str, list[list[int]]]
-    num_cut: int
+    cut: list[int]
 
 
 def encode(
@@ -98,14 +98,6 @@ def encode(
         pairs: The second text of each row; None where rows have one.
         max_length: The most tokens a row may have, special ones included.
     """
-    columns, too_long = encode_and_mark(tokenizer, texts, pairs, max_length)
-    return Encoded(columns, len(too_long))
-
-
-def encode_and_mark(
-    tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], pairs: Sequence[str] | None, max_length: int
-) -> tuple[dict[str, list[list[int]]], list[int]]:
-    """Tokenise texts as `encode` does, and say which of the rows were too long, by their numbers from 0."""
     whole = tokenizer(
         list(texts),
         None if pairs is None else list(pairs),
@@ -121,17 +113,13 @@ def encode_and_mark(
         kept = _kept(whole.encodings[row].sequence_ids, max_length, tokenizer.truncation_side)
         for rows in columns.values():
             rows[row] = [rows[row][place] for place in kept]
-    return columns, too_long
+    return Encoded(columns, too_long)
 
 
 def tells_texts_apart(tokenizer: PreTrainedTokenizerBase, *, pairs: bool) -> bool:
     """Return whether a tokenizer has token types: its class says so, or it gives the texts of a pair different ones.
 
     A class that serves any `tokenizer.json` does not say so, whatever is in the file.
-
-    Args:
-        tokenizer: A fast tokenizer.
-        pairs: Whether rows have two texts.
     """
     if "token_type_ids" in tokenizer.model_input_names:
         return True
@@ -142,12 +130,6 @@ def check_max_length(
     tokenizer: PreTrainedTokenizerBase, max_length: int, *, pairs: bool, option: str = "--data.max_length"
 ) -> None:
     """Raise an error for a length that leaves no room for text, or is more than the tokenizer takes.
-
-    Args:
-        tokenizer: The tokenizer.
-        max_length: The most tokens a row may have, special ones included.
-        pairs: Whether rows have two texts.
-        option: The option's full name.
 
     Raises:
         OptionError: It is out of range.

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
@@ -21,10 +21,6 @@ SHARD = re.compile(r"-(?P<number>\d+)-of-(?P<count>\d+)\b")
 def shards_of(folder: Path, stem: str) -> list[Path]:
     """Return the Parquet shards of a split in order, `train-00000-of-00002.parquet` first; none where there are none.
 
-    Args:
-        folder: Where they lie.
-        stem: What the split is called.
-
     Raises:
         DataError: A shard is missing, or there are those of two data sets.
     """
@@ -41,25 +37,6 @@ def shards_of(folder: Path, stem: str) -> list[Path]:
         missing = [f"{stem}-{number:05}-of-{count:05}.parquet" for number in range(count) if number not in numbers]
         raise DataError(f"shards are missing: {listed(missing)}", where=folder, hint="put them beside the others")
     return [path for path, *_ in shards]
-
-
-def listed_splits(folder: Path) -> Sequence[str]:
-    """Return the splits that a folder has by what `DatasetDict.save_to_disk` wrote; none if it wrote nothing.
-
-    Args:
-        folder: The folder.
-
-    Raises:
-        DataError: The list can't be read.
-    """
-    file = folder / SPLIT_LIST
-    if not file.is_file():
-        return ()
-    with blaming(file):
-        splits = json.loads(file.read_text(encoding="utf-8"))["splits"]
-        if not (isinstance(splits, list) and all(isinstance(split, str) for split in splits)):
-            raise ValueError("it lists no splits")
-    return splits
 
 
 STEMS = {"train": ("train",), "validation": ("validation", "dev", "val", "valid"), "test": ("test",)}
@@ -97,7 +74,8 @@ class Places:
     def missing(self, split: str) -> DataError:
         """Word that a split is not there."""
         is_folder = not (self.task.files or self.is_one)
-        where = self._folder / self._expected(split) if is_folder else self.root
+        expected = self.task.glue.files[split] if self.task.glue else f"{split}.csv"
+        where = self._folder / expected if is_folder else self.root
         there = f"; the folder holds {_listing(self._folder)}" if is_folder else ""
         hint = self._hint if self.task.hub_path is not None else self._hint_of_own(split)
         return DataError(f"no {split} file of task {self.task.name}{there}", where=where, hint=hint)
@@ -126,7 +104,12 @@ class Places:
 
     def _refuse_lost(self, split: str) -> None:
         """Raise an error for a split that a saved data set lists, or of which it left a folder, without its rows."""
-        listed_here = listed_splits(self._folder)
+        file, listed_here = self._folder / SPLIT_LIST, []
+        if file.is_file():
+            with blaming(file):
+                listed_here = json.loads(file.read_text(encoding="utf-8"))["splits"]
+                if not (isinstance(listed_here, list) and all(isinstance(name, str) for name in listed_here)):
+                    raise ValueError("it lists no splits")
         for place in (self._folder / stem for stem in self._stems[split]):
             if place.name in listed_here or (place / INFO).is_file():
                 raise DataError(
@@ -175,33 +158,33 @@ class Places:
     def _folder(self) -> Path:
         """The folder of the task: one below the root that is called like it, or the root itself."""
         inside = sorted(self.root.iterdir())
-        names = {_plain(self.task.name), *([_plain(self.task.glue.folder)] if self.task.glue else [])}
+        names = {_plain(self.task.name), _plain(self._called_folder)}
         below = [place for place in inside if place.is_dir() and _plain(place.name) in names]
         if below or self._holds_splits(inside) or self.task.hub_path is None:
             return below[0] if below else self.root
         raise DataError(
-            f"no folder {self.task.glue.folder if self.task.glue else self.task.name} for task {self.task.name}; there "
-            f"is {_listing(self.root)}",
+            f"no folder {self._called_folder} for task {self.task.name}; there is {_listing(self.root)}",
             where=self.root,
             hint=self._hint,
         )
 
     def _holds_splits(self, inside: list[Path]) -> bool:
         stems = {stem for names in self._stems.values() for stem in names}
-        official = set(self.task.glue.files.values()) if self.task.glue else set()
+        official = self.task.glue.files.values() if self.task.glue else ()
         return any(
             place.name in official or place.name.partition(".")[0].partition("-")[0] in stems for place in inside
         )
 
-    def _expected(self, split: str) -> str:
-        return self.task.glue.files[split] if self.task.glue else f"{split}.csv"
+    @property
+    def _called_folder(self) -> str:
+        return self.task.glue.folder if self.task.glue else self.task.name
 
     @property
     def _hint(self) -> str:
-        folder = self.task.glue.folder if self.task.glue else self.task.name
         return (
-            f"--data.root names a folder that holds {folder}/, or that folder itself; in it is for each split a file "
-            f"called {', '.join(STEMS)} or as GLUE calls it, ending in {', '.join(ENDINGS)}, or a folder of datasets"
+            f"--data.root names a folder that holds {self._called_folder}/, or that folder itself; in it is for "
+            f"each split a file called {', '.join(STEMS)} or as GLUE calls it, ending in {', '.join(ENDINGS)}, "
+            "or a folder of datasets"
         )
 
     def _hint_of_own(self, split: str) -> str:

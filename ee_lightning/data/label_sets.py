@@ -53,10 +53,6 @@ class Entries(NamedTuple):
 def entries_of(table: Table, task: Task) -> Entries:
     """Take the labels out of their column.
 
-    Args:
-        table: The rows as they were read.
-        task: Their task.
-
     Raises:
         DataError: The column holds something else.
     """
@@ -219,10 +215,6 @@ def read_label_sets(table: Table, task: Task, split: str) -> pa.FixedSizeListArr
 def found_labels(table: Table, task: Task) -> list[str]:
     """Return the different labels of rows: in the data set's own order if it has one, else sorted.
 
-    Args:
-        table: The rows as they were read.
-        task: Their task.
-
     Raises:
         DataError: The column holds something else, or multi-hot vectors, which don't name their labels.
     """
@@ -322,11 +314,7 @@ def _flags(table: Table, name: str, *, is_test: bool) -> NDArray[np.int8]:
 
 
 class Writing:
-    """Remembers whether the labels of the splits that were read are words or numbers, multi-hot vectors included.
-
-    Args:
-        task: Their task.
-    """
+    """Remembers whether the labels of the splits that were read are words or numbers, multi-hot vectors included."""
 
     def __init__(self, task: Task) -> None:
         self.task = task
@@ -334,10 +322,6 @@ class Writing:
 
     def check(self, table: Table, split: str) -> None:
         """Compare the labels of a split with those of the splits before.
-
-        Args:
-            table: The rows as they were read.
-            split: One of `SPLITS`.
 
         Raises:
             DataError: Its labels are words where those of another are numbers, or the other way round.

@@ -75,11 +75,6 @@ def read_labels(table: Table, task: Task, split: str) -> NDArray[Any]:
     none where -1 stands in a column of numbers or a cell of a test split is empty, and where the task knows rows that
     annotators did not agree on.
 
-    Args:
-        table: The rows as they were read.
-        task: Their task.
-        split: One of `SPLITS`.
-
     Returns:
         int64, or float32 for regression, [rows]; `task.unlabelled` where there is no label.
 

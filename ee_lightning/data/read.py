@@ -64,11 +64,6 @@ def build_rows(texts: Sequence[Sequence[str]], labels: Sequence[float], label_ty
 def rows_of(table: Table, task: Task, split: str) -> Dataset:
     """Convert a table to the columns that every source returns; texts that lie on the disk stay there.
 
-    Args:
-        table: The rows as they were read.
-        task: Their task.
-        split: One of `SPLITS`.
-
     Returns:
         See `Source.load`.
 

@@ -50,12 +50,7 @@ class Ragged(Bad):
 
 
 def flaw_of(name: str, text: str) -> Bad | None:
-    """Return what is wrong with the characters of a field, if anything.
-
-    Args:
-        name: Its column.
-        text: What it holds, in which bytes that are not UTF-8 are what `surrogateescape` makes of them.
-    """
+    """Return what is wrong with the characters of a field, if anything; `surrogateescape` stands for no UTF-8."""
     if is_unicode(text):
         return None
     if "\udc80" <= _first_half(text) <= "\udcff":
@@ -95,9 +90,6 @@ class RowFile(ABC):
     @abstractmethod
     def rows(self, choose: Chooser) -> Iterator[tuple[int, Fields]]:
         """Read the rows as they are asked for, each with the number of its first line or its own, from 1.
-
-        Args:
-            choose: Picks the columns.
 
         Raises:
             DataError: The file can't be read, or has not the columns.
@@ -288,9 +280,6 @@ PARQUET = ".parquet"
 
 def open_row_file(path: Path) -> RowFile:
     """Open a file of rows, of the kind that its ending says.
-
-    Args:
-        path: The file.
 
     Raises:
         DataError: Its ending is not known, there is no such file, or it can't be read.

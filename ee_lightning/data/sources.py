@@ -26,11 +26,7 @@ from ee_lightning.packaged import PREFIX, resolve
 
 
 class HubSource:
-    """The data set of a task on the hub; reading downloads it once.
-
-    Args:
-        task: The task to read, which has a `Task.hub_path`.
-    """
+    """The data set of a task on the hub; reading downloads it once."""
 
     def __init__(self, task: Task) -> None:
         self.task = task
@@ -188,9 +184,6 @@ class PackagedSource:
 def split_of(text: str) -> str:
     """Choose the split of a text by its SHA-256, so that equal texts stay together, on every machine, for ever.
 
-    Args:
-        text: The text of a row.
-
     Returns:
         `train` for about eight texts of ten, `validation` and `test` for one each.
 
@@ -265,9 +258,6 @@ class HeldOutSource:
 
 def hash_of(text: str) -> int:
     """Return a number from 0 to 2⁶⁴ − 1 that depends on a text alone: the start of its SHA-256.
-
-    Args:
-        text: The text.
 
     Example:
         >>> hash_of("a gripping film .") % 10

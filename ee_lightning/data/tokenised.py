@@ -20,7 +20,7 @@ from transformers import PreTrainedTokenizerBase
 
 from ee_lightning.data.batches import NUMBER, arrow_column
 from ee_lightning.data.cache import cache_folder, cached, quiet_progress
-from ee_lightning.data.encoding import check_max_length, encode_and_mark, load_tokenizer, tells_texts_apart
+from ee_lightning.data.encoding import check_max_length, encode, load_tokenizer, tells_texts_apart
 from ee_lightning.data.read import TEXT_COLUMNS, Source
 from ee_lightning.data.sources import hash_of, open_source
 from ee_lightning.data.tasks import SPLITS, Task
@@ -52,9 +52,6 @@ class TaskRows:
 
     def of(self, split: str) -> Dataset:
         """Return the tokenised rows of a split, in their own order; see `ee_lightning.data.tokenised`.
-
-        Args:
-            split: ``train``, ``validation`` or ``test``.
 
         Raises:
             DataError: The split is missing, empty or wrong.
@@ -140,10 +137,6 @@ def tokenised(rows: Dataset, tokenizer: PreTrainedTokenizerBase, max_length: int
 def column(rows: Dataset, name: str) -> NDArray[Any]:
     """Return a column of numbers, or of equally many in each row, without a Python object for each.
 
-    Args:
-        rows: A data set.
-        name: The column's name.
-
     Returns:
         Its values, [rows], or [rows, numbers in a row].
     """
@@ -160,11 +153,6 @@ def column_in_parts(rows: Dataset, name: str) -> Iterator[NDArray[Any]]:
 
 def positions_of(rows: Dataset, ids: NDArray[np.int64], where: object) -> NDArray[np.int64]:
     """Find rows by their ids.
-
-    Args:
-        rows: Tokenised rows, whose ids rise.
-        ids: The ids, [wanted].
-        where: What the ids are of, for the message.
 
     Returns:
         Their positions, [wanted].
@@ -199,7 +187,7 @@ def _tokenise(
     rows: Dataset, tokenizer: PreTrainedTokenizerBase, max_length: int, *, file: str, fingerprint: str
 ) -> Dataset:
     def tokenise(batch: dict[str, list[Any]], positions: list[int]) -> dict[str, list[Any]]:
-        columns, too_long = encode_and_mark(tokenizer, batch["text_a"], batch.get("text_b"), max_length)
+        columns, too_long = encode(tokenizer, batch["text_a"], batch.get("text_b"), max_length)
         is_cut = np.zeros(len(positions), dtype=bool)
         is_cut[too_long] = True
         texts = zip(*(batch[name] for name in TEXT_COLUMNS if name in batch), strict=True)

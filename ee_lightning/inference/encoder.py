@@ -36,8 +36,8 @@ class TextEncoder:
         """Tokenise rows, at least one, and count those that were cut."""
         pairs = [second for _, second in rows] if self._deployment.takes_pairs else None
         with self._lock:
-            columns, num_cut = encode(self.tokenizer, [row[0] for row in rows], pairs, self._deployment.max_length)
-        return samples_of(columns), num_cut
+            columns, cut = encode(self.tokenizer, [row[0] for row in rows], pairs, self._deployment.max_length)
+        return samples_of(columns), len(cut)
 
     def __getstate__(self) -> dict[str, Any]:
         """Return all but the lock, which belongs to one process."""

@@ -171,9 +171,6 @@ class TaskDataModule(LightningDataModule):
     def rows(self, split: str) -> Dataset:
         """Return the tokenised rows of a split, in their own order; see `ee_lightning.data.tokenised`.
 
-        Args:
-            split: ``train``, ``validation`` or ``test``.
-
         Raises:
             DataError: The split is missing, empty or wrong.
             BackboneError: The tokenizer is not available.

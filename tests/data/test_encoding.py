@@ -35,14 +35,14 @@ def test_texts_are_cut_as_the_tokenizer_cuts_them(rows, max_length, side, paired
     )
     encoded = encode(tokenizer, texts, pairs, max_length)
     assert encoded.columns == dict(expected)
-    assert encoded.num_cut == sum(bool(each.overflowing) for each in expected.encodings)
+    assert encoded.cut == [row for row, each in enumerate(expected.encodings) if each.overflowing]
 
 
 def test_a_pair_of_two_long_texts_fits_the_memory(tokenizer):
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     encoded = encode(tokenizer, ["cat " * 20_000], ["dog " * 20_000], 24)
     assert len(encoded.columns["input_ids"][0]) == 24
-    assert encoded.num_cut == 1
+    assert encoded.cut == [0]
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200_000  # kilobytes
 
 

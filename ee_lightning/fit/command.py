@@ -175,6 +175,8 @@ class EarlyExitCLI(LightningCLI):
 
     def before_instantiate_classes(self) -> None:
         """Find the labels of a custom task, and the checkpoint; refuse to evaluate without one that is there."""
+        if self.subcommand == "fit":
+            check_suitable(each["class_path"] for each in _listed(self._get(self.config, "trainer.callbacks")))
         self.identity = Identity(options_digest(self._options(self.config)))
         self._name_labels()
         checkpoint = self._get(self.config, "ckpt_path")
@@ -229,8 +231,6 @@ class EarlyExitCLI(LightningCLI):
 
     def instantiate_classes(self) -> None:
         """Make model, data, trainer and callbacks; what Lightning refuses is a mistake of the user."""
-        if self.subcommand == "fit":
-            check_suitable(each["class_path"] for each in _listed(self._get(self.config, "trainer.callbacks")))
         with wording_lightning("--trainer, --checkpoint", str(self.subcommand)):
             super().instantiate_classes()
 

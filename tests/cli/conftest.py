@@ -1,8 +1,10 @@
 """The command line as users drive it, on small things."""
 
 import os
+import shutil
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import chdir
 from pathlib import Path
 
 import pytest
@@ -40,6 +42,22 @@ def in_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator
 def small(tiny_backbone: Path, glue_folder: Path) -> dict[str, object]:
     """Return options for a run on the small SST-2 with the small encoder."""
     return {"data.task": "sst2", "data.root": glue_folder, "model.backbone": tiny_backbone, **QUICK}
+
+
+@pytest.fixture(scope="session")
+def shared_run(tmp_path_factory: pytest.TempPathFactory, tiny_backbone: Path, glue_folder: Path) -> Path:
+    """Return the folder of a run by the options of `small`, which no test changes."""
+    options = {"data.task": "sst2", "data.root": glue_folder, "model.backbone": tiny_backbone, **QUICK}
+    folder = tmp_path_factory.mktemp("shared")
+    with chdir(folder):
+        assert main(["fit", *(f"--{name}={value}" for name, value in options.items())]) == 0
+    return folder / "runs/run/version_0"
+
+
+@pytest.fixture
+def finished(shared_run: Path) -> Path:
+    """Return the folder of a run by the options of `small`, which lies where they would put it."""
+    return shutil.copytree(shared_run, Path("runs/run/version_0"))
 
 
 @pytest.fixture

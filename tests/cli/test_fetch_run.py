@@ -16,6 +16,7 @@ from time import monotonic, sleep
 
 import pytest
 import wandb
+from forked import Command
 from wandb.sdk.lib import wbauth
 from wandb_artifacts import MANIFEST, ServedArtifact
 from wandb_service import ENTITY, ServedRun, WandbService
@@ -280,12 +281,12 @@ def test_a_killed_download_leaves_no_run_folder(
         return download(self, address)
 
     monkeypatch.setattr(WandbService, "download_of_artifact", hang)
-    fetching_process = subprocess.Popen([sys.executable, "-m", "ee_lightning", "fetch-run", f"{PROJECT}/some"])
+    fetching_process = Command("fetch-run", f"{PROJECT}/some")
     while not all(list(Path("runs").rglob(name)) for name in ("config.yaml", "summary.json", "best.ckpt")):
-        assert fetching_process.poll() is None
+        assert fetching_process.is_alive(), fetching_process.printed
         sleep(0.1)
-    fetching_process.send_signal(SIGKILL)
-    fetching_process.wait()
+    fetching_process.send(SIGKILL)
+    assert fetching_process.ends() == -SIGKILL
     is_over.set()
     assert not FOLDER.exists()
     assert main(["tables", "runs"]) == 1

@@ -2,29 +2,19 @@
 
 import os
 import signal
-import subprocess
-import sys
+import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
+from forked import Command
+from killed import hold_and_fork
 
 from ee_lightning.errors import RunFolderError
 from ee_lightning.fit.metrics_log import MetricsLog
 from ee_lightning.fit.resume import locked_folder
 from ee_lightning.runs.folder import RunFolder
-
-HOLD_AND_FORK = """
-import os, sys, time
-from ee_lightning.fit.resume import locked_folder
-from ee_lightning.runs import RunFolder
-
-with locked_folder(RunFolder(sys.argv[1])):
-    child = os.fork()
-    if child:
-        print(child, flush=True)
-    time.sleep(60)
-"""
 
 
 def test_the_lock_leaves_nothing_behind(tmp_path: Path) -> None:
@@ -42,21 +32,23 @@ def test_the_lock_leaves_nothing_behind(tmp_path: Path) -> None:
 
 
 def test_a_killed_process_holds_no_lock_though_one_that_it_forked_lives_on(tmp_path: Path) -> None:
-    folder = RunFolder(tmp_path)
-    holder = subprocess.Popen([sys.executable, "-c", HOLD_AND_FORK, tmp_path], stdout=subprocess.PIPE, text=True)
-    assert holder.stdout is not None
-    child = int(holder.stdout.readline())
+    folder = RunFolder(tmp_path / "run")
+    folder.path.mkdir()
+    holder = Command(before=partial(hold_and_fork, tmp_path / "run"))
+    while not (holder.log.exists() and holder.printed.endswith("\n")):
+        assert holder.is_alive()
+        time.sleep(0.01)
+    child = int(holder.printed)
     try:
         with pytest.raises(RunFolderError, match="still training"):
             locked_folder(folder).__enter__()
         holder.kill()
-        holder.wait()
+        assert holder.ends() == -signal.SIGKILL
         os.kill(child, 0)  # it is there
         with locked_folder(folder):
             pass
     finally:
         os.kill(child, signal.SIGKILL)
-        holder.stdout.close()
 
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:

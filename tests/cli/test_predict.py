@@ -2,7 +2,6 @@
 
 import csv
 import json
-import os
 import re
 import shutil
 import signal
@@ -16,6 +15,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from forked import Command
 
 from ee_lightning.cli import main
 from ee_lightning.inference import EarlyExitPredictor, TextPrediction
@@ -260,23 +260,18 @@ def test_a_run_that_lost_its_data_says_so(run: Path, capfd: pytest.CaptureFixtur
 
 def test_an_interrupt_keeps_what_was_done(run: Path) -> None:
     Path("in.txt").write_text("a lovely film with a dull plot\n" * 300_000)
-    command = [sys.executable, "-m", "ee_lightning", "predict", str(run), "--input", "in.txt", "--output", "out.csv"]
-    started = subprocess.Popen([*command, "--batch-size=8"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    try:
-        while not any(file.stat().st_size > 1000 for file in Path().glob(".out.csv.*.unfinished")):
-            assert started.poll() is None, started.communicate()
-            time.sleep(0.05)
-        os.kill(started.pid, signal.SIGINT)
-        _, printed = started.communicate(timeout=120)
-    finally:
-        started.kill()
-    assert started.returncode == 130
+    started = Command("predict", run, "--input=in.txt", "--output=out.csv", "--batch-size=8")
+    while not any(file.stat().st_size > 1000 for file in Path().glob(".out.csv.*.unfinished")):
+        assert started.is_alive(), started.printed
+        time.sleep(0.05)
+    started.send(signal.SIGINT)
+    assert started.ends() == 130
     rows = read_csv("out.csv")
     assert 0 < len(rows) < 300_000
     assert [int(row["id"]) for row in rows] == list(range(len(rows)))
     assert all(row["exit_layer"] for row in rows)
-    assert printed.splitlines()[-1] == f"broken off: {len(rows)} rows written to out.csv"
-    assert "Traceback" not in printed
+    assert started.printed.splitlines()[-1] == f"broken off: {len(rows)} rows written to out.csv"
+    assert "Traceback" not in started.printed
 
 
 def test_checkpoints_that_may_not_be_looked_into_are_told(

@@ -2,10 +2,10 @@
 
 import re
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable
+from contextlib import chdir
+from functools import partial
 from itertools import zip_longest
 from pathlib import Path
 from random import Random
@@ -15,13 +15,15 @@ import pandas as pd
 import pytest
 import torch
 import wandb
+from forked import Command
+from killed import die_at
 
+from ee_lightning.cli import main
 from ee_lightning.fit.command import EarlyExitCLI
 
 Run = Callable[..., int]
 Options = dict[str, object]
 FOLDER = Path("runs/run/version_0")
-KILLED = Path(__file__).with_name("killed.py")
 REPOSITORY = Path(__file__).parents[2]
 NUM_STEPS = 36
 FILES = (
@@ -58,17 +60,19 @@ def training(small: Options) -> Options:
     }
 
 
-@pytest.fixture
-def uninterrupted(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Path]:
-    """Return a function that trains to the end, in another folder, and returns the run folder."""
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Return a function that trains to the end in another folder, once for each set of options, and returns the run."""
+    trained: dict[str, Path] = {}
 
     def _train(options: Options, *configs: Path) -> Path:
-        with monkeypatch.context() as context:
-            elsewhere = tmp_path / "uninterrupted"
-            elsewhere.mkdir()
-            context.chdir(elsewhere)
-            assert run("fit", *configs, **options) == 0
-            return elsewhere / FOLDER
+        command = _flags(options, *configs)
+        if str(command) not in trained:
+            elsewhere = tmp_path_factory.mktemp("uninterrupted")
+            with chdir(elsewhere):
+                assert main(command) == 0
+            trained[str(command)] = elsewhere / FOLDER
+        return trained[str(command)]
 
     return _train
 
@@ -82,28 +86,26 @@ def _flags(options: Options, *configs: Path) -> list[str]:
 
 
 def _dies(moment: str, number: int, options: Options, *configs: Path) -> None:
-    command = [sys.executable, KILLED, moment, str(number), *_flags(options, *configs)]
-    died = subprocess.run(command, capture_output=True, text=True, timeout=300)
-    assert died.returncode == -signal.SIGKILL, died.stdout + died.stderr
+    died = Command(*_flags(options, *configs), before=partial(die_at, moment, number))
+    assert died.ends() == -signal.SIGKILL, died.printed
 
 
 def _kill_after_row(
     number: int, options: Options, *configs: Path, while_it_is_held: Callable[[], None] = lambda: None
 ) -> None:
     """Hold the command line from outside when so many rows are logged, and kill it."""
-    command = [sys.executable, "-m", "ee_lightning", *_flags(options, *configs)]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    process = Command(*_flags(options, *configs))
     metrics = FOLDER / "metrics.csv"
     before = metrics.stat().st_mtime_ns if metrics.exists() else 0
     while not metrics.exists() or metrics.stat().st_mtime_ns == before or _num_rows(metrics) < number:
-        assert process.poll() is None
+        assert process.is_alive(), process.printed
         time.sleep(0.001)
-    process.send_signal(signal.SIGSTOP)
+    process.send(signal.SIGSTOP)
     try:
         while_it_is_held()
     finally:
         process.kill()
-    assert process.wait() == -signal.SIGKILL
+    assert process.ends() == -signal.SIGKILL
 
 
 def _num_rows(metrics: Path) -> int:
@@ -255,8 +257,9 @@ def test_a_checkpoint_can_be_named_too_and_goes_on_in_a_folder_of_its_own(traini
     assert (again / "metrics.csv").read_text().splitlines() == [rows[0], *rows[-len(rows) + 14 :]]
 
 
-def test_a_finished_run_is_left_alone(run: Run, capfd: pytest.CaptureFixture[str], small: Options) -> None:
-    assert run("fit", **small) == 0
+def test_a_finished_run_is_left_alone(
+    finished: Path, run: Run, capfd: pytest.CaptureFixture[str], small: Options
+) -> None:
     before = {file: file.stat().st_mtime_ns for file in FOLDER.rglob("*")}
     best = next((FOLDER / "checkpoints").glob("epoch=*"))
     assert run("validate", **small, ckpt_path=best) == 0  # makes a newer folder, which is no training run's
@@ -336,19 +339,18 @@ def test_no_moment_is_a_bad_one(
 def test_two_processes_that_are_killed_go_on_together(training: Options) -> None:
     options = {**training, "data.batch_size": 4, "trainer.devices": 2, "trainer.strategy": "ddp"}
 
-    def train(folder: str, **others: object) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "ee_lightning", *_flags({**options, **others})]
-        return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300, check=False)
+    def train(folder: str, **others: object) -> Command:
+        return Command(*_flags({**options, **others}), folder=Path(folder).absolute())
 
     def join() -> None:
         refused = train(".", ckpt_path="last")
-        assert refused.returncode == 1
-        assert "another process is still training" in refused.stderr
+        assert refused.ends() == 1
+        assert "another process is still training" in refused.printed
 
     Path("uninterrupted").mkdir()
     expected = train("uninterrupted")
-    assert expected.returncode == 0, expected.stderr
+    assert expected.ends() == 0, expected.printed
     _kill_after_row(Random().randrange(14, 24), options, while_it_is_held=join)
     resumed = train(".", ckpt_path="last")
-    assert resumed.returncode == 0, resumed.stderr
+    assert resumed.ends() == 0, resumed.printed
     _assert_same(FOLDER, "uninterrupted" / FOLDER)

@@ -20,9 +20,8 @@ COMMANDS = ["fit", "validate", "test"]
 
 
 @pytest.fixture
-def interrupted(run: Run, small: Options) -> Options:
+def interrupted(finished: Path, small: Options) -> Options:
     """Return the options of a run that was trained, but killed before its sweep was complete."""
-    assert run("fit", **small) == 0
     (FOLDER / "summary.json").unlink()
     return small
 

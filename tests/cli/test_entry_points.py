@@ -27,7 +27,15 @@ def test_every_entry_point_is_the_same_command(name: str) -> None:
         assert f"\n  {command} " in shown.stdout
     assert max(map(len, shown.stdout.splitlines())) <= 80
     assert output("--version").stdout == f"ee_lightning {ee_lightning.__version__}\n"
-    refused = output("fit", "--data.task", "sst2")
+    refused = output("train")
+    assert refused.returncode == 1
+    assert refused.stderr.startswith("error: there is no command 'train'")
+    assert "Traceback" not in refused.stderr
+
+
+def test_a_mistake_in_training_is_an_exit_status() -> None:
+    fit = [*ENTRY_POINTS["module"], "fit", "--data.task", "sst2"]
+    refused = subprocess.run(fit, capture_output=True, text=True, check=False)
     assert refused.returncode == 1
     assert "model.backbone is needed" in refused.stderr
     assert "Traceback" not in refused.stderr

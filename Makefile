@@ -49,14 +49,14 @@ demo: $(READY) ## train, exit early and draw the curves, on the packaged sentenc
 	$(BIN)/ee-lightning fit --config configs/demo.yaml
 
 test: $(READY) ## run the tests and doctests, but for the slow ones
-	$(BIN)/pytest --numprocesses $(WORKERS)
+	$(BIN)/pytest --numprocesses $(WORKERS) --dist worksteal
 
 test-slow: $(READY) ## run the slow tests
-	$(BIN)/pytest --numprocesses $(WORKERS) -m slow
+	$(BIN)/pytest --numprocesses $(WORKERS) --dist worksteal -m slow
 
 # The floors of pyproject.toml are the constraints: "name[extra]>=1.2,<2" makes name==1.2. Warnings are no errors here.
 test-lowest: $(LOWEST)/.ready ## run the tests on the lowest versions that pyproject.toml allows
-	$(LOWEST)/bin/python -m pytest --numprocesses $(WORKERS) -W default
+	$(LOWEST)/bin/python -m pytest --numprocesses $(WORKERS) --dist worksteal -W default
 
 $(LOWEST)/.ready: pyproject.toml
 	@$(PYTHON) -m venv --clear $(LOWEST)

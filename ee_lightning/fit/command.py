@@ -45,10 +45,13 @@ from ee_lightning.training.data_module import TaskDataModule
 class SaveConfig(SaveConfigCallback):
     """Saves the resolved configuration into the run folder and sends it to W&B."""
 
-    def save_config(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Save it; W&B gets it under one key, where it can't collide with the keys of a sweep."""
-        folder, text = run_folder_of(trainer), self.parser.dump(self.config, skip_unset=False)
-        assert folder is not None  # as Lightning does not call this in a fast_dev_run
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Save it once; W&B gets it under one key, where it can't collide with the keys of a sweep."""
+        folder = run_folder_of(trainer)
+        if self.already_saved or folder is None or not trainer.is_global_zero:
+            return
+        self.already_saved = True
+        text = self.parser.dump(self.config, skip_unset=False)
         with folder.whole(folder.config.name) as file:
             file.write_text(text, encoding="utf-8")
         for logger in trainer.loggers:
@@ -261,7 +264,7 @@ class EarlyExitCLI(LightningCLI):
             refuse_finished(self.resumed, test=test)  # which it may have been before this process got the lock
             if self.resumed.last_checkpoint.exists():
                 self.config_init["fit"]["ckpt_path"] = str(self.resumed.last_checkpoint)
-        if self.trainer.is_global_zero and (folder := run_folder_of(self.trainer)) is not None:
+        if (folder := run_folder_of(self.trainer)) is not None and self.trainer.is_global_zero:
             folder.clear_unfinished()
             folder.write_identity(self.identity)
             if self.resumed is not None and not folder.last_checkpoint.exists():
@@ -281,7 +284,7 @@ class EarlyExitCLI(LightningCLI):
 
     def after_validate(self) -> None:
         """Print what was swept."""
-        if self.trainer.is_global_zero and (folder := run_folder_of(self.trainer)) is not None:
+        if (folder := run_folder_of(self.trainer)) is not None and self.trainer.is_global_zero:
             self._get(self.config_init, "sweep").terminal.show(folder)
 
     after_test = after_validate
@@ -297,7 +300,6 @@ def settings() -> dict[str, Any]:
     set_parsing_settings(omegaconf_absolute_to_relative_paths=True)
     return {
         "save_config_callback": SaveConfig,
-        "save_config_kwargs": {"save_to_log_dir": False},
         "seed_everything_default": 42,
         "trainer_defaults": {"callbacks": [StepSeed()]},
         "parser_class": OptionsParser,

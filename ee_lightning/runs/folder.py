@@ -363,7 +363,10 @@ class RunFolder:
 
 
 def run_folder_of(trainer: "Trainer") -> RunFolder | None:
-    """Return the folder of a trainer's run; None in a ``fast_dev_run``, which leaves nothing behind."""
+    """Return the folder of a trainer's run; None in a ``fast_dev_run``, which leaves nothing behind.
+
+    Every process has to call this, as Lightning sends the name of the folder from the first process to the others.
+    """
     if getattr(trainer, "fast_dev_run", False):  # an attribute that Lightning adds at run time
         return None
     return RunFolder(trainer.log_dir or trainer.default_root_dir)

@@ -42,7 +42,7 @@ def _validated_alike(run: Callable[..., int], options: dict[str, object]) -> dic
     """Validate the run's checkpoint on one process and on two, see the same of both, and give the exits."""
     checkpoint = Path("runs/run/version_0/checkpoints/last.ckpt").resolve()
     options = {**options, "ckpt_path": checkpoint}
-    options["data.eval_batch_size"] = 1  # a batch of its own for each sample: the same arithmetic on both sides
+    options["data.eval_batch_size"] = 1  # a batch of its own for each sample: no padding that the other side lacks
     assert run("validate", **options, **{"run.name": "one"}) == 0
     _succeeds(_start(["ee_lightning", "validate", *DDP_ON_TWO, *_flags({**options, "run.name": "two"})]))
     one, two = (Path(f"runs/{name}/version_0") for name in ("one", "two"))
@@ -50,7 +50,7 @@ def _validated_alike(run: Callable[..., int], options: dict[str, object]) -> dic
     assert (one / "summary.json").read_text() == (two / "summary.json").read_text()
     exits = [load_file(folder / "exits" / "validation.safetensors") for folder in (one, two)]
     for name, tensor in exits[0].items():
-        assert torch.equal(tensor, exits[1][name])
+        torch.testing.assert_close(tensor, exits[1][name])  # the two may have other numbers of threads
     return exits[0]
 
 

@@ -1,4 +1,4 @@
-"""Damage as an editor or a script of one's own does it to the values of a file."""
+"""Damage as an editor or a script of the user does it to the values of a file."""
 
 from collections.abc import Iterator
 from copy import deepcopy

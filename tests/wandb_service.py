@@ -123,7 +123,7 @@ class WandbService:
         agents: The id of every agent's sweep, by the agent's id.
         artifacts: The artifacts.
         calls: The names of all operations that were asked for, those that got an error among them.
-        to_stop: The ids of runs that their agents are told to stop, as Hyperband does.
+        to_stop: The ids of runs that their agents shall stop, as Hyperband does.
         answers: How operations are answered, by name, from their variables; add to it what a test needs.
         is_down: Whether it went down.
         answering: Cleared, it goes on to accept connections, and answers nothing.

@@ -120,7 +120,7 @@ class CustomTask:
             yield len(names) < 2, "own.label_names", f"{len(names)} label is named", "name two labels or more"
         blank = next((name for name in self.label_names or () if not name or name != name.strip()), None)
         what = f"the label {blank!r} is empty, or has outer blanks"
-        yield blank is not None, "own.label_names", what, "leave blanks out, which are nothing in a file either"
+        yield blank is not None, "own.label_names", what, "leave outer blanks out; they do not count in a file either"
         yield from self._mistakes_of_several(names)
         known = METRICS[self._kind]
         unknown = [metric for metric in self.metrics or () if metric not in known]

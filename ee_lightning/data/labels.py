@@ -71,7 +71,7 @@ def in_order(words: Iterable[str]) -> list[str]:
 def read_labels(table: Table, task: Task, split: str) -> NDArray[Any]:
     """Return the task's number for every label.
 
-    A label is one of the task's words, its number, or for regression a value; blanks around it are nothing. There is
+    A label is one of the task's words, its number, or for regression a value; blanks around it do not count. There is
     none where -1 stands in a column of numbers or a cell of a test split is empty, and where the task knows rows that
     annotators did not agree on.
 

@@ -1,4 +1,4 @@
-"""Data of one's own, by a config alone."""
+"""Data of your own, by a config alone."""
 
 import json
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Data of one's own with any number of labels a row, by a config alone."""
+"""Data of your own with any number of labels a row, by a config alone."""
 
 import json
 import random

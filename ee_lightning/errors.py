@@ -6,7 +6,7 @@ The command line prints them without a traceback. A mistake of a programmer rais
 import errno
 from collections.abc import Collection
 
-_LONGEST_WHAT, _LONGEST_WHERE, _LONGEST_MEND = 850, 400, 550
+_LONGEST_WHAT, _LONGEST_WHERE, _LONGEST_HINT = 850, 400, 550
 _MOST_LISTED = 10
 _PERMISSION = "get the permission (chmod, chown), or run the command as a user who has it"
 _DISK = "free space on the disk, or name a folder on another disk"
@@ -33,35 +33,24 @@ _HINTS = {
 def shown(text: object, longest: int = 200, *, lines: bool = False) -> str:
     r"""Return a text of any origin as it may be printed: cut to a length, control characters as escapes.
 
-    Args:
-        text: What may hold anything, such as a value from a file.
-        longest: How many characters stay of it, from its beginning and its end.
-        lines: Whether line ends stay.
-
     Example:
         >>> print(shown("red: \x1b[31m"))
         red: \x1b[31m
         >>> shown("a" * 12 + "b" * 1000, 15)
         'aaaaaaaaaa … (997 characters left out) … bbbbb'
     """
-    visible = "".join(each if each.isprintable() or (lines and each == "\n") else _escaped(each) for each in str(text))
+    visible = "".join(
+        each if each.isprintable() or (lines and each == "\n") else each.encode("unicode_escape").decode()
+        for each in str(text)
+    )
     if len(visible) <= longest:
         return visible
     end = longest // 3
     return f"{visible[: longest - end]} … ({len(visible) - longest} characters left out) … {visible[-end:]}"
 
 
-def _escaped(character: str) -> str:
-    return character.encode("unicode_escape").decode()
-
-
 def hint_for(error: OSError, otherwise: str) -> str:
-    """Return what to do about an error of the operating system.
-
-    Args:
-        error: The error.
-        otherwise: What to do where its number says nothing of use.
-    """
+    """Return what to do about an error of the operating system: the caller's hint where its number says nothing."""
     return _HINTS.get(error.errno or 0, otherwise)
 
 
@@ -82,7 +71,7 @@ class EarlyExitError(Exception):
         if where is not None:
             lines.append(f"  where: {shown(where, _LONGEST_WHERE)}")
         if hint is not None:
-            lines.append(f"  hint:  {shown(hint, _LONGEST_MEND, lines=True)}")
+            lines.append(f"  hint:  {shown(hint, _LONGEST_HINT, lines=True)}")
         super().__init__("\n".join(lines))
 
 
@@ -115,16 +104,7 @@ def as_mistake(error: Exception) -> EarlyExitError:
 
 
 def require_one_of(value: str, known: Collection[str], option: str) -> None:
-    """Raise an error for a value that is not among the known ones.
-
-    Args:
-        value: The value given.
-        known: The values that make sense.
-        option: The option's full name.
-
-    Raises:
-        OptionError: ``value`` is not known.
-    """
+    """Raise an `OptionError` for a value of an option that is not among the known ones."""
     if value not in known:
         raise OptionError(
             f"{shown(repr(value))} is not a value of {option}", where=option, hint=f"use one of {', '.join(known)}"
@@ -132,14 +112,7 @@ def require_one_of(value: str, known: Collection[str], option: str) -> None:
 
 
 def require_at_least_one(**options: int) -> None:
-    """Raise an error for numbers below 1.
-
-    Args:
-        **options: The numbers, by the names of their options.
-
-    Raises:
-        OptionError: One is below 1.
-    """
+    """Raise an `OptionError` for an option whose number is below 1."""
     for name, value in options.items():
         if value < 1:
             raise OptionError(f"{name} is {value}", where=name, hint="give 1 or more")
@@ -164,9 +137,6 @@ class RunFolderError(EarlyExitError):
 def first_line(error: object) -> str:
     r"""Return the first line that an error of another library says, or the name of its class where it says nothing.
 
-    Args:
-        error: The error.
-
     Example:
         >>> first_line(ValueError("no such file\nmore")), first_line(KeyboardInterrupt())
         ('no such file', 'KeyboardInterrupt')
@@ -176,9 +146,6 @@ def first_line(error: object) -> str:
 
 def listed(words: Collection[str]) -> str:
     """List words in a message, the first ten of them if they are more.
-
-    Args:
-        words: What is to be listed.
 
     Example:
         >>> listed([*"abcdefghijklm"])

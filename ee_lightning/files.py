@@ -1,4 +1,4 @@
-"""Files of a run folder: written whole or not at all, and read with a message where they are damaged."""
+"""Files that are written whole or not at all, and read with a message where they are damaged or hold other types."""
 
 import json
 import os
@@ -7,15 +7,17 @@ import stat
 from argparse import ArgumentTypeError
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 from filelock import FileLock, Timeout
+from pydantic import TypeAdapter, ValidationError
 from safetensors import SafetensorError
 
 from ee_lightning import __version__
-from ee_lightning.errors import OptionError, RunFolderError, hint_for
+from ee_lightning.errors import EarlyExitError, OptionError, RunFolderError, hint_for
 
 UNFINISHED = ".unfinished"
 """How the names of files end whose writing was cut off."""
@@ -24,8 +26,16 @@ _UNREADABLE = (OSError, SafetensorError, KeyError, ValueError, TypeError, Attrib
 _DEEPEST, _MOST_VALUES = 100, 1_000_000
 _TOO_DEEP = "its values are nested too deeply"
 _TOO_MANY = "its aliases stand for too many values"
-_UNWRITABLE = (OSError, SafetensorError)
 _OF_MODELS = {".json", ".safetensors", ".txt", ".model"}
+_LONGEST_SHOWN = 60
+_PLAIN = {
+    "missing": "is missing",
+    "missing_argument": "is missing",
+    "extra_forbidden": "is not known",
+    "unexpected_keyword_argument": "is not known",
+}
+
+_Made = TypeVar("_Made")
 
 
 def unfinished_of(file: Path) -> Path:
@@ -62,30 +72,18 @@ def named_by_user(path: str) -> Path:
 
 
 def with_home(path: str | Path) -> Path:
-    """Return a path in which a leading `~` is replaced by the home folder.
-
-    Args:
-        path: What the user gave.
-
-    Raises:
-        OptionError: There is no such user.
-    """
+    """Return a path with the home folder for a leading `~`; raise an `OptionError` where there is no such user."""
     try:
         return Path(path).expanduser()
     except RuntimeError as error:
-        raise OptionError(
-            f"there is no home folder {Path(path).parts[0]}", where=path, hint="write the whole path"
-        ) from error
+        what = f"there is no home folder {Path(path).parts[0]}"
+        raise OptionError(what, where=path, hint="write the whole path") from error
 
 
 def check_folder_readable(folder: str | Path) -> None:
-    """Raise an error for a folder of a model that may not be read, which other libraries take for an empty one.
+    """Raise an `OSError` for a folder of a model that may not be read, which other libraries take for an empty one.
 
-    Args:
-        folder: The folder; what is none, as a name on the hub, is passed over.
-
-    Raises:
-        OSError: The folder, or a file of weights, of a configuration or of a vocabulary in it can't be opened.
+    Its weights, configurations and vocabularies are opened; what is no folder, as a name on the hub, is passed over.
     """
     if Path(folder).is_dir():
         for file in found_in(Path(folder), "*"):
@@ -95,42 +93,32 @@ def check_folder_readable(folder: str | Path) -> None:
 
 @contextmanager
 def reading(file: Path, hint: str) -> Iterator[None]:
-    """Blame the file for what goes wrong while it is read.
-
-    Args:
-        file: The file.
-        hint: How to come by a sound one.
-
-    Raises:
-        RunFolderError: It can't be read, or what it holds makes no sense.
-    """
+    """Raise a `RunFolderError` that blames the file for what goes wrong while it is read, and says how to mend that."""
     try:
         yield
     except _UNREADABLE as error:
-        if isinstance(error, OSError):
-            hint = hint_for(error, hint)
-        raise RunFolderError(f"{file.name} can't be read: {_reason(error)}", where=file, hint=hint) from error
+        raise _blamed(file, "read", error, hint) from error
 
 
 @contextmanager
 def writing(file: Path) -> Iterator[None]:
-    """Blame the file for what goes wrong while it is written.
-
-    Args:
-        file: The file.
-
-    Raises:
-        RunFolderError: It can't be written.
-    """
+    """Raise a `RunFolderError` that blames the file for what goes wrong while it is written."""
     try:
         yield
-    except _UNWRITABLE as error:
+    except (OSError, SafetensorError) as error:
         hint = "make its folder writable, free space on the disk, or remove what has its name"
-        raise RunFolderError(
-            f"{file.name} can't be written: {_reason(error)}",
-            where=file,
-            hint=hint_for(error, hint) if isinstance(error, OSError) else hint,
-        ) from error
+        raise _blamed(file, "written", error, hint) from error
+
+
+def _blamed(file: Path, done: str, error: Exception, hint: str) -> RunFolderError:
+    reason = str(error)
+    if isinstance(error, OptionError):
+        reason = error.what
+    elif isinstance(error, OSError):
+        reason, hint = error.strerror or reason, hint_for(error, hint)
+    elif isinstance(error, KeyError):
+        reason = f"it lacks {error}"
+    return RunFolderError(f"{file.name} can't be {done}: {reason}", where=file, hint=hint)
 
 
 @contextmanager
@@ -138,10 +126,7 @@ def written_whole(file: Path) -> Iterator[Path]:
     """Return a file to write that takes the place of ``file`` only when it is complete and on the disk.
 
     A process that is killed in between leaves a hidden file whose name ends in ``.unfinished``, and what stood in its
-    place before.
-
-    Args:
-        file: The file; its folder need not exist yet. A link of this name is replaced.
+    place before. The folder is made where it is missing, and a link of this name is replaced.
 
     Raises:
         RunFolderError: It can't be written.
@@ -165,16 +150,14 @@ def written_whole(file: Path) -> Iterator[Path]:
 
 @contextmanager
 def locked(file: Path, *, wait: bool = False) -> Iterator[int | None]:
-    """Lock a file for this process; the lock vanishes with it, however it ends.
+    """Lock a file for this process, and return its descriptor; None where another process holds the lock.
 
-    Processes that this one forks don't hold the lock; one that it starts does if it gets the descriptor.
+    The lock vanishes with the process, however it ends. Processes that this one forks don't hold it; one that it starts
+    does if it gets the descriptor. The file is made where it is missing, and stays.
 
     Args:
-        file: The file to lock; it and its folder need not exist yet, and the file stays.
+        file: The file to lock.
         wait: Whether to wait until another process has unlocked it.
-
-    Yields:
-        The descriptor of the locked file; None where another process holds the lock.
 
     Raises:
         OSError: It can't be locked here.
@@ -191,15 +174,7 @@ def locked(file: Path, *, wait: bool = False) -> Iterator[int | None]:
 
 
 def check_replaceable(file: Path) -> None:
-    """Raise an error for a device or a pipe, such as `/dev/null`, which a written file would take the place of.
-
-    Args:
-        file: The file that is to be written; it need not exist.
-
-    Raises:
-        OptionError: It is one.
-        OSError: It can't be looked at.
-    """
+    """Raise an `OptionError` for a device or a pipe, such as `/dev/null`, whose place a written file would take."""
     with suppress(FileNotFoundError):
         mode = file.lstat().st_mode
         if not (stat.S_ISREG(mode) or stat.S_ISLNK(mode) or stat.S_ISDIR(mode)):
@@ -209,11 +184,8 @@ def check_replaceable(file: Path) -> None:
 def read_json(file: Path) -> dict[str, Any]:
     """Read a JSON object.
 
-    Args:
-        file: The file.
-
     Raises:
-        ValueError: It holds no JSON, none of an object, or one that is nested too deeply.
+        ValueError: The file holds no JSON, none of an object, or one that is nested too deeply.
         OSError: It can't be opened.
     """
     try:
@@ -229,11 +201,8 @@ def read_json(file: Path) -> dict[str, Any]:
 def read_yaml(file: Path) -> dict[str, Any]:
     """Read a YAML mapping, such as a run folder's ``config.yaml``.
 
-    Args:
-        file: The file.
-
     Raises:
-        ValueError: It holds no YAML, none of a mapping, or stands for more than it is sensible to hold.
+        ValueError: The file holds no YAML, none of a mapping, or stands for more than it is sensible to hold.
         OSError: It can't be opened.
     """
     try:
@@ -294,9 +263,47 @@ def _check_size(values: object) -> None:
             left.extend((child, depth + 1) for child in (value.values() if isinstance(value, dict) else value))
 
 
-def _reason(error: Exception) -> str:
-    if isinstance(error, OptionError):
-        return error.what
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
-    return f"it lacks {error}" if isinstance(error, KeyError) else str(error)
+def typed(kind: type[_Made], values: object, *, at: str = "", others: bool = False) -> _Made:
+    """Return values as an object of a type; nothing is converted, but that a whole number is a floating-point one too.
+
+    Args:
+        kind: Any type that pydantic knows, such as a dataclass or ``dict[str, float]``.
+        values: What JSON can hold; anything else is taken for the text that it is written as.
+        at: The dotted path of the values, for the error.
+        others: Whether fields that a dataclass lacks are passed over.
+
+    Raises:
+        OptionError: A field is missing, not known or of another type, or the object refuses it.
+
+    Example:
+        >>> typed(dict[str, float | None], {"area": 1, "score": None})
+        {'area': 1.0, 'score': None}
+    """
+    try:
+        written = json.dumps(values, default=str)
+        adapter: TypeAdapter[_Made] = _adapter(kind)  # type: ignore[arg-type]  # types are hashable
+        return adapter.validate_json(written, strict=True, extra="ignore" if others else "forbid")
+    except ValidationError as error:
+        field, what = _first_mistake(error, at)
+        raise OptionError(what, where=field or None) from error
+    except (TypeError, RecursionError) as error:
+        raise OptionError("it holds what JSON can't hold") from error
+
+
+@cache
+def _adapter(kind: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(kind)
+
+
+def _first_mistake(error: ValidationError, at: str) -> tuple[str, str]:
+    """Return the path of the first field that is wrong, and what is wrong with it."""
+    first = error.errors(include_url=False)[0]
+    field = ".".join([*([at] if at else []), *map(str, first["loc"])])
+    if first["type"] in _PLAIN:
+        return field, f"{field} {_PLAIN[first['type']]}"
+    cause = first.get("ctx", {}).get("error")
+    if isinstance(cause, Exception):
+        return field, cause.what if isinstance(cause, EarlyExitError) else str(cause)
+    found = repr(first["input"])
+    found = f"{found[:_LONGEST_SHOWN]}…" if len(found) > _LONGEST_SHOWN else found
+    return field, f"{field or 'it'} is {found}, and {first['msg'].replace('Input', 'it', 1)}"

@@ -55,43 +55,26 @@ ASSETS = {
 
 
 def resolve(name: str) -> Path:
-    """Find a packaged asset on this machine and check that it is the one we know.
-
-    Args:
-        name: A key of `ASSETS`, such as `packaged:all-minilm-l6-v2`.
-
-    Returns:
-        The file or the folder of the asset.
+    """Return the file or folder of a packaged asset, after a check that it is the one we know.
 
     Raises:
-        OptionError: `name` is not a packaged asset.
+        OptionError: `name` is none of `ASSETS`.
         BackboneError: Packaged weights are not installed, or differ from the known ones.
         DataError: Packaged data are not installed, or differ from the known ones.
     """
     if name not in ASSETS:
         raise OptionError(f"unknown packaged asset {name!r}", hint=f"use one of {', '.join(ASSETS)}")
     asset = ASSETS[name]
-    folder = _package_folder(name, asset)
+    spec, again = find_spec(asset.package), f"{asset.install} --force-reinstall"
+    if spec is None or not spec.submodule_search_locations:
+        raise asset.error(f"{name} is not installed", where=f"Python package {asset.package}", hint=asset.install)
+    folder = Path(spec.submodule_search_locations[0])
     file = folder / asset.checked_file
     if not file.is_file():
-        raise asset.error(f"{name} is incomplete: a file is missing", where=file, hint=_reinstall(asset))
+        raise asset.error(f"{name} is incomplete: a file is missing", where=file, hint=again)
     with file.open("rb") as content:
         found = hashlib.file_digest(content, "sha256").hexdigest()
     if found != asset.sha256:
-        raise asset.error(
-            f"{name} is not the known one: expected sha256 {asset.sha256}, found {found}",
-            where=file,
-            hint=_reinstall(asset),
-        )
+        what = f"{name} is not the known one: expected sha256 {asset.sha256}, found {found}"
+        raise asset.error(what, where=file, hint=again)
     return folder / asset.path
-
-
-def _package_folder(name: str, asset: PackagedAsset) -> Path:
-    spec = find_spec(asset.package)
-    if spec is None or not spec.submodule_search_locations:
-        raise asset.error(f"{name} is not installed", where=f"Python package {asset.package}", hint=asset.install)
-    return Path(spec.submodule_search_locations[0])
-
-
-def _reinstall(asset: PackagedAsset) -> str:
-    return f"{asset.install} --force-reinstall"

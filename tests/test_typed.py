@@ -7,8 +7,7 @@ from typing import Any, Literal
 import pytest
 
 from ee_lightning.errors import OptionError
-from ee_lightning.files import read_json, read_yaml
-from ee_lightning.typed import typed
+from ee_lightning.files import read_json, read_yaml, typed
 
 BOMB = ("ba", "cb", "dc", "ed")
 

@@ -32,7 +32,7 @@ from ee_lightning.exits.pcee import PCEE
 from ee_lightning.exits.running_ensemble import RunningEnsemble
 from ee_lightning.exits.soft_voting import SoftVoting
 from ee_lightning.exits.voting import Voting
-from ee_lightning.typed import typed
+from ee_lightning.files import typed
 
 CRITERIA: dict[str, type[Criterion]] = {
     criterion.name: criterion

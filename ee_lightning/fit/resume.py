@@ -8,11 +8,10 @@ from typing import Any
 from lightning import Trainer
 
 from ee_lightning.errors import EarlyExitError, OptionError, RunFolderError, TrainingDiverged
-from ee_lightning.files import found_in, locked, read_yaml, reading
+from ee_lightning.files import found_in, locked, read_yaml, reading, typed
 from ee_lightning.fit.metrics_log import MetricsLog
 from ee_lightning.runs.folder import RunFolder, run_folder_of
 from ee_lightning.runs.run_options import refuse_changes
-from ee_lightning.typed import typed
 
 
 class RunIsFinished(Exception):

@@ -11,11 +11,10 @@ from transformers import AutoConfig, PreTrainedConfig
 from ee_lightning import __version__
 from ee_lightning.data import Task
 from ee_lightning.data.tasks import LABEL_SEPARATOR
-from ee_lightning.files import check_format, read_json, reading
+from ee_lightning.files import check_format, read_json, reading, typed
 from ee_lightning.functional import Kind, Target
 from ee_lightning.inference.policy import ExitPolicy
 from ee_lightning.models import HeadOptions
-from ee_lightning.typed import typed
 
 EARLY_EXIT = "early_exit.json"
 FORMAT = 2

@@ -16,13 +16,12 @@ from ee_lightning import __version__, packaged
 from ee_lightning.data.custom import CustomTask
 from ee_lightning.data.encoding import load_tokenizer
 from ee_lightning.errors import BackboneError, EarlyExitError
-from ee_lightning.files import found_in
+from ee_lightning.files import found_in, typed
 from ee_lightning.fit.command import FitOptionsParser
 from ee_lightning.models.backbones.loading import backbone_config, load_backbone
 from ee_lightning.reproduce.suite import FitOptions, fit_arguments
 from ee_lightning.runs.run_options import digest_of, options_digest
 from ee_lightning.training.data_module import SPLITS_OF_STAGE, TaskDataModule
-from ee_lightning.typed import typed
 
 _WEIGHT_FILES = ("config.json", "*.safetensors", "*.safetensors.index.json")
 _TOKENIZER_FILES = ("tokenizer*", "special_tokens_map.json", "added_tokens.json", "vocab*", "merges.txt", "*.model")

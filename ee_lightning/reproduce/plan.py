@@ -10,12 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from ee_lightning.errors import EarlyExitError, RunFolderError
-from ee_lightning.files import found_in, locked, read_json, read_yaml
+from ee_lightning.files import found_in, locked, read_json, read_yaml, typed
 from ee_lightning.reproduce.identity import Identifier
 from ee_lightning.reproduce.suite import Selection, Suite, Training, trainings
 from ee_lightning.runs.folder import IDENTITY, Identity, RunFolder
 from ee_lightning.runs.run_options import options_digest
-from ee_lightning.typed import typed
 
 RUNS, LOGS, LOCKS = "runs", "logs", "locks"
 

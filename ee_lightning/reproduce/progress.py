@@ -15,10 +15,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
 from ee_lightning.errors import counted
-from ee_lightning.files import read_json, written_whole
+from ee_lightning.files import read_json, typed, written_whole
 from ee_lightning.reproduce.plan import PlannedRun, State, each_once
 from ee_lightning.reproduce.suite import Suite
-from ee_lightning.typed import typed
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import Literal
 import yaml
 
 from ee_lightning.errors import require_one_of
-from ee_lightning.typed import typed
+from ee_lightning.files import typed
 
 _HALF_A_DIGIT = 0.05 + 1e-9
 _SAME_SPEED = 0.05

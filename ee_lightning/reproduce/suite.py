@@ -12,9 +12,8 @@ from pydantic import AfterValidator, Field
 import ee_lightning
 from ee_lightning.errors import OptionError, require_one_of
 from ee_lightning.exits.naming import spec_of
-from ee_lightning.files import read_yaml
+from ee_lightning.files import read_yaml, typed
 from ee_lightning.reproduce.published import published_table
-from ee_lightning.typed import typed
 
 Split = Literal["validation", "test"]
 """Of which rows scores are reported."""

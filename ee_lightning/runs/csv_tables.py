@@ -7,9 +7,8 @@ import pandas as pd
 import torch
 
 from ee_lightning.exits import Curve
-from ee_lightning.files import reading, written_whole
+from ee_lightning.files import reading, typed, written_whole
 from ee_lightning.runs.measured import MeasuredSpeed
-from ee_lightning.typed import typed
 
 POINT = ("split", "criterion", "threshold", "speedup", "mean_exit")
 _ROUNDING = 1e-9

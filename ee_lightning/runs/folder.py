@@ -17,10 +17,9 @@ from torch import Tensor
 from ee_lightning import __version__
 from ee_lightning.errors import DataError, RunFolderError, TrainingDiverged
 from ee_lightning.exits import Curve, EvaluatedRows, StoredExits
-from ee_lightning.files import UNFINISHED, found_in, read_json, reading, written_whole
+from ee_lightning.files import UNFINISHED, found_in, read_json, reading, typed, written_whole
 from ee_lightning.runs.figures import Figures, Results
 from ee_lightning.runs.measured import MeasuredSpeed
-from ee_lightning.typed import typed
 
 if TYPE_CHECKING:
     from lightning import Trainer  # which takes seconds to import

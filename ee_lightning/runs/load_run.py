@@ -11,12 +11,11 @@ from torch import Tensor
 from ee_lightning.data import CustomTask, Task, resolve_task
 from ee_lightning.errors import DataError, RunFolderError
 from ee_lightning.exits import StoredExits
-from ee_lightning.files import found_in, read_yaml, reading
+from ee_lightning.files import found_in, read_yaml, reading, typed
 from ee_lightning.models import HeadOptions, MultiExitModel, restore_model, untrained_model
 from ee_lightning.models.backbones.loading import backbone_config
 from ee_lightning.models.restoring import find_device
 from ee_lightning.runs.folder import RunFolder
-from ee_lightning.typed import typed
 
 if TYPE_CHECKING:  # these take seconds to import, and predictions for texts do without
     from datasets import Dataset

@@ -13,8 +13,7 @@ from ee_lightning import __version__
 from ee_lightning.errors import RunFolderError
 from ee_lightning.exits.fitted import NUM_EXITS, Fitted
 from ee_lightning.exits.naming import CriterionSpec
-from ee_lightning.files import check_format, read_json, reading
-from ee_lightning.typed import typed
+from ee_lightning.files import check_format, read_json, reading, typed
 
 OPERATING_POINT = "operating_point.json"
 FORMAT = 1

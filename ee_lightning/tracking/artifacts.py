@@ -15,10 +15,9 @@ from requests.adapters import HTTPAdapter
 from urllib3.util import Retry
 
 from ee_lightning.errors import OptionError, RunFolderError, first_line
-from ee_lightning.files import read_yaml, reading, unfinished_of
+from ee_lightning.files import read_yaml, reading, typed, unfinished_of
 from ee_lightning.runs.folder import RunFolder
 from ee_lightning.tracking.start import notice, open_api, read_record, write_record
-from ee_lightning.typed import typed
 
 TYPE = "run_folder"  # of these artifacts, whose names are this and the id of a W&B run
 

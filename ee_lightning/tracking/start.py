@@ -19,9 +19,8 @@ import wandb
 from wandb.errors import CommError, UsageError
 
 from ee_lightning.errors import OptionError, first_line
-from ee_lightning.files import read_json, reading
+from ee_lightning.files import read_json, reading, typed
 from ee_lightning.runs.folder import RunFolder
-from ee_lightning.typed import typed
 
 
 def ask_no_more(run: wandb.Run) -> None:

@@ -5,8 +5,8 @@ from copy import deepcopy
 import pytest
 
 from ee_lightning.errors import OptionError
+from ee_lightning.files import typed
 from ee_lightning.reproduce.published import PublishedTable, published_table, published_tables
-from ee_lightning.typed import typed
 
 PRINTED = [(name, row) for name, table in published_tables().items() for row in table.rows if row.average is not None]
 SOURCE = {"title": "T", "arxiv": "1", "read": "typed", "confidence": "high"}

@@ -47,7 +47,7 @@ from ee_lightning.inference.speed import FullModel, paired_ratio, pinned_threads
 from ee_lightning.models import HeadOptions, MultiExitModel
 from ee_lightning.models.backbones.backbone import EncoderState
 from ee_lightning.models.backbones.loading import load_backbone
-from ee_lightning.runs.measured import MeasuredSpeed
+from ee_lightning.runs.figures import MeasuredSpeed
 
 FIT_STEPS, FIT_BATCH_SIZE, FIT_LEARNING_RATE = 600, 64, 1e-3
 MEMORY_BATCH_SIZES = (32, 128)

@@ -49,6 +49,16 @@ class Candidates:
         """The metric at every point, of shape [points]."""
         return self.curve.scores[self.metric]
 
+    def figure(self, name: str) -> Tensor:
+        """Return what every point reaches of a budget's figure, of shape [points]."""
+        match name:
+            case "loss":
+                return self.full_score - self.score
+            case "speedup":
+                return self.curve.speedup
+            case _:
+                return 1 - self.differing.double() / self.num_samples
+
     @property
     def is_early(self) -> Tensor:
         """Where some sample leaves before the last exit, of shape [points]."""
@@ -56,12 +66,7 @@ class Candidates:
 
 
 def list_candidates(criterion: Criterion, exits: StoredExits, metric: str) -> Candidates:
-    """Trace a criterion's curve, and compare every point with the full model.
-
-    Args:
-        criterion: Any criterion.
-        exits: The stored exits of the samples to choose on, with labels.
-        metric: A key of `CLASSIFICATION_METRICS`, or for several labels of `MULTI_LABEL_METRICS`.
+    """Trace a criterion's curve by a metric, and compare every point with the full model.
 
     Raises:
         DataError: Labels are missing or are no class numbers.
@@ -85,17 +90,12 @@ def list_candidates(criterion: Criterion, exits: StoredExits, metric: str) -> Ca
 ROUNDING = 1e-9
 _SHOWN_DECIMALS = 4
 _BISECTIONS = 50
+_MEANS = ("accuracy", "exact_match")
+"""The metrics that are shares of the samples."""
 
 
 class BudgetOutOfReach(EarlyExitError):
-    """No threshold keeps to the budget.
-
-    Args:
-        what: What is out of reach.
-        where: The criterion and the samples.
-        hint: What to ask for instead.
-        nearest: The nearest value of the same budget that is within reach; None if there is none.
-    """
+    """No threshold keeps to the budget; the nearest value that one does, if any, is ``nearest``."""
 
     def __init__(self, what: str, *, where: str, hint: str, nearest: float | None) -> None:
         super().__init__(what, where=where, hint=hint)
@@ -124,13 +124,16 @@ class Budget(ABC):
         """Return the option of the command line."""
         return self._option(self.value)
 
-    @abstractmethod
     def met_by(self, figure: float) -> bool:
         """Return whether a value of the bounded figure keeps to the bound."""
+        return bool(self._within(torch.tensor(figure, dtype=torch.float64), self.value))
 
-    @abstractmethod
     def kept(self, candidates: Candidates, value: float) -> Tensor:
         """Return which points keep to a bound on these samples, of shape [points]."""
+        return self._within(candidates.figure(self.figure), value)
+
+    def _within(self, figure: Tensor, value: float) -> Tensor:
+        return figure >= value - ROUNDING
 
     @abstractmethod
     def guaranteed(self, candidates: Candidates, value: float, error: float) -> Tensor:
@@ -148,15 +151,12 @@ class Budget(ABC):
         """Say what holds for new samples where a guarantee holds, and by which test it was proven."""
 
     def select(self, candidates: Candidates, guarantee: float | None) -> int:
-        """Choose a point at which some sample leaves early.
+        """Choose a point at which some sample leaves early, and return its position along the points.
 
         Args:
             candidates: The operating points on the samples to choose on.
             guarantee: The probability with which the bound is to hold for new samples; None if it is enough that it
                 holds on these.
-
-        Returns:
-            The position along the points.
 
         Raises:
             BudgetOutOfReach: No threshold keeps to the bound, or none can be proven to, or nobody ever leaves early.
@@ -168,8 +168,7 @@ class Budget(ABC):
                 hint="choose another criterion",
                 nearest=None,
             )
-        chosen = self.find(candidates, guarantee)
-        if chosen is None:
+        if (chosen := self.find(candidates, guarantee)) is None:
             raise self._out_of_reach(candidates, guarantee)
         return chosen
 
@@ -211,15 +210,12 @@ class Budget(ABC):
         return f"--{self.name.replace('_', '-')} {value:.{_SHOWN_DECIMALS + 4}g}"
 
 
-_MEANS = ("accuracy", "exact_match")
-"""The metrics that are shares of the samples."""
-
-
 @dataclass(frozen=True)
 class MaxLoss(Budget):
     r"""The fastest point that loses at most this many points of the score against the full model.
 
-    A guarantee exists for accuracy, and of several labels for the exact match. The loss of a sample is then 1 where the
+    A guarantee exists for accuracy, and of several labels for the exact match; asked for with another metric, it is an
+    `OptionError`. The loss of a sample is then 1 where the
     full model gets it right and the early exit wrong, else 0; its expectation is what is bounded, by exact binomial
     tests from the highest threshold downwards. The expected loss of accuracy is no larger, as it also counts, in favour
     of the early exit, the samples that only the early exit gets right.
@@ -237,24 +233,14 @@ class MaxLoss(Budget):
     goal = "speedup"
 
     def __post_init__(self) -> None:
-        """Check the value."""
         _require(0 <= self.value < 100, self, "give points of the score, from 0 to below 100")
 
     @override
-    def kept(self, candidates: Candidates, value: float) -> Tensor:
-        return 100 * (candidates.full_score - candidates.score) <= value + ROUNDING
-
-    @override
-    def met_by(self, figure: float) -> bool:
-        return 100 * figure <= self.value + ROUNDING
+    def _within(self, figure: Tensor, value: float) -> Tensor:
+        return 100 * figure <= value + ROUNDING
 
     @override
     def guaranteed(self, candidates: Candidates, value: float, error: float) -> Tensor:
-        """Return which points are proven to keep to the loss, of shape [points].
-
-        Raises:
-            OptionError: The metric is neither accuracy nor the exact match.
-        """
         if candidates.metric not in _MEANS:
             raise OptionError(
                 f"the loss of {candidates.metric} cannot be guaranteed: it is no mean over samples",
@@ -292,16 +278,7 @@ class Consistency(Budget):
     goal = "speedup"
 
     def __post_init__(self) -> None:
-        """Check the value."""
         _require(0 < self.value <= 1, self, "give a share of the samples, above 0 and at most 1")
-
-    @override
-    def kept(self, candidates: Candidates, value: float) -> Tensor:
-        return 1 - candidates.differing.double() / candidates.num_samples >= value - ROUNDING
-
-    @override
-    def met_by(self, figure: float) -> bool:
-        return figure >= self.value - ROUNDING
 
     @override
     def guaranteed(self, candidates: Candidates, value: float, error: float) -> Tensor:
@@ -333,16 +310,7 @@ class MinSpeedup(Budget):
     goal = "score"
 
     def __post_init__(self) -> None:
-        """Check the value."""
         _require(1 < self.value < inf, self, "give a number above 1, such as 2 for half the layers")
-
-    @override
-    def kept(self, candidates: Candidates, value: float) -> Tensor:
-        return candidates.curve.speedup >= value - ROUNDING
-
-    @override
-    def met_by(self, figure: float) -> bool:
-        return figure >= self.value - ROUNDING
 
     @override
     def guaranteed(self, candidates: Candidates, value: float, error: float) -> Tensor:
@@ -356,7 +324,7 @@ class MinSpeedup(Budget):
 
     @override
     def pick(self, candidates: Candidates, allowed: Tensor) -> int | None:
-        return best_of_fast(candidates.curve, candidates.metric, allowed)
+        return best_point(candidates.curve.mean_exit, candidates.score, allowed)
 
     @override
     def promise(self, candidates: Candidates) -> str:
@@ -367,17 +335,8 @@ class MinSpeedup(Budget):
         )
 
 
-def best_of_fast(curve: Curve, metric: str, is_fast: Tensor) -> int | None:
-    """Return the point with the best score of those that are fast enough, [points]; of equals the fastest, or None."""
-    return best_point(curve.mean_exit, curve.scores[metric], is_fast)
-
-
 def budget_of(asked: Asked) -> Budget:
-    """Return the budget that an operating point was chosen by.
-
-    Raises:
-        OptionError: There is no such budget, or it makes no sense.
-    """
+    """Return the budget that an operating point was chosen by; raise an `OptionError` if it makes no sense."""
     kinds = {kind.name: kind for kind in (MaxLoss, MinSpeedup, Consistency)}
     require_one_of(asked.budget, kinds, "budget")
     return kinds[asked.budget](asked.value)

@@ -37,8 +37,7 @@ from ee_lightning.functional import (
     q_statistic,
     set_numbers,
 )
-from ee_lightning.runs.figures import NAMED_SPEEDUPS
-from ee_lightning.runs.measured import MeasuredSpeed
+from ee_lightning.runs.figures import NAMED_SPEEDUPS, MeasuredSpeed
 
 
 def summarise(curves: Sequence[Curve], metrics: Sequence[str]) -> dict[str, Any]:

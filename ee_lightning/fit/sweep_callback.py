@@ -18,9 +18,9 @@ from ee_lightning.fit.callbacks import check_monitors
 from ee_lightning.inference import SpeedMeter, samples_of
 from ee_lightning.models import MultiExitModel
 from ee_lightning.reporting import FolderSink, Terminal
+from ee_lightning.runs.figures import MeasuredSpeed
 from ee_lightning.runs.folder import run_folder_of
 from ee_lightning.runs.load_run import evaluated_rows
-from ee_lightning.runs.measured import MeasuredSpeed
 from ee_lightning.tracking import EarlyExitWandbLogger
 from ee_lightning.training import EarlyExitModule
 from ee_lightning.training.data_module import TaskDataModule

@@ -16,7 +16,7 @@ from ee_lightning.inference.batches import Sample, pad_samples
 from ee_lightning.inference.engine import EarlyExitEngine, Precision, Schedule
 from ee_lightning.inference.flops import FlopCounter
 from ee_lightning.models import MultiExitModel, check_finite_logits
-from ee_lightning.runs.measured import MeasuredSpeed
+from ee_lightning.runs.figures import MeasuredSpeed
 
 Work = Callable[[], object]
 Clock = Callable[[], float]

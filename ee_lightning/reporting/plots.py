@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from ee_lightning.exits import Curve, Fixed, Oracle
-from ee_lightning.runs.measured import MeasuredSpeed
+from ee_lightning.runs.figures import MeasuredSpeed
 
 _TICKS = (1, 1.2, 1.5, 2, 2.5, 3, 4, 6, 8, 12, 24)
 STYLES = [f"C{color}{dashes}" for dashes in ("-", "--", ":") for color in (0, 1, 2, 3, 4, 5, 6, 8, 9)]

@@ -10,9 +10,8 @@ from rich.table import Table
 from ee_lightning.analysis.budgets import budget_of
 from ee_lightning.analysis.sweep import Sweep
 from ee_lightning.exits import in_short
-from ee_lightning.runs.figures import NAMED_SPEEDUPS
+from ee_lightning.runs.figures import NAMED_SPEEDUPS, MeasuredSpeed
 from ee_lightning.runs.folder import RunFolder
-from ee_lightning.runs.measured import MeasuredSpeed
 from ee_lightning.runs.operating_point import Estimate, OperatingPoint
 
 if TYPE_CHECKING:

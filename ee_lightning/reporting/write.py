@@ -7,8 +7,8 @@ from ee_lightning.analysis.sweep import Sweep
 from ee_lightning.exits import Fitted
 from ee_lightning.files import reading
 from ee_lightning.reporting.plots import draw_curves, draw_speed
+from ee_lightning.runs.figures import MeasuredSpeed
 from ee_lightning.runs.folder import CALIBRATION, CURVES, RunFolder
-from ee_lightning.runs.measured import MeasuredSpeed
 
 
 @dataclass

@@ -14,9 +14,9 @@ from ee_lightning.reproduce.evaluation import CLOCK_BATCH, Evaluation, RunKey, S
 from ee_lightning.reproduce.plan import locked_run
 from ee_lightning.reproduce.progress import say
 from ee_lightning.reproduce.suite import Suite
+from ee_lightning.runs.figures import MeasuredSpeed
 from ee_lightning.runs.folder import SPEED, RunFolder
 from ee_lightning.runs.load_run import evaluated_rows, load_run, whole_model
-from ee_lightning.runs.measured import MeasuredSpeed
 
 _REPEATS = 2
 _Points = dict[tuple[str, float], Criterion]

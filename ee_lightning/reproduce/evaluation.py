@@ -10,20 +10,20 @@ from typing import Literal, TypeVar, get_args
 import torch
 from torch import Tensor
 
-from ee_lightning.analysis.budgets import ROUNDING, best_of_fast
+from ee_lightning.analysis.budgets import ROUNDING
 from ee_lightning.analysis.sweep import fit_criteria
 from ee_lightning.errors import EarlyExitError, RunFolderError
 from ee_lightning.exits import Criterion, Curve, Fitted, Fixed, StoredExits, replay, trace_curve
 from ee_lightning.exits.naming import spec_of
 from ee_lightning.files import reading
-from ee_lightning.functional import Target, halves, weighted_scores
+from ee_lightning.functional import Target, best_point, halves, weighted_scores
 from ee_lightning.inference.flops import FlopCounter
 from ee_lightning.models import HeadOptions, model_of_shapes
 from ee_lightning.models.backbones.loading import backbone_config
 from ee_lightning.reproduce.suite import Row, Split, Suite
+from ee_lightning.runs.figures import MeasuredSpeed
 from ee_lightning.runs.folder import SUMMARY, RunFolder
 from ee_lightning.runs.load_run import RunOptions, evaluated_rows
-from ee_lightning.runs.measured import MeasuredSpeed
 
 DEV: Split = "validation"
 Variant = Literal["dev", "held_out"]
@@ -173,7 +173,7 @@ class StoredRun:
             return None
         curve = trace_curve(criterion, exits, [self.metric])
         reached = self.layers.full / (self.layers.without_exit + curve.mean_exit)  # [points]
-        chosen = best_of_fast(curve, self.metric, reached >= speedup - ROUNDING)
+        chosen = best_point(curve.mean_exit, curve.scores[self.metric], reached >= speedup - ROUNDING)
         return None if chosen is None else curve.thresholds[chosen].item()
 
     def wall_speedup(self, criterion: Criterion, threshold: float) -> float | None:

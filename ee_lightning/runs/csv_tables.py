@@ -8,7 +8,7 @@ import torch
 
 from ee_lightning.exits import Curve
 from ee_lightning.files import reading, typed, written_whole
-from ee_lightning.runs.measured import MeasuredSpeed
+from ee_lightning.runs.figures import MeasuredSpeed
 
 POINT = ("split", "criterion", "threshold", "speedup", "mean_exit")
 _ROUNDING = 1e-9
@@ -31,12 +31,7 @@ def points_of(split: str, curves: Sequence[Curve]) -> pd.DataFrame:
 
 
 def read_curves(path: Path) -> dict[str, list[Curve]]:
-    """Read the curves of every split, in the order in which they were written.
-
-    Raises:
-        ValueError: The file is damaged.
-        OSError: It can't be opened.
-    """
+    """Read the curves of every split, in order; raise a `ValueError` where the file is damaged."""
     curves: dict[str, list[Curve]] = {}
     points = pd.read_csv(path, dtype={"split": str, "criterion": str})
     _check_points(points)
@@ -46,12 +41,7 @@ def read_curves(path: Path) -> dict[str, list[Curve]]:
 
 
 def read_speeds(path: Path) -> dict[str, list[MeasuredSpeed]]:
-    """Read the measured speeds of every split, in the order in which they were written.
-
-    Raises:
-        ValueError: The file is damaged.
-        OSError: It can't be opened.
-    """
+    """Read the measured speeds of every split, in order; raise a `ValueError` where the file is damaged."""
     measured = pd.read_csv(path, dtype={"batch_size": str, "torch": str})
     _check_named(measured, "split")
     return {
@@ -69,9 +59,6 @@ def write_rows(path: Path, rows: pd.DataFrame, fixed: Sequence[str], key: Sequen
         fixed: Columns that a file which is there must have.
         key: Columns by which rows take the place of others.
         hint: How to write the file again if it is damaged.
-
-    Raises:
-        RunFolderError: The file is damaged, or can't be written.
     """
     if path.is_file():
         with reading(path, hint=f"delete it, and {hint}"):

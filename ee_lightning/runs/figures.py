@@ -1,4 +1,4 @@
-"""The figures of a split, as ``summary.json`` holds them."""
+"""The figures of a split, as ``summary.json`` holds them, and what its operating points reach on the clock."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -6,9 +6,11 @@ from typing import Annotated, Any
 
 from pydantic import Field, PositiveInt
 
+from ee_lightning.errors import counted
 from ee_lightning.exits import Curve
 
 NAMED_SPEEDUPS = (1.0, 1.5, 2.0, 3.0)
+_Measured = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 @dataclass(frozen=True)
@@ -63,16 +65,75 @@ class Figures:
 
 @dataclass(frozen=True, eq=False)
 class Results:
-    """What a run folder has of some criteria on a split.
-
-    Attributes:
-        curves: Their curves.
-        figures: Their figures, by name, as in ``summary.json``.
-        histograms: At which exits samples leave, by name, as in ``diagnostics.json``.
-        fitted: What those that fit something learnt, by name.
-    """
+    """What a run folder has of some criteria on a split: curves, and by name what its JSON files hold of them."""
 
     curves: Sequence[Curve] = ()
     figures: Mapping[str, Any] = field(default_factory=dict)
     histograms: Mapping[str, Any] = field(default_factory=dict)
     fitted: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class MeasuredSpeed:
+    """The speed of an operating point beside that of the full model, measured side by side.
+
+    Attributes:
+        criterion: The name of the criterion.
+        threshold: In the criterion's own unit.
+        schedule: The engine's: ``depth_first``, or ``breadth_first`` for throughput.
+        batch_size: Samples a batch; ``pool`` for ``breadth_first``, which makes batches of its own.
+        full_batch_size: The full model's samples a batch: the same, or beside a pool those at which it was fastest.
+        full_layers: The full model's layers.
+        samples: Number of samples.
+        layer_speedup: The full model's layers / mean of those executed.
+        flops_speedup: The full model's floating-point operations / those of early exit with all heads passed.
+        wall_speedup: The full model's time / that of early exit, the median over repeats.
+        wall_speedup_low: Its first quartile.
+        wall_speedup_high: Its third quartile.
+        latency_ms: The median time of a batch, in milliseconds; for a pool that of all samples.
+        latency_p95_ms: Its 95th percentile.
+        full_latency_ms: The full model's median time of a batch.
+        full_latency_p95_ms: Its 95th percentile.
+        throughput: Samples a second.
+        full_throughput: The full model's samples a second.
+        device: Where it was measured, such as ``cpu``.
+        threads: Number of threads that share an operation on the processor.
+        precision: ``fp32`` or ``bf16``, of both.
+        torch: The version of PyTorch.
+
+    Raises:
+        ValueError: The speed-up on the clock is not between its quartiles.
+    """
+
+    criterion: str
+    threshold: float
+    schedule: str
+    batch_size: str
+    full_batch_size: PositiveInt
+    full_layers: PositiveInt
+    samples: PositiveInt
+    layer_speedup: _Measured
+    flops_speedup: _Measured
+    wall_speedup: _Measured
+    wall_speedup_low: _Measured
+    wall_speedup_high: _Measured
+    latency_ms: _Measured
+    latency_p95_ms: _Measured
+    full_latency_ms: _Measured
+    full_latency_p95_ms: _Measured
+    throughput: _Measured
+    full_throughput: _Measured
+    device: str
+    threads: PositiveInt
+    precision: str
+    torch: str
+
+    def __post_init__(self) -> None:
+        """Check the quartiles."""
+        if not self.wall_speedup_low <= self.wall_speedup <= self.wall_speedup_high:
+            raise ValueError(f"wall_speedup is {self.wall_speedup}, which is not between its quartiles")
+
+    @property
+    def conditions(self) -> str:
+        """Where and how it was measured, in words."""
+        return f"{self.device}, {counted(self.threads, 'thread')}, {self.precision}, torch {self.torch}"

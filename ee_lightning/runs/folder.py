@@ -18,8 +18,7 @@ from ee_lightning import __version__
 from ee_lightning.errors import DataError, RunFolderError, TrainingDiverged
 from ee_lightning.exits import Curve, EvaluatedRows, StoredExits
 from ee_lightning.files import UNFINISHED, found_in, read_json, reading, typed, written_whole
-from ee_lightning.runs.figures import Figures, Results
-from ee_lightning.runs.measured import MeasuredSpeed
+from ee_lightning.runs.figures import Figures, MeasuredSpeed, Results
 
 if TYPE_CHECKING:
     from lightning import Trainer  # which takes seconds to import
@@ -34,18 +33,14 @@ CALIBRATION = "calibration"
 _EXTRA = "extra."
 _MULTI_LABEL = "multi_label"
 _ROWS, _DIGEST = "rows", "sha256"
+_NAME = "name a run folder, such as runs/demo/version_0"
 _EVALUATE = "run validate or test on its checkpoint"
 _MEASURE = "measure again: ee-lightning speed"
 
 
 @dataclass(frozen=True)
 class Identity:
-    """The identity of a run, besides the content of its data and weights.
-
-    Attributes:
-        config: Digest of its options, see `ee_lightning.runs.run_options.options_digest`.
-        version: The release of ee_lightning that made it.
-    """
+    """The identity of a run, besides the content of its data and weights: the `options_digest`, and who made it."""
 
     config: str
     version: str = __version__
@@ -75,40 +70,21 @@ class RunFolder:
 
     Args:
         path: The folder; it need not exist yet.
+
+    Attributes:
+        config: The file of the resolved configuration.
+        lock: The file whose lock the process holds that trains here.
+        wandb: The file that names the W&B run of this run.
+        curves_picture: The file that draws the curves.
+        checkpoints: The folder of the checkpoints, which the folder of a training run has from its start.
+        last_checkpoint: The checkpoint from which an interrupted training goes on.
     """
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-
-    @property
-    def config(self) -> Path:
-        """The file of the resolved configuration."""
-        return self.path / "config.yaml"
-
-    @property
-    def lock(self) -> Path:
-        """The file whose lock the process holds that trains here."""
-        return self.path / ".lock"
-
-    @property
-    def wandb(self) -> Path:
-        """The file that names the W&B run of this run."""
-        return self.path / "wandb.json"
-
-    @property
-    def curves_picture(self) -> Path:
-        """The file that draws the curves."""
-        return self.path / "curves.png"
-
-    @property
-    def checkpoints(self) -> Path:
-        """The folder of the checkpoints, which the folder of a training run has from its start."""
-        return self.path / "checkpoints"
-
-    @property
-    def last_checkpoint(self) -> Path:
-        """The checkpoint from which an interrupted training goes on."""
-        return self.checkpoints / "last.ckpt"
+        self.config, self.lock, self.wandb = self.path / "config.yaml", self.path / ".lock", self.path / "wandb.json"
+        self.curves_picture, self.checkpoints = self.path / "curves.png", self.path / "checkpoints"
+        self.last_checkpoint = self.checkpoints / "last.ckpt"
 
     def name_of(self, checkpoint: str | Path) -> str:
         """Name a checkpoint: by its place in this folder, which may be moved, or else by its full path."""
@@ -156,12 +132,10 @@ class RunFolder:
     def write_exits(self, split: str, exits: StoredExits) -> None:
         """Store what every exit said of a split."""
         tensors = {"logits": exits.logits, "ids": exits.ids}
-        if exits.labels is not None:
-            tensors["labels"] = exits.labels
-        if exits.multi_label:
-            tensors[_MULTI_LABEL] = torch.tensor(True)
+        tensors |= {} if exits.labels is None else {"labels": exits.labels}
+        tensors |= {_MULTI_LABEL: torch.tensor(True)} if exits.multi_label else {}
         tensors |= {_EXTRA + name: tensor for name, tensor in exits.extras.items()}
-        with self.whole(f"exits/{split}.safetensors") as file:
+        with written_whole(self._exits(split)) as file:
             rows = asdict(exits.rows) | {_DIGEST: _digest(tensors)}
             save_file(tensors, file, {_ROWS: json.dumps(rows)})  # one entry, as several are written in any order
 
@@ -172,11 +146,8 @@ class RunFolder:
             RunFolderError: There is no such folder, the split was not stored here, or the file is damaged.
         """
         if not self.path.is_dir():
-            raise RunFolderError(
-                "there is no such folder", where=self.path, hint="name a run folder, such as runs/demo/version_0"
-            )
-        file = self.path / "exits" / f"{split}.safetensors"
-        if not file.is_file():
+            raise RunFolderError("there is no such folder", where=self.path, hint=_NAME)
+        if not (file := self._exits(split)).is_file():
             stored_by = "train with --data.calibration 500" if split == CALIBRATION else _EVALUATE
             raise RunFolderError(
                 f"the exits of the split {split!r} are not stored in this run folder",
@@ -204,21 +175,18 @@ class RunFolder:
                 raise ValueError(f"{error.what} ({error.where})" if error.where else error.what) from error
 
     def has_exits(self, split: str) -> bool:
-        """Whether the exits of a split are stored."""
-        return (self.path / "exits" / f"{split}.safetensors").is_file()
+        """Return whether the exits of a split are stored."""
+        return self._exits(split).is_file()
+
+    def _exits(self, split: str) -> Path:
+        return self.path / "exits" / f"{split}.safetensors"
 
     def stored_splits(self) -> list[str]:
-        """Name the splits to report on whose exits are stored.
-
-        Raises:
-            RunFolderError: There are none.
-        """
+        """Name the splits to report on whose exits are stored; raise a `RunFolderError` if there are none."""
         stored = [file.stem for file in found_in(self.path / "exits", "*.safetensors")]
         splits = [split for split in stored if split != CALIBRATION]
         if not splits:
-            raise RunFolderError(
-                "no exits are stored here", where=self.path, hint="name a run folder, such as runs/demo/version_0"
-            )
+            raise RunFolderError("no exits are stored here", where=self.path, hint=_NAME)
         return splits
 
     def read_calibration(self) -> StoredExits | None:
@@ -232,11 +200,7 @@ class RunFolder:
         write_rows(self.path / CURVES, points_of(split, curves), fixed=POINT, key=["split"], hint=_EVALUATE)
 
     def read_curves(self) -> dict[str, list[Curve]]:
-        """Read the curves of every split, in the order in which they were written.
-
-        Raises:
-            RunFolderError: There are none, or the file is damaged.
-        """
+        """Read the curves of every split, in the order in which they were written."""
         from ee_lightning.runs.csv_tables import read_curves
 
         with reading(self.path / CURVES, hint=_EVALUATE):
@@ -246,16 +210,13 @@ class RunFolder:
         """Read what is there of some criteria on a split, in the order in which it was written."""
         if not criteria:
             return Results()
-
-        def of_them(entries: Mapping[str, Any]) -> dict[str, Any]:
-            return {name: entry for name, entry in entries.items() if name in criteria}
-
-        diagnostics, summary = (self._read_splits(name).get(split, {}) for name in (DIAGNOSTICS, SUMMARY))
+        summary, diagnostics, fitted = (
+            self._read_splits(name).get(split, {}) for name in (SUMMARY, DIAGNOSTICS, FITTED)
+        )
+        by_name = (summary.get("criteria", {}), diagnostics.get("exit_histograms", {}), fitted)
         return Results(
             [curve for curve in self.read_curves().get(split, []) if curve.criterion in criteria],
-            of_them(summary.get("criteria", {})),
-            of_them(diagnostics.get("exit_histograms", {})),
-            of_them(self._read_splits(FITTED).get(split, {})),
+            *({name: entry for name, entry in entries.items() if name in criteria} for entries in by_name),
         )
 
     def write_speed(self, split: str, measured: Sequence[MeasuredSpeed]) -> None:
@@ -268,17 +229,12 @@ class RunFolder:
         write_rows(self.path / SPEED, rows, fixed=list(rows.columns), key=["split", "criterion"], hint=_MEASURE)
 
     def read_speed(self) -> dict[str, list[MeasuredSpeed]]:
-        """Read the measured speeds of every split, in the order in which they were written; empty where none were.
-
-        Raises:
-            RunFolderError: The file is damaged.
-        """
-        path = self.path / SPEED
-        if not path.is_file():
+        """Read the measured speeds of every split, in the order in which they were written; empty where none were."""
+        if not (path := self.path / SPEED).is_file():
             return {}
-        with reading(path, hint=f"delete it, and {_MEASURE}"):
-            from ee_lightning.runs.csv_tables import read_speeds
+        from ee_lightning.runs.csv_tables import read_speeds
 
+        with reading(path, hint=f"delete it, and {_MEASURE}"):
             return read_speeds(path)
 
     def write_exit_scores(self, epoch: int, scores: Mapping[str, Sequence[float]]) -> None:
@@ -290,8 +246,7 @@ class RunFolder:
         rows = pd.DataFrame(scores)
         rows.insert(0, "epoch", epoch)
         rows.insert(1, "exit", range(1, len(rows) + 1))
-        path = self.path / "exit_scores.csv"
-        write_rows(path, rows, fixed=["epoch", "exit"], key=["epoch"], hint=_EVALUATE)
+        write_rows(self.path / "exit_scores.csv", rows, fixed=["epoch", "exit"], key=["epoch"], hint=_EVALUATE)
 
     def write_fitted(self, split: str, fitted: Mapping[str, Mapping[str, Any]]) -> None:
         """Write what each criterion had learnt when the split was swept, by its name; nothing where none had to."""
@@ -306,35 +261,20 @@ class RunFolder:
         self._write_split(SUMMARY, split, summary)
 
     def read_summary(self) -> dict[str, Any]:
-        """Read the figures of every split.
-
-        Raises:
-            RunFolderError: There are none: the run did not finish; or the file is damaged.
-        """
-        splits = self._read_figures()
-        if not splits:
-            raise RunFolderError(
-                "nothing of this run was swept" if self.is_finished else "the run did not finish: it has no summary",
-                where=self.path / SUMMARY,
-                hint="run validate or test on its checkpoint" if self.is_finished else "run fit to the end",
-            )
-        return splits
+        """Read the figures of every split; raise a `RunFolderError` if there are none, as the run did not finish."""
+        if splits := self._read_figures():
+            return splits
+        what, hint = "the run did not finish: it has no summary", "run fit to the end"
+        if self.is_finished:
+            what, hint = "nothing of this run was swept", _EVALUATE
+        raise RunFolderError(what, where=self.path / SUMMARY, hint=hint)
 
     def read_figures(self, split: str) -> dict[str, Any]:
-        """Read the figures of a split.
-
-        Raises:
-            RunFolderError: There are none, or the file is damaged.
-        """
-        splits = self.read_summary()
-        if split not in splits:
-            raise RunFolderError(
-                f"the summary has no figures of the split {split!r}",
-                where=self.path / SUMMARY,
-                hint=f"{_EVALUATE} again",
-            )
-        figures: dict[str, Any] = splits[split]
-        return figures
+        """Read the figures of a split; raise a `RunFolderError` if there are none."""
+        if split in (splits := self.read_summary()):
+            return dict(splits[split])
+        what = f"the summary has no figures of the split {split!r}"
+        raise RunFolderError(what, where=self.path / SUMMARY, hint=f"{_EVALUATE} again")
 
     def _read_figures(self) -> dict[str, Any]:
         splits = self._read_splits(SUMMARY)

@@ -55,12 +55,7 @@ class RunOptions:
 
     @classmethod
     def read(cls, folder: RunFolder) -> "RunOptions":
-        """Read them from a run's ``config.yaml``.
-
-        Raises:
-            RunFolderError: There is no such file, or it is damaged.
-            DataError: The task is unknown.
-        """
+        """Read them from a run's ``config.yaml``; raise a `RunFolderError` where that is missing or damaged."""
         file = folder.config
         with reading(file, hint="name the folder of a run of the command line, such as runs/demo/version_0"):
             config = typed(_Config, read_yaml(file), others=True)
@@ -103,10 +98,6 @@ class _Config:
 def load_run(folder: RunFolder, split: str) -> tuple[MultiExitModel, "Dataset"]:
     """Load the model of a run, where it is to be measured, and the tokenised rows of a split.
 
-    Args:
-        folder: The folder of a training run.
-        split: The split.
-
     Raises:
         RunFolderError: The run's configuration or its checkpoint is missing or damaged.
         DataError: The rows are not available.
@@ -117,15 +108,7 @@ def load_run(folder: RunFolder, split: str) -> tuple[MultiExitModel, "Dataset"]:
 
 
 def evaluated_rows(rows: "Dataset", exits: StoredExits) -> "Dataset":
-    """Return the rows that stored exits are of, in their order.
-
-    Args:
-        rows: The tokenised rows of the split.
-        exits: The stored exits.
-
-    Raises:
-        DataError: A row is not there.
-    """
+    """Return those tokenised rows of a split that stored exits are of, in order; raise a `DataError` if one is gone."""
     ids = exits.ids.numpy()  # [samples]
     if not exits.rows.files:  # as older releases stored them, with positions for ids
         if ids.max() >= len(rows):
@@ -143,14 +126,7 @@ def evaluated_rows(rows: "Dataset", exits: StoredExits) -> "Dataset":
 def whole_model(options: RunOptions) -> MultiExitModel | None:
     """Make the model of all layers beside a run's that has only the first of them, where speed is measured.
 
-    Args:
-        options: The run's.
-
-    Returns:
-        The model, of weights drawn at random, which don't matter there; None if the run's has all layers.
-
-    Raises:
-        BackboneError: The backbone's configuration is not available.
+    Its weights, which don't matter there, are drawn at random. If the run's has all layers, there is none.
     """
     if options.num_layers is None:
         return None

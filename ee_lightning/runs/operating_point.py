@@ -22,13 +22,7 @@ FORMAT = 1
 
 @dataclass(frozen=True)
 class Estimate:
-    """A figure with its confidence interval.
-
-    Attributes:
-        value: The figure.
-        low: The lower end of the interval.
-        high: The upper end.
-    """
+    """A figure with the ends of its confidence interval."""
 
     value: float
     low: float
@@ -63,7 +57,7 @@ class OperatingPoint:
     Attributes:
         criterion: How to make the criterion.
         threshold: In the criterion's own unit, finite: a sample leaves where its score is at least this.
-        num_exits: Number of exits of the model that it was chosen for.
+        num_exits: Of the model that it was chosen for.
         asked: What was asked for.
         chosen_on: Number of samples of the half it was chosen on.
         measured_on: Number of samples of the half that it was measured on.
@@ -97,20 +91,13 @@ class OperatingPoint:
             raise ValueError(f"Expected argument `threshold` to be finite, but got {self.threshold}.")
 
     def write(self, file: Path) -> None:
-        """Write it as JSON; numbers come back to the last bit, and infinity stands as Python's JSON has it.
-
-        Args:
-            file: The file to write, usually ``operating_point.json``.
-        """
+        """Write it as JSON; numbers come back to the last bit, and infinity stands as Python's JSON has it."""
         fields = {"format": FORMAT, **asdict(self)}
         file.write_text(json.dumps(fields, indent=2) + "\n", encoding="utf-8")
 
     @classmethod
     def read(cls, path: str | Path) -> "OperatingPoint":
-        """Read an operating point.
-
-        Args:
-            path: The file, or the folder with its ``operating_point.json``.
+        """Read an operating point from a file, or from the ``operating_point.json`` of a folder.
 
         Raises:
             RunFolderError: There is no such file, it is damaged, of a format that this release does not know, or its

@@ -39,11 +39,7 @@ def digest_of(content: object) -> str:
 
 
 def options_digest(options: Mapping[str, Any]) -> str:
-    """Return the digest of a run's options, without those that change no result and those that name a folder.
-
-    Args:
-        options: The options, nested.
-    """
+    """Return the digest of a run's nested options, without those that change no result and those that name a folder."""
     kept = deepcopy(dict(options))
     for name in (*FREE_TO_DIFFER, *_KNOWN_OTHERWISE):
         *groups, last = name.split(".")
@@ -81,15 +77,7 @@ def refuse_changes(
 
 
 def changes(before: Mapping[str, Any], after: Mapping[str, Any], free: Sequence[str] = ()) -> list[str]:
-    """Return the options that would change what a run computes: those that differ and may not.
-
-    Args:
-        before: The options, nested, as read from YAML.
-        after: The same with other values.
-        free: Dotted names of options that may differ besides :data:`FREE_TO_DIFFER`.
-
-    Returns:
-        A line an option, with both values.
+    """Return a line, with both values, for each of the nested options that differ and may not.
 
     Example:
         >>> before = {"model": {"objective": {"class_path": "torch.nn.Module"}}, "data": {"batch_size": 32}}
@@ -106,14 +94,11 @@ def changes(before: Mapping[str, Any], after: Mapping[str, Any], free: Sequence[
 
 
 def leaves(options: object, name: str = "") -> dict[str, str]:
-    """Return nested options one by one.
+    """Return the values of nested options by dotted name, as YAML writes them, but without quotes.
 
     Args:
-        options: The options, nested, as read from YAML, or a value.
+        options: The options as read from YAML, or a value.
         name: The dotted name of all of them.
-
-    Returns:
-        By dotted name the value as YAML writes it, but without quotes.
 
     Example:
         >>> leaves({"data": {"task": "rte", "limit": None}})
@@ -130,12 +115,7 @@ def leaves(options: object, name: str = "") -> dict[str, str]:
 
 
 def is_free(name: str, others: Sequence[str] = ()) -> bool:
-    """Return whether an option is :data:`FREE_TO_DIFFER`, or one of some others, or below one.
-
-    Args:
-        name: Its dotted name.
-        others: Dotted names.
-    """
+    """Return whether an option is :data:`FREE_TO_DIFFER`, or one of some others, or below one."""
     return any(f"{name}.".startswith(f"{free}.") for free in (*FREE_TO_DIFFER, *others))
 
 

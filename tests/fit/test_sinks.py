@@ -12,8 +12,8 @@ from ee_lightning.analysis.sweep import Sweep, sweep_exits
 from ee_lightning.exits import StoredExits, Voting
 from ee_lightning.fit.sweep_callback import LoggerSink
 from ee_lightning.reporting import FolderSink, Terminal
+from ee_lightning.runs.figures import MeasuredSpeed
 from ee_lightning.runs.folder import RunFolder
-from ee_lightning.runs.measured import MeasuredSpeed
 
 
 @pytest.fixture

@@ -12,8 +12,8 @@ import pytest
 from ee_lightning.errors import RunFolderError
 from ee_lightning.inference.speed import PrecisionEffect
 from ee_lightning.reporting import draw_speed, print_latencies, print_precision_effects, print_speed, write_speed
+from ee_lightning.runs.figures import MeasuredSpeed
 from ee_lightning.runs.folder import RunFolder
-from ee_lightning.runs.measured import MeasuredSpeed
 
 FIRST = MeasuredSpeed(
     criterion="voting",

@@ -8,7 +8,7 @@ from summaries import figures
 from ee_lightning.exits import CalibratedConfidence
 from ee_lightning.reproduce.evaluation import StoredRun, evaluate
 from ee_lightning.reproduce.suite import Row
-from ee_lightning.runs.measured import MeasuredSpeed
+from ee_lightning.runs.figures import MeasuredSpeed
 
 # Exit 1 of 2 is right on the dev set where it is sure; on the rows held out it is right but for the surest.
 LABELS = [0, 1, 0, 1]

@@ -8,7 +8,7 @@ from ee_lightning.reproduce.evaluation import evaluate
 from ee_lightning.reproduce.report.words import footnotes, settings
 from ee_lightning.reproduce.results import compare, tabulate
 from ee_lightning.reproduce.suite import Row
-from ee_lightning.runs.measured import MeasuredSpeed
+from ee_lightning.runs.figures import MeasuredSpeed
 
 
 def test_the_footnotes_tell_what_the_paper_leaves_open(whole):

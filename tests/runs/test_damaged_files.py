@@ -26,9 +26,9 @@ from ee_lightning.inference.policy import ExitPolicy
 from ee_lightning.models import HeadOptions
 from ee_lightning.reporting import print_figures, print_speed, write_speed, write_sweep
 from ee_lightning.reporting.plots import draw_speed
+from ee_lightning.runs.figures import MeasuredSpeed
 from ee_lightning.runs.folder import RunFolder
 from ee_lightning.runs.load_run import RunOptions
-from ee_lightning.runs.measured import MeasuredSpeed
 from ee_lightning.runs.operating_point import OPERATING_POINT, OperatingPoint
 
 CONFIG = {

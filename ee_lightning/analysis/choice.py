@@ -21,23 +21,13 @@ _SEEDS = 2**64
 def measure(
     criterion: Criterion, threshold: float, exits: StoredExits, metric: str, confidence: float, seed: int
 ) -> dict[str, Estimate]:
-    """Measure a threshold against the full model, with bootstrap percentile intervals.
+    """Measure a threshold against the full model, on samples that it was not chosen on.
 
-    The intervals are over the samples, paired: each resample holds the same samples of both.
-
-    Args:
-        criterion: Any criterion.
-        threshold: In the criterion's own unit.
-        exits: The stored exits of samples that the threshold was not chosen on, with class numbers or sets of labels.
-        metric: A key of `CLASSIFICATION_METRICS` that suits the number of classes, or of `MULTI_LABEL_METRICS`.
-        confidence: The level of the intervals.
-        seed: Of the resamples.
-
-    Returns:
-        What `OperatingPoint.reached` describes.
+    The intervals, of the level ``confidence``, are bootstrap percentiles over the samples, paired: each resample holds
+    the same samples of both. `OperatingPoint.reached` describes the figures.
     """
     exit_layer, early = replay(criterion, exits).at(threshold)
-    drawn = _Drawn.of([exit_layer], [early, exits.predictions[-1]], exits, metric, seed)
+    drawn = _Drawn([exit_layer], [early, exits.predictions[-1]], exits, metric, seed)
     (exit_layer,), (early, full) = drawn.exit_layers, drawn.said  # [distinct] each
     score, full_score = drawn.score(early), drawn.score(full)  # [data sets] each
     figures = {
@@ -53,20 +43,12 @@ def measure(
 def measure_gain(
     first: tuple[Criterion, float], second: tuple[Criterion, float], exits: StoredExits, point: Asked, level: float
 ) -> dict[str, Estimate]:
-    """Measure by how much the second criterion, at its threshold, is above the first on the same samples.
+    """Measure by how much ``speedup`` and ``score`` of the second criterion, at its threshold, are above the first's.
 
-    Args:
-        first: A criterion and its threshold.
-        second: The one that may be above it.
-        exits: The stored exits of the samples.
-        point: Whose metric and seed are used.
-        level: The level of the intervals, which are paired over the samples.
-
-    Returns:
-        The differences of ``speedup`` and ``score``.
+    The intervals are paired over the samples; metric and seed are those that ``point`` asked for.
     """
     (exits_1, said_1), (exits_2, said_2) = (replay(rule, exits).at(threshold) for rule, threshold in (first, second))
-    drawn = _Drawn.of([exits_1, exits_2], [said_1, said_2], exits, point.metric, point.seed)
+    drawn = _Drawn([exits_1, exits_2], [said_1, said_2], exits, point.metric, point.seed)
     (exits_1, exits_2), (said_1, said_2) = drawn.exit_layers, drawn.said  # [distinct] each
     return {
         "speedup": _estimate(drawn.speedup(exits_2) - drawn.speedup(exits_1), level),
@@ -74,53 +56,38 @@ def measure_gain(
     }
 
 
-@dataclass(frozen=True, eq=False)
 class _Drawn:
     """How often every distinct outcome is in each data set: the samples themselves, then their resamples.
 
-    Attributes:
-        exit_layers: Where each rule lets the sample of an outcome leave, each of shape [distinct].
-        said: The number of what each predicts for it, each of shape [distinct].
-        actual: The number of what is right, of shape [distinct].
-        meanings: The class or set of labels of each number, of shape [meanings] or [meanings, labels].
-        weights: How often each outcome occurs, in float64, of shape [data sets, distinct].
-        num_exits: Number of exits.
+    Args:
+        exit_layers: Where each rule lets every sample leave, of shape [samples].
+        said: What each predicts, of shape [samples] or [samples, labels].
+        exits: The stored exits of the samples.
         metric: The score.
+        seed: Of the resamples.
     """
 
-    exit_layers: tuple[Tensor, ...]
-    said: tuple[Tensor, ...]
-    actual: Tensor
-    meanings: Tensor
-    weights: Tensor
-    num_exits: int
-    metric: str
-
-    @classmethod
-    def of(cls, exit_layers: list[Tensor], said: list[Tensor], exits: StoredExits, metric: str, seed: int) -> "_Drawn":
-        """Draw resamples of what rules do with each sample: exit layers [samples], predictions [samples, ...]."""
-        numbers, meanings = _numbered(said, exits)  # [predictions + 1, samples], [meanings] or [meanings, labels]
+    def __init__(
+        self, exit_layers: list[Tensor], said: list[Tensor], exits: StoredExits, metric: str, seed: int
+    ) -> None:
+        if exits.target.kind is Kind.MULTI_LABEL:
+            numbers, self._meanings = set_numbers(torch.stack([*said, exits.label_sets().bool()]))
+        else:
+            numbers, self._meanings = torch.stack([*said, exits.class_numbers()]), torch.arange(exits.num_classes)
         drawn = resample(torch.cat([torch.stack(exit_layers), numbers]).T, RESAMPLES, seed)
-        columns = drawn.outcomes.unbind(-1)  # [distinct] each
-        weights = drawn.weights.double()  # matmul takes no whole numbers
-        layers = columns[: len(exit_layers)]
-        return cls(layers, columns[len(layers) : -1], columns[-1], meanings, weights, exits.num_exits, metric)
+        *columns, self._actual = drawn.outcomes.unbind(-1)  # [distinct] each
+        self.exit_layers, self.said = columns[: len(exit_layers)], columns[len(exit_layers) :]
+        self.weights = drawn.weights.double()  # [data sets, distinct]; matmul takes no whole numbers
+        self._num_exits, self._metric = exits.num_exits, metric
 
     def speedup(self, exit_layer: Tensor) -> Tensor:
         """Return all layers over mean executed layers, of shape [data sets]."""
-        return self.num_exits * self.weights.sum(-1) / (self.weights @ exit_layer.double())
+        return self._num_exits * self.weights.sum(-1) / (self.weights @ exit_layer.double())
 
     def score(self, said: Tensor) -> Tensor:
         """Return the metric of predictions, of shape [data sets]."""
-        predicted, true = self.meanings[said], self.meanings[self.actual]  # [distinct] or [distinct, labels] each
-        return weighted_scores(predicted, true, self.weights, self.metric, num_classes=len(self.meanings))
-
-
-def _numbered(said: list[Tensor], exits: StoredExits) -> tuple[Tensor, Tensor]:
-    """Return a number for each prediction and, last, for what is right, and what each number means."""
-    if exits.target.kind is Kind.MULTI_LABEL:
-        return set_numbers(torch.stack([*said, exits.label_sets().bool()]))
-    return torch.stack([*said, exits.class_numbers()]), torch.arange(exits.num_classes)
+        predicted, true = self._meanings[said], self._meanings[self._actual]  # [distinct] or [distinct, labels] each
+        return weighted_scores(predicted, true, self.weights, self._metric, num_classes=len(self._meanings))
 
 
 def _estimate(values: Tensor, confidence: float) -> Estimate:
@@ -129,11 +96,6 @@ def _estimate(values: Tensor, confidence: float) -> Estimate:
 
 def one_sided(mean_exit: float, num_exits: int, samples: str) -> str | None:
     """Return what to warn of where all samples leave at the first exit or none before the last; else None.
-
-    Args:
-        mean_exit: Mean number of executed layers at a threshold.
-        num_exits: Number of exits.
-        samples: How to call the samples, in the plural.
 
     Example:
         >>> one_sided(1.0, 6, "80 samples")
@@ -224,19 +186,14 @@ def choose(
         budget: `MaxLoss`, `MinSpeedup` or `Consistency`.
         metric: The score, a key of `CLASSIFICATION_METRICS`, or for several labels of `MULTI_LABEL_METRICS`.
         split: The name of the split, for the record.
-        guarantee: The probability with which the budget is to be kept to on new samples, between 0 and 1; None for no
-            guarantee.
-        seed: Of the halves and of the intervals, from 0 to below 2^64.
-
-    Returns:
-        The operating point. The same arguments give the same.
+        guarantee: The probability with which the budget is to be kept to on new samples; None for no guarantee.
+        seed: Of the halves and of the intervals, from 0 to below 2^64; the same gives the same operating point.
 
     Raises:
         BudgetOutOfReach: No threshold keeps to the budget; the error names the nearest value that one does.
-        OptionError: The guarantee is no probability, or cannot be given for this metric; the seed is out of its range;
-            the metric is unknown or does not suit the task; the criterion cannot be made, or reads the labels.
-        DataError: There are fewer than two samples or no classes, or labels are missing or are no class numbers; or
-            a guarantee is asked for and the samples are not all rows of the split, nor drawn from them at random.
+        OptionError: An argument makes no sense, or does not suit the task; or the criterion reads the labels.
+        DataError: The samples are fewer than two, without classes or labels; or a guarantee is asked for and they are
+            neither all rows of the split nor drawn from them at random.
 
     Example:
         ::

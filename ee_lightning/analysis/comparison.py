@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
+from ee_lightning.errors import counted
 from ee_lightning.functional import percentile_interval, resample, weighted_scores
 from ee_lightning.runs.figures import NAMED_SPEEDUPS
 
@@ -38,9 +39,6 @@ class ComparedRun:
 def compare(runs: Sequence[ComparedRun]) -> pd.DataFrame:
     """Compare runs: those of the same task, name and options are taken for seeds of one configuration.
 
-    Args:
-        runs: The runs.
-
     Returns:
         A row a configuration, criterion (or full model), split and metric: ``task``, ``split``, ``metric``, ``run``, a
         column for each option in which runs of one name differ, ``criterion``, ``runs`` (how many), and for each of
@@ -65,17 +63,7 @@ def compare(runs: Sequence[ComparedRun]) -> pd.DataFrame:
 
 
 def over_seeds(rows: pd.DataFrame, about: list[str], figures: list[str]) -> pd.DataFrame:
-    """Average figures over seeds.
-
-    Args:
-        rows: A row a seed.
-        about: The columns in which the seeds of a row of the result agree.
-        figures: The columns to average.
-
-    Returns:
-        The columns ``about``, ``runs`` (how many), and for each figure its mean and, as ``<figure>_std``, its sample
-        standard deviation; empty where a seed lacks the figure, or where one seed deviates from none.
-    """
+    """Average the columns ``figures`` over seeds, a row each, which agree in the columns ``about``; see `compare`."""
     of_seeds = rows.astype(dict.fromkeys(figures, float)).groupby(about, sort=False, dropna=False)
     statistics = {"runs": of_seeds.size()}
     for figure in figures:
@@ -85,11 +73,7 @@ def over_seeds(rows: pd.DataFrame, about: list[str], figures: list[str]) -> pd.D
 
 
 def print_comparison(table: pd.DataFrame) -> None:
-    """Print a comparison for a terminal of 80 columns: the primary metric of every task, in percent.
-
-    Args:
-        table: What `compare` returns.
-    """
+    """Print what `compare` returns for a terminal of 80 columns: the primary metric of every task, in percent."""
     console = Console(width=80, highlight=False, markup=False)
     for (task, split), rows in table.groupby(["task", "split"], sort=False):
         metric = rows["metric"].iloc[0]
@@ -119,8 +103,7 @@ def _by_configuration(rows: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
             for option, value in zip(configuration[1:], options, strict=True)
             if isinstance(value, str)
         ]
-        number = of_one["runs"].iloc[0]
-        yield f"{', '.join([name, *varied])} ({number} {'run' if number == 1 else 'runs'})", of_one
+        yield f"{', '.join([name, *varied])} ({counted(of_one['runs'].iloc[0], 'run')})", of_one
 
 
 def _table(rows: pd.DataFrame, *, show_header: bool) -> Table:
@@ -196,7 +179,7 @@ def bootstrap_differences(
 
 
 def mean_difference(differences: Sequence[Tensor]) -> Difference:
-    """Average differences over seeds, and test them.
+    """Average differences, for each seed on the data and on every resample, [1 + resamples], and test them.
 
     Each resample draws as many seeds as there are, with replacement, beside its samples: runs of both rows stay paired
     by their seed.
@@ -204,9 +187,6 @@ def mean_difference(differences: Sequence[Tensor]) -> Difference:
     The p-value is twice the smaller of two shares, of the resamples in which the mean over seeds is 0 or below and of
     those in which it is 0 or above, each with one more on both sides of the fraction, as the data count themselves; at
     most 1.
-
-    Args:
-        differences: For each seed, on the data and on every resample, each of shape [1 + resamples].
     """
     by_seed = torch.stack(list(differences))  # [seeds, 1 + resamples]
     on_data, of_resamples = 100 * by_seed[:, 0].mean().item(), by_seed[:, 1:]  # [seeds, resamples]

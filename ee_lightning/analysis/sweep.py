@@ -41,34 +41,35 @@ from ee_lightning.runs.figures import NAMED_SPEEDUPS, MeasuredSpeed
 
 
 def summarise(curves: Sequence[Curve], metrics: Sequence[str]) -> dict[str, Any]:
-    """Reduce curves to the figures of ``summary.json``.
+    """Reduce curves to the figures of ``summary.json``, see `ee_lightning.runs.figures.Figures`.
 
     Args:
         curves: The curves of a split, that of the fixed exits and but for regression that of the oracle among them.
         metrics: Metric names, the primary one first.
 
     Returns:
-        ``metrics``, ``num_exits``; ``exits``, the scores of all exits by metric; ``full_model``, the scores of the
-        last; ``oracle``, its speed-up and scores, None for regression; ``criteria``, by name and metric the ``area``
+        ``metrics``, ``num_exits``, ``exits``, ``full_model``, ``oracle``; ``criteria``, by name and metric the ``area``
         and the scores at the named speed-ups, None where a curve does not reach.
     """
     by_name = {curve.criterion: curve for curve in curves}
     fixed, oracle = by_name.pop(Fixed.name), by_name.pop(Oracle.name, None)
     every_exit = [fixed.index_at(exit_layer) for exit_layer in range(1, fixed.num_exits + 1)]
     exits = {metric: [float(fixed.scores[metric][index]) for index in every_exit] for metric in metrics}
+    best = None
+    if oracle is not None:
+        point = oracle.index_at(Oracle.THRESHOLD)
+        best = {
+            "speedup": oracle.speedup[point].item(),
+            **{name: oracle.scores[name][point].item() for name in metrics},
+        }
     return {
         "metrics": list(metrics),
         "num_exits": fixed.num_exits,
         "exits": exits,
         "full_model": {metric: scores[-1] for metric, scores in exits.items()},
-        "oracle": None if oracle is None else _at_its_own_point(oracle, metrics),
+        "oracle": best,
         "criteria": {name: {metric: _figures(curve, metric) for metric in metrics} for name, curve in by_name.items()},
     }
-
-
-def _at_its_own_point(oracle: Curve, metrics: Sequence[str]) -> dict[str, float]:
-    point = oracle.index_at(Oracle.THRESHOLD)
-    return {"speedup": float(oracle.speedup[point]), **{name: float(oracle.scores[name][point]) for name in metrics}}
 
 
 def _figures(curve: Curve, metric: str) -> dict[str, float | None]:
@@ -97,12 +98,7 @@ def scalars(summary: Mapping[str, Any], stage: str) -> dict[str, float]:
 
 
 def diagnose(exits: StoredExits, criteria: Sequence[Criterion], curves: Sequence[Curve]) -> dict[str, Any]:
-    """Work out the figures of ``diagnostics.json``.
-
-    Args:
-        exits: The stored outputs of all exits, with labels.
-        criteria: The exit criteria, without the oracle and the fixed exits.
-        curves: Their curves on these exits, in any order; there may be others among them.
+    """Work out the figures of ``diagnostics.json`` from stored exits with labels, criteria and their curves.
 
     Returns:
         ``exit_histograms``, by criterion and named speed-up the slowest operating point that reaches it, as its
@@ -116,7 +112,15 @@ def diagnose(exits: StoredExits, criteria: Sequence[Criterion], curves: Sequence
         DataError: Labels are missing or are no class numbers where these are needed.
     """
     by_name = {curve.criterion: curve for curve in curves}
-    histograms = {criterion.name: _histograms(criterion, by_name[criterion.name], exits) for criterion in criteria}
+    histograms = {
+        criterion.name: {
+            f"{speedup:g}x": _histogram(replayed, by_name[criterion.name], speedup)
+            for speedup in NAMED_SPEEDUPS
+            if speedup > 1
+        }
+        for criterion in criteria
+        for replayed in [replay(criterion, exits)]
+    }
     return {**_between_exits(exits), "exit_histograms": histograms}
 
 
@@ -126,23 +130,20 @@ def _between_exits(exits: StoredExits) -> dict[str, Any]:
     if exits.target.kind is Kind.MULTI_LABEL:
         sets = torch.cat([exits.predictions, exits.label_sets().bool().unsqueeze(0)])  # [exits + 1, samples, labels]
         numbers, _ = set_numbers(sets)  # [exits + 1, samples]
-        return _diversity(numbers[:-1], numbers[-1])
-    predictions, labels = exits.predictions, exits.class_numbers()
-    information = information_split(predictions, labels)._asdict()
-    bias = information_bias(predictions, labels)._asdict()
-    return {**_diversity(predictions, labels), "information": {**information, "bias": bias}}
-
-
-def _diversity(predictions: Tensor, labels: Tensor) -> dict[str, Any]:
-    """Compare what the exits predict, ``[exits, samples]``, with the labels ``[samples]`` and with each other."""
+        said, labels, information = numbers[:-1], numbers[-1], {}
+    else:
+        said, labels = exits.predictions, exits.class_numbers()  # [exits, samples], [samples]
+        bias = information_bias(said, labels)._asdict()
+        information = {"information": {**information_split(said, labels)._asdict(), "bias": bias}}
     return {
-        "overthinking": overthinking(predictions, labels),
-        "late_correction": late_correction(predictions, labels),
+        "overthinking": overthinking(said, labels),
+        "late_correction": late_correction(said, labels),
         "diversity": {
-            "disagreement": _over_pairs(pairwise_disagreement(predictions)),
-            "q_statistic": _over_pairs(q_statistic(predictions, labels)),
-            "double_fault": _over_pairs(double_fault(predictions, labels)),
+            "disagreement": _over_pairs(pairwise_disagreement(said)),
+            "q_statistic": _over_pairs(q_statistic(said, labels)),
+            "double_fault": _over_pairs(double_fault(said, labels)),
         },
+        **information,
     }
 
 
@@ -167,11 +168,6 @@ def _over_pairs(matrix: Tensor) -> dict[str, Any]:
     return {"mean": matrix[rows, columns].mean().item() if len(rows) > 0 else None, "matrix": matrix.tolist()}
 
 
-def _histograms(criterion: Criterion, curve: Curve, exits: StoredExits) -> dict[str, dict[str, Any] | None]:
-    decisions = replay(criterion, exits)
-    return {f"{speedup:g}x": _histogram(decisions, curve, speedup) for speedup in NAMED_SPEEDUPS if speedup > 1}
-
-
 def _histogram(decisions: Replay, curve: Curve, speedup: float) -> dict[str, Any] | None:
     reaches = curve.mean_exit <= curve.num_exits / speedup  # [points]
     if not reaches.any():
@@ -188,7 +184,6 @@ def _histogram(decisions: Replay, curve: Curve, speedup: float) -> dict[str, Any
 
 WITHOUT_CURVE = ("spearman",)
 """Metrics that don't add up over samples, so that only whole exits have them."""
-
 
 _MEASURED_AT = "32"  # the batch size of the measured speeds that are logged
 
@@ -261,11 +256,7 @@ class SweepSink(Protocol):
 
 
 def distinct(criteria: Sequence[Criterion]) -> list[Criterion]:
-    """Leave out the oracle and the fixed exits, which every sweep has in any case.
-
-    Raises:
-        OptionError: Two criteria have the same name, or there is none.
-    """
+    """Leave out the oracle and the fixed exits, which every sweep has; raise an `OptionError` if two have one name."""
     methods = [criterion for criterion in criteria if criterion.name not in (Oracle.name, Fixed.name)]
     names = [method.name for method in methods]
     if twice := sorted({name for name in names if names.count(name) > 1}):
@@ -278,11 +269,7 @@ def distinct(criteria: Sequence[Criterion]) -> list[Criterion]:
 
 
 def fit_criteria(criteria: Sequence[Criterion], calibration: StoredExits | None) -> None:
-    """Fit those criteria that fit something, on the stored exits of rows held out for this.
-
-    Raises:
-        OptionError: A criterion has to be fitted and no rows were held out.
-    """
+    """Fit those criteria that fit something on rows held out; raise an `OptionError` where none were."""
     if calibration is None:
         require_nothing_fitted(criteria)
         return
@@ -344,33 +331,24 @@ def sweep_exits(
 
 
 def all_that_apply(exits: StoredExits, calibration: StoredExits | None) -> list[Criterion]:
-    """Return every criterion, with its defaults, that can judge these exits, but for the references of every sweep.
-
-    Criteria that fit something are among them if rows were held out for calibration.
-    """
+    """Return every criterion, with its defaults, that can judge these exits, but for the references of every sweep."""
     return distinct([each for kind in CRITERIA.values() if _applies(each := kind(), exits, calibration)])
 
 
 def named(
     names: Sequence[str], exits: StoredExits, calibration: StoredExits | None
 ) -> tuple[list[Criterion], list[str]]:
-    """Return the criteria that go by these names and can judge these exits, and the names that stand for none.
-
-    Args:
-        names: As tables have them, such as ``voting(k=0.5)``; those of criteria of a user's own stand for none.
-        exits: The stored exits.
-        calibration: Those of rows held out for criteria that fit something.
-    """
-    made = {name: _by_name(name, exits, calibration) for name in names}
-    return [each for each in made.values() if each is not None], [name for name, each in made.items() if each is None]
-
-
-def _by_name(name: str, exits: StoredExits, calibration: StoredExits | None) -> Criterion | None:
-    try:
-        criterion = spec_of(name).build()
-    except OptionError:
-        return None
-    return criterion if criterion.name == name and _applies(criterion, exits, calibration) else None
+    """Return the criteria that go by names such as ``voting(k=0.5)`` and can judge these exits, and all other names."""
+    made, unknown = list[Criterion](), list[str]()
+    for name in names:
+        try:
+            criterion = spec_of(name).build()
+            found = [criterion] if criterion.name == name and _applies(criterion, exits, calibration) else []
+        except OptionError:
+            found = []
+        made += found
+        unknown += [] if found else [name]
+    return made, unknown
 
 
 def _applies(criterion: Criterion, exits: StoredExits, calibration: StoredExits | None) -> bool:

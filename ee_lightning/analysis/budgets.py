@@ -13,9 +13,8 @@ from ee_lightning.errors import EarlyExitError, OptionError, require_one_of
 from ee_lightning.exits import Criterion, Curve, StoredExits, replay, trace_curve
 from ee_lightning.exits.curve import statistics_of
 from ee_lightning.functional import (
-    best_point,
     binomial_p_values,
-    fastest_point,
+    first_least,
     fixed_sequence,
     hoeffding_bentkus_p_values,
     operating_points,
@@ -144,7 +143,7 @@ class Budget(ABC):
 
     def pick(self, candidates: Candidates, allowed: Tensor) -> int | None:
         """Pick one of the allowed points, the fastest unless the goal is another; None if there is none."""
-        return fastest_point(candidates.curve.mean_exit, candidates.score, allowed)
+        return first_least(allowed, candidates.curve.mean_exit, -candidates.score)
 
     @abstractmethod
     def promise(self, candidates: Candidates) -> str:
@@ -324,7 +323,7 @@ class MinSpeedup(Budget):
 
     @override
     def pick(self, candidates: Candidates, allowed: Tensor) -> int | None:
-        return best_point(candidates.curve.mean_exit, candidates.score, allowed)
+        return first_least(allowed, -candidates.score, candidates.curve.mean_exit)
 
     @override
     def promise(self, candidates: Candidates) -> str:

@@ -21,11 +21,7 @@ class BEEM(Criterion):
     like `Confidence`. The score may fall where the class changes.
 
     Args:
-        weights: The weight of each exit, first to last; None for 1 each.
-
-    Raises:
-        OptionError: If a weight is negative or not finite, or none is above 0; later, if there is not one weight per
-            exit.
+        weights: The weight of each exit, first to last, none negative and one above 0; None for 1 each.
     """
 
     name = "beem"

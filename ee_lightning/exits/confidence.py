@@ -26,9 +26,6 @@ class Confidence(Criterion):
     Args:
         fallback: What to predict where no exit let a sample leave: the class of the "last" exit, or as Shallow-Deep
             Networks do that of the "most_confident" of all exits (of several, the earliest).
-
-    Raises:
-        OptionError: If `fallback` is neither of the two.
     """
 
     name = "confidence"

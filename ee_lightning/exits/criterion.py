@@ -86,13 +86,6 @@ class Decision(NamedTuple):
 def reaches(score: Tensor, threshold: float) -> Tensor:
     """Return whether each score is at least the threshold, exactly, though its type can't hold every number.
 
-    Args:
-        score: Scores, of any shape.
-        threshold: In the criterion's own unit; infinity lets nobody leave.
-
-    Returns:
-        Booleans of the same shape.
-
     Example:
         >>> reaches(torch.tensor([0.9499999, 0.95, 0.9500001]), 0.95)  # the float32 next to 0.95 is below it
         tensor([False, False,  True])
@@ -126,16 +119,10 @@ class Criterion(ABC):
     handles_multi_label: bool = False
 
     def __repr__(self) -> str:
-        """Show the name."""
         return f"{type(self).__name__}({self.name!r})"
 
     def start(self, batch_size: int, target: Target, device: torch.device) -> State:
-        """Return the state before the first exit.
-
-        Args:
-            batch_size: Number of samples.
-            target: What the exits predict of a sample.
-            device: Where the logits will be.
+        """Return the state before the first exit, on the device where the logits will be.
 
         Raises:
             OptionError: If the exits predict values or several labels, and this criterion can't judge those.
@@ -178,12 +165,9 @@ class Criterion(ABC):
         """
 
     def highest_score(self, exit_layer: int) -> float:
-        """Return a bound that no sample's score exceeds after an exit; unless overridden, infinity.
+        """Return a bound that no sample's score exceeds after an exit, numbered from 1; unless overridden, infinity.
 
         Where it is below the threshold, nobody leaves, and inference need not look.
-
-        Args:
-            exit_layer: The number of the exit, from 1.
         """
         return inf
 
@@ -195,17 +179,13 @@ class Criterion(ABC):
             state: What the step at the last exit returned, with the same rows.
 
         Returns:
-            Class numbers, or values for regression, of shape [batch]; of several labels of shape [batch, labels].
+            As the label of a `Decision`.
         """
         return output.predictions
 
 
 def name_with_options(name: str, **options: tuple[object, object]) -> str:
-    """Name a criterion so that two of different options can be distinguished.
-
-    Args:
-        name: The criterion's name with its default options.
-        **options: The value and the default of each option.
+    """Name a criterion so that two of different options, of each the value and the default, can be distinguished.
 
     Example:
         >>> name_with_options("voting", k=(0.5, 0.75), fallback=("last", "last"))

@@ -1,4 +1,4 @@
-"""What is added up over samples, so that a metric can be computed for any predictions for them."""
+"""Every decision of a criterion on stored exits, and its exact accuracy-speed curve."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,32 +10,17 @@ from torch import Tensor
 from ee_lightning.errors import OptionError
 from ee_lightning.exits.criterion import Criterion, reaches
 from ee_lightning.exits.stored import StoredExits
-from ee_lightning.functional import (
-    CLASSIFICATION_METRICS,
-    MULTI_LABEL_METRICS,
-    REGRESSION_METRICS,
-    Kind,
-    area,
-    classification_counts,
-    label_counts,
-    label_moments,
-    label_sizes,
-    operating_points,
-    regression_moments,
-    score_at,
-    separators,
-    where_rows,
-)
+from ee_lightning.functional import Kind, area, counting_of, operating_points, score_at, separators, where_rows
 
 
 class Statistics(NamedTuple):
-    """The sums that the metrics of a task are made of.
+    """What is added up over samples, so that a metric can be computed for any predictions for them.
 
     Attributes:
-        tally: Gives, for predictions [events] or [events, labels] of samples [events], what to add up, of shape
+        tally: Returns, for predictions [events] or [events, labels] of samples [events], what to add up, of shape
             [events, statistics].
         actual: The sums over the labels themselves.
-        metrics: By name what gives the metric of summed statistics [..., statistics], given `actual`.
+        metrics: By name what returns the metric of summed statistics [..., statistics], given `actual`.
     """
 
     tally: Callable[[Tensor, Tensor], Tensor]
@@ -45,38 +30,19 @@ class Statistics(NamedTuple):
 
 def statistics_of(exits: StoredExits) -> Statistics:
     """Return the statistics of a task; raise a DataError for labels that are missing, or no class numbers."""
-    return _OF_KIND[exits.target.kind](exits)
-
-
-def _classification(exits: StoredExits) -> Statistics:
-    labels, num_classes = exits.class_numbers(), exits.num_classes
+    tally, tally_actual, metrics = counting_of(exits.target)
+    if exits.target.kind is Kind.REGRESSION:
+        values, middle = exits.known_labels().double(), exits.logits.double().nanmedian()
+        labels = values - values.mean()  # [samples]
+        return Statistics(
+            lambda predictions, samples: tally(predictions - middle, labels[samples]),
+            tally_actual(labels).sum(0),
+            metrics,
+        )
+    labels = exits.label_sets() if exits.multi_label else exits.class_numbers()  # [samples] or [samples, labels]
     return Statistics(
-        tally=lambda predictions, samples: classification_counts(predictions, labels[samples], num_classes),
-        actual=labels.bincount(minlength=num_classes),  # [classes]
-        metrics=CLASSIFICATION_METRICS,
+        lambda predictions, samples: tally(predictions, labels[samples]), tally_actual(labels).sum(0), metrics
     )
-
-
-def _multi_label(exits: StoredExits) -> Statistics:
-    labels = exits.label_sets()  # [samples, labels]
-    return Statistics(
-        tally=lambda predictions, samples: label_counts(predictions, labels[samples]),
-        actual=label_sizes(labels).sum(0),  # [labels + 1]
-        metrics=MULTI_LABEL_METRICS,
-    )
-
-
-def _regression(exits: StoredExits) -> Statistics:
-    labels, middle = exits.known_labels().double(), exits.logits.double().nanmedian()
-    shifted = labels - labels.mean()
-    return Statistics(
-        tally=lambda predictions, samples: regression_moments(predictions - middle, shifted[samples]),
-        actual=label_moments(shifted).sum(0),  # [3]
-        metrics=REGRESSION_METRICS,
-    )
-
-
-_OF_KIND = {Kind.SINGLE_LABEL: _classification, Kind.MULTI_LABEL: _multi_label, Kind.REGRESSION: _regression}
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,15 +61,12 @@ class Replay:
     fallback: Tensor
 
     def at(self, threshold: float) -> tuple[Tensor, Tensor]:
-        """Apply a threshold.
-
-        Args:
-            threshold: In the criterion's own unit; infinity lets nobody leave.
+        """Apply a threshold, in the criterion's own unit; infinity lets nobody leave.
 
         Returns:
-            The number of the exit, from 1, at which each sample leaves, of shape [samples], and what is predicted for
-            it, of shape [samples] or [samples, labels]. Who never reaches the threshold leaves at the last exit with
-            the fallback.
+            The number of the exit, from 1, at which each sample leaves, of shape [samples], and what is predicted, of
+            shape [samples] or [samples, labels]. Who never reaches the threshold leaves at the last exit with the
+            fallback.
         """
         leaves = reaches(self.scores, threshold)  # [exits, samples]
         first = leaves.int().argmax(0)  # [samples]
@@ -116,14 +79,7 @@ class Replay:
 
 
 def replay(criterion: Criterion, exits: StoredExits) -> Replay:
-    """Let a criterion judge all samples after every exit.
-
-    Args:
-        criterion: Any criterion, fitted beforehand if it is one that has to be.
-        exits: The stored outputs of all exits.
-
-    Returns:
-        Its scores and labels after every exit, and its fallback.
+    """Let a criterion, fitted beforehand if it is one that has to be, judge all samples after every exit.
 
     Raises:
         OptionError: If the criterion can't judge these exits.
@@ -185,12 +141,7 @@ class Curve:
     def score_at(self, speedup: float, metric: str) -> float:
         """Read a metric at a speed-up, between two operating points linearly in mean executed layers.
 
-        Args:
-            speedup: All layers over mean executed layers, from 1.
-            metric: One of `scores`.
-
-        Returns:
-            The score, or NaN at a speed-up that the criterion cannot reach.
+        The score is NaN at a speed-up that the criterion cannot reach.
         """
         return score_at(self.mean_exit, self.scores[metric], self.num_exits / speedup)
 
@@ -200,16 +151,12 @@ class Curve:
 
 
 def trace_curve(criterion: Criterion, exits: StoredExits, metrics: Sequence[str]) -> Curve:
-    """Trace the exact curve of a criterion.
+    """Trace the exact curve of a criterion, with one point per threshold that changes an outcome.
 
     Args:
         criterion: Any criterion, fitted beforehand, on other samples, if it is one that has to be.
         exits: The stored outputs of all exits, with labels.
-        metrics: Keys of `CLASSIFICATION_METRICS`, for regression of `REGRESSION_METRICS`, for several labels of
-            `MULTI_LABEL_METRICS`.
-
-    Returns:
-        The curve, with one point per threshold that changes an outcome.
+        metrics: Some of the task's, such as "accuracy"; see `ee_lightning.functional.metrics`.
 
     Raises:
         DataError: If labels are missing or are no class numbers where these are needed.

@@ -41,9 +41,6 @@ class FPABEE(Criterion):
             for the sum of the two, or "jsd" for the Jensen-Shannon divergence, at most ln 2, which the authors found
             best.
         patience: The t of the rule, from 1. The paper tunes it.
-
-    Raises:
-        OptionError: If `divergence` is none of these, or the patience is below 1.
     """
 
     name = "f_pabee"

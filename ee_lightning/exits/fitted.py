@@ -32,10 +32,7 @@ class Fitted(Criterion):
     _moved: tuple[torch.device, Parameters] | None = None  # the same where they were last asked for
 
     def fit(self, exits: StoredExits) -> None:
-        """Learn from a calibration split.
-
-        Args:
-            exits: The stored outputs of all exits for the calibration split alone.
+        """Learn from the stored exits of a calibration split alone.
 
         Raises:
             OptionError: If the exits predict values and this criterion needs classes.
@@ -47,18 +44,11 @@ class Fitted(Criterion):
 
     @property
     def fitted(self) -> dict[str, Any]:
-        """What was learnt, as numbers and lists of numbers.
-
-        Raises:
-            OptionError: If nothing was learnt yet.
-        """
+        """What was learnt, as numbers and lists of numbers; an OptionError if nothing was yet."""
         return {name: tensor.tolist() for name, tensor in self._learnt().items()}
 
     def restore(self, fitted: Mapping[str, Any]) -> None:
-        """Take back what was learnt earlier.
-
-        Args:
-            fitted: The `fitted` of a criterion of the same class.
+        """Take back the `fitted` of a criterion of the same class.
 
         Raises:
             OptionError: If something is missing, of another shape, or not finite.
@@ -83,20 +73,10 @@ class Fitted(Criterion):
 
     @abstractmethod
     def estimate(self, exits: StoredExits) -> Parameters:
-        """Estimate the parameters.
-
-        Args:
-            exits: The stored outputs of all exits for the calibration split.
-
-        Returns:
-            Tensors in float32, by name.
-        """
+        """Estimate the parameters, in float32, from the stored exits of the calibration split."""
 
     def parameters(self, output: ExitOutput) -> Parameters:
-        """Return the parameters, where an exit's output is.
-
-        Args:
-            output: What an exit says.
+        """Return the parameters, on the device of an exit's output.
 
         Raises:
             OptionError: If nothing was learnt yet, or it was learnt from another number of exits or classes.

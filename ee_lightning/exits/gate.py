@@ -21,9 +21,6 @@ class Gate(Criterion):
     is having any of them wrong.
 
     It reads the exits' extra "gate", of shape [batch], which only models that were trained with a gate give.
-
-    Raises:
-        OptionError: When it is asked about exits without that extra.
     """
 
     name = "gate"

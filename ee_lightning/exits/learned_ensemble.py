@@ -49,7 +49,6 @@ class LearnedEnsemble(Fitted):
 
     @override
     def fallback(self, output: ExitOutput, state: State) -> Tensor:
-        """The label of all exits together."""
         return self._ensemble(output, state).argmax(-1)
 
     def _ensemble(self, output: ExitOutput, state: State) -> Tensor:

@@ -12,13 +12,7 @@ class Oracle(Criterion):
 
     After exit m the score is 1 where exit m's most likely class is the true one and 0 elsewhere; the label is that most
     likely class. Of several labels an exit is right if all of them are. The threshold has no unit, and the oracle's
-    operating point lies between wrong and right. It cannot be deployed: it reads the labels.
-
-    Attributes:
-        THRESHOLD: The oracle's operating point.
-
-    Raises:
-        OptionError: When it is asked about samples without labels.
+    operating point, `THRESHOLD`, lies between wrong and right. It cannot be deployed: it reads the labels.
     """
 
     name = "oracle"

@@ -23,10 +23,7 @@ class Patience(Criterion):
     1.5 is a patience of 2.
 
     Args:
-        tolerance: The :math:`\delta` of regression, in the unit of the predicted value; None for classification.
-
-    Raises:
-        OptionError: If the tolerance is no positive number; later, if it is missing for regression, or given for
+        tolerance: The :math:`\delta` of regression, above 0, in the unit of the predicted value; None for
             classification.
     """
 
@@ -46,7 +43,6 @@ class Patience(Criterion):
 
     @override
     def check_task(self, kind: Kind) -> None:
-        """Raises too where the tolerance does not suit the task."""
         if (kind is Kind.REGRESSION) != (self.tolerance is not None):
             raise OptionError(
                 "Patience needs a tolerance for regression, and takes none for classification",

@@ -38,9 +38,6 @@ class PCEE(Criterion):
             `NormalisedEntropy`.
         label: Predict the class most likely by the current exit ("argmax") or by the "mean" of the probabilities of
             all exits so far.
-
-    Raises:
-        OptionError: If the patience is below 1, or `label` is neither of the two.
     """
 
     name = "pcee"
@@ -70,7 +67,6 @@ class PCEE(Criterion):
 
     @override
     def fallback(self, output: ExitOutput, state: State) -> Tensor:
-        """The label by the same rule as for those who leave."""
         return self._label(output, state)
 
     def _label(self, output: ExitOutput, state: State) -> Tensor:

@@ -37,7 +37,6 @@ class RunningEnsemble(Criterion):
 
     @override
     def fallback(self, output: ExitOutput, state: State) -> Tensor:
-        """The label of all exits together."""
         return state["sum"].argmax(-1)
 
 

@@ -21,9 +21,6 @@ class SoftVoting(Criterion):
 
     Args:
         k: How fast the bar rises with the number of exits, from 0 to 16.
-
-    Raises:
-        OptionError: If `k` is negative or above 16.
     """
 
     name = "soft_voting"
@@ -49,5 +46,4 @@ class SoftVoting(Criterion):
 
     @override
     def fallback(self, output: ExitOutput, state: State) -> Tensor:
-        """The label of all exits together."""
         return state["sum"].argmax(-1)

@@ -60,7 +60,6 @@ class StoredExits:
     rows: EvaluatedRows = field(default_factory=EvaluatedRows)
 
     def __post_init__(self) -> None:
-        """Check the shapes and the logits."""
         if self.logits.ndim != 3 or self.logits.dtype != torch.float32:
             raise ValueError(
                 "Expected argument `logits` of shape [exits, samples, classes] in torch.float32, "
@@ -152,7 +151,6 @@ class StoredExits:
         return self.labels
 
     def _check_types(self) -> None:
-        """Raise an error for types that don't distinguish numbers from truth values, or indices from measurements."""
         labels = {} if self.labels is None else {"labels": self.labels}
         floats = {f"extras[{name!r}]": extra for name, extra in self.extras.items()}
         for tensors, types in (({"ids": self.ids}, _WHOLE), (labels, _WHOLE | _FLOATS), (floats, _FLOATS)):

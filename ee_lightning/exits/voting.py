@@ -36,9 +36,6 @@ class Voting(Criterion):
             "majority" of all exits (of several, the last exit's, or else the first by number; of several labels those
             that most votes hold).
 
-    Raises:
-        OptionError: If `k` is negative or above 16, or `fallback` is neither of the two.
-
     .. _Sun et al. 2021: https://arxiv.org/abs/2105.13792
     """
 

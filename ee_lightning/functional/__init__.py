@@ -6,8 +6,7 @@ from ee_lightning.functional.bootstrap import resample as resample
 from ee_lightning.functional.bootstrap import weighted_scores as weighted_scores
 from ee_lightning.functional.curves import OperatingPoints as OperatingPoints
 from ee_lightning.functional.curves import area as area
-from ee_lightning.functional.curves import best_point as best_point
-from ee_lightning.functional.curves import fastest_point as fastest_point
+from ee_lightning.functional.curves import first_least as first_least
 from ee_lightning.functional.curves import halves as halves
 from ee_lightning.functional.curves import operating_points as operating_points
 from ee_lightning.functional.curves import score_at as score_at
@@ -52,6 +51,7 @@ from ee_lightning.functional.metrics import MULTI_LABEL_METRICS as MULTI_LABEL_M
 from ee_lightning.functional.metrics import REGRESSION_METRICS as REGRESSION_METRICS
 from ee_lightning.functional.metrics import accuracy as accuracy
 from ee_lightning.functional.metrics import classification_counts as classification_counts
+from ee_lightning.functional.metrics import counting_of as counting_of
 from ee_lightning.functional.metrics import exact_match as exact_match
 from ee_lightning.functional.metrics import f1 as f1
 from ee_lightning.functional.metrics import label_counts as label_counts

@@ -5,18 +5,9 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import one_hot
 
-from ee_lightning.functional.metrics import (
-    CLASSIFICATION_METRICS,
-    MULTI_LABEL_METRICS,
-    REGRESSION_METRICS,
-    classification_counts,
-    label_counts,
-    label_moments,
-    label_sizes,
-    regression_moments,
-)
+from ee_lightning.functional.kind import Kind, Target
+from ee_lightning.functional.metrics import counting_of
 
 
 class Resamples(NamedTuple):
@@ -42,15 +33,8 @@ def resample(outcomes: Tensor, resamples: int, seed: int) -> Resamples:
     """Draw bootstrap samples (Efron 1979): each as large as the data, from the data, with replacement.
 
     Drawing samples is the same as drawing how often each distinct outcome occurs, which is multinomial. What is paired
-    within a sample stays paired if both parts are columns of its outcome.
-
-    Args:
-        outcomes: What was observed of each sample, of shape [samples, columns].
-        resamples: Number of bootstrap samples.
-        seed: Of the draws, from 0.
-
-    Returns:
-        The distinct outcomes and their counts. A statistic that sums over samples is ``draws @ statistic(outcomes)``.
+    within a sample stays paired if both parts are columns of its outcome. `outcomes` are of shape [samples, columns]; a
+    statistic that sums over samples is ``draws @ statistic(outcomes)``.
 
     Example:
         >>> drawn = resample(torch.tensor([[1], [0], [1], [1]]), resamples=2, seed=0)
@@ -64,14 +48,7 @@ def resample(outcomes: Tensor, resamples: int, seed: int) -> Resamples:
 
 
 def percentile_interval(values: Tensor, level: float) -> tuple[float, float]:
-    """Return the percentile interval of a statistic (Efron 1979).
-
-    Args:
-        values: The statistic of every resample, of shape [resamples].
-        level: The share of resamples within the interval, between 0 and 1.
-
-    Returns:
-        The lower and the upper end.
+    """Return the ends of the interval that holds a share `level` of the values [resamples] (Efron 1979).
 
     Example:
         >>> percentile_interval(torch.arange(101.0), 0.5)
@@ -90,8 +67,7 @@ def weighted_scores(predictions: Tensor, labels: Tensor, weights: Tensor, metric
             predicted, of shape [distinct, labels].
         labels: True ones, of the same shape.
         weights: How often each data set has each sample, of shape [data sets, distinct].
-        metric: A key of `CLASSIFICATION_METRICS`, for regression of `REGRESSION_METRICS`, for labels of
-            `MULTI_LABEL_METRICS`.
+        metric: One of the task's metrics; see `counting_of`.
         num_classes: Number of classes or labels; 1 for regression.
 
     Returns:
@@ -104,13 +80,10 @@ def weighted_scores(predictions: Tensor, labels: Tensor, weights: Tensor, metric
         >>> weighted_scores(torch.tensor([0, 1]), torch.tensor([0, 0]), torch.tensor([[3, 1], [0, 2]]), "accuracy", 2)
         tensor([0.7500, 0.0000], dtype=torch.float64)
     """
-    if labels.ndim == 2:
-        counts, actual, scores = label_counts(predictions, labels), label_sizes(labels), MULTI_LABEL_METRICS
-    elif num_classes == 1:
-        predicted, true = (values.double() - values.double().nanmedian() for values in (predictions, labels))
-        counts, actual, scores = regression_moments(predicted, true), label_moments(true), REGRESSION_METRICS
-    else:
-        counts, actual = classification_counts(predictions, labels, num_classes), one_hot(labels, num_classes)
-        scores = CLASSIFICATION_METRICS
+    target = Target.of(num_classes, multi_label=labels.ndim == 2)
+    if target.kind is Kind.REGRESSION:
+        predictions, labels = (values.double() - values.double().nanmedian() for values in (predictions, labels))
+    tally, tally_actual, metrics = counting_of(target)
     weights = weights.double()  # whole numbers, which matmul takes only in floating point
-    return torch.vmap(scores[metric])(weights @ counts.double(), weights @ actual.double())  # [data sets]
+    sums = weights @ tally(predictions, labels).double(), weights @ tally_actual(labels).double()
+    return torch.vmap(metrics[metric])(*sums)  # [data sets]

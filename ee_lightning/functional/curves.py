@@ -1,4 +1,8 @@
-"""The exact accuracy-speed curve of a criterion, short thresholds between its scores, and points read off it."""
+"""The exact accuracy-speed curve of a criterion, short thresholds between its scores, and points read off it.
+
+A curve's points run from slow to fast: `mean_exit` is the mean number of executed layers at each, descending from the
+number of exits, and `score` the metric, the higher the better, both of shape [points].
+"""
 
 import math
 from collections.abc import Callable
@@ -30,8 +34,6 @@ def separators(attained: Tensor) -> Tensor:
     Example:
         >>> separators(torch.tensor([torch.inf, 3.0, 2.0, 1.0, 0.0])).tolist()  # counts, such as those of patience
         [inf, 2.5, 1.5, 0.5, -2.0]
-        >>> separators(torch.tensor([torch.inf, 0.97, 0.9, 0.52])).tolist()
-        [inf, 0.94, 0.7, 0.3]
     """
     scores = attained[1:].double()  # [points - 1]
     if len(scores) == 0:
@@ -46,14 +48,8 @@ def shortest_decimals(low: Tensor, high: Tensor) -> Tensor:
     """Return the shortest decimal in the middle half between two numbers, and of several the one nearest to the middle.
 
     So a quarter of the distance is left on either side, and what is written as text reads back as the same number.
-
-    Args:
-        low: Finite, of any shape.
-        high: Above `low`, of the same shape.
-
-    Returns:
-        In float64, of the same shape: above `low`, and at most `high`, which it is only where no number of float64 lies
-        between the two.
+    `low` and `high` above it are finite and of any one shape. The decimals are of that shape, in float64, above `low`
+    and at most `high`, which they are only where no number of float64 lies between the two.
 
     Example:
         >>> shortest_decimals(torch.tensor([1.0, 0.9412, -0.3]), torch.tensor([1.189207, 0.9431, 0.5])).tolist()
@@ -87,9 +83,8 @@ class OperatingPoints(NamedTuple):
     Attributes:
         attained: Infinity (nobody leaves early), then the scores at which an outcome changes, descending, in float64,
             of shape [points]. Each is a threshold, and so is every number from it down to above the next.
-        mean_exit: Mean number of executed layers at each threshold, in float64, of shape [points].
-        counts: Summed statistics of the predictions at each threshold, in the type that `count` gives, of shape
-            [points, statistics].
+        mean_exit: In float64, of shape [points].
+        counts: Summed statistics of the predictions at each threshold, of shape [points, statistics].
     """
 
     attained: Tensor
@@ -115,9 +110,6 @@ def operating_points(
         count: Turns predictions [events] or [events, labels] and the indices [events] of the samples they are made
             for into additive statistics [events, statistics], in int64 where the sums are to be exact.
 
-    Returns:
-        One point per distinct threshold that changes an outcome, after the point of those that let nobody leave.
-
     Raises:
         ValueError: If there is no score, or one is NaN or +inf (which no finite threshold could hold back).
 
@@ -129,10 +121,8 @@ def operating_points(
         ...     fallback=torch.tensor([0, 1]),
         ...     count=lambda predictions, samples: (predictions == right[samples]).long().unsqueeze(-1),
         ... )
-        >>> points.mean_exit
-        tensor([2.0000, 1.5000, 1.5000, 1.0000], dtype=torch.float64)
-        >>> points.counts.squeeze(-1)
-        tensor([2, 2, 2, 1])
+        >>> points.mean_exit, points.counts.squeeze(-1)
+        (tensor([2.0000, 1.5000, 1.5000, 1.0000], dtype=torch.float64), tensor([2, 2, 2, 1]))
     """
     _check(scores)
     scores = scores.double()
@@ -165,16 +155,9 @@ def score_at(mean_exit: Tensor, score: Tensor, target_mean_exit: float) -> float
     """Read a curve at a mean number of executed layers, linearly between the two neighbouring operating points.
 
     For accuracy this is what drawing one of the two thresholds at random for each sample gives in expectation. Of
-    points with the same mean exit the first one counts, which has the highest threshold.
-
-    Args:
-        mean_exit: Mean number of executed layers, descending, of shape [points].
-        score: The metric at each point, of shape [points].
-        target_mean_exit: Where to read the curve.
-
-    Returns:
-        The score, or NaN beyond the ends of the curve. A relative 1e-9 beyond still counts as the end, so that a mean
-        exit survives being turned into a speed-up and back.
+    points with the same mean exit the first one counts, which has the highest threshold. Beyond the ends of the curve
+    the score is NaN. A relative 1e-9 beyond still counts as the end, so that a mean exit survives being turned into a
+    speed-up and back.
 
     Example:
         >>> score_at(torch.tensor([2.0, 1.5, 1.0]), torch.tensor([0.9, 0.75, 0.5]), 1.25)
@@ -193,18 +176,10 @@ def score_at(mean_exit: Tensor, score: Tensor, target_mean_exit: float) -> float
 
 
 def area(mean_exit: Tensor, score: Tensor, num_exits: int) -> float:
-    """Return the mean score over all relative costs from one layer to all: the area under `score_at`, normalised.
+    """Return the mean score over all relative costs from one layer of M to all: the area under `score_at`, normalised.
 
     A curve that does not reach down to one layer is continued flat from its fastest point. This flatters a criterion
-    that cannot leave early, so look at its fastest point too.
-
-    Args:
-        mean_exit: Mean number of executed layers, descending from `num_exits`, of shape [points].
-        score: The metric at each point, of shape [points].
-        num_exits: Number of exits M.
-
-    Returns:
-        The mean of the score over relative costs between 1 / M and 1; with one exit, the score itself.
+    that cannot leave early, so look at its fastest point too. With one exit it is the score itself.
 
     Example:
         >>> area(torch.tensor([2.0, 1.0]), torch.tensor([0.75, 0.5]), num_exits=2)
@@ -230,7 +205,7 @@ def _check(scores: Tensor) -> None:
 
 
 def _rises(scores: Tensor) -> tuple[Tensor, Tensor]:
-    """Find where the running maximum rises: samples and exit indices, sample by sample and from the first exit on."""
+    """Return where the running maximum rises: samples and exit indices, sample by sample and from the first exit on."""
     best = scores.cummax(0).values  # [exits, samples]
     best_before = torch.cat([torch.full_like(best[:1], -torch.inf), best[:-1]])
     samples, exit_indices = (scores > best_before).T.nonzero(as_tuple=True)  # [events] each
@@ -244,53 +219,10 @@ def _knots(mean_exit: Tensor, score: Tensor) -> tuple[Tensor, Tensor]:
     return mean_exit[is_first].double().flip(0), score[is_first].double().flip(0)  # [knots] each
 
 
-def fastest_point(mean_exit: Tensor, score: Tensor, allowed: Tensor) -> int | None:
-    """Find the fastest of the allowed points; of equally fast ones the best, then the first.
-
-    Args:
-        mean_exit: Mean number of executed layers, of shape [points].
-        score: The higher, the better, of shape [points].
-        allowed: Which points may be picked, in bool, of shape [points].
-
-    Returns:
-        The position along the points, or None where none is allowed.
-
-    Example:
-        >>> mean_exit, score = torch.tensor([3.0, 2.0, 1.0]), torch.tensor([0.9, 0.8, 0.5])
-        >>> fastest_point(mean_exit, score, allowed=score >= 0.75)
-        1
-    """
-    return _least(allowed, mean_exit, -score)
-
-
-def best_point(mean_exit: Tensor, score: Tensor, allowed: Tensor) -> int | None:
-    """Find the allowed point of the highest score; of equally good ones the fastest, then the first.
-
-    Args:
-        mean_exit: Mean number of executed layers, of shape [points].
-        score: The higher, the better, of shape [points].
-        allowed: Which points may be picked, in bool, of shape [points].
-
-    Returns:
-        The position along the points, or None where none is allowed.
-
-    Example:
-        >>> mean_exit, score = torch.tensor([3.0, 2.0, 1.0]), torch.tensor([0.9, 0.8, 0.5])
-        >>> best_point(mean_exit, score, allowed=mean_exit <= 2)
-        1
-    """
-    return _least(allowed, -score, mean_exit)
-
-
 def halves(num_samples: int, seed: int) -> tuple[Tensor, Tensor]:
-    """Split samples at random: one half to choose on, one to report on.
+    """Split samples at random, one half to choose on and one to report on, as ascending indices.
 
-    Args:
-        num_samples: Number of samples; of an odd number the second half gets one more.
-        seed: Of the random order, from 0.
-
-    Returns:
-        Ascending indices, of shapes [samples // 2] and [samples - samples // 2].
+    Of an odd number the second half gets one more.
 
     Example:
         >>> [len(half) for half in halves(5, seed=0)]
@@ -301,8 +233,16 @@ def halves(num_samples: int, seed: int) -> tuple[Tensor, Tensor]:
     return first.sort().values, second.sort().values
 
 
-def _least(allowed: Tensor, *keys: Tensor) -> int | None:
-    """Find the first of the allowed entries with the least first key, of those with the least second key."""
+def first_least(allowed: Tensor, *keys: Tensor) -> int | None:
+    """Return the position of the allowed point with the least first key, of those with the least second key.
+
+    Of points that are equal by all keys [points] it is the first, and None where `allowed`, in bool, allows no point.
+
+    Example:
+        >>> mean_exit, score = torch.tensor([3.0, 2.0, 1.0]), torch.tensor([0.9, 0.8, 0.5])
+        >>> first_least(score >= 0.75, mean_exit, -score)  # the fastest, and of equally fast ones the best
+        1
+    """
     if not allowed.any():
         return None
     for key in keys:

@@ -1,7 +1,8 @@
 """How much the exits of a model differ, and whether it helps, from the classes they predict.
 
 `predictions` are predicted class numbers, of shape [exits, samples], and `labels` the true ones, of shape [samples].
-Other shapes, or no prediction, are a ValueError.
+Other shapes, or no prediction, are a ValueError. Measures of pairs of exits are symmetric, in float64, of shape
+[exits, exits]; those of information are in bits.
 """
 
 import math
@@ -18,9 +19,6 @@ def pairwise_disagreement(predictions: Tensor) -> Tensor:
     It is read off the classes, so two exits that are wrong in different ways disagree too; with two classes it is the
     disagreement measure of `Kuncheva & Whitaker 2003 <https://doi.org/10.1023/A:1022859003006>`_.
 
-    Returns:
-        Shares between 0 and 1, symmetric and with 0 on the diagonal, in float64, of shape [exits, exits].
-
     Example:
         >>> pairwise_disagreement(torch.tensor([[0, 1, 2, 0], [0, 1, 1, 1]]))
         tensor([[0.0000, 0.5000],
@@ -32,7 +30,7 @@ def pairwise_disagreement(predictions: Tensor) -> Tensor:
 
 
 def q_statistic(predictions: Tensor, labels: Tensor) -> Tensor:
-    r"""Return Yule's Q of two exits' being right (`Kuncheva & Whitaker 2003`_).
+    r"""Return Yule's Q of two exits' being right, between -1 and 1 (`Kuncheva & Whitaker 2003`_).
 
     .. math:: Q_{jm} = \frac{N_{11} N_{00} - N_{01} N_{10}}{N_{11} N_{00} + N_{01} N_{10}}
 
@@ -40,9 +38,6 @@ def q_statistic(predictions: Tensor, labels: Tensor) -> Tensor:
     :math:`N_{10}` and :math:`N_{01}`. Q is positive for exits that tend to be right on the same samples, negative for
     those wrong on different ones, and 0 where being right is independent: where the two products are equal. That holds
     for 0 = 0 too, when one of the two is right on all samples or on none, so there Q is 0, even of an exit with itself.
-
-    Returns:
-        Values between -1 and 1, symmetric, in float64, of shape [exits, exits].
 
     Example:
         >>> q_statistic(torch.tensor([[1, 1, 1, 0, 0], [1, 1, 0, 1, 0]]), torch.tensor([1, 1, 1, 1, 1]))
@@ -59,11 +54,7 @@ def q_statistic(predictions: Tensor, labels: Tensor) -> Tensor:
 
 
 def double_fault(predictions: Tensor, labels: Tensor) -> Tensor:
-    """Return the share of samples on which two exits are both wrong (Giacinto & Roli 2001).
-
-    Returns:
-        Shares between 0 and 1, symmetric and with each exit's error rate on the diagonal, in float64, of shape
-        [exits, exits].
+    """Return the share of samples on which two exits are both wrong (Giacinto & Roli 2001); of one exit its error rate.
 
     Example:
         >>> double_fault(torch.tensor([[1, 1, 1, 0, 0], [1, 1, 0, 1, 0]]), torch.tensor([1, 1, 1, 1, 1]))
@@ -77,10 +68,8 @@ def double_fault(predictions: Tensor, labels: Tensor) -> Tensor:
 def overthinking(predictions: Tensor, labels: Tensor) -> float:
     """Return the share of samples that some earlier exit had right and the last has wrong (Kaya et al. 2019).
 
-    It is what the oracle, which leaves at the first exit that is right, gains in accuracy over the full model.
-
-    Returns:
-        A share between 0 and 1; 0 where there is only one exit.
+    It is what the oracle, which leaves at the first exit that is right, gains in accuracy over the full model; 0 where
+    there is only one exit.
 
     Example:
         >>> overthinking(torch.tensor([[0, 1, 0, 0], [1, 1, 0, 0], [0, 1, 0, 1]]), torch.tensor([1, 1, 1, 1]))
@@ -92,9 +81,6 @@ def overthinking(predictions: Tensor, labels: Tensor) -> float:
 
 def late_correction(predictions: Tensor, labels: Tensor) -> float:
     """Return the share of samples that the first exit has wrong and the last right: what the later layers correct.
-
-    Returns:
-        A share between 0 and 1; 0 where there is only one exit.
 
     Example:
         >>> late_correction(torch.tensor([[0, 1, 0, 0], [1, 1, 0, 0], [0, 1, 0, 1]]), torch.tensor([1, 1, 1, 1]))
@@ -127,7 +113,7 @@ def _count_both(one: Tensor, other: Tensor) -> Tensor:
 
 
 class InformationSplit(NamedTuple):
-    """The parts of the information that all exits together have about the label, in bits.
+    """The parts of the information that all exits together have about the label.
 
     Attributes:
         relevancy: The information of the exits one by one, with repetitions counted each time.
@@ -154,9 +140,6 @@ def information_split(predictions: Tensor, labels: Tensor) -> InformationSplit:
     joint states there are for a sample, so compare them only between models seen on the same number of samples, and
     beside `information_bias`.
 
-    Returns:
-        The terms and their outcome, in bits.
-
     Example:
         >>> information_split(torch.tensor([[0, 0, 1, 1], [0, 1, 0, 1]]), torch.tensor([0, 1, 1, 0]))
         InformationSplit(relevancy=0.0, redundancy=0.0, conditional_redundancy=1.0, information=1.0)
@@ -165,14 +148,11 @@ def information_split(predictions: Tensor, labels: Tensor) -> InformationSplit:
 
 
 def information_bias(predictions: Tensor, labels: Tensor) -> InformationSplit:
-    r"""Return the size of the bias of `information_split` (Miller 1955, "Miller-Madow").
+    """Return how much too high each term of `information_split` is (Miller 1955, "Miller-Madow").
 
     The plug-in entropy of K observed states in N samples comes out about :math:`(K - 1) / 2N` nats too low. Every term
     is a sum of entropies, and its bias is the same sum of theirs. States that exist but were never seen are not in K,
     so where nearly every sample has a joint state of its own the true bias is larger than this.
-
-    Returns:
-        How much too high each estimate is, in bits; subtract it to correct.
 
     Example:
         >>> bias = information_bias(torch.tensor([[0, 0, 1, 1]]), torch.tensor([0, 1, 1, 0]))

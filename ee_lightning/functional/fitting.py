@@ -1,4 +1,7 @@
-"""Parameters of criteria that are fitted: temperatures and weights of geometric means."""
+"""Parameters of criteria that are fitted: temperatures and weights of geometric means.
+
+They are fitted in float64 to what all exits say, of shape [exits, samples, classes], and class numbers [samples].
+"""
 
 import math
 
@@ -14,7 +17,7 @@ TOLERANCE = 1e-12
 
 
 def fit_temperatures(logits: Tensor, labels: Tensor) -> Tensor:
-    r"""Fit one temperature per exit on held-out data (`Guo et al. 2017 <https://arxiv.org/abs/1706.04599>`_).
+    r"""Fit one temperature per exit on held-out data (`Guo et al. 2017 <https://arxiv.org/abs/1706.04599>`_), [exits].
 
     The temperature :math:`T_m` of exit m minimises the mean over samples n with labels y of
     :math:`-\ln \mathrm{softmax}(z_{m,n} / T_m)(y_n)`. That is convex in :math:`\beta = 1 / T_m`, so its slope rises
@@ -23,13 +26,6 @@ def fit_temperatures(logits: Tensor, labels: Tensor) -> Tensor:
     - An exit that is right on every sample is likelier the lower its temperature: it gets the lower bound, 0.05.
     - An exit that knows less than nothing is likelier the higher its temperature: it gets the upper bound, 20.
     - An exit for whose likelihood the temperature makes no difference, because its logits are all equal, gets 1.
-
-    Args:
-        logits: Logits of all exits, of shape [exits, samples, classes].
-        labels: Class numbers, of shape [samples].
-
-    Returns:
-        The temperatures, in float64, of shape [exits].
 
     Example:
         >>> logits = torch.tensor([[[2.0, 0.0], [2.0, 0.0], [2.0, 0.0], [2.0, 0.0]]])
@@ -65,15 +61,12 @@ def fit_geometric_means(log_probabilities: Tensor, labels: Tensor) -> tuple[Tens
 
     over the samples n of held-out data with labels y. The last two terms are a normal prior of unit variance around the
     plain geometric mean: among many samples they don't matter, but they make the solution the only one, also where the
-    exits make no mistake or repeat each other. The problem is convex; Newton's method solves it.
-
-    Args:
-        log_probabilities: Of all exits, finite, of shape [exits, samples, classes].
-        labels: Class numbers, of shape [samples].
+    exits make no mistake or repeat each other. The problem is convex; Newton's method solves it. `log_probabilities`
+    must be finite.
 
     Returns:
         The weights, of shape [exits, exits] with 0 where the second exit is later than the first, and the biases, of
-        shape [exits, classes]; both in float64.
+        shape [exits, classes].
 
     Example:
         >>> knows, guesses = torch.tensor([[0.9, 0.1], [0.1, 0.9]]), torch.full((2, 2), 0.5)

@@ -19,6 +19,8 @@ probability at most :math:`\delta`. If not, take :math:`t_n` in N rising to s: r
 numbers down to some :math:`t_n`; these events grow with n, each has probability at most :math:`\delta`, so their union
 has too.
 
+p-values are in float64, of the shape of what they test. A `risk` that is no probability is a ValueError.
+
 .. _Angelopoulos et al. 2021: https://arxiv.org/abs/2110.01052
 """
 
@@ -31,16 +33,7 @@ from torch import Tensor
 def binomial_p_values(failures: Tensor, samples: int, risk: float) -> Tensor:
     r"""Test "the risk exceeds `risk`" for losses of 0 or 1: :math:`P(\mathrm{Bin}(n, \alpha) \le k)`, which is exact.
 
-    Args:
-        failures: Number k of samples with loss 1, of shape [...].
-        samples: Number n of samples.
-        risk: The bound :math:`\alpha`, from 0 to 1.
-
-    Returns:
-        p-values in float64, of shape [...].
-
-    Raises:
-        ValueError: If `risk` is no probability.
+    `failures` is the number k of the n samples with loss 1, of shape [...], and `risk` the bound :math:`\alpha`.
 
     Example:
         >>> binomial_p_values(torch.tensor([0, 1, 2]), samples=2, risk=0.5)
@@ -56,18 +49,7 @@ def hoeffding_bentkus_p_values(total: Tensor, samples: int, risk: float) -> Tens
         e\,P(\mathrm{Bin}(n, \alpha) \le \lceil n \hat{R} \rceil)\right), \qquad
         h(a, b) = a \ln\frac{a}{b} + (1 - a) \ln\frac{1 - a}{1 - b}
 
-    with n samples of mean loss :math:`\hat{R}`.
-
-    Args:
-        total: Sum :math:`n \hat{R}` of the losses, of shape [...].
-        samples: Number n of samples.
-        risk: The bound :math:`\alpha`, from 0 to 1.
-
-    Returns:
-        p-values in float64, of shape [...].
-
-    Raises:
-        ValueError: If `risk` is no probability.
+    with n samples of mean loss :math:`\hat{R}`; `total` is the sum :math:`n \hat{R}` of the losses, of shape [...].
 
     Example:
         >>> hoeffding_bentkus_p_values(torch.tensor([0.0, 20.0, 60.0]), samples=100, risk=0.5)
@@ -85,14 +67,9 @@ def hoeffding_bentkus_p_values(total: Tensor, samples: int, risk: float) -> Tens
 
 
 def fixed_sequence(p_values: Tensor, error: float) -> Tensor:
-    """Reject null hypotheses in their order, until the first that cannot be rejected.
+    """Reject null hypotheses [tests] in their order, until the first that cannot be rejected; return which, in bool.
 
-    Args:
-        p_values: In an order that does not depend on the data, of shape [tests].
-        error: How probable it may be that a true null is rejected.
-
-    Returns:
-        Which nulls are rejected, in bool, of shape [tests].
+    The order must not depend on the data. A true null is rejected with probability `error` at most.
 
     Example:
         >>> fixed_sequence(torch.tensor([0.01, 0.04, 0.06, 0.01]), error=0.05)

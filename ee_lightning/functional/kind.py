@@ -16,23 +16,16 @@ class Kind(Enum):
 
 
 class Target(NamedTuple):
-    """What exits predict of a sample.
-
-    Attributes:
-        kind: What it is.
-        num_classes: Number of classes or labels; 1 for regression.
-    """
+    """What exits predict of a sample, with the number of classes or labels, which is 1 for regression."""
 
     kind: Kind
     num_classes: int
 
     @classmethod
     def of(cls, num_classes: int, *, multi_label: bool = False) -> "Target":
-        """Return the target of a task; this is the one place that decides its kind.
+        """Return the target of a task by its number of outputs, and whether each of them is a label for itself.
 
-        Args:
-            num_classes: How many outputs an exit has.
-            multi_label: Whether each of them is a label for itself.
+        This is the one place that decides a task's kind.
 
         Example:
             >>> Target.of(1).kind.value, Target.of(3, multi_label=True).kind.value
@@ -44,18 +37,12 @@ class Target(NamedTuple):
 
 
 def predictions_of(logits: Tensor, kind: Kind) -> Tensor:
-    """Return what logits predict.
+    """Return what logits [..., classes] predict.
 
-    Args:
-        logits: Of shape [..., classes].
-        kind: What they are logits of.
-
-    Returns:
-        The most likely classes, [...]; the values, in float32, [...]; or for labels whether each one is more likely
-        there than not, booleans, [..., labels].
+    That is the most likely classes, [...]; the values, in float32, [...]; or for labels whether each one is more likely
+    there than not, booleans, [..., labels].
 
     Example:
-        >>> import torch
         >>> logits = torch.tensor([[2.0, 1.0, -1.0]])
         >>> predictions_of(logits, Kind.SINGLE_LABEL), predictions_of(logits, Kind.MULTI_LABEL)
         (tensor([0]), tensor([[ True,  True, False]]))
@@ -87,10 +74,7 @@ def same_rows(these: Tensor, those: Tensor) -> Tensor:
 
 
 def set_numbers(labels: Tensor) -> tuple[Tensor, Tensor]:
-    """Number the different sets of labels, so that a set can stand as a class.
-
-    Args:
-        labels: Whether each label is there, of shape [..., labels].
+    """Number the different sets of labels [..., labels], so that a set can stand as a class.
 
     Returns:
         The number of each set, of shape [...], and the sets, of shape [sets, labels].

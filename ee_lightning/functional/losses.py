@@ -48,12 +48,8 @@ def exit_losses(logits: Tensor, labels: Tensor) -> Tensor:
 def divergences_from(teacher: Tensor, students: Tensor) -> Tensor:
     r"""Return the Kullback-Leibler divergence of exits from a teacher, :math:`KL(p_t \| p_m)`, as means over the batch.
 
-    Args:
-        teacher: Logits of the teacher, a constant for the gradient, of shape [..., batch, classes].
-        students: Logits of the exits, of shape [..., batch, classes]; the two are broadcast.
-
-    Returns:
-        The means in nats, of shape [...].
+    Logits of the teacher, a constant for the gradient, and of the exits are broadcast, [..., batch, classes]; the means
+    are in nats, [...].
 
     Example:
         >>> divergences_from(torch.zeros(1, 2), torch.tensor([[[0.0, 0.0]], [[1.0, -1.0]]]))
@@ -64,18 +60,12 @@ def divergences_from(teacher: Tensor, students: Tensor) -> Tensor:
 
 
 def gate_loss(gate: Tensor, logits: Tensor, labels: Tensor) -> Tensor:
-    r"""Teach a gate how wrong its exit is, by the squared error (BERxiT, Xin et al. 2021).
+    r"""Return how far a gate is from knowing where its exit is wrong, by the squared error (BERxiT, Xin et al. 2021).
 
-    The target is 1 where the exit's most likely class is wrong and 0 where it is right; of several labels 1 where any
-    is wrong; for regression :math:`\tanh |\hat y - y|`. It is a constant for the gradient.
-
-    Args:
-        gate: The gate's probabilities of being wrong, of shape [exits, batch].
-        logits: Logits of all exits.
-        labels: Labels, or whether each label is there, of shape [batch, labels].
-
-    Returns:
-        A scalar, the sum over exits of the means over the batch.
+    The target is 1 where the exit's most likely class is wrong and 0 where it is right; of several labels
+    [batch, labels] 1 where any is wrong; for regression :math:`\tanh |\hat y - y|`. It is a constant for the gradient.
+    The loss is the sum over exits of the means over the batch; the gate's probabilities of being wrong are of shape
+    [exits, batch].
 
     Example:
         >>> gate_loss(torch.tensor([[0.5, 0.0]]), torch.tensor([[[1.0, 0.0], [1.0, 0.0]]]), torch.tensor([0, 1]))
@@ -96,7 +86,7 @@ def pairwise_cross_entropies(logits: Tensor, *, stop_gradient: bool = False) -> 
     A broadcast product rather than a matrix product, which mixed precision and TF32 would round.
 
     Args:
-        logits: Logits of all exits, of shape [exits, batch, classes].
+        logits: Logits of all exits.
         stop_gradient: Treat the earlier exit, the target, as a constant.
 
     Returns:
@@ -120,9 +110,6 @@ def pairwise_cross_entropies(logits: Tensor, *, stop_gradient: bool = False) -> 
 def accuracy_term(logits: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
     """Sum the exits' losses (see `exit_losses`), each times its layer weight, of shape [exits].
 
-    Raises:
-        ValueError: If there is not one weight per exit.
-
     Example:
         >>> accuracy_term(torch.zeros(3, 4, 2), torch.tensor([0, 1, 1, 0]), torch.ones(3))
         tensor(2.0794)
@@ -135,7 +122,7 @@ def accuracy_term(logits: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
 def diversity_term(
     logits: Tensor, *, minimum: Minimum = "batch", last_exit: bool = True, stop_gradient: bool = False
 ) -> Tensor:
-    """Sum, over all exits but the first, the cross entropy with the most alike of the earlier exits.
+    """Sum, over all exits but the first, the cross entropy in nats with the most alike of the earlier exits.
 
     The term has no upper bound: an objective that subtracts it has no lower one.
 
@@ -144,17 +131,11 @@ def diversity_term(
     of a sample has a most alike exit of its own.
 
     Args:
-        logits: Logits of all exits, of shape [exits, batch, classes].
+        logits: Logits of all exits.
         minimum: Where the most alike earlier exit is chosen: "batch" for one that serves the whole batch, by the batch
             means, "sample" for one of each sample's own.
         last_exit: Whether the last exit is asked to differ too.
         stop_gradient: Treat the earlier exit, the target, as a constant.
-
-    Returns:
-        A scalar, in nats; 0 where there is only one exit.
-
-    Raises:
-        ValueError: If `minimum` is neither of the two.
 
     Example:
         >>> diversity_term(torch.zeros(3, 4, 2))
@@ -196,18 +177,10 @@ def soft_targets(
 ) -> Tensor:
     r"""Return every class's share in a sample's cross entropy: :math:`w_y ((1 - \epsilon) [c = y] + \epsilon / C)`.
 
-    Label smoothing is `Szegedy et al. 2016 <https://arxiv.org/abs/1512.00567>`_'s. A class weight multiplies a sample's
-    whole loss, with its smoothing; the batch mean stays a mean over samples. (PyTorch's ``cross_entropy`` divides by
-    the sum of the weights, and weighs the smoothing's share of every class by that class's own.)
-
-    Args:
-        labels: Class numbers y, of shape [batch].
-        num_classes: Number of classes C.
-        smoothing: ε, in [0, 1).
-        class_weights: w, of shape [classes]; None for ones.
-
-    Returns:
-        The shares, of shape [batch, classes], for `exit_cross_entropies`.
+    Label smoothing is `Szegedy et al. 2016 <https://arxiv.org/abs/1512.00567>`_'s, with ε in [0, 1). A class weight w
+    [classes] multiplies a sample's whole loss, with its smoothing; the batch mean stays a mean over samples. (PyTorch's
+    ``cross_entropy`` divides by the sum of the weights, and weighs the smoothing's share of every class by that class's
+    own.) The shares are of shape [batch, classes], for `exit_cross_entropies`.
 
     Example:
         >>> soft_targets(torch.tensor([1, 0]), 2, smoothing=0.2, class_weights=torch.tensor([1.0, 3.0]))
@@ -221,11 +194,7 @@ def soft_targets(
 def balanced_weights(counts: Tensor) -> Tensor:
     """Return class weights by which all classes that occur count alike, and 0 for those that do not.
 
-    Args:
-        counts: How often each class occurs, of shape [..., classes].
-
-    Returns:
-        Weights with the mean 1 over the samples, of shape [..., classes].
+    Their mean over the samples is 1. Counts and weights are of shape [..., classes].
 
     Example:
         >>> balanced_weights(torch.tensor([30, 10, 0]))
@@ -283,15 +252,10 @@ def label_decisions(logits: Tensor) -> Tensor:
 
 
 def label_decision_targets(labels: Tensor, smoothing: float = 0.0, weights: Tensor | None = None) -> Tensor:
-    r"""Return the shares of the two classes in every label's cross entropy, weighted and smoothed like `soft_targets`.
+    """Return the shares of the two classes in every label's cross entropy, weighted and smoothed like `soft_targets`.
 
-    Args:
-        labels: 1 where a label is there and 0 elsewhere, of shape [batch, labels].
-        smoothing: ε, in [0, 1).
-        weights: How much each label's being absent and its being there count, of shape [labels, 2]; None for ones.
-
-    Returns:
-        The shares, of shape [batch * labels, 2], to go with `label_decisions`.
+    They are of shape [batch * labels, 2], to go with `label_decisions`. `labels` [batch, labels] are 1 where a label is
+    there and 0 elsewhere; `weights` [labels, 2] are how much each label's being absent and its being there count.
 
     Example:
         >>> label_decision_targets(torch.tensor([[1, 0]]), weights=torch.tensor([[1.0, 3.0], [1.0, 5.0]]))

@@ -3,31 +3,29 @@
 What depends on the predictions, such as how often each class was predicted, is summed apart from what depends on the
 labels alone, which is the same at every point of a curve: `actual`, such as how often each class occurs.
 
-The metrics of classes take summed `classification_counts`, of shape [..., 2 * classes], and the classes' counts, of
-shape [classes]; those of labels summed `label_counts`, of shape [..., 2 * labels + 1], and `label_sizes`, of shape
-[labels + 1]. They return float64, of shape [...].
+Each metric takes the two sums, [..., statistics] and [actual statistics], and returns float64, of shape [...]. Those of
+classes take `classification_counts` and the classes' counts, those of labels `label_counts` and `label_sizes`, those of
+regression `regression_moments` and `label_moments`. `counting_of` says which go together.
 """
 
 from collections.abc import Callable, Mapping
+from functools import partial
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
+
+from ee_lightning.functional.kind import Kind, Target
 
 ROUNDING = 1e-12
 """A variance of at most this share of the sum of squares is one of rounding alone."""
 
 
 def classification_counts(predictions: Tensor, labels: Tensor, num_classes: int) -> Tensor:
-    """Count one sample at a time; the sum over samples is what the metrics take.
+    """Count, for each sample, the true positives of each class, and then how often it was predicted.
 
-    Args:
-        predictions: Predicted class numbers, of shape [...].
-        labels: True class numbers, of shape [...].
-        num_classes: Number of classes C.
-
-    Returns:
-        Integers, of shape [..., 2 * classes]: the true positives of each class, then how often it was predicted.
+    Class numbers of shape [...] give integers of shape [..., 2 * classes].
 
     Example:
         >>> classification_counts(torch.tensor([1, 0]), torch.tensor([1, 1]), 2)
@@ -53,8 +51,7 @@ def accuracy(counts: Tensor, actual: Tensor) -> Tensor:
 def f1(counts: Tensor, actual: Tensor) -> Tensor:
     """Return the harmonic mean of precision and recall of class 1, and 0 where class 1 neither occurs nor is predicted.
 
-    Raises:
-        ValueError: If there are not two classes.
+    Other than two classes are a ValueError.
 
     Example:
         >>> f1(torch.tensor([1, 2, 1, 3]), torch.tensor([2, 2]))
@@ -112,15 +109,9 @@ def _ratio(numerator: Tensor, denominator: Tensor) -> Tensor:
 
 
 def label_counts(predictions: Tensor, labels: Tensor) -> Tensor:
-    """Count one sample at a time; the sum over samples is what the metrics of labels take.
+    """Count, for each sample, the true positives of each label, how often it was predicted, and whether all are right.
 
-    Args:
-        predictions: Whether each of L labels is predicted, of shape [..., labels].
-        labels: Whether it is there, of shape [..., labels].
-
-    Returns:
-        Integers, of shape [..., 2 * labels + 1]: the true positives of each label, how often it was predicted, and
-        whether all labels are right.
+    Whether each label is predicted and is there, [..., labels], gives integers of shape [..., 2 * labels + 1].
 
     Example:
         >>> label_counts(torch.tensor([[True, True], [False, True]]), torch.tensor([[1, 0], [0, 1]]))
@@ -133,13 +124,7 @@ def label_counts(predictions: Tensor, labels: Tensor) -> Tensor:
 
 
 def label_sizes(labels: Tensor) -> Tensor:
-    """Count how often each label occurs, and the samples.
-
-    Args:
-        labels: Whether each label is there, of shape [..., labels].
-
-    Returns:
-        Integers, one sample's at a time, of shape [..., labels + 1].
+    """Return which labels each sample has, [..., labels], and then 1 for the sample, as integers [..., labels + 1].
 
     Example:
         >>> label_sizes(torch.tensor([[1, 0], [1, 1]])).sum(0)
@@ -190,16 +175,9 @@ def _split_labels(counts: Tensor, actual: Tensor) -> tuple[Tensor, Tensor, Tenso
 
 
 def regression_moments(predictions: Tensor, labels: Tensor) -> Tensor:
-    """Return one sample's moments at a time; the sum over samples is what the metrics take.
+    """Return, for each sample, the predicted value, its square and its product with the true one, [..., 3] in float64.
 
-    Shift each beforehand by a constant amid its values: the metrics don't mind, and the sums stay exact.
-
-    Args:
-        predictions: Predicted values, of shape [...].
-        labels: True values, of shape [...].
-
-    Returns:
-        The predicted value, its square and its product with the true value, in float64, of shape [..., 3].
+    Shift the values [...] beforehand by a constant amid them: the metrics don't mind, and the sums stay exact.
 
     Example:
         >>> regression_moments(torch.tensor([2.0, 1.0]), torch.tensor([3.0, 0.0]))
@@ -211,17 +189,13 @@ def regression_moments(predictions: Tensor, labels: Tensor) -> Tensor:
 
 
 def label_moments(labels: Tensor) -> Tensor:
-    """Return one sample's moments at a time: 1, the true value and its square, in float64, of shape [..., 3].
-
-    Args:
-        labels: True values, of shape [...].
-    """
+    """Return, for each sample, 1, the true value and its square, in float64, of shape [..., 3]."""
     values = labels.double()
     return torch.stack([torch.ones_like(values), values, values.square()], dim=-1)  # [..., 3]
 
 
 def pearson(moments: Tensor, actual: Tensor) -> Tensor:
-    r"""Return Pearson's correlation of predicted and true values.
+    r"""Return Pearson's correlation of predicted and true values, between -1 and 1.
 
     .. math:: r = \frac{s_{\hat y y} - s_{\hat y} s_y / n}
         {\sqrt{(s_{\hat y \hat y} - s_{\hat y}^2 / n)(s_{yy} - s_y^2 / n)}}
@@ -229,13 +203,6 @@ def pearson(moments: Tensor, actual: Tensor) -> Tensor:
     with n samples and the sums s of the values predicted :math:`\hat y` and true y, their squares and products. Where
     all values predicted or all true ones are equal, there is no correlation to speak of and the value is 0; as is a
     variance within the rounding of its sums.
-
-    Args:
-        moments: Summed moments of the predictions, of shape [..., 3].
-        actual: Summed `label_moments`, of shape [3].
-
-    Returns:
-        Correlations between -1 and 1 in float64, of shape [...].
 
     Example:
         >>> predicted, true = torch.tensor([1.0, 2.0, 4.0]), torch.tensor([1.0, 3.0, 2.0])
@@ -252,15 +219,42 @@ def pearson(moments: Tensor, actual: Tensor) -> Tensor:
     return torch.where(is_constant, 0.0, correlation.clamp(-1, 1))
 
 
-CLASSIFICATION_METRICS: Mapping[str, Callable[[Tensor, Tensor], Tensor]] = {
+Metric = Callable[[Tensor, Tensor], Tensor]
+CLASSIFICATION_METRICS: Mapping[str, Metric] = {
     "accuracy": accuracy,
     "f1": f1,
     "macro_f1": macro_f1,
     "matthews": matthews,
 }
-MULTI_LABEL_METRICS: Mapping[str, Callable[[Tensor, Tensor], Tensor]] = {
+MULTI_LABEL_METRICS: Mapping[str, Metric] = {
     "micro_f1": micro_f1,
     "macro_f1": label_macro_f1,
     "exact_match": exact_match,
 }
-REGRESSION_METRICS: Mapping[str, Callable[[Tensor, Tensor], Tensor]] = {"pearson": pearson}
+REGRESSION_METRICS: Mapping[str, Metric] = {"pearson": pearson}
+
+
+class Counting(NamedTuple):
+    """How the samples of a task are counted for its metrics.
+
+    Attributes:
+        tally: Returns each sample's statistics of its predictions and labels, of shape [..., statistics].
+        tally_actual: Returns each sample's statistics of its labels alone, of shape [..., actual statistics].
+        metrics: By name what returns a metric, given the sums of the two.
+    """
+
+    tally: Callable[[Tensor, Tensor], Tensor]
+    tally_actual: Callable[[Tensor], Tensor]
+    metrics: Mapping[str, Metric]
+
+
+def counting_of(target: Target) -> Counting:
+    """Return how the samples of a task are counted for its metrics."""
+    match target.kind:
+        case Kind.SINGLE_LABEL:
+            tally = partial(classification_counts, num_classes=target.num_classes)
+            return Counting(tally, partial(one_hot, num_classes=target.num_classes), CLASSIFICATION_METRICS)
+        case Kind.MULTI_LABEL:
+            return Counting(label_counts, label_sizes, MULTI_LABEL_METRICS)
+        case Kind.REGRESSION:
+            return Counting(regression_moments, label_moments, REGRESSION_METRICS)

@@ -16,7 +16,7 @@ from ee_lightning.errors import EarlyExitError, RunFolderError
 from ee_lightning.exits import Criterion, Curve, Fitted, Fixed, StoredExits, replay, trace_curve
 from ee_lightning.exits.naming import spec_of
 from ee_lightning.files import reading
-from ee_lightning.functional import Target, best_point, halves, weighted_scores
+from ee_lightning.functional import Target, first_least, halves, weighted_scores
 from ee_lightning.inference.flops import FlopCounter
 from ee_lightning.models import HeadOptions, model_of_shapes
 from ee_lightning.models.backbones.loading import backbone_config
@@ -173,7 +173,7 @@ class StoredRun:
             return None
         curve = trace_curve(criterion, exits, [self.metric])
         reached = self.layers.full / (self.layers.without_exit + curve.mean_exit)  # [points]
-        chosen = best_point(curve.mean_exit, curve.scores[self.metric], reached >= speedup - ROUNDING)
+        chosen = first_least(reached >= speedup - ROUNDING, -curve.scores[self.metric], curve.mean_exit)
         return None if chosen is None else curve.thresholds[chosen].item()
 
     def wall_speedup(self, criterion: Criterion, threshold: float) -> float | None:

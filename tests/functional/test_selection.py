@@ -3,12 +3,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ee_lightning.functional import best_point, fastest_point, halves
+from ee_lightning.functional import first_least, halves
 
 
 @st.composite
 def points(draw):
-    """Draw mean exits, scores and permissions of the same points, with many ties."""
+    """Draw two keys and permissions of the same points, with many ties."""
     number = draw(st.integers(1, 8))
     values = st.lists(st.sampled_from([1.0, 1.5, 2.0]), min_size=number, max_size=number)
     allowed = st.lists(st.booleans(), min_size=number, max_size=number)
@@ -17,18 +17,10 @@ def points(draw):
 
 @given(data=points())
 @settings(deadline=None)
-def test_the_fastest_allowed_point_is_the_first_in_a_sorted_list(data):
-    mean_exit, score, allowed = (values.tolist() for values in data)
-    order = sorted(range(len(score)), key=lambda point: (mean_exit[point], -score[point], point))
-    assert fastest_point(*data) == next((point for point in order if allowed[point]), None)
-
-
-@given(data=points())
-@settings(deadline=None)
-def test_the_best_allowed_point_is_the_first_in_a_sorted_list(data):
-    mean_exit, score, allowed = (values.tolist() for values in data)
-    order = sorted(range(len(score)), key=lambda point: (-score[point], mean_exit[point], point))
-    assert best_point(*data) == next((point for point in order if allowed[point]), None)
+def test_the_least_allowed_point_is_the_first_in_a_sorted_list(data):
+    first, second, allowed = (values.tolist() for values in data)
+    order = sorted(range(len(first)), key=lambda point: (first[point], second[point], point))
+    assert first_least(data[2], *data[:2]) == next((point for point in order if allowed[point]), None)
 
 
 @given(num_samples=st.integers(0, 50), seed=st.integers(0, 2**32))
@@ -41,7 +33,7 @@ def test_halves_part_the_samples_evenly(num_samples, seed):
         assert half.tolist() == sorted(half.tolist())
 
 
-def test_halves_hang_on_the_seed_alone():
+def test_halves_depend_on_the_seed_alone():
     assert torch.equal(halves(100, seed=1)[0], halves(100, seed=1)[0])
     assert not torch.equal(halves(100, seed=1)[0], halves(100, seed=2)[0])
 

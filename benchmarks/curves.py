@@ -23,8 +23,7 @@ from time import perf_counter
 import torch
 from torch.nn.functional import one_hot
 
-from ee_lightning.data.batches import LengthBucketedBatches, PadCollator
-from ee_lightning.data.encoding import load_tokenizer
+from ee_lightning.data.encoding import LengthBucketedBatches, PadCollator, load_tokenizer
 from ee_lightning.data.sources import open_source
 from ee_lightning.data.tasks import get_task
 from ee_lightning.exits import CRITERIA, FPABEE, Criterion, Fitted, StoredExits, trace_curve

@@ -77,7 +77,7 @@ class OwnRows:
 
     def __iter__(self) -> Iterator[Row]:
         """Return the rows, in the order of the split."""
-        from ee_lightning.data.batches import NUMBER
+        from ee_lightning.data.arrow_files import NUMBER
         from ee_lightning.data.read import TEXT_COLUMNS
 
         columns = [name for name in (NUMBER, *TEXT_COLUMNS) if name in self._rows.column_names]

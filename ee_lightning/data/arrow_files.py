@@ -1,4 +1,4 @@
-"""Parquet files and data sets that `datasets` saved: their rows one after the other, or all, from the disk."""
+"""Rows in Arrow: Parquet files, data sets that `datasets` saved, and the columns of both."""
 
 import json
 from collections.abc import Callable, Iterator, Sequence
@@ -11,26 +11,52 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from datasets import ClassLabel, Dataset, Features
 from datasets.exceptions import DatasetsError
+from datasets.table import InMemoryTable
 from numpy.typing import NDArray
+from typing_extensions import override
 
-from ee_lightning.data.batches import arrow_column
 from ee_lightning.data.cache import blaming_cache, only_entry, quiet_progress
-from ee_lightning.data.columns import Chooser, Columns
-from ee_lightning.data.row_files import Bad, Fields, RowFile
+from ee_lightning.data.row_files import Bad, Chooser, Columns, Fields, RowFile
 from ee_lightning.errors import DataError, first_line, listed
 
 STATE = "state.json"
 """The file by which a folder that `save_to_disk` wrote is known."""
+UNASKED = "unasked"
+"""The fingerprint of rows that are found again by their content alone; to work one out takes copies of a column."""
+NUMBER = "number"
+"""The column with the numbers of rows in their file, where these are not their positions in the data set."""
 _ROWS_AT_ONCE = 1024
+
+
+def select_rows(rows: Dataset, numbers: NDArray[np.integer]) -> Dataset:
+    """Select rows by their positions, [selected], as `Dataset.select` does, in 8 bytes a row; none is copied."""
+    if rows._indices is not None:  # these are selected themselves
+        return rows.select(numbers)
+    indices = InMemoryTable(pa.table({"indices": pa.array(numbers.astype(np.uint64, copy=False))}))
+    return Dataset(rows.data, info=rows.info, indices_table=indices, fingerprint=UNASKED)
+
+
+def arrow_column(rows: Dataset, name: str) -> pa.ChunkedArray:
+    """Return a column of a data set as it lies on the disk or in memory, [rows]."""
+    values = rows.data.column(name)
+    return values if rows._indices is None else values.take(rows._indices.column(0))
+
+
+def leave_rows(rows: Dataset, kept: NDArray[np.integer]) -> Dataset:
+    """Select rows by their positions, [kept], and keep their numbers in their file, in the column `NUMBER`."""
+    if NUMBER not in rows.column_names:
+        rows = with_numbers(rows, np.arange(len(rows)))
+    return select_rows(rows, kept)
+
+
+def with_numbers(rows: Dataset, numbers: NDArray[np.integer]) -> Dataset:
+    """Add the numbers of the rows in their file, from 0, [rows]."""
+    return rows.add_column(NUMBER, pa.array(numbers.astype(np.int64, copy=False)), new_fingerprint=UNASKED)
 
 
 @contextmanager
 def blaming(place: Path) -> Iterator[None]:
-    """Blame a file or folder for what goes wrong while it is read.
-
-    Raises:
-        DataError: Something went wrong.
-    """
+    """Raise a `DataError` that blames a file or folder for what goes wrong while it is read."""
     try:
         yield
     except (OSError, ValueError, KeyError, TypeError, pa.ArrowException, DatasetsError) as error:
@@ -39,7 +65,7 @@ def blaming(place: Path) -> Iterator[None]:
 
 
 class ParquetFile(RowFile):
-    """A Parquet file, of which one row group at most is in memory.
+    """A Parquet file, of which one row group at most is in memory; its `size` is its number of rows.
 
     Attributes:
         schema: Its columns and their types.
@@ -48,18 +74,12 @@ class ParquetFile(RowFile):
     unit = "row"
 
     def __init__(self, path: Path) -> None:
-        super().__init__(path)
         with blaming(path), pq.ParquetFile(path) as file:
-            self._size: int = file.metadata.num_rows
+            super().__init__(path, size=file.metadata.num_rows)
             self.schema: pa.Schema = file.schema_arrow
 
-    @property
-    def size(self) -> int:
-        """The number of rows."""
-        return self._size
-
+    @override
     def rows(self, choose: Chooser) -> Iterator[tuple[int, Fields]]:
-        """Read the rows, numbered from 1."""
         self.columns, self.done = choose(self.schema.names, self.path), 0
         for name in self.columns.texts:
             kind = self.schema.field(name).type
@@ -184,31 +204,25 @@ def _is_decoded(value: pa.Scalar) -> bool:
 
 def _shared_columns(files: Sequence[ParquetFile], choose: Chooser) -> Columns:
     """Pick the columns of the first file, which the others must have, of the same types and labels."""
-    first = files[0]
+    first, *later = files
     columns = choose(first.schema.names, first.path)
-    for other in files[1:]:
+    for other in later:
         if (others := choose(other.schema.names, other.path)) != columns:
-            raise DataError(
-                f"its columns are {', '.join(others.names)}; those of {first.path.name} are {', '.join(columns.names)}",
-                where=other.path,
-                hint="write all shards with the same columns",
-            )
+            what = f"its columns are {', '.join(others.names)}; those of {first.path.name} are "
+            raise _unlike(other, what + ", ".join(columns.names), "columns")
         for name in columns.names:
             kind, expected = other.schema.field(name).type, first.schema.field(name).type
             if not _reads_alike(kind, expected):
-                raise DataError(
-                    f"column {name!r} holds {kind}, and in {first.path.name} {expected}",
-                    where=other.path,
-                    hint="write all shards with the same types",
-                )
+                raise _unlike(other, f"column {name!r} holds {kind}, and in {first.path.name} {expected}", "types")
             words, known = _label_names(other, name), _label_names(first, name)
             if words and known and words != known:
-                raise DataError(
-                    f"the labels are {listed(words)}, and in {first.path.name} {listed(known)}",
-                    where=other.path,
-                    hint="write all shards with the same labels, in one order",
-                )
+                what = f"the labels are {listed(words)}, and in {first.path.name} {listed(known)}"
+                raise _unlike(other, what, "labels, in one order")
     return columns
+
+
+def _unlike(file: ParquetFile, what: str, same: str) -> DataError:
+    return DataError(what, where=file.path, hint=f"write all shards with the same {same}")
 
 
 def _label_names(file: ParquetFile, name: str) -> Sequence[str]:

@@ -25,16 +25,13 @@ log = logging.getLogger(__name__)
 
 
 def cached(key: str, build: Callable[[], Dataset]) -> Dataset:
-    """Take a data set from the cache, or build it and keep it there.
+    """Take a data set from the cache, memory-mapped, or build it and keep it there.
 
     Several processes may ask at once: one builds, the others wait. An entry that is damaged is built again.
 
     Args:
         key: The name of the entry; equal keys must mean equal content.
         build: Makes the data set.
-
-    Returns:
-        The data set, memory-mapped from the disk.
 
     Raises:
         DataError: The cache folder can't be used.
@@ -52,10 +49,7 @@ def only_entry(paths: Sequence[Path], columns: Sequence[str]) -> Path:
     """Return the cache folder of these columns of the files as they are now; delete those of older contents.
 
     All bytes are hashed, as times and sizes survive a change (`cp -p`, `rsync -t`); it takes no longer than to hash the
-    rows that are read of them, without which no tokenised rows are found.
-
-    Returns:
-        The folder, which need not exist yet.
+    rows that are read of them, without which no tokenised rows are found. The folder need not exist yet.
 
     Raises:
         OSError: A file can't be read.
@@ -63,8 +57,7 @@ def only_entry(paths: Sequence[Path], columns: Sequence[str]) -> Path:
     """
     digest = hashlib.sha256()
     for path in paths:
-        with path.open("rb") as content:
-            digest.update(hashlib.file_digest(content, "sha256").digest())
+        digest.update(_sha256(path))
         digest.update(str(path.stat().st_mtime_ns).encode())  # which `datasets` makes another entry of
     asked_for = json.dumps([[str(path.resolve()) for path in paths], list(columns)])
     folder = cache_folder() / "parquet" / hashlib.sha256(asked_for.encode()).hexdigest()
@@ -78,22 +71,22 @@ def only_entry(paths: Sequence[Path], columns: Sequence[str]) -> Path:
 
 @contextmanager
 def blaming_cache() -> Iterator[None]:
-    """Say that the cache can't be used where the system refuses something.
+    """Raise a `DataError` that the cache can't be used where the system refuses something.
 
     What `datasets` fails to generate is blamed on the cache if the system gave the error its number: Arrow gives none
     to that of a damaged file.
-
-    Raises:
-        DataError: The cache folder can't be used.
     """
     try:
         yield
-    except OSError as error:
-        raise _unusable(error) from error
-    except DatasetGenerationError as error:
-        if isinstance(error.__cause__, OSError) and error.__cause__.errno is not None:
-            raise _unusable(error.__cause__) from error
-        raise
+    except (OSError, DatasetGenerationError) as error:
+        cause = error if isinstance(error, OSError) else error.__cause__
+        if cause is not error and getattr(cause, "errno", None) is None:
+            raise
+        raise DataError(
+            f"the cache can't be used: {cause}",
+            where=cache_folder(),
+            hint="set EE_LIGHTNING_CACHE to a folder that can be written to, on a disk with room",
+        ) from error
 
 
 def cache_folder() -> Path:
@@ -112,14 +105,6 @@ def quiet_progress(num_rows: int) -> Iterator[None]:
         yield
     finally:
         enable_progress_bars()
-
-
-def _unusable(error: OSError) -> DataError:
-    return DataError(
-        f"the cache can't be used: {error}",
-        where=cache_folder(),
-        hint="set EE_LIGHTNING_CACHE to a folder that can be written to, on a disk with room",
-    )
 
 
 def _load(entry: Path) -> Dataset | None:
@@ -145,9 +130,10 @@ def _save(dataset: Dataset, entry: Path) -> None:
 
 
 def _digest(entry: Path) -> str:
-    digest = hashlib.sha256()
-    for path in sorted(entry.iterdir()):
-        if path.name != DIGEST_FILE:
-            with path.open("rb") as content:
-                digest.update(hashlib.file_digest(content, "sha256").digest())
-    return digest.hexdigest()
+    files = (path for path in sorted(entry.iterdir()) if path.name != DIGEST_FILE)
+    return hashlib.sha256(b"".join(map(_sha256, files))).hexdigest()
+
+
+def _sha256(path: Path) -> bytes:
+    with path.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").digest()

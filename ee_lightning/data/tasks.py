@@ -18,7 +18,7 @@ _WHOLE = re.compile(r"([+-]?[0-9]{1,15})\.0+")
 
 
 def number_in(word: str) -> float | None:
-    """Return the number that a word is, and None if it is none.
+    """Return the finite number that a word is, and None if it is none.
 
     Example:
         >>> number_in("2.5"), number_in("two"), number_in("nan")
@@ -48,13 +48,11 @@ class GlueFiles:
 
     Args:
         folder: The folder of the task.
-        text_columns: The columns with the sentence or the two sentences; none if they are those of the task.
-        label_column: The column with the label: a class number, one of the task's label names, or a score.
+        text_columns: None if they are those of the task.
+        label_column: The column with a class number, one of the task's label names, or a score.
         headerless: The columns of the train and validation files, where these have no header line.
         skips_ragged: Whether the official files are known to hold rows with too few or too many cells, which everyone
             leaves out.
-        train: The file of the training split.
-        validation: The file of the validation split.
         test: The file of the test split, which always has a header and often no labels.
     """
 
@@ -85,10 +83,8 @@ class Task:
         metrics: The names of its metrics, the primary one first, which for regression is `pearson`, as curves have no
             other.
         hub_path: The data set on the hub; None where it has none.
-        hub_config: The configuration of that data set, where it has several.
         hub_revision: The branch of that data set that is to be read, if it is not the main one.
         hub_splits: The names of its splits, where they differ from ours.
-        glue: The layout of the official GLUE files, where there is one.
         files: The file of each split, for a custom task whose files have other names than the splits.
         score_range: The lowest and the highest score, for regression.
         synonyms: Other words for a label, each with the name that it stands for.
@@ -170,7 +166,7 @@ class Task:
         if self.score_range is None:
             return label in range(self.num_classes)
         low, high = self.score_range
-        return label is not None and low <= label <= high and abs(label) != float("inf")
+        return label is not None and low <= label <= high
 
 
 GLUE_ON_THE_HUB = "nyu-mll/glue"
@@ -179,26 +175,27 @@ SENTIMENT_ON_THE_HUB = {"neg": "negative", "pos": "positive"}
 ENTAILMENT = ("entailment", "not_entailment")
 INFERENCE = ("entailment", "neutral", "contradiction")
 SENTENCE, TEXT = ("sentence",), ("text",)
-SENTENCES, QUESTIONS = ("sentence1", "sentence2"), ("question1", "question2")
-INFERENCE_PAIR = ("premise", "hypothesis")
+SENTENCES, PREMISES = ("sentence1", "sentence2"), ("premise", "hypothesis")
 A_TENTH_VALIDATES = {"validation": 0.1}  # of a task that comes without a validation split
 
 
-def _glue(
-    name: str, text_columns: tuple[str, ...], label_names: tuple[str, ...], files: GlueFiles, **others: Any
-) -> Task:
-    """Return a task of GLUE."""
+def _glue(name: str, texts: tuple[str, ...], label_names: tuple[str, ...], files: GlueFiles, **others: Any) -> Task:
     on_the_hub = {"hub_path": GLUE_ON_THE_HUB, "hub_config": name}
-    return Task(name, text_columns, label_names, glue=files, **{**on_the_hub, **others})
+    return Task(name, texts, label_names, glue=files, **{**on_the_hub, **others})
 
 
 def _mnli(name: str, half: str) -> Task:
     """Return one of MNLI's two evaluations; both have the same training rows."""
     files = GlueFiles("MNLI", SENTENCES, "gold_label", validation=f"dev_{half}.tsv", test=f"test_{half}.tsv")
     splits = {"validation": f"validation_{half}", "test": f"test_{half}"}
-    return _glue(name, INFERENCE_PAIR, INFERENCE, files, hub_config="mnli", hub_splits=splits)
+    return _glue(name, PREMISES, INFERENCE, files, hub_config="mnli", hub_splits=splits)
 
 
+_MRPC = GlueFiles("MRPC", ("#1 String", "#2 String"), "Quality")
+_QQP = GlueFiles("QQP", label_column="is_duplicate", skips_ragged=True)
+_AX = GlueFiles("diagnostic", SENTENCES, test="diagnostic.tsv")
+_STSB = GlueFiles("STS-B", label_column="score")
+_COLA = GlueFiles("CoLA", headerless=("source", "label", "mark", "sentence"))
 _ALL = (
     Task(
         "rotten_tomatoes",
@@ -208,48 +205,16 @@ _ALL = (
         synonyms=SENTIMENT_ON_THE_HUB,
     ),
     _glue("sst2", SENTENCE, SENTIMENT, GlueFiles("SST-2")),
-    _glue(
-        "mrpc",
-        SENTENCES,
-        ("not_equivalent", "equivalent"),
-        GlueFiles("MRPC", ("#1 String", "#2 String"), "Quality"),
-        metrics=("f1", "accuracy"),
-    ),
-    _glue(
-        "qqp",
-        QUESTIONS,
-        ("not_duplicate", "duplicate"),
-        GlueFiles("QQP", label_column="is_duplicate", skips_ragged=True),
-        metrics=("f1", "accuracy"),
-    ),
+    _glue("mrpc", SENTENCES, ("not_equivalent", "equivalent"), _MRPC, metrics=("f1", "accuracy")),
+    _glue("qqp", ("question1", "question2"), ("not_duplicate", "duplicate"), _QQP, metrics=("f1", "accuracy")),
     _glue("rte", SENTENCES, ENTAILMENT, GlueFiles("RTE")),
     _glue("wnli", SENTENCES, ENTAILMENT[::-1], GlueFiles("WNLI")),
     _glue("qnli", ("question", "sentence"), ENTAILMENT, GlueFiles("QNLI")),
     _mnli("mnli", "matched"),
     _mnli("mnli_mismatched", "mismatched"),
-    _glue(
-        "ax",
-        INFERENCE_PAIR,
-        INFERENCE,
-        GlueFiles("diagnostic", SENTENCES, test="diagnostic.tsv"),
-        metrics=("matthews",),
-        trained_on="mnli",
-    ),
-    _glue(
-        "stsb",
-        SENTENCES,
-        (),
-        GlueFiles("STS-B", label_column="score"),
-        metrics=("pearson", "spearman"),
-        score_range=(0.0, 5.0),
-    ),
-    _glue(
-        "cola",
-        SENTENCE,
-        ("unacceptable", "acceptable"),
-        GlueFiles("CoLA", headerless=("source", "label", "mark", "sentence")),
-        metrics=("matthews",),
-    ),
+    _glue("ax", PREMISES, INFERENCE, _AX, metrics=("matthews",), trained_on="mnli"),
+    _glue("stsb", SENTENCES, (), _STSB, metrics=("pearson", "spearman"), score_range=(0.0, 5.0)),
+    _glue("cola", SENTENCE, ("unacceptable", "acceptable"), _COLA, metrics=("matthews",)),
     Task(
         "ag_news",
         TEXT,
@@ -272,7 +237,7 @@ _ALL = (
     ),
     Task(
         "snli",
-        INFERENCE_PAIR,
+        PREMISES,
         INFERENCE,
         hub_path="stanfordnlp/snli",
         glue=GlueFiles("SNLI", SENTENCES, "gold_label"),
@@ -304,8 +269,6 @@ def get_task(name: str) -> Task:
     if name not in TASKS:
         closest = get_close_matches(name.lower(), TASKS, n=1)
         hint = f"did you mean {closest[0]!r}? " if closest else ""
-        raise DataError(
-            f"unknown task {name!r}",
-            hint=f"{hint}known tasks: {', '.join(TASKS)}; a task of your own is described with --data.own",
-        )
+        hint += f"known tasks: {', '.join(TASKS)}; a task of your own is described with --data.own"
+        raise DataError(f"unknown task {name!r}", hint=hint)
     return TASKS[name]

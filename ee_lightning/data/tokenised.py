@@ -1,12 +1,19 @@
-"""The tokenised rows of a task, split by split; kept on disk and found again by what went into them."""
+"""The tokenised rows of a task, split by split, kept on disk and found again by what went into them; and their checks.
+
+A split has the columns `input_ids`, `token_type_ids` where the tokenizer has them, `label`, `id` (the number of the row
+in its file, from 0), `length` (its number of tokens), `is_cut` (whether it had more) and `text_hash` (a number that
+equal texts share).
+"""
 
 import gc
 import hashlib
 import json
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from functools import cached_property
+from itertools import compress
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -18,7 +25,7 @@ from datasets import Dataset, Features, List, Value
 from numpy.typing import NDArray
 from transformers import PreTrainedTokenizerBase
 
-from ee_lightning.data.batches import NUMBER, arrow_column
+from ee_lightning.data.arrow_files import NUMBER, arrow_column
 from ee_lightning.data.cache import cache_folder, cached, quiet_progress
 from ee_lightning.data.encoding import check_max_length, encode, load_tokenizer, tells_texts_apart
 from ee_lightning.data.read import TEXT_COLUMNS, Source
@@ -30,6 +37,9 @@ FORMAT = 4
 BATCH = 10_000
 FACTS = {"is_cut": Value("bool"), "text_hash": Value("uint64")}
 PARALLELISM = "TOKENIZERS_PARALLELISM"
+PART_BITS = 3
+"""Texts are compared with each other in so many halvings, as there may be millions."""
+log = logging.getLogger(__name__)
 
 
 class TaskRows:
@@ -91,12 +101,7 @@ class TaskRows:
 
     @cached_property
     def tokenizer(self) -> PreTrainedTokenizerBase:
-        """The tokenizer.
-
-        Raises:
-            BackboneError: It can't be loaded.
-            OptionError: It is not named.
-        """
+        """The tokenizer; `load_tokenizer` names what can be wrong with it."""
         return load_tokenizer(self.tokenizer_name)
 
     @cached_property
@@ -105,19 +110,12 @@ class TaskRows:
 
 
 def tokenised(rows: Dataset, tokenizer: PreTrainedTokenizerBase, max_length: int) -> Dataset:
-    """Tokenise rows, or take the result of an earlier call on the same rows from the disk.
+    """Tokenise a split as a source loads it, or take the result of an earlier call on the same rows from the disk.
 
     A pair that is too long loses tokens from the longer text first.
 
-    Args:
-        rows: A split as a source loads it: `text_a`, `text_b` for pairs, `label`, and `number` if need be.
-        tokenizer: A fast tokenizer.
-        max_length: The most tokens a row may have, special ones included.
-
     Returns:
-        A memory-mapped data set with the columns `input_ids`, `token_type_ids` where the tokenizer has them, `label`,
-        `id` (the number of the row in its file, from 0), `length` (its number of tokens), `is_cut` (whether it had
-        more) and `text_hash` (a number that equal texts share).
+        A memory-mapped data set with the columns that this module names.
 
     Raises:
         OptionError: `max_length` is more than the tokenizer takes, or leaves no room for text.
@@ -135,11 +133,7 @@ def tokenised(rows: Dataset, tokenizer: PreTrainedTokenizerBase, max_length: int
 
 
 def column(rows: Dataset, name: str) -> NDArray[Any]:
-    """Return a column of numbers, or of equally many in each row, without a Python object for each.
-
-    Returns:
-        Its values, [rows], or [rows, numbers in a row].
-    """
+    """Return a column of numbers, [rows], or of equally many in each row, [rows, numbers in a row], in few objects."""
     values = arrow_column(rows, name)
     shape = (len(values), -1) if pa.types.is_fixed_size_list(values.type) else (len(values),)
     flat: NDArray[Any] = (pc.list_flatten(values) if len(shape) == 2 else values).to_numpy()
@@ -152,10 +146,7 @@ def column_in_parts(rows: Dataset, name: str) -> Iterator[NDArray[Any]]:
 
 
 def positions_of(rows: Dataset, ids: NDArray[np.int64], where: object) -> NDArray[np.int64]:
-    """Find rows by their ids.
-
-    Returns:
-        Their positions, [wanted].
+    """Return the positions of rows with these ids, both [wanted].
 
     Raises:
         DataError: A row is not there.
@@ -195,12 +186,8 @@ def _tokenise(
             "is_cut": is_cut,
             "text_hash": np.array([hash_of("\0".join(both)) for both in texts], np.uint64),
         }
-        return {
-            **columns,
-            "id": batch.get(NUMBER, positions),
-            "length": [len(tokens) for tokens in columns["input_ids"]],
-            **facts,
-        }
+        lengths = [len(tokens) for tokens in columns["input_ids"]]
+        return {**columns, "id": batch.get(NUMBER, positions), "length": lengths, **facts}
 
     columns = {"label": rows.features["label"], "input_ids": List(Value("int32"))}
     if tells_texts_apart(tokenizer, pairs="text_b" in rows.column_names):
@@ -241,3 +228,80 @@ def _quick_collection() -> Iterator[None]:
         yield
     finally:
         gc.unfreeze()
+
+
+def refuse_unlabelled(labels: NDArray[Any], task: Task, split: str, where: object) -> None:
+    """Raise a `DataError` for rows without labels, which are [rows], or of several a row [rows, labels]."""
+    lacks = np.isnan(labels) if np.isnan(task.unlabelled) else labels == task.unlabelled  # like labels
+    if missing := int(np.sum(lacks.reshape(len(labels), -1).any(axis=1))):
+        raise DataError(
+            f"split {split!r} of {task.name} has no labels: {missing} of {len(labels)} rows lack one",
+            where=where,
+            hint="run validate, whose split has labels, or predict, which needs none",
+        )
+
+
+def refuse_one_label(labels: NDArray[Any], num_rows: int, task: Task, where: object) -> None:
+    """Raise a `DataError` for training rows of which nothing can be learnt, as all have the same label.
+
+    Args:
+        labels: The labels of the rows that are trained on, [rows], or of several a row [rows, labels].
+        num_rows: How many rows the training split has, some of which may be left out.
+        task: Their task.
+        where: Where they come from.
+    """
+    if (labels == labels[0]).all():
+        what = f"training rows of {task.name}"
+        hint = "give rows of other labels too; is the file sorted and cut short, or is it another column?"
+        if len(labels) < num_rows:
+            what, hint = f"of {num_rows} {what} that are trained on", f"train on more (--data.limit_train); or {hint}"
+        raise DataError(f"all {len(labels)} {what} have {_in_words(labels[0], task)}", where=where, hint=hint)
+
+
+def tell_oddities(rows: Dataset, split: str, train: Dataset | None, max_length: int) -> None:
+    """Warn of rows of a split that lost tokens, and of those that repeat a training row."""
+    if num_cut := int(column(rows, "is_cut").sum()):
+        share = 100 * num_cut / len(rows)
+        log.warning("%d of %d %s rows (%.1f %%) are cut to %d tokens", num_cut, len(rows), split, share, max_length)
+    if split == "train":
+        num_different = sum(_num_different(rows, part) for part in range(2**PART_BITS))
+        if num_repeated := len(rows) - num_different:
+            log.warning("%d of %d train rows have the same texts as an earlier one", num_repeated, len(rows))
+    elif train is not None:
+        tell_overlap(train, rows, split)
+
+
+def _num_different(rows: Dataset, part: int) -> int:
+    """Return how many different texts there are among those whose hash begins with the bits of a part."""
+    shift = np.uint64(64 - PART_BITS)
+    parts = [hashes[hashes >> shift == part] for hashes in column_in_parts(rows, "text_hash")]
+    return len(np.unique(np.concatenate(parts)))
+
+
+def tell_overlap(train: Dataset, unseen: Dataset, split: str) -> None:
+    """Warn of rows that have the texts of a training row, and therefore look better than new rows would."""
+    hashes, counts = np.unique(column(unseen, "text_hash"), return_counts=True)  # [different texts]
+    is_seen = np.zeros(len(hashes), dtype=bool)
+    for part in column_in_parts(train, "text_hash"):
+        places = np.searchsorted(hashes, part).clip(max=len(hashes) - 1)  # [rows of the part]
+        is_seen[places[hashes[places] == part]] = True
+    if num_seen := int(counts[is_seen].sum()):
+        log.warning(
+            "%d of %d %s rows have the same texts as a training row: they say little about new rows",
+            num_seen,
+            len(unseen),
+            split,
+        )
+
+
+def tell_drawn(num_drawn: int, num_rows: int, split: str, option: str) -> None:
+    """Warn that some rows of a split stand for all."""
+    if 0 < num_drawn < num_rows:
+        log.warning("%s limits the evaluation to %d of %d %s rows, drawn at random", option, num_drawn, num_rows, split)
+
+
+def _in_words(label: Any, task: Task) -> str:
+    if task.multi_label:
+        names = task.label_separator.join(compress(task.label_names, label))
+        return f"the labels {names!r}" if names else "no label"
+    return f"the label {task.label_names[label] if task.label_names else f'{label:g}'!r}"

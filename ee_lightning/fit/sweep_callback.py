@@ -10,7 +10,7 @@ from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities import CombinedLoader
 
 from ee_lightning.analysis.sweep import Sweep, SweepSink, distinct, require_nothing_fitted, scalars, sweep_exits
-from ee_lightning.data.batches import LengthBucketedBatches
+from ee_lightning.data.encoding import LengthBucketedBatches
 from ee_lightning.errors import OptionError
 from ee_lightning.exits import Criterion, EvaluatedRows, Gate
 from ee_lightning.exits.gate import require_gate

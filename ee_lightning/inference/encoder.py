@@ -8,7 +8,7 @@ from typing import Any, cast
 from transformers import PreTrainedTokenizerBase
 
 from ee_lightning.data.encoding import check_max_length, encode
-from ee_lightning.data.row_files import half_a_pair, is_unicode
+from ee_lightning.data.row_files import surrogate_in
 from ee_lightning.errors import DataError
 from ee_lightning.inference.batches import Sample, samples_of
 from ee_lightning.inference.deployment import Deployment
@@ -63,9 +63,9 @@ class TextEncoder:
                 raise DataError(
                     f"a text must be a string, but is {text!r:.60}", where=place, hint="give every text as a string"
                 )
-            if not is_unicode(text):
+            if half := surrogate_in(text):
                 raise DataError(
-                    f"a text is not valid Unicode: it holds {half_a_pair(text)}",
+                    f"a text is not valid Unicode: it holds {half!a}, half of a surrogate pair",
                     where=place,
                     hint="decode it with the encoding that it is in, without errors='surrogateescape'",
                 )

@@ -4,8 +4,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from ee_lightning.data.columns import Chooser
-from ee_lightning.data.row_files import Bad, open_row_file
+from ee_lightning.data.row_files import Bad, Chooser, open_row_file
 from ee_lightning.errors import DataError
 from ee_lightning.inference.encoder import Texts
 

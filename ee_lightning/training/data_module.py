@@ -12,17 +12,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from ee_lightning.data.batches import LengthBucketedBatches, PadCollator, select_rows
-from ee_lightning.data.checks import (
-    refuse_one_label,
-    refuse_unlabelled,
-    tell_cut,
-    tell_drawn,
-    tell_overlap,
-    tell_repeated,
-)
+from ee_lightning.data.arrow_files import select_rows
 from ee_lightning.data.custom import CustomTask, resolve_task
-from ee_lightning.data.tokenised import TaskRows, column
+from ee_lightning.data.encoding import LengthBucketedBatches, PadCollator
+from ee_lightning.data.tokenised import TaskRows, column, refuse_one_label, refuse_unlabelled, tell_drawn, tell_oddities
 from ee_lightning.errors import DataError, OptionError
 
 log = logging.getLogger(__name__)
@@ -62,6 +55,7 @@ class TaskDataModule(LightningDataModule):
         metrics: The names of its metrics, the primary one first.
         label_names: A word for each label; none for regression.
         multi_label: Whether a row has any number of these labels.
+        files: The names of the files of each split that was read, in order; ids count on from file to file.
 
     Raises:
         DataError: The task is unknown, or the labels of a custom task can't be found.
@@ -89,6 +83,7 @@ class TaskDataModule(LightningDataModule):
         self.task = resolve_task(task, own, root)
         self.root, self.tokenizer_name, self.max_length = root, tokenizer, max_length
         self.task_rows = TaskRows(self.task, root, tokenizer, max_length)
+        self.files: dict[str, list[str]] = self.task_rows.files
         self.batch_size, self.eval_batch_size, self.num_workers = batch_size, eval_batch_size, num_workers
         self.limit_train, self.calibration, self.seed = limit_train, calibration, seed
         self.num_classes: int = self.task.num_classes
@@ -169,28 +164,12 @@ class TaskDataModule(LightningDataModule):
         return list(np.stack([len(labels) - there, there], axis=-1).tolist())
 
     def rows(self, split: str) -> Dataset:
-        """Return the tokenised rows of a split, in their own order; see `ee_lightning.data.tokenised`.
-
-        Raises:
-            DataError: The split is missing, empty or wrong.
-            BackboneError: The tokenizer is not available.
-            OptionError: The tokenizer is not named, or `max_length` doesn't suit it.
-        """
+        """Return the tokenised rows of a split, as `TaskRows.of` does."""
         return self.task_rows.of(split)
 
     @property
-    def files(self) -> dict[str, list[str]]:
-        """The names of the files of each split that was read, in order; ids count on from file to file."""
-        return self.task_rows.files
-
-    @property
     def vocabulary_size(self) -> int:
-        """The size of the tokenizer's vocabulary, added tokens included.
-
-        Raises:
-            BackboneError: The tokenizer is not available.
-            OptionError: The tokenizer is not named.
-        """
+        """The size of the tokenizer's vocabulary, added tokens included; raises what `load_tokenizer` does."""
         return len(self.task_rows.tokenizer)
 
     def _load(self, stage: str | None) -> None:
@@ -213,11 +192,7 @@ class TaskDataModule(LightningDataModule):
             rows["calibration"] = self._held_out()
         for split in [split for split in rows if split not in self._told]:
             self._told.add(split)
-            tell_cut(rows[split], split, self.max_length)
-            if split == "train":
-                tell_repeated(rows[split])
-            elif train is not None:
-                tell_overlap(train, rows[split], split)
+            tell_oddities(rows[split], split, train, self.max_length)
 
     def _train_rows(self) -> Dataset | None:
         """Return the rows that are trained on, if there are any."""
@@ -245,7 +220,7 @@ class TaskDataModule(LightningDataModule):
         batches = self._batches(rows, self.eval_batch_size, shuffle=False, limit=getattr(self.trainer, option, 1.0))
         if (told := f"{option}, {split}") not in self._told:
             self._told.add(told)
-            tell_drawn(batches.num_drawn, len(rows), split, option)
+            rank_zero_only(tell_drawn)(batches.num_drawn, len(rows), split, option)
         return self._loader(rows, batches)
 
     def _trained_on(self) -> Dataset:

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.utils.data.distributed import DistributedSampler
 
-from ee_lightning.data.batches import LengthBucketedBatches
+from ee_lightning.data.encoding import LengthBucketedBatches
 
 LENGTHS = st.builds(
     lambda count, seed: np.random.default_rng(seed).integers(1, 61, size=count).tolist(),

@@ -3,7 +3,7 @@ from datasets import Dataset
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ee_lightning.data.checks import tell_overlap
+from ee_lightning.data.tokenised import tell_overlap
 
 HASHES = st.lists(st.sampled_from([0, 1, 5, 2**63, 2**64 - 2, 2**64 - 1]), min_size=1, max_size=12)
 

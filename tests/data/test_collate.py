@@ -3,7 +3,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ee_lightning.data.batches import PadCollator
+from ee_lightning.data.encoding import PadCollator
 
 BATCHES = st.lists(st.lists(st.integers(0, 30_000), min_size=1, max_size=40), min_size=1, max_size=9)
 

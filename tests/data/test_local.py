@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from ee_lightning.data.batches import arrow_column
+from ee_lightning.data.arrow_files import arrow_column
 from ee_lightning.data.sources import LocalSource
 from ee_lightning.data.tasks import TASKS, get_task
 from ee_lightning.data.tokenised import column

@@ -3,7 +3,7 @@ from datasets import Dataset
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ee_lightning.data.batches import arrow_column, select_rows
+from ee_lightning.data.arrow_files import arrow_column, select_rows
 
 ROWS = Dataset.from_dict({"text": list("abcdefgh"), "label": list(range(8))})
 NUMBERS = st.lists(st.integers(0, 3), min_size=1, max_size=6)

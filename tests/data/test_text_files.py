@@ -2,9 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ee_lightning.data.columns import Chooser
 from ee_lightning.data.read import read_text_file
-from ee_lightning.data.row_files import TableFile, open_row_file
+from ee_lightning.data.row_files import Chooser, TableFile, open_row_file
 from ee_lightning.errors import DataError
 
 CELLS = st.text(st.characters(exclude_characters="\t\n\r", codec="utf-8"), max_size=12)

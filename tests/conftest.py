@@ -1,4 +1,7 @@
-"""Small real things for the tests: an encoder with its tokenizer, and a GLUE folder."""
+"""Small real things for the tests: an encoder with its tokenizer, and a GLUE folder.
+
+Fixtures import what they need, so that the process that only shares the tests out loads none of it.
+"""
 
 import os
 
@@ -11,15 +14,7 @@ from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 
-import factories
-import lightning.pytorch  # noqa: F401 - here, because its log handlers keep the stderr of the moment of import
 import pytest
-import torch
-from families import FAMILY_CONFIGS
-from transformers import AutoModel, BertConfig, BertModel, BertTokenizerFast
-
-from ee_lightning.cli import main
-from ee_lightning.exits import StoredExits
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # which jobs in the background of a shell ignore
 
@@ -34,6 +29,8 @@ SPECIAL = "[PAD] [UNK] [CLS] [SEP] [MASK]".split()  # noqa: SIM905
 @pytest.fixture(scope="session", autouse=True)
 def own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Keep tokenised test data out of the user's cache."""
+    import lightning.pytorch  # noqa: F401 - here, because its log handlers keep the stderr of the moment of import
+
     os.environ["EE_LIGHTNING_CACHE"] = str(tmp_path_factory.mktemp("cache"))
 
 
@@ -50,6 +47,9 @@ def no_rights() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def tiny_backbone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder with a 3-layer random BERT and its tokenizer, as ``save_pretrained`` writes them."""
+    import torch
+    from transformers import BertConfig, BertModel, BertTokenizerFast
+
     folder = tmp_path_factory.mktemp("tiny-bert")
     words = [*SPECIAL, *POSITIVE, *NEGATIVE, *NEUTRAL]
     tokenizer = BertTokenizerFast(vocab={word: index for index, word in enumerate(words)}, model_max_length=64)
@@ -73,6 +73,9 @@ def small_backbone(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Pa
 
     Other fields of its configuration can be given by name.
     """
+    import torch
+    from families import FAMILY_CONFIGS
+    from transformers import AutoModel
 
     @cache
     def make(family: str, **fields: object) -> Path:
@@ -130,6 +133,8 @@ def glue_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory: pytest.TempPathFactory, glue_folder: Path, tiny_backbone: Path) -> Callable[..., Path]:
     """Return a function that gives the folder of a short run on a task; tests that change it copy it first."""
+    from ee_lightning.cli import main
+
     root = tmp_path_factory.mktemp("runs")
     regression = {"config": REPOSITORY / "configs/tasks/stsb.yaml", "model.objective": JOINT}
 
@@ -164,15 +169,3 @@ def _write(file: Path, header: str | None, rows: object) -> None:
     file.parent.mkdir(exist_ok=True)
     lines = [*([] if header is None else [header]), *rows]  # type: ignore[misc]
     file.write_text("\n".join(lines) + "\n", encoding="utf-8")
-
-
-@pytest.fixture(scope="session")
-def exits_of_labels() -> Callable[[int], StoredExits]:
-    """Return the factory of stored exits of samples with several labels."""
-    return factories.exits_of_labels
-
-
-@pytest.fixture(scope="session")
-def exits_of() -> Callable[..., StoredExits]:
-    """Return the factory of stored exits of easy and hard samples."""
-    return factories.exits_of

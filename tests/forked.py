@@ -1,4 +1,4 @@
-"""The command line in processes that can be interrupted and killed, forked from one that has imported what it needs."""
+"""Commands in processes that can be interrupted and killed, forked from one that has imported what they need."""
 
 import atexit
 import multiprocessing
@@ -29,6 +29,7 @@ class Command(_CONTEXT.Process):  # type: ignore[name-defined, misc]
 
     Args:
         arguments: The command and its options.
+        script: The Python file that runs; None stands for ``python -m ee_lightning``.
         before: Called in the new process, before the command.
         stdin: What it reads from.
         stdout: What it prints to; None stands for the file that it writes its errors to.
@@ -39,6 +40,7 @@ class Command(_CONTEXT.Process):  # type: ignore[name-defined, misc]
     def __init__(
         self,
         *arguments: object,
+        script: Path | None = None,
         before: Callable[[], None] | None = None,
         stdin: str = os.devnull,
         stdout: str | None = None,
@@ -46,7 +48,7 @@ class Command(_CONTEXT.Process):  # type: ignore[name-defined, misc]
         **environment: str,
     ) -> None:
         super().__init__()
-        self.arguments, self.before = [*map(str, arguments)], before
+        self.arguments, self.script, self.before = [*map(str, arguments)], script, before
         self.folder, self.environment = folder or Path.cwd(), {**os.environ, **environment}
         self.log = self.folder / "printed.log"
         self.stdin, self.stdout = stdin, stdout or self.log
@@ -54,7 +56,7 @@ class Command(_CONTEXT.Process):  # type: ignore[name-defined, misc]
         self.start()
 
     def run(self) -> None:
-        """Run the command as ``python -m ee_lightning`` does, and end as a process of its own does."""
+        """Run the command as a Python of its own does, and end as that does."""
         os.chdir(self.folder)
         os.environ.clear()
         os.environ.update(self.environment)
@@ -69,7 +71,10 @@ class Command(_CONTEXT.Process):  # type: ignore[name-defined, misc]
             self.before()
         status: object = 0
         try:
-            runpy.run_module("ee_lightning", run_name="__main__", alter_sys=True)
+            if self.script is None:
+                runpy.run_module("ee_lightning", run_name="__main__", alter_sys=True)
+            else:
+                runpy.run_path(str(self.script), run_name="__main__")
         except SystemExit as ended:
             status = ended.code
         except Exception:

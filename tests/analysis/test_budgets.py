@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from factories import stored
+from factories import exits_of, stored
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -57,7 +57,7 @@ def every_early_point(criterion, exits, metric):
         st.builds(MinSpeedup, st.sampled_from([1.2, 2.0, 3.0, 5.0])),
     ),
 )
-def test_no_threshold_keeps_to_the_budget_better(exits_of, case, criterion, metric, budget):
+def test_no_threshold_keeps_to_the_budget_better(case, criterion, metric, budget):
     exits = exits_of(**case)
     candidates = list_candidates(criterion, exits, metric)
     keeps = {
@@ -98,7 +98,7 @@ def test_the_slowest_point_that_is_fast_enough_is_not_taken_if_a_faster_one_is_b
         st.tuples(st.sampled_from([MaxLoss(1.0), Consistency(0.99), MinSpeedup(3.99)]), st.sampled_from([0.6, 0.9])),
     ),
 )
-def test_the_nearest_value_is_in_reach_and_nothing_tighter_is(exits_of, case, asked):
+def test_the_nearest_value_is_in_reach_and_nothing_tighter_is(case, asked):
     budget, guarantee = asked
     candidates = list_candidates(Confidence(), exits_of(**case), "accuracy")
     with pytest.raises(BudgetOutOfReach) as caught:
@@ -122,7 +122,7 @@ def test_a_share_that_is_met_exactly_is_met(share):
     assert Consistency(share).select(candidates, guarantee=None) == 1
 
 
-def test_out_of_reach_names_criterion_budget_samples_and_the_nearest(exits_of):
+def test_out_of_reach_names_criterion_budget_samples_and_the_nearest():
     candidates = list_candidates(Confidence(), exits_of(50), "accuracy")
     with pytest.raises(BudgetOutOfReach) as caught:
         MinSpeedup(9).select(candidates, guarantee=None)
@@ -134,7 +134,7 @@ def test_out_of_reach_names_criterion_budget_samples_and_the_nearest(exits_of):
     ]
 
 
-def test_a_guarantee_that_takes_more_samples_says_so(exits_of):
+def test_a_guarantee_that_takes_more_samples_says_so():
     candidates = list_candidates(Confidence(), exits_of(50), "accuracy")
     MaxLoss(1.0).select(candidates, guarantee=None)
     with pytest.raises(BudgetOutOfReach, match=r"with a guarantee of 0.95[\s\S]*give more samples") as caught:
@@ -144,7 +144,7 @@ def test_a_guarantee_that_takes_more_samples_says_so(exits_of):
 
 @pytest.mark.parametrize("guarantee", [None, 0.9])
 @pytest.mark.parametrize("budget", [MaxLoss(50), Consistency(0.5), MinSpeedup(1.1)])
-def test_a_criterion_that_never_leaves_early_is_refused(exits_of, budget, guarantee):
+def test_a_criterion_that_never_leaves_early_is_refused(budget, guarantee):
     candidates = list_candidates(Confidence(), exits_of(30, num_exits=1), "accuracy")
     with pytest.raises(BudgetOutOfReach, match="lets no sample leave") as caught:
         budget.select(candidates, guarantee)
@@ -164,7 +164,7 @@ def test_the_full_model_alone_is_no_choice(budget):
 
 
 @pytest.mark.parametrize("budget", [MaxLoss(20), Consistency(0.7), MinSpeedup(1.5)])
-def test_a_guarantee_is_stricter_the_higher_it_is(exits_of, budget):
+def test_a_guarantee_is_stricter_the_higher_it_is(budget):
     candidates = list_candidates(Confidence(), exits_of(200), "accuracy")
     allowed = [budget.guaranteed(candidates, budget.value, error) for error in (0.3, 0.1, 0.01)]
     kept = budget.kept(candidates, budget.value)
@@ -187,7 +187,7 @@ def test_budgets_that_make_no_sense_are_refused(budget, value):
 
 
 @pytest.mark.parametrize("metric", ["f1", "matthews"])
-def test_the_loss_of_a_score_that_is_no_mean_cannot_be_guaranteed(exits_of, metric):
+def test_the_loss_of_a_score_that_is_no_mean_cannot_be_guaranteed(metric):
     candidates = list_candidates(Confidence(), exits_of(30), metric)
     with pytest.raises(OptionError, match=metric):
         MaxLoss(5).select(candidates, guarantee=0.9)

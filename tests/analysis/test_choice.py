@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from factories import stored
+from factories import exits_of, exits_of_labels, stored
 from torchmetrics.functional.classification import multilabel_f1_score
 
 import ee_lightning.exits
@@ -23,7 +23,7 @@ ORDINARY = {"metric": "accuracy", "split": "validation"}
 
 @pytest.mark.parametrize("budget", [MaxLoss(10.0), Consistency(0.7), MinSpeedup(1.5)])
 @pytest.mark.parametrize("guarantee", [None, 0.9])
-def test_what_is_reported_is_what_the_criterion_does_on_the_other_half(exits_of, budget, guarantee, tmp_path):
+def test_what_is_reported_is_what_the_criterion_does_on_the_other_half(budget, guarantee, tmp_path):
     exits = exits_of(801)
     point = choose(exits, VOTING, budget, **ORDINARY, guarantee=guarantee, seed=3)
     assert point.asked == Asked(budget.name, budget.value, "accuracy", guarantee, "validation", 3)
@@ -54,7 +54,7 @@ def test_what_is_reported_is_what_the_criterion_does_on_the_other_half(exits_of,
 
 @pytest.mark.parametrize("metric", ["micro_f1", "macro_f1", "exact_match"])
 @pytest.mark.parametrize("budget", [MaxLoss(5.0), Consistency(0.6), MinSpeedup(1.5)])
-def test_several_labels_have_operating_points_too(exits_of_labels, budget, metric):
+def test_several_labels_have_operating_points_too(budget, metric):
     exits = exits_of_labels(400)
     point = choose(exits, CONFIDENCE, budget, metric=metric, split="validation", seed=1)
     _, other = halves(400, seed=1)
@@ -74,7 +74,7 @@ def test_several_labels_have_operating_points_too(exits_of_labels, budget, metri
         assert point.reached[name].value == pytest.approx(expected, abs=1e-6)
 
 
-def test_of_several_labels_the_exact_match_alone_is_guaranteed(exits_of_labels):
+def test_of_several_labels_the_exact_match_alone_is_guaranteed():
     exits, budget, about = exits_of_labels(2000), MaxLoss(20.0), {"split": "validation", "guarantee": 0.9}
     point = choose(exits, CONFIDENCE, budget, metric="exact_match", **about)
     assert "the expected exact_match is at most 20 points below the full model's" in point.guarantee
@@ -89,14 +89,14 @@ def test_of_several_labels_the_exact_match_alone_is_guaranteed(exits_of_labels):
     assert "exact_match" in caught.value.hint
 
 
-def test_the_criterion_that_is_measured_has_its_options(exits_of):
+def test_the_criterion_that_is_measured_has_its_options():
     count, share = (
         choose(exits_of(400), replace(VOTING, init_args={"k": k}), MinSpeedup(1.3), **ORDINARY) for k in (0.0, 1.0)
     )
     assert (count.threshold, share.threshold) == (1.5, 0.5)
 
 
-def test_neither_half_sees_the_other(exits_of):
+def test_neither_half_sees_the_other():
     exits = exits_of(300)
     first, second = halves(300, seed=0)
     point = choose(exits, CONFIDENCE, MaxLoss(3.0), **ORDINARY)
@@ -113,14 +113,14 @@ def relabelled(exits, samples):
     return StoredExits(exits.logits, labels, exits.ids)
 
 
-def test_the_seed_draws_the_halves(exits_of):
+def test_the_seed_draws_the_halves():
     exits = exits_of(300)
     first, same, other = (choose(exits, CONFIDENCE, MinSpeedup(2.0), **ORDINARY, seed=seed) for seed in (0, 0, 1))
     assert first == same
     assert first.threshold != other.threshold
 
 
-def test_a_guarantee_is_safer_and_says_what_it_promises(exits_of):
+def test_a_guarantee_is_safer_and_says_what_it_promises():
     exits = exits_of(2000)
     plain, safe = (choose(exits, CONFIDENCE, Consistency(0.9), **ORDINARY, guarantee=level) for level in (None, 0.95))
     assert safe.reached["speedup"].value < plain.reached["speedup"].value
@@ -130,7 +130,7 @@ def test_a_guarantee_is_safer_and_says_what_it_promises(exits_of):
         assert words in safe.guarantee
 
 
-def test_the_promises_of_loss_and_speed_name_their_bounds(exits_of):
+def test_the_promises_of_loss_and_speed_name_their_bounds():
     exits = exits_of(2000)
     loss, speed = (
         choose(exits, CONFIDENCE, budget, **ORDINARY, guarantee=0.9).guarantee
@@ -149,7 +149,7 @@ class Gate(Criterion):
         return Decision(output.extras["gate"], output.predictions), state
 
 
-def test_a_criterion_gets_the_extras_of_its_own_samples(exits_of, monkeypatch):
+def test_a_criterion_gets_the_extras_of_its_own_samples(monkeypatch):
     monkeypatch.setattr(ee_lightning.exits, "Gate", Gate, raising=False)
     exits = exits_of(100)
     extras = {"gate": torch.zeros(4, 100)}
@@ -165,28 +165,28 @@ def test_a_criterion_gets_the_extras_of_its_own_samples(exits_of, monkeypatch):
 
 
 @pytest.mark.parametrize("guarantee", [0.0, 1.0, 95.0])
-def test_a_guarantee_that_is_no_probability_is_refused(exits_of, guarantee):
+def test_a_guarantee_that_is_no_probability_is_refused(guarantee):
     with pytest.raises(OptionError, match=f"a guarantee of {guarantee}"):
         choose(exits_of(20), VOTING, MinSpeedup(1.5), **ORDINARY, guarantee=guarantee)
 
 
 @pytest.mark.parametrize("seed", [-1, 2**64])
-def test_a_seed_out_of_range_is_refused(exits_of, seed):
+def test_a_seed_out_of_range_is_refused(seed):
     with pytest.raises(OptionError, match=rf"a seed of {seed}[\s\S]*hint:"):
         choose(exits_of(20), VOTING, MinSpeedup(1.5), **ORDINARY, seed=seed)
 
 
-def test_the_oracle_is_refused(exits_of):
+def test_the_oracle_is_refused():
     with pytest.raises(OptionError, match="oracle"):
         choose(exits_of(20), CriterionSpec("ee_lightning.exits.Oracle"), MinSpeedup(1.5), **ORDINARY)
 
 
-def test_a_metric_that_does_not_suit_is_refused(exits_of):
+def test_a_metric_that_does_not_suit_is_refused():
     with pytest.raises(OptionError, match="f1"):
         choose(exits_of(20, num_classes=3), VOTING, MinSpeedup(1.5), metric="f1", split="validation")
 
 
-def test_data_that_cannot_be_chosen_on_are_refused(exits_of):
+def test_data_that_cannot_be_chosen_on_are_refused():
     exits = exits_of(20)
     values = stored(torch.zeros(2, 5, 1), torch.zeros(5))
     for broken, what in (
@@ -198,12 +198,12 @@ def test_data_that_cannot_be_chosen_on_are_refused(exits_of):
             choose(broken, VOTING, MinSpeedup(1.5), **ORDINARY)
 
 
-def test_a_budget_out_of_reach_is_said_plainly(exits_of):
+def test_a_budget_out_of_reach_is_said_plainly():
     with pytest.raises(BudgetOutOfReach, match=r"no threshold keeps to --min-speedup 9[\s\S]*ask for --min-speedup 4"):
         choose(exits_of(40), CONFIDENCE, MinSpeedup(9), **ORDINARY)
 
 
-def test_the_metric_the_level_and_the_seed_are_those_of_the_measurement(exits_of):
+def test_the_metric_the_level_and_the_seed_are_those_of_the_measurement():
     exits = exits_of(300)
     point = choose(exits, CONFIDENCE, MinSpeedup(1.5), metric="f1", split="validation", seed=3)
     measured_on = exits.select(halves(300, seed=3)[1])
@@ -211,7 +211,7 @@ def test_the_metric_the_level_and_the_seed_are_those_of_the_measurement(exits_of
     assert point.reached == measure(CONFIDENCE.build(), point.threshold, measured_on, "f1", 0.95, seed=3)
 
 
-def test_the_budget_is_kept_to_by_the_metric_asked_for(exits_of):
+def test_the_budget_is_kept_to_by_the_metric_asked_for():
     exits = exits_of(300)
     chosen_on = exits.select(halves(300, seed=0)[0])
     for metric in ("accuracy", "matthews"):
@@ -220,12 +220,12 @@ def test_the_budget_is_kept_to_by_the_metric_asked_for(exits_of):
         assert choose(exits, CONFIDENCE, MaxLoss(2.0), metric=metric, split="validation").threshold == expected
 
 
-def test_two_samples_are_enough_for_two_halves(exits_of):
+def test_two_samples_are_enough_for_two_halves():
     point = choose(exits_of(2), CONFIDENCE, MinSpeedup(1.5), **ORDINARY)
     assert (point.chosen_on, point.measured_on) == (1, 1)
 
 
-def test_a_guarantee_needs_all_rows_or_rows_drawn_at_random(exits_of):
+def test_a_guarantee_needs_all_rows_or_rows_drawn_at_random():
     exits = exits_of(801)
     first_rows = replace(exits, rows=EvaluatedRows(total=2000, is_drawn=False))
     with pytest.raises(DataError, match="801 of 2000 rows that were not drawn at random") as caught:

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from factories import exits_of
 
 from ee_lightning.analysis.budgets import Consistency, MaxLoss, MinSpeedup, list_candidates
 from ee_lightning.exits import Confidence, StoredExits, Voting
@@ -10,7 +11,7 @@ DRAWS, SAMPLES, GUARANTEE = 400, 200, 0.9
 
 
 @pytest.fixture(scope="module", params=["continuous scores", "tied scores", "first exit or last"])
-def population_and_draws(request, exits_of):
+def population_and_draws(request):
     """Return the operating points of a population, and those of samples drawn from it."""
     criterion = Voting() if request.param == "tied scores" else Confidence()
     exits = exits_of(5000, num_exits=6, num_classes=3)

@@ -12,6 +12,7 @@ from pathlib import Path
 from random import Random
 
 import pytest
+from forked import Command
 
 from ee_lightning.errors import RunFolderError
 from ee_lightning.fit.signals import interruptible
@@ -154,11 +155,11 @@ def test_a_request_to_end_ends_the_training_too(make_run: MakeRun, make_runner: 
 def test_a_training_outlives_a_killed_runner_and_the_next_one_waits_for_it(
     make_run: MakeRun, make_runner: MakeRunner, template: Path, tmp_path: Path
 ) -> None:
-    runner = subprocess.Popen([sys.executable, RUNNER, tmp_path, template, "3", "CoLA", "RTE"])
+    runner = Command(tmp_path, template, "3", "CoLA", "RTE", script=RUNNER, folder=tmp_path)
     while not _starts(tmp_path):
         time.sleep(0.02)
     runner.kill()
-    runner.wait()
+    assert runner.ends() == -signal.SIGKILL
     runs = [make_run("CoLA"), make_run("RTE")]
     assert make_runner(runs).bring_to_end(runs) == []
     assert "trained" in (tmp_path / "logs" / f"{runs[0].name}.log").read_text()

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from factories import exits_of, exits_of_labels
 from torch.nn.functional import one_hot
 
 from ee_lightning.analysis.choice import measure
@@ -39,7 +40,7 @@ def figures(exit_layer, early, full, labels, metric, num_exits):
 
 
 @pytest.mark.parametrize("metric", ["accuracy", "f1", "matthews", *MULTI_LABEL_METRICS])
-def test_intervals_are_those_of_drawing_samples_one_by_one(exits_of, exits_of_labels, metric):
+def test_intervals_are_those_of_drawing_samples_one_by_one(metric):
     exits = (exits_of_labels if metric in MULTI_LABEL_METRICS else exits_of)(60)
     measured = measure(Confidence(), THRESHOLD, exits, metric, confidence=0.9, seed=0)
 
@@ -58,20 +59,20 @@ def test_intervals_are_those_of_drawing_samples_one_by_one(exits_of, exits_of_la
         assert estimate.high == pytest.approx(values[1425], abs=0.075 * spread)
 
 
-def test_the_loss_is_paired_so_that_a_threshold_that_changes_nothing_loses_nothing_for_sure(exits_of):
+def test_the_loss_is_paired_so_that_a_threshold_that_changes_nothing_loses_nothing_for_sure():
     measured = measure(Confidence(), 2.0, exits_of(60), "accuracy", confidence=0.95, seed=0)
     assert measured["score"].low < measured["score"].high
     assert (measured["loss"].low, measured["loss"].high) == (0, 0)
     assert measured["speedup"].value == measured["consistency"].value == 1
 
 
-def test_a_higher_confidence_widens_the_intervals(exits_of):
+def test_a_higher_confidence_widens_the_intervals():
     narrow, wide = (measure(Confidence(), THRESHOLD, exits_of(60), "accuracy", level, seed=0) for level in (0.5, 0.99))
     for name, estimate in narrow.items():
         assert wide[name].low < estimate.low <= estimate.value <= estimate.high < wide[name].high
 
 
-def test_more_samples_narrow_the_intervals(exits_of):
+def test_more_samples_narrow_the_intervals():
     few, many = (
         measure(Confidence(), THRESHOLD, exits_of(number), "accuracy", 0.95, seed=0)["score"]
         for number in (400, 40_000)
@@ -79,7 +80,7 @@ def test_more_samples_narrow_the_intervals(exits_of):
     assert (few.high - few.low) / (many.high - many.low) == pytest.approx(10, rel=0.3)
 
 
-def test_the_intervals_hang_on_the_seed(exits_of):
+def test_the_intervals_hang_on_the_seed():
     first, same, other = (
         measure(Confidence(), THRESHOLD, exits_of(60), "accuracy", 0.95, seed=seed) for seed in (1, 1, 2)
     )

@@ -1,8 +1,7 @@
 """Several processes train as one does."""
 
 import json
-import subprocess
-import sys
+import socket
 from collections.abc import Callable
 from functools import cache
 from itertools import product
@@ -11,9 +10,12 @@ from typing import Any
 
 import pytest
 import torch
+from forked import Command
 
+SCRIPT = Path(__file__).with_name("two_processes.py")
 Trained = dict[str, dict[str, Any]]
 TRAININGS = ["ensemble", "ensemble by sample", "two stages", "alternating with a gate", "last exit", "frozen backbone"]
+NUM_STEPS = 2 * 4
 SHARDED = ["ensemble", "two stages", "alternating with a gate"]
 
 
@@ -23,14 +25,21 @@ def train(
 ) -> Callable[[str, int], list[Trained]]:
     """Return a function that trains in some way, on so many processes, and tells what each of them did."""
     out = tmp_path_factory.mktemp("trained")
-    script = Path(__file__).with_name("two_processes.py")
 
     @cache
     def _train(how: str, processes: int) -> list[Trained]:
-        command = [sys.executable, str(script), str(steady_backbone), str(glue_folder), how, str(out)]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=500)
-        assert done.returncode == 0, done.stderr
-        return [json.loads((out / f"{how}-{rank}.json").read_text()) for rank in range(processes)]
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            shared = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1])}
+        started = []
+        for rank in range(processes):
+            folder = out / f"{how}-{rank}"
+            folder.mkdir()
+            environment = {} if processes == 1 else {**shared, "LOCAL_RANK": str(rank)}
+            started.append(Command(steady_backbone, glue_folder, how, script=SCRIPT, folder=folder, **environment))
+        for process in started:
+            assert process.ends() == 0, process.printed
+        return [json.loads((process.folder / "trained.json").read_text()) for process in started]
 
     return _train
 
@@ -40,7 +49,7 @@ def test_losses_are_those_of_one_process_at_the_same_global_batch(
     train: Callable[[str, int], list[Trained]], how: str, training: str
 ) -> None:
     one, first, second = (some[training] for some in (*train("one", 1), *train(how, 2)))
-    assert len(one["steps"]) == len(first["steps"]) == 24
+    assert len(one["steps"]) == len(first["steps"]) == NUM_STEPS
     assert first["steps"] == second["steps"]  # of the whole batch on each
     for alone, together in zip(one["steps"], first["steps"], strict=True):
         terms = alone.keys() - {"train/disagreement"}  # which jumps where two logits are nearly equal

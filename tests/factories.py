@@ -1,10 +1,12 @@
-"""Stored exits for the tests of every room."""
+"""Stored exits and an operating point for the tests of every room."""
 
 import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
 from ee_lightning.exits import StoredExits
+from ee_lightning.exits.naming import CriterionSpec
+from ee_lightning.runs.operating_point import Asked, Estimate, OperatingPoint
 
 
 def stored(logits: Tensor, labels: Tensor | None = None, extras: dict[str, Tensor] | None = None, **more: object):
@@ -59,3 +61,19 @@ def exits_of_labels(num_samples: int):
     depth = torch.arange(1, 5).view(-1, 1, 1)  # [exits, 1, 1]
     logits = depth * (labels - 0.5) + torch.randn(4, num_samples, 3, generator=generator)
     return stored(logits, labels, multi_label=True)
+
+
+def operating_point(**changes: object) -> OperatingPoint:
+    """Make one of voting, with changes."""
+    made = {
+        "criterion": CriterionSpec("ee_lightning.exits.Voting", {"k": 0.5, "fallback": "majority"}),
+        "threshold": 1.2,
+        "num_exits": 12,
+        "asked": Asked("min_speedup", 2.0, "f1", 0.95, "validation", 7),
+        "chosen_on": 436,
+        "measured_on": 437,
+        "confidence": 0.95,
+        "reached": {"speedup": Estimate(2.04, 1.98, 2.1)},
+        "guarantee": "With probability ...",
+    }
+    return OperatingPoint(**{**made, **changes})

@@ -3,18 +3,17 @@
 from pathlib import Path
 
 import pytest
+from factories import operating_point
 
-from ee_lightning.exits.naming import CriterionSpec
 from ee_lightning.reporting import print_choice, print_summary
 from ee_lightning.runs.folder import RunFolder
-from ee_lightning.runs.operating_point import Asked, Estimate, OperatingPoint
+from ee_lightning.runs.operating_point import Asked, Estimate
 
 
 def printed(reached: dict[str, Estimate], capsys: pytest.CaptureFixture[str]) -> str:
     """Print an operating point that reached these figures, and give it in one line."""
-    spec, asked = CriterionSpec("ee_lightning.exits.Voting"), Asked("max_loss", 1.0, "f1", None, "test", 0)
-    point = OperatingPoint(spec, 1.5, 12, asked, 50, 50, confidence=0.95, reached=reached, guarantee=None)
-    print_choice(point, criterion_name="voting")
+    asked = Asked("max_loss", 1.0, "f1", None, "test", 0)
+    print_choice(operating_point(asked=asked, reached=reached, guarantee=None), criterion_name="voting")
     return " ".join(capsys.readouterr().out.split())
 
 
@@ -69,24 +68,14 @@ def test_summary_holds_the_first_metric_in_percent(tmp_path: Path, capsys: pytes
 
 
 def test_choice_holds_every_figure_with_its_interval(capsys: pytest.CaptureFixture[str]) -> None:
-    point = OperatingPoint(
-        criterion=CriterionSpec("ee_lightning.exits.Voting"),
-        threshold=1.2,
-        num_exits=12,
-        asked=Asked("min_speedup", 2.0, "f1", 0.95, "validation", 7),
-        chosen_on=436,
-        measured_on=437,
-        confidence=0.9,
-        reached={
-            "speedup": Estimate(2.04, 1.98, 2.1),
-            "score": Estimate(0.8, 0.75, 0.85),
-            "full_score": Estimate(0.9, 0.88, 0.92),
-            "loss": Estimate(0.1, -0.01, 0.2),
-            "consistency": Estimate(0.7, 0.6, 0.75),
-        },
-        guarantee="With probability ...",
-    )
-    print_choice(point, criterion_name="voting")
+    reached = {
+        "speedup": Estimate(2.04, 1.98, 2.1),
+        "score": Estimate(0.8, 0.75, 0.85),
+        "full_score": Estimate(0.9, 0.88, 0.92),
+        "loss": Estimate(0.1, -0.01, 0.2),
+        "consistency": Estimate(0.7, 0.6, 0.75),
+    }
+    print_choice(operating_point(confidence=0.9, reached=reached), criterion_name="voting")
     lines = plain_lines(capsys.readouterr().out)
     assert "voting at threshold 1.2, chosen on 436 samples" in lines
     assert "with 90% bootstrap intervals" in lines

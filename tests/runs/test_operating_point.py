@@ -5,25 +5,16 @@ import math
 from dataclasses import replace
 
 import pytest
+from factories import operating_point
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ee_lightning import __version__
 from ee_lightning.errors import RunFolderError
 from ee_lightning.exits.naming import CriterionSpec
-from ee_lightning.runs.operating_point import OPERATING_POINT, Asked, Estimate, OperatingPoint
+from ee_lightning.runs.operating_point import OPERATING_POINT, OperatingPoint
 
-POINT = OperatingPoint(
-    criterion=CriterionSpec("ee_lightning.exits.Voting", {"k": 0.5, "fallback": "majority"}),
-    threshold=1.2,
-    num_exits=12,
-    asked=Asked("min_speedup", 2.0, "f1", 0.95, "validation", 7),
-    chosen_on=436,
-    measured_on=436,
-    confidence=0.95,
-    reached={"speedup": Estimate(2.04, 1.98, 2.1)},
-    guarantee="With probability ...",
-)
+POINT = operating_point()
 
 
 @given(

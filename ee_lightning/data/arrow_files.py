@@ -121,22 +121,19 @@ class Table:
     where: Callable[[int], str]
     numbers: NDArray[np.int64] | None = None
 
-    def column(self, name: str) -> pa.ChunkedArray:
-        """Return the values of a column, [rows]."""
-        return arrow_column(self.rows, name)
+    def column(self, name: str | None) -> pa.ChunkedArray:
+        """Return the values of a column, which is there, [rows]."""
+        return arrow_column(self.rows, str(name))
 
-    @property
-    def labels(self) -> pa.ChunkedArray:
-        """The values of the label column, which is there, [rows]."""
-        return self.column(str(self.columns.label))
+    def error(self, what: str, hint: str, row: int = 0) -> DataError:
+        """Return the error that something is wrong with a row."""
+        return DataError(what, where=self.where(row), hint=hint)
 
 
 def read_parquet(paths: Sequence[Path], choose: Chooser) -> Table:
-    """Read a split of one Parquet file or several; it is kept in the cache until a file changes.
+    """Read a split of one Parquet file or several, in order; it is kept in the cache until a file changes.
 
-    Args:
-        paths: The files, in order, with the same columns; what columns a file without rows has does not matter.
-        choose: Picks the columns that are read.
+    The files have the same columns; what columns a file without rows has does not matter.
 
     Raises:
         DataError: A file is damaged, its columns are not those of the others, there are no rows or not the columns, or
@@ -189,7 +186,7 @@ def require_decoded(table: Table) -> Table:
             except pa.ArrowInvalid:
                 if bad := [row for row, value in enumerate(chunk) if not _is_decoded(value)]:
                     hint = "get the data anew, or write them anew in UTF-8"
-                    raise DataError(f"{name!r} is not UTF-8", where=table.where(start + bad[0]), hint=hint) from None
+                    raise table.error(f"{name!r} is not UTF-8", hint, start + bad[0]) from None
             start += len(chunk)
     return table
 

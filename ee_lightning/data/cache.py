@@ -27,11 +27,8 @@ log = logging.getLogger(__name__)
 def cached(key: str, build: Callable[[], Dataset]) -> Dataset:
     """Take a data set from the cache, memory-mapped, or build it and keep it there.
 
-    Several processes may ask at once: one builds, the others wait. An entry that is damaged is built again.
-
-    Args:
-        key: The name of the entry; equal keys must mean equal content.
-        build: Makes the data set.
+    Equal keys must mean equal content. Several processes may ask at once: one builds, the others wait. An entry that is
+    damaged is built again.
 
     Raises:
         DataError: The cache folder can't be used.

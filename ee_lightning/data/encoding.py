@@ -187,15 +187,9 @@ class PadCollator:
         self.multiple = pad_to_multiple_of or 1
 
     def __call__(self, rows: Mapping[str, list[Any]]) -> dict[str, Tensor]:
-        """Pad a batch.
+        """Return what `pad_tokens` makes of the tokens, `labels` [batch] or [batch, labels], and `ids`.
 
-        Args:
-            rows: The columns `input_ids`, `token_type_ids` where the backbone has them, `label` and `id`, with one
-                entry a row; other columns are dropped.
-
-        Returns:
-            What `pad_tokens` makes of the tokens; `labels` and `ids`, both [batch], or of several labels a row
-            [batch, labels]; int64, but for the scores of a regression, in float32.
+        They are int64, but for the scores of a regression, in float32; columns that don't belong there are dropped.
         """
         columns = {name: rows[name] for name in self.fills if name in rows}
         batch = pad_tokens(columns, self.fills, self.multiple)

@@ -50,7 +50,7 @@ class Entries(NamedTuple):
 
 def entries_of(table: Table, task: Task) -> Entries:
     """Take the labels out of their column; raise a `DataError` if it holds something else."""
-    column = table.labels.combine_chunks()
+    column = table.column(table.columns.label).combine_chunks()
     is_text = _is_text(column.type)
     lists = _split(column, task, table) if is_text else column
     if not _is_list(lists.type):
@@ -86,12 +86,9 @@ def _split(texts: pa.Array, task: Task, table: Table) -> pa.Array:
         elif (words := words_in(text)) is not None:
             split[row] = words
         elif looks_like_a_list(text):
-            raise DataError(
-                f"{text[:MOST_SHOWN]!r} looks like a list, and can't be read as one",
-                where=table.where(int(row)),
-                hint=f"write lists as JSON does, or labels with {task.label_separator!r} between them; "
-                "a label that is called like this is listed in --data.own.label_names",
-            )
+            hint = f"write lists as JSON does, or labels with {task.label_separator!r} between them; "
+            hint += "a label that is called like this is listed in --data.own.label_names"
+            raise table.error(f"{text[:MOST_SHOWN]!r} looks like a list, and can't be read as one", hint, int(row))
     return pa.array(split, type=pa.list_(pa.string()))
 
 
@@ -107,11 +104,9 @@ def _words(values: pa.Array) -> pa.Array | None:
 
 
 def _no_labels(table: Table, kind: object) -> DataError:
-    return DataError(
-        f"column {table.columns.label!r} holds {kind}, and neither lists of labels nor texts",
-        where=table.where(0),
-        hint="name the column with the labels, or with --data.own.label_columns a column of 0 and 1 for each label",
-    )
+    what = f"column {table.columns.label!r} holds {kind}, and neither lists of labels nor texts"
+    hint = "name the column with the labels, or with --data.own.label_columns a column of 0 and 1 for each label"
+    return table.error(what, hint)
 
 
 def _is_text(kind: pa.DataType) -> bool:
@@ -154,11 +149,11 @@ def find_vectors(entries: Entries, table: Table, *, with_unknown: bool) -> Vecto
     if getattr(getattr(table.rows.features[table.columns.label], "feature", None), "dtype", None) == "bool":
         raise _no_labels(table, "lists of truth values, which are no multi-hot vectors")
     if is_vector.any():
-        raise DataError(
-            "the list has 0 or 1 twice, as multi-hot vectors have, and other rows have lists of another kind or length",
-            where=table.where(int(is_vector.argmax())),
-            hint=f"give all vectors an entry of 0 or 1 for each label; or {WRITE_NAMES}",
+        what = (
+            "the list has 0 or 1 twice, as multi-hot vectors have, and other rows have lists of another kind or length"
         )
+        hint = f"give all vectors an entry of 0 or 1 for each label; or {WRITE_NAMES}"
+        raise table.error(what, hint, int(is_vector.argmax()))
     return None
 
 
@@ -183,7 +178,7 @@ def read_label_sets(table: Table, task: Task, split: str) -> pa.FixedSizeListArr
         order = _order_of_entries(entries, table, task, numbers, is_test=is_test)
         if not (is_test or entries.is_known.all()):
             missing = int(entries.is_known.argmin())
-            raise DataError("the row has no labels", where=table.where(missing), hint="leave a row without any empty")
+            raise table.error("the row has no labels", "leave a row without any empty", missing)
         sets[entries.is_known] = 0
         if order is None:
             _fill_from_words(sets, entries, table, task, numbers)
@@ -209,7 +204,7 @@ def found_labels(table: Table, task: Task) -> list[str]:
     entries = entries_of(table, task)
     if (vectors := find_vectors(entries, table, with_unknown=False)) is not None:
         what = f"the lists look like multi-hot vectors: all have {vectors.length} entries, each 0 or 1"
-        raise DataError(what, where=table.where(0), hint=f"{NAME_THEM}, or {WRITE_NAMES}")
+        raise table.error(what, f"{NAME_THEM}, or {WRITE_NAMES}")
     words = {word_of(word) for word in entries.words.words if word}
     is_split = not isinstance(table.rows.features[table.columns.label], Value)
     joined = sorted(word for word in words if any(separator in word for separator in OTHER_SEPARATORS))
@@ -242,13 +237,13 @@ def _order_of_entries(
         if vectors.length != len(names):
             return None
         what = "every list is [0, 1] or [1, 0], which can be two label numbers or a multi-hot vector"
-        raise DataError(what, where=table.where(0), hint=WRITE_NAMES)
+        raise table.error(what, WRITE_NAMES)
     if vectors.length != len(names):
         what = f"the lists look like multi-hot vectors of {vectors.length} labels, and there are {len(names)}"
-        raise DataError(what, where=table.where(0), hint=f"{NAME_THEM}, as many as entries; or {WRITE_NAMES}")
+        raise table.error(what, f"{NAME_THEM}, as many as entries; or {WRITE_NAMES}")
     if unknown := [name for name in names if name not in task.label_words]:
         hint = f"labels of {task.name}: {listed(task.label_names)}"
-        raise DataError(f"the data set's label {unknown[0]!r} is unknown", where=table.where(0), hint=hint)
+        raise table.error(f"the data set's label {unknown[0]!r} is unknown", hint)
     return np.asarray([task.label_words[name] for name in names])
 
 
@@ -259,12 +254,9 @@ def _fill_from_words(sets: NDArray[Any], entries: Entries, table: Table, task: T
         wrong = words.first(number is None for number in numbers)
         word = words.words[words.places[wrong]]
         word = dict(enumerate(own_names(table))).get(int(word), word) if word and word.isdecimal() else word
-        raise DataError(
-            f"label {word!r} is unknown" if word else "a label is empty",
-            where=table.where(int(entries.rows[wrong])),
-            hint=f"labels of {task.name}: {listed(task.label_names)}; between them stands "
-            f"{task.label_separator!r}, or what --data.own.label_separator gives",
-        )
+        hint = f"labels of {task.name}: {listed(task.label_names)}; between them stands {task.label_separator!r}, "
+        hint += "or what --data.own.label_separator gives"
+        raise table.error(f"label {word!r} is unknown" if word else "a label is empty", hint, int(entries.rows[wrong]))
     sets[entries.rows, np.asarray(numbers, dtype=np.int64)[words.places]] = 1
 
 
@@ -277,7 +269,7 @@ def _flags(table: Table, name: str, *, is_test: bool) -> NDArray[np.int8]:
     if None in numbers:
         row = distinct.first(number is None for number in numbers)
         hint = "write 1 in the rows that have the label, and 0 in the others"
-        raise DataError(f"{name!r} is {column[row].as_py()!r}, and neither 0 nor 1", where=table.where(row), hint=hint)
+        raise table.error(f"{name!r} is {column[row].as_py()!r}, and neither 0 nor 1", hint, row)
     flags: NDArray[np.int8] = np.asarray(numbers, dtype=np.int8)[distinct.places]  # [rows]
     return flags
 
@@ -296,11 +288,9 @@ class Writing:
             return
         kind = "words" if words & self.task.name_words.keys() else "numbers"
         if other := next((name for name, its in self._of_splits.items() if its != kind), None):
-            raise DataError(
-                f"the labels of {split} are {kind}, and those of {other} are {self._of_splits[other]}",
-                where=table.where(0),
-                hint=f"write all of them as words ({listed(self.task.label_names)}): numbers may have another order",
-            )
+            what = f"the labels of {split} are {kind}, and those of {other} are {self._of_splits[other]}"
+            names = listed(self.task.label_names)
+            raise table.error(what, f"write all of them as words ({names}): numbers may have another order")
         self._of_splits[split] = kind
 
     def _words(self, table: Table) -> list[str]:
@@ -310,6 +300,6 @@ class Writing:
         if label is None or isinstance(getattr(feature, "feature", feature), ClassLabel):
             return []
         if not self.task.multi_label:
-            return [str(word) for word in Distinct(table.labels).words if word is not None]
+            return [str(word) for word in Distinct(table.column(table.columns.label)).words if word is not None]
         words = filter(None, entries_of(table, self.task).words.words)
         return [word if word in self.task.name_words else str(FLAGS.get(word, word)) for word in words]

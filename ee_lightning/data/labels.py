@@ -44,22 +44,12 @@ def _cleaned(label: Any) -> Any:
 
 
 def word_of(label: Any) -> str:
-    """Return a label as a word, a whole number without its fraction.
-
-    Example:
-        >>> word_of(2.0), word_of("2.0"), word_of(0.5), word_of("two")
-        ('2', '2', '0.5', 'two')
-    """
+    """Return a label as a word, a whole number without its fraction."""
     return str(int(label)) if isinstance(label, float) and label.is_integer() else without_fraction(str(label))
 
 
 def in_order(words: Iterable[str]) -> list[str]:
-    """Sort words, by their values if all of them are numbers.
-
-    Example:
-        >>> in_order(["10", "2.5", "-3"]), in_order(["10", "2.5", "b"])
-        (['-3', '2.5', '10'], ['10', '2.5', 'b'])
-    """
+    """Sort words, by their values if all of them are numbers."""
     ordered = sorted(words)
     values = {word: value for word in ordered if (value := number_in(word)) is not None}
     return sorted(ordered, key=values.__getitem__) if len(values) == len(ordered) else ordered
@@ -83,13 +73,13 @@ def read_labels(table: Table, task: Task, split: str) -> NDArray[Any]:
     own_words = feature.names if isinstance(feature, ClassLabel) and task.score_range is None else None
     if unknown := [name for name in own_words or () if name not in task.label_words]:
         what = f"the labels belong to another task: {listed(feature.names)}"
-        raise DataError(what, where=table.where(0), hint=_hint(unknown[0], task))
+        raise table.error(what, _hint(unknown[0], task))
     numbers = [_number_of(word, task, own_words, is_test=split == "test") for word in distinct.words]
     if None in numbers:
         row = distinct.first(number is None for number in numbers)
         word = distinct.words[distinct.places[row]]
         what = f"label {word!r} is {'unknown' if number_in(str(word)) is None else 'out of range'}"
-        raise _no_label(table, row) if word is None else DataError(what, where=table.where(row), hint=_hint(word, task))
+        raise _no_label(table, row) if word is None else table.error(what, _hint(word, task), row)
     labels: NDArray[Any] = np.asarray(numbers, dtype=task.label_type)[distinct.places]  # [rows]
     return labels
 
@@ -110,10 +100,10 @@ def found_words(table: Table) -> list[str]:
 
 def _one_a_row(table: Table, known: Collection[str]) -> Distinct:
     """Return the labels of a column that holds neither lists nor texts that are lists, unless labels are called so."""
-    column = table.labels
+    column = table.column(table.columns.label)
     if pa.types.is_struct(column.type):
         what = f"the labels are of the type {column.type}, and neither words nor numbers"
-        raise DataError(what, where=table.where(0), hint="write each as a word or a number")
+        raise table.error(what, "write each as a word or a number")
     row = 0
     if not pa.types.is_nested(column.type):
         distinct = Distinct(column)
@@ -122,9 +112,8 @@ def _one_a_row(table: Table, known: Collection[str]) -> Distinct:
         if not any(is_list):
             return distinct
         row = distinct.first(is_list)
-    what = "the labels are lists, and a row of this task has one label"
     hint = "for any number of labels per row give --data.own.multi_label true"
-    raise DataError(what, where=table.where(row), hint=hint)
+    raise table.error("the labels are lists, and a row of this task has one label", hint, row)
 
 
 def _number_of(word: Any, task: Task, own_words: list[str] | None, *, is_test: bool) -> float | None:
@@ -160,16 +149,13 @@ def _refuse_words_among_numbers(distinct: Distinct, table: Table, task: Task) ->
     names = [word in task.name_words for word in words]
     numbers = [word in task.label_words and not is_name for word, is_name in zip(words, names, strict=True)]
     if any(numbers) and any(names):
-        raise DataError(
-            "labels are words in some rows and numbers in others, as if two tasks were mixed up",
-            where=table.where(max(distinct.first(numbers), distinct.first(names))),
-            hint=f"write all of them as words ({listed(task.label_names)}): numbers differ from task to task",
-        )
+        what = "labels are words in some rows and numbers in others, as if two tasks were mixed up"
+        hint = f"write all of them as words ({listed(task.label_names)}): numbers differ from task to task"
+        raise table.error(what, hint, max(distinct.first(numbers), distinct.first(names)))
 
 
 def _no_label(table: Table, row: int) -> DataError:
-    hint = "give every row a label, or leave the row out"
-    return DataError("the row has no label", where=table.where(row), hint=hint)
+    return table.error("the row has no label", "give every row a label, or leave the row out", row)
 
 
 def _hint(word: Any, task: Task) -> str:

@@ -81,13 +81,11 @@ def _check_texts(table: Table, name: str, split: str) -> None:
     texts = table.column(name)
     if texts.null_count and dtype in TEXT_TYPES:
         row = next(row for row, text in enumerate(_values(texts)) if text is None)
-        raise DataError(f"the row has no {name!r}", where=table.where(row), hint="give every row its texts")
+        raise table.error(f"the row has no {name!r}", "give every row its texts", row)
     if dtype not in TEXT_TYPES or (split == "train" and all(map(_is_number, _values(texts)))):
-        raise DataError(
-            f"column {name!r} holds {'numbers' if dtype in TEXT_TYPES else dtype}, and no texts",
-            where=table.where(0),
-            hint="name the columns with the texts, for data of your own with --data.own.text_columns",
-        )
+        what = f"column {name!r} holds {'numbers' if dtype in TEXT_TYPES else dtype}, and no texts"
+        hint = "name the columns with the texts, for data of your own with --data.own.text_columns"
+        raise table.error(what, hint)
 
 
 def _values(column: pa.ChunkedArray) -> Iterable[str | None]:

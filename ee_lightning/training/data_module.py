@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader
 from ee_lightning.data.arrow_files import select_rows
 from ee_lightning.data.custom import CustomTask, resolve_task
 from ee_lightning.data.encoding import LengthBucketedBatches, PadCollator
+from ee_lightning.data.tasks import SPLITS
 from ee_lightning.data.tokenised import TaskRows, column, refuse_one_label, refuse_unlabelled, tell_drawn, tell_oddities
 from ee_lightning.errors import DataError, OptionError
 
@@ -206,7 +207,7 @@ class TaskDataModule(LightningDataModule):
 
     def _splits_of(self, stage: str | None) -> list[str]:
         if stage is None:
-            return self.task_rows.splits()
+            return [split for split in SPLITS if self.task_rows.has(split)]
         held_out = self.calibration and stage in {"validate", "test"}
         return [*SPLITS_OF_STAGE[stage], *(["train"] if held_out else [])]
 

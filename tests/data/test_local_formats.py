@@ -93,46 +93,23 @@ def test_the_validation_file_goes_by_any_of_its_names(tmp_path, stem):
 
 
 @pytest.mark.parametrize(
-    ("task", "folder", "train", "test", "row"),
+    ("task", "folder", "texts", "label"),
     [
-        ("sst2", "SST-2", "sentence\tlabel\na film\t1\n", "index\tsentence\n0\ta film\n", ("a film", 1)),
-        ("imdb", "IMDb", "sentence\tlabel\na film\t0\n", "index\tsentence\n0\ta film\n", ("a film", 0)),
-        (
-            "mrpc",
-            "MRPC",
-            "sentence1\tsentence2\tlabel\na\tb\t1\n",
-            "index\tsentence1\tsentence2\n0\ta\tb\n",
-            ("a", "b", 1),
-        ),
-        (
-            "stsb",
-            "STS-B",
-            "sentence1\tsentence2\tlabel\na\tb\t2.5\n",
-            "index\tsentence1\tsentence2\n0\ta\tb\n",
-            ("a", "b", 2.5),
-        ),
-        (
-            "snli",
-            "SNLI",
-            "premise\thypothesis\tlabel\na\tb\t2\n",
-            "index\tpremise\thypothesis\n0\ta\tb\n",
-            ("a", "b", 2),
-        ),
-        (
-            "scitail",
-            "SciTail",
-            "premise\thypothesis\tlabel\na\tb\t1\n",
-            "index\tpremise\thypothesis\n0\ta\tb\n",
-            ("a", "b", 1),
-        ),
+        ("sst2", "SST-2", ["sentence"], 1),
+        ("imdb", "IMDb", ["sentence"], 0),
+        ("mrpc", "MRPC", ["sentence1", "sentence2"], 1),
+        ("stsb", "STS-B", ["sentence1", "sentence2"], 2.5),
+        ("snli", "SNLI", ["premise", "hypothesis"], 2),
+        ("scitail", "SciTail", ["premise", "hypothesis"], 1),
     ],
 )
-def test_files_of_elue_have_texts_first_and_unlabelled_tests(tmp_path, task, folder, train, test, row):
+def test_files_of_elue_have_texts_first_and_unlabelled_tests(tmp_path, task, folder, texts, label):
+    header, row = "\t".join(texts), ("a film", "b")[: len(texts)]
     (tmp_path / folder).mkdir()
-    (tmp_path / folder / "train.tsv").write_text(train)
-    (tmp_path / folder / "test.tsv").write_text(test)
+    (tmp_path / folder / "train.tsv").write_text(f"{header}\tlabel\n{chr(9).join(row)}\t{label}\n")
+    (tmp_path / folder / "test.tsv").write_text(f"index\t{header}\n0\t{chr(9).join(row)}\n")
     source = LocalSource(tmp_path, get_task(task))
-    assert tuple(source.load("train")[0].values()) == row
+    assert tuple(source.load("train")[0].values()) == (*row, label)
     (unlabelled,) = source.load("test")
     assert tuple(unlabelled.values())[:-1] == row[:-1]
     assert not get_task(task).accepts(unlabelled["label"])

@@ -111,7 +111,7 @@ def test_files_of_elue_have_texts_first_and_unlabelled_tests(tmp_path, task, fol
     source = LocalSource(tmp_path, get_task(task))
     assert tuple(source.load("train")[0].values()) == (*row, label)
     (unlabelled,) = source.load("test")
-    assert tuple(unlabelled.values())[:-1] == row[:-1]
+    assert tuple(unlabelled.values())[:-1] == row
     assert not get_task(task).accepts(unlabelled["label"])
 
 

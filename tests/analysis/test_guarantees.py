@@ -7,7 +7,7 @@ from factories import exits_of
 from ee_lightning.analysis.budgets import Consistency, MaxLoss, MinSpeedup, list_candidates
 from ee_lightning.exits import Confidence, StoredExits, Voting
 
-DRAWS, SAMPLES, GUARANTEE = 400, 200, 0.9
+DRAWS, SAMPLES, GUARANTEE = 1000, 200, 0.9
 
 
 @pytest.fixture(scope="module", params=["continuous scores", "tied scores", "first exit or last"])

@@ -12,7 +12,7 @@ from ee_lightning.exits import Conformal, StoredExits, replay, trace_curve
 
 
 def largest_when_differing(exits):
-    """Give, by loops, the largest confidence of an exit that differs from the last one; -inf where none does."""
+    """Return, by loops, the largest confidence of an exit that differs from the last one; -inf where none does."""
     probabilities = exits.logits.softmax(-1)
     last = probabilities[-1].argmax(-1)
     return [
@@ -59,11 +59,12 @@ def two_exits(num_samples, generator):
 @pytest.mark.parametrize(("calibration", "promised"), [(10, 0.8), (19, 0.75), (50, 0.9)])
 def test_over_many_draws_the_full_model_is_agreed_with_as_promised_and_no_more_than_needed(calibration, promised):
     generator = torch.Generator().manual_seed(0)
+    all_held_out, all_fresh = two_exits(1000 * calibration, generator), two_exits(1000 * 100, generator)
     agreement = []
-    for _ in range(700):
+    for draw in range(1000):
         criterion = Conformal()
-        criterion.fit(two_exits(calibration, generator))
-        fresh = two_exits(100, generator)
+        criterion.fit(all_held_out.select(slice(draw * calibration, (draw + 1) * calibration)))
+        fresh = all_fresh.select(slice(draw * 100, (draw + 1) * 100))
         _, label = replay(criterion, fresh).at(promised)
         agreement.append((label == fresh.logits[-1].argmax(-1)).double().mean())
     agreement = torch.stack(agreement)

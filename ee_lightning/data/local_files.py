@@ -1,4 +1,4 @@
-"""Where the splits of a task lie on the disk, and which Parquet shards belong to a split."""
+"""The files of a task on the disk: where its splits lie, and which Parquet shards belong to a split."""
 
 import json
 import re
@@ -7,7 +7,14 @@ from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 
-from ee_lightning.data.arrow_files import STATE, blaming
+from datasets import Dataset
+from typing_extensions import override
+
+from ee_lightning.data.arrow_files import STATE, Table, blaming, read_parquet, read_saved
+from ee_lightning.data.label_sets import Writing, found_labels
+from ee_lightning.data.labels import found_words
+from ee_lightning.data.read import Source, read_text_file, rows_of
+from ee_lightning.data.row_files import PARQUET, TableFile, choose_columns, open_row_file
 from ee_lightning.data.tasks import Task
 from ee_lightning.errors import DataError, listed
 from ee_lightning.files import with_home
@@ -39,19 +46,65 @@ def shards_of(folder: Path, stem: str) -> list[Path]:
     return [path for path, *_ in shards]
 
 
-class Places:
-    """Finds the files of a task below a local folder, as `LocalSource` describes it."""
+class LocalSource(Source):
+    """The files of a task below a local folder, or one file.
+
+    A split is a file called `train`, `validation` (or `dev`, `val`, `valid`) or `test`, ending in `.tsv`, `.csv`,
+    `.jsonl` or `.parquet`; or Parquet shards, as `train-00000-of-00002.parquet`; or a folder of `datasets`. GLUE's own
+    files, and those that a custom task names, come first. A test file without the label column is unlabelled.
+
+    Args:
+        root: The folder of the task, or one that holds a folder called like it; or what holds the training rows, a file
+            or a folder that `Dataset.save_to_disk` wrote. ``~`` is the home folder.
+        task: The task to read.
+    """
 
     def __init__(self, root: Path, task: Task) -> None:
-        self.root, self.task = root, task
+        self.root, self.task = with_home(root), task
+        self._writing = Writing(task)
 
-    def of(self, split: str) -> list[Path]:
-        """Return the one file or folder of a split, or its shards; none where it is not there.
+    @override
+    def has(self, split: str) -> bool:
+        return bool(self._places(split))
+
+    @override
+    def load(self, split: str) -> Dataset:
+        table = self._table(split)
+        rows = rows_of(table, self.task, split)
+        self._writing.check(table, split)
+        return rows
+
+    @override
+    def files(self, split: str) -> list[str]:
+        root = self.root if self.root.is_dir() and not self._is_one else self.root.parent
+        places = self._places(split)
+        return [str(place.relative_to(root) if place.is_relative_to(root) else place) for place in places]
+
+    def label_words(self) -> list[str]:
+        """Return the different labels of the training rows: in the data set's own order if it has one, else sorted.
 
         Raises:
-            DataError: Several could be meant, one that was named or that a saved data set lists is not there, another
-                split is the same file, or the root is not there, or may not be read.
+            DataError: There are no training rows, or something in them is wrong.
         """
+        table = self._table("train")
+        return found_labels(table, self.task) if self.task.multi_label else found_words(table)
+
+    def _table(self, split: str) -> Table:
+        if not (places := self._places(split)):
+            raise self._missing(split)
+        choose, first = choose_columns(self.task, split), places[0]
+        if first.is_dir():
+            return read_saved(first, choose)
+        ending, glue = first.suffix.lower(), self.task.glue
+        if ending == PARQUET:
+            return read_parquet(places, choose)
+        if ending == ".tsv" and glue is not None:
+            file = TableFile(first, () if split == "test" else glue.headerless)
+            return read_text_file(file, choose, skips_ragged=glue.skips_ragged)
+        return read_text_file(open_row_file(first), choose)
+
+    def _places(self, split: str) -> list[Path]:
+        """Return the one file or folder of a split, or its shards; none where it is not there."""
         try:
             found = self._found(split)
             self._refuse_used_twice(split, found)
@@ -60,10 +113,9 @@ class Places:
             hint = "correct --data.root" if self.task.hub_path is None else self._hint
             raise DataError(f"the data can't be read: {error.strerror}", where=self.root, hint=hint) from error
 
-    def missing(self, split: str) -> DataError:
-        """Return the error that a split is not there."""
+    def _missing(self, split: str) -> DataError:
         where, there = self.root, ""
-        if not (self.task.files or self.is_one):
+        if not (self.task.files or self._is_one):
             where = self._folder / (self.task.glue.files[split] if self.task.glue else f"{split}.csv")
             there = f"; the folder holds {_listing(self._folder)}"
         if self.task.hub_path is not None:
@@ -81,7 +133,7 @@ class Places:
             if missing := [place for place in named if not place.exists()]:
                 raise DataError(f"there is no such {split} file", where=missing[0], hint="correct --data.own.files")
             return named
-        if self.is_one:
+        if self._is_one:
             return [self.root] if split == "train" else []
         if self.task.glue is not None and (official := self._folder / self.task.glue.files[split]).is_file():
             return [official]
@@ -136,7 +188,7 @@ class Places:
             yield shards
 
     @property
-    def is_one(self) -> bool:
+    def _is_one(self) -> bool:
         """Whether the root is one file or data set, of which all rows are training rows."""
         return self.root.is_file() or (self.root / STATE).is_file()
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import torch
@@ -50,7 +51,9 @@ def read_speeds(path: Path) -> dict[str, list[MeasuredSpeed]]:
     }
 
 
-def write_rows(path: Path, rows: pd.DataFrame, fixed: Sequence[str], key: Sequence[str], hint: str) -> None:
+def write_rows(
+    path: Path, rows: pd.DataFrame | list[dict[str, Any]], fixed: Sequence[str], key: Sequence[str], hint: str
+) -> None:
     """Write rows into a CSV file in place of those with the same key, beside the others.
 
     Args:
@@ -60,6 +63,7 @@ def write_rows(path: Path, rows: pd.DataFrame, fixed: Sequence[str], key: Sequen
         key: Columns by which rows take the place of others.
         hint: How to write the file again if it is damaged.
     """
+    rows = pd.DataFrame(rows)
     if path.is_file():
         with reading(path, hint=f"delete it, and {hint}"):
             others = pd.read_csv(path)

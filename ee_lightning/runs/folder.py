@@ -105,8 +105,7 @@ class RunFolder:
 
     def write_identity(self, identity: Identity) -> None:
         """Write the identity of the run."""
-        with self.whole(IDENTITY) as file:
-            file.write_text(json.dumps(asdict(identity), indent=2) + "\n", encoding="utf-8")
+        self._write_json(IDENTITY, asdict(identity))
 
     def lacks(self, split: str) -> bool:
         """Return whether exits were swept, but not those of a split."""
@@ -115,8 +114,7 @@ class RunFolder:
 
     def finish(self) -> None:
         """Mark a run as completed of which nothing was swept: its summary is empty."""
-        with self.whole(SUMMARY) as file:
-            file.write_text("{}\n", encoding="utf-8")
+        self._write_json(SUMMARY, {})
 
     def clear_unfinished(self) -> None:
         """Delete what a killed process was writing."""
@@ -221,12 +219,10 @@ class RunFolder:
 
     def write_speed(self, split: str, measured: Sequence[MeasuredSpeed]) -> None:
         """Write measured speeds in place of earlier ones of the same criteria on the same split, beside the others."""
-        import pandas as pd
-
         from ee_lightning.runs.csv_tables import write_rows
 
-        rows = pd.DataFrame([{"split": split, **asdict(each)} for each in measured])
-        write_rows(self.path / SPEED, rows, fixed=list(rows.columns), key=["split", "criterion"], hint=_MEASURE)
+        rows = [{"split": split, **asdict(each)} for each in measured]
+        write_rows(self.path / SPEED, rows, fixed=list(rows[0]), key=["split", "criterion"], hint=_MEASURE)
 
     def read_speed(self) -> dict[str, list[MeasuredSpeed]]:
         """Read the measured speeds of every split, in the order in which they were written; empty where none were."""
@@ -239,13 +235,12 @@ class RunFolder:
 
     def write_exit_scores(self, epoch: int, scores: Mapping[str, Sequence[float]]) -> None:
         """Write the scores of all exits after an epoch, one list a metric, beside those of other epochs."""
-        import pandas as pd
-
         from ee_lightning.runs.csv_tables import write_rows
 
-        rows = pd.DataFrame(scores)
-        rows.insert(0, "epoch", epoch)
-        rows.insert(1, "exit", range(1, len(rows) + 1))
+        rows = [
+            {"epoch": epoch, "exit": number, **dict(zip(scores, of_exit, strict=True))}
+            for number, of_exit in enumerate(zip(*scores.values(), strict=True), start=1)
+        ]
         write_rows(self.path / "exit_scores.csv", rows, fixed=["epoch", "exit"], key=["epoch"], hint=_EVALUATE)
 
     def write_fitted(self, split: str, fitted: Mapping[str, Mapping[str, Any]]) -> None:
@@ -293,8 +288,11 @@ class RunFolder:
         before = self._read_splits(name)
         splits = {key: entry for key, entry in {**before, split: figures}.items() if entry}
         if splits != before:
-            with self.whole(name) as file:
-                file.write_text(json.dumps(splits, indent=2) + "\n", encoding="utf-8")
+            self._write_json(name, splits)
+
+    def _write_json(self, name: str, content: Mapping[str, Any]) -> None:
+        with self.whole(name) as file:
+            file.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
     def whole(self, name: str) -> AbstractContextManager[Path]:
         """Return a file to write that takes its place under ``name`` only when it is complete."""

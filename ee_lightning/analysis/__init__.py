@@ -13,12 +13,6 @@ from ee_lightning.analysis.choice import one_sided as one_sided
 from ee_lightning.analysis.sweep import Sweep as Sweep
 from ee_lightning.analysis.sweep import SweepSink as SweepSink
 from ee_lightning.analysis.sweep import all_that_apply as all_that_apply
-from ee_lightning.analysis.sweep import diagnose as diagnose
-from ee_lightning.analysis.sweep import diagnostic_scalars as diagnostic_scalars
-from ee_lightning.analysis.sweep import distinct as distinct
-from ee_lightning.analysis.sweep import fit_criteria as fit_criteria
-from ee_lightning.analysis.sweep import fit_spec as fit_spec
-from ee_lightning.analysis.sweep import named as named
 from ee_lightning.analysis.sweep import scalars as scalars
 from ee_lightning.analysis.sweep import summarise as summarise
 from ee_lightning.analysis.sweep import sweep_exits as sweep_exits

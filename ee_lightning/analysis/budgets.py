@@ -152,10 +152,8 @@ class Budget(ABC):
     def select(self, candidates: Candidates, guarantee: float | None) -> int:
         """Choose a point at which some sample leaves early, and return its position along the points.
 
-        Args:
-            candidates: The operating points on the samples to choose on.
-            guarantee: The probability with which the bound is to hold for new samples; None if it is enough that it
-                holds on these.
+        ``guarantee`` is the probability with which the bound is to hold for new samples; None if it is enough that it
+        holds on these.
 
         Raises:
             BudgetOutOfReach: No threshold keeps to the bound, or none can be proven to, or nobody ever leaves early.

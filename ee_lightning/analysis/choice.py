@@ -59,12 +59,7 @@ def measure_gain(
 class _Drawn:
     """How often every distinct outcome is in each data set: the samples themselves, then their resamples.
 
-    Args:
-        exit_layers: Where each rule lets every sample leave, of shape [samples].
-        said: What each predicts, of shape [samples] or [samples, labels].
-        exits: The stored exits of the samples.
-        metric: The score.
-        seed: Of the resamples.
+    An outcome is where each rule lets a sample leave, [samples], and what it predicts, [samples] or [samples, labels].
     """
 
     def __init__(
@@ -131,16 +126,14 @@ def clear_rival(point: OperatingPoint, budget: Budget, rivals: Sequence[Criterio
     Thresholds of the others are chosen and compared on the half that the operating point was chosen on, so that the
     half it was measured on stays fresh for whichever is taken. Clearly better is one whose gain, in the score for a
     speed-up and in the speed-up for the other budgets, has a paired bootstrap interval above 0; its level is that of
-    the operating point, corrected for the number of rivals (Bonferroni).
+    the operating point, corrected for the number of rivals (Bonferroni). Of several it is the one whose interval begins
+    highest.
 
     Args:
         point: The operating point, chosen without a guarantee: with one, looking for another criterion would void it.
         budget: What was asked for.
         rivals: The other criteria, those that fit something fitted.
         exits: The stored exits of all samples, of both halves.
-
-    Returns:
-        Of several the one whose interval begins highest.
     """
     chosen_on = exits.select(halves(exits.num_samples, point.asked.seed)[0])
     ours, found = (point.criterion.build(), point.threshold), []

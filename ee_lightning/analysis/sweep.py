@@ -236,9 +236,9 @@ class Sweep:
         }
 
     def scalars(self) -> dict[str, float]:
-        """Flatten all figures for loggers: those of `scalars` and `diagnostic_scalars`, and the measured speed.
+        """Flatten the figures of `scalars` and `diagnostic_scalars`, and the measured speed in batches of 32.
 
-        The names of that are stable too: ``<stage>/<criterion>/wall_speedup_at_<speed-up>x``, in batches of 32.
+        The names of that are stable too: ``<stage>/<criterion>/wall_speedup_at_<speed-up>x``.
         """
         wall = {(each.criterion, each.threshold): each for each in self.measured if each.batch_size == _MEASURED_AT}
         speeds = {
@@ -272,9 +272,8 @@ def fit_criteria(criteria: Sequence[Criterion], calibration: StoredExits | None)
     """Fit those criteria that fit something on rows held out; raise an `OptionError` where none were."""
     if calibration is None:
         require_nothing_fitted(criteria)
-        return
     for criterion in criteria:
-        if isinstance(criterion, Fitted):
+        if isinstance(criterion, Fitted) and calibration is not None:
             criterion.fit(calibration)
 
 

@@ -26,10 +26,7 @@ def draw_curves(by_title: Mapping[str, Sequence[Curve]], metric: str) -> Figure:
 
     The axis of speed-ups is spaced by executed layers, so that straight lines are what is read off between two
     operating points and the space under a line is its reported area. Criteria whose points are the same share a line.
-
-    Args:
-        by_title: The curves of a split by what was evaluated; each has axes of its own, one above the other.
-        metric: The metric to draw, in percent.
+    The curves of each title, of a split that was evaluated, have axes of their own.
     """
     figure = Figure(figsize=(9, 5 * len(by_title)), dpi=150, layout="constrained")
     for axes, (title, curves) in zip(figure.subplots(len(by_title), squeeze=False).flat, by_title.items(), strict=True):
@@ -58,13 +55,7 @@ def _draw(axes: Axes, curves: Sequence[Curve], metric: str) -> None:
 
 
 def lay_out(axes: Axes, num_layers: int, metric: str) -> None:
-    """Set the scale of speed-ups on axes with everything drawn, spaced by executed layers, labels, grid and legend.
-
-    Args:
-        axes: The axes.
-        num_layers: All layers, the highest speed-up there can be.
-        metric: What is drawn, in percent.
-    """
+    """Set the scale of speed-ups up to all layers, spaced by executed layers, labels, grid and legend, at the end."""
     axes.set_xscale("function", functions=(_cost, _cost))
     axes.set_xlim(0.97, 1.2 * num_layers)
     axes.set_xticks([tick for tick in _TICKS if tick <= num_layers], minor=False)
@@ -84,10 +75,7 @@ def _cost(speedup: NDArray[np.floating]) -> NDArray[np.floating]:
 def draw_speed(by_split: Mapping[str, Sequence[MeasuredSpeed]]) -> Figure:
     """Draw speed-up on the clock against speed-up by layers: a line a batch size, whiskers for quartiles.
 
-    On the diagonal the clock keeps what the layers promise.
-
-    Args:
-        by_split: What was measured on each split; each criterion has axes of its own, one above the other.
+    On the diagonal the clock keeps what the layers promise. Each criterion of a split has axes of its own.
     """
     panels = defaultdict(list)
     for split, measured in by_split.items():
@@ -147,10 +135,7 @@ class FolderSink:
 def write_sweep(folder: RunFolder, found: Sweep, kept: Collection[str] = ()) -> None:
     """Write curves, plot, what was fitted, diagnostics and, last, the figures of a split into a run folder.
 
-    Args:
-        folder: The run folder.
-        found: The sweep.
-        kept: The names of criteria whose results stay as they are in the folder, beside those of the sweep.
+    The results of the criteria ``kept`` stay as they are there, beside those of the sweep.
     """
     split, before = found.split, folder.read_results(found.split, kept)
     folder.write_curves(split, [*found.curves, *before.curves])

@@ -56,24 +56,20 @@ def refuse_changes(
     ways: Sequence[str],
     free: Sequence[str] = (),
 ) -> None:
-    """Raise an error for options that would change what a run computes.
+    """Raise an `OptionError` for nested options, read from YAML, that differ and would change what a run computes.
 
     Args:
-        before: The options that it was started with, nested, as read from YAML.
+        before: The options that it was started with.
         after: The same with other values.
         what: What is wrong with those that differ, which are listed behind it.
         where: The file that holds the earlier ones.
         ways: What to do about it, in lines.
         free: Dotted names of options that may differ besides :data:`FREE_TO_DIFFER`.
-
-    Raises:
-        OptionError: Some differ.
     """
     if changed := changes(before, after, free):
-        listed = changed[:_MOST_LISTED]
-        if len(changed) > _MOST_LISTED:
-            listed.append(f"and {len(changed) - _MOST_LISTED} more")
-        raise OptionError("\n    ".join([what, *listed]), where=where, hint="\n         ".join(ways))
+        more = [f"and {len(changed) - _MOST_LISTED} more"] if len(changed) > _MOST_LISTED else []
+        lines = [what, *changed[:_MOST_LISTED], *more]
+        raise OptionError("\n    ".join(lines), where=where, hint="\n         ".join(ways))
 
 
 def changes(before: Mapping[str, Any], after: Mapping[str, Any], free: Sequence[str] = ()) -> list[str]:
@@ -104,11 +100,8 @@ def leaves(options: object, name: str = "") -> dict[str, str]:
         >>> leaves({"data": {"task": "rte", "limit": None}})
         {'data.task': 'rte', 'data.limit': 'null'}
     """
-    if isinstance(options, Mapping) and options:
-        children = dict(options)
-    elif isinstance(options, list) and options:
-        children = dict(enumerate(options))
-    else:
+    children = dict(enumerate(options)) if isinstance(options, list) else options
+    if not isinstance(children, Mapping) or not children:
         return {name: options if isinstance(options, str) else json.dumps(options, default=str)}
     prefix = f"{name}." if name else ""
     return {leaf: value for key, child in children.items() for leaf, value in leaves(child, f"{prefix}{key}").items()}

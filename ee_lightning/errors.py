@@ -5,6 +5,7 @@ The command line prints them without a traceback. A mistake of a programmer rais
 
 import errno
 from collections.abc import Collection
+from difflib import get_close_matches
 
 _LONGEST_WHAT, _LONGEST_WHERE, _LONGEST_HINT = 850, 400, 550
 _MOST_LISTED = 10
@@ -107,8 +108,22 @@ def require_one_of(value: str, known: Collection[str], option: str) -> None:
     """Raise an `OptionError` for a value of an option that is not among the known ones."""
     if value not in known:
         raise OptionError(
-            f"{shown(repr(value))} is not a value of {option}", where=option, hint=f"use one of {', '.join(known)}"
+            f"{shown(repr(value))} is not a value of {option}",
+            where=option,
+            hint=f"{did_you_mean(value, known)}use one of {', '.join(known)}",
         )
+
+
+def did_you_mean(word: str, known: Collection[str]) -> str:
+    """Return the beginning of a hint that names the known word closest to another, or nothing where none is close.
+
+    Example:
+        >>> did_you_mean("votin", ["voting", "patience"]), did_you_mean("x", ["voting"])
+        ('did you mean voting? ', '')
+    """
+    by_lower = {each.lower(): each for each in reversed([*known])}
+    closest = get_close_matches(word[:_LONGEST_WHERE].lower(), by_lower, n=1)
+    return f"did you mean {by_lower[closest[0]]}? " if closest else ""
 
 
 def require_at_least_one(**options: int) -> None:

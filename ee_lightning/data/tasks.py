@@ -3,12 +3,11 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from functools import cached_property
 from math import isfinite
 from typing import Any
 
-from ee_lightning.errors import DataError
+from ee_lightning.errors import DataError, did_you_mean
 from ee_lightning.functional import Target
 
 SPLITS = ("train", "validation", "test")
@@ -258,8 +257,6 @@ def get_task(name: str) -> Task:
         DataError: None has it; the message lists the known ones and the closest.
     """
     if name not in TASKS:
-        closest = get_close_matches(name.lower(), TASKS, n=1)
-        hint = f"did you mean {closest[0]!r}? " if closest else ""
-        hint += f"known tasks: {', '.join(TASKS)}; a task of your own is described with --data.own"
-        raise DataError(f"unknown task {name!r}", hint=hint)
+        hint = f"known tasks: {', '.join(TASKS)}; a task of your own is described with --data.own"
+        raise DataError(f"unknown task {name!r}", hint=did_you_mean(name, TASKS) + hint)
     return TASKS[name]

@@ -3,14 +3,13 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
 
 import ee_lightning
-from ee_lightning.errors import OptionError, require_one_of
+from ee_lightning.errors import OptionError, did_you_mean, require_one_of
 from ee_lightning.exits.naming import spec_of
 from ee_lightning.files import read_yaml, typed
 from ee_lightning.reproduce.published import published_table
@@ -271,8 +270,7 @@ def load_suite(name: str | Path) -> Suite:
     except (OSError, ValueError) as error:
         what = error.what if isinstance(error, OptionError) else f"the suite can't be read: {error}"
         at = f": {error.where}" if isinstance(error, OptionError) and error.where else ""
-        closest = get_close_matches(at.rpartition(".")[2].strip(": "), _KEYS, n=1)
-        hint = f"did you mean {closest[0]}? " if what.endswith("is not known") and closest else ""
+        hint = did_you_mean(at.rpartition(".")[2].strip(": "), _KEYS) if what.endswith("is not known") else ""
         raise OptionError(what, where=f"{file}{at}", hint=f"{hint}see a shipped suite, such as smoke") from error
     of_test = FitOptions(options={"run.test": True} if suite.split == "test" else {})
     return replace(

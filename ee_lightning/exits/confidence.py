@@ -7,7 +7,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from ee_lightning.errors import require_one_of
-from ee_lightning.exits.criterion import Criterion, Decision, ExitOutput, State, name_with_options
+from ee_lightning.exits.criterion import Criterion, Decision, ExitOutput, State
 from ee_lightning.functional import Kind, where_rows
 
 Fallback = Literal["last", "most_confident"]
@@ -34,7 +34,6 @@ class Confidence(Criterion):
     def __init__(self, fallback: Fallback = "last") -> None:
         require_one_of(fallback, get_args(Fallback), "Confidence.fallback")
         self.fallback_rule = fallback
-        self.name = name_with_options(self.name, fallback=(fallback, "last"))
 
     @override
     def step(self, output: ExitOutput, state: State) -> tuple[Decision, State]:

@@ -1,11 +1,13 @@
 """What every exit criterion is: a score and a label after each exit, from what the exits so far have said."""
 
+import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, wraps
 from math import inf
-from typing import NamedTuple
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -15,6 +17,11 @@ from ee_lightning.functional import Kind, Target, absent_or_there, predictions_o
 
 LEAST_LOG_PROBABILITY = -1e30
 """Stands for the logarithm of 0, so that its product with 0 and its sums over exits are finite."""
+CONTRACT = (
+    "step(output, state) returns (Decision(score, label), state): score [batch] in floating point, neither NaN nor "
+    "+inf; label like output.predictions, as fallback returns it too; state a dict of tensors, the batch first. "
+    "See help(ee_lightning.exits.Criterion)"
+)
 _MOST = 1000
 
 
@@ -108,15 +115,40 @@ class Criterion(ABC):
     work along the last dimension, by products and sums, without a matrix product, `alpha=`, or a number taken from the
     whole batch.
 
+    A criterion of your own is a subclass in a module of yours, named ``my_module.MyCriterion(option=value)`` wherever
+    criteria are named. Its options are numbers, texts, truth values, None and lists of them. `Fitted` is for those that
+    learn something from held-out rows. A whole one::
+
+        class RecentMean(Criterion):
+            def __init__(self, decay: float = 0.5) -> None:
+                self.decay = decay
+
+            def initial_state(self, batch_size: int, num_classes: int, device: torch.device) -> State:
+                return {"mean": torch.zeros(batch_size, num_classes, device=device)}
+
+            def step(self, output: ExitOutput, state: State) -> tuple[Decision, State]:
+                mean = self.decay * state["mean"] + (1 - self.decay) * output.probabilities  # [batch, classes]
+                score, label = mean.max(-1)  # [batch], [batch]
+                return Decision(score, label), {"mean": mean}
+
     Attributes:
-        name: Short, for tables, columns and metric keys. A class carries its name with default options.
+        name: Short, for tables, columns and metric keys: that of the class (its own ``name``, else what it is called),
+            with the options that differ from their defaults.
+        init_args: Those options.
         handles_regression: Whether it can judge exits that predict a value and no class.
         handles_multi_label: Whether it can judge exits that predict any number of labels.
     """
 
     name: str
+    init_args: Mapping[str, Any] = MappingProxyType({})
     handles_regression: bool = False
     handles_multi_label: bool = False
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        cls.name = vars(cls).get("name", cls.__name__)
+        if "__init__" in vars(cls):
+            cls.__init__ = _recorded(cls.__init__)  # type: ignore[method-assign]
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name!r})"
@@ -158,11 +190,47 @@ class Criterion(ABC):
 
         Args:
             output: What this exit says.
-            state: What the step before returned, with the rows of the samples still there.
+            state: What the step before returned, with the rows of the samples still there; at the first exit what
+                `initial_state` returned.
 
         Returns:
             The decision, and the state for the next exit. The state passed in stays as it is.
         """
+
+    def checked_step(self, output: ExitOutput, state: State) -> tuple[Decision, State]:
+        """Return what `step` returns; raise an OptionError if that is not what it has to be."""
+        returned: Any = self.step(output, state)
+        try:
+            (score, label), following = returned
+            tensors = {"score": score, "label": label, **{f"state[{name!r}]": each for name, each in following.items()}}
+        except (AttributeError, TypeError, ValueError):
+            raise self._breach("step", f"returns a {type(returned).__name__}") from None
+        for name, tensor in tensors.items():
+            if not isinstance(tensor, Tensor):
+                raise self._breach("step", f"returns a {type(tensor).__name__} as {name}")
+            if tensor.shape[:1] != output.logits.shape[:1]:
+                raise self._breach("step", f"returns {_kind_of(tensor)} as {name} for {len(output.logits)} samples")
+        if score.ndim != 1 or not score.is_floating_point():
+            raise self._breach("step", f"returns {_kind_of(score)} as score")
+        if (score.isnan() | score.isposinf()).any():
+            raise self._breach("step", f"returns the score {score[score.isnan() | score.isposinf()][0].item()}")
+        self._check_label("step", label, output)
+        return Decision(score, label), following
+
+    def checked_fallback(self, output: ExitOutput, state: State) -> Tensor:
+        """Return what `fallback` returns; raise an OptionError if that is not what it has to be."""
+        label = self.fallback(output, state)
+        self._check_label("fallback", label, output)
+        return label
+
+    def _check_label(self, method: str, label: Any, output: ExitOutput) -> None:
+        usual = output.predictions
+        if not isinstance(label, Tensor) or (label.shape, label.dtype) != (usual.shape, usual.dtype):
+            found = _kind_of(label) if isinstance(label, Tensor) else f"a {type(label).__name__}"
+            raise self._breach(method, f"returns {found} as label where exits predict {_kind_of(usual)}")
+
+    def _breach(self, method: str, what: str) -> OptionError:
+        return OptionError(f"{type(self).__name__}.{method} {what}", where=type(self).__module__, hint=CONTRACT)
 
     def highest_score(self, exit_layer: int) -> float:
         """Return a bound that no sample's score exceeds after an exit, numbered from 1; unless overridden, infinity.
@@ -184,15 +252,42 @@ class Criterion(ABC):
         return output.predictions
 
 
-def name_with_options(name: str, **options: tuple[object, object]) -> str:
-    """Name a criterion so that two of different options, of each the value and the default, can be distinguished.
+def _kind_of(tensor: Tensor) -> str:
+    return f"a tensor of shape {list(tensor.shape)} in {tensor.dtype}"
+
+
+def _recorded(init: Callable[..., None]) -> Callable[..., None]:
+    """Return an ``__init__`` that keeps the options it is called with, and names the criterion by them."""
+    signature = inspect.signature(init)
+
+    @wraps(init)
+    def recorded(self: Criterion, *args: Any, **options: Any) -> None:
+        if "init_args" in vars(self):  # it is called by that of a subclass
+            init(self, *args, **options)
+            return
+        given = [*signature.bind(self, *args, **options).arguments.items()][1:]
+        defaults = {name: signature.parameters[name].default for name, _ in given}
+        self.init_args = {name: value for name, value in given if not _same(value, defaults[name])}
+        init(self, *args, **options)
+        if "name" not in vars(self):
+            self.name = name_with_options(type(self).name, self.init_args)
+
+    return recorded
+
+
+def _same(value: object, default: object) -> bool:
+    return value is default or (isinstance(value, int | float | str | list | tuple) and value == default)
+
+
+def name_with_options(name: str, options: Mapping[str, object]) -> str:
+    """Name a criterion so that two of different options can be distinguished.
 
     Example:
-        >>> name_with_options("voting", k=(0.5, 0.75), fallback=("last", "last"))
+        >>> name_with_options("voting", {"k": 0.5})
         'voting(k=0.5)'
     """
-    changed = [f"{option}={_shown(value)}" for option, (value, default) in options.items() if value != default]
-    return f"{name}({', '.join(changed)})" if changed else name
+    shown = [f"{option}={_shown(value)}" for option, value in options.items()]
+    return f"{name}({', '.join(shown)})" if shown else name
 
 
 def in_short(number: float) -> str:

@@ -88,12 +88,12 @@ def replay(criterion: Criterion, exits: StoredExits) -> Replay:
     decisions = []
     for exit_layer in range(1, exits.num_exits + 1):
         output = exits.output(exit_layer)
-        decision, state = criterion.step(output, state)
+        decision, state = criterion.checked_step(output, state)
         decisions.append(decision)
     return Replay(
         scores=torch.stack([decision.score for decision in decisions]),  # [exits, samples]
         labels=torch.stack([decision.label for decision in decisions]),  # [exits, samples], or with [..., labels]
-        fallback=criterion.fallback(output, state),
+        fallback=criterion.checked_fallback(output, state),
     )
 
 

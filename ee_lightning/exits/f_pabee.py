@@ -15,12 +15,10 @@ from ee_lightning.exits.criterion import (
     ExitOutput,
     State,
     check_patience,
-    name_with_options,
     no_values,
     push,
 )
 
-DEFAULT_PATIENCE = 2
 Divergence = Literal["kl", "reverse_kl", "symmetric_kl", "jsd"]
 
 
@@ -45,11 +43,10 @@ class FPABEE(Criterion):
 
     name = "f_pabee"
 
-    def __init__(self, divergence: Divergence = "jsd", patience: int = DEFAULT_PATIENCE) -> None:
+    def __init__(self, divergence: Divergence = "jsd", patience: int = 2) -> None:
         require_one_of(divergence, get_args(Divergence), "FPABEE.divergence")
         check_patience(patience, "FPABEE.patience")
         self.divergence, self.patience = DIVERGENCES[divergence], patience
-        self.name = name_with_options(self.name, divergence=(divergence, "jsd"), patience=(patience, DEFAULT_PATIENCE))
 
     @override
     def initial_state(self, batch_size: int, num_classes: int, device: torch.device) -> State:

@@ -2,9 +2,10 @@
 
 import ast
 import inspect
+import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from importlib import import_module
 from sys import modules
 from typing import Annotated, Any, get_type_hints
@@ -12,12 +13,12 @@ from typing import Annotated, Any, get_type_hints
 from pydantic import AfterValidator
 
 from ee_lightning import exits
-from ee_lightning.errors import OptionError
+from ee_lightning.errors import OptionError, did_you_mean, first_line
 from ee_lightning.exits.beem import BEEM
 from ee_lightning.exits.calibrated_confidence import CalibratedConfidence
 from ee_lightning.exits.confidence import Confidence
 from ee_lightning.exits.conformal import Conformal
-from ee_lightning.exits.criterion import Criterion
+from ee_lightning.exits.criterion import CONTRACT, Criterion
 from ee_lightning.exits.entropy import Entropy
 from ee_lightning.exits.f_pabee import FPABEE
 from ee_lightning.exits.fitted import Fitted
@@ -58,20 +59,19 @@ CRITERIA: dict[str, type[Criterion]] = {
 }
 """Every criterion by the name that it has with its default options."""
 
-_KNOWN = ", ".join(CRITERIA)
-_CRITERION = re.compile(r"\s*(\w+)\s*(?:\(\s*([^()]*)\))?\s*(?:,|$)")
+_KNOWN = f"{', '.join(CRITERIA)}, or one of your own, such as my_module.MyCriterion"
+_CRITERION = re.compile(r"\s*([\w.]+)\s*(?:\(\s*([^()]*)\))?\s*(?:,|$)")
 _OPTION = re.compile(r"\s*(\w+)\s*=\s*([^,\[\]{}]+?|\[[^\[\]{}]*\])\s*(?:,\s*|$)")
-_EXAMPLE = "give the full name of a class, such as ee_lightning.exits.Voting"
 
 
-def _known(class_path: str) -> str:
+def _imported(class_path: str) -> str:
     """Return the name of a class from a file, which must not make this program import anything."""
     module, _, name = class_path.rpartition(".")
     if module not in modules or name not in vars(modules[module]):
         raise OptionError(
-            f"{class_path!r} is no criterion of ours; one of your own has to be imported beforehand",
+            f"the criterion {class_path} is not one of ours, and reading a file imports nothing: import {module} "
+            f"beforehand, or on the command line name it with --criterion {class_path}",
             where="class_path",
-            hint=_EXAMPLE,
         )
     return class_path
 
@@ -86,9 +86,29 @@ class CriterionSpec:
         fitted: What a `Fitted` criterion learnt from held-out data, its ``fitted``.
     """
 
-    class_path: Annotated[str, AfterValidator(_known)]
+    class_path: Annotated[str, AfterValidator(_imported)]
     init_args: Mapping[str, Any] = field(default_factory=dict)
     fitted: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def kind(self) -> type[Criterion]:
+        """The class; an OptionError if it can't be imported, or is no criterion that can judge anything."""
+        module, _, name = self.class_path.rpartition(".")
+        where, there = f"class_path {self.class_path}", dict[str, Any]()
+        try:
+            there = vars(import_module(module))
+            found, why = there[name], f"{name} is no subclass of ee_lightning.exits.Criterion"
+        except KeyError:
+            found, why = None, f"{module} has no {name}"
+        except Exception as error:  # whatever the user's module raises
+            found, why = None, first_line(error)
+        if not (isinstance(found, type) and issubclass(found, Criterion)):
+            hint = did_you_mean(name, there) + "give the full name of a class, such as ee_lightning.exits.Voting, in a "
+            hint += "module on PYTHONPATH (PYTHONPATH=. for those in the working folder)"
+            raise OptionError(f"there is no criterion {self.class_path}: {why}", where=where, hint=hint)
+        if lacks := sorted(found.__abstractmethods__):
+            raise OptionError(f"{name} lacks the method {' and '.join(lacks)}", where=where, hint=CONTRACT)
+        return found
 
     def build(self) -> Criterion:
         """Make the criterion.
@@ -96,14 +116,8 @@ class CriterionSpec:
         Raises:
             OptionError: There is no such criterion, or it does not take these options, or not such values.
         """
-        module, _, name = self.class_path.rpartition(".")
-        try:
-            found = getattr(import_module(module), name)
-        except (ImportError, AttributeError, ValueError):
-            found = None
-        if not (isinstance(found, type) and issubclass(found, Criterion)):
-            raise OptionError(f"there is no criterion {self.class_path!r}", where="class_path", hint=_EXAMPLE)
-        criterion: Criterion = found(**_options(found, self.init_args))
+        kind = self.kind
+        criterion = kind(**_options(kind, self.init_args))
         if isinstance(criterion, Fitted) and self.fitted:
             criterion.restore(self.fitted)
         return criterion
@@ -164,11 +178,12 @@ def spec_of(criterion: str | Criterion | CriterionSpec) -> CriterionSpec:
     """Return the specification of a criterion, what it was fitted included.
 
     Args:
-        criterion: A name such as ``voting(k=0.5)``, a criterion of `ee_lightning.exits`, or a specification.
+        criterion: A name such as ``voting(k=0.5)`` or ``my_module.MyCriterion(k=0.5)``, a criterion, or a
+            specification.
 
     Raises:
-        OptionError: The name can't be read or names several, the criterion was not fitted yet, or it is of a class that
-            no name stands for.
+        OptionError: The name can't be read or names several, or the criterion was not fitted yet, or it can't be made
+            again from its class and options.
 
     Example:
         >>> spec_of("voting(k=0.5)") == spec_of(exits.Voting(k=0.5))
@@ -181,25 +196,46 @@ def spec_of(criterion: str | Criterion | CriterionSpec) -> CriterionSpec:
         if len(specs) != 1:
             raise OptionError(f"{len(specs)} criteria are given", where="criterion", hint="give one at a time")
         return specs[0]
-    if CRITERIA.get(criterion.name.partition("(")[0]) is not type(criterion):
+    fitted = criterion.fitted if isinstance(criterion, Fitted) else {}
+    spec = CriterionSpec(_path(type(criterion)), dict(criterion.init_args), fitted)
+    try:
+        again, written = spec.build(), json.loads(json.dumps(spec.init_args))
+        is_kept = "init_args" in vars(criterion) or type(criterion).__init__ is object.__init__  # not so by @dataclass
+        same = is_kept and (type(again), written) == (type(criterion), spec.init_args)
+        why = "" if same else "another one comes out"
+    except (OptionError, TypeError, ValueError) as error:
+        why = first_line(error)
+    if why:
         raise OptionError(
-            f"no name stands for the criterion {type(criterion).__name__}",
-            where="criterion",
-            hint="give it as a CriterionSpec, which says how to construct it",
+            f"{criterion!r} can't be made again from its class and options: {why}",
+            where=spec.class_path,
+            hint="define the class at the top of a module, with an __init__ whose options are numbers, texts, truth "
+            "values, None or lists of them",
         )
-    (spec,) = criteria(criterion.name)
-    return replace(spec, fitted=criterion.fitted) if isinstance(criterion, Fitted) else spec
+    return spec
+
+
+def _path(kind: type[Criterion]) -> str:
+    return f"{exits.__name__ if kind in CRITERIA.values() else kind.__module__}.{kind.__qualname__}"
 
 
 def _spec(name: str, options: str) -> CriterionSpec:
-    if name not in CRITERIA:
-        raise OptionError(f"there is no criterion {name!r}", where="criterion", hint=f"use some of {_KNOWN}")
+    class_path = _path(CRITERIA[name]) if name in CRITERIA else name
+    if "." not in class_path:
+        raise OptionError(
+            f"there is no criterion {name!r}",
+            where="criterion",
+            hint=f"{did_you_mean(name, CRITERIA)}use some of {_KNOWN}",
+        )
     init_args: dict[str, object] = {}
     for found in _read_all(_OPTION, options, hint=f"write {name}(option=value), and lists as in beem(weights=[1, 2])"):
         if found[1] in init_args:
             raise OptionError(f"the option {found[1]} is given twice", where=f"{name}({options})", hint="give it once")
         init_args[found[1]] = _value(found[2])
-    return CriterionSpec(f"{exits.__name__}.{CRITERIA[name].__name__}", init_args)
+    spec = CriterionSpec(class_path, init_args)
+    if name not in CRITERIA:
+        spec.build()  # which imports it, for files that name it too
+    return spec
 
 
 def _value(text: str) -> object:

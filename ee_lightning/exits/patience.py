@@ -7,7 +7,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from ee_lightning.errors import OptionError
-from ee_lightning.exits.criterion import Criterion, Decision, ExitOutput, State, name_with_options
+from ee_lightning.exits.criterion import Criterion, Decision, ExitOutput, State
 from ee_lightning.functional import Kind, same_rows
 
 
@@ -39,7 +39,6 @@ class Patience(Criterion):
                 hint="give a positive number, in the unit of the predicted value",
             )
         self.tolerance = tolerance
-        self.name = name_with_options(self.name, tolerance=(tolerance, None))
 
     @override
     def check_task(self, kind: Kind) -> None:

@@ -14,13 +14,11 @@ from ee_lightning.exits.criterion import (
     ExitOutput,
     State,
     check_patience,
-    name_with_options,
     no_values,
     push,
 )
 from ee_lightning.exits.normalised_entropy import negative_normalised_entropy
 
-DEFAULT_PATIENCE = 2
 Label = Literal["argmax", "mean"]
 
 
@@ -42,11 +40,10 @@ class PCEE(Criterion):
 
     name = "pcee"
 
-    def __init__(self, patience: int = DEFAULT_PATIENCE, label: Label = "argmax") -> None:
+    def __init__(self, patience: int = 2, label: Label = "argmax") -> None:
         check_patience(patience, "PCEE.patience")
         require_one_of(label, get_args(Label), "PCEE.label")
         self.patience, self.label = patience, label
-        self.name = name_with_options(self.name, patience=(patience, DEFAULT_PATIENCE), label=(label, "argmax"))
 
     @override
     def initial_state(self, batch_size: int, num_classes: int, device: torch.device) -> State:

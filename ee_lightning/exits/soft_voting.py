@@ -4,10 +4,8 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
-from ee_lightning.exits.criterion import Criterion, Decision, ExitOutput, State, name_with_options
+from ee_lightning.exits.criterion import Criterion, Decision, ExitOutput, State
 from ee_lightning.exits.voting import bar, check_exponent, highest_share
-
-DEFAULT_EXPONENT = 1.0
 
 
 class SoftVoting(Criterion):
@@ -25,10 +23,9 @@ class SoftVoting(Criterion):
 
     name = "soft_voting"
 
-    def __init__(self, k: float = DEFAULT_EXPONENT) -> None:
+    def __init__(self, k: float = 1.0) -> None:
         check_exponent(k, "SoftVoting.k")
         self.k = float(k)
-        self.name = name_with_options(self.name, k=(self.k, DEFAULT_EXPONENT))
 
     @override
     def initial_state(self, batch_size: int, num_classes: int, device: torch.device) -> State:

@@ -7,10 +7,9 @@ from torch import Tensor
 from typing_extensions import override
 
 from ee_lightning.errors import OptionError, require_one_of
-from ee_lightning.exits.criterion import Criterion, Decision, ExitOutput, State, name_with_options
+from ee_lightning.exits.criterion import Criterion, Decision, ExitOutput, State
 from ee_lightning.functional import Kind
 
-DEFAULT_EXPONENT = 0.75
 LARGEST_EXPONENT = 16
 """So that float32 can distinguish m^k for as many as 255 exits m."""
 
@@ -42,11 +41,10 @@ class Voting(Criterion):
     name = "voting"
     handles_multi_label = True
 
-    def __init__(self, k: float = DEFAULT_EXPONENT, fallback: Fallback = "last") -> None:
+    def __init__(self, k: float = 0.75, fallback: Fallback = "last") -> None:
         check_exponent(k, "Voting.k")
         require_one_of(fallback, get_args(Fallback), "Voting.fallback")
         self.k, self.fallback_rule = float(k), fallback
-        self.name = name_with_options(self.name, k=(self.k, DEFAULT_EXPONENT), fallback=(fallback, "last"))
 
     @override
     def initial_state(self, batch_size: int, num_classes: int, device: torch.device) -> State:

@@ -154,14 +154,15 @@ class EarlyExitEngine:
             yield pool
 
     def _rehearse(self) -> None:
-        """Let the criterion judge one sample of zeros, so that its errors come before there is anything to judge."""
+        """Let the criterion judge two samples of zeros, so that its errors come before there is anything to judge."""
         target, num_exits = self.model.target, self.model.num_exits
-        memory = self.criterion.start(1, target, torch.device("cpu"))
-        extras = {} if self.model.heads.gate is None else {GATE: torch.zeros(1)}
+        memory = self.criterion.start(2, target, torch.device("cpu"))
+        extras = {} if self.model.heads.gate is None else {GATE: torch.zeros(2)}
         for exit_layer in range(1, num_exits + 1):
-            logits = torch.zeros(1, target.num_classes)
+            logits = torch.zeros(2, target.num_classes)
             output = ExitOutput(exit_layer, num_exits, logits, extras, kind=target.kind)
-            _, memory = self.criterion.step(output, memory)
+            _, memory = self.criterion.checked_step(output, memory)
+        self.criterion.checked_fallback(output, memory)
 
     def _run(self, lengths: Tensor, take: Callable[[Tensor], Batch]) -> Predictions:
         """Take samples through a layer, then those that stay through the next, each time in batches of similar length.

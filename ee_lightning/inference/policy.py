@@ -70,13 +70,15 @@ class ExitPolicy:
         return cls(spec_of(criterion), threshold)
 
     def changed(self, criterion: AnyCriterion | None, threshold: float | None) -> "ExitPolicy":
-        """Replace the criterion or threshold by the user's; None keeps it.
+        """Replace the criterion or threshold by the user's; None keeps it, and so does naming the same criterion.
 
         Raises:
             OptionError: A criterion is given without a threshold, or is none.
         """
-        if criterion is not None:
-            return ExitPolicy.given(criterion, threshold)
+        spec = self.criterion if criterion is None else spec_of(criterion)
+        own = self.criterion.class_path, self.criterion.init_args
+        if (spec.class_path, spec.init_args) != own or spec.fitted not in ({}, self.criterion.fitted):
+            return ExitPolicy.given(spec, threshold)
         return self if threshold is None else ExitPolicy(self.criterion, threshold)
 
 
@@ -89,16 +91,17 @@ def policy_of_run(
         folder: The run folder.
         num_exits: Number of exits of its model.
         criterion: None for the operating point's. It is fitted on the rows that the run held out, if it needs to be.
-        threshold: None for the operating point's.
+        threshold: None for the operating point's, which has to be of this criterion.
 
     Raises:
         RunFolderError: The operating point is asked for and is missing, damaged, or of another model.
         OptionError: A criterion is given without a threshold, is none, or has to be fitted and no rows were held out.
     """
-    if criterion is None:
+    spec = None if criterion is None else spec_of(criterion)  # which imports one's own, if the operating point names it
+    if spec is None or (threshold is None and (folder.path / OPERATING_POINT).is_file()):
         point = _operating_point(folder, num_exits)
-        return ExitPolicy(point.criterion, point.threshold, point).changed(None, threshold)
-    rule = ExitPolicy.given(criterion, threshold)
+        return ExitPolicy(point.criterion, point.threshold, point).changed(spec, threshold)
+    rule = ExitPolicy.given(spec, threshold)
     if not rule.criterion.fitted:
         return replace(rule, criterion=fit_spec(rule.criterion, folder.read_calibration()))
     return rule

@@ -9,6 +9,7 @@ from transformers import PreTrainedTokenizerBase
 
 from ee_lightning.data.encoding import load_tokenizer
 from ee_lightning.errors import OptionError
+from ee_lightning.exits.naming import spec_of
 from ee_lightning.inference.deployment import Deployment
 from ee_lightning.inference.encoder import TextEncoder, Texts, check_rows, side_by_side
 from ee_lightning.inference.engine import EarlyExitEngine, Precision, Schedule
@@ -145,7 +146,7 @@ class EarlyExitPredictor:
         Args:
             source: The folder, or a name on the hub.
             criterion: As for `from_run`; None takes the one saved.
-            threshold: None takes the one saved.
+            threshold: None takes the one saved, which has to be of this criterion.
             **options: Those of the class.
 
         Raises:
@@ -153,8 +154,9 @@ class EarlyExitPredictor:
             BackboneError: There is no such folder or model, or weights, configuration or tokenizer are damaged.
             OptionError: An option makes no sense.
         """
+        spec = None if criterion is None else spec_of(criterion)  # which imports one's own, if the folder names it
         model, tokenizer, deployment = read_folder(find_folder(str(source)))
-        rule = deployment.rule.changed(criterion, threshold)
+        rule = deployment.rule.changed(spec, threshold)
         return cls(model, tokenizer, replace(deployment, rule=rule), **options)
 
     def save_pretrained(self, folder: str | Path) -> None:

@@ -42,7 +42,7 @@ def test_what_was_fitted_is_restored(monkeypatch):
 
 @pytest.mark.parametrize("class_path", ["voting", "", "no.such.Thing", "ee_lightning.exits.Nothing", "pathlib.Path"])
 def test_what_is_no_criterion_is_refused(class_path):
-    with pytest.raises(OptionError, match="there is no criterion"):
+    with pytest.raises(OptionError, match=f"there is no criterion {class_path}: "):
         CriterionSpec(class_path).build()
 
 

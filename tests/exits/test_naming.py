@@ -114,9 +114,9 @@ def test_one_criterion_is_one():
         spec_of("voting,patience")
 
 
-def test_what_no_name_stands_for_is_refused():
-    class OwnVoting(Voting):
-        """Has the name of another."""
-
-    with pytest.raises(OptionError, match=r"OwnVoting[\s\S]*hint:.*CriterionSpec"):
-        spec_of(OwnVoting())
+@pytest.mark.parametrize(
+    ("wrong", "meant"), [("votin", "voting"), ("Patience", "patience"), ("softvoting", "soft_voting")]
+)
+def test_a_name_that_is_misspelt_is_answered_by_the_closest(wrong, meant):
+    with pytest.raises(OptionError, match=rf"no criterion '{wrong}'[\s\S]*did you mean {meant}\?[\s\S]*my_module"):
+        spec_of(wrong)

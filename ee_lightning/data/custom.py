@@ -20,7 +20,8 @@ METRICS = {
     Kind.REGRESSION: ("pearson", "spearman"),
 }
 MOST_LABELS = 1_000
-"""More different labels than these are found in free text or in values sooner than in classes."""
+"""More different labels than these, most in one row alone, are found in free text or in values sooner than in classes.
+"""
 ANY_NUMBER = (float(np.finfo(np.float32).min), float(np.finfo(np.float32).max))
 log = logging.getLogger(__name__)
 _Mistake = tuple[bool, str, str, str]
@@ -51,7 +52,7 @@ class CustomTask:
 
     text_columns: list[str]
     label_column: str = "label"
-    label_names: list[str] | None = None
+    label_names: tuple[str, ...] | None = None
     regression: bool = False
     multi_label: bool = False
     label_separator: str = LABEL_SEPARATOR
@@ -162,7 +163,8 @@ def _inferred_labels(task: Task, root: Path) -> tuple[str, ...]:
     from ee_lightning.data.local_files import LocalSource  # which takes a second to import
 
     source = LocalSource(root, task)
-    found, place = source.label_words(), f"column {task.label_column!r} of {source.root}"
+    found, num_rows = source.label_words()
+    place = f"column {task.label_column!r} of {source.root}"
     if len(found) < 2:
         raise DataError(
             f"all training rows have the label {found[0]!r}" if found else "no training row has a label",
@@ -170,25 +172,24 @@ def _inferred_labels(task: Task, root: Path) -> tuple[str, ...]:
             hint="give rows of two labels or more, or name another column with --data.own.label_column",
         )
     are_numbers = all(number_in(word) is not None for word in found)
-    if len(found) > MOST_LABELS:
-        names = f"list the labels with --data.own.label_names, of which there may be more than {MOST_LABELS}"
+    have_fractions = are_numbers and not all(float(word).is_integer() for word in found)
+    if len(found) > MOST_LABELS and (have_fractions or num_rows < 2 * len(found)):
+        names = "give each label two rows or more, or list all labels in a file of options (--config), under "
+        names += "data.own.label_names"
         values = f"for values to be predicted give --data.own.regression true; for classes {names}"
         raise DataError(
-            f"the training rows have {len(found)} different labels",
+            f"the {num_rows} training rows have {len(found)} different labels",
             where=place,
-            hint=f"{values if are_numbers else names}, or name another column",
+            hint=f"{values if are_numbers else names}; or name another column with --data.own.label_column",
         )
     if not _is_first_process():
         return tuple(found)
     if alike := _alike(found):
         log.warning("%s: labels that are written alike are classes of their own: %s", place, listed(alike))
-    if are_numbers and not all(float(name).is_integer() for name in found):
-        log.warning(
-            "%s: %d numbers with fractions are taken as classes; for values to be predicted give "
-            "--data.own.regression true",
-            place,
-            len(found),
-        )
+    if have_fractions or (are_numbers and len(found) > MOST_LABELS):
+        kind = "numbers with fractions" if have_fractions else "different numbers"
+        hint = "for values to be predicted give --data.own.regression true"
+        log.warning("%s: %d %s are taken as classes; %s", place, len(found), kind, hint)
     return tuple(found)
 
 

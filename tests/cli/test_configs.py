@@ -18,35 +18,40 @@ from ee_lightning.exits import Voting, trace_curve
 from ee_lightning.models.backbones.loading import load_backbone
 from ee_lightning.runs.folder import RunFolder
 
-REPOSITORY = Path(__file__).parents[2]
-CONFIGS = sorted(file for file in (REPOSITORY / "configs").rglob("*.yaml") if file.parent.name != "reproduce")
-FOR_SEVERAL_PROCESSES = [file for file in CONFIGS if "strategy" in yaml.safe_load(file.read_text()).get("trainer", {})]
-NAMING_A_BACKBONE = [
-    file
-    for file in CONFIGS
-    if file.parent.name == "backbones" and [*yaml.safe_load(file.read_text())["model"]] == ["backbone"]
-]
-SWEEPS = sorted((REPOSITORY / "sweeps").rglob("*.yaml"))
-WANDB = REPOSITORY / "configs" / "trainer" / "wandb.yaml"
-METRICS = {"mrpc": ["f1", "accuracy"], "cola": ["matthews"], "rte": ["accuracy"], "wnli": ["accuracy"]}
-Run = Callable[..., int]
 
-
-def _sweep(file: Path) -> dict[str, Any]:
+def _read(file: Path) -> dict[str, Any]:
     content: dict[str, Any] = yaml.safe_load(file.read_text())
     return content
 
 
+REPOSITORY = Path(__file__).parents[2]
+CONFIGS = sorted(file for file in (REPOSITORY / "configs").rglob("*.yaml") if file.parent.name != "reproduce")
+FOR_SEVERAL_PROCESSES = [file for file in CONFIGS if "strategy" in _read(file).get("trainer", {})]
+NAMING_A_BACKBONE = [
+    file for file in CONFIGS if file.parent.name == "backbones" and [*_read(file)["model"]] == ["backbone"]
+]
+SWEEPS = sorted((REPOSITORY / "sweeps").rglob("*.yaml"))
+DEMO = REPOSITORY / "configs" / "demo.yaml"
+WANDB = REPOSITORY / "configs" / "trainer" / "wandb.yaml"
+NAMING_A_TASK = [
+    file
+    for file in CONFIGS
+    if _read(file) == {"data": {"task": file.stem}} and file.stem not in {"cola", "mrpc", "rte", "trec"}
+]  # of which those four are run: other metrics, pairs, and more than two labels
+METRICS = {"mrpc": ["f1", "accuracy"], "cola": ["matthews"], "rte": ["accuracy"], "trec": ["accuracy"]}
+Run = Callable[..., int]
+
+
 def _drawn(sweep: Path) -> dict[str, object]:
     """Return a point of a sweep: the last of listed values, the least of a range."""
-    parameters = _sweep(sweep)["parameters"]
+    parameters = _read(sweep)["parameters"]
     return {name: given["values"][-1] if "values" in given else given["min"] for name, given in parameters.items()}
 
 
 def _rendered(sweep: Path) -> list[str]:
     """Return the command of a point, without the program, as the agent renders it."""
     arguments = [f"--{name}={value}" for name, value in sorted(_drawn(sweep).items())]
-    _, *command = _sweep(sweep)["command"]
+    _, *command = _read(sweep)["command"]
     return [part for word in command for part in (arguments if word == "${args}" else [word])]
 
 
@@ -73,7 +78,13 @@ def _written(task: Task) -> Path:
 
 
 @pytest.mark.parametrize(
-    "config", [file for file in CONFIGS if file not in {*FOR_SEVERAL_PROCESSES, *NAMING_A_BACKBONE}], ids=_name
+    "config",
+    [
+        file
+        for file in CONFIGS
+        if file not in {*FOR_SEVERAL_PROCESSES, *NAMING_A_BACKBONE, *NAMING_A_TASK, DEMO, WANDB}  # see test_wandb.py
+    ],
+    ids=_name,
 )
 def test_config_runs_small(config: Path, run: Run, small: dict[str, object], glue_folder: Path) -> None:
     content = yaml.safe_load(config.read_text())
@@ -100,14 +111,16 @@ def test_config_for_several_processes_is_parsed(
     _assert_taken_over(yaml.safe_load(config.read_text()), capsys.readouterr().out, options)
 
 
-@pytest.mark.parametrize("config", NAMING_A_BACKBONE, ids=_name)
-def test_config_that_names_a_backbone_is_parsed(
+@pytest.mark.parametrize("config", [*NAMING_A_BACKBONE, *NAMING_A_TASK], ids=_name)
+def test_config_that_names_one_thing_is_parsed(
     config: Path, run: Run, small: dict[str, object], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    options = {name: value for name, value in small.items() if name != "model.backbone"}
+    content = _read(config)
+    named = {".".join(path) for path, _ in _leaves(content)}
+    options = {name: value for name, value in small.items() if name not in named}
     with pytest.raises(SystemExit, match="0"):
         run("fit", config, **options, print_config="")
-    _assert_taken_over(yaml.safe_load(config.read_text()), capsys.readouterr().out, options)
+    _assert_taken_over(content, capsys.readouterr().out, options)
 
 
 def test_fsdp_wraps_the_layers_and_needs_cuda(
@@ -126,7 +139,8 @@ def test_demo_runs_as_shipped_but_on_few_rows(run: Run) -> None:
     options = {"data.limit_train": 16, "trainer.limit_val_batches": 1, "trainer.max_epochs": 1}
     options |= {"data.batch_size": 8, "data.eval_batch_size": 16}
     options |= {"trainer.enable_progress_bar": "false", "trainer.log_every_n_steps": 1}
-    assert run("fit", REPOSITORY / "configs" / "demo.yaml", **options) == 0
+    assert run("fit", DEMO, **options) == 0
+    _assert_taken_over(_read(DEMO), Path("runs/demo/version_0/config.yaml").read_text(), options)
     scores = pd.read_csv("runs/demo/version_0/exit_scores.csv")
     assert scores["exit"].tolist() == [1, 2, 3, 4, 5, 6]
     assert set(pd.read_csv("runs/demo/version_0/curves.csv")["criterion"]) >= {
@@ -137,12 +151,12 @@ def test_demo_runs_as_shipped_but_on_few_rows(run: Run) -> None:
     }
 
 
-@pytest.mark.parametrize("sweep", [file for file in SWEEPS if "fit" in _sweep(file)["command"]], ids=_name)
+@pytest.mark.parametrize("sweep", [file for file in SWEEPS if "fit" in _read(file)["command"]], ids=_name)
 def test_sweep_runs_small(
     sweep: Path, small: dict[str, object], glue_folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     (tmp_path / "configs").symlink_to(REPOSITORY / "configs")
-    content, point = _sweep(sweep), _drawn(sweep)
+    content, point = _read(sweep), _drawn(sweep)
     task = str(point.get("data.task", "rotten_tomatoes"))
     quick = {**small, "data.task": task, **_data_for(task, glue_folder)}
     options = {name: value for name, value in quick.items() if name not in point}
@@ -160,7 +174,7 @@ def test_sweep_runs_small(
 def test_sweep_of_replays_runs_small_and_leaves_the_run_folder(
     trained: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (sweep,) = (file for file in SWEEPS if "curves" in _sweep(file)["command"])
+    (sweep,) = (file for file in SWEEPS if "curves" in _read(file)["command"])
     folder = RunFolder(shutil.copytree(trained("sst2"), "runs/demo/version_0"))
     before = {file: file.read_bytes() for file in folder.path.rglob("*.*")}
     logged: dict[str, float] = {}
@@ -169,12 +183,12 @@ def test_sweep_of_replays_runs_small_and_leaves_the_run_folder(
     assert {file: file.read_bytes() for file in folder.path.rglob("*.*")} == before
     options = {name.removeprefix("voting."): value for name, value in _drawn(sweep).items()}
     curve = trace_curve(Voting(**options), folder.read_exits("validation"), ["accuracy"])  # type: ignore[arg-type]
-    assert logged[_sweep(sweep)["metric"]["name"]] == curve.area("accuracy")
+    assert logged[_read(sweep)["metric"]["name"]] == curve.area("accuracy")
     assert logged["val/full_model/score"] == folder.read_figures("validation")["full_model"]["accuracy"]
 
 
 def test_reproduction_has_every_method_on_every_task_for_classes() -> None:
-    parameters = _sweep(REPOSITORY / "sweeps" / "reproduce_glue.yaml")["parameters"]
+    parameters = _read(REPOSITORY / "sweeps" / "reproduce_glue.yaml")["parameters"]
     methods = {str(file.relative_to(REPOSITORY)) for file in (REPOSITORY / "configs" / "methods").iterdir()}
     shipped = [TASKS[file.stem] for file in (REPOSITORY / "configs" / "tasks").iterdir()]
     tasks = {task.name for task in shipped if task.hub_path == GLUE_ON_THE_HUB and task.label_names}
@@ -184,7 +198,7 @@ def test_reproduction_has_every_method_on_every_task_for_classes() -> None:
 
 @pytest.mark.parametrize("sweep", SWEEPS, ids=_name)
 def test_sweep_starts_the_program_that_is_installed(sweep: Path) -> None:
-    content = _sweep(sweep)
+    content = _read(sweep)
     assert (content["program"], content["command"][0]) == ("ee-lightning", "${program}")
     assert content["project"] == yaml.safe_load(WANDB.read_text())["trainer"]["logger"][0]["init_args"]["project"]
 

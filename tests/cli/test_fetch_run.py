@@ -90,7 +90,6 @@ def test_a_run_folder_comes_back_and_works_as_before(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     assert run("fit", WANDB, **small, **LOG_MODEL) == 0
-    assert run("fit", WANDB, **small) == 0  # which is not asked to be logged
     (logged,) = _run_folders(account)
     original = _files(FOLDER)
     assert logged.files == {name: content for name, content in original.items() if name != "checkpoints/last.ckpt"}

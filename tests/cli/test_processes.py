@@ -11,6 +11,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
+from forked import Command
 from safetensors.torch import load_file
 
 DDP = Path(__file__).parents[2] / "configs" / "trainer" / "ddp.yaml"
@@ -45,8 +46,8 @@ def _validated_alike(run: Callable[..., int], options: dict[str, object]) -> dic
     options["data.eval_batch_size"] = 1  # a batch of its own for each sample: no padding that the other side lacks
     torch.set_num_threads(1)  # as many as each of the two has, or sums would be rounded otherwise
     assert run("validate", **options, **{"run.name": "one"}) == 0
-    together = ["ee_lightning", "validate", *DDP_ON_TWO, *_flags({**options, "run.name": "two"})]
-    _succeeds(_start(together, {"OMP_NUM_THREADS": "1"}))
+    together = Command("validate", *DDP_ON_TWO, *_flags({**options, "run.name": "two"}), OMP_NUM_THREADS="1")
+    assert together.ends() == 0, together.printed
     one, two = (Path(f"runs/{name}/version_0") for name in ("one", "two"))
     pd.testing.assert_frame_equal(pd.read_csv(one / "curves.csv"), pd.read_csv(two / "curves.csv"), check_exact=True)
     assert (one / "summary.json").read_text() == (two / "summary.json").read_text()

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -29,17 +30,23 @@ def _exits(num_samples: int, seed: int) -> StoredExits:
     return StoredExits(signal + torch.randn(4, num_samples, 3, generator=generator), labels, torch.arange(num_samples))
 
 
-@pytest.fixture
-def folder() -> RunFolder:
-    """Return a run folder as `validate` leaves it, without checkpoints."""
-    run = RunFolder("runs/one")
+@pytest.fixture(scope="module")
+def validated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a run folder as `validate` leaves it, without checkpoints, which no test changes."""
+    run = RunFolder(tmp_path_factory.mktemp("validated") / "one")
     exits = _exits(400, 0)
     run.write_exits("validation", exits)
     methods = [CRITERIA["voting"]()]
     write_sweep(
         run, sweep_exits(methods, exits, None, split="validation", task="own", metrics=["accuracy", "matthews"])
     )
-    return run
+    return run.path
+
+
+@pytest.fixture
+def folder(validated: Path) -> RunFolder:
+    """Return a copy of it in the working folder."""
+    return RunFolder(shutil.copytree(validated, Path("runs/one")))
 
 
 def test_every_criterion_that_applies_is_replayed(folder: RunFolder) -> None:

@@ -21,6 +21,7 @@ def test_an_offline_run_that_is_uploaded_is_what_an_online_run_would_be(
         context.setenv("WANDB_MODE", "offline")
         assert run("fit", WANDB, **options, **{"run.name": "offline"}) == 0
     (online,) = service.runs.values()
+    assert not [version for version in service.artifacts.versions if version.type == "run_folder"]  # not asked for
     (folder,) = Path("runs/wandb").glob("offline-run-*")
     subprocess.run(["wandb", "sync", str(folder)], timeout=120, check=True, capture_output=True)
     (offline,) = (found for found in service.runs.values() if found is not online)

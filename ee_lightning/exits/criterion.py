@@ -2,7 +2,7 @@
 
 import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache, wraps
 from math import inf
@@ -196,6 +196,15 @@ class Criterion(ABC):
         Returns:
             The decision, and the state for the next exit. The state passed in stays as it is.
         """
+
+    def rehearse(self, target: Target, num_exits: int, extras: Collection[str]) -> None:
+        """Judge two samples of zeros, with these extras, so that errors come before there is anything to judge."""
+        state = self.start(2, target, torch.device("cpu"))
+        for exit_layer in range(1, num_exits + 1):
+            logits, given = torch.zeros(2, target.num_classes), {name: torch.zeros(2) for name in extras}
+            output = ExitOutput(exit_layer, num_exits, logits, given, kind=target.kind)
+            _, state = self.checked_step(output, state)
+        self.checked_fallback(output, state)
 
     def checked_step(self, output: ExitOutput, state: State) -> tuple[Decision, State]:
         """Return what `step` returns; raise an OptionError if that is not what it has to be."""

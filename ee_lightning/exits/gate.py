@@ -1,7 +1,5 @@
 """Leave when a learnt gate finds it unlikely that the exit is wrong."""
 
-from collections.abc import Collection
-
 from typing_extensions import override
 
 from ee_lightning.errors import OptionError
@@ -29,16 +27,11 @@ class Gate(Criterion):
 
     @override
     def step(self, output: ExitOutput, state: State) -> tuple[Decision, State]:
-        require_gate(output.extras)
+        if GATE not in output.extras:
+            found = ", ".join(sorted(output.extras)) or "no extras"
+            raise OptionError(
+                f"The criterion gate reads the extra {GATE!r}, and these exits have {found}",
+                where="criteria",
+                hint="train a model with a gate (--model.heads.gate true), or leave the gate out",
+            )
         return Decision(-output.extras[GATE].float(), output.predictions), state
-
-
-def require_gate(extras: Collection[str]) -> None:
-    """Raise an OptionError for exits that no gate judged; extras are what they give beside their logits."""
-    if GATE not in extras:
-        found = ", ".join(sorted(extras)) or "no extras"
-        raise OptionError(
-            f"The criterion gate reads the extra {GATE!r}, and these exits have {found}",
-            where="criteria",
-            hint="train a model with a gate (--model.heads.gate true), or leave the gate out",
-        )

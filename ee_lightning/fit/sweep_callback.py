@@ -12,8 +12,7 @@ from lightning.pytorch.utilities import CombinedLoader
 from ee_lightning.analysis.sweep import Sweep, SweepSink, distinct, require_nothing_fitted, scalars, sweep_exits
 from ee_lightning.data.encoding import LengthBucketedBatches
 from ee_lightning.errors import OptionError
-from ee_lightning.exits import Criterion, EvaluatedRows, Gate
-from ee_lightning.exits.gate import require_gate
+from ee_lightning.exits import GATE, Criterion, EvaluatedRows, Fitted
 from ee_lightning.fit.callbacks import check_monitors
 from ee_lightning.inference import SpeedMeter, samples_of
 from ee_lightning.models import MultiExitModel
@@ -84,9 +83,10 @@ class ExitSweep(Callback):
         """Raise an error for what can't come about, before anything is trained.
 
         Raises:
-            OptionError: A criterion can't judge tasks of this kind, reads a gate that the model lacks, or has to be
-                fitted where no rows are held out; a figure is monitored that training does not log; or the speed is to
-                be measured on several processes, or on rows that are not the task's.
+            OptionError: A criterion can't judge tasks of this kind, reads a gate that the model lacks, breaks the
+                contract of `Criterion`, or has to be fitted where no rows are held out; a figure is monitored that
+                training does not log; or the speed is to be measured on several processes, or on rows that are not the
+                task's.
         """
         if stage == TrainerFn.PREDICTING:
             return
@@ -98,10 +98,11 @@ class ExitSweep(Callback):
                 hint="leave it out, and measure afterwards: ee-lightning speed RUN",
             )
         module = _as_ours(pl_module)
+        extras = () if module.model.heads.gate is None else (GATE,)
         for criterion in self.criteria:
             criterion.check_task(module.target.kind)
-            if isinstance(criterion, Gate) and module.model.heads.gate is None:
-                require_gate([])
+            if not isinstance(criterion, Fitted):
+                criterion.rehearse(module.target, module.model.num_exits, extras)
         if data is not None and not data.calibration:
             require_nothing_fitted(self.criteria)
         if stage == TrainerFn.FITTING:

@@ -80,7 +80,7 @@ class EarlyExitEngine:
         self._device = next(model.parameters()).device
         self.packing = Packing.on(self._device, max_tokens)
         self._fills = {"input_ids": pad_token_id, "token_type_ids": pad_token_type_id}
-        self._rehearse()
+        criterion.rehearse(model.target, model.num_exits, () if model.heads.gate is None else (GATE,))
 
     def predict(self, samples: Iterable[Sample]) -> Iterator[Predictions]:
         """Predict a stream of samples of any length, in memory that does not grow with it.
@@ -152,17 +152,6 @@ class EarlyExitEngine:
                 pool, tokens = [], 0
         if pool:
             yield pool
-
-    def _rehearse(self) -> None:
-        """Let the criterion judge two samples of zeros, so that its errors come before there is anything to judge."""
-        target, num_exits = self.model.target, self.model.num_exits
-        memory = self.criterion.start(2, target, torch.device("cpu"))
-        extras = {} if self.model.heads.gate is None else {GATE: torch.zeros(2)}
-        for exit_layer in range(1, num_exits + 1):
-            logits = torch.zeros(2, target.num_classes)
-            output = ExitOutput(exit_layer, num_exits, logits, extras, kind=target.kind)
-            _, memory = self.criterion.checked_step(output, memory)
-        self.criterion.checked_fallback(output, memory)
 
     def _run(self, lengths: Tensor, take: Callable[[Tensor], Batch]) -> Predictions:
         """Take samples through a layer, then those that stay through the next, each time in batches of similar length.

@@ -1,0 +1,106 @@
+"""Classes of one's own, from a file outside the package through all commands."""
+
+import json
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from importlib import import_module
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from ee_lightning.cli import main
+from ee_lightning.errors import OptionError, RunFolderError
+from ee_lightning.inference import EarlyExitPredictor
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+OWN = "own_criterion.RecentMean(decay=0.8)"
+RUN = Path("runs/run/version_0")
+
+
+@pytest.fixture
+def own(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Put the examples into the working folder, as files of a user that were not imported yet."""
+    for file in EXAMPLES.glob("own_*.py"):
+        shutil.copy(file, file.name)
+    monkeypatch.syspath_prepend(Path.cwd())
+    yield
+    forget()
+
+
+def forget() -> None:
+    """Leave the modules as a process that starts finds them."""
+    for name in ("own_criterion", "own_objective"):
+        sys.modules.pop(name, None)
+
+
+def command(*options: object) -> None:
+    """Run a command as a process of its own would."""
+    forget()
+    assert main([str(option) for option in options]) == 0
+
+
+@pytest.mark.usefixtures("own")
+def test_the_examples_go_from_training_to_a_saved_model(
+    run: Callable[..., int], small: dict[str, object], capsys: pytest.CaptureFixture[str]
+) -> None:
+    own = Path("own.yaml")
+    own.write_text(
+        "model:\n  objective:\n    class_path: own_objective.EarlyFirstObjective\n    init_args: {rate: 2}\n"
+        "sweep:\n  criteria:\n  - class_path: own_criterion.RecentMean\n    init_args: {decay: 0.8}\n"
+    )
+    assert run("fit", own, **small) == 0
+    command("curves", RUN, "--criteria", f"{OWN},voting,own_criterion.RecentMean")
+    swept = set(pd.read_csv(RUN / "curves.csv")["criterion"])
+    assert swept == {"recent_mean(decay=0.8)", "recent_mean", "voting", "oracle", "fixed"}
+    command("choose", RUN, "--criterion", OWN, "--min-speedup", 1.2)
+    point = json.loads((RUN / "operating_point.json").read_text())
+    assert point["criterion"] == {"class_path": "own_criterion.RecentMean", "init_args": {"decay": 0.8}, "fitted": {}}
+    command("speed", RUN, "--criterion", OWN, "--speedups", 1.5, "--batch-sizes", 1, "--repeats", 2, "--max-samples", 4)
+    assert "recent_mean(decay=0.8)" in set(pd.read_csv(RUN / "speed.csv")["criterion"])
+    capsys.readouterr()
+
+    Path("texts.csv").write_text("sentence\na gripping film\na dull one\n")
+    command("save", RUN, "saved", "--criterion", OWN)
+    saved = json.loads(Path("saved/early_exit.json").read_text())["rule"]
+    assert saved["criterion"] == point["criterion"]
+    assert saved["threshold"] == point["threshold"]
+    assert saved["operating_point"] is not None
+    files = []
+    for model in (RUN, "saved"):
+        files.append(Path(f"of-{Path(model).name}.csv"))
+        command("predict", model, "--criterion", OWN, "--input", "texts.csv", "--output", files[-1])
+    assert files[0].read_text() == files[1].read_text()
+
+    forget()
+    with pytest.raises(RunFolderError, match=r"reading a file imports nothing: import own_criterion beforehand"):
+        EarlyExitPredictor.from_pretrained("saved")
+    own_criterion = import_module("own_criterion")
+
+    predictor = EarlyExitPredictor.from_pretrained("saved")
+    by_name = predictor("a gripping film")
+    assert predictor.engine.criterion.name == "recent_mean(decay=0.8)"
+    threshold = point["threshold"]
+    instance = EarlyExitPredictor.from_run(RUN, criterion=own_criterion.RecentMean(0.8), threshold=threshold)
+    assert instance("a gripping film") == by_name
+    with pytest.raises(OptionError, match="without a threshold"):
+        EarlyExitPredictor.from_run(RUN, criterion=own_criterion.RecentMean(0.7))
+
+
+@pytest.mark.usefixtures("own")
+def test_a_criterion_that_breaks_the_contract_is_told_before_training(
+    run: Callable[..., int], small: dict[str, object], capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("own_criterion.py").write_text(
+        "from ee_lightning.exits import Criterion\n\n\nclass Loose(Criterion):\n    def step(self, output, state):\n"
+        "        return output.predictions\n"
+    )
+    own = Path("own.yaml")
+    own.write_text("sweep:\n  criteria:\n  - class_path: own_criterion.Loose\n")
+    assert run("fit", own, **small) == 1
+    assert (
+        "error: Loose.step returns a Tensor\n  where: own_criterion\n  hint:  step(output, state)"
+        in capsys.readouterr().err
+    )
+    assert not list(RUN.glob("checkpoints/*"))

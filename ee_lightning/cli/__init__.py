@@ -29,7 +29,10 @@ COMMANDS = {
     "reproduce": "run a suite of trainings, and set its tables beside published ones",
     "submit": "predict GLUE's test sets, and write the files for its server",
 }
-WITHOUT_LIGHTNING_CLI = ("curves", "choose", "speed", "predict", "save", "tables", "fetch-run", "reproduce", "submit")
+LIGHTNING_CLI = ("fit", "validate", "test")
+_SHARED = {"save": "predict", "fetch-run": "tables"}
+MODULES = {name: _SHARED.get(name, name) for name in COMMANDS if name not in LIGHTNING_CLI}
+"""The module of each command that is a function."""
 
 _HELP = """\
 usage: ee-lightning COMMAND [--config FILE ...] [--OPTION VALUE ...]
@@ -60,14 +63,11 @@ examples:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command.
-
-    Args:
-        arguments: The command and its options; None takes those of the process.
+    """Run a command with its options, those of the process if None.
 
     Returns:
-        The exit status: 0, 1 after a mistake of the user, or 130 after an interrupt. Options that can't be parsed exit
-        with 2. A training that was asked to end by SIGTERM dies of it.
+        The exit status: 0, 1 after a mistake of the user, or 130 after an interrupt. A training that was asked to end
+        by SIGTERM dies of it.
     """
     prepare_streams()
     try:
@@ -126,8 +126,8 @@ def _run(arguments: Sequence[str], importing: AbstractContextManager[None]) -> N
         )
     _check_working_folder()
     with importing:  # modules that take seconds to import are imported only when they are asked for
-        if command in WITHOUT_LIGHTNING_CLI:
-            import_module(f"ee_lightning.cli.{command.replace('-', '_')}")
+        if command in MODULES:
+            import_module(f"ee_lightning.cli.{MODULES[command]}")
             run = partial(import_module("ee_lightning.cli.command").run_command, command, options)
         else:
             run = partial(import_module("ee_lightning.fit.command").run, arguments)

@@ -5,10 +5,10 @@ from pathlib import Path
 from textwrap import fill
 from typing import Any
 
+from ee_lightning.analysis import choice
 from ee_lightning.analysis.budgets import Budget, Consistency, MaxLoss, MinSpeedup, budget_of
-from ee_lightning.analysis.choice import Rival, choose, clear_rival, one_sided
 from ee_lightning.analysis.sweep import all_that_apply, fit_criteria, fit_spec
-from ee_lightning.cli.command import Number
+from ee_lightning.cli.command import Number, Seed
 from ee_lightning.errors import OptionError, RunFolderError, require_one_of
 from ee_lightning.exits import Fitted, in_short
 from ee_lightning.exits.naming import spec_of
@@ -20,19 +20,17 @@ from ee_lightning.runs.operating_point import OPERATING_POINT, OperatingPoint
 SELECTED_ON = "validation"
 """The split whose scores decide which checkpoint is kept."""
 
-_WARNING = """\
-warning: fit keeps the checkpoint that scores best on the validation split. If
-it chose among several, the guarantee does not hold strictly; it does on rows
-that nothing was selected on: --split test, or --split calibration for a
-criterion that fits nothing."""
+_NOT_STRICT = (
+    "fit keeps the checkpoint that scores best on the validation split. If it chose among several, the guarantee does "
+    "not hold strictly; it does on rows that nothing was selected on: --split test, or --split calibration for a "
+    "criterion that fits nothing."
+)
 FEW = 200
 """Of how many rows on a warning is left out."""
-
-
 METRICS = tuple(dict.fromkeys((*CLASSIFICATION_METRICS, *MULTI_LABEL_METRICS)))
 
 
-def run(
+def choose(
     run: Path,
     *,
     criterion: str,
@@ -42,7 +40,7 @@ def run(
     metric: str | None = None,
     guarantee: Number | None = None,
     split: str = SELECTED_ON,
-    seed: int = 0,
+    seed: Seed = 0,
     wandb: bool = False,
 ) -> None:
     """Choose a threshold by a budget on one half of a split, and measure it on the other.
@@ -72,7 +70,7 @@ def run(
             hint="take another split, or a criterion that fits nothing",
         )
     exits, calibration = folder.read_exits(split), folder.read_calibration()
-    point = choose(
+    point = choice.choose(
         exits,
         fit_spec(spec, calibration),
         budget,
@@ -86,47 +84,43 @@ def run(
         point.write(file)
     print_choice(point, criterion_name=spec.build().name)
     for line in _warnings(point):
-        print(_wrapped(f"warning: {line}"))
-    if guarantee is not None and split == SELECTED_ON:
-        print(_WARNING)
+        _print_wrapped(f"warning: {line}")
     if guarantee is None:
         rivals = all_that_apply(exits, None if split == CALIBRATION else calibration)
         fit_criteria(rivals, calibration)
-        _print_rival(clear_rival(point, budget, rivals, exits), budget)
+        if (rival := choice.clear_rival(point, budget, rivals, exits)) is not None:
+            _print_wrapped(_praise(rival, budget))
     if replaced:
-        print(_wrapped(f"replaced: {replaced}"))
+        _print_wrapped(f"replaced: {replaced}")
     print(f"saved: {folder.path / OPERATING_POINT}")
     if wandb:
         _log(folder, {"criterion": criterion, "threshold": point.threshold})
 
 
-run.__doc__ = str(run.__doc__).replace("METRICS", ", ".join(METRICS))
+choose.__doc__ = str(choose.__doc__).replace("METRICS", ", ".join(METRICS))
 
 
 def _warnings(point: OperatingPoint) -> Iterator[str]:
     if (samples := point.chosen_on + point.measured_on) < FEW:
         yield f"{samples} samples are few to choose and to measure on; take a split of {FEW} or more"
     mean_exit = point.num_exits / point.reached["speedup"].value
-    if found := one_sided(mean_exit, point.num_exits, f"{point.measured_on} other samples"):
+    if found := choice.one_sided(mean_exit, point.num_exits, f"{point.measured_on} other samples"):
         yield found
+    if point.asked.guarantee is not None and point.asked.split == SELECTED_ON:
+        yield _NOT_STRICT
 
 
-def _print_rival(rival: Rival | None, budget: Budget) -> None:
-    if rival is None:
-        return
-    unit, scale = {"speedup": ("x", 1), "score": (" points", 100)}[rival.figure]
-    low, high = scale * rival.gain.low, scale * rival.gain.high
-    gained = {"speedup": "faster by", "score": "better by"}[rival.figure]
-    print(
-        _wrapped(
-            f"note: --criterion '{rival.criterion}' keeps to {budget} too, and is {gained} "
-            f"{scale * rival.gain.value:.2g}{unit} (interval {low:.2g} to {high:.2g}) on the samples it was chosen on"
-        )
+def _praise(rival: choice.Rival, budget: Budget) -> str:
+    gained, unit, scale = {"speedup": ("faster", "x", 1), "score": ("better", " points", 100)}[rival.figure]
+    gain, low, high = (scale * figure for figure in (rival.gain.value, rival.gain.low, rival.gain.high))
+    return (
+        f"note: --criterion '{rival.criterion}' keeps to {budget} too, and is {gained} by {gain:.2g}{unit} "
+        f"(interval {low:.2g} to {high:.2g}) on the samples it was chosen on"
     )
 
 
-def _wrapped(line: str) -> str:
-    return fill(line, 80, break_long_words=False, break_on_hyphens=False)
+def _print_wrapped(line: str) -> None:
+    print(fill(line, 80, break_long_words=False, break_on_hyphens=False))
 
 
 def _replaced(folder: RunFolder, point: OperatingPoint) -> str | None:
@@ -150,7 +144,7 @@ def _replaced(folder: RunFolder, point: OperatingPoint) -> str | None:
 
 
 def _log(folder: RunFolder, config: Mapping[str, Any]) -> None:
-    """Log a run folder as a W&B run of its own, where what was logged of it before is."""
+    """Log a run folder as a W&B run of its own, in the project where it was logged before."""
     from ee_lightning.tracking import EarlyExitWandbLogger  # which takes seconds
     from ee_lightning.tracking.start import read_record
 

@@ -2,55 +2,41 @@
 
 import inspect
 import re
-from argparse import SUPPRESS, Action, ArgumentError, ArgumentTypeError, _StoreTrueAction
+from argparse import SUPPRESS, Action, ArgumentError, _StoreTrueAction
 from argparse import ArgumentParser as PlainParser
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 from jsonargparse import ArgumentParser, DefaultHelpFormatter
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, Field
 from typing_extensions import override
 
+from ee_lightning.cli import MODULES
 from ee_lightning.errors import OptionError, require_one_of
 from ee_lightning.files import named_by_user
 from ee_lightning.fit.parsing import parsing_error
 
-_KINDS = {"<class 'int'>": "whole number", "<class 'float'>": "number", "<class 'bool'>": "truth value"}
+
+def _parts(value: object) -> list[str]:
+    """Return the different parts of a text, or of a list in a configuration file."""
+    parts = value if isinstance(value, list | tuple) else str(value).split(",")
+    return list(dict.fromkeys(str(part).strip() for part in parts))
 
 
-def _number(value: object) -> float:
-    try:
-        return float(str(value))
-    except ValueError as error:
-        raise ArgumentTypeError(f"{value!r} is no number") from error
-
-
-def _whole(value: object, most: int) -> int:
-    text = str(value).strip()
-    if not text.isdecimal() or len(text) > len(str(most)) or not 1 <= int(text) <= most:
-        raise ArgumentTypeError(f"{str(value)[:40]!r} is no whole number from 1 to {most}")
-    return int(text)
-
-
-def split_at_commas(value: object) -> list[str]:
-    """Return the parts of a text, or of a list in a configuration file."""
-    return [str(part).strip() for part in (value if isinstance(value, list | tuple) else str(value).split(","))]
-
-
-def _wholes(value: object, most: int) -> list[int]:
-    return list(dict.fromkeys(_whole(part, most) for part in split_at_commas(value)))
-
-
-Number = Annotated[float, BeforeValidator(_number), "NUMBER"]
+AtCommas = BeforeValidator(_parts)
+"""Reads a text as a list, split at commas."""
+Number = Annotated[float, Field(), "NUMBER"]
 """A number as Python reads it, ``inf`` and ``nan`` too."""
-Threads = Annotated[int, BeforeValidator(partial(_whole, most=1024)), "NUMBER"]
-Repeats = Annotated[int, BeforeValidator(partial(_whole, most=10_000)), "NUMBER"]
-BatchSize = Annotated[int, BeforeValidator(partial(_whole, most=1_000_000)), "NUMBER"]
-BatchSizes = Annotated[Sequence[int], BeforeValidator(partial(_wholes, most=1_000_000)), "NUMBERS"]
-Samples = Annotated[int, BeforeValidator(partial(_whole, most=1_000_000_000)), "NUMBER"]
+Seed = Annotated[int, Field(), "NUMBER"]
+Threads = Annotated[int, Field(ge=1, le=1024), "NUMBER"]
+Repeats = Annotated[int, Field(ge=1, le=10_000), "NUMBER"]
+BatchSize = Annotated[int, Field(ge=1, le=1_000_000), "NUMBER"]
+Samples = Annotated[int, Field(ge=1, le=1_000_000_000), "NUMBER"]
+BatchSizes = Annotated[Sequence[BatchSize], AtCommas, "NUMBERS"]
+Numbers = Annotated[list[int], AtCommas, "NUMBERS"]
+Words = Annotated[list[str], AtCommas, "WORDS"]
 File = Annotated[Path, "FILE"]
 OutputFile = Annotated[Path, BeforeValidator(lambda value: named_by_user(str(value))), "FILE"]
 Device = Literal["auto", "cpu", "cuda"]
@@ -86,10 +72,9 @@ class CommandParser(ArgumentParser):
     """
 
     def __init__(self, function: Callable[..., object], name: str, *, config: bool = True, **options: Any) -> None:
-        description = inspect.cleandoc(function.__doc__ or "").partition("\n\nArgs:")[0]
         super().__init__(
             prog=f"ee-lightning {name}",
-            description=description,
+            description=inspect.cleandoc(function.__doc__ or "").partition("\n\nArgs:")[0],
             formatter_class=_Help,
             exit_on_error=False,
             **options,
@@ -102,29 +87,16 @@ class CommandParser(ArgumentParser):
             printing.help, printing.metavar = "Print the options as such a file, and exit.", ""
         add = self.add_class_arguments if inspect.isclass(function) else self.add_function_arguments
         add(function, as_group=False, as_positional=True)
-        for parameter in inspect.signature(function).parameters.values():
-            self._adapt(parameter)
-        needed = [str(each.metavar) + " ..." * (each.nargs == "+") for each in self._actions if not each.option_strings]
-        needed += [
-            f"{each.option_strings[0]} {each.metavar or each.dest.upper()}"
-            for each in self._actions
-            if each.option_strings and each.required
-        ]
-        self.usage = " ".join([self.prog, *needed, "[OPTIONS]"])
-
-    def _adapt(self, parameter: inspect.Parameter) -> None:
-        """Show a value by its name in the annotation, and take several values of a positional list."""
-        action = next((each for each in self._actions if each.dest == parameter.name), None)
-        if action is None:
-            return
-        if (name := _value_name(parameter.annotation)) is not None:
-            action.metavar = name
-        if not action.option_strings:
-            action.metavar = action.metavar or parameter.name.upper()
-            if get_origin(kind := next(iter(get_args(parameter.annotation)), None)) is list:
-                action.nargs, action._typehint = "+", get_args(kind)[0]  # type: ignore[attr-defined]
-            if str(action.metavar).startswith("["):
-                action.required, action.default = False, []
+        parameters = inspect.signature(function).parameters
+        needed, required = list[str](), list[str]()
+        for action in self._actions:
+            if (parameter := parameters.get(action.dest)) is not None:
+                _adapt(action, parameter.annotation)
+            if not action.option_strings:
+                needed.append(f"{action.metavar}{' ...' if action.nargs == '+' else ''}")
+            elif action.required:
+                required.append(f"{action.option_strings[0]} {action.metavar or action.dest.upper()}")
+        self.usage = " ".join([self.prog, *needed, *required, "[OPTIONS]"])
 
     @override
     def add_argument(self, *names: str, **options: Any) -> Action:
@@ -142,13 +114,13 @@ class CommandParser(ArgumentParser):
         return [each for each in found if each[1] != "--config" and not each[1].startswith("--print")]
 
     def read(self, arguments: Sequence[str]) -> dict[str, Any]:
-        """Parse what follows the command's name; negative numbers such as ``-1e-05`` and ``-inf`` are values.
+        """Return the arguments of the function, and by dotted names what else was added and is given.
 
-        Returns:
-            The arguments of the function, and by dotted names what else was added and is given.
+        Args:
+            arguments: What follows the command's name; negative numbers such as ``-1e-05`` and ``-inf`` are values.
 
         Raises:
-            OptionError: It can't be parsed.
+            OptionError: They can't be parsed.
         """
         try:
             parsed = self.parse_args(_with_negative_numbers(arguments))
@@ -157,7 +129,7 @@ class CommandParser(ArgumentParser):
             known = [each.dest for each in self._actions]
             if message.startswith("unrecognized"):
                 known = [name.replace("_", "-") for name in known]
-            raise parsing_error(self._worded(message), [self._name, *arguments], known) from error
+            raise parsing_error(self._reworded(message), [self._name, *arguments], known) from error
         for action in self._actions:
             if isinstance(action, _StoreTrueAction) and not isinstance(value := parsed[action.dest], bool):
                 where = f"{action.dest} in the configuration"
@@ -174,27 +146,35 @@ class CommandParser(ArgumentParser):
             target.append(argument)
         return own, others
 
-    def _worded(self, message: str) -> str:
-        """Return what jsonargparse says of a value or of a missing option as argparse would."""
+    def _reworded(self, message: str) -> str:
+        """Return what jsonargparse and pydantic say of a value or of a missing option as argparse would."""
         if missing := re.match(r"the following arguments are required: ([\w, ]+)", message):
             return f"the following arguments are required: {', '.join(map(self._shown, missing[1].split(', ')))}"
-        found = re.match(r'Parser key "([\w.]+)":\s*(.*?)(?:[.\s]*(?:Got|Given) value: (.*))?$', message, re.DOTALL)
-        if found is None:
+        if (found := re.match(r'Parser key "([\w.]+)":\s*(.*)', message, re.DOTALL)) is None:
             return message
-        name, reason, value = found.groups()
-        if errors := re.search(r"Errors:\s+- (.*)", reason):
-            reason = errors[1]
-        if expected := re.match(r"Expected a (.*)", reason):
-            choices = re.match(r"typing.Literal\[(.*)\]", expected[1])
-            kind = _KINDS.get(expected[1], expected[1])
-            reason = f"invalid choice: {value!r} (choose from {choices[1]})" if choices else f"{value!r} is no {kind}"
-        return f"argument {self._shown(name)}: {reason}"
+        name, reason = self._shown(found[1]), found[2]
+        if validated := re.search(r"\S+ (should [^\n]*) \[type=.*?, input_value=(.*?), input_type=", reason):
+            return f"argument {name}: {validated[2]}, which {validated[1]}"
+        if choices := re.search(r"typing.Literal\[(.*?)\]\..*value: (.*)", reason):
+            return f"argument {name}: invalid choice: {choices[2]!r} (choose from {choices[1]})"
+        return f"argument {name}: {reason}"
 
     def _shown(self, name: str) -> str:
-        action = next((each for each in self._actions if each.dest == name), None)
-        if action is None:
-            return name
-        return action.option_strings[0] if action.option_strings else str(action.metavar)
+        for action in self._actions:
+            if action.dest == name:
+                return action.option_strings[0] if action.option_strings else str(action.metavar)
+        return name
+
+
+def _adapt(action: Action, annotation: object) -> None:
+    """Show a value by its name in the annotation, and take several values of a positional list."""
+    action.metavar = _value_name(annotation) or action.metavar
+    if not action.option_strings:
+        action.metavar = action.metavar or action.dest.upper()
+        if get_origin(kind := next(iter(get_args(annotation)), None)) is list:
+            action.nargs, action._typehint = "+", get_args(kind)[0]  # type: ignore[attr-defined]
+        if str(action.metavar).startswith("["):
+            action.required, action.default = False, []
 
 
 def _value_name(kind: object) -> str | None:
@@ -205,14 +185,15 @@ def _value_name(kind: object) -> str | None:
 
 
 def parser_of(command: str) -> CommandParser:
-    """Return the parser of a command: what its module's ``parser`` makes, or one of its function ``run``."""
+    """Return the parser of a command: what its module's ``parser`` makes, or one of its function."""
     module = _module_of(command)
-    parser: CommandParser = module.parser() if hasattr(module, "parser") else CommandParser(module.run, command)
+    make = getattr(module, "parser", None)
+    parser: CommandParser = CommandParser(_function_of(command), command) if make is None else make()
     return parser
 
 
 def run_command(command: str, arguments: Sequence[str]) -> None:
-    """Run a command: the ``main`` of its module, or its function ``run``.
+    """Run a command: the ``main`` of its module, or its function.
 
     Args:
         command: The command's name.
@@ -221,11 +202,10 @@ def run_command(command: str, arguments: Sequence[str]) -> None:
     Raises:
         OptionError: The arguments can't be parsed.
     """
-    module = _module_of(command)
-    if hasattr(module, "main"):
-        module.main(arguments)
+    if (main := getattr(_module_of(command), "main", None)) is not None:
+        main(arguments)
     else:
-        module.run(**parser_of(command).read(arguments))
+        _function_of(command)(**parser_of(command).read(arguments))
 
 
 def print_completion(shell: str, commands: Mapping[str, str]) -> None:
@@ -252,7 +232,12 @@ def print_completion(shell: str, commands: Mapping[str, str]) -> None:
 
 
 def _module_of(command: str) -> Any:
-    return import_module(f"ee_lightning.cli.{command.replace('-', '_')}")
+    return import_module(f"ee_lightning.cli.{MODULES[command]}")
+
+
+def _function_of(command: str) -> Callable[..., object]:
+    function: Callable[..., object] = getattr(_module_of(command), command.replace("-", "_"))
+    return function
 
 
 def _with_negative_numbers(arguments: Sequence[str]) -> list[str]:
@@ -268,8 +253,4 @@ def _with_negative_numbers(arguments: Sequence[str]) -> list[str]:
 
 
 def _is_negative_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return text.startswith("-")
+    return re.fullmatch(r"-(\d+\.?\d*|\.\d+)(e[+-]?\d+)?|-inf(inity)?|-nan", text, re.IGNORECASE) is not None

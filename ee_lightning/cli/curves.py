@@ -19,14 +19,14 @@ from ee_lightning.runs.folder import RunFolder
 
 def parser() -> CommandParser:
     """Return the parser, which knows the options of every criterion too, though its help does not list them."""
-    made = CommandParser(run, "curves")
+    made = CommandParser(curves, "curves")
     for name, kind in CRITERIA.items():
         for option in inspect.signature(kind).parameters:
             made.add_argument(f"--{name}.{option}", help=SUPPRESS)
     return made
 
 
-def run(run: Path, *, criteria: str | None = None, wandb: bool = False, **of_criteria: Any) -> None:
+def curves(run: Path, *, criteria: str | None = None, wandb: bool = False, **of_criteria: Any) -> None:
     """Replay a run folder's stored exits, without a model: writes its curves, plot and figures again.
 
     Options of the criteria are options too: --criteria voting --voting.k 0.5 --voting.fallback majority.
@@ -63,7 +63,8 @@ def run(run: Path, *, criteria: str | None = None, wandb: bool = False, **of_cri
         )
     if wandb:
         print_figures({split: found.summary for split, found in sweeps.items()})
-        _log(sweeps, dict(zip(map(_name, specs), map(_name, asked), strict=True)), {"run": str(folder.path)})
+        logged_as = {spec.build().name: plain.build().name for spec, plain in zip(specs, asked, strict=True)}
+        _log(sweeps, logged_as, {"run": str(folder.path)})
         return
     for split, found in sweeps.items():
         write_sweep(folder, found, kept[split])
@@ -75,18 +76,11 @@ def run(run: Path, *, criteria: str | None = None, wandb: bool = False, **of_cri
         print(line)
 
 
-run.__doc__ = str(run.__doc__).replace("KNOWN", ", ".join(CRITERIA))
+curves.__doc__ = str(curves.__doc__).replace("KNOWN", ", ".join(CRITERIA))
 
 
 def with_options(specs: Sequence[CriterionSpec], options: Mapping[str, str | None]) -> list[CriterionSpec]:
-    """Apply the options that the command line has for criteria to them.
-
-    Args:
-        specs: The criteria.
-        options: The options by their dotted names; None where the command line has none.
-
-    Returns:
-        The criteria with these options, in the same order.
+    """Return the criteria with the options that the command line has for them, by dotted names; None where it has none.
 
     Raises:
         OptionError: There is no criterion to take an option, or a value can't be read.
@@ -120,17 +114,10 @@ def _warnings(found: Sweep) -> Iterator[str]:
             )
 
 
-def _name(spec: CriterionSpec) -> str:
-    return spec.build().name
-
-
 def _log(sweeps: Mapping[str, Sweep], names: Mapping[str, str], config: Mapping[str, Any]) -> None:
-    """Log the figures of a sweep as a W&B run, of a sweep agent where one has started this process.
+    """Log the figures of a sweep, by split, as a W&B run, of a sweep agent where one has started this process.
 
-    Args:
-        sweeps: What was found, by split.
-        names: The names to log criteria by; those without the options that a W&B sweep varies are the same throughout.
-        config: What to log as configuration.
+    Criteria are logged by the given names, which are the same throughout a W&B sweep that varies their options.
     """
     from ee_lightning.tracking import EarlyExitWandbLogger  # which takes seconds
 

@@ -1,28 +1,31 @@
-"""``ee-lightning predict``: labels for the rows of a file, or for the test split of a run's own task."""
+"""``ee-lightning predict`` and ``save``: a trained model at work, and in a folder of its own."""
 
 import sys
-from argparse import ArgumentTypeError
 from collections import deque
 from collections.abc import Iterator
+from math import inf
 from os.path import realpath
 from pathlib import Path
 from time import perf_counter
-from typing import Annotated
+from typing import Annotated, Unpack
 
-from pydantic import BeforeValidator
+from pydantic import Field
 from rich.console import Console
 from rich.progress import Progress
 
-from ee_lightning.cli.command import BatchSize, Device, File, Number, OutputFile, split_at_commas
-from ee_lightning.cli.deployed import Model, OwnRows, is_run, load, warn_of_threshold
+from ee_lightning.analysis.choice import one_sided
+from ee_lightning.cli.command import AtCommas, BatchSize, Device, File, Number, OutputFile
 from ee_lightning.data.row_files import open_row_file
 from ee_lightning.errors import EarlyExitError, OptionError, counted, listed
+from ee_lightning.exits import replay
 from ee_lightning.functional import Kind
 from ee_lightning.inference import Deployment, EarlyExitPredictor
 from ee_lightning.inference.encoder import Texts
 from ee_lightning.inference.engine import Precision, Schedule
-from ee_lightning.inference.input import InputRows
+from ee_lightning.inference.input import InputRows, OwnRows
 from ee_lightning.inference.output import PredictionFile, check_writable, writing
+from ee_lightning.inference.policy import ExitPolicy
+from ee_lightning.inference.predictor import PredictorOptions
 from ee_lightning.runs.folder import RunFolder
 from ee_lightning.runs.load_run import RunOptions
 
@@ -31,18 +34,11 @@ ENOUGH = 10
 USUAL_COLUMNS = (("text",), ("sentence",))
 """What the one text of a row may be called where it isn't called as in the task."""
 
-
-def _columns(value: object) -> Texts:
-    names = tuple(split_at_commas(value))
-    if not all(names):
-        raise ArgumentTypeError(f"{value!r} lacks the name of a column; write text, or sentence1,sentence2")
-    return names
+Model = Annotated[str, "RUN"]
+Columns = Annotated[tuple[Annotated[str, Field(min_length=1)], ...], AtCommas, "A[,B]"]
 
 
-Columns = Annotated[Texts, BeforeValidator(_columns), "A[,B]"]
-
-
-def run(
+def predict(
     model: Model,
     *,
     criterion: str | None = None,
@@ -75,7 +71,7 @@ def run(
     """
     checked = _own_output(model, output, text_columns, skip_bad_rows) if input is None else _output(input, output)
     check_writable(checked)
-    predictor = load(
+    predictor = _load(
         model,
         criterion,
         threshold,
@@ -85,19 +81,18 @@ def run(
         precision=precision,
         keep_trail=trail,
     )
-    rows = (
-        OwnRows(RunOptions.read(RunFolder(model)))
-        if input is None
-        else _rows(input, text_columns, skip_bad_rows, predictor.deployment)
-    )
+    deployment = predictor.deployment
+    if input is None:
+        options = RunOptions.read(RunFolder(model))
+        rows: InputRows | OwnRows = OwnRows(options.task, options.root)
+    else:
+        rows = InputRows(input, _choices(text_columns, deployment), skip_bad_rows=skip_bad_rows)
+    is_regression = deployment.target.kind is Kind.REGRESSION
     with writing(
-        checked,
-        is_regression=predictor.deployment.target.kind is Kind.REGRESSION,
-        with_trail=trail,
-        label_separator=predictor.deployment.label_separator,
+        checked, is_regression=is_regression, with_trail=trail, label_separator=deployment.label_separator
     ) as file:
         _predict(predictor, rows, file)
-    if not isinstance(rows, InputRows):
+    if isinstance(rows, OwnRows):
         print(f"ids: row numbers, from 0, in {listed(rows.files)}")
     elif rows.num_bad:
         print(f"{counted(rows.num_bad, 'bad row')} left out:", *rows.bad, sep="\n  ")
@@ -106,9 +101,47 @@ def run(
     print(f"saved: {checked}")
 
 
+def save(model: Model, folder: str, *, criterion: str | None = None, threshold: Number | None = None) -> None:
+    """Write a run's model, its tokenizer and its operating point into one folder.
+
+    Args:
+        model: A run folder, or what save wrote: its folder, or its name on the hub.
+        folder: The folder to write.
+        criterion: Such as confidence or 'voting(k=0.5)', with --threshold (those of the operating point).
+        threshold: In the criterion's unit; inf lets nobody leave early.
+    """
+    predictor = _load(model, criterion, threshold, device="cpu")
+    predictor.save_pretrained(folder)
+    rule, run = predictor.deployment.rule, RunFolder(model)
+    print(f"early exit by {rule}")
+    if (split := next(filter(run.has_exits, ("validation", "test")), None)) is not None:
+        exits = run.read_exits(split)
+        mean_exit = replay(rule.build(), exits).at(rule.threshold)[0].double().mean().item()
+        _warn_of_threshold(rule, mean_exit, exits.num_exits, f"{exits.num_samples} samples of the split {split}")
+    print(f"saved: {folder}")
+
+
+def _is_run(model: str) -> bool:
+    return RunFolder(model).config.is_file()
+
+
+def _load(
+    model: str, criterion: str | None, threshold: float | None, **others: Unpack[PredictorOptions]
+) -> EarlyExitPredictor:
+    make = EarlyExitPredictor.from_run if _is_run(model) else EarlyExitPredictor.from_pretrained
+    return make(model, criterion=criterion, threshold=threshold, **others)
+
+
+def _warn_of_threshold(rule: ExitPolicy, mean_exit: float, num_exits: int, samples: str) -> None:
+    """Warn where a threshold that a user gave lets all samples leave at once, or none early; infinity is meant so."""
+    is_meant = rule.operating_point is not None or rule.threshold == inf
+    if not is_meant and (found := one_sided(mean_exit, num_exits, samples)):
+        print(f"warning: {found}")
+
+
 def _own_output(model: str, output: Path | None, text_columns: Texts | None, skip_bad_rows: bool) -> Path:
     """Return the file for the predictions of a run's own test split."""
-    if not is_run(model):
+    if not _is_run(model):
         raise OptionError(
             "this is no run folder, and only a run has a test split of its own",
             where=model,
@@ -131,20 +164,18 @@ def _output(input: Path, output: Path | None) -> Path:
     return output
 
 
-def _rows(input: Path, text_columns: Texts | None, skip_bad_rows: bool, deployment: Deployment) -> InputRows:
-    choices: list[Texts] = [deployment.text_columns]
-    if text_columns is not None:
-        choices = [text_columns]
-        if len(text_columns) != len(deployment.text_columns):
-            raise OptionError(
-                f"{counted(len(text_columns), 'column')} named, and {deployment.task} takes "
-                f"{counted(len(deployment.text_columns), 'text')}",
-                where=f"--text-columns {','.join(text_columns)}",
-                hint="name a column for each text, separated by commas",
-            )
-    elif not deployment.takes_pairs:
-        choices += USUAL_COLUMNS
-    return InputRows(input, choices, skip_bad_rows=skip_bad_rows)
+def _choices(text_columns: Texts | None, deployment: Deployment) -> list[Texts]:
+    """Return what the texts of a file may be called."""
+    if text_columns is None:
+        return [deployment.text_columns, *(() if deployment.takes_pairs else USUAL_COLUMNS)]
+    if len(text_columns) != len(deployment.text_columns):
+        raise OptionError(
+            f"{counted(len(text_columns), 'column')} named, and {deployment.task} takes "
+            f"{counted(len(deployment.text_columns), 'text')}",
+            where=f"--text-columns {','.join(text_columns)}",
+            hint="name a column for each text, separated by commas",
+        )
+    return [text_columns]
 
 
 def _predict(predictor: EarlyExitPredictor, rows: InputRows | OwnRows, file: PredictionFile) -> None:
@@ -169,14 +200,13 @@ def _predict(predictor: EarlyExitPredictor, rows: InputRows | OwnRows, file: Pre
         done = f"{counted(file.num_rows, 'row')} written to {file.path}" if file.num_rows else "nothing written"
         print(f"broken off: {done}", file=sys.stderr)
         raise
-    seconds = perf_counter() - started
-    num_exits = predictor.deployment.num_exits
-    print(f"{counted(file.num_rows, 'text')}, {file.num_rows / seconds:.0f} a second, by {predictor.deployment.rule}")
+    seconds, deployment = perf_counter() - started, predictor.deployment
+    print(f"{counted(file.num_rows, 'text')}, {file.num_rows / seconds:.0f} a second, by {deployment.rule}")
     if file.num_rows:
-        mean_exit = sum_of_exits / file.num_rows
+        num_exits, mean_exit = deployment.num_exits, sum_of_exits / file.num_rows
         print(f"mean exit {mean_exit:.2f} of {num_exits}: {num_exits / mean_exit:.2f}x faster by layers")
-    if file.num_rows >= ENOUGH:
-        warn_of_threshold(predictor.deployment.rule, mean_exit, num_exits, f"{file.num_rows} texts")
+        if file.num_rows >= ENOUGH:
+            _warn_of_threshold(deployment.rule, mean_exit, num_exits, f"{file.num_rows} texts")
     if stream.num_cut:
         were = "was" if stream.num_cut == 1 else "were"
-        print(f"{counted(stream.num_cut, 'text')} {were} cut to {predictor.deployment.max_length} tokens")
+        print(f"{counted(stream.num_cut, 'text')} {were} cut to {deployment.max_length} tokens")

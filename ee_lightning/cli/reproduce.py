@@ -2,22 +2,18 @@
 
 import shlex
 import sys
-from argparse import ArgumentTypeError
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated
 
-from pydantic import BeforeValidator
 from rich.console import Console
 
-from ee_lightning.cli.command import CommandParser, OutputFile, split_at_commas
+from ee_lightning.cli.command import CommandParser, Numbers, OutputFile, Words
 from ee_lightning.errors import EarlyExitError, OptionError
 from ee_lightning.fit.signals import interruptible
-from ee_lightning.reproduce.clusters import write_slurm_array, write_wandb_sweep
 from ee_lightning.reproduce.plan import PlannedRun, State, each_once, finished, plan
 from ee_lightning.reproduce.progress import SuiteProgress, print_plan
-from ee_lightning.reproduce.runner import Runner
+from ee_lightning.reproduce.runner import Runner, write_slurm_array, write_wandb_sweep
 from ee_lightning.reproduce.suite import (
     FitOptions,
     Selection,
@@ -28,17 +24,6 @@ from ee_lightning.reproduce.suite import (
     read_fit_arguments,
     trainings,
 )
-
-
-def _seeds(value: object) -> list[int]:
-    try:
-        return [int(part) for part in split_at_commas(value)]
-    except ValueError as error:
-        raise ArgumentTypeError(f"{value!r} are no whole numbers separated by commas") from error
-
-
-Words = Annotated[list[str], BeforeValidator(split_at_commas), "WORDS"]
-Seeds = Annotated[list[int], BeforeValidator(_seeds), "NUMBERS"]
 
 
 @dataclass(frozen=True)
@@ -70,7 +55,7 @@ class Options:
     keep_going: bool = False
     tasks: Words | None = None
     trainings: Words | None = None
-    seeds: Seeds | None = None
+    seeds: Numbers | None = None
     no_clock: bool = False
     runs_only: bool = False
     slurm: OutputFile | None = None
@@ -83,14 +68,7 @@ def parser() -> CommandParser:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Print the plan of a suite, bring its trainings to their end, and write its tables.
-
-    Args:
-        arguments: What follows the command's name.
-
-    Raises:
-        EarlyExitError: Some trainings can't be run, or failed.
-    """
+    """Run the command with what follows its name; an `EarlyExitError` where some trainings can't be run, or failed."""
     own, others = parser().split(arguments)
     chosen = Options(**parser().read(own))
     extra = read_fit_arguments(others)
@@ -114,7 +92,7 @@ def main(arguments: Sequence[str]) -> None:
     if chosen.plan:
         return
     failed = _bring_to_end([run for run in runs if run not in blocked], console, arguments)
-    _tell_results(suite, whole, meant, chosen, console)
+    _write_results(suite, whole, meant, chosen, console)
     if failed or blocked:
         raise EarlyExitError(
             f"of {len(runs)} trainings {failed} failed, and {len(blocked)} can't be run",
@@ -135,26 +113,23 @@ def _plan(suite: Suite, chosen: Options, selection: Selection) -> list[PlannedRu
         ) from error
 
 
-def _tell_results(
+def _write_results(
     suite: Suite, whole: Sequence[PlannedRun], meant: Sequence[PlannedRun], chosen: Options, console: Console
 ) -> None:
     """Write the tables, measure the rows on the clock, and write the tables again with what that gave."""
+    if chosen.runs_only and chosen.no_clock:
+        return
+    from ee_lightning.reproduce.evaluation import measure_rows  # these take seconds to import
+    from ee_lightning.reproduce.report.tables import write_report
+
     tables = chosen.root / "tables" / suite.name
     if not chosen.runs_only:
-        _write_report(suite, whole, tables)
-    if not chosen.no_clock:
-        from ee_lightning.reproduce.clock import measure_rows  # which takes seconds to import
-
-        if measure_rows(suite, finished(meant), chosen.root, console) and not chosen.runs_only:
-            _write_report(suite, whole, tables)
+        write_report(suite, finished(whole), tables)
+    measured = not chosen.no_clock and measure_rows(suite, finished(meant), chosen.root, console)
     if not chosen.runs_only:
+        if measured:
+            write_report(suite, finished(whole), tables)
         print(f"tables: {tables}")
-
-
-def _write_report(suite: Suite, whole: Sequence[PlannedRun], tables: Path) -> None:
-    from ee_lightning.reproduce.report.tables import write_report  # which takes seconds to import
-
-    write_report(suite, finished(whole), tables)
 
 
 def _bring_to_end(runs: Sequence[PlannedRun], console: Console, arguments: Sequence[str]) -> int:

@@ -1,16 +1,14 @@
 """``ee-lightning speed``: operating points on the clock, beside the full model."""
 
-import math
-from argparse import ArgumentTypeError
 from pathlib import Path
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Literal
 
 import torch
-from pydantic import BeforeValidator
+from pydantic import Field
 from torch import Tensor
 
 from ee_lightning.analysis.sweep import fit_criteria
-from ee_lightning.cli.command import BatchSizes, Repeats, Samples, Threads, split_at_commas
+from ee_lightning.cli.command import AtCommas, BatchSizes, Repeats, Samples, Threads
 from ee_lightning.errors import OptionError, counted, listed
 from ee_lightning.exits import CRITERIA, Criterion, Oracle, StoredExits, trace_curve
 from ee_lightning.exits.naming import CriterionSpec, spec_of
@@ -24,34 +22,12 @@ from ee_lightning.runs.folder import RunFolder
 from ee_lightning.runs.load_run import evaluated_rows, load_run
 from ee_lightning.runs.operating_point import OPERATING_POINT, OperatingPoint
 
-
-def _speedups(value: object) -> list[float]:
-    try:
-        speedups = list(dict.fromkeys(float(part) for part in split_at_commas(value)))
-    except ValueError as error:
-        raise ArgumentTypeError(f"{value!r} is no list of numbers, such as 1,1.5") from error
-    for speedup in speedups:
-        if not 1 <= speedup < math.inf:
-            raise ArgumentTypeError(f"'{speedup:g}' is no speed-up, which is 1 or more, and finite")
-    return speedups
+Speedups = Annotated[list[Annotated[float, Field(ge=1, allow_inf_nan=False)]], AtCommas, "NUMBERS"]
+Point = tuple[Criterion, float]
+"""An operating point to measure: a criterion, fitted if it has to be, and a threshold in its unit."""
 
 
-Speedups = Annotated[list[float], BeforeValidator(_speedups), "NUMBERS"]
-
-
-class Point(NamedTuple):
-    """An operating point to measure.
-
-    Attributes:
-        criterion: When to leave, fitted if it has to be.
-        threshold: In the criterion's unit.
-    """
-
-    criterion: Criterion
-    threshold: float
-
-
-def run(
+def speed(
     run: Path,
     *,
     criterion: str | None = None,
@@ -99,12 +75,12 @@ def run(
     print_speed(measured)
     if precision == "bf16":
         labels = exits.known_labels()[meter.places]  # [samples], or [samples, labels]
+        once = torch.ones(1, len(labels))
 
         def score(said: Tensor) -> float:
-            return weighted_scores(said, labels, torch.ones(1, len(labels)), metric, exits.num_classes).item()
+            return weighted_scores(said, labels, once, metric, exits.num_classes).item()
 
-        effects = precision_effects(model, meter.samples, points, score)
-        print_precision_effects(effects, metric)
+        print_precision_effects(precision_effects(model, meter.samples, points, score), metric)
     print(f"saved: {folder.path / 'speed.csv'} and speed.png")
 
 
@@ -116,7 +92,7 @@ def _points(
     spec = None if named is None else spec_of(named)
     if (folder.path / OPERATING_POINT).is_file():
         saved = OperatingPoint.read(folder.path)
-        points.append(Point(saved.criterion.build(), saved.threshold))
+        points.append((saved.criterion.build(), saved.threshold))
         spec = spec or saved.criterion
     criterion = (spec or _first_swept(folder, split)).build()
     if isinstance(criterion, Oracle):
@@ -129,8 +105,8 @@ def _points(
             hint=f"give speed-ups from 1 to {exits.num_exits}",
         )
     curve = trace_curve(criterion, exits, [metric])
-    points += [Point(criterion, curve.threshold_near(speedup)) for speedup in speedups or NAMED_SPEEDUPS]
-    return list({(point.criterion.name, point.threshold): point for point in points}.values())
+    points += [(criterion, curve.threshold_near(speedup)) for speedup in speedups or NAMED_SPEEDUPS]
+    return list({(criterion.name, threshold): (criterion, threshold) for criterion, threshold in points}.values())
 
 
 def _first_swept(folder: RunFolder, split: str) -> CriterionSpec:

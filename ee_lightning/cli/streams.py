@@ -11,22 +11,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
+from typing_extensions import override
+
 from ee_lightning.errors import EarlyExitError, shown
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
-_PLAIN = {
-    "×": "x",
-    "−": "-",
-    "±": "+-",
-    "≥": ">=",
-    "≤": "<=",
-    "→": "->",
-    "…": "...",
-    "–": "-",
-    "·": "*",
-}
+_PLAIN = dict(zip("×−±≥≤→…–·", ("x", "-", "+-", ">=", "<=", "->", "...", "-", "*"), strict=True))
 _LONGEST_WARNING = 1500
 
 
@@ -40,22 +32,20 @@ def prepare_streams() -> None:
     """
     with suppress(locale.Error):  # where the system has no such locale
         locale.setlocale(locale.LC_CTYPE, "C.UTF-8")
-    _fill_closed_descriptors()
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # which takes the lowest number that is free
     codecs.register_error("plain", _in_plain_characters)
-    sys.stdout, sys.stderr = (
-        _prepared(stream, original) for stream, original in ((sys.stdout, sys.__stdout__), (sys.stderr, sys.__stderr__))
-    )
+    sys.stdout, sys.stderr = _prepared(sys.stdout, sys.__stdout__), _prepared(sys.stderr, sys.__stderr__)
     logger = logging.getLogger("ee_lightning")
     if not logger.handlers:
         logger.addHandler(_Warnings(logging.WARNING))
 
 
 def check_output() -> None:
-    """Raise what went wrong with standard output, if anything; a reader that stopped reading is nothing wrong.
-
-    Raises:
-        EarlyExitError: Something could not be written.
-    """
+    """Raise an `EarlyExitError` where standard output could not be written, but not for a reader that stopped."""
     sys.stdout.flush()
     raw = getattr(getattr(sys.stdout, "buffer", None), "raw", None)
     lost = raw.lost if isinstance(raw, _Lasting) else None
@@ -80,14 +70,12 @@ def lasting(stream: TextIO) -> TextIO:
 
 
 class _Lasting(io.FileIO):
-    """A file that drops what can't be written.
-
-    Attributes:
-        lost: The first error; None if there was none.
-    """
+    """A file that drops what can't be written."""
 
     lost: OSError | None = None
+    """The first error."""
 
+    @override
     def write(self, data: "ReadableBuffer", /) -> int:
         try:
             return super().write(data)
@@ -99,8 +87,8 @@ class _Lasting(io.FileIO):
 class _Warnings(logging.Handler):
     """Prints the warnings of this package, which may quote anything."""
 
+    @override
     def emit(self, record: logging.LogRecord) -> None:
-        """Print a warning."""
         print(shown(record.getMessage(), _LONGEST_WARNING, lines=True), file=sys.stderr)
 
 
@@ -114,17 +102,8 @@ def _prepared(stream: TextIO | None, original: TextIO | None) -> TextIO:
     return stream
 
 
-def _fill_closed_descriptors() -> None:
-    for descriptor in range(3):
-        try:
-            os.fstat(descriptor)
-        except OSError:
-            os.open(os.devnull, os.O_RDWR)  # which takes the lowest number that is free
-
-
 def _in_plain_characters(error: UnicodeError) -> tuple[str | bytes, int]:
     if not isinstance(error, UnicodeEncodeError):
         raise error
-    characters = error.object[error.start : error.end]
-    plain = (_PLAIN.get(each) or each.encode("unicode_escape").decode() for each in characters)
-    return "".join(plain), error.end
+    lacking = error.object[error.start : error.end]
+    return "".join(_PLAIN.get(each) or each.encode("unicode_escape").decode() for each in lacking), error.end

@@ -1,18 +1,18 @@
 """``ee-lightning submit``: the files that the GLUE server takes, from runs at their operating points."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import isnan
 from pathlib import Path
 from typing import Annotated
 from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
 from ee_lightning.cli.command import Device
-from ee_lightning.cli.deployed import OwnRows
 from ee_lightning.data.tasks import TASKS
 from ee_lightning.errors import DataError, OptionError
 from ee_lightning.files import written_whole
 from ee_lightning.inference import EarlyExitPredictor
+from ee_lightning.inference.input import OwnRows
 from ee_lightning.runs.folder import RunFolder
 from ee_lightning.runs.load_run import RunOptions
 from ee_lightning.runs.operating_point import OperatingPoint
@@ -44,15 +44,7 @@ class ServerFile:
     trained_on: tuple[str, ...]
 
     def word(self, label: str | float, label_names: Sequence[str]) -> str:
-        """Write a predicted label as the server takes it.
-
-        Args:
-            label: The word for it, or a value.
-            label_names: The words for the labels of the task, in the order of their numbers.
-
-        Raises:
-            DataError: The server does not know it, or it is not a number.
-        """
+        """Write a predicted label, the word for it or a value, as the server takes it."""
         if not self.words:
             if isnan(float(label)):
                 raise DataError(
@@ -72,11 +64,7 @@ class ServerFile:
         return word
 
     def check_rows(self, number: int, where: object) -> None:
-        """Raise an error for another number of rows than the official one.
-
-        Raises:
-            DataError: There are more or fewer.
-        """
+        """Raise a `DataError` for another number of rows than the official one."""
         if number != self.rows:
             raise DataError(
                 f"{self.name} needs {self.rows} rows, and the test split of {self.task} has {number}",
@@ -85,17 +73,7 @@ class ServerFile:
             )
 
     def write(self, folder: Path, words: Iterable[str], where: object) -> Path:
-        """Write the file, whole or not at all.
-
-        Args:
-            folder: Where.
-            words: The labels, in the order of the test set.
-            where: Where the rows are from, for the error.
-
-        Raises:
-            DataError: There are more or fewer than the official number of rows.
-            RunFolderError: It can't be written.
-        """
+        """Write the labels, in the order of the test set, from a place that an error names."""
         lines = [f"{index}\t{word}" for index, word in enumerate(words)]
         self.check_rows(len(lines), where)
         with written_whole(folder / self.name) as file:
@@ -120,11 +98,7 @@ SERVER_FILES = (
 
 
 def write_zip(folder: Path, files: Iterable[Path]) -> Path:
-    """Put files into a zip, without folders; the same files make the same zip.
-
-    Raises:
-        RunFolderError: It can't be written.
-    """
+    """Put files into a zip, without folders; the same files make the same zip."""
     with written_whole(folder / ZIP) as unfinished, ZipFile(unfinished, "w", ZIP_DEFLATED) as archive:
         for file in files:
             archive.writestr(ZipInfo(file.name), file.read_bytes(), ZIP_DEFLATED)
@@ -134,7 +108,7 @@ def write_zip(folder: Path, files: Iterable[Path]) -> Path:
 Planned = tuple[ServerFile, Path, OwnRows]
 
 
-def run(runs: Annotated[list[Path], "RUN"], *, output: Annotated[Path, "FOLDER"], device: Device = "auto") -> None:
+def submit(runs: Annotated[list[Path], "RUN"], *, output: Annotated[Path, "FOLDER"], device: Device = "auto") -> None:
     """Predict GLUE's test sets at the operating points of runs, and write the files for its server.
 
     All test sets and operating points are looked at before anything is predicted.
@@ -178,7 +152,7 @@ def _files_of(path: Path) -> Iterator[tuple[ServerFile, OwnRows]]:
     OperatingPoint.read(path)
     for file in files:
         try:
-            rows = OwnRows(replace(options, task=TASKS[file.task]))
+            rows = OwnRows(TASKS[file.task], options.root)
         except DataError as error:
             if file.task == own:
                 raise

@@ -1,4 +1,4 @@
-"""``ee-lightning tables``: many runs in one table."""
+"""``ee-lightning tables`` and ``fetch-run``: many runs in one table, and one from W&B."""
 
 import os
 import re
@@ -8,7 +8,7 @@ from typing import Annotated, Any, NoReturn
 
 from ee_lightning.analysis.comparison import ComparedRun, compare, print_comparison
 from ee_lightning.cli.command import OutputFile
-from ee_lightning.errors import OptionError, RunFolderError, shown
+from ee_lightning.errors import OptionError, RunFolderError, first_line, shown
 from ee_lightning.files import UNFINISHED, read_yaml, reading, written_whole
 from ee_lightning.runs.folder import RunFolder
 from ee_lightning.runs.run_options import is_free, leaves
@@ -17,14 +17,13 @@ NOT_COMPARED = ("run", "seed_everything")
 """Options by which runs of one configuration differ."""
 RESOLVED_CONFIG = "resolved_config"
 """The key under which W&B has the options of a run."""
-
 _PATIENCE = 20
 """Seconds that W&B may be silent."""
 _FIGURE = re.compile(r"(val|test)/(.+)/(area|score_at_[\d.]+x)")
 _SPLITS = {"val": "validation", "test": "test"}
 
 
-def run(
+def tables(
     folders: Annotated[list[Path], "[FOLDER ...]"],
     *,
     wandb: Annotated[str | None, "ENTITY/PROJECT"] = None,
@@ -64,20 +63,28 @@ def run(
         print(f"saved: {output}")
 
 
-def training_runs(path: Path) -> Iterator[RunFolder]:
-    """Find the folders of training runs at and below a folder, each once, but for those that are being fetched.
+def fetch_run(run: Annotated[str, "ENTITY/PROJECT/RUN"], *, root: Path = Path("runs")) -> None:
+    """Restore a run folder from W&B, where it was logged with log_model or by choose --wandb.
 
-    Raises:
-        OSError: A folder there can't be read.
+    Args:
+        run: The W&B run; or, for another version than the latest, the artifact: ENTITY/PROJECT/run_folder-RUN:v0.
+        root: The folder of all run folders.
     """
-    for place in sorted(place for place, folders, _ in os.walk(path, onerror=_fail) if "checkpoints" in folders):
+    from ee_lightning.tracking.artifacts import fetch_run_folder  # which takes seconds
+
+    print(f"run folder: {fetch_run_folder(run, root).path}")
+
+
+def training_runs(path: Path) -> Iterator[RunFolder]:
+    """Find the folders of training runs at and below a folder, each once, but for those that are being fetched."""
+
+    def fail(error: OSError) -> NoReturn:
+        raise error
+
+    for place in sorted(place for place, folders, _ in os.walk(path, onerror=fail) if "checkpoints" in folders):
         folder = RunFolder(place)
         if folder.config.is_file() and not folder.path.name.endswith(UNFINISHED):
             yield folder
-
-
-def _fail(error: OSError) -> NoReturn:
-    raise error
 
 
 def _of_folders(paths: Sequence[Path]) -> list[tuple[str, ComparedRun | None]]:
@@ -104,7 +111,7 @@ def _of_project(project: str) -> list[tuple[str, ComparedRun | None]]:
         runs = [run for run in api.runs(project, lazy=False) if RESOLVED_CONFIG in run.config]
     except Exception as error:  # wandb has no class in common for what it raises here
         raise OptionError(
-            f"W&B does not give the runs: {str(error).partition(chr(10))[0]}",
+            f"W&B does not give the runs: {first_line(error)}",
             where=f"--wandb {project}",
             hint="log in (wandb login), and write ENTITY/PROJECT as in the address of the project's page",
         ) from error
@@ -120,8 +127,7 @@ def _summary(task: str, logged: dict[str, Any]) -> dict[str, Any]:
     summary: dict[str, Any] = {}
     for stage, split in _SPLITS.items():
         if (full := logged.get(f"{stage}/full_model/score")) is not None:
-            about = {"task": task, "metrics": ["score"], "full_model": {"score": full}, "criteria": {}}
-            summary[split] = about
+            summary[split] = {"task": task, "metrics": ["score"], "full_model": {"score": full}, "criteria": {}}
     for name, value in logged.items():
         if (found := _FIGURE.fullmatch(name)) and (split := _SPLITS[found[1]]) in summary:
             summary[split]["criteria"].setdefault(found[2], {"score": {}})["score"][found[3]] = value

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from ee_lightning.data import Task
 from ee_lightning.data.row_files import Bad, Chooser, open_row_file
 from ee_lightning.errors import DataError
 from ee_lightning.inference.encoder import Texts
@@ -86,3 +87,44 @@ class InputRows(LeavesOut):
                     where=self._file.place(line),
                     hint=f"{row.hint}; or leave such rows out: --skip-bad-rows",
                 )
+
+
+class OwnRows:
+    """The rows of a task's test split, from where a run had its data.
+
+    Args:
+        task: The task.
+        root: Where its rows are; None for the hub.
+
+    Attributes:
+        size: How many rows there are.
+        done: How many of them were given.
+        files: The names of the files that they are numbered in.
+
+    Raises:
+        DataError: They are not available.
+    """
+
+    def __init__(self, task: Task, root: str | None) -> None:
+        from ee_lightning.data.sources import open_source  # which takes seconds to import
+
+        try:
+            source = open_source(root, task)
+            self._rows, self.files = source.load("test"), source.files("test")
+        except DataError as error:
+            raise DataError(
+                error.what,
+                where=error.where,
+                hint="bring the run's data back to where its config.yaml says (data.root), or give rows: --input FILE",
+            ) from error
+        self.size, self.done = len(self._rows), 0
+
+    def __iter__(self) -> Iterator[Row]:
+        """Return the rows, in the order of the split."""
+        from ee_lightning.data.arrow_files import NUMBER
+        from ee_lightning.data.read import TEXT_COLUMNS
+
+        columns = [name for name in (NUMBER, *TEXT_COLUMNS) if name in self._rows.column_names]
+        for position, row in enumerate(self._rows.select_columns(columns)):
+            self.done += 1
+            yield Row(row.pop(NUMBER, position), tuple(row.values()))

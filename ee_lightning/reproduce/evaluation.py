@@ -1,68 +1,60 @@
-"""What the rows of a suite reach on its finished runs, by replay of their stored exits."""
+"""What the rows of a suite reach on its finished runs: by replay of their stored exits, and on the clock."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, cached_property, partial
 from itertools import product
-from typing import Literal, TypeVar, get_args
+from pathlib import Path
+from typing import Literal, NamedTuple, TypeVar, get_args
 
 import torch
+from rich.console import Console
 from torch import Tensor
 
 from ee_lightning.analysis.budgets import ROUNDING
 from ee_lightning.analysis.sweep import fit_criteria
 from ee_lightning.errors import EarlyExitError, RunFolderError
-from ee_lightning.exits import Criterion, Curve, Fitted, Fixed, StoredExits, replay, trace_curve
+from ee_lightning.exits import Criterion, Curve, Fitted, Fixed, Oracle, StoredExits, replay, trace_curve
 from ee_lightning.exits.naming import spec_of
 from ee_lightning.files import reading
 from ee_lightning.functional import Target, first_least, halves, weighted_scores
+from ee_lightning.inference import SpeedMeter, samples_of
 from ee_lightning.inference.flops import FlopCounter
 from ee_lightning.models import HeadOptions, model_of_shapes
 from ee_lightning.models.backbones.loading import backbone_config
+from ee_lightning.reporting import write_speed
+from ee_lightning.reproduce.plan import locked_run
+from ee_lightning.reproduce.progress import say
 from ee_lightning.reproduce.suite import Row, Split, Suite
 from ee_lightning.runs.figures import MeasuredSpeed
-from ee_lightning.runs.folder import SUMMARY, RunFolder
-from ee_lightning.runs.load_run import RunOptions, evaluated_rows
+from ee_lightning.runs.folder import SPEED, SUMMARY, RunFolder
+from ee_lightning.runs.load_run import RunOptions, evaluated_rows, load_run, whole_model
 
 DEV: Split = "validation"
 Variant = Literal["dev", "held_out"]
 """Where a threshold is chosen: on the dev set, or on rows held out of training."""
 VARIANTS: tuple[Variant, ...] = get_args(Variant)
-
 CLOCK_BATCH = "32"
 
 
-@dataclass(frozen=True)
-class Layers:
-    """The layers of a model.
-
-    Attributes:
-        full: Those of the whole backbone.
-        kept: Those of them that the model has.
-        num_exits: How many of these, counted from the last, have an exit behind them.
-    """
+class Layers(NamedTuple):
+    """The layers of the whole backbone, and how many of those that the model keeps come before its first exit."""
 
     full: int
-    kept: int
-    num_exits: int
+    without_exit: int
 
-    @property
-    def without_exit(self) -> int:
-        """How many layers are run before the first exit."""
-        return self.kept - self.num_exits
-
-    def speedup(self, exit_layers: Tensor) -> float:
-        """Return all layers of the whole backbone over the mean of those run, by the exits of samples, [samples]."""
-        return self.full / (self.without_exit + exit_layers.double().mean().item())
+    def speedup(self, mean_exit: Tensor) -> Tensor:
+        """Return all layers of the whole backbone over the mean of those run, by the mean exit, of any shape."""
+        return self.full / (self.without_exit + mean_exit)
 
 
 def layers_of(options: RunOptions, num_exits: int) -> Layers:
     """Count the layers of a run's model; a `BackboneError` where the backbone's configuration is not available."""
     if options.heads.exits == "every" and options.num_layers is None:
-        return Layers(num_exits, num_exits, num_exits)
+        return Layers(num_exits, 0)
     full = int(backbone_config(options.backbone).num_hidden_layers)
-    return Layers(full, options.num_layers or full, num_exits)
+    return Layers(full, (options.num_layers or full) - num_exits)
 
 
 def flops_speedup(options: RunOptions, num_tokens: Sequence[int], exit_layers: Tensor, *, judged: bool) -> float:
@@ -91,16 +83,9 @@ def _counter(backbone: str, num_layers: int | None, target: Target, heads: HeadO
 
 @dataclass(frozen=True, eq=False)
 class StoredRun:
-    """A finished run.
+    """A finished run: what its exits said of the rows that are reported, of the dev set, and of those held out.
 
-    Attributes:
-        folder: Its folder.
-        split: Of which rows its scores are reported.
-        exits: What its exits said of them, with labels.
-        dev: What they said of the dev set, with labels.
-        held_out: What they said of the rows held out of training; None if there are none.
-        metric: The task's first.
-        options: Of its model and data.
+    The metric is the task's first; ``held_out`` is None where no rows were held out of training.
     """
 
     folder: RunFolder
@@ -113,12 +98,7 @@ class StoredRun:
 
     @classmethod
     def read(cls, folder: RunFolder, split: Split = DEV) -> "StoredRun":
-        """Read a run folder.
-
-        Raises:
-            RunFolderError: Something is missing or damaged.
-            DataError: The task is unknown.
-        """
+        """Read a run folder; a `RunFolderError` where it is damaged, a `DataError` where the task is unknown."""
         figures = folder.read_figures(split)
         with reading(folder.path / SUMMARY, hint="run the training again"):
             metric = str(figures["metrics"][0])
@@ -128,7 +108,7 @@ class StoredRun:
 
     @cached_property
     def layers(self) -> Layers:
-        """The layers of its model; a `BackboneError` where the backbone's configuration is needed and not available."""
+        """The layers of its model, see `layers_of`."""
         return layers_of(self.options, self.exits.num_exits)
 
     @cached_property
@@ -172,20 +152,12 @@ class StoredRun:
         if exits is None:
             return None
         curve = trace_curve(criterion, exits, [self.metric])
-        reached = self.layers.full / (self.layers.without_exit + curve.mean_exit)  # [points]
-        chosen = first_least(reached >= speedup - ROUNDING, -curve.scores[self.metric], curve.mean_exit)
+        is_fast = self.layers.speedup(curve.mean_exit) >= speedup - ROUNDING  # [points]
+        chosen = first_least(is_fast, -curve.scores[self.metric], curve.mean_exit)
         return None if chosen is None else curve.thresholds[chosen].item()
 
     def wall_speedup(self, criterion: Criterion, threshold: float) -> float | None:
-        """Return the speed-up on the clock at an operating point, of batches of 32, beside the whole backbone.
-
-        Args:
-            criterion: When to leave.
-            threshold: In its unit.
-
-        Returns:
-            None where none was measured at that threshold, or the file of the speeds is damaged.
-        """
+        """Return the speed-up on the clock at an operating point, beside the whole backbone; None if not measured."""
         at_point = (
             each.wall_speedup
             for each in self.on_the_clock()
@@ -204,18 +176,17 @@ class StoredRun:
 
 
 RunKey = tuple[str, str, int]
-"""Of a run: the name of its column, of its training, and the seed."""
-
+"""The names of a run's column and of its training, and its seed."""
 _Found = TypeVar("_Found")
 
 
 @dataclass(frozen=True, eq=False)
 class Outcome:
-    """What a row gives on a run.
+    """What a row gives on a run; a row without a criterion has `Fixed` at the last exit.
 
     Attributes:
-        criterion: By which samples leave, fitted if it has to be; `Fixed` for a row without one.
-        threshold: In its unit; for a row without a criterion the last exit.
+        criterion: By which samples leave, fitted if it has to be.
+        threshold: In its unit.
         predictions: Class numbers, or values for regression, in the order of the ids, of shape [samples].
         exit_layers: The number of the exit where each sample leaves, from 1, of shape [samples].
         score: The task's first metric, as a share (1 is 100 points).
@@ -236,14 +207,7 @@ class Outcome:
 
 @dataclass
 class Evaluation:
-    """All that was found on the runs of a suite.
-
-    Attributes:
-        suite: The suite.
-        runs: Its finished runs that could be read.
-        outcomes: By the run, the row and the variant; absent where there is none.
-        problems: What is missing and why.
-    """
+    """All that was found on the finished runs of a suite, and what is missing and why."""
 
     suite: Suite
     runs: dict[RunKey, StoredRun] = field(default_factory=dict)
@@ -274,15 +238,7 @@ class Evaluation:
 
 
 def evaluate(suite: Suite, folders: Mapping[RunKey, RunFolder]) -> Evaluation:
-    """Replay the rows of a suite on its finished runs.
-
-    Args:
-        suite: The suite.
-        folders: Its finished runs; others are left alone.
-
-    Returns:
-        What was found. What can't be read is left out, and noted.
-    """
+    """Replay the rows of a suite on its finished runs; what can't be read is left out, and noted."""
     found = Evaluation(suite)
     names = dict.fromkeys(row.training for row in suite.rows)
     for key in product(suite.tasks, names, suite.seeds):
@@ -311,7 +267,8 @@ def _outcome(found: Evaluation, key: RunKey, row: Row, variant: Variant) -> Outc
     score = weighted_scores(predictions, labels, torch.ones(1, len(labels)), run.metric, run.exits.num_classes)
     by_layers = by_flops = on_clock = None
     if (layers := found.attempt(f"speed-ups {about}", lambda: run.layers)) is not None:
-        by_layers, on_clock = layers.speedup(exit_layers), run.wall_speedup(criterion, threshold)
+        by_layers = layers.speedup(exit_layers.double().mean()).item()
+        on_clock = run.wall_speedup(criterion, threshold)
 
         def count() -> float:
             return flops_speedup(run.options, run.num_tokens, exit_layers, judged=row.criterion is not None)
@@ -324,3 +281,61 @@ def name_of(key: RunKey) -> str:
     """Say which run it is."""
     task, training, seed = key
     return f"{training} on {task}, seed {seed}"
+
+
+_REPEATS = 2
+_Points = dict[tuple[str, float], Criterion]
+
+
+def measure_rows(suite: Suite, folders: Mapping[RunKey, RunFolder], root: Path, console: Console) -> bool:
+    """Measure the operating points of a suite's rows that were not measured yet, and write them into the run folders.
+
+    Runs that another process is at are left to it. Failures are reported, and stop nothing. A file of speeds
+    that can't be read is deleted, and written again. Returns whether something was measured.
+    """
+    found, done = evaluate(suite, folders), False
+    to_measure: dict[Path, tuple[RunKey, _Points]] = {}  # by folder, which trainings of the same options share
+    for key, run in found.runs.items():
+        if points := _points(found, key):
+            to_measure.setdefault(run.folder.path, (key, {}))[1].update(points)
+    for number, (key, points) in enumerate(to_measure.values(), 1):
+        run = found.runs[key]
+        with locked_run(root, run.folder.path.parent.name.rpartition("-")[2]) as lock:
+            if lock is not None:
+                task, training, seed = key
+                say(console, f"on the clock [{number}/{len(to_measure)}]: {task}, {training}, seed {seed}")
+                measure = partial(_measure, run, points, console)
+                done |= found.attempt(f"the clock of {name_of(key)}", measure) is not None
+    for problem in found.problems:
+        say(console, f"not measured: {problem}")
+    return done
+
+
+def _points(found: Evaluation, key: RunKey) -> _Points:
+    """Return the operating points on a run that were not measured yet."""
+    return {
+        (outcome.criterion.name, outcome.threshold): outcome.criterion
+        for (of_run, row, _), outcome in found.outcomes.items()
+        if of_run == key and row.criterion != Oracle.name and outcome.wall_speedup is None
+    }
+
+
+def _measure(run: StoredRun, points: _Points, console: Console) -> bool:
+    file, before = run.folder.path / SPEED, list[MeasuredSpeed]()
+    try:
+        before = run.folder.read_speed().get(run.split, [])
+    except RunFolderError as error:
+        file.unlink(missing_ok=True)
+        say(console, f"deleted, and measured again: {file}: {error.what}")
+    if all(run.wall_speedup(criterion, threshold) for (_, threshold), criterion in points.items()):
+        return True  # by another runner, since the rows were looked at
+    model, rows = load_run(run.folder, run.split)
+    samples = samples_of(evaluated_rows(rows, run.exits)[:])
+    full = whole_model(run.options)
+    meter = SpeedMeter(model, samples, batch_sizes=[int(CLOCK_BATCH)], repeats=_REPEATS, pool=False, full=full)
+    criteria = {criterion.name for criterion in points.values()}
+    measured = [each for each in before if each.criterion in criteria]
+    for (_, threshold), criterion in points.items():
+        measured += meter.measure(criterion, threshold)
+    write_speed(run.folder, run.split, measured)
+    return True

@@ -29,12 +29,7 @@ _ROWS_AT_ONCE = 10_000
 
 
 def data_fingerprint(options: Mapping[str, Any], tokenizer: str, *, test: bool) -> str:
-    """Read the rows that a training needs as it reads them, and give their digest.
-
-    Args:
-        options: All of ``data``, resolved.
-        tokenizer: The backbone's.
-        test: Whether the test split is evaluated at the end; then its labels are needed too.
+    """Read the rows that a training needs as it reads them, by the resolved options of ``data``; return their digest.
 
     Raises:
         DataError: The task is not known, or some of its rows are missing or wrong.
@@ -55,10 +50,7 @@ def data_fingerprint(options: Mapping[str, Any], tokenizer: str, *, test: bool) 
 
 
 def weights_fingerprint(backbone: str) -> str:
-    """Load pretrained weights and their tokenizer, and give the digest of their files.
-
-    Args:
-        backbone: A hub name, a local folder, or ``packaged:NAME``.
+    """Load pretrained weights and their tokenizer, and return the digest of their files.
 
     Raises:
         BackboneError: They can't be found or loaded, or the family is not known.
@@ -99,9 +91,6 @@ def _folder_of(backbone: str) -> Path:
         ) from error
 
 
-_SEED = "seed_everything"
-
-
 class Identifier:
     """Finds the identity of trainings; what several share is looked up once."""
 
@@ -125,14 +114,10 @@ class Identifier:
         return digest_of([options_digest(options), rows, weights, __version__])[:8]
 
     def resolve(self, fit: FitOptions) -> dict[str, Any]:
-        """Return all options of a training; those of trainings that differ in the seed alone are parsed once.
-
-        Raises:
-            OptionError: They can't be parsed.
-        """
-        others = FitOptions(fit.configs, {name: value for name, value in fit.options.items() if name != _SEED})
-        seed = {_SEED: fit.options[_SEED]} if _SEED in fit.options else {}
-        return _resolved(tuple(fit_arguments(others))) | seed
+        """Return all options of a training; those of trainings that differ in the seed alone are parsed once."""
+        others = dict(fit.options)
+        seed = {name: others.pop(name) for name in ("seed_everything",) if name in others}
+        return _resolved(tuple(fit_arguments(FitOptions(fit.configs, others)))) | seed
 
     def _once(self, about: tuple[object, ...], find: Callable[[], str]) -> str:
         if (key := json.dumps(about)) not in self._found:

@@ -89,11 +89,7 @@ class PlannedRun:
         return replace(self, state=state, reason=reason)
 
     def set_aside(self) -> Path:
-        """Rename its folder, which is damaged.
-
-        Raises:
-            OSError: It can't be renamed.
-        """
+        """Rename its folder, which is damaged, and return its new name."""
         path = self.folder.path
         place = next(place for number in count(1) if not (place := path.with_name(f"damaged_{number}")).exists())
         return path.rename(place)
@@ -101,14 +97,7 @@ class PlannedRun:
 
 @contextmanager
 def locked_run(root: Path, digest: str) -> Iterator[int | None]:
-    """Lock a run, if nobody else has.
-
-    Args:
-        root: The folder of the suites' runs.
-        digest: The run's; one lock serves all names that its folder may bear.
-
-    Yields:
-        The descriptor of the locked file; None where another process has locked it.
+    """Lock a run by its digest, and yield the descriptor of the locked file; None where another process has locked it.
 
     Raises:
         RunFolderError: It can't be locked here.
@@ -140,15 +129,7 @@ def plan(suite: Suite, root: Path, selection: Selection | None = None) -> list[P
     """Find out what there is to do for a suite; nothing is changed.
 
     Data and weights are read, because their content is part of a run's identity; without them a finished run is
-    identified by its options.
-
-    Args:
-        suite: The suite.
-        root: The folder of its runs, which lie in ``root/runs``.
-        selection: Of which trainings alone; None for all. What only others need is not read.
-
-    Returns:
-        A run a training, in the order of the trainings.
+    identified by its options. What only trainings that are not selected need is not read.
 
     Raises:
         OptionError: The options of a training can't be parsed.

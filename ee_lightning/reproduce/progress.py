@@ -22,14 +22,7 @@ from ee_lightning.reproduce.suite import Suite
 
 @dataclass(frozen=True)
 class Record:
-    """How a run ended.
-
-    Attributes:
-        failed: Why it failed; None where it is finished.
-        seconds: How long it took; None where it was not trained in one go.
-        machine: On which.
-        ended: When, in seconds since 1970.
-    """
+    """How a run ended: why it failed, and how long it took where it was trained in one go; when, since 1970."""
 
     failed: str | None = None
     seconds: NonNegativeFloat | None = None
@@ -81,15 +74,7 @@ class Durations:
 
 
 def print_plan(suite: Suite, meant: Sequence[PlannedRun], root: Path, console: Console, *, clock: bool) -> None:
-    """Print how many trainings there are, how many of them are finished, how long the others take, and what is amiss.
-
-    Args:
-        suite: The suite.
-        meant: The runs to show.
-        root: The folder of the suite's runs.
-        console: The terminal.
-        clock: Whether the rows are measured on the clock when the trainings are done.
-    """
+    """Print how many trainings there are, how many are finished, how long the others take, and what is amiss."""
     runs = each_once(meant)
     counts = [f"{number} {state}" for state in State if (number := sum(run.state is state for run in runs))]
     of_rows = f"{counted(len(runs), 'training')} for {len(suite.rows)} rows: {', '.join(counts)}"
@@ -164,11 +149,11 @@ class SuiteProgress:
         )  # fmt: skip
         self._task = self._bar.add_task("", total=len(runs), completed=self._done, left="")
         self._current: PlannedRun | None = None
-        self._started_at = 0.0
-        self._expected, self._unknown = 0.0, False
+        self._started_at = self._expected = 0.0
+        self._unknown = False
 
     def __enter__(self) -> Self:
-        """Start."""
+        """Show the bar."""
         self._bar.start()
         return self
 

@@ -17,14 +17,7 @@ _SAME_SPEED = 0.05
 
 @dataclass(frozen=True)
 class Source:
-    """Where figures were published, and how they came here.
-
-    Attributes:
-        title: Authors, year and title.
-        arxiv: The paper's number there.
-        read: How the figures were read.
-        confidence: That they were read rightly.
-    """
+    """Where figures were published (authors, year and title), and how, and how surely, they were read."""
 
     title: str
     arxiv: str
@@ -43,11 +36,11 @@ class PublishedRow:
     Attributes:
         label: What the method is called.
         source: Where the row is from.
-        speedup: The speed-up that was stated, or that was reached where none was.
+        speedup: The speed-up that was stated, or that was reached where none was, as by an oracle.
         scores: In percent, by column; what was not recovered is absent.
         average: As it was printed, in percent; None where none was.
-        note: What a reader should know; None for nothing.
-        is_stated: Whether the speed-up was stated; an oracle's was reached, at whatever speed it comes to.
+        note: What a reader should know.
+        is_stated: Whether the speed-up was stated.
     """
 
     label: str
@@ -76,8 +69,8 @@ class PublishedTable:
 
     Attributes:
         title: What it shows.
-        split: On which part of the data: ``dev`` or ``test``.
-        backbone: Of which model.
+        split: The part of the data.
+        backbone: The model.
         where: Its place in the paper.
         columns: The tasks.
         rows: From top to bottom; those of a curve have the same label at several speed-ups.
@@ -125,10 +118,6 @@ def published_tables() -> dict[str, PublishedTable]:
 
 
 def published_table(name: str) -> PublishedTable:
-    """Return a published table.
-
-    Raises:
-        OptionError: There is none of that name, such as ``glue_dev``.
-    """
+    """Return a published table, such as ``glue_dev``; an `OptionError` for an unknown name."""
     require_one_of(name, published_tables(), "published")
     return published_tables()[name]

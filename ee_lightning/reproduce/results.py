@@ -23,16 +23,11 @@ _FIGURES = ["score", "layer_speedup", "flops_speedup", "wall_speedup"]
 
 @dataclass(frozen=True)
 class Cell:
-    """What a row reaches on a task, or on average.
+    """What a row reaches on a task, or on average: means over seeds, scores in percent; None for what is not known.
 
     Attributes:
-        score: The mean over seeds, in percent.
-        deviation: The sample standard deviation over seeds; None for one seed.
-        num_seeds: Number of seeds.
-        layer_speedup: The mean speed-up by layers; None where one is not known.
-        flops_speedup: The mean speed-up by floating-point operations; None where one is not known.
-        wall_speedup: The mean speed-up on the clock; None where one was not measured.
-        published: The published figure, in percent; None where there is none.
+        deviation: The sample standard deviation of the score; None for one seed.
+        published: The published figure, in percent.
         is_best: Whether, of the rows that can be deployed and have the most seeds in this column, none has a higher
             score, as printed.
     """
@@ -54,13 +49,9 @@ class Cell:
 
 @dataclass(frozen=True)
 class Results:
-    """A table of cells.
+    """A table of cells by row, column and variant; what was not measured is absent.
 
-    Attributes:
-        suite: The suite.
-        columns: Its tasks, and if there are several their average.
-        cells: By row, column and variant; what was not measured is absent.
-        published: The table beside it; None if the suite names none.
+    The columns are the tasks, and if there are several their average.
     """
 
     suite: Suite
@@ -83,9 +74,6 @@ def tabulate(found: Evaluation) -> Results:
 
     The average over tasks is the plain mean, as the paper has it: for each seed that all tasks have, then over these
     seeds. It is absent where a task is.
-
-    Raises:
-        OptionError: There is no published table of the name that the suite gives.
     """
     suite, tasks = found.suite, list(found.suite.tasks)
     published = None if suite.published is None else published_table(suite.published)
@@ -136,12 +124,9 @@ def _with_best(cells: dict[tuple[Row, str, Variant], Cell]) -> dict[tuple[Row, s
 
 @dataclass(frozen=True)
 class Comparison:
-    """A row beside another.
+    """A row, tested against another.
 
     Attributes:
-        row: The row that is tested.
-        other: The row that it is tested against.
-        variant: Where thresholds were chosen.
         by_task: On each task where both have a seed in common.
         average: Of the plain mean over these tasks, for the seeds that all of them have; None if there are none.
         speedups: What both reach by layers, the mean over these tasks and their seeds; None where one is not known.

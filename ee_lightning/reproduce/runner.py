@@ -1,4 +1,4 @@
-"""Brings the runs of a plan to their end, each once, however many runners share a folder."""
+"""Brings the runs of a plan to their end, however many runners share a folder; or writes a file for a cluster."""
 
 import os
 import platform
@@ -12,30 +12,23 @@ from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 
+import yaml
+
 from ee_lightning.errors import EarlyExitError, RunFolderError
-from ee_lightning.files import read_yaml, reading
+from ee_lightning.files import read_yaml, reading, written_whole
 from ee_lightning.reproduce.plan import PlannedRun, State, locked_run
 from ee_lightning.reproduce.progress import Record, SuiteProgress, read_record, write_record
-from ee_lightning.reproduce.suite import FitOptions, fit_arguments
+from ee_lightning.reproduce.suite import FitOptions, Suite, Training, fit_arguments
 
 FIT = (sys.executable, "-m", "ee_lightning", "fit")
 _TICK, _PAUSE, _PATIENCE = 1.0, 1.0, 30.0
 
 
 def train(command: Sequence[str], log: Path, lock: int, tick: Callable[[], None]) -> int:
-    """Run a training to its end.
+    """Run a training to its end, append its output to a log, and return its exit status, negative for a signal.
 
-    Its process shares the lock, so that the run stays locked while it is at work, also where this process is killed. It
-    gets no signals of the terminal: where this process is interrupted, it ends the other.
-
-    Args:
-        command: What to run.
-        log: The file that its output is appended to.
-        lock: The descriptor of the locked file.
-        tick: Called every second.
-
-    Returns:
-        The exit status, negative for the signal by which it was killed.
+    Its process shares the descriptor of the locked file, so that the run stays locked while it is at work, also where
+    this process is killed. It gets no signals of the terminal: where this process is interrupted, it ends the other.
 
     Raises:
         OSError: The output can't be written, or the command can't be run.
@@ -82,12 +75,7 @@ class Failure(NamedTuple):
 
 
 class Runner:
-    """Brings runs to their end, one after the other; those that another runner is at, after all others.
-
-    Args:
-        progress: What shows how far it is.
-        command: What trains, before its options.
-    """
+    """Brings runs to their end, one after the other; those that another runner is at, after all others."""
 
     def __init__(self, progress: SuiteProgress, command: Sequence[str] = FIT) -> None:
         self.progress, self.command = progress, command
@@ -179,3 +167,60 @@ def _reason(status: int, damage: str | None, log: Path) -> str:
     if starts and not any(line.startswith("# ") for line in lines[starts[-1] :]):
         return "\n".join(lines[starts[-1] :]).removeprefix("error: ")
     return f"status {status}: {lines[-1]}"
+
+
+PLACEHOLDER = "${args}"
+
+_ARRAY = """\
+#!/bin/bash
+# The {number} trainings of the suite {suite}, a job each: sbatch {file}
+# Options of sbatch, such as --gres=gpu:1 or --time=4:00:00, go before the name of the file. After all jobs, the tables:
+#     {tables}
+#SBATCH --job-name={suite}
+#SBATCH --array=0-{last}
+#SBATCH --ntasks=1
+#SBATCH --output=slurm-%A_%a.log
+set -euo pipefail
+
+case $SLURM_ARRAY_TASK_ID in
+{trainings}
+esac
+srun {command} "$@"
+"""
+
+
+def write_slurm_array(
+    file: Path, suite: Suite, trainings: Sequence[Training], command: Sequence[str], tables: Sequence[str]
+) -> None:
+    """Write a script for ``sbatch`` whose index is a training.
+
+    A job runs the command with the options that name its training; ``tables`` makes the tables at the end.
+    """
+    chosen = [[f"--tasks={each.task}", f"--trainings={each.name}", f"--seeds={each.seed}"] for each in trainings]
+    content = _ARRAY.format(
+        number=len(trainings),
+        last=len(trainings) - 1,
+        suite=shlex.quote(suite.name),
+        file=shlex.quote(str(file)),
+        tables=shlex.join(tables),
+        trainings="\n".join(f"  {index}) set -- {shlex.join(each)} ;;" for index, each in enumerate(chosen)),
+        command=shlex.join(command),
+    )
+    with written_whole(file) as unfinished:
+        unfinished.write_text(content, encoding="utf-8")
+
+
+def write_wandb_sweep(file: Path, suite: Suite, trainings: Sequence[Training], command: Sequence[str]) -> None:
+    """Write a file for ``wandb sweep``, whose grid is the trainings; an agent runs the command with its training."""
+    of_all = zip(*((each.task, each.name, each.seed) for each in trainings), strict=True)
+    grid = {name: list(dict.fromkeys(of)) for name, of in zip(("tasks", "trainings", "seeds"), of_all, strict=True)}
+    sweep = {
+        "name": suite.name,
+        "project": "ee_lightning",
+        "program": command[0],
+        "method": "grid",
+        "parameters": {name: {"values": values} for name, values in grid.items()},
+        "command": ["${program}", *command[1:], PLACEHOLDER],
+    }
+    with written_whole(file) as unfinished:
+        unfinished.write_text(yaml.safe_dump(sweep, sort_keys=False), encoding="utf-8")

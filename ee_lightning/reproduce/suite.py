@@ -17,8 +17,6 @@ from ee_lightning.reproduce.published import published_table
 Split = Literal["validation", "test"]
 """Of which rows scores are reported."""
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
-
-
 _Name = Annotated[str, Field(min_length=1, max_length=100)]
 _AS_MAPPINGS = ("data.own",)
 """Options whose values may be mappings, beside those of a class."""
@@ -36,11 +34,7 @@ def _known(published: str) -> str:
 
 @dataclass(frozen=True)
 class FitOptions:
-    """Options of ``fit``.
-
-    Attributes:
-        configs: Configuration files, as ``--config`` takes them, later ones over earlier ones.
-        options: Dotted options and their values, over all files.
+    """Options of ``fit``: configuration files, later ones over earlier ones, and over all of them dotted options.
 
     Raises:
         ValueError: An option is a group of options.
@@ -133,14 +127,7 @@ class Suite:
 
 @dataclass(frozen=True)
 class Training:
-    """One training of a suite: what a run folder is made by.
-
-    Attributes:
-        task: The name of its column.
-        name: Of the training.
-        seed: Of all that is random.
-        fit: All options of ``fit``, the seed among them.
-    """
+    """One training of a suite, which makes a run folder: ``fit`` has all its options, the seed among them."""
 
     task: str
     name: str
@@ -178,11 +165,7 @@ class Selection:
     seeds: Sequence[int] | None = None
 
     def check(self, suite: Suite) -> None:
-        """Raise an error for what the suite does not have.
-
-        Raises:
-            OptionError: It lacks a task, a training or a seed.
-        """
+        """Raise an `OptionError` for a task, a training or a seed that the suite does not have."""
         for option, asked, known in (
             ("--tasks", self.tasks, suite.tasks),
             ("--trainings", self.trainings, suite.trainings),
@@ -212,18 +195,13 @@ def fit_arguments(fit: FitOptions) -> list[str]:
 
 
 def read_fit_arguments(arguments: Sequence[str]) -> FitOptions:
-    """Read options as the command line takes them, ``--name value`` or ``--name=value``.
-
-    Raises:
-        OptionError: One is no option with a value.
+    """Read options as the command line takes them, ``--name value`` or ``--name=value``; else an `OptionError`.
 
     Example:
         >>> read_fit_arguments(["--data.root", "glue", "--trainer.max_epochs=2"]).options
         {'data.root': 'glue', 'trainer.max_epochs': '2'}
     """
-    configs: list[Path] = []
-    options: dict[str, Any] = {}
-    left = list(arguments)
+    configs, options, left = list[Path](), dict[str, Any](), list(arguments)
     while left:
         name, is_joined, value = left.pop(0).partition("=")
         if not name.startswith("--") or not (is_joined or left):
@@ -240,9 +218,6 @@ def read_fit_arguments(arguments: Sequence[str]) -> FitOptions:
     return FitOptions(tuple(configs), options)
 
 
-_KEYS = {each.name for kind in (FitOptions, Suite, Row) for each in fields(kind)}
-
-
 def configs_folder() -> Path:
     """Return the folder of the shipped configurations: inside an installed package, beside it in a checkout."""
     package = Path(ee_lightning.__file__).parent
@@ -251,10 +226,7 @@ def configs_folder() -> Path:
 
 
 def load_suite(name: str | Path) -> Suite:
-    """Read a suite.
-
-    Args:
-        name: Of a shipped suite, such as ``smoke``, or the path of a YAML file. Paths in it are relative to the file.
+    """Read a shipped suite, such as ``smoke``, or a YAML file, to which paths in it are relative.
 
     Raises:
         OptionError: There is no such suite, or its file holds what makes no sense.
@@ -270,7 +242,8 @@ def load_suite(name: str | Path) -> Suite:
     except (OSError, ValueError) as error:
         what = error.what if isinstance(error, OptionError) else f"the suite can't be read: {error}"
         at = f": {error.where}" if isinstance(error, OptionError) and error.where else ""
-        hint = did_you_mean(at.rpartition(".")[2].strip(": "), _KEYS) if what.endswith("is not known") else ""
+        keys = {each.name for kind in (FitOptions, Suite, Row) for each in fields(kind)}
+        hint = did_you_mean(at.rpartition(".")[2].strip(": "), keys) if what.endswith("is not known") else ""
         raise OptionError(what, where=f"{file}{at}", hint=f"{hint}see a shipped suite, such as smoke") from error
     of_test = FitOptions(options={"run.test": True} if suite.split == "test" else {})
     return replace(

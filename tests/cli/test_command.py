@@ -78,8 +78,8 @@ def test_the_command_line_wins_over_files_and_the_last_file_over_the_first() -> 
 
 IN_FILES = {
     "runn: x": r"'runn' is not accepted[\s\S]*where: .*c.yaml[\s\S]*did you mean run\?",
-    "seed: 1.5": r"--seed: '1.5' is no whole number[\s\S]*where: .*c.yaml",
-    "min_speedup: fast": r"--min-speedup: 'fast' is no number",
+    "seed: 1.5": r"--seed: 1.5, which should be a valid integer[\s\S]*where: .*c.yaml",
+    "min_speedup: fast": r"--min-speedup: 'fast', which should be a valid number",
     "wandb: 3": r"3 is neither true nor false[\s\S]*where: wandb",
     "run: [x": r"where: .*c.yaml",
     "[run, x]": r"c.yaml",

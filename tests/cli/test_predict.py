@@ -217,7 +217,7 @@ MISTAKES = {
     "folder as output": (["{run}", "--input", "in.txt", "--output", "folder.csv"], r"this is no file[\s\S]*folder.csv"),
     "no columns": (
         ["{run}", "--input", "in.csv", "--output", "o.csv", "--text-columns", ""],
-        r"--text-columns: '' lacks the name of a column",
+        r"--text-columns: '', which should have at least 1 character",
     ),
     "no such model": (["no-such/model", "--input", "in.txt", "--output", "o.csv"], r"hub[\s\S]*save_pretrained"),
     "columns of nothing": (["{run}", "--text-columns", "text"], r"are for a file[\s\S]*--input FILE"),
@@ -233,7 +233,7 @@ MISTAKES = {
     "no threshold": (["{run}", "--criterion", "voting"], r"without a threshold[\s\S]*hint:"),
     "unknown criterion": (["{run}", "--criterion", "votes", "--threshold", "1"], r"no criterion 'votes'"),
     "no gate": (["{run}", "--criterion", "gate", "--threshold=-0.5"], r"reads the extra 'gate'"),
-    "batch of nothing": (["{run}", "--batch-size", "0"], r"--batch-size: '0' is no whole number from 1"),
+    "batch of nothing": (["{run}", "--batch-size", "0"], r"--batch-size: '0', which should be greater than"),
     "unknown option": (["{run}", "--fast"], r"--fast[\s\S]*'ee-lightning predict --help'"),
     "unknown schedule": (["{run}", "--schedule", "fast"], r"--schedule[\s\S]*depth_first"),
 }

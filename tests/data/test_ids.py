@@ -10,11 +10,11 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from ee_lightning.cli.deployed import OwnRows
 from ee_lightning.data import CustomTask, get_task
 from ee_lightning.data.tokenised import column
 from ee_lightning.errors import DataError
 from ee_lightning.exits import EvaluatedRows, StoredExits
+from ee_lightning.inference.input import OwnRows
 from ee_lightning.models import HeadOptions
 from ee_lightning.packaged import resolve
 from ee_lightning.runs.load_run import RunOptions, evaluated_rows
@@ -120,6 +120,6 @@ def test_predictions_of_a_runs_own_test_rows_have_the_numbers_of_the_file(tmp_pa
     own = CustomTask(["text"], test_share=0.2, validation_share=0.1)
     task = own.as_task("cats", tmp_path)
     options = RunOptions("", None, HeadOptions(), task, own, str(tmp_path), 20)
-    rows = list(OwnRows(options))
+    rows = list(OwnRows(options.task, options.root))
     assert [text for _, (text,) in rows] == [f"the cat sat {number}" for number, _ in rows]
     assert [number for number, _ in rows] != list(range(len(rows)))

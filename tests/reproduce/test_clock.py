@@ -9,8 +9,7 @@ from rich.console import Console
 from ee_lightning import __version__
 from ee_lightning.cli import main
 from ee_lightning.files import read_json
-from ee_lightning.reproduce.clock import measure_rows
-from ee_lightning.reproduce.evaluation import evaluate
+from ee_lightning.reproduce.evaluation import evaluate, measure_rows
 from ee_lightning.reproduce.identity import Identifier
 from ee_lightning.reproduce.plan import locked_run
 from ee_lightning.reproduce.suite import FitOptions, Row

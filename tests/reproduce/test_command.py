@@ -13,10 +13,9 @@ import pytest
 import yaml
 
 from ee_lightning.cli import main, reproduce
-from ee_lightning.reproduce import clock
-from ee_lightning.reproduce.clusters import write_slurm_array
+from ee_lightning.reproduce import evaluation
 from ee_lightning.reproduce.report import tables
-from ee_lightning.reproduce.runner import Runner
+from ee_lightning.reproduce.runner import Runner, write_slurm_array
 from ee_lightning.reproduce.suite import FitOptions, Row, Suite, trainings
 
 STAND_IN = str(Path(__file__).with_name("stand_in.py"))
@@ -150,7 +149,7 @@ def test_the_tables_are_there_before_the_clock_and_written_again_after_it(
     done = []
     monkeypatch.setattr(tables, "write_report", lambda *_: done.append("tables"))
     for measured in (False, True):
-        monkeypatch.setattr(clock, "measure_rows", lambda *_, measured=measured: done.append("clock") or measured)
+        monkeypatch.setattr(evaluation, "measure_rows", lambda *_, measured=measured: done.append("clock") or measured)
         assert main(["reproduce", str(suite), "--root=made", "--seeds=1"]) == 0
     assert done == ["tables", "clock", "tables", "clock", "tables"]
 

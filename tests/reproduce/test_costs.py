@@ -28,15 +28,15 @@ def options(backbone, root="", num_layers=None, exits="every"):
 
 
 def test_speed_up_by_layers_is_all_layers_over_the_mean_of_those_run():
-    assert Layers(full=12, kept=12, num_exits=12).speedup(torch.tensor([2, 4])) == 4
-    assert Layers(full=12, kept=6, num_exits=1).speedup(torch.tensor([1, 1])) == 2
-    assert Layers(full=12, kept=9, num_exits=1).speedup(torch.tensor([1])) == pytest.approx(12 / 9)
+    assert Layers(full=12, without_exit=0).speedup(torch.tensor(3.0)) == 4
+    assert Layers(full=12, without_exit=5).speedup(torch.tensor(1.0)) == 2
+    assert Layers(full=12, without_exit=8).speedup(torch.tensor([1.0, 2.0])).tolist() == pytest.approx([12 / 9, 1.2])
 
 
 def test_the_layers_of_a_run(tiny_backbone):
-    assert layers_of(options("no/such/backbone"), num_exits=12) == Layers(12, 12, 12)
-    assert layers_of(options(tiny_backbone, num_layers=2, exits="last"), num_exits=1) == Layers(3, 2, 1)
-    assert layers_of(options(tiny_backbone, num_layers=2), num_exits=2) == Layers(3, 2, 2)
+    assert layers_of(options("no/such/backbone"), num_exits=12) == Layers(12, 0)
+    assert layers_of(options(tiny_backbone, num_layers=2, exits="last"), num_exits=1) == Layers(3, 1)
+    assert layers_of(options(tiny_backbone, num_layers=2), num_exits=2) == Layers(3, 0)
     with pytest.raises(EarlyExitError):
         layers_of(options("no/such/backbone", num_layers=2), num_exits=2)
 

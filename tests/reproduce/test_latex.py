@@ -8,8 +8,7 @@ from shutil import which
 import pytest
 
 from ee_lightning.reproduce.evaluation import evaluate
-from ee_lightning.reproduce.report.render import as_latex
-from ee_lightning.reproduce.report.tables import report_of
+from ee_lightning.reproduce.report.tables import as_latex, report_of
 from ee_lightning.reproduce.results import compare, tabulate
 from ee_lightning.reproduce.suite import Row
 

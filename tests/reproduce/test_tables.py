@@ -8,8 +8,7 @@ import pandas as pd
 import pytest
 
 from ee_lightning.reproduce.evaluation import evaluate
-from ee_lightning.reproduce.report.render import as_markdown
-from ee_lightning.reproduce.report.tables import as_csv, report_of
+from ee_lightning.reproduce.report.tables import as_csv, as_markdown, report_of
 from ee_lightning.reproduce.report.words import beside, score
 from ee_lightning.reproduce.results import compare, tabulate
 from ee_lightning.reproduce.suite import Row

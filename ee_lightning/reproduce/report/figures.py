@@ -26,10 +26,7 @@ def draw_task(found: Evaluation, results: Results, task: str) -> Figure | None:
     A line is the mean over seeds of a criterion's curve, with a band of one standard deviation; its filled point is
     where the threshold chosen on the dev set came to. A square is a model that is read at its last exit, a star the
     oracle of a training, in the colour of its first line. Hollow diamonds are published figures, at the speed-up
-    stated there.
-
-    Returns:
-        The figure; None where the task has no runs.
+    stated there. None where the task has no runs.
     """
     trained = [row for row in found.suite.rows if found.runs_of(task, row.training)]
     if not trained:
@@ -74,11 +71,7 @@ def _curves(runs: Sequence[StoredRun], criterion: str) -> list[Curve]:
 
 
 def mean_curve(curves: Sequence[Curve], metric: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Read the curves of several seeds at the same speed-ups, evenly spaced by executed layers.
-
-    Args:
-        curves: At least one, all of as many exits.
-        metric: The score.
+    """Read the curves of several seeds, of as many exits, at the same speed-ups, evenly spaced by executed layers.
 
     Returns:
         Speed-ups, of shape [points], and scores in percent, of shape [curves, points]; NaN where a curve does not

@@ -72,11 +72,6 @@ def about(found: Evaluation) -> str:
     )
 
 
-_CHOSEN_ON: dict[Variant, str] = {"dev": "the dev set", "held_out": "rows held out of training"}
-_SIGNIFICANT = 0.05
-_SAME_SPEED = 0.05
-
-
 def verdict(results: Results, comparisons: Sequence[Comparison]) -> str:
     """Say in a sentence or two what the data say of the rows that the suite compares, honest variant first."""
     if not results.cells:
@@ -90,7 +85,8 @@ def verdict(results: Results, comparisons: Sequence[Comparison]) -> str:
 
 
 def _sentence(results: Results, comparison: Comparison) -> str:
-    by_task, chosen = comparison.by_task, f"With thresholds chosen on {_CHOSEN_ON[comparison.variant]}"
+    by_task, rows = comparison.by_task, "the dev set" if comparison.variant == "dev" else "rows held out of training"
+    chosen = f"With thresholds chosen on {rows}"
     tested, other = comparison.row.label, comparison.other.label
     if (difference := comparison.average) is None:
         return f"{chosen}, no seed has {tested} and {other} on all of {', '.join(by_task)}."
@@ -106,15 +102,13 @@ def _sentence(results: Results, comparison: Comparison) -> str:
 
 
 def _told(difference: Difference, speedups: tuple[float, float] | None) -> str:
-    if speedups is not None and max(speedups) / min(speedups) > 1 + _SAME_SPEED:
-        return f"the speeds differ by more than {_SAME_SPEED:.0%}, so neither is called better".replace("%", " %")
-    word = "better" if difference.value > 0 else "worse"
+    if speedups is not None and max(speedups) / min(speedups) > 1.05:
+        return "the speeds differ by more than 5 %, so neither is called better"
+    word, is_significant = "better" if difference.value > 0 else "worse", difference.p_value < 0.05
     if difference.num_seeds < FEW_SEEDS:
         on = f"on {'this' if difference.num_seeds == 1 else 'these'} {counted(difference.num_seeds, 'seed')}"
-        return f"{on} it is {word}" if difference.p_value < _SIGNIFICANT else f"{on} the two are not told apart"
-    return (
-        f"the data say that it is {word}" if difference.p_value < _SIGNIFICANT else "the data do not tell the two apart"
-    )
+        return f"{on} it is {word}" if is_significant else f"{on} the two are not told apart"
+    return f"the data say that it is {word}" if is_significant else "the data do not tell the two apart"
 
 
 def _best(results: Results) -> str:

@@ -20,12 +20,12 @@ from ee_lightning.errors import EarlyExitError, OptionError, counted, listed
 from ee_lightning.exits import replay
 from ee_lightning.functional import Kind
 from ee_lightning.inference import Deployment, EarlyExitPredictor
-from ee_lightning.inference.encoder import Texts
 from ee_lightning.inference.engine import Precision, Schedule
 from ee_lightning.inference.input import InputRows, OwnRows
 from ee_lightning.inference.output import PredictionFile, check_writable, writing
 from ee_lightning.inference.policy import ExitPolicy
 from ee_lightning.inference.predictor import PredictorOptions
+from ee_lightning.inference.texts import Texts
 from ee_lightning.runs.folder import RunFolder
 from ee_lightning.runs.load_run import RunOptions
 

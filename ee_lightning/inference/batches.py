@@ -28,27 +28,21 @@ class Sample(NamedTuple):
 
 
 def samples_of(columns: Mapping[str, Sequence[Any]]) -> list[Sample]:
-    """Make samples of tokenised rows.
-
-    Args:
-        columns: ``input_ids`` and, where the backbone has them, ``token_type_ids``, with one entry a row; others are
-            ignored.
-    """
+    """Return samples of the columns ``input_ids`` and, where they are there, ``token_type_ids``, one a row."""
     input_ids = columns["input_ids"]
     token_type_ids = columns.get("token_type_ids", [None] * len(input_ids))
     return [Sample(*fields) for fields in zip(input_ids, token_type_ids, strict=True)]
 
 
 def pad_samples(samples: Sequence[Sample], fills: Mapping[str, int]) -> dict[str, Tensor]:
-    """Make a batch of samples, padded on the right to the longest.
+    """Return a batch of at least one sample, padded on the right to the longest.
 
     Args:
-        samples: At least one.
+        samples: The samples.
         fills: What fills ``input_ids`` and ``token_type_ids``.
 
     Returns:
-        ``input_ids``, ``attention_mask`` and, where the samples have them, ``token_type_ids``, each
-        ``[batch, length]``.
+        ``input_ids``, ``attention_mask`` and ``token_type_ids``, where the samples have them, ``[batch, length]``.
     """
     columns = {"input_ids": [sample.input_ids for sample in samples]}
     if samples[0].token_type_ids is not None:
@@ -57,15 +51,7 @@ def pad_samples(samples: Sequence[Sample], fills: Mapping[str, int]) -> dict[str
 
 
 class Prediction(NamedTuple):
-    """What is predicted for a sample.
-
-    Attributes:
-        label: A class number, or for regression a value; of several labels whether each one is there.
-        score: The criterion's score at the exit where the sample left; below the threshold if it left at the last.
-        exit_layer: The number of that exit, from 1.
-        logits: That exit's, ``[classes]``; for regression the predicted value, ``[1]``.
-        trail: The logits of all exits up to there, ``[exit_layer, classes]``; None unless asked for.
-    """
+    """One of `Predictions`: what they hold of one sample."""
 
     label: int | float | list[bool]
     score: float
@@ -81,9 +67,10 @@ class Predictions:
     Attributes:
         labels: ``[samples]``, class numbers, or for regression values; of several labels ``[samples, labels]``, whether
             each one is there.
-        scores: ``[samples]``, the criterion's scores where the samples left.
-        exit_layers: ``[samples]``, from 1.
-        logits: ``[samples, classes]``, of the exit where each sample left.
+        scores: ``[samples]``, the criterion's where the samples left; below the threshold for those that no exit let
+            leave.
+        exit_layers: ``[samples]``, the number of the exit where each left, from 1.
+        logits: ``[samples, classes]``, of that exit; for regression the predicted values.
         trails: Of each sample the logits of all exits up to there, ``[exit_layer, classes]``; None unless asked for.
     """
 
@@ -94,11 +81,9 @@ class Predictions:
     trails: Sequence[Tensor] | None = None
 
     def __len__(self) -> int:
-        """Number of samples."""
         return len(self.labels)
 
     def __iter__(self) -> Iterator[Prediction]:
-        """Return the prediction for each sample."""
         trails = self.trails if self.trails is not None else [None] * len(self)
         columns = (self.labels.tolist(), self.scores.tolist(), self.exit_layers.tolist(), self.logits, trails)
         return (Prediction(*fields) for fields in zip(*columns, strict=True))
@@ -109,11 +94,7 @@ class Departed:
     """Samples that left together.
 
     Attributes:
-        rows: Which samples these are, ``[batch]``, on the host.
-        exit_layer: The number of the exit, from 1.
-        labels: ``[batch]``, or of several a sample ``[batch, labels]``.
-        scores: ``[batch]``.
-        logits: ``[batch, classes]``.
+        rows: Which samples these are, ``[batch]``, on the host; the other fields as in `Predictions`.
         finite: Whether the logits of all exits passed are finite, ``[batch]``.
         trail: ``[batch, exit_layer, classes]``; None unless asked for.
     """
@@ -141,10 +122,7 @@ class Departed:
 
 
 def in_order(departed: Sequence[Departed]) -> Predictions:
-    """Return the predictions of samples that left, in the order of their rows.
-
-    Args:
-        departed: All samples, each once; at least one.
+    """Return the predictions of all samples, each of which left once, in the order of their rows.
 
     Raises:
         BackboneError: An exit that a sample passed has logits that are not finite.
@@ -181,12 +159,7 @@ class Cohort:
         return len(self.lengths), self.state.hidden.shape[1]
 
     def keep(self, kept: Tensor, backbone: Backbone) -> "Cohort":
-        """Keep some samples, and of the padding only what these need.
-
-        Args:
-            kept: Their places in the cohort, ``[kept]``, at least one, on the host.
-            backbone: The encoder that the states are of.
-        """
+        """Keep the samples at some places, ``[kept]`` on the host, and of the padding only what these need."""
         lengths = self.lengths[kept]  # [kept]
         longest, there = int(lengths.max()), kept.to(self.state.hidden.device, non_blocking=True)
         hidden = self.state.hidden[:, :longest].index_select(0, there)  # [kept, longest, width]
@@ -195,12 +168,7 @@ class Cohort:
 
 
 def join(cohorts: Sequence[Cohort], backbone: Backbone) -> Cohort:
-    """Put cohorts at the same depth together, padded to the longest sample of all.
-
-    Args:
-        cohorts: At least one.
-        backbone: The encoder that their states are of.
-    """
+    """Put cohorts at the same depth together, padded to the longest sample of all."""
     if len(cohorts) == 1:
         return cohorts[0]
     lengths = torch.cat([cohort.lengths for cohort in cohorts])  # [batch]
@@ -236,16 +204,13 @@ class Packing:
         return cls(max_tokens or most, overhead)
 
     def __call__(self, sizes: Sequence[tuple[int, int]]) -> list[range]:
-        """Return the neighbours to batch together.
+        """Return the neighbours to batch together, as ranges that cover all of them in their order.
 
         Neighbours of equal length stay together as far as a batch can hold them. Of all ways to join these blocks, the
         one with the fewest tokens is found, padding and overheads included.
 
         Args:
             sizes: Number of samples and of tokens of the longest, of what is to be put together, longest first.
-
-        Returns:
-            Ranges that cover all of them in their order.
 
         Example:
             >>> Packing(max_tokens=20, overhead=3)([(1, 9), (1, 8), (1, 3), (4, 2), (1, 2)])

@@ -53,7 +53,6 @@ class Deployment:
     label_separator: str = LABEL_SEPARATOR
 
     def __post_init__(self) -> None:
-        """Check the numbers of texts and words."""
         if len(self.text_columns) not in (1, 2):
             raise ValueError(f"Expected one or two of `text_columns`, but got {len(self.text_columns)}.")
         if len(self.label_names) != (0 if self.target.kind is Kind.REGRESSION else self.num_classes):
@@ -62,17 +61,14 @@ class Deployment:
     @classmethod
     def of_task(cls, task: Task, num_exits: int, max_length: int, heads: HeadOptions, rule: ExitPolicy) -> "Deployment":
         """Deploy a model of a task; the other arguments are the attributes."""
+        of_task = ("text_columns", "label_names", "num_classes", "multi_label", "label_separator")
         return cls(
             task=task.name,
-            text_columns=task.text_columns,
-            label_names=task.label_names,
-            num_classes=task.num_classes,
             num_exits=num_exits,
             max_length=max_length,
             heads=heads,
             rule=rule,
-            multi_label=task.multi_label,
-            label_separator=task.label_separator,
+            **{name: getattr(task, name) for name in of_task},
         )
 
     @property
@@ -86,24 +82,13 @@ class Deployment:
         return len(self.text_columns) == 2
 
     def write(self, file: Path) -> None:
-        """Write it as JSON; numbers come back to the last bit, and infinity stands as Python's JSON has it.
-
-        Args:
-            file: The file to write, usually ``early_exit.json``.
-        """
+        """Write it as JSON; numbers come back to the last bit, and infinity stands as Python's JSON has it."""
         fields = {"format": FORMAT, "version": __version__, **asdict(self)}
         file.write_text(json.dumps(fields, indent=2) + "\n", encoding="utf-8")
 
     @classmethod
     def read(cls, file: Path) -> "Deployment":
-        """Read a deployment.
-
-        Args:
-            file: An ``early_exit.json``.
-
-        Raises:
-            RunFolderError: There is no such file, it is damaged, or of a format that this release does not know.
-        """
+        """Read an ``early_exit.json``, or raise a RunFolderError if it is missing, damaged or of another format."""
         again = "save the model again: ee-lightning save"
         with reading(file, hint=again):
             fields = read_json(file)
@@ -113,7 +98,7 @@ class Deployment:
 
 
 Problem = Literal["regression", "single_label_classification", "multi_label_classification"]
-PROBLEMS: dict[Kind, Problem] = {
+_PROBLEMS: dict[Kind, Problem] = {
     Kind.REGRESSION: "regression",
     Kind.SINGLE_LABEL: "single_label_classification",
     Kind.MULTI_LABEL: "multi_label_classification",
@@ -123,10 +108,8 @@ PROBLEMS: dict[Kind, Problem] = {
 class EarlyExitConfig(PreTrainedConfig):  # type: ignore[no-untyped-call]
     """The configuration of a saved model.
 
-    `AutoConfig` reads it once ee_lightning is imported; there is no such model for `AutoModel` and ``pipeline``.
-
-    Attributes:
-        backbone: The fields of the backbone's own configuration.
+    `AutoConfig` reads it once ee_lightning is imported; there is no such model for `AutoModel` and ``pipeline``. The
+    field ``backbone`` holds those of the backbone's own configuration.
     """
 
     model_type = "early_exit"
@@ -140,7 +123,7 @@ class EarlyExitConfig(PreTrainedConfig):  # type: ignore[no-untyped-call]
             backbone=backbone.to_diff_dict() | {"model_type": backbone.model_type},
             id2label=dict(enumerate(names)),
             label2id={name: number for number, name in enumerate(names)},
-            problem_type=PROBLEMS[deployment.target.kind],
+            problem_type=_PROBLEMS[deployment.target.kind],
         )
 
 

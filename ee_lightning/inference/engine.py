@@ -83,13 +83,7 @@ class EarlyExitEngine:
         criterion.rehearse(model.target, model.num_exits, () if model.heads.gate is None else (GATE,))
 
     def predict(self, samples: Iterable[Sample]) -> Iterator[Predictions]:
-        """Predict a stream of samples of any length, in memory that does not grow with it.
-
-        Args:
-            samples: Tokenised samples; no more of them are taken than are needed next.
-
-        Yields:
-            The predictions of the next samples, in their order: of a batch, or of a pool.
+        """Predict a stream of samples of any length, in memory that does not grow with it, batch by batch or pool.
 
         Raises:
             DataError: A sample has no tokens.
@@ -154,15 +148,7 @@ class EarlyExitEngine:
             yield pool
 
     def _run(self, lengths: Tensor, take: Callable[[Tensor], Batch]) -> Predictions:
-        """Take samples through a layer, then those that stay through the next, each time in batches of similar length.
-
-        One exit judges all of them together, and the device is waited for at most once per layer.
-
-        Args:
-            lengths: Numbers of tokens, ``[samples]``, at least one, on the host.
-            take: Makes a batch of the samples at some places, ``[batch]`` on the host: ``input_ids``,
-                ``attention_mask`` and, where the backbone has them, ``token_type_ids``, each ``[batch, length]``.
-        """
+        """Predict samples, of so many tokens each, ``[samples]`` on the host; `take` makes a batch of some of them."""
         if self.model.training:
             self.model.eval()
         is_lower = self.precision == "bf16"
@@ -172,6 +158,10 @@ class EarlyExitEngine:
             return self._descend(lengths, take)
 
     def _descend(self, lengths: Tensor, take: Callable[[Tensor], Batch]) -> Predictions:
+        """Take all samples through a layer, then those that stay through the next, in batches of similar length.
+
+        One exit judges all of them together, and the device is waited for at most once per layer.
+        """
         backbone, departed = self.model.backbone, list[Departed]()
         rows = lengths.argsort(descending=True, stable=True)  # [samples]; longest first, as in all that follows
         packs = self.packing([(1, length) for length in lengths[rows].tolist()])
@@ -205,7 +195,6 @@ class EarlyExitEngine:
         return Cohort(lengths, self.model.backbone.embed(**there, is_padded=is_padded))
 
     def _remember(self, num_samples: int) -> State:
-        """Return the criterion's memory of samples that no exit has seen."""
         target, device = self.model.target, self._device
         finite = torch.ones(num_samples, dtype=torch.bool, device=device)
         memory = {**self.criterion.start(num_samples, target, device), _FINITE: finite}
@@ -217,12 +206,6 @@ class EarlyExitEngine:
         self, exit_layer: int, rows: Tensor, cohorts: Sequence[Cohort], memory: State
     ) -> tuple[Departed, State, Tensor]:
         """Run an exit on all samples together, without waiting for the device.
-
-        Args:
-            exit_layer: The number of the exit, from 1.
-            rows: Which samples these are, ``[samples]``, on the host.
-            cohorts: Their states, in the same order.
-            memory: What the criterion remembers of them.
 
         Returns:
             All samples as if they left here, what the criterion remembers now, and who does leave, ``[samples]``; on

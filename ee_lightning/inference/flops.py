@@ -17,13 +17,7 @@ from ee_lightning.models import MultiExitModel
 
 
 class SampleFlops(NamedTuple):
-    """Floating-point operations that the parts of a model spend on a sample.
-
-    Attributes:
-        embedding: Of the embedding.
-        layers: Of each layer, ``[layers]``.
-        heads: Of the head behind each layer, ``[layers]``; 0 where there is none.
-    """
+    """Floating-point operations that the parts of a model spend on a sample; 0 where a layer has no head."""
 
     embedding: int
     layers: Sequence[int]
@@ -31,11 +25,11 @@ class SampleFlops(NamedTuple):
 
     @property
     def full(self) -> int:
-        """Of the full model: all layers and the last head alone."""
+        """Operations of the full model: all layers and the last head alone."""
         return self.until(len(self.layers)) - sum(self.heads[:-1])
 
     def until(self, layer: int) -> int:
-        """Of the first layers, counted from 1, and of all heads behind them."""
+        """Return those of the layers up to one, counted from 1, and of all heads behind them."""
         return self.embedding + sum(self.layers[:layer]) + sum(self.heads[:layer])
 
 
@@ -45,10 +39,7 @@ class FlopCounter:
     One multiply-add is two operations. Matrix products are counted, those of attention among them, and element-wise
     work (norms, activations, softmax, what criteria do) is not, as PyTorch's counter has it; nor is padding, for a
     sample is counted alone, at its own length. It runs on shapes alone: a copy of the model without weights, once for
-    each length.
-
-    Args:
-        model: The model; it stays as it is.
+    each length. The model stays as it is.
     """
 
     def __init__(self, model: MultiExitModel) -> None:
@@ -56,21 +47,13 @@ class FlopCounter:
         self._by_length: dict[int, SampleFlops] = {}
 
     def of_sample(self, num_tokens: int) -> SampleFlops:
-        """Count what a sample takes.
-
-        Args:
-            num_tokens: Its number of tokens, special ones included.
-        """
+        """Count what a sample takes, of so many tokens, special ones included."""
         if num_tokens not in self._by_length:
             self._by_length[num_tokens] = self._count(num_tokens)
         return self._by_length[num_tokens]
 
     def of_full(self, num_tokens: Sequence[int]) -> int:
-        """Count what samples take of the full model: all layers and the last head alone.
-
-        Args:
-            num_tokens: Number of tokens of each sample, ``[samples]``.
-        """
+        """Count what samples, of so many tokens each, take of the full model: all layers and the last head alone."""
         of_samples = self._of_samples(num_tokens)
         return sum(of_samples[length].full for length in num_tokens)
 
@@ -89,12 +72,7 @@ class FlopCounter:
         )
 
     def speedup(self, num_tokens: Sequence[int], exit_layers: Sequence[int]) -> float:
-        """Return the operations of the full model over those of samples that leave early.
-
-        Args:
-            num_tokens: Number of tokens of each sample, ``[samples]``.
-            exit_layers: The number of the exit at which it leaves, from 1, ``[samples]``.
-        """
+        """Return the operations of the full model over those of samples that leave early; arguments as above."""
         return self.of_full(num_tokens) / self.of_exits(num_tokens, exit_layers)
 
     def _of_samples(self, num_tokens: Sequence[int]) -> dict[int, SampleFlops]:
@@ -124,11 +102,7 @@ def flops_by_length(count: Callable[[int], SampleFlops], lengths: Collection[int
     """Count what samples of some lengths take, by counting few of them.
 
     Products of matrices are linear in the number of tokens and attention is quadratic, so that three lengths tell all
-    others, exactly. A fourth is counted to see that it is so; where it isn't, every length is counted.
-
-    Args:
-        count: Counts what a sample of a length takes, which takes a second.
-        lengths: Numbers of tokens.
+    others, exactly. A fourth is counted to see that it is so; where it isn't, every length is counted, a second each.
     """
     ascending = sorted(lengths)
     nodes = [ascending[place * (len(ascending) - 1) // 3] for place in range(4)]
@@ -138,16 +112,14 @@ def flops_by_length(count: Callable[[int], SampleFlops], lengths: Collection[int
         check, known, num_layers = nodes.pop(1), np.delete(parts, 1, axis=0), len(counted[0].layers)
 
         def interpolate(length: int) -> list[int]:
-            """Evaluate the parabola through three lengths (Lagrange), rounded to whole numbers."""
+            # Lagrange's parabola through three lengths, rounded to whole numbers.
             weights = [prod((length - other) / (node - other) for other in nodes if other != node) for node in nodes]
             return [round(part) for part in (weights @ known).tolist()]
 
         if interpolate(check) == parts[1].tolist():
             found = {length: interpolate(length) for length in ascending}
-            return {
-                length: SampleFlops(each[0], each[1 : 1 + num_layers], each[1 + num_layers :])
-                for length, each in found.items()
-            }
+            split = 1 + num_layers
+            return {length: SampleFlops(each[0], each[1:split], each[split:]) for length, each in found.items()}
     return {length: count(length) for length in ascending}
 
 

@@ -7,40 +7,14 @@ from typing import NamedTuple
 from ee_lightning.data import Task
 from ee_lightning.data.row_files import Bad, Chooser, open_row_file
 from ee_lightning.errors import DataError
-from ee_lightning.inference.encoder import Texts
-
-MOST_LISTED = 10
+from ee_lightning.inference.texts import LeavesOut, Texts
 
 
 class Row(NamedTuple):
-    """A row of a file.
-
-    Attributes:
-        number: Its number, from 0; rows that are left out count.
-        texts: Its text, or its two.
-    """
+    """A row of a file: its number, from 0, rows left out included, and its text, or its two."""
 
     number: int
     texts: Texts
-
-
-class LeavesOut:
-    """Leaves bad rows out, and counts them.
-
-    Attributes:
-        num_bad: How many rows were left out so far.
-        bad: The first ten of them, place and reason.
-    """
-
-    def __init__(self) -> None:
-        self.num_bad = 0
-        self.bad: list[str] = []
-
-    def leave_out(self, place: str, reason: str) -> None:
-        """Count a row that is left out."""
-        self.num_bad += 1
-        if self.num_bad <= MOST_LISTED:
-            self.bad.append(f"{place}: {reason}")
 
 
 class InputRows(LeavesOut):
@@ -71,11 +45,7 @@ class InputRows(LeavesOut):
         return self._file.done
 
     def __iter__(self) -> Iterator[Row]:
-        """Read the rows.
-
-        Raises:
-            DataError: A row can't be read, and bad rows are not left out; or the file or its columns can't.
-        """
+        """Read the rows, or raise a DataError if the file, its columns or a row that is not left out can't be read."""
         for number, (line, row) in enumerate(self._file.rows(self._choose)):
             if not isinstance(row, Bad):
                 yield Row(number, row)

@@ -38,15 +38,7 @@ class PredictionFile:
             self._append(_as_csv([columns]))
 
     def write(self, ids: Iterable[int], predictions: list[TextPrediction]) -> None:
-        """Write predictions, and leave none of them in memory.
-
-        Args:
-            ids: As many numbers.
-            predictions: The predictions.
-
-        Raises:
-            DataError: They can't be written; none of them is in the file then.
-        """
+        """Write predictions of rows of as many numbers, or raise a DataError and write none of them."""
         rows = [{"id": number, **each._asdict()} for number, each in zip(ids, predictions, strict=True)]
         with _blaming(self.path, self.num_rows):
             self._append(
@@ -139,11 +131,7 @@ def _blaming(path: Path, num_rows: int = 0) -> Iterator[None]:
 
 
 def check_writable(path: Path) -> None:
-    """Raise an error for a file that can't be one of predictions, before anything is loaded.
-
-    Raises:
-        DataError: It is neither ``.csv`` nor ``.jsonl``, or a folder or something else that is no file has its name.
-    """
+    """Raise a DataError for what is neither a ``.csv`` nor a ``.jsonl`` file, before anything is loaded."""
     if path.suffix not in ENDINGS:
         raise DataError(
             f"it is not known how to write {str(path)!r}", where=path, hint=f"use a file in {' or '.join(ENDINGS)}"

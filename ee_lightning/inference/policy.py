@@ -31,50 +31,31 @@ class ExitPolicy:
     operating_point: StoredPoint | None = None
 
     def __post_init__(self) -> None:
-        """Check the threshold."""
         if self.threshold != self.threshold:
             raise OptionError("the threshold is no number", where="threshold", hint="infinity lets nobody leave early")
 
     def build(self) -> Criterion:
-        """Make the criterion.
-
-        Raises:
-            OptionError: It is none, or has to be fitted and isn't.
-        """
+        """Return the criterion, or raise an OptionError if it is none, or has to be fitted and isn't."""
         criterion = self.criterion.build()
         if isinstance(criterion, Fitted) and not self.criterion.fitted:
-            raise OptionError(
-                f"the criterion {criterion.name} has to be fitted on rows held out of training, and here are none",
-                where="criterion",
-                hint="give it for a run that held rows out (--data.calibration), or take another",
-            )
+            what = f"the criterion {criterion.name} has to be fitted on rows held out of training, and here are none"
+            hint = "give it for a run that held rows out (--data.calibration), or take another"
+            raise OptionError(what, where="criterion", hint=hint)
         return criterion
 
     def __str__(self) -> str:
-        """Say it in words."""
         return f"{self.criterion.build().name} at threshold {in_short(self.threshold)}"
 
     @classmethod
     def given(cls, criterion: AnyCriterion, threshold: float | None) -> "ExitPolicy":
-        """Make a policy of what a user passes.
-
-        Raises:
-            OptionError: The threshold is missing, or the criterion is none.
-        """
+        """Return the policy that a user passes, or raise an OptionError if the threshold is missing."""
         if threshold is None:
-            raise OptionError(
-                "a criterion is given without a threshold, which is in the criterion's own unit",
-                where="threshold",
-                hint="give both, or neither to use the operating point",
-            )
+            what = "a criterion is given without a threshold, which is in the criterion's own unit"
+            raise OptionError(what, where="threshold", hint="give both, or neither to use the operating point")
         return cls(spec_of(criterion), threshold)
 
     def changed(self, criterion: AnyCriterion | None, threshold: float | None) -> "ExitPolicy":
-        """Replace the criterion or threshold by the user's; None keeps it, and so does naming the same criterion.
-
-        Raises:
-            OptionError: A criterion is given without a threshold, or is none.
-        """
+        """Replace the criterion or threshold by the user's; None keeps it, and so does naming the same criterion."""
         spec = self.criterion if criterion is None else spec_of(criterion)
         own = self.criterion.class_path, self.criterion.init_args
         if (spec.class_path, spec.init_args) != own or spec.fitted not in ({}, self.criterion.fitted):
@@ -85,13 +66,9 @@ class ExitPolicy:
 def policy_of_run(
     folder: RunFolder, num_exits: int, criterion: AnyCriterion | None = None, threshold: float | None = None
 ) -> ExitPolicy:
-    """Return the policy of a run's operating point, or the user's.
+    """Return the policy of a run's operating point, or the user's, fitted on the rows that the run held out.
 
-    Args:
-        folder: The run folder.
-        num_exits: Number of exits of its model.
-        criterion: None for the operating point's. It is fitted on the rows that the run held out, if it needs to be.
-        threshold: None for the operating point's, which has to be of this criterion.
+    Without a threshold the operating point's criterion is taken, which has to be the user's if one is named.
 
     Raises:
         RunFolderError: The operating point is asked for and is missing, damaged, or of another model.
@@ -108,19 +85,12 @@ def policy_of_run(
 
 
 def _operating_point(folder: RunFolder, num_exits: int) -> OperatingPoint:
-    file = folder.path / OPERATING_POINT
+    file, choose = folder.path / OPERATING_POINT, f"ee-lightning choose {folder.path}"
     if not file.is_file():
-        raise RunFolderError(
-            "the run has no operating point, by which samples leave early",
-            where=file,
-            hint=f"choose one: ee-lightning choose {folder.path} --criterion voting --min-speedup 2; "
-            "or give a criterion and a threshold",
-        )
+        hint = f"choose one: {choose} --criterion voting --min-speedup 2; or give a criterion and a threshold"
+        raise RunFolderError("the run has no operating point, by which samples leave early", where=file, hint=hint)
     point = OperatingPoint.read(file)
     if point.num_exits != num_exits:
-        raise RunFolderError(
-            f"the operating point was chosen for {point.num_exits} exits, and the model has {num_exits}",
-            where=file,
-            hint=f"choose it again: ee-lightning choose {folder.path}",
-        )
+        what = f"the operating point was chosen for {point.num_exits} exits, and the model has {num_exits}"
+        raise RunFolderError(what, where=file, hint=f"choose it again: {choose}")
     return point

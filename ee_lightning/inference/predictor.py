@@ -11,11 +11,17 @@ from ee_lightning.data.encoding import load_tokenizer
 from ee_lightning.errors import OptionError
 from ee_lightning.exits.naming import spec_of
 from ee_lightning.inference.deployment import Deployment
-from ee_lightning.inference.encoder import TextEncoder, Texts, check_rows, side_by_side
 from ee_lightning.inference.engine import EarlyExitEngine, Precision, Schedule
 from ee_lightning.inference.policy import AnyCriterion, policy_of_run
 from ee_lightning.inference.saved import find_folder, read_folder, write_folder
-from ee_lightning.inference.texts import TextPrediction, TextStream
+from ee_lightning.inference.texts import (
+    TextEncoder,
+    TextPrediction,
+    Texts,
+    TextStream,
+    check_rows,
+    side_by_side,
+)
 from ee_lightning.models import MultiExitModel
 from ee_lightning.models.restoring import find_device
 from ee_lightning.runs.folder import RunFolder
@@ -112,9 +118,8 @@ class EarlyExitPredictor:
             run: The run folder, such as ``runs/demo/version_0``.
             checkpoint: A file, or the name of one in the run's ``checkpoints/``; None takes that whose exits were
                 swept, which is the best.
-            criterion: A name such as ``voting(k=0.5)``, a criterion or its specification; None takes
-                the operating point's.
-            threshold: In the criterion's own unit; None takes the operating point's.
+            criterion: A name such as ``voting(k=0.5)``, a criterion or its specification.
+            threshold: In the criterion's own unit; None for both takes the operating point's.
             **options: Those of the class.
 
         Raises:
@@ -160,10 +165,7 @@ class EarlyExitPredictor:
         return cls(model, tokenizer, replace(deployment, rule=rule), **options)
 
     def save_pretrained(self, folder: str | Path) -> None:
-        """Write everything that it takes to run the model elsewhere into one folder.
-
-        Args:
-            folder: The folder; it need not exist yet.
+        """Write everything that it takes to run the model elsewhere into one folder, which need not exist yet.
 
         Raises:
             RunFolderError: It can't be written.

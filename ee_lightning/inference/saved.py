@@ -20,7 +20,7 @@ from ee_lightning.data.encoding import load_tokenizer
 from ee_lightning.errors import BackboneError, EarlyExitError, OptionError, RunFolderError, first_line, hint_for
 from ee_lightning.files import UNFINISHED, read_json, reading
 from ee_lightning.inference.deployment import EARLY_EXIT, Deployment, EarlyExitConfig
-from ee_lightning.inference.encoder import TextEncoder
+from ee_lightning.inference.texts import TextEncoder
 from ee_lightning.models import MultiExitModel, restore_model
 from ee_lightning.models.backbones.loading import adapter_error, config_of_fields
 
@@ -34,10 +34,7 @@ def written_together(folder: Path) -> Iterator[Path]:
 
     What is written becomes valid by one rename of the folder that holds it, to a hidden name within ``folder``; from
     there each file is linked to its place. `current` gives the hidden folder until that is done, and the next
-    `written_together` does what a killed process left undone. Other files of ``folder`` stay.
-
-    Args:
-        folder: The folder; it need not exist yet.
+    `written_together` does what a killed process left undone. Other files of ``folder`` stay; it need not exist yet.
 
     Raises:
         RunFolderError: It can't be written; what it held stays valid.
@@ -47,7 +44,10 @@ def written_together(folder: Path) -> Iterator[Path]:
         if (folder / _READY).exists():
             _settle(folder)
         for leftover in folder.glob(f"{_PREFIX}*{UNFINISHED}"):
-            _remove(leftover)
+            if leftover.is_dir():
+                shutil.rmtree(leftover, ignore_errors=True)
+            else:
+                leftover.unlink(missing_ok=True)
         staging = _unfinished(folder)
         try:
             staging.mkdir()
@@ -61,14 +61,13 @@ def written_together(folder: Path) -> Iterator[Path]:
             shutil.rmtree(staging, ignore_errors=True)
         _settle(folder)
     except (OSError, SafetensorError) as error:
-        usual = (
-            "make it writable, free space on its disk, which has to hold the new model beside the old one, or name "
-            "another folder"
-        )
-        reason, hint = str(error), usual
-        if isinstance(error, OSError):
-            reason, hint = error.strerror or reason, hint_for(error, usual)
-        raise RunFolderError(f"the folder can't be written: {reason}", where=folder, hint=hint) from error
+        hint = "make it writable, free space on its disk, which has to hold both the new model and the old one"
+        hint = f"{hint}, or name another folder"
+        raise RunFolderError(
+            f"the folder can't be written: {getattr(error, 'strerror', None) or error}",
+            where=folder,
+            hint=hint_for(error, hint) if isinstance(error, OSError) else hint,
+        ) from error
 
 
 def current(folder: Path) -> Path:
@@ -94,13 +93,6 @@ def _unfinished(folder: Path) -> Path:
     return folder / f"{_PREFIX}{token_hex(8)}{UNFINISHED}"
 
 
-def _remove(leftover: Path) -> None:
-    if leftover.is_dir():
-        shutil.rmtree(leftover, ignore_errors=True)
-    else:
-        leftover.unlink(missing_ok=True)
-
-
 def _synchronise(path: Path) -> None:
     """Have what a file or a folder holds on the disk; not all systems can for a folder."""
     with suppress(PermissionError, IsADirectoryError):
@@ -115,16 +107,14 @@ WEIGHTS = "early_exit.safetensors"
 """Named so that no other loader takes them for a backbone's."""
 WEIGHTS_OF_FORMAT_1 = "model.safetensors"
 _ATTEMPTS = 20
+_GIVE = (
+    "give a folder that save_pretrained (ee-lightning save) wrote, or the folder of a run, such as "
+    "runs/demo/version_0, which has a config.yaml (from Python with from_run)"
+)
 
 
 def write_folder(folder: Path, model: MultiExitModel, encoder: TextEncoder, deployment: Deployment) -> None:
     """Write a model into a folder, where it takes the place of another only when it is complete.
-
-    Args:
-        folder: The folder; it need not exist yet.
-        model: The model.
-        encoder: With its tokenizer.
-        deployment: What it predicts, and when samples leave.
 
     Raises:
         RunFolderError: It can't be written, or holds a model of another kind.
@@ -133,11 +123,8 @@ def write_folder(folder: Path, model: MultiExitModel, encoder: TextEncoder, depl
     tensors = _plain_tensors(model)
     saved_before = (folder / EARLY_EXIT).exists()
     if not saved_before and (folder / CONFIG_NAME).exists() and current(folder) == folder:
-        raise RunFolderError(
-            "the folder holds another model: it has a config.json, but no early_exit.json",
-            where=folder,
-            hint="name another folder, or one that does not exist yet",
-        )
+        what = "the folder holds another model: it has a config.json, but no early_exit.json"
+        raise RunFolderError(what, where=folder, hint="name another folder, or one that does not exist yet")
     with written_together(folder) as unfinished:
         save_file(tensors, unfinished / WEIGHTS)
         EarlyExitConfig.of(model.backbone.encoder.config, deployment).save_pretrained(unfinished)
@@ -148,42 +135,22 @@ def write_folder(folder: Path, model: MultiExitModel, encoder: TextEncoder, depl
 
 
 def find_folder(source: str) -> Path:
-    """Return the folder of a model, from the hub if there is no such folder here.
-
-    Args:
-        source: The folder, or a name on the hub.
-
-    Raises:
-        BackboneError: It is neither.
-    """
+    """Return the folder of a model, from the hub if there is no such folder here, or raise a BackboneError."""
     if Path(source).is_dir():
         return Path(source)
-    hint = (
-        "give a folder that save_pretrained (ee-lightning save) wrote; the folder of a run, such as "
-        "runs/demo/version_0, which has a config.yaml (from Python with from_run); or a name on the hub"
-    )
+    hint = f"{_GIVE}; or a name on the hub"
     try:
         return Path(snapshot_download(source, allow_patterns=["*.json", WEIGHTS, WEIGHTS_OF_FORMAT_1]))
     except HFValidationError as error:
-        raise BackboneError(
-            "there is no such folder, and models on the hub don't have such names", where=source, hint=hint
-        ) from error
+        what = "there is no such folder, and models on the hub don't have such names"
+        raise BackboneError(what, where=source, hint=hint) from error
     except Exception as error:  # the hub's client and the network below it raise their own kinds
-        reason = first_line(error)
-        raise BackboneError(
-            f"there is no such folder, and no such model is available on the hub: {reason}",
-            where=source,
-            hint=f"{hint}, and check the network",
-        ) from error
+        what = f"there is no such folder, and no such model is available on the hub: {first_line(error)}"
+        raise BackboneError(what, where=source, hint=f"{hint}, and check the network") from error
 
 
 def read_folder(folder: Path) -> tuple[MultiExitModel, PreTrainedTokenizerBase, Deployment]:
-    """Read a model from its folder.
-
-    Raises:
-        RunFolderError: ``early_exit.json`` is missing, damaged, of a newer release, or of another model.
-        BackboneError: Weights, configuration or tokenizer are missing, damaged, or of another model.
-    """
+    """Read a model from its folder; errors as of `EarlyExitPredictor.from_pretrained`."""
     for _ in range(_ATTEMPTS):
         before = _state(folder)
         try:
@@ -194,11 +161,8 @@ def read_folder(folder: Path) -> tuple[MultiExitModel, PreTrainedTokenizerBase, 
         else:
             if _state(folder) == before:
                 return read
-    raise RunFolderError(
-        "the saved model was replaced again and again while it was read",
-        where=folder,
-        hint="try again when nothing is saved there, or save each model into a folder of its own",
-    )
+    hint = "try again when nothing is saved there, or save each model into a folder of its own"
+    raise RunFolderError("the saved model was replaced again and again while it was read", where=folder, hint=hint)
 
 
 def _state(folder: Path) -> tuple[object, ...]:
@@ -213,12 +177,8 @@ def _state(folder: Path) -> tuple[object, ...]:
 
 def _read(folder: Path) -> tuple[MultiExitModel, PreTrainedTokenizerBase, Deployment]:
     if not (folder / EARLY_EXIT).is_file():
-        raise RunFolderError(
-            f"this folder holds no saved model: it has no {EARLY_EXIT}",
-            where=folder,
-            hint="give one that save_pretrained (ee-lightning save) wrote, or a run folder, such as "
-            "runs/demo/version_0, which has a config.yaml; from Python that is for from_run",
-        )
+        what = f"this folder holds no saved model: it has no {EARLY_EXIT}"
+        raise RunFolderError(what, where=folder, hint=_GIVE)
     deployment = Deployment.read(folder / EARLY_EXIT)
     if (folder / ADAPTER_CONFIG_NAME).exists():
         raise adapter_error(str(folder))
@@ -227,16 +187,12 @@ def _read(folder: Path) -> tuple[MultiExitModel, PreTrainedTokenizerBase, Deploy
     try:
         tensors = load_file(file)
     except Exception as error:  # safetensors raises its own kinds
-        raise BackboneError(
-            f"the weights can't be read: {first_line(error)}", where=file, hint="save the model again"
-        ) from error
+        what = f"the weights can't be read: {first_line(error)}"
+        raise BackboneError(what, where=file, hint="save the model again") from error
     model = restore_model(config, deployment.target, deployment.heads, tensors, where=file)
     if model.num_exits != deployment.num_exits:
-        raise RunFolderError(
-            f"{EARLY_EXIT} is for {deployment.num_exits} exits, and the model has {model.num_exits}",
-            where=folder / EARLY_EXIT,
-            hint="save the model again: ee-lightning save",
-        )
+        what = f"{EARLY_EXIT} is for {deployment.num_exits} exits, and the model has {model.num_exits}"
+        raise RunFolderError(what, where=folder / EARLY_EXIT, hint="save the model again: ee-lightning save")
     return model, load_tokenizer(str(folder), config), deployment
 
 
@@ -254,9 +210,6 @@ def _backbone_of(file: Path) -> tuple[PreTrainedConfig, str]:
 def _plain_tensors(model: MultiExitModel) -> dict[str, Tensor]:
     tensors = model.state_dict()
     if not all(type(tensor) is Tensor and tensor.is_floating_point() for tensor in tensors.values()):
-        raise OptionError(
-            "a quantised model can't be saved",
-            where="save_pretrained",
-            hint="save the model as it was before, and quantise it again after from_pretrained",
-        )
+        hint = "save the model as it was before, and quantise it again after from_pretrained"
+        raise OptionError("a quantised model can't be saved", where="save_pretrained", hint=hint)
     return {name: tensor.contiguous() for name, tensor in tensors.items()}

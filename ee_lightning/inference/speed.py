@@ -13,7 +13,7 @@ from torch import Tensor
 from ee_lightning.errors import DataError, require_at_least_one, require_one_of
 from ee_lightning.exits import Criterion, Fixed
 from ee_lightning.inference.batches import Sample, pad_samples
-from ee_lightning.inference.engine import EarlyExitEngine, Precision, Schedule
+from ee_lightning.inference.engine import EarlyExitEngine, Precision
 from ee_lightning.inference.flops import FlopCounter
 from ee_lightning.models import MultiExitModel, check_finite_logits
 from ee_lightning.runs.figures import MeasuredSpeed
@@ -23,12 +23,7 @@ Clock = Callable[[], float]
 
 
 def stopwatch(device: torch.device, clock: Clock = perf_counter) -> Callable[[Work], float]:
-    """Return a function that does some work to its end on a device and returns the seconds that it took.
-
-    Args:
-        device: Where the work is done.
-        clock: Returns the time in seconds.
-    """
+    """Return a function that does some work to its end on a device and returns the seconds that it took."""
 
     def time() -> float:
         if device.type == "cuda":
@@ -72,11 +67,7 @@ class Ratio(NamedTuple):
 
 
 def paired_ratio(slower: Tensor, faster: Tensor) -> Ratio:
-    """Compare the totals of each repeat.
-
-    Args:
-        slower: Seconds, of shape ``[repeats, turns]``.
-        faster: Seconds of what was timed in turn with it, of the same shape.
+    """Compare the totals of each repeat of two contestants that took turns; seconds of both, ``[repeats, turns]``.
 
     Example:
         >>> paired_ratio(torch.tensor([[1.0, 1.0], [2.0, 4.0]]), torch.tensor([[0.5, 0.5], [1.0, 1.0]]))
@@ -87,12 +78,7 @@ def paired_ratio(slower: Tensor, faster: Tensor) -> Ratio:
 
 
 def latencies(seconds: Tensor) -> tuple[float, float]:
-    """Return the median and the 95th percentile of seconds, ``[repeats, turns]``.
-
-    Example:
-        >>> latencies(torch.tensor([[1.0, 1.5], [2.0, 4.5]]))
-        (1.75, 4.125)
-    """
+    """Return the median and the 95th percentile of seconds, ``[repeats, turns]``."""
     median, p95 = _quantiles(seconds.flatten(), 0.5, 0.95)
     return median, p95
 
@@ -104,11 +90,7 @@ def _quantiles(values: Tensor, *levels: float) -> list[float]:
 
 @contextmanager
 def pinned_threads(threads: int) -> Iterator[None]:
-    """Set the number of threads that share an operation on the processor, and restore it afterwards.
-
-    Args:
-        threads: At least 1.
-    """
+    """Set the number of threads that share an operation on the processor, and restore it afterwards."""
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
@@ -117,17 +99,8 @@ def pinned_threads(threads: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-_ANY_FILLS = {"input_ids": 0, "token_type_ids": 0}
-"""What fills padding, which nothing attends to."""
-
-
 class FullModel:
-    """Runs all layers and only the last head, as the plain fine-tuned model of the same weights would.
-
-    Args:
-        model: The model, in evaluation mode.
-        precision: ``fp32``, or ``bf16`` for matrix products in bfloat16.
-    """
+    """Runs all layers and only the last head of a model in evaluation mode, as the plain fine-tuned model would."""
 
     def __init__(self, model: MultiExitModel, precision: Precision = "fp32") -> None:
         self.model, self.precision = model, precision
@@ -135,13 +108,7 @@ class FullModel:
 
     @torch.inference_mode()
     def predict(self, batches: Iterable[Sequence[Sample]]) -> Tensor:
-        """Return the last exit's logits.
-
-        Args:
-            batches: At least one, each of at least one sample; padded here.
-
-        Returns:
-            ``[samples, classes]`` in float32, on the host.
+        """Pad batches, at least one, and return the last exit's logits, ``[samples, classes]`` in float32, on the host.
 
         Raises:
             BackboneError: Logits are not finite.
@@ -152,9 +119,8 @@ class FullModel:
 
     def _logits(self, samples: Sequence[Sample]) -> Tensor:
         lengths = [len(sample.input_ids) for sample in samples]
-        batch = {
-            name: tensor.to(self.device, non_blocking=True) for name, tensor in pad_samples(samples, _ANY_FILLS).items()
-        }
+        padded = pad_samples(samples, {"input_ids": 0, "token_type_ids": 0})  # nothing attends to padding
+        batch = {name: tensor.to(self.device, non_blocking=True) for name, tensor in padded.items()}
         backbone = self.model.backbone
         with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.precision == "bf16"):
             state = backbone.embed(**batch, is_padded=min(lengths) < max(lengths))
@@ -238,33 +204,19 @@ class SpeedMeter:
         return torch.cuda.get_device_name(on) if on.type == "cuda" else on.type
 
     def measure(self, criterion: Criterion, threshold: float) -> list[MeasuredSpeed]:
-        """Measure an operating point.
-
-        Args:
-            criterion: When to leave; fitted beforehand if it is one that has to be.
-            threshold: In the criterion's unit.
-
-        Returns:
-            What was measured at each batch size, and last of a pool if it is to be.
+        """Measure an operating point, of a fitted criterion, at each batch size, and last of a pool if it is to be.
 
         Raises:
             OptionError: The threshold is no number, or the criterion can't judge the model's exits.
         """
+        engine = partial(EarlyExitEngine, self.model, criterion, threshold, precision=self.precision)
         with pinned_threads(self.threads):
-            at_sizes = [
-                self._depth_first(self._engine(criterion, threshold, "depth_first", size)) for size in self.batch_sizes
+            measured = [
+                self._depth_first(engine(schedule="depth_first", batch_size=size), size) for size in self.batch_sizes
             ]
-            if not self.pool:
-                return at_sizes
-            return [*at_sizes, self._breadth_first(self._engine(criterion, threshold, "breadth_first"))]
+            return [*measured, self._breadth_first(engine(schedule="breadth_first"))] if self.pool else measured
 
-    def _engine(self, criterion: Criterion, threshold: float, schedule: Schedule, size: int = 1) -> EarlyExitEngine:
-        return EarlyExitEngine(
-            self.model, criterion, threshold, schedule=schedule, batch_size=size, precision=self.precision
-        )
-
-    def _depth_first(self, engine: EarlyExitEngine) -> MeasuredSpeed:
-        size = engine.batch_size
+    def _depth_first(self, engine: EarlyExitEngine, size: int) -> MeasuredSpeed:
         batches = _batches(self.samples, size)
         exit_layers = _exit_layers(engine, self.samples)  # which warms up
         self._full.predict(batches)
@@ -284,29 +236,23 @@ class SpeedMeter:
         return self._measured(engine, exit_layers, early, fulls[fastest], POOL, self.batch_sizes[fastest])
 
     def _measured(
-        self,
-        engine: EarlyExitEngine,
-        exit_layers: Tensor,
-        early: Tensor,
-        full: Tensor,
-        batch_size: str,
-        full_batch_size: int,
+        self, engine: EarlyExitEngine, exits: Tensor, early: Tensor, full: Tensor, size: str, full_size: int
     ) -> MeasuredSpeed:
         """Reduce exits ``[samples]`` and seconds, ``[repeats, batches]`` of both, to the figures."""
         lengths = [len(sample.input_ids) for sample in self.samples]
-        layers = exit_layers.double().mean().item() + self.model.backbone.num_layers - self.model.num_exits
+        layers = exits.double().mean().item() + self.model.backbone.num_layers - self.model.num_exits
         wall = paired_ratio(full, early)
         (latency, latency_p95), (full_latency, full_latency_p95) = latencies(early), latencies(full)
         return MeasuredSpeed(
             criterion=engine.criterion.name,
             threshold=engine.threshold,
             schedule=engine.schedule,
-            batch_size=batch_size,
-            full_batch_size=full_batch_size,
+            batch_size=size,
+            full_batch_size=full_size,
             full_layers=self._full_layers,
             samples=len(self.samples),
             layer_speedup=self._full_layers / layers,
-            flops_speedup=self._full_flops.of_full(lengths) / self._flops.of_exits(lengths, exit_layers.tolist()),
+            flops_speedup=self._full_flops.of_full(lengths) / self._flops.of_exits(lengths, exits.tolist()),
             wall_speedup=wall.median,
             wall_speedup_low=wall.low,
             wall_speedup_high=wall.high,
@@ -328,19 +274,12 @@ def _batches(samples: Sequence[Sample], size: int) -> list[Sequence[Sample]]:
 
 
 def _exit_layers(engine: EarlyExitEngine, samples: Sequence[Sample]) -> Tensor:
-    """Run the engine and give the exits at which samples leave, ``[samples]``."""
+    """Run the engine and return the exits at which samples leave, ``[samples]``."""
     return torch.cat([predictions.exit_layers for predictions in engine.predict(samples)])  # [samples]
 
 
 class PrecisionEffect(NamedTuple):
-    """The scores of an operating point in both precisions.
-
-    Attributes:
-        criterion: The name of the criterion; None for the full model.
-        threshold: In the criterion's unit.
-        fp32: The score in float32.
-        bf16: The score with matrix products in bfloat16.
-    """
+    """The scores of an operating point, or without a criterion the full model, in both precisions."""
 
     criterion: str | None
     threshold: float
@@ -354,7 +293,7 @@ def precision_effects(
     points: Sequence[tuple[Criterion, float]],
     score: Callable[[Tensor], float],
 ) -> list[PrecisionEffect]:
-    """Score the full model and operating points in float32 and in bfloat16.
+    """Score the full model, then operating points, in float32 and in bfloat16.
 
     Args:
         model: The model; it is put into evaluation mode.
@@ -362,9 +301,6 @@ def precision_effects(
         points: Criteria, fitted beforehand if they have to be, and thresholds.
         score: Returns the score of labels or values, ``[samples]``, or of several labels a sample,
             ``[samples, labels]``.
-
-    Returns:
-        The scores of the full model, then those of the points.
     """
 
     def scored(criterion: Criterion, threshold: float, precision: Precision) -> float:
@@ -372,11 +308,9 @@ def precision_effects(
         return score(torch.cat([predictions.labels for predictions in engine.predict(samples)]))  # [samples]
 
     return [
-        PrecisionEffect(
-            criterion.name if place else None,
-            threshold,
-            scored(criterion, threshold, "fp32"),
-            scored(criterion, threshold, "bf16"),
-        )
-        for place, (criterion, threshold) in enumerate([(Fixed(), inf), *points])
+        PrecisionEffect(name, threshold, *(scored(criterion, threshold, each) for each in get_args(Precision)))
+        for name, criterion, threshold in [
+            (None, Fixed(), inf),
+            *((criterion.name, criterion, threshold) for criterion, threshold in points),
+        ]
     ]

@@ -1,16 +1,146 @@
-"""Predictions for texts, one after the other."""
+"""From rows of texts to samples, and to predictions for them, one after the other."""
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from itertools import chain, compress, islice
-from typing import NamedTuple
+from pathlib import Path
+from threading import Lock
+from typing import Any, NamedTuple, cast
 
+from transformers import PreTrainedTokenizerBase
+
+from ee_lightning.data.encoding import check_max_length, encode
+from ee_lightning.data.row_files import surrogate_in
 from ee_lightning.errors import DataError
 from ee_lightning.functional import Kind
-from ee_lightning.inference.batches import Predictions, Sample
-from ee_lightning.inference.encoder import TextEncoder, Texts
+from ee_lightning.inference.batches import Predictions, Sample, samples_of
+from ee_lightning.inference.deployment import Deployment
 from ee_lightning.inference.engine import EarlyExitEngine
-from ee_lightning.inference.input import LeavesOut
+
+Texts = tuple[str, ...]
+"""The text of a row, or its two."""
+_MOST_LISTED = 10
+
+
+class LeavesOut:
+    """Leaves bad rows out, and counts them.
+
+    Attributes:
+        num_bad: How many rows were left out so far.
+        bad: The first ten of them, place and reason.
+    """
+
+    def __init__(self) -> None:
+        self.num_bad = 0
+        self.bad: list[str] = []
+
+    def leave_out(self, place: str, reason: str) -> None:
+        """Count a row that is left out."""
+        self.num_bad += 1
+        if self.num_bad <= _MOST_LISTED:
+            self.bad.append(f"{place}: {reason}")
+
+
+class TextEncoder:
+    """Makes samples of texts, for any number of threads; a fast tokenizer alone is not safe for several.
+
+    Args:
+        tokenizer: The model's, a fast one.
+        deployment: What the model takes.
+
+    Raises:
+        OptionError: The longest row is too long for the tokenizer, or leaves no room for text.
+    """
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, deployment: Deployment) -> None:
+        check_max_length(tokenizer, deployment.max_length, pairs=deployment.takes_pairs, option="max_length")
+        self.tokenizer, self._deployment, self._lock = tokenizer, deployment, Lock()
+
+    def __call__(self, rows: Sequence[Texts]) -> tuple[list[Sample], int]:
+        """Tokenise rows, at least one, and count those that were cut."""
+        pairs = [second for _, second in rows] if self._deployment.takes_pairs else None
+        with self._lock:
+            columns, cut = encode(self.tokenizer, [row[0] for row in rows], pairs, self._deployment.max_length)
+        return samples_of(columns), len(cut)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name != "_lock"}  # which belongs to one process
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state, _lock=Lock())
+
+    def check(self, row: object, place: str) -> Texts:
+        """Return the texts of a row, a text or two in a tuple or a list, or raise a DataError if it is none."""
+        texts = tuple(row) if isinstance(row, tuple | list) else (row,)
+        for text in texts:
+            if not isinstance(text, str):
+                what = f"a text must be a string, but is {text!r:.60}"
+                raise DataError(what, where=place, hint="give every text as a string")
+            if half := surrogate_in(text):
+                what = f"a text is not valid Unicode: it holds {half!a}, half of a surrogate pair"
+                hint = "decode it with the encoding that it is in, without errors='surrogateescape'"
+                raise DataError(what, where=place, hint=hint)
+        expected = self._deployment.text_columns
+        if len(texts) != len(expected):
+            numbers = ["one text" if len(some) == 1 else f"{len(some)} texts" for some in (texts, expected)]
+            what = f"the row has {numbers[0]}, and {self._deployment.task} takes {numbers[1]}"
+            raise DataError(what, where=place, hint=f"give {' and '.join(expected)}")
+        return texts
+
+    def save(self, folder: Path) -> None:
+        """Write the tokenizer's files into a folder."""
+        with self._lock:
+            self.tokenizer.save_pretrained(folder)
+
+
+def side_by_side(texts: object, pairs: object) -> Iterable[Any]:
+    """Put first and second texts together, of which there may be one each, or no second ones.
+
+    Raises:
+        DataError: These are no texts, or not as many.
+    """
+    firsts = [texts] if isinstance(texts, str) else list(_several(texts, "texts"))
+    if pairs is None:
+        return firsts
+    seconds, what = [pairs] if isinstance(pairs, str) else list(_several(pairs, "pairs")), None
+    if isinstance(texts, str) != isinstance(pairs, str):
+        kinds = ("one text", "a list") if isinstance(texts, str) else ("a list", "one text")
+        what = f"texts is {kinds[0]}, and pairs {kinds[1]}"
+    elif len(firsts) != len(seconds):
+        what = f"there are {len(firsts)} first texts and {len(seconds)} second ones"
+    if what is not None:
+        hint = "give two strings, or two lists of the same length"
+        raise DataError(what, where="texts and pairs", hint=hint)
+    return zip(firsts, seconds, strict=True)
+
+
+def check_rows(rows: object) -> None:
+    """Raise a DataError for what is no stream of rows: one text, or nothing that gives rows."""
+    if isinstance(rows, str):
+        hint = "wrap it in a list, as in predictor.stream([text]), or call predictor(text)"
+        raise DataError("a stream takes many texts, and here is one", where="rows", hint=hint)
+    _several(rows, "rows")
+
+
+def _several(texts: object, where: str) -> Iterable[object]:
+    for attribute in ("column_names", "columns"):  # of a data frame, an Arrow table or a data set
+        names = getattr(texts, attribute, None)
+        if isinstance(names, Iterable) and not isinstance(texts, Mapping):
+            named = ", ".join(map(str, names))
+            raise DataError(
+                f"texts are strings, but here is a table of the columns {named:.200} ({type(texts).__name__})",
+                where=where,
+                hint="give one of its columns, as in list(table['text'])",
+            )
+    try:
+        iter(cast("Iterable[object]", texts))
+        can_iterate = not isinstance(texts, bytes | bytearray | Mapping | Set)
+    except TypeError:
+        can_iterate = False
+    if not can_iterate:
+        what = f"texts are strings in an order, but here is {type(texts).__name__}"
+        raise DataError(what, where=where, hint="give a list of strings")
+    return cast("Iterable[object]", texts)
 
 
 class TextPrediction(NamedTuple):
@@ -33,17 +163,10 @@ class TextPrediction(NamedTuple):
 
 
 class TextStream(LeavesOut, Iterator[TextPrediction]):
-    """Predictions for a stream of texts, in its order, as they are asked for.
+    """Predictions for a stream of texts, or pairs of them, in its order, as they are asked for.
 
     If it meets a row that is not a text, or the rows end in an error, it predicts all that comes before first, and then
-    raises.
-
-    Args:
-        rows: The texts, or pairs of them.
-        encoder: Makes samples of them.
-        engine: Predicts samples.
-        words: A word for each label; none for regression.
-        skip_bad_rows: Leave out what is no text, and count it.
+    raises; or with `skip_bad_rows` leaves out what is no text, and counts it.
 
     Attributes:
         num_cut: How many of the texts taken so far were too long, and were cut.
@@ -67,7 +190,6 @@ class TextStream(LeavesOut, Iterator[TextPrediction]):
         self._numbered = chain.from_iterable(self._portions)
 
     def __next__(self) -> TextPrediction:
-        """Return the next prediction."""
         return next(self._numbered)[1]
 
     def numbered(self) -> Iterator[tuple[int, TextPrediction]]:
@@ -98,48 +220,31 @@ class TextStream(LeavesOut, Iterator[TextPrediction]):
         """Return the texts up to an error, which is kept until they are predicted."""
         try:
             for number, row in enumerate(rows):
-                if (texts := self._texts_of(number, row)) is not None:
-                    self._numbers.append(number)
-                    yield texts
+                try:
+                    texts = self._encoder.check(row, f"row {number}")
+                except DataError as error:
+                    if not self._skips:
+                        raise
+                    self.leave_out(f"row {number}", error.what)
+                    continue
+                self._numbers.append(number)
+                yield texts
         except Exception as error:
             self._error = error
 
-    def _texts_of(self, number: int, row: object) -> Texts | None:
-        place = f"row {number}"
-        try:
-            return self._encoder.check(row, place)
-        except DataError as error:
-            if not self._skips:
-                raise
-            self.leave_out(place, error.what)
-            return None
-
 
 def _in_words(predictions: Predictions, words: Sequence[str], kind: Kind) -> list[TextPrediction]:
-    labels, probabilities = _worded(predictions, words, kind)
-    return [
-        TextPrediction(
-            label=label,
-            probability=probability,
-            score=each.score,
-            exit_layer=each.exit_layer,
-            trail=None if each.trail is None else each.trail.tolist(),
-        )
-        for each, label, probability in zip(predictions, labels, probabilities, strict=True)
-    ]
-
-
-def _worded(
-    predictions: Predictions, words: Sequence[str], kind: Kind
-) -> tuple[Sequence[str | float | list[str]], Sequence[float | list[float] | None]]:
-    """Return the labels in words, and their probabilities, one or a list of them a sample."""
-    said = predictions.labels.tolist()  # [samples], or [samples, labels]
-    if not words:
-        return said, [None] * len(said)
-    if kind is Kind.MULTI_LABEL:
-        likely = predictions.logits.sigmoid().tolist()  # [samples, labels]
-        kept = [(compress(words, there), compress(row, there)) for there, row in zip(said, likely, strict=True)]
-        return [[*names] for names, _ in kept], [[*shares] for _, shares in kept]
-    chosen = predictions.labels.unsqueeze(1)  # [samples, 1]
-    likely = predictions.logits.softmax(-1).gather(1, chosen).squeeze(1).tolist()  # [samples]
-    return [words[number] for number in said], likely
+    """Return the predictions with words for labels, and their probabilities, one or a list of them a sample."""
+    labels: Sequence[Any] = predictions.labels.tolist()  # [samples], or [samples, labels]
+    probabilities: Sequence[Any] = [None] * len(labels)
+    if words and kind is Kind.MULTI_LABEL:
+        probabilities = predictions.logits.sigmoid().tolist()  # [samples, labels]
+        probabilities = [[*compress(row, there)] for row, there in zip(probabilities, labels, strict=True)]
+        labels = [[*compress(words, there)] for there in labels]
+    elif words:
+        chosen = predictions.labels.unsqueeze(1)  # [samples, 1]
+        probabilities = predictions.logits.softmax(-1).gather(1, chosen).squeeze(1).tolist()  # [samples]
+        labels = [words[number] for number in labels]
+    trails = [None if each.trail is None else each.trail.tolist() for each in predictions]
+    columns = (labels, probabilities, predictions.scores.tolist(), predictions.exit_layers.tolist(), trails)
+    return [TextPrediction(*fields) for fields in zip(*columns, strict=True)]

@@ -2,9 +2,6 @@
 
 from ee_lightning.models.backbones import Backbone as Backbone
 from ee_lightning.models.backbones import EncoderState as EncoderState
-from ee_lightning.models.backbones import adapter_error as adapter_error
-from ee_lightning.models.backbones import backbone_config as backbone_config
-from ee_lightning.models.backbones import config_of_fields as config_of_fields
 from ee_lightning.models.backbones import load_backbone as load_backbone
 from ee_lightning.models.heads import ExitHeads as ExitHeads
 from ee_lightning.models.heads import HeadOptions as HeadOptions

@@ -33,40 +33,23 @@ class HeadOptions:
     gate: bool = False
 
     def __post_init__(self) -> None:
-        """Raise an error for values that make no sense."""
         require_one_of(self.exits, ("every", "last"), "model.heads.exits")
         require_one_of(self.pooling, ("cls", "mean"), "model.heads.pooling")
         require_one_of(self.pooler, ("per_exit", "shared"), "model.heads.pooler")
         if not 0 <= self.dropout < 1:
-            raise OptionError(
-                f"dropout must lie in [0, 1), but is {self.dropout}",
-                where="model.heads.dropout",
-                hint="0.1 is the usual value",
-            )
+            what = f"dropout must lie in [0, 1), but is {self.dropout}"
+            raise OptionError(what, where="model.heads.dropout", hint="0.1 is the usual value")
 
 
 class HeadOutput(NamedTuple):
-    """What the head of an exit says of a batch.
-
-    Attributes:
-        logits: ``[batch, classes]``; for regression the predicted values, ``[batch, 1]``; of several labels a sample
-            ``[batch, labels]``.
-        gate: How likely the exit is wrong, between 0 and 1, ``[batch]``; None without a gate.
-    """
+    """What the head of one exit says of a batch, of the shapes that `MultiExitOutput` has for all."""
 
     logits: Tensor
     gate: Tensor | None
 
 
 class ExitHeads(nn.Module):
-    """Pool, dense, tanh, dropout, linear: one internal classifier for each exit.
-
-    Args:
-        num_exits: Number of exits M.
-        hidden_size: Width of the hidden states.
-        num_classes: Number of classes C, or of labels; 1 for regression.
-        options: Pooling, pooler, dropout and gate.
-    """
+    """Pool, dense, tanh, dropout, linear: one internal classifier for each exit."""
 
     def __init__(self, num_exits: int, hidden_size: int, num_classes: int, options: HeadOptions) -> None:
         super().__init__()

@@ -30,13 +30,7 @@ class MultiExitOutput(NamedTuple):
 
 
 class MultiExitModel(nn.Module):
-    """A backbone with an internal classifier behind every layer, or behind the last one alone.
-
-    Args:
-        backbone: The encoder, stepped layer by layer.
-        target: What the exits predict of a sample.
-        heads: Options of the internal classifiers.
-    """
+    """A backbone with an internal classifier behind every layer, or behind the last one alone."""
 
     def __init__(self, backbone: Backbone, target: Target, heads: HeadOptions) -> None:
         super().__init__()

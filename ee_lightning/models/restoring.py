@@ -9,7 +9,7 @@ from transformers import PreTrainedConfig
 from ee_lightning.errors import BackboneError, OptionError
 from ee_lightning.functional import Target
 from ee_lightning.models.backbones import FAMILIES
-from ee_lightning.models.backbones.encoders import (
+from ee_lightning.models.backbones.loading import (
     check_finite_weights,
     check_number_of_layers,
     make_encoder,
@@ -27,17 +27,7 @@ def restore_model(
     *,
     where: object,
 ) -> MultiExitModel:
-    """Make a model of a backbone's configuration, and fill it with tensors.
-
-    Args:
-        config: The backbone's, as `backbone_config` gives it.
-        target: What the exits predict of a sample.
-        heads: Options of the internal classifiers.
-        tensors: The model's ``state_dict``: every tensor of it, and no other.
-        where: Where they are from, for the error.
-
-    Returns:
-        The model, in float32, on the CPU, in evaluation mode.
+    """Return the model of a backbone's configuration and of its whole ``state_dict``, on the CPU, in evaluation mode.
 
     Raises:
         BackboneError: A tensor is missing, is of another shape, belongs to another model, or is not finite.
@@ -46,16 +36,13 @@ def restore_model(
     check_number_of_layers(config, num_exits, len(tensors), where)
     with torch.device("meta"):
         expected = _without_weights(config, target, heads, where=where).state_dict()
+    both = [(name, tensor, tensors[name]) for name, tensor in expected.items() if name in tensors]
     wrong = {
         "lack": sorted(expected.keys() - tensors.keys()),
         "have, which the model lacks,": sorted(tensors.keys() - expected.keys()),
-        "have in another shape": [
-            name for name in expected if name in tensors and tensors[name].shape != expected[name].shape
-        ],
+        "have in another shape": [name for name, one, other in both if one.shape != other.shape],
         "have in another kind of number": [
-            name
-            for name in expected
-            if name in tensors and tensors[name].is_floating_point() != expected[name].is_floating_point()
+            name for name, one, other in both if one.is_floating_point() != other.is_floating_point()
         ],
     }
     if any(wrong.values()):
@@ -72,49 +59,33 @@ def restore_model(
 
 
 def model_of_shapes(config: PreTrainedConfig, target: Target, heads: HeadOptions) -> MultiExitModel:
-    """Make a model that has the shapes of its tensors alone, for counting what it takes.
-
-    Returns:
-        The model, on PyTorch's device ``meta``, in evaluation mode.
-
-    Raises:
-        BackboneError: No model can be made of the configuration.
-    """
+    """Return a model on PyTorch's device ``meta``, which has shapes alone, or raise a BackboneError."""
     with torch.device("meta"):
         return _without_weights(config, target, heads, where=config.model_type).eval()
 
 
 def untrained_model(config: PreTrainedConfig, target: Target, heads: HeadOptions) -> MultiExitModel:
-    """Make a model whose weights are drawn at random, for measuring how fast it is.
-
-    Returns:
-        The model, in float32, on the CPU, in evaluation mode.
-
-    Raises:
-        BackboneError: No model can be made of the configuration.
-    """
+    """Return a model with random weights, in evaluation mode, for measuring its speed, or raise a BackboneError."""
     with torch.random.fork_rng(devices=[]):
         return _model(config, target, heads, where=config.model_type).eval()
 
 
 def find_device(name: str | torch.device) -> torch.device:
     """Return the device ``cpu``, ``cuda``, ``cuda:1``, or for ``auto`` the GPU if there is one; or an OptionError."""
-    has_gpu = torch.cuda.is_available()
+    number = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if name == "auto":
-        return torch.device("cuda" if has_gpu else "cpu")
+        return torch.device("cuda" if number else "cpu")
     try:
         device = torch.device(name)
     except (RuntimeError, TypeError) as error:
         raise OptionError(f"there is no device {name!r}", where="device", hint="give auto, cpu or cuda") from error
     if device.type not in ("cpu", "cuda"):
         raise OptionError(f"models don't run on {device.type!r}", where="device", hint="give auto, cpu or cuda")
-    if device.type == "cuda" and not has_gpu:
+    if device.type == "cuda" and not number:
         raise OptionError("there is no CUDA device here", where="device", hint="give cpu, or auto")
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        there = f"{torch.cuda.device_count()} here, counted from 0"
-        raise OptionError(
-            f"there is no CUDA device {device.index}: there are {there}", where="device", hint="give cuda"
-        )
+    if device.type == "cuda" and (device.index or 0) >= number:
+        what = f"there is no CUDA device {device.index}: there are {number} here, counted from 0"
+        raise OptionError(what, where="device", hint="give cuda")
     return device
 
 

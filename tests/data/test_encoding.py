@@ -13,8 +13,8 @@ from ee_lightning.errors import OptionError
 from ee_lightning.exits.naming import CriterionSpec
 from ee_lightning.inference.batches import samples_of
 from ee_lightning.inference.deployment import Deployment
-from ee_lightning.inference.encoder import TextEncoder
 from ee_lightning.inference.policy import ExitPolicy
+from ee_lightning.inference.texts import TextEncoder
 from ee_lightning.models import HeadOptions
 
 TEXTS = st.lists(st.sampled_from(["the", "a", "cat", "dog", "[SEP]", "unknown"]), max_size=14).map(" ".join)

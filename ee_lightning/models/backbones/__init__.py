@@ -7,9 +7,6 @@ from ee_lightning.models.backbones.backbone import EncoderState as EncoderState
 from ee_lightning.models.backbones.bert import BertBackbone as BertBackbone
 from ee_lightning.models.backbones.deberta_v2 import DebertaV2Backbone as DebertaV2Backbone
 from ee_lightning.models.backbones.distilbert import DistilBertBackbone as DistilBertBackbone
-from ee_lightning.models.backbones.loading import adapter_error as adapter_error
-from ee_lightning.models.backbones.loading import backbone_config as backbone_config
-from ee_lightning.models.backbones.loading import config_of_fields as config_of_fields
 from ee_lightning.models.backbones.loading import load_backbone as load_backbone
 from ee_lightning.models.backbones.mobilebert import MobileBertBackbone as MobileBertBackbone
 from ee_lightning.models.backbones.modernbert import ModernBertBackbone as ModernBertBackbone

@@ -34,22 +34,18 @@ class EncoderState:
 
 
 class Backbone(nn.Module, ABC):
-    """Steps an installed ``transformers`` encoder through its own modules.
+    """Steps an installed, pretrained ``transformers`` encoder through its own modules.
 
     A family's adapter names the ``model_type`` values it serves and drives the modules of the given model by
     :meth:`embedding` and :meth:`layer`, with a :meth:`state` of its own where layers take more than a mask; it holds no
     modeling code. The hidden states are, bit for bit, those of the model's own ``output_hidden_states``. It serves its
     families as soon as its class is defined, in place of an adapter that served them before.
-
-    Args:
-        encoder: The pretrained model.
     """
 
     families: tuple[str, ...]
     encoder: Any  # which modules it has differs by family
 
     def __init_subclass__(cls, **options: Any) -> None:
-        """Let an adapter serve the families that it names."""
         super().__init_subclass__(**options)
         FAMILIES.update(dict.fromkeys(vars(cls).get("families", ()), cls))
 
@@ -71,15 +67,7 @@ class Backbone(nn.Module, ABC):
 
     @classmethod
     def shorten(cls, config: PreTrainedConfig, num_layers: int) -> None:
-        """Let a configuration make a model of the first layers only.
-
-        Args:
-            config: The configuration, which is changed.
-            num_layers: How many; at most its :meth:`depth`.
-
-        Raises:
-            OptionError: The family can't do without the others.
-        """
+        """Change a configuration to that of a model of the first layers only, or raise an OptionError if none is."""
         config.num_hidden_layers = num_layers
 
     @property
@@ -113,17 +101,9 @@ class Backbone(nn.Module, ABC):
         *,
         is_padded: bool | None = None,
     ) -> EncoderState:
-        """Embed the tokens.
+        """Return the state before the first layer; arguments as for the model and for :meth:`state`.
 
-        Args:
-            input_ids: Token ids, ``[batch, length]``.
-            attention_mask: 1 for tokens and 0 for padding, ``[batch, length]``.
-            token_type_ids: Sentence of each token, ``[batch, length]``; ignored where the model does not distinguish
-                them, as some tokenizers give them all the same.
-            is_padded: As for :meth:`state`.
-
-        Returns:
-            The state before the first layer.
+        Token types are ignored where the model does not distinguish them, as some tokenizers give them all the same.
         """
         if getattr(self.encoder.config, "type_vocab_size", 0) < 2:
             token_type_ids = None
@@ -145,13 +125,7 @@ class Backbone(nn.Module, ABC):
         return EncoderState(hidden, padding_mask, self.bidirectional_mask(hidden, padding_mask, is_padded=is_padded))
 
     def bidirectional_mask(self, hidden: Tensor, padding_mask: Tensor, *, is_padded: bool | None) -> Tensor | None:
-        """Mask padding for attention in both directions, in the form that the model's kind of attention takes.
-
-        Args:
-            hidden: Hidden states, ``[batch, length, width]``.
-            padding_mask: 1 for tokens and 0 for padding, ``[batch, length]``.
-            is_padded: As for :meth:`state`.
-        """
+        """Mask padding in the form that the model's kind of attention takes; arguments as for :meth:`state`."""
         config, length = self.encoder.config, hidden.shape[1]
         if is_padded is False:
             return None
@@ -170,11 +144,7 @@ class Backbone(nn.Module, ABC):
         """Run the layer ``index`` (counted from 0) and return the state behind it."""
 
     def recompute_layers(self) -> None:
-        """Run every layer again in the backward pass instead of keeping what it computed.
-
-        Raises:
-            OptionError: The family can't.
-        """
+        """Run layers again in the backward pass instead of keeping what they computed, or raise an OptionError."""
         if not self.encoder.supports_gradient_checkpointing:
             raise OptionError(
                 f"layers of {self.encoder.config.model_type} can't be run again in the backward pass",

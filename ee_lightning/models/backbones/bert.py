@@ -15,7 +15,7 @@ class BertBackbone(Backbone):
     1911.02116), Martin et al. 2020 (arXiv 1911.03894), Clark et al. 2020 (arXiv 2003.10555).
     """
 
-    families = ("bert", "roberta", "xlm-roberta", "camembert", "electra")
+    families: tuple[str, ...] = ("bert", "roberta", "xlm-roberta", "camembert", "electra")
 
     @override
     def embedding(self, input_ids: Tensor, padding_mask: Tensor, token_type_ids: Tensor | None) -> Tensor:

@@ -1,21 +1,26 @@
-"""Pretrained backbones from the hub, a local folder or an installed package."""
+"""Pretrained backbones from the hub, a local folder or an installed package, checked before any memory is taken."""
 
+import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from math import isfinite
 from pathlib import Path
+from threading import RLock
 from typing import Any
 
 import torch
-from transformers import CONFIG_MAPPING, AutoModel, PreTrainedConfig
+from safetensors import safe_open
+from torch import Tensor
+from transformers import CONFIG_MAPPING, AutoModel, PreTrainedConfig, PreTrainedModel
+from transformers.initialization import no_init_weights
 from transformers.utils import logging
+from transformers.utils.hub import cached_file
 from transformers.utils.peft_utils import find_adapter_config_file
 
 from ee_lightning import packaged
 from ee_lightning.errors import BackboneError, OptionError, first_line
 from ee_lightning.files import check_folder_readable
 from ee_lightning.models.backbones.backbone import FAMILIES, Backbone
-from ee_lightning.models.backbones.encoders import check_finite_weights, check_pretrained_shapes
 
 SAVED_MODEL = "early_exit"
 """The ``model_type`` of a saved model, which is no backbone."""
@@ -24,16 +29,16 @@ ATTENTION = ("eager", "sdpa")
 _UNUSED = ("num_labels", "chunk_size_feed_forward")  # of a head, and of a loop that saves memory
 _SIZES = ("num_hidden_layers", "num_attention_heads", "hidden_size", "intermediate_size", "vocab_size")
 
+_INITIALISING = RLock()
+"""transformers turns initialisation off for the whole process: two threads would undo each other."""
+
 
 def load_backbone(source: str, num_layers: int | None = None) -> Backbone:
-    """Load pretrained weights, through safetensors only, into the adapter of their family.
+    """Load pretrained weights, through safetensors only and in float32, into the adapter of their family.
 
     Args:
         source: A hub name (``google-bert/bert-base-uncased``), a local folder, or ``packaged:NAME``.
         num_layers: Keep the first layers only; None keeps all.
-
-    Returns:
-        The backbone, in float32.
 
     Raises:
         OptionError: The encoder has fewer layers than are to be kept.
@@ -49,87 +54,53 @@ def load_backbone(source: str, num_layers: int | None = None) -> Backbone:
                 path, config=config, dtype=torch.float32, use_safetensors=True, output_loading_info=True
             )
         except Exception as error:  # transformers, safetensors and the hub's client each raise their own kinds
-            raise BackboneError(
-                f"the weights can't be loaded: {first_line(error)}", where=source, hint=_hint(path)
-            ) from error
+            what = f"the weights can't be loaded: {first_line(error)}"
+            raise BackboneError(what, where=source, hint=_hint(path)) from error
     missing = sorted(key for key in report["missing_keys"] if not key.startswith("pooler."))
     if missing:
-        raise BackboneError(
-            f"the weights lack {len(missing)} tensors of the model, such as {missing[0]}",
-            where=source,
-            hint="use a checkpoint of the whole encoder",
-        )
+        what = f"the weights lack {len(missing)} tensors of the model, such as {missing[0]}"
+        raise BackboneError(what, where=source, hint="use a checkpoint of the whole encoder")
     check_finite_weights(encoder.state_dict(), source)
     return FAMILIES[config.model_type](encoder).train()  # from_pretrained leaves dropout off
 
 
 def backbone_config(source: str, num_layers: int | None = None) -> PreTrainedConfig:
-    """Read the configuration of a backbone, for its first layers only if so asked.
-
-    Args:
-        source: A hub name, a local folder, or ``packaged:NAME``.
-        num_layers: Keep the first layers only; None keeps all.
-
-    Raises:
-        OptionError: The encoder has fewer layers than are to be kept.
-        BackboneError: There is no configuration, or its family is not known.
-    """
+    """Read the configuration of a backbone; arguments and errors as of `load_backbone`."""
     return _config_at(_path_of(source), source, num_layers)
 
 
 def config_of_fields(fields: Mapping[str, Any], source: str) -> PreTrainedConfig:
     """Make the configuration of a backbone from the fields of its ``config.json``.
 
-    Args:
-        fields: The fields.
-        source: Where they are from, for the error.
-
     Raises:
         BackboneError: Its family is not known, it asks for attention of another kind, or a field makes no sense.
     """
-    family = fields.get("model_type")
-    known = ", ".join(sorted(FAMILIES))
+    family, known, what, hint = fields.get("model_type"), ", ".join(sorted(FAMILIES)), "", ""
     if family is None:
-        raise BackboneError(
-            "config.json names no model_type, so the backbone's family is not known",
-            where=source,
-            hint=f"name it there: one of {known}",
-        )
-    if family == SAVED_MODEL:
-        raise BackboneError(
-            "this is a saved early-exit model, and no backbone",
-            where=source,
-            hint="give the backbone that it was trained from; the saved model is for predict and from_pretrained",
-        )
-    if family not in FAMILIES:
-        raise BackboneError(
-            f"the backbone family {family!r:.80} is not known",
-            where=source,
-            hint=f"choose a backbone of one of the families {known}, or import an adapter of your own beforehand "
-            "(README, 'Adding a backbone family')",
-        )
+        what = "config.json names no model_type, so the backbone's family is not known"
+        hint = f"name it there: one of {known}"
+    elif family == SAVED_MODEL:
+        what = "this is a saved early-exit model, and no backbone"
+        hint = "give the backbone that it was trained from; the saved model is for predict and from_pretrained"
+    elif family not in FAMILIES:
+        what = f"the backbone family {family!r:.80} is not known"
+        hint = f"choose a backbone of one of the families {known}, or import an adapter of your own beforehand "
+        hint += "(README, 'Adding a backbone family')"
     for name in ("attn_implementation", "_attn_implementation"):
-        if (asked := fields.get(name)) is not None and asked not in ATTENTION:
-            raise BackboneError(
-                f"config.json asks for the attention {asked!r:.80}, which is not taken from a file",
-                where=source,
-                hint=f"delete {name} from it, or write {' or '.join(ATTENTION)}",
-            )
+        if not what and (asked := fields.get(name)) is not None and asked not in ATTENTION:
+            what = f"config.json asks for the attention {asked!r:.80}, which is not taken from a file"
+            hint = f"delete {name} from it, or write {' or '.join(ATTENTION)}"
+    if what:
+        raise BackboneError(what, where=source, hint=hint)
     sized = {name: value for name, value in fields.items() if name not in _UNUSED}
     with _reading_config(source, source):
-        config: PreTrainedConfig = CONFIG_MAPPING[family].from_dict(sized, name_or_path=source)
-        _check_numbers(config)
+        config: PreTrainedConfig = CONFIG_MAPPING[str(family)].from_dict(sized, name_or_path=source)
+        numbers = {name: value for name, value in config.to_dict().items() if isinstance(value, float)}
+        sizes = {name: getattr(config, name, None) for name in _SIZES}
+        for name, value in (numbers | sizes).items():  # of which transformers takes all
+            if value is not None and (not isfinite(value) or (name in sizes and value < 1)):
+                raise ValueError(f"{name} is {value}")
     return config
-
-
-def _check_numbers(config: PreTrainedConfig) -> None:
-    """Raise a `ValueError` for sizes below 1 and for numbers that are not finite, which transformers takes."""
-    for name in _SIZES:
-        if (size := getattr(config, name, None)) is not None and size < 1:
-            raise ValueError(f"{name} is {size}")
-    for name, value in config.to_dict().items():
-        if isinstance(value, float) and not isfinite(value):
-            raise ValueError(f"{name} is {value}")
 
 
 def _config_at(path: str, source: str, num_layers: int | None) -> PreTrainedConfig:
@@ -144,11 +115,9 @@ def _config_at(path: str, source: str, num_layers: int | None) -> PreTrainedConf
     if num_layers is not None:
         adapter = FAMILIES[config.model_type]
         if not 1 <= num_layers <= adapter.depth(config):
-            raise OptionError(
-                f"{num_layers} layers are to be kept of {adapter.depth(config)}",
-                where="--model.num_layers",
-                hint=f"give a number from 1 to {adapter.depth(config)}",
-            )
+            what = f"{num_layers} layers are to be kept of {adapter.depth(config)}"
+            hint = f"give a number from 1 to {adapter.depth(config)}"
+            raise OptionError(what, where="--model.num_layers", hint=hint)
         adapter.shorten(config, num_layers)
     return config
 
@@ -170,9 +139,8 @@ def _reading_config(path: str, source: str) -> Iterator[None]:
     except BackboneError:
         raise
     except Exception as error:  # as below, each raises its own kinds
-        raise BackboneError(
-            f"no backbone can be read there: {first_line(error)}", where=source, hint=_hint(path)
-        ) from error
+        what = f"no backbone can be read there: {first_line(error)}"
+        raise BackboneError(what, where=source, hint=_hint(path)) from error
 
 
 def _path_of(source: str) -> str:
@@ -200,3 +168,74 @@ def _quiet_transformers() -> Iterator[None]:
         logging.set_verbosity(verbosity)
         if bars:
             logging.enable_progress_bar()  # type: ignore[no-untyped-call]
+
+
+def make_encoder(config: PreTrainedConfig, where: object) -> PreTrainedModel:
+    """Make the encoder of a configuration, in float32, or raise a BackboneError that says where it is from."""
+    try:
+        return AutoModel.from_config(config, dtype=torch.float32)  # type: ignore[no-any-return, no-untyped-call]
+    except Exception as error:  # transformers and PyTorch raise many kinds for sizes that make no sense
+        what = f"no model can be made of the configuration: {str(error)[:300]}"
+        raise BackboneError(what, where=where, hint="give it as it was written") from error
+
+
+@contextmanager
+def without_initialisation() -> Iterator[None]:
+    """Make modules without drawing their weights, which takes seconds and moves the random numbers on."""
+    with _INITIALISING, no_init_weights():
+        yield
+
+
+def check_number_of_layers(config: PreTrainedConfig, num_exits: int, num_tensors: int, where: object) -> None:
+    """Raise a BackboneError if there are more layers and exits than stored tensors, of which each has at least one."""
+    num_layers = FAMILIES[config.model_type].stored_layers(config)
+    if num_layers + num_exits > num_tensors:
+        exits = f" and {num_exits} exits" if num_exits else ""
+        what = f"config.json says {num_layers} layers{exits}, but the weights are only {num_tensors} tensors"
+        raise BackboneError(what, where=where, hint="give weights and configuration of the same model")
+
+
+def check_pretrained_shapes(path: str, config: PreTrainedConfig, source: str) -> None:
+    """Raise a BackboneError if the pretrained weights at a path have other sizes than their configuration."""
+    shapes = _stored_shapes(path)
+    if not shapes:
+        return
+    check_number_of_layers(config, 0, len(shapes), source)
+    with without_initialisation(), torch.device("meta"):
+        encoder = make_encoder(config, source)
+    for name, tensor in encoder.state_dict().items():
+        found = shapes.get(name, shapes.get(f"{encoder.base_model_prefix}.{name}"))
+        if found is not None and found != tensor.shape:
+            what = f"{name} has the shape {list(found)} in the weights, and {list(tensor.shape)} by config.json"
+            raise BackboneError(what, where=source, hint="give weights and configuration of the same model")
+
+
+def check_finite_weights(tensors: Mapping[str, Tensor], where: object) -> None:
+    """Raise a BackboneError if a tensor, by name, holds NaN or infinity."""
+    broken = [name for name, tensor in tensors.items() if not tensor.isfinite().all()]
+    if broken:
+        more = f" and {len(broken) - 1} more" if len(broken) > 1 else ""
+        what = f"the weights are not finite: there is NaN or infinity in {broken[0]}{more}"
+        hint = "use weights from before the training diverged, or copy the file again if it was damaged"
+        raise BackboneError(what, where=where, hint=hint)
+
+
+def _stored_shapes(path: str) -> Mapping[str, tuple[int, ...]]:
+    """Return the shapes of all tensors; none where the files can't be read, which the loader says better."""
+    try:
+        shapes: dict[str, tuple[int, ...]] = {}
+        for file in _files(path):
+            with safe_open(file, framework="pt") as tensors:
+                shapes.update({name: tuple(tensors.get_slice(name).get_shape()) for name in tensors.keys()})  # noqa: SIM118
+        return shapes
+    except Exception:  # safetensors, the hub's client and the network below it each raise their own kinds
+        return {}
+
+
+def _files(path: str) -> list[str]:
+    whole = cached_file(path, "model.safetensors", _raise_exceptions_for_missing_entries=False)
+    if whole is not None:
+        return [whole]
+    index = Path(str(cached_file(path, "model.safetensors.index.json")))
+    parts = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+    return [str(cached_file(path, part)) for part in sorted(parts)]

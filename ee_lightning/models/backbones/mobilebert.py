@@ -1,15 +1,13 @@
 """The adapter of MobileBERT."""
 
-from dataclasses import replace
-
 from torch import Tensor
 from transformers import PreTrainedConfig
 from typing_extensions import override
 
-from ee_lightning.models.backbones.backbone import Backbone, EncoderState
+from ee_lightning.models.backbones.bert import BertBackbone
 
 
-class MobileBertBackbone(Backbone):
+class MobileBertBackbone(BertBackbone):
     """MobileBERT: BERT's shape, but a token's embedding is made of its neighbours' too.
 
     Beside the last token the model sees nothing when a sample stands alone, and the padding token's embedding when it
@@ -33,8 +31,3 @@ class MobileBertBackbone(Backbone):
         words = embeddings.word_embeddings(input_ids) * padding_mask.unsqueeze(-1)  # [batch, length, narrow]
         hidden: Tensor = embeddings(inputs_embeds=words, token_type_ids=token_type_ids)  # [batch, length, width]
         return hidden
-
-    @override
-    def layer(self, index: int, state: EncoderState) -> EncoderState:
-        hidden = self.encoder.encoder.layer[index](state.hidden, state.attention_mask)  # [batch, length, width]
-        return replace(state, hidden=hidden)

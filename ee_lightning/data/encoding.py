@@ -6,10 +6,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+import transformers
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data.distributed import DistributedSampler
-from transformers import AutoTokenizer, PreTrainedConfig, PreTrainedTokenizerBase
+from transformers import PreTrainedConfig, PreTrainedTokenizerBase
 from transformers.tokenization_utils_base import VERY_LARGE_INTEGER
 
 from ee_lightning.errors import BackboneError, DataError, OptionError, first_line
@@ -35,7 +36,7 @@ def load_tokenizer(name: str, config: PreTrainedConfig | None = None) -> PreTrai
     place = str(resolve(name)) if name.startswith(PREFIX) else name
     check_folder_readable(place)
     try:
-        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
+        tokenizer: PreTrainedTokenizerBase = transformers.AutoTokenizer.from_pretrained(
             place, config=config, trust_remote_code=False
         )
     except Exception as error:  # the Rust half of the tokenizers raises bare exceptions

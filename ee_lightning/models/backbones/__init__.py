@@ -1,5 +1,6 @@
 """Backbones: one adapter a family, each stepping the installed ``transformers`` model's own modules."""
 
+from ee_lightning.models.backbones import listing as listing
 from ee_lightning.models.backbones.albert import AlbertBackbone as AlbertBackbone
 from ee_lightning.models.backbones.backbone import FAMILIES as FAMILIES
 from ee_lightning.models.backbones.backbone import Backbone as Backbone

@@ -1,4 +1,7 @@
-"""Exit criteria, one file each, and their exact replay on stored exits."""
+"""Exit criteria, one file each, and their exact replay on stored exits.
+
+Adding a criterion is adding its file, its import here and a row of `CRITERIA`.
+"""
 
 from ee_lightning.exits.beem import BEEM as BEEM
 from ee_lightning.exits.calibrated_confidence import CalibratedConfidence as CalibratedConfidence
@@ -23,7 +26,6 @@ from ee_lightning.exits.gate import GATE as GATE
 from ee_lightning.exits.gate import Gate as Gate
 from ee_lightning.exits.learned_ensemble import LearnedEnsemble as LearnedEnsemble
 from ee_lightning.exits.margin import Margin as Margin
-from ee_lightning.exits.naming import CRITERIA as CRITERIA
 from ee_lightning.exits.naming import CriterionSpec as CriterionSpec
 from ee_lightning.exits.naming import StoredSpec as StoredSpec
 from ee_lightning.exits.naming import criteria as criteria
@@ -37,3 +39,27 @@ from ee_lightning.exits.soft_voting import SoftVoting as SoftVoting
 from ee_lightning.exits.stored import EvaluatedRows as EvaluatedRows
 from ee_lightning.exits.stored import StoredExits as StoredExits
 from ee_lightning.exits.voting import Voting as Voting
+
+CRITERIA: dict[str, type[Criterion]] = {
+    criterion.name: criterion
+    for criterion in (
+        Voting,
+        SoftVoting,
+        Patience,
+        Confidence,
+        CalibratedConfidence,
+        Entropy,
+        NormalisedEntropy,
+        Margin,
+        PCEE,
+        FPABEE,
+        BEEM,
+        RunningEnsemble,
+        LearnedEnsemble,
+        Gate,
+        Conformal,
+        Fixed,
+        Oracle,
+    )
+}
+"""Every criterion by the name that it has with its default options."""

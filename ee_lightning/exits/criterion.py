@@ -12,15 +12,15 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from ee_lightning.errors import OptionError
+from ee_lightning.errors import OptionError, shown
 from ee_lightning.functional import Kind, Target, absent_or_there, predictions_of
 
 LEAST_LOG_PROBABILITY = -1e30
 """Stands for the logarithm of 0, so that its product with 0 and its sums over exits are finite."""
 CONTRACT = (
     "step(output, state) returns (Decision(score, label), state): score [batch] in floating point, neither NaN nor "
-    "+inf; label like output.predictions, as fallback returns it too; state a dict of tensors, the batch first. "
-    "See help(ee_lightning.exits.Criterion)"
+    "+inf; label like output.predictions in shape and type, as fallback returns it too; state a dict of tensors, the "
+    "batch first. See help(ee_lightning.exits.Criterion)"
 )
 _MOST = 1000
 
@@ -115,21 +115,9 @@ class Criterion(ABC):
     work along the last dimension, by products and sums, without a matrix product, `alpha=`, or a number taken from the
     whole batch.
 
-    A criterion of your own is a subclass in a module of yours, named ``my_module.MyCriterion(option=value)`` wherever
-    criteria are named. Its options are numbers, texts, truth values, None and lists of them. `Fitted` is for those that
-    learn something from held-out rows. A whole one::
-
-        class RecentMean(Criterion):
-            def __init__(self, decay: float = 0.5) -> None:
-                self.decay = decay
-
-            def initial_state(self, batch_size: int, num_classes: int, device: torch.device) -> State:
-                return {"mean": torch.zeros(batch_size, num_classes, device=device)}
-
-            def step(self, output: ExitOutput, state: State) -> tuple[Decision, State]:
-                mean = self.decay * state["mean"] + (1 - self.decay) * output.probabilities  # [batch, classes]
-                score, label = mean.max(-1)  # [batch], [batch]
-                return Decision(score, label), {"mean": mean}
+    One of your own is a subclass in a module of yours, named ``my_module.MyCriterion(option=value)`` wherever criteria
+    are named; ``examples/own_criterion.py`` is a whole one. Its options are numbers, texts, truth values, None and
+    lists of them. `Fitted` is for those that learn something from held-out rows.
 
     Attributes:
         name: Short, for tables, columns and metric keys: that of the class (its own ``name``, else what it is called),
@@ -211,19 +199,17 @@ class Criterion(ABC):
         returned: Any = self.step(output, state)
         try:
             (score, label), following = returned
-            tensors = {"score": score, "label": label, **{f"state[{name!r}]": each for name, each in following.items()}}
+            remembered = [*following.items()]
         except (AttributeError, TypeError, ValueError):
-            raise self._breach("step", f"returns a {type(returned).__name__}") from None
-        for name, tensor in tensors.items():
-            if not isinstance(tensor, Tensor):
-                raise self._breach("step", f"returns a {type(tensor).__name__} as {name}")
-            if tensor.shape[:1] != output.logits.shape[:1]:
-                raise self._breach("step", f"returns {_kind_of(tensor)} as {name} for {len(output.logits)} samples")
-        if score.ndim != 1 or not score.is_floating_point():
-            raise self._breach("step", f"returns {_kind_of(score)} as score")
-        if (score.isnan() | score.isposinf()).any():
-            raise self._breach("step", f"returns the score {score[score.isnan() | score.isposinf()][0].item()}")
+            raise self._broken("step", returned, "result") from None
+        batch = output.logits.shape[:1]
+        is_number = isinstance(score, Tensor) and score.is_floating_point()
+        if not (is_number and score.shape == batch and (score < inf).all()):
+            raise self._broken("step", score, "score")
         self._check_label("step", label, output)
+        for name, tensor in remembered:
+            if not (isinstance(tensor, Tensor) and tensor.shape[:1] == batch):
+                raise self._broken("step", tensor, f"state[{name!r}]")
         return Decision(score, label), following
 
     def checked_fallback(self, output: ExitOutput, state: State) -> Tensor:
@@ -235,11 +221,14 @@ class Criterion(ABC):
     def _check_label(self, method: str, label: Any, output: ExitOutput) -> None:
         usual = output.predictions
         if not isinstance(label, Tensor) or (label.shape, label.dtype) != (usual.shape, usual.dtype):
-            found = _kind_of(label) if isinstance(label, Tensor) else f"a {type(label).__name__}"
-            raise self._breach(method, f"returns {found} as label where exits predict {_kind_of(usual)}")
+            raise self._broken(method, label, "label")
 
-    def _breach(self, method: str, what: str) -> OptionError:
-        return OptionError(f"{type(self).__name__}.{method} {what}", where=type(self).__module__, hint=CONTRACT)
+    def _broken(self, method: str, found: object, name: str) -> OptionError:
+        what = f"a {type(found).__name__}"
+        if isinstance(found, Tensor):
+            what = f"{found.dtype} of shape {list(found.shape)}, {shown(found.flatten().tolist(), 40)},"
+        kind = type(self)
+        return OptionError(f"{kind.__name__}.{method} returns {what} as {name}", where=kind.__module__, hint=CONTRACT)
 
     def highest_score(self, exit_layer: int) -> float:
         """Return a bound that no sample's score exceeds after an exit, numbered from 1; unless overridden, infinity.
@@ -261,10 +250,6 @@ class Criterion(ABC):
         return output.predictions
 
 
-def _kind_of(tensor: Tensor) -> str:
-    return f"a tensor of shape {list(tensor.shape)} in {tensor.dtype}"
-
-
 def _recorded(init: Callable[..., None]) -> Callable[..., None]:
     """Return an ``__init__`` that keeps the options it is called with, and names the criterion by them."""
     signature = inspect.signature(init)
@@ -275,11 +260,11 @@ def _recorded(init: Callable[..., None]) -> Callable[..., None]:
             init(self, *args, **options)
             return
         given = [*signature.bind(self, *args, **options).arguments.items()][1:]
-        defaults = {name: signature.parameters[name].default for name, _ in given}
-        self.init_args = {name: value for name, value in given if not _same(value, defaults[name])}
+        with_default = {name: (value, signature.parameters[name].default) for name, value in given}
+        self.init_args = {name: value for name, (value, default) in with_default.items() if not _same(value, default)}
         init(self, *args, **options)
         if "name" not in vars(self):
-            self.name = name_with_options(type(self).name, self.init_args)
+            self.name = name_with_options(type(self).name, **with_default)
 
     return recorded
 
@@ -288,15 +273,15 @@ def _same(value: object, default: object) -> bool:
     return value is default or (isinstance(value, int | float | str | list | tuple) and value == default)
 
 
-def name_with_options(name: str, options: Mapping[str, object]) -> str:
-    """Name a criterion so that two of different options can be distinguished.
+def name_with_options(name: str, **options: tuple[object, object]) -> str:
+    """Name a criterion so that two of different options, of each the value and the default, can be distinguished.
 
     Example:
-        >>> name_with_options("voting", {"k": 0.5})
+        >>> name_with_options("voting", k=(0.5, 0.75), fallback=("last", "last"))
         'voting(k=0.5)'
     """
-    shown = [f"{option}={_shown(value)}" for option, value in options.items()]
-    return f"{name}({', '.join(shown)})" if shown else name
+    changed = [f"{option}={_shown(value)}" for option, (value, default) in options.items() if not _same(value, default)]
+    return f"{name}({', '.join(changed)})" if changed else name
 
 
 def in_short(number: float) -> str:

@@ -1,4 +1,4 @@
-"""The table of criteria: adding a criterion is adding its file and a row."""
+"""Criteria by their names, and how to make them again."""
 
 import ast
 import inspect
@@ -14,54 +14,16 @@ from pydantic import AfterValidator
 
 from ee_lightning import exits
 from ee_lightning.errors import OptionError, did_you_mean, first_line
-from ee_lightning.exits.beem import BEEM
-from ee_lightning.exits.calibrated_confidence import CalibratedConfidence
-from ee_lightning.exits.confidence import Confidence
-from ee_lightning.exits.conformal import Conformal
 from ee_lightning.exits.criterion import CONTRACT, Criterion
-from ee_lightning.exits.entropy import Entropy
-from ee_lightning.exits.f_pabee import FPABEE
 from ee_lightning.exits.fitted import Fitted
-from ee_lightning.exits.fixed import Fixed
-from ee_lightning.exits.gate import Gate
-from ee_lightning.exits.learned_ensemble import LearnedEnsemble
-from ee_lightning.exits.margin import Margin
-from ee_lightning.exits.normalised_entropy import NormalisedEntropy
-from ee_lightning.exits.oracle import Oracle
-from ee_lightning.exits.patience import Patience
-from ee_lightning.exits.pcee import PCEE
-from ee_lightning.exits.running_ensemble import RunningEnsemble
-from ee_lightning.exits.soft_voting import SoftVoting
-from ee_lightning.exits.voting import Voting
 from ee_lightning.files import typed
 
-CRITERIA: dict[str, type[Criterion]] = {
-    criterion.name: criterion
-    for criterion in (
-        Voting,
-        SoftVoting,
-        Patience,
-        Confidence,
-        CalibratedConfidence,
-        Entropy,
-        NormalisedEntropy,
-        Margin,
-        PCEE,
-        FPABEE,
-        BEEM,
-        RunningEnsemble,
-        LearnedEnsemble,
-        Gate,
-        Conformal,
-        Fixed,
-        Oracle,
-    )
-}
-"""Every criterion by the name that it has with its default options."""
-
-_KNOWN = f"{', '.join(CRITERIA)}, or one of your own, such as my_module.MyCriterion"
 _CRITERION = re.compile(r"\s*([\w.]+)\s*(?:\(\s*([^()]*)\))?\s*(?:,|$)")
 _OPTION = re.compile(r"\s*(\w+)\s*=\s*([^,\[\]{}]+?|\[[^\[\]{}]*\])\s*(?:,\s*|$)")
+
+
+def _known() -> str:
+    return f"{', '.join(exits.CRITERIA)}, or one of your own, such as my_module.MyCriterion"
 
 
 def _imported(class_path: str) -> str:
@@ -170,7 +132,7 @@ def criteria(text: str) -> list[CriterionSpec]:
     read = _read_all(_CRITERION, text, hint="write voting(k=0.5),patience,entropy")
     specs = [_spec(found[1], found[2] or "") for found in read]
     if not specs:
-        raise OptionError("no criterion is given", where="the list of criteria", hint=f"use some of {_KNOWN}")
+        raise OptionError("no criterion is given", where="the list of criteria", hint=f"use some of {_known()}")
     return specs
 
 
@@ -216,16 +178,16 @@ def spec_of(criterion: str | Criterion | CriterionSpec) -> CriterionSpec:
 
 
 def _path(kind: type[Criterion]) -> str:
-    return f"{exits.__name__ if kind in CRITERIA.values() else kind.__module__}.{kind.__qualname__}"
+    return f"{exits.__name__ if kind in exits.CRITERIA.values() else kind.__module__}.{kind.__qualname__}"
 
 
 def _spec(name: str, options: str) -> CriterionSpec:
-    class_path = _path(CRITERIA[name]) if name in CRITERIA else name
+    class_path = _path(exits.CRITERIA[name]) if name in exits.CRITERIA else name
     if "." not in class_path:
         raise OptionError(
             f"there is no criterion {name!r}",
             where="criterion",
-            hint=f"{did_you_mean(name, CRITERIA)}use some of {_KNOWN}",
+            hint=f"{did_you_mean(name, exits.CRITERIA)}use some of {_known()}",
         )
     init_args: dict[str, object] = {}
     for found in _read_all(_OPTION, options, hint=f"write {name}(option=value), and lists as in beem(weights=[1, 2])"):
@@ -233,7 +195,7 @@ def _spec(name: str, options: str) -> CriterionSpec:
             raise OptionError(f"the option {found[1]} is given twice", where=f"{name}({options})", hint="give it once")
         init_args[found[1]] = _value(found[2])
     spec = CriterionSpec(class_path, init_args)
-    if name not in CRITERIA:
+    if name not in exits.CRITERIA:
         spec.build()  # which imports it, for files that name it too
     return spec
 

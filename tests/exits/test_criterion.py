@@ -30,10 +30,10 @@ def test_a_criterion_without_a_step_cannot_be_made():
         type("Stepless", (Criterion,), {"name": "stepless"})()
 
 
-def test_names_tell_numbers_exactly():
-    assert name_with_options("rule", {}) == "rule"
-    assert name_with_options("rule", {"a": 0.12345678, "b": "y"}) == "rule(a=0.12345678, b=y)"
-    assert name_with_options("rule", {"a": [1.0, 2, 1 / 3]}) == f"rule(a=[1, 2, {1 / 3!r}])"
+def test_names_tell_changed_options_only_and_numbers_exactly():
+    assert name_with_options("rule", a=(1, 1.0), b=("x", "x")) == "rule"
+    assert name_with_options("rule", a=(0.12345678, 1.0), b=("y", "x")) == "rule(a=0.12345678, b=y)"
+    assert name_with_options("rule", a=([1.0, 2, 1 / 3], None)) == f"rule(a=[1, 2, {1 / 3!r}])"
 
 
 class Scaled(LastClass):

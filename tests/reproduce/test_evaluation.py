@@ -1,12 +1,14 @@
 """What rows reach, on exits made by hand."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from summaries import figures
 
 from ee_lightning.exits import CalibratedConfidence
 from ee_lightning.reproduce.evaluation import StoredRun, evaluate
+from ee_lightning.reproduce.report.words import spelt_out
 from ee_lightning.reproduce.suite import Row
 from ee_lightning.runs.figures import MeasuredSpeed
 
@@ -95,6 +97,15 @@ def test_what_is_fitted_is_fitted_on_other_rows_than_its_threshold_is_chosen_on(
         "second": replace(run, dev=second).choose_threshold(criterion, 1.5, "dev"),
     }
     assert run.choose_threshold(criterion, 1.5, "held_out") == chosen["second"] != chosen["first"]
+
+
+def test_a_criterion_of_ones_own_is_named_by_its_class(make_suite, folder, monkeypatch):
+    monkeypatch.syspath_prepend(Path(__file__).parents[2] / "examples")
+    own = Row("Own", "ours", "own_criterion.RecentMean(decay=0.3)", 4 / 3)
+    found = evaluate(make_suite(own), {("RTE", "ours", 1): folder})
+    (outcome,) = found.of("RTE", own, "dev").values()
+    assert outcome.layer_speedup >= 4 / 3
+    assert spelt_out("own_criterion.RecentMean") == "own_criterion.RecentMean(decay=0.5)"
 
 
 def test_the_oracle_leaves_at_the_first_exit_that_is_right(make_suite, folder):

@@ -6,6 +6,7 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
@@ -13,6 +14,9 @@ from ee_lightning.data.tasks import LABEL_SEPARATOR, SPLITS, TASKS, Task, get_ta
 from ee_lightning.errors import DataError, OptionError, listed
 from ee_lightning.functional import CLASSIFICATION_METRICS, MULTI_LABEL_METRICS, Kind, Target
 from ee_lightning.packaged import PREFIX
+
+if TYPE_CHECKING:
+    from datasets import DatasetDict  # which takes a second to import
 
 METRICS = {
     Kind.SINGLE_LABEL: tuple(CLASSIFICATION_METRICS),
@@ -24,6 +28,7 @@ MOST_LABELS = 1_000
 """
 ANY_NUMBER = (float(np.finfo(np.float32).min), float(np.finfo(np.float32).max))
 log = logging.getLogger(__name__)
+Root: TypeAlias = "str | Path | DatasetDict | None"
 _Mistake = tuple[bool, str, str, str]
 """Whether something is wrong, the option, what to say and how to fix it."""
 
@@ -62,7 +67,7 @@ class CustomTask:
     validation_share: float = 0.1
     test_share: float = 0.0
 
-    def as_task(self, name: str, root: str | Path | None) -> Task:
+    def as_task(self, name: str, root: Root) -> Task:
         """Return the task as if it stood in the table; label names that were left out are looked up in the rows.
 
         Raises:
@@ -86,7 +91,7 @@ class CustomTask:
         )
         if not self.regression and self.label_names is None:
             self._refuse(self._mistakes(name, root, None))
-            task = replace(task, label_names=_inferred_labels(task, Path(root or ".")))
+            task = replace(task, label_names=_inferred_labels(task, root))
         self._refuse(self._mistakes(name, root, task.label_names))
         return task
 
@@ -99,7 +104,7 @@ class CustomTask:
             if is_wrong:
                 raise OptionError(what, where=f"--data.{option}", hint=hint)
 
-    def _mistakes(self, name: str, root: str | Path | None, names: Sequence[str] | None) -> Iterator[_Mistake]:
+    def _mistakes(self, name: str, root: Root, names: Sequence[str] | None) -> Iterator[_Mistake]:
         yield name in TASKS, "task", f"{name!r} is a task of the table", "give your own another name"
         yield str(root).startswith(PREFIX), "root", f"{root} holds no rows of your own", "name a folder or a file"
         yield root is None and not self.files, "root", "the rows of your own have no place", "name a folder or a file"
@@ -148,7 +153,7 @@ class CustomTask:
         yield torn is not None, "own.label_separator", what, "give another separator, and names without outer blanks"
 
 
-def resolve_task(name: str, own: CustomTask | None, root: str | Path | None) -> Task:
+def resolve_task(name: str, own: CustomTask | None, root: Root) -> Task:
     """Return the task of the table, or the one that was described.
 
     Raises:
@@ -158,13 +163,18 @@ def resolve_task(name: str, own: CustomTask | None, root: str | Path | None) -> 
     return get_task(name) if own is None else own.as_task(name, root)
 
 
-def _inferred_labels(task: Task, root: Path) -> tuple[str, ...]:
-    """Return the labels of the training rows, and warn of what is odd about them."""
-    from ee_lightning.data.local_files import LocalSource  # which takes a second to import
+def _inferred_labels(task: Task, root: Root) -> tuple[str, ...]:
+    """Return the labels of the training rows, in the data set's own order if it has one, and warn of what is odd."""
+    from ee_lightning.data.label_sets import found_labels  # these take a second to import
+    from ee_lightning.data.labels import found_words
+    from ee_lightning.data.local_files import LocalSource
+    from ee_lightning.data.sources import DataSetSource, open_source
 
-    source = LocalSource(root, task)
-    found, num_rows = source.label_words()
-    place = f"column {task.label_column!r} of {source.root}"
+    source = open_source(root, replace(task, held_out={}))
+    assert isinstance(source, DataSetSource | LocalSource)
+    table = source.table("train")
+    found, num_rows = found_labels(table, task) if task.multi_label else found_words(table), len(table.rows)
+    place = f"column {task.label_column!r} of {source.where}"
     if len(found) < 2:
         raise DataError(
             f"all training rows have the label {found[0]!r}" if found else "no training row has a label",

@@ -11,8 +11,7 @@ from datasets import Dataset
 from typing_extensions import override
 
 from ee_lightning.data.arrow_files import STATE, Table, blaming, read_parquet, read_saved
-from ee_lightning.data.label_sets import Writing, found_labels
-from ee_lightning.data.labels import found_words
+from ee_lightning.data.label_sets import Writing
 from ee_lightning.data.read import Source, read_text_file, rows_of
 from ee_lightning.data.row_files import PARQUET, TableFile, choose_columns, open_row_file
 from ee_lightning.data.tasks import Task
@@ -61,7 +60,7 @@ class LocalSource(Source):
 
     def __init__(self, root: Path, task: Task) -> None:
         self.root, self.task = with_home(root), task
-        self._writing = Writing(task)
+        self.where, self._writing = str(self.root), Writing(task)
 
     @override
     def has(self, split: str) -> bool:
@@ -69,7 +68,7 @@ class LocalSource(Source):
 
     @override
     def load(self, split: str) -> Dataset:
-        table = self._table(split)
+        table = self.table(split)
         rows = rows_of(table, self.task, split)
         self._writing.check(table, split)
         return rows
@@ -80,18 +79,8 @@ class LocalSource(Source):
         places = self._places(split)
         return [str(place.relative_to(root) if place.is_relative_to(root) else place) for place in places]
 
-    def label_words(self) -> tuple[list[str], int]:
-        """Return the different labels of the training rows, and how many rows there are.
-
-        The labels are in the data set's own order if it has one, else sorted.
-
-        Raises:
-            DataError: There are no training rows, or something in them is wrong.
-        """
-        table = self._table("train")
-        return found_labels(table, self.task) if self.task.multi_label else found_words(table), len(table.rows)
-
-    def _table(self, split: str) -> Table:
+    def table(self, split: str) -> Table:
+        """Return the rows of a split as they are in their files."""
         if not (places := self._places(split)):
             raise self._missing(split)
         choose, first = choose_columns(self.task, split), places[0]

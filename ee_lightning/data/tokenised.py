@@ -21,7 +21,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import tokenizers
-from datasets import Dataset, Features, List, Value
+from datasets import Dataset, DatasetDict, Features, List, Value
 from numpy.typing import NDArray
 from transformers import PreTrainedTokenizerBase
 
@@ -31,7 +31,7 @@ from ee_lightning.data.encoding import check_max_length, encode, load_tokenizer,
 from ee_lightning.data.read import TEXT_COLUMNS, Source
 from ee_lightning.data.sources import hash_of, open_source
 from ee_lightning.data.tasks import Task
-from ee_lightning.errors import DataError
+from ee_lightning.errors import DataError, listed
 
 FORMAT = 4
 BATCH = 10_000
@@ -55,7 +55,7 @@ class TaskRows:
         files: The names of the files of each split that was read, in order; ids count on from file to file.
     """
 
-    def __init__(self, task: Task, root: str | None, tokenizer: str, max_length: int) -> None:
+    def __init__(self, task: Task, root: str | DatasetDict | None, tokenizer: str, max_length: int) -> None:
         self.task, self.root, self.tokenizer_name, self.max_length = task, root, tokenizer, max_length
         self.files: dict[str, list[str]] = {}
         self._splits: dict[str, Dataset] = {}
@@ -93,7 +93,7 @@ class TaskRows:
     @property
     def where(self) -> str | None:
         """Where the rows are, for messages."""
-        return self.root or self.task.hub_path
+        return "the DatasetDict" if isinstance(self.root, DatasetDict) else self.root or self.task.hub_path
 
     @cached_property
     def tokenizer(self) -> PreTrainedTokenizerBase:
@@ -237,8 +237,13 @@ def refuse_one_label(labels: NDArray[Any], num_rows: int, task: Task, where: obj
         raise DataError(f"all {len(labels)} {what} have {_in_words(labels[0], task)}", where=where, hint=hint)
 
 
-def tell_oddities(rows: Dataset, split: str, train: Dataset | None, max_length: int) -> None:
-    """Warn of rows of a split that lost tokens, and of those that repeat a training row."""
+def tell_oddities(rows: Dataset, split: str, train: Dataset | None, task: Task, max_length: int) -> None:
+    """Warn of rows of a split that lost tokens or repeat a training row, and of labels that no row has."""
+    if split in ("train", "validation") and task.label_names:
+        labels = column(rows, "label")  # [rows], or [rows, labels]
+        counts = labels.sum(axis=0) if task.multi_label else np.bincount(labels, minlength=task.num_classes)
+        if absent := [name for name, count in zip(task.label_names, counts, strict=True) if not count]:
+            log.warning("no %s row has one of these labels: %s", split, listed(absent))
     if num_cut := int(column(rows, "is_cut").sum()):
         share = 100 * num_cut / len(rows)
         log.warning("%d of %d %s rows (%.1f %%) are cut to %d tokens", num_cut, len(rows), split, share, max_length)

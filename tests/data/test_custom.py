@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from datasets import ClassLabel, Dataset, Features, Value
+from datasets import ClassLabel, Dataset, DatasetDict, Features, Value
 
 from ee_lightning.data import CustomTask, resolve_task
 from ee_lightning.data.read import build_rows
@@ -200,6 +200,54 @@ def test_equal_rows_stay_in_one_split():
 
     source = HeldOutSource(Twice(), {"validation": 0.5})
     assert not set(source.load("train")["text_a"]) & set(source.load("validation")["text_a"])
+
+
+def test_every_class_gives_its_share(tmp_path):
+    counts = {"rare": 3, "some": 25, "most": 172}
+    rows = [f"{name} {row},{name}\n" for name, count in counts.items() for row in range(count)]
+    held_out = []
+    for order in (rows, rows[::-1]):
+        (tmp_path / "rows.csv").write_text("text,label\n" + "".join(order))
+        options = CustomTask(text_columns=["text"], validation_share=0.2, test_share=0.1)
+        task = resolve_task("mine", options, tmp_path / "rows.csv")
+        source = open_source(tmp_path / "rows.csv", task)
+        splits = [source.load(split) for split in ("train", "validation", "test")]
+        assert [len(split) for split in splits] == [140, 40, 20]
+        for number, name in enumerate(task.label_names):
+            found = [split["label"][:].count(number) for split in splits]
+            assert all(abs(n - s * counts[name]) <= 1 for n, s in zip(found, (0.7, 0.2, 0.1), strict=True)), (
+                name,
+                found,
+            )
+        held_out.append({*splits[1]["text_a"]})
+    assert held_out[0] == held_out[1]
+
+
+def test_labels_without_a_row_are_named(tmp_path, tokenizer_folder, caplog):
+    (tmp_path / "train.csv").write_text("text,label\n" + "a cat,good\nthe cat,bad\n" * 3)
+    (tmp_path / "validation.csv").write_text("text,label\na dog,good\n")
+    options = CustomTask(text_columns=["text"], label_names=["good", "bad", "so so"])
+    TaskDataModule("mine", str(tmp_path), str(tokenizer_folder), max_length=16, own=options).setup("fit")
+    assert "no train row has one of these labels: so so" in caplog.text
+    assert "no validation row has one of these labels: bad, so so" in caplog.text
+
+
+def test_a_data_set_in_memory_is_read_as_files_are(tmp_path, tokenizer_folder):
+    rows = Dataset.from_dict({"text": [f"cat {row}" for row in range(40)], "mood": ["good", "bad"] * 20})
+    data_set = DatasetDict(train=rows.shuffle(seed=1), dev=rows.select(range(4)), test=rows.remove_columns("mood"))
+    options = CustomTask(text_columns=["text"], label_column="mood")
+    data = TaskDataModule("mine", data_set, str(tokenizer_folder), max_length=16, own=options)
+    data.setup(None)
+    assert data.label_names == ("bad", "good")
+    assert {split: len(data.rows(split)) for split in data.files} == {"train": 40, "validation": 4, "test": 40}
+    assert data.rows("validation")["label"][:] == [1, 0, 1, 0]
+    expected = [int(mood == "good") for mood in data_set["train"]["mood"]]
+    assert data.rows("train")["label"][:] == expected
+    assert data.files["validation"] == ["the DatasetDict, split dev"]
+    assert "mine from the DatasetDict, 2 labels (bad, good)" in repr(data)
+    with pytest.raises(DataError, match="no column 'label'") as caught:
+        resolve_task("mine", CustomTask(text_columns=["text"]), data_set)
+    assert caught.value.where == "the DatasetDict, split train"
 
 
 def test_a_share_too_small_for_the_rows_is_told(tickets):

@@ -275,15 +275,23 @@ def test_rows_that_are_cut_are_counted_and_told(module, official_glue, caplog):
     (official_glue / "SST-2" / "train.tsv").write_text("sentence\tlabel\n" + rows)
     module("sst2", max_length=12).setup("fit")
     assert "3 of 8 train rows (37.5 %) are cut to 12 tokens" in caplog.text
-    assert "validation" not in caplog.text
+    assert "validation rows" not in caplog.text
 
 
 def test_rows_of_both_splits_are_counted_and_told(module, official_glue, caplog):
     module("sst2").setup("fit")
-    assert not caplog.text
+    assert caplog.messages == ["no validation row has one of these labels: positive"]
     (official_glue / "SST-2" / "dev.tsv").write_text("sentence\tlabel\na dull dog \t0\na new dog\t1\na dull dog \t1\n")
     module("sst2").setup("fit")
     assert "2 of 3 validation rows have the same texts as a training row" in caplog.text
+
+
+def test_the_module_says_what_it_holds(module):
+    data = module("sst2")
+    assert "sst2 from" in repr(data)
+    assert "2 labels (negative, positive), rows read: none yet" in str(data)
+    data.setup("fit")
+    assert f"rows read: train {len(data.rows('train'))}, validation {len(data.rows('validation'))})" in repr(data)
 
 
 @pytest.mark.parametrize("stage", ["validate", "test"])

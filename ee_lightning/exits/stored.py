@@ -67,12 +67,13 @@ class StoredExits:
             )
         if 0 in (self.num_exits, self.num_classes):
             raise ValueError(f"Expected exits and classes in `logits`, but got shape {list(self.logits.shape)}.")
-        self._check_types()
-        self._check_shape("ids", self.ids, self.logits.shape[1:2])
+        per_exit, per_sample = self.logits.shape[:2], self.logits.shape[1:2]
+        self._check("ids", self.ids, per_sample, _WHOLE)
         if self.labels is not None:
-            self._check_shape("labels", self.labels, self.logits.shape[1 : 3 if self.multi_label else 2])
+            shape = self.logits.shape[1:3] if self.multi_label else per_sample
+            self._check("labels", self.labels, shape, _WHOLE | _FLOATS)
         for name, extra in self.extras.items():
-            self._check_shape(f"extras[{name!r}]", extra, self.logits.shape[:2])
+            self._check(f"extras[{name!r}]", extra, per_exit, _FLOATS)
         if self.num_samples == 0:
             raise DataError("There is no sample to store exits of", hint="choose a split that is not empty")
         self._check_finite()
@@ -150,16 +151,10 @@ class StoredExits:
             raise DataError("Labels are needed, and these stored exits have none", hint="use a split with labels")
         return self.labels
 
-    def _check_types(self) -> None:
-        labels = {} if self.labels is None else {"labels": self.labels}
-        floats = {f"extras[{name!r}]": extra for name, extra in self.extras.items()}
-        for tensors, types in (({"ids": self.ids}, _WHOLE), (labels, _WHOLE | _FLOATS), (floats, _FLOATS)):
-            for name, tensor in tensors.items():
-                if tensor.dtype not in types:
-                    expected = ", ".join(sorted(map(str, types)))
-                    raise ValueError(f"Expected argument `{name}` in one of {expected}, but got {tensor.dtype}.")
-
-    def _check_shape(self, name: str, tensor: Tensor, shape: torch.Size) -> None:
+    def _check(self, name: str, tensor: Tensor, shape: torch.Size, types: set[torch.dtype]) -> None:
+        if tensor.dtype not in types:
+            expected = ", ".join(sorted(map(str, types)))
+            raise ValueError(f"Expected argument `{name}` in one of {expected}, but got {tensor.dtype}.")
         if tensor.shape != shape:
             raise ValueError(
                 f"Expected argument `{name}` of shape {list(shape)}, but got {list(tensor.shape)} "

@@ -82,7 +82,7 @@ def list_candidates(criterion: Criterion, exits: StoredExits, metric: str) -> Ca
     replayed = replay(criterion, exits)
     counts = operating_points(replayed.scores, replayed.labels, replayed.fallback, count).counts  # [points, 2]
     everyone = torch.arange(exits.num_samples)
-    full_score = statistics.metrics[metric](statistics.tally(full, everyone).sum(0), statistics.actual).item()
+    full_score = statistics.metric(metric)(statistics.tally(full, everyone).sum(0), statistics.actual).item()
     return Candidates(curve, metric, full_score, exits.num_samples, differing=counts[:, 0], spoilt=counts[:, 1])
 
 

@@ -72,11 +72,13 @@ def over_seeds(rows: pd.DataFrame, about: list[str], figures: list[str]) -> pd.D
     return pd.DataFrame(statistics).reset_index()
 
 
-def print_comparison(table: pd.DataFrame) -> None:
-    """Print what `compare` returns for a terminal of 80 columns: the primary metric of every task, in percent."""
+def print_comparison(table: pd.DataFrame, asked: str | None = None) -> None:
+    """Print what `compare` returns in 80 columns, in percent: the metric that is asked for, or every task's first."""
     console = Console(width=80, highlight=False, markup=False)
     for (task, split), rows in table.groupby(["task", "split"], sort=False):
-        metric = rows["metric"].iloc[0]
+        metric = asked or rows["metric"].iloc[0]
+        if metric not in rows["metric"].array:
+            continue
         console.print(f"\n{task} {split}: {metric} (%) by speed-up, mean±deviation over seeds")
         console.print(_table(rows[:0], show_header=True))
         for configuration, of_one in _by_configuration(rows[rows["metric"] == metric]):

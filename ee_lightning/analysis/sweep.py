@@ -26,6 +26,7 @@ from ee_lightning.exits import (
 )
 from ee_lightning.exits.naming import CriterionSpec, spec_of
 from ee_lightning.functional import (
+    WITHOUT_CURVE,
     InformationSplit,
     Kind,
     double_fault,
@@ -35,6 +36,7 @@ from ee_lightning.functional import (
     overthinking,
     pairwise_disagreement,
     q_statistic,
+    rank_score,
     set_numbers,
 )
 from ee_lightning.runs.figures import NAMED_SPEEDUPS, MeasuredSpeed
@@ -182,9 +184,6 @@ def _histogram(decisions: Replay, curve: Curve, speedup: float) -> dict[str, Any
     }
 
 
-WITHOUT_CURVE = ("spearman",)
-"""Metrics that don't add up over samples, so that only whole exits have them."""
-
 _MEASURED_AT = "32"  # the batch size of the measured speeds that are logged
 
 
@@ -313,7 +312,7 @@ def sweep_exits(
         calibration: Those of the rows that were held out for the criteria that fit something.
         split: The name of that split.
         task: The name of the task.
-        metrics: Names of its metrics, the primary one first; those that curves can't have are left out.
+        metrics: Names of its metrics, the primary one first; those without a curve are of every exit alone.
         checkpoint: The file of the weights, as `RunFolder.name_of` names it, where they are of one.
 
     Raises:
@@ -321,12 +320,21 @@ def sweep_exits(
     """
     fit_criteria(criteria, calibration)
     references = [Fixed()] if exits.target.kind is Kind.REGRESSION else [Oracle(), Fixed()]
-    metrics = [metric for metric in metrics if metric not in WITHOUT_CURVE]
-    curves = [trace_curve(criterion, exits, metrics) for criterion in (*criteria, *references)]
+    kind = exits.target.kind
+    curved = [metric for metric in metrics if metric not in WITHOUT_CURVE[kind]]
+    curves = [trace_curve(criterion, exits, curved) for criterion in (*criteria, *references)]
+    ranked = {
+        metric: [rank_score(metric, logits, exits.known_labels(), kind) for logits in exits.logits]
+        for metric in metrics
+        if metric not in curved
+    }
     about = {"task": task, "checkpoint": checkpoint, "samples": exits.num_samples}
     if exits.rows.total is not None:
         about |= {"total": exits.rows.total, "drawn_at_random": exits.rows.is_drawn}
-    return Sweep(split, exits, calibration, criteria, curves, {**about, **summarise(curves, metrics)})
+    summary = {**about, **summarise(curves, curved)}
+    summary["exits"] |= ranked
+    summary["full_model"] |= {metric: scores[-1] for metric, scores in ranked.items()}
+    return Sweep(split, exits, calibration, criteria, curves, summary)
 
 
 def all_that_apply(exits: StoredExits, calibration: StoredExits | None) -> list[Criterion]:

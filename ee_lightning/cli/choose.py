@@ -9,10 +9,10 @@ from ee_lightning.analysis import choice
 from ee_lightning.analysis.budgets import Budget, Consistency, MaxLoss, MinSpeedup, budget_of
 from ee_lightning.analysis.sweep import all_that_apply, fit_criteria, fit_spec
 from ee_lightning.cli.command import Number, Seed
-from ee_lightning.errors import OptionError, RunFolderError, require_one_of
+from ee_lightning.errors import OptionError, RunFolderError
 from ee_lightning.exits import Fitted, in_short
 from ee_lightning.exits.naming import spec_of
-from ee_lightning.functional import CLASSIFICATION_METRICS, MULTI_LABEL_METRICS
+from ee_lightning.functional import CLASSIFICATION_METRICS, MULTI_LABEL_METRICS, check_metrics
 from ee_lightning.reporting import print_choice
 from ee_lightning.runs.folder import CALIBRATION, RunFolder
 from ee_lightning.runs.operating_point import OPERATING_POINT, OperatingPoint
@@ -61,8 +61,6 @@ def choose(
         wandb: Log the run folder with its operating point to W&B too, as an artifact.
     """
     folder, spec, budget = RunFolder(run), spec_of(criterion), _budget(min_speedup, max_loss, consistency)
-    if metric is not None:
-        require_one_of(metric, METRICS, "--metric")
     if split == CALIBRATION and isinstance(spec.build(), Fitted):
         raise OptionError(
             f"{criterion} was fitted on the calibration rows, so they can't choose its threshold",
@@ -70,6 +68,8 @@ def choose(
             hint="take another split, or a criterion that fits nothing",
         )
     exits, calibration = folder.read_exits(split), folder.read_calibration()
+    if metric is not None:
+        check_metrics([metric], exits.target, "--metric")
     point = choice.choose(
         exits,
         fit_spec(spec, calibration),

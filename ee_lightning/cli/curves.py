@@ -13,6 +13,7 @@ from ee_lightning.errors import OptionError
 from ee_lightning.exits import CRITERIA, Fixed, Oracle
 from ee_lightning.exits.naming import CriterionSpec, spec_of
 from ee_lightning.exits.naming import criteria as criteria_of
+from ee_lightning.functional import check_metrics
 from ee_lightning.reporting import print_figures, print_summary, write_sweep
 from ee_lightning.runs.folder import RunFolder
 
@@ -26,7 +27,9 @@ def parser() -> CommandParser:
     return made
 
 
-def curves(run: Path, *, criteria: str | None = None, wandb: bool = False, **of_criteria: Any) -> None:
+def curves(
+    run: Path, *, criteria: str | None = None, metrics: str | None = None, wandb: bool = False, **of_criteria: Any
+) -> None:
     """Replay a run folder's stored exits, without a model: writes its curves, plot and figures again.
 
     Options of the criteria are options too: --criteria voting --voting.k 0.5 --voting.fallback majority.
@@ -35,6 +38,7 @@ def curves(run: Path, *, criteria: str | None = None, wandb: bool = False, **of_
         run: The run folder, such as runs/demo/version_0.
         criteria: Such as 'voting(k=0.5),patience', in place of those that the run has; those and all that apply if left
             out. Known: KNOWN.
+        metrics: Such as 'macro_f1,class_recall,auroc', in place of those that the run has.
         wandb: Log the figures to W&B instead, and leave the run folder as it is.
         **of_criteria: The options of criteria by their dotted names, such as voting.k; None where there is none.
     """
@@ -52,13 +56,21 @@ def curves(run: Path, *, criteria: str | None = None, wandb: bool = False, **of_
             methods = all_that_apply(exits, calibration)
             methods += [each for each in there if each.name not in {method.name for method in methods}]
         kept[split] = [name for name in unknown if name not in {method.name for method in methods}]
+        if metrics is not None and kept[split]:
+            raise OptionError(
+                f"the results of {', '.join(kept[split])} can't be made anew, and lack other metrics",
+                where="--metrics",
+                hint="leave --metrics out, or name these criteria by their class paths in --criteria",
+            )
         sweeps[split] = sweep_exits(
             distinct(methods),
             exits,
             calibration,
             split=split,
             task=figures["task"],
-            metrics=figures["metrics"],
+            metrics=list(figures["full_model"])
+            if metrics is None
+            else check_metrics(metrics.split(","), exits.target, "--metrics"),
             checkpoint=figures.get("checkpoint"),
         )
     if wandb:

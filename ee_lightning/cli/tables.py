@@ -8,7 +8,7 @@ from typing import Annotated, Any, NoReturn
 
 from ee_lightning.analysis.comparison import ComparedRun, compare, print_comparison
 from ee_lightning.cli.command import OutputFile
-from ee_lightning.errors import OptionError, RunFolderError, first_line, shown
+from ee_lightning.errors import OptionError, RunFolderError, first_line, require_one_of, shown
 from ee_lightning.files import UNFINISHED, read_yaml, reading, written_whole
 from ee_lightning.runs.folder import RunFolder
 from ee_lightning.runs.run_options import is_free, leaves
@@ -27,6 +27,7 @@ def tables(
     folders: Annotated[list[Path], "[FOLDER ...]"],
     *,
     wandb: Annotated[str | None, "ENTITY/PROJECT"] = None,
+    metric: str | None = None,
     output: OutputFile | None = None,
 ) -> None:
     """Compare the finished training runs below some folders, or of a W&B project.
@@ -36,6 +37,7 @@ def tables(
     Args:
         folders: Folders with run folders, such as runs.
         wandb: Take the runs of this project instead.
+        metric: The metric to print, in place of every task's first; the CSV file has all.
         output: A CSV file for the table.
     """
     if bool(folders) == bool(wandb):
@@ -54,7 +56,9 @@ def tables(
             hint="name a folder of run folders, such as runs, or one of them, or a W&B project that fit logged to",
         )
     table = compare(finished)
-    print_comparison(table)
+    if metric is not None:
+        require_one_of(metric, table["metric"].unique(), "--metric")
+    print_comparison(table, metric)
     if unfinished:
         print(f"left out, for they are not finished: {shown(', '.join(unfinished), 1500)}")
     if output is not None:

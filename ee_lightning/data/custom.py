@@ -12,16 +12,16 @@ import numpy as np
 
 from ee_lightning.data.tasks import LABEL_SEPARATOR, SPLITS, TASKS, Task, get_task, number_in
 from ee_lightning.errors import DataError, OptionError, listed
-from ee_lightning.functional import CLASSIFICATION_METRICS, MULTI_LABEL_METRICS, Kind, Target
+from ee_lightning.functional import Kind, Target, check_metrics
 from ee_lightning.packaged import PREFIX
 
 if TYPE_CHECKING:
     from datasets import DatasetDict  # which takes a second to import
 
-METRICS = {
-    Kind.SINGLE_LABEL: tuple(CLASSIFICATION_METRICS),
-    Kind.MULTI_LABEL: tuple(MULTI_LABEL_METRICS),
-    Kind.REGRESSION: ("pearson", "spearman"),
+_METRICS = {
+    Kind.SINGLE_LABEL: ["accuracy"],
+    Kind.MULTI_LABEL: ["micro_f1", "macro_f1", "exact_match"],
+    Kind.REGRESSION: ["pearson", "spearman"],
 }
 MOST_LABELS = 1_000
 """More different labels than these, most in one row alone, are found in free text or in values sooner than in classes.
@@ -75,13 +75,11 @@ class CustomTask:
             DataError: The label names can't be found.
         """
         shares = {"validation": self.validation_share, "test": self.test_share}
-        metrics = self.metrics or (("accuracy",) if self._kind is Kind.SINGLE_LABEL else METRICS[self._kind])
         task = Task(
             name=name,
             text_columns=tuple(self.text_columns),
             label_column=self.label_column,
             label_names=tuple(self.label_names or ()),
-            metrics=tuple(metrics),
             files=self.files,
             score_range=ANY_NUMBER if self.regression else None,
             held_out={split: share for split, share in shares.items() if share},
@@ -93,7 +91,8 @@ class CustomTask:
             self._refuse(self._mistakes(name, root, None))
             task = replace(task, label_names=_inferred_labels(task, root))
         self._refuse(self._mistakes(name, root, task.label_names))
-        return task
+        asked = self.metrics or _METRICS[self._kind]
+        return replace(task, metrics=tuple(check_metrics(asked, task.target, "--data.own.metrics")))
 
     @property
     def _kind(self) -> Kind:
@@ -128,13 +127,6 @@ class CustomTask:
         what = f"the label {blank!r} is empty, or has outer blanks"
         yield blank is not None, "own.label_names", what, "leave outer blanks out; they do not count in a file either"
         yield from self._mistakes_of_several(names)
-        known = METRICS[self._kind]
-        unknown = [metric for metric in self.metrics or () if metric not in known]
-        yield bool(unknown), "own.metrics", f"{', '.join(unknown)} is no metric here", f"use {', '.join(known)}"
-        is_second = self.regression and (self.metrics or ["pearson"])[0] != "pearson"
-        yield is_second, "own.metrics", "curves show pearson only", "name pearson first"
-        is_binary = "f1" in (self.metrics or ()) and names is not None and len(names) != 2
-        yield is_binary, "own.metrics", "f1 is for two labels", "use macro_f1, the mean of all labels'"
 
     def _mistakes_of_several(self, names: Sequence[str] | None) -> Iterator[_Mistake]:
         both = self.regression and self.multi_label

@@ -7,10 +7,19 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ee_lightning.errors import OptionError
 from ee_lightning.exits.criterion import Criterion, reaches
 from ee_lightning.exits.stored import StoredExits
-from ee_lightning.functional import Kind, area, counting_of, operating_points, score_at, separators, where_rows
+from ee_lightning.functional import (
+    Kind,
+    area,
+    check_metrics,
+    counting_of,
+    operating_points,
+    score_at,
+    separators,
+    where_rows,
+)
+from ee_lightning.functional.metrics import Metric
 
 
 class Statistics(NamedTuple):
@@ -20,28 +29,30 @@ class Statistics(NamedTuple):
         tally: Returns, for predictions [events] or [events, labels] of samples [events], what to add up, of shape
             [events, statistics].
         actual: The sums over the labels themselves.
-        metrics: By name what returns the metric of summed statistics [..., statistics], given `actual`.
+        metric: Returns, for a name, what returns the metric of summed statistics [..., statistics], given `actual`.
     """
 
     tally: Callable[[Tensor, Tensor], Tensor]
     actual: Tensor
-    metrics: Mapping[str, Callable[[Tensor, Tensor], Tensor]]
+    metric: Callable[[str], Metric]
 
 
 def statistics_of(exits: StoredExits) -> Statistics:
     """Return the statistics of a task; raise a DataError for labels that are missing, or no class numbers."""
-    tally, tally_actual, metrics = counting_of(exits.target)
+    counting = counting_of(exits.target)
     if exits.target.kind is Kind.REGRESSION:
         values, middle = exits.known_labels().double(), exits.logits.double().nanmedian()
         labels = values - values.mean()  # [samples]
         return Statistics(
-            lambda predictions, samples: tally(predictions - middle, labels[samples]),
-            tally_actual(labels).sum(0),
-            metrics,
+            lambda predictions, samples: counting.tally(predictions - middle, labels[samples]),
+            counting.tally_actual(labels).sum(0),
+            counting.metric,
         )
     labels = exits.label_sets() if exits.multi_label else exits.class_numbers()  # [samples] or [samples, labels]
     return Statistics(
-        lambda predictions, samples: tally(predictions, labels[samples]), tally_actual(labels).sum(0), metrics
+        lambda predictions, samples: counting.tally(predictions, labels[samples]),
+        counting.tally_actual(labels).sum(0),
+        counting.metric,
     )
 
 
@@ -163,16 +174,10 @@ def trace_curve(criterion: Criterion, exits: StoredExits, metrics: Sequence[str]
         OptionError: If the criterion can't judge these exits, or a metric is unknown or does not suit the task.
     """
     statistics = statistics_of(exits)
-    if unknown := [metric for metric in metrics if metric not in statistics.metrics]:
-        raise OptionError(
-            f"Unknown metrics {unknown}", where="metrics", hint=f"choose among {list(statistics.metrics)} for this task"
-        )
+    names = [name for metric in metrics for name in check_metrics([metric], exits.target, "metrics")]
     replayed = replay(criterion, exits)
     points = operating_points(replayed.scores, replayed.labels, replayed.fallback, statistics.tally)
-    try:
-        scores = {metric: statistics.metrics[metric](points.counts, statistics.actual) for metric in metrics}
-    except ValueError as error:
-        raise OptionError(str(error), where="metrics", hint="leave this metric out for this task") from error
+    scores = {name: statistics.metric(name)(points.counts, statistics.actual) for name in names}
     return Curve(
         criterion.name, exits.num_exits, points.attained, separators(points.attained), points.mean_exit, scores
     )

@@ -49,7 +49,10 @@ from ee_lightning.functional.losses import soft_targets as soft_targets
 from ee_lightning.functional.metrics import CLASSIFICATION_METRICS as CLASSIFICATION_METRICS
 from ee_lightning.functional.metrics import MULTI_LABEL_METRICS as MULTI_LABEL_METRICS
 from ee_lightning.functional.metrics import REGRESSION_METRICS as REGRESSION_METRICS
+from ee_lightning.functional.metrics import WITHOUT_CURVE as WITHOUT_CURVE
 from ee_lightning.functional.metrics import accuracy as accuracy
+from ee_lightning.functional.metrics import balanced_accuracy as balanced_accuracy
+from ee_lightning.functional.metrics import check_metrics as check_metrics
 from ee_lightning.functional.metrics import classification_counts as classification_counts
 from ee_lightning.functional.metrics import counting_of as counting_of
 from ee_lightning.functional.metrics import exact_match as exact_match
@@ -61,4 +64,5 @@ from ee_lightning.functional.metrics import macro_f1 as macro_f1
 from ee_lightning.functional.metrics import matthews as matthews
 from ee_lightning.functional.metrics import micro_f1 as micro_f1
 from ee_lightning.functional.metrics import pearson as pearson
+from ee_lightning.functional.metrics import rank_score as rank_score
 from ee_lightning.functional.metrics import regression_moments as regression_moments

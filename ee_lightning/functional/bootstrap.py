@@ -83,7 +83,7 @@ def weighted_scores(predictions: Tensor, labels: Tensor, weights: Tensor, metric
     target = Target.of(num_classes, multi_label=labels.ndim == 2)
     if target.kind is Kind.REGRESSION:
         predictions, labels = (values.double() - values.double().nanmedian() for values in (predictions, labels))
-    tally, tally_actual, metrics = counting_of(target)
+    counting = counting_of(target)
     weights = weights.double()  # whole numbers, which matmul takes only in floating point
-    sums = weights @ tally(predictions, labels).double(), weights @ tally_actual(labels).double()
-    return torch.vmap(metrics[metric])(*sums)  # [data sets]
+    sums = weights @ counting.tally(predictions, labels).double(), weights @ counting.tally_actual(labels).double()
+    return torch.vmap(counting.metric(metric))(*sums)  # [data sets]

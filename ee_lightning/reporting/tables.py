@@ -47,9 +47,11 @@ def print_summary(folder: RunFolder) -> None:
 def print_figures(summaries: Mapping[str, Mapping[str, Any]]) -> None:
     """Print the figures of ``summary.json`` by split: a row a criterion, the full model and the oracle, in percent."""
     for split, summary in summaries.items():
-        scores = " ".join(_percent(score) for score in summary["exits"][summary["metrics"][0]])
-        alone = f"every exit alone: {scores}"
-        _console().print(f"\n{describe(split, summary)}", _table(summary), alone, sep="\n")
+        first, *_ = summary["metrics"]
+        lines = [f"every exit alone: {' '.join(_percent(score) for score in summary['exits'][first])}"]
+        if more := [f"{name} {_percent(score)}" for name, score in summary["full_model"].items() if name != first]:
+            lines.append(f"full model: {', '.join(more)}")
+        _console().print(f"\n{describe(split, summary)}", _table(summary), *lines, sep="\n")
 
 
 def print_choice(point: OperatingPoint, criterion_name: str) -> None:

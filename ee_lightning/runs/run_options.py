@@ -23,6 +23,8 @@ FREE_TO_DIFFER = (
 )
 """The options, with all below them, that don't change what a run computes."""
 
+_LATER = {"data.metrics": None}
+"""The options of later releases, at the value that earlier runs had without them."""
 _KNOWN_OTHERWISE = ("run.name", "model.backbone")
 """The options that name a folder: the run's own, and that of the weights, which are identified by their content."""
 _MOST_LISTED = 8
@@ -41,9 +43,11 @@ def digest_of(content: object) -> str:
 def options_digest(options: Mapping[str, Any]) -> str:
     """Return the digest of a run's nested options, without those that change no result and those that name a folder."""
     kept = deepcopy(dict(options))
-    for name in (*FREE_TO_DIFFER, *_KNOWN_OTHERWISE):
+    for name in (*FREE_TO_DIFFER, *_KNOWN_OTHERWISE, *_LATER):
         *groups, last = name.split(".")
-        reduce(lambda group, key: group.get(key, {}), groups, kept).pop(last, None)
+        group = reduce(lambda group, key: group.get(key, {}), groups, kept)
+        if name not in _LATER or group.get(last) == _LATER[name]:
+            group.pop(last, None)
     return digest_of(kept)
 
 
@@ -81,7 +85,7 @@ def changes(before: Mapping[str, Any], after: Mapping[str, Any], free: Sequence[
         >>> changes(before, after)
         ['data.batch_size: 32 → 8']
     """
-    old, new = leaves(before), leaves(after)
+    old, new = ({**leaves(_LATER), **leaves(options)} for options in (before, after))
     return [
         f"{name}: {old.get(name, '(none)')} → {new.get(name, '(none)')}"
         for name in {**old, **new}

@@ -18,6 +18,7 @@ from ee_lightning.data.encoding import LengthBucketedBatches, PadCollator
 from ee_lightning.data.tasks import SPLITS
 from ee_lightning.data.tokenised import TaskRows, column, refuse_one_label, refuse_unlabelled, tell_drawn, tell_oddities
 from ee_lightning.errors import DataError, OptionError, listed
+from ee_lightning.functional import check_metrics
 
 log = logging.getLogger(__name__)
 SPLITS_OF_STAGE = {"fit": ("train", "validation"), "validate": ("validation",), "test": ("test",), "predict": ("test",)}
@@ -55,10 +56,11 @@ class TaskDataModule(LightningDataModule):
         num_workers: Processes that load batches beside each training process.
         seed: Decides the order of the training rows, and which of them `limit_train` keeps.
         own: Describes a custom task, which `task` gives a name; None for a task of the table.
+        metrics: The metrics to report, in place of the task's own, such as `macro_f1`, `class_recall` or `auroc`;
+            curves and checkpoints use the first. As an attribute, the names of those that are reported.
 
     Attributes:
         num_classes: The number of labels of the task; 1 for regression.
-        metrics: The names of its metrics, the primary one first.
         label_names: A word for each label; none for regression.
         multi_label: Whether a row has any number of these labels.
         files: The names of the files of each split that was read, in order; ids count on from file to file.
@@ -81,6 +83,7 @@ class TaskDataModule(LightningDataModule):
         num_workers: int = 0,
         seed: int = 0,
         own: CustomTask | None = None,
+        metrics: list[str] | None = None,
     ) -> None:
         super().__init__()
         _check_at_least(1, batch_size=batch_size, eval_batch_size=eval_batch_size, max_length=max_length)
@@ -93,7 +96,7 @@ class TaskDataModule(LightningDataModule):
         self.batch_size, self.eval_batch_size, self.num_workers = batch_size, eval_batch_size, num_workers
         self.limit_train, self.calibration, self.seed = limit_train, calibration, seed
         self.num_classes: int = self.task.num_classes
-        self.metrics: list[str] = list(self.task.metrics)
+        self.metrics = check_metrics(metrics or self.task.metrics, self.task.target, "--data.metrics")
         self.label_names: tuple[str, ...] = self.task.label_names
         self.multi_label: bool = self.task.multi_label
         self._told: set[str] = set()

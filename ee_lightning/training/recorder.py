@@ -4,12 +4,11 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, distributed
-from torchmetrics.functional.regression import spearman_corrcoef
 
 from ee_lightning.errors import TrainingDiverged
 from ee_lightning.exits import GATE, StoredExits
 from ee_lightning.exits.curve import statistics_of
-from ee_lightning.functional import Kind
+from ee_lightning.functional import WITHOUT_CURVE, Kind, rank_score
 from ee_lightning.models import MultiExitOutput
 
 
@@ -86,7 +85,7 @@ def exit_scores(exits: StoredExits, metrics: Sequence[str]) -> dict[str, list[fl
 
     Args:
         exits: What every exit said, with labels.
-        metrics: Names of metrics that a curve of these exits can have; for regression `spearman` too.
+        metrics: Names of the task's metrics, those without a curve too.
 
     Returns:
         For each metric one score an exit.
@@ -94,19 +93,12 @@ def exit_scores(exits: StoredExits, metrics: Sequence[str]) -> dict[str, list[fl
     Raises:
         DataError: Labels are missing, or are no class numbers where these are needed.
     """
-    statistics, everyone = statistics_of(exits), torch.arange(exits.num_samples)
+    statistics, everyone, kind = statistics_of(exits), torch.arange(exits.num_samples), exits.target.kind
     counts = torch.stack([statistics.tally(said, everyone).sum(0) for said in exits.predictions])  # [exits, statistics]
 
     def by_exit(name: str) -> list[float]:
-        if name == "spearman":
-            return [_spearman(said, exits.known_labels()) for said in exits.predictions]
-        return list(statistics.metrics[name](counts, statistics.actual).tolist())
+        if name in WITHOUT_CURVE[kind]:
+            return [rank_score(name, logits, exits.known_labels(), kind) for logits in exits.logits]
+        return list(statistics.metric(name)(counts, statistics.actual).tolist())
 
     return {name: by_exit(name) for name in metrics}
-
-
-def _spearman(values: Tensor, labels: Tensor) -> float:
-    """Return Spearman's correlation, which no sums give; 0 with a constant, where torchmetrics does not always."""
-    if (values == values[0]).all() or (labels == labels[0]).all():
-        return 0.0
-    return float(spearman_corrcoef(values.double(), labels.double()))

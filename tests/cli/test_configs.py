@@ -97,7 +97,7 @@ def test_config_runs_small(config: Path, run: Run, small: dict[str, object], glu
     folder = RunFolder("runs/small/version_0")
     summary = folder.read_figures("validation")
     assert summary["task"] == task
-    assert summary["metrics"] == list(summary["full_model"]) == METRICS.get(task, summary["metrics"])
+    assert summary["metrics"] == METRICS.get(task, list(summary["full_model"])[: len(summary["metrics"])])
     assert set(summary["metrics"]) <= set(pd.read_csv(folder.path / "curves.csv").columns)
 
 

@@ -338,7 +338,7 @@ MISTAKES = {
     "a negative share": ({"validation_share": -0.1}, "-0.1 of the rows", "--data.own.validation_share"),
     "one label": ({"label_names": ["bug"]}, "1 label is named", "--data.own.label_names"),
     "a label twice": ({"label_names": ["bug", "bug"]}, "named twice", "--data.own.label_names"),
-    "an unknown metric": ({"metrics": ["recall"]}, "recall is no metric here", "--data.own.metrics"),
+    "an unknown metric": ({"metrics": ["recal"]}, "recal is no metric here", "--data.own.metrics"),
     "f1 of three": ({"metrics": ["f1"]}, "f1 is for two labels", "--data.own.metrics"),
     "accuracy of values": ({"metrics": ["accuracy"], "regression": True}, "no metric here", "--data.own.metrics"),
     "values and several labels": ({"regression": True, "multi_label": True}, "values too", "--data.own.multi_label"),

@@ -4,9 +4,9 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torchmetrics.functional import exact_match, f1_score
+from torchmetrics.functional import exact_match, f1_score, precision, recall
 
-from ee_lightning.functional import MULTI_LABEL_METRICS, label_counts, label_sizes, weighted_scores
+from ee_lightning.functional import MULTI_LABEL_METRICS, Target, counting_of, label_counts, label_sizes, weighted_scores
 
 shapes = st.fixed_dictionaries(
     {"samples": st.integers(1, 9), "labels": st.integers(2, 6), "seed": st.integers(0, 2**32)}
@@ -33,7 +33,7 @@ def test_metrics_of_counts_are_those_of_a_loop_and_of_torchmetrics(shape):
     scores = {name: metric(counts, sizes).item() for name, metric in MULTI_LABEL_METRICS.items()}
     said, true = predictions.tolist(), labels.tolist()
     by_label = [f1_by_hand(*both) for both in zip(zip(*said, strict=True), zip(*true, strict=True), strict=True)]
-    assert scores == pytest.approx(
+    assert {name: scores[name] for name in ("micro_f1", "macro_f1", "exact_match")} == pytest.approx(
         {
             "micro_f1": f1_by_hand(*([flag for row in rows for flag in row] for rows in (said, true))),
             "macro_f1": sum(by_label) / len(by_label),
@@ -41,9 +41,13 @@ def test_metrics_of_counts_are_those_of_a_loop_and_of_torchmetrics(shape):
         }
     )
     options = {"task": "multilabel", "num_labels": len(by_label)}
-    for average in ("micro", "macro"):
-        expected = f1_score(predictions.long(), labels, average=average, **options).item()
-        assert scores[f"{average}_f1"] == pytest.approx(expected, abs=1e-6)
+    references = {"f1": f1_score, "precision": precision, "recall": recall}
+    for name in scores.keys() - {"exact_match"}:
+        average, score = name.split("_")
+        expected = references[score](predictions.long(), labels, average=average, **options).item()
+        assert scores[name] == pytest.approx(expected, abs=1e-6)
+    of_first = counting_of(Target.of(len(by_label), multi_label=True)).metric("f1_0")
+    assert of_first(counts, sizes).item() == pytest.approx(by_label[0])
     assert scores["exact_match"] == pytest.approx(exact_match(predictions.long(), labels, **options).item(), abs=1e-6)
 
 

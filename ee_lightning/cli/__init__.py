@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ee_lightning import __version__
 from ee_lightning.cli.streams import check_output, prepare_streams
-from ee_lightning.errors import USER_MISTAKES, EarlyExitError, as_mistake
+from ee_lightning.errors import USER_MISTAKES, EarlyExitError, as_mistake, did_you_mean
 from ee_lightning.fit.signals import INTERRUPTED, Terminated, die_of_termination, ended
 
 COMMANDS = {
@@ -25,6 +25,7 @@ COMMANDS = {
     "predict": "label a file, or the test split, by a run's operating point",
     "tables": "compare many runs in one table, over seeds",
     "fetch-run": "restore a run folder that was logged to W&B",
+    "explain": "print what every exit says of a row, where it leaves and why",
     "save": "write a run's model, tokenizer and operating point into one folder",
     "reproduce": "run a suite of trainings, and set its tables beside published ones",
     "submit": "predict GLUE's test sets, and write the files for its server",
@@ -55,6 +56,7 @@ examples:
   ee-lightning choose runs/demo/version_0 --criterion voting --min-speedup 2
   ee-lightning speed runs/demo/version_0
   ee-lightning predict runs/demo/version_0 --input texts.csv --output labels.csv
+  ee-lightning explain runs/demo/version_0 --text 'a gripping film'
   ee-lightning tables runs --output tables.csv
   ee-lightning fetch-run ENTITY/PROJECT/RUN
   ee-lightning reproduce smoke --plan
@@ -122,7 +124,8 @@ def _run(arguments: Sequence[str], importing: AbstractContextManager[None]) -> N
         return
     if command not in COMMANDS:
         raise EarlyExitError(
-            f"there is no command {command!r}", hint=f"use one of {', '.join(COMMANDS)}, before all options"
+            f"there is no command {command!r}",
+            hint=f"{did_you_mean(command, COMMANDS)}use one of {', '.join(COMMANDS)}, before all options",
         )
     _check_working_folder()
     with importing:  # modules that take seconds to import are imported only when they are asked for

@@ -123,7 +123,7 @@ class CommandParser(ArgumentParser):
             OptionError: They can't be parsed.
         """
         try:
-            parsed = self.parse_args(_with_negative_numbers(arguments))
+            parsed = self.parse_args(_with_dashed_values(arguments))
         except ArgumentError as error:
             message = str(error.message if error.argument_name is None else error)
             known = [each.dest for each in self._actions]
@@ -240,12 +240,13 @@ def _function_of(command: str) -> Callable[..., object]:
     return function
 
 
-def _with_negative_numbers(arguments: Sequence[str]) -> list[str]:
-    """Put negative numbers, which would be taken for options, together with the options before them."""
+def _with_dashed_values(arguments: Sequence[str]) -> list[str]:
+    """Put values with a dash, which would be taken for options, together with the options before them."""
     together: list[str] = []
     for argument in arguments:
         option = together[-1] if together and together[-1].startswith("--") else ""
-        if option and "=" not in option and _is_negative_number(argument):
+        is_value = _is_negative_number(argument) or argument.startswith("-.")  # as of --input -.jsonl
+        if option and "=" not in option and is_value:
             together[-1] = f"{option}={argument}"
         else:
             together.append(argument)

@@ -2,13 +2,14 @@
 
 import sys
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from math import inf
 from os.path import realpath
 from pathlib import Path
 from time import perf_counter
 from typing import Annotated, Unpack
 
+import torch
 from pydantic import Field
 from rich.console import Console
 from rich.progress import Progress
@@ -21,14 +22,16 @@ from ee_lightning.exits import replay
 from ee_lightning.functional import Kind
 from ee_lightning.inference import Deployment, EarlyExitPredictor
 from ee_lightning.inference.engine import Precision, Schedule
-from ee_lightning.inference.input import InputRows, OwnRows
-from ee_lightning.inference.output import PredictionFile, check_writable, writing
+from ee_lightning.inference.input import InputRows, OwnRows, Row
+from ee_lightning.inference.output import PredictionFile, check_writable, probabilities_of, writing
 from ee_lightning.inference.policy import ExitPolicy
 from ee_lightning.inference.predictor import PredictorOptions
 from ee_lightning.inference.texts import Texts
 from ee_lightning.runs.folder import RunFolder
 from ee_lightning.runs.load_run import RunOptions
 
+SILENCE = 30
+"""After how many seconds the progress is printed again where there is no terminal."""
 ENOUGH = 10
 """Of how many texts on it is of note that all of them leave at the same exit."""
 USUAL_COLUMNS = (("text",), ("sentence",))
@@ -45,52 +48,64 @@ def predict(
     threshold: Number | None = None,
     input: File | None = None,
     output: OutputFile | None = None,
+    text: str | None = None,
+    pair: str | None = None,
     text_columns: Columns | None = None,
     skip_bad_rows: bool = False,
+    probabilities: bool = False,
     trail: bool = False,
     schedule: Schedule = "auto",
     batch_size: BatchSize = 32,
     precision: Precision = "fp32",
     device: Device = "auto",
 ) -> None:
-    """Label the rows of a file, or without --input the test split of the run's own task.
+    """Label the rows of a file or one --text, or without either the test split of the run's own task.
+
+    Predictions stand beside the columns of the file.
 
     Args:
         model: A run folder, or what save wrote: its folder, or its name on the hub.
         criterion: Such as confidence or 'voting(k=0.5)', with --threshold (those of the operating point).
         threshold: In the criterion's unit; inf lets nobody leave early.
-        input: Rows of texts: .csv, .tsv, .jsonl, .txt or .parquet.
-        output: A .csv or .jsonl file; for the test split RUN/predictions.csv if left out.
+        input: Rows of texts: .csv, .tsv, .jsonl, .txt or .parquet; - for lines of standard input, -.jsonl for rows.
+        output: A .csv, .jsonl or .parquet file; for the test split RUN/predictions.csv if left out.
+        text: One text, whose prediction is printed.
+        pair: Its second text, for a task on two.
         text_columns: What the file calls the texts, if not as the task.
         skip_bad_rows: Leave out rows that can't be read, and list them.
+        probabilities: Write the probabilities of all labels.
         trail: Write the logits of all exits that a text passed.
         schedule: The order of the layers.
         batch_size: Texts in a batch, where the schedule is depth_first.
         precision: The precision of matrix products.
         device: Where to run.
     """
+    of_file = {
+        **{"--input": input, "--output": output, "--text-columns": text_columns},
+        **{"--skip-bad-rows": skip_bad_rows, "--trail": trail},
+    }
+    options: PredictorOptions = {
+        **{"device": device, "schedule": schedule, "batch_size": batch_size, "precision": precision},
+        "keep_trail": trail or probabilities,
+    }
+    if text is not None or pair is not None:
+        _check_one_text(text, {name: value for name, value in of_file.items() if value})
+        _print_one(load(model, criterion, threshold, **options), text or "", pair, probabilities=probabilities)
+        return
     checked = _own_output(model, output, text_columns, skip_bad_rows) if input is None else _output(input, output)
     check_writable(checked)
-    predictor = _load(
-        model,
-        criterion,
-        threshold,
-        device=device,
-        schedule=schedule,
-        batch_size=batch_size,
-        precision=precision,
-        keep_trail=trail,
-    )
+    predictor = load(model, criterion, threshold, **options)
     deployment = predictor.deployment
+    kind = deployment.target.kind
+    if probabilities and kind is Kind.REGRESSION:
+        raise OptionError("values have no probabilities", where="--probabilities", hint="leave it out")
     if input is None:
-        options = RunOptions.read(RunFolder(model))
-        rows: InputRows | OwnRows = OwnRows(options.task, options.root)
+        run = RunOptions.read(RunFolder(model))
+        rows: InputRows | OwnRows = OwnRows(run.task, run.root)
     else:
         rows = InputRows(input, _choices(text_columns, deployment), skip_bad_rows=skip_bad_rows)
-    is_regression = deployment.target.kind is Kind.REGRESSION
-    with writing(
-        checked, is_regression=is_regression, with_trail=trail, label_separator=deployment.label_separator
-    ) as file:
+    names = deployment.label_names if probabilities else ()
+    with writing(checked, kind, with_trail=trail, names=names, label_separator=deployment.label_separator) as file:
         _predict(predictor, rows, file)
     if isinstance(rows, OwnRows):
         print(f"ids: row numbers, from 0, in {listed(rows.files)}")
@@ -99,6 +114,34 @@ def predict(
         if rows.num_bad > len(rows.bad):
             print(f"  and {rows.num_bad - len(rows.bad)} more")
     print(f"saved: {checked}")
+
+
+def _check_one_text(text: str | None, others: Mapping[str, object]) -> None:
+    if text is None:
+        raise OptionError("--pair is the second text of a row", where="the command line", hint="give --text too")
+    if others:
+        raise OptionError(
+            f"--text is printed, without {listed(others)}", where="the command line", hint="give one of them"
+        )
+
+
+def _print_one(predictor: EarlyExitPredictor, text: str, pair: str | None, *, probabilities: bool) -> None:
+    found, deployment = predictor(text, pair), predictor.deployment
+    print(f"label: {said(found.label, deployment.label_separator)}")
+    if found.probability is not None:
+        shares = found.probability if isinstance(found.probability, list) else [found.probability]
+        print(f"probability: {', '.join(f'{share:.4f}' for share in shares)}")
+    if probabilities and found.trail:
+        likely = probabilities_of(torch.tensor(found.trail[-1]), deployment.target.kind).tolist()
+        print(*(f"  {name}: {share:.4f}" for name, share in zip(deployment.label_names, likely, strict=True)), sep="\n")
+    print(f"exit: {found.exit_layer} of {deployment.num_exits}, by {deployment.rule} (score {found.score:.4g})")
+
+
+def said(label: object, separator: str) -> str:
+    """Return a label, several labels or a value as text."""
+    if isinstance(label, list):
+        return separator.join(label) or "(none)"
+    return f"{label:.4g}" if isinstance(label, float) else str(label)
 
 
 def save(model: Model, folder: str, *, criterion: str | None = None, threshold: Number | None = None) -> None:
@@ -110,7 +153,7 @@ def save(model: Model, folder: str, *, criterion: str | None = None, threshold: 
         criterion: Such as confidence or 'voting(k=0.5)', with --threshold (those of the operating point).
         threshold: In the criterion's unit; inf lets nobody leave early.
     """
-    predictor = _load(model, criterion, threshold, device="cpu")
+    predictor = load(model, criterion, threshold, device="cpu")
     predictor.save_pretrained(folder)
     rule, run = predictor.deployment.rule, RunFolder(model)
     print(f"early exit by {rule}")
@@ -121,14 +164,16 @@ def save(model: Model, folder: str, *, criterion: str | None = None, threshold: 
     print(f"saved: {folder}")
 
 
-def _is_run(model: str) -> bool:
+def is_run(model: str) -> bool:
+    """Whether a model is that of a run folder."""
     return RunFolder(model).config.is_file()
 
 
-def _load(
+def load(
     model: str, criterion: str | None, threshold: float | None, **others: Unpack[PredictorOptions]
 ) -> EarlyExitPredictor:
-    make = EarlyExitPredictor.from_run if _is_run(model) else EarlyExitPredictor.from_pretrained
+    """Load the model of a run folder, or one that save wrote."""
+    make = EarlyExitPredictor.from_run if is_run(model) else EarlyExitPredictor.from_pretrained
     return make(model, criterion=criterion, threshold=threshold, **others)
 
 
@@ -141,7 +186,7 @@ def _warn_of_threshold(rule: ExitPolicy, mean_exit: float, num_exits: int, sampl
 
 def _own_output(model: str, output: Path | None, text_columns: Texts | None, skip_bad_rows: bool) -> Path:
     """Return the file for the predictions of a run's own test split."""
-    if not _is_run(model):
+    if not is_run(model):
         raise OptionError(
             "this is no run folder, and only a run has a test split of its own",
             where=model,
@@ -180,22 +225,25 @@ def _choices(text_columns: Texts | None, deployment: Deployment) -> list[Texts]:
 
 def _predict(predictor: EarlyExitPredictor, rows: InputRows | OwnRows, file: PredictionFile) -> None:
     """Predict the rows, show the progress, and print the result or where it broke off."""
-    ids = deque[int]()
+    taken = deque[Row]()
 
     def texts() -> Iterator[Texts]:
         for row in rows:
-            ids.append(row.number)
+            taken.append(row)
             yield row.texts
 
-    sum_of_exits, started, stream = 0, perf_counter(), predictor.stream(texts())
-    console = Console(stderr=True)
+    sum_of_exits, stream, console = 0, predictor.stream(texts()), Console(stderr=True)
+    started = said = perf_counter()
     try:
         with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
-            bar = progress.add_task("predicting", total=rows.size)
+            bar = progress.add_task("predicting", total=rows.size or None)
             for predictions in stream.chunks():
-                file.write([ids.popleft() for _ in predictions], predictions)
+                file.write([taken.popleft() for _ in predictions], predictions)
                 sum_of_exits += sum(prediction.exit_layer for prediction in predictions)
                 progress.update(bar, completed=rows.done, description=f"{file.num_rows} texts")
+                if not console.is_terminal and perf_counter() - said > SILENCE:
+                    said, share = perf_counter(), f", {rows.done / rows.size:.0%} of the input" if rows.size else ""
+                    print(f"{file.num_rows} texts{share}", file=sys.stderr)
     except (EarlyExitError, KeyboardInterrupt):
         done = f"{counted(file.num_rows, 'row')} written to {file.path}" if file.num_rows else "nothing written"
         print(f"broken off: {done}", file=sys.stderr)
@@ -207,6 +255,8 @@ def _predict(predictor: EarlyExitPredictor, rows: InputRows | OwnRows, file: Pre
         print(f"mean exit {mean_exit:.2f} of {num_exits}: {num_exits / mean_exit:.2f}x faster by layers")
         if file.num_rows >= ENOUGH:
             _warn_of_threshold(deployment.rule, mean_exit, num_exits, f"{file.num_rows} texts")
+    if file.num_empty:
+        print(f"{counted(file.num_empty, 'row')} with an empty text: see the column 'empty'")
     if stream.num_cut:
         were = "was" if stream.num_cut == 1 else "were"
         print(f"{counted(stream.num_cut, 'text')} {were} cut to {deployment.max_length} tokens")

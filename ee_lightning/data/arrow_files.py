@@ -85,19 +85,20 @@ class ParquetFile(RowFile):
             kind = self.schema.field(name).type
             if not _is_text(kind) and kind != pa.null():
                 raise DataError(f"column {name!r} holds {kind}, and no texts", where=self.path, hint=choose.advice)
-        names = self.columns.names
+        names = self.schema.names if choose.whole else list(self.columns.names)
         # read ahead, the bytes of all row groups would come to lie in memory
         with blaming(self.path), pq.ParquetFile(self.path, pre_buffer=False) as file:
-            for batch in file.iter_batches(_ROWS_AT_ONCE, columns=list(names)):
+            for batch in file.iter_batches(_ROWS_AT_ONCE, columns=names):
                 for cells in zip(*(batch.column(name) for name in names), strict=True):
                     self.done += 1
-                    yield self.done, self._fields(cells)
+                    yield self.done, self._fields(names, cells, self.columns.names)
 
-    def _fields(self, cells: Sequence[pa.Scalar]) -> Fields:
+    def _fields(self, names: Sequence[str], cells: Sequence[pa.Scalar], chosen: Sequence[str]) -> Fields:
         try:
-            return self._checked(tuple(cell.as_py() for cell in cells))
+            self.row = dict(zip(names, (cell.as_py() for cell in cells), strict=True))
         except UnicodeDecodeError:
             return Bad("it is not UTF-8", hint="write the file again, in UTF-8")
+        return self._checked(tuple(self.row[name] for name in chosen))
 
 
 def _is_text(kind: pa.DataType) -> bool:

@@ -3,9 +3,10 @@
 import csv
 import json
 import os
+import sys
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -50,12 +51,14 @@ class Chooser:
             read.
         needs_label: Whether a file without any label column is an error.
         advice: What to do where a column is missing.
+        whole: Whether whole rows are wanted too, see `RowFile.row`.
     """
 
     texts: Sequence[tuple[str, ...]]
     labels: Sequence[tuple[str, ...]] = ()
     needs_label: bool = True
     advice: str = ""
+    whole: bool = False
 
     def __call__(self, header: Sequence[str], where: object) -> Columns:
         """Pick the columns.
@@ -148,6 +151,7 @@ class RowFile(ABC):
         size: Its size, in bytes or rows.
         done: How much of it was read, in the unit of `size`.
         columns: What is read of it; None until that is chosen.
+        row: The row that was read last, by column; of a Parquet file what is read of it, unless whole rows are wanted.
 
     Raises:
         DataError: It can't be opened.
@@ -158,6 +162,7 @@ class RowFile(ABC):
     def __init__(self, path: Path, size: int) -> None:
         self.path, self.size, self.done = path, size, 0
         self.columns: Columns | None = None
+        self.row: Mapping[str, Any] = {}
 
     @abstractmethod
     def rows(self, choose: Chooser) -> Iterator[tuple[int, Fields]]:
@@ -210,10 +215,15 @@ class LineFile(RowFile):
                 yield content.decode("utf-8", "surrogateescape")
 
 
+def is_standard_input(path: Path) -> bool:
+    """Whether a name stands for standard input: ``-``, or with the ending of what comes, as ``-.jsonl``."""
+    return path.name == str(path) and path.stem == "-"
+
+
 @contextmanager
 def _opened(path: Path) -> Iterator[BinaryIO]:
     try:
-        with path.open("rb") as file:
+        with nullcontext(sys.stdin.buffer) if is_standard_input(path) else path.open("rb") as file:
             yield file
     except OSError as error:
         hint = hint_for(error, "check that the file is there and whole")
@@ -262,6 +272,7 @@ class TableFile(LineFile):
             if isinstance(cells, Bad):
                 yield line, cells
             elif len(cells) == len(header):
+                self.row = dict(zip(header, cells, strict=True))
                 yield line, tuple(cells[place] for place in places)
             else:
                 yield line, Ragged(f"{len(cells)} cells where {len(header)} are expected: {', '.join(header)}", hint)
@@ -316,6 +327,7 @@ class JsonLines(LineFile):
             return Bad(f"it is no JSON: {error}", hint="write one JSON object a line")
         if not isinstance(row, dict):
             return Bad("it is no JSON object", hint='write rows such as {"text": "…", "label": "…"}')
+        self.row = row
         if self.columns is not None and row.keys() >= {*self.columns.names}:
             return tuple(row[name] for name in self.columns.names)
         try:
@@ -340,7 +352,10 @@ class PlainLines(LineFile):
                 hint="use .csv, .tsv, .jsonl or .parquet, with a column for each",
             )
         self.columns = choose(choose.texts[0], self.path)
-        yield from ((self._line, (_without_end(line),)) for line in lines)
+        for line in lines:
+            text = _without_end(line)
+            self.row = {self.columns.texts[0]: text}
+            yield self._line, (text,)
 
 
 LINE_FILES: dict[str, type[LineFile]] = {".csv": TableFile, ".tsv": TableFile, ".jsonl": JsonLines, ".txt": PlainLines}
@@ -348,16 +363,18 @@ PARQUET = ".parquet"
 
 
 def open_row_file(path: Path) -> RowFile:
-    """Open a file of rows, of the kind that its ending says.
+    """Open a file of rows, of the kind that its ending says, or standard input, which holds lines if no ending does.
 
     Raises:
         DataError: Its ending is not known, there is no such file, or it can't be read.
     """
-    ending = path.suffix.lower()
-    if ending not in (*LINE_FILES, PARQUET):
-        known = ", ".join((*LINE_FILES, PARQUET))
+    is_stream = is_standard_input(path)
+    ending = path.suffix.lower() or (".txt" if is_stream else "")
+    endings = tuple(LINE_FILES) if is_stream else (*LINE_FILES, PARQUET)
+    if ending not in endings:
+        known = ", ".join(endings)
         raise DataError(f"it is not known how to read {str(path)!r}", where=path, hint=f"use a file in {known}")
-    if not path.is_file():
+    if not (is_stream or path.is_file()):
         raise DataError("there is no such file", where=path, hint="check the name")
     if ending == PARQUET:
         from ee_lightning.data.arrow_files import ParquetFile  # which takes a second to import

@@ -35,7 +35,7 @@ def parsing_error(message: str, arguments: Sequence[str], known: Sequence[str]) 
         >>> print(parsing_error("unrecognized arguments: --data.tsk x", ["fit", "--data.tsk", "x"], ["data.task"]))
         unrecognized arguments: --data.tsk x
           where: the command line
-          hint:  did you mean data.task? 'ee-lightning fit --help' lists the options
+          hint:  did you mean --data.task? 'ee-lightning fit --help' lists the options
     """
     hint = f"'ee-lightning {arguments[0]} --help' lists the options"
     message = re.sub(r"<class '([\w.]+)'>", r"\1", message)
@@ -66,7 +66,7 @@ def parsing_error(message: str, arguments: Sequence[str], known: Sequence[str]) 
         what = message.replace("\n\n", "\n").strip()
         if unknown := _UNKNOWN.search(message):
             suggestion = _closest(unknown[1] or unknown[2], known)
-            hint = f"did you mean {suggestion}? {hint}" if suggestion else hint
+            hint = f"did you mean {'--' if unknown[2] else ''}{suggestion}? {hint}" if suggestion else hint
     files = [value for flag, value in pairwise(arguments) if flag in {"--config", "-c"}]
     files += [argument.removeprefix("--config=") for argument in arguments if argument.startswith("--config=")]
     return OptionError(what, where=" or ".join(["the command line", *files]), hint=hint)

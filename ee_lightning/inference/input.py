@@ -1,8 +1,9 @@
 """Rows of texts from files, read as they are needed."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from ee_lightning.data import Task
 from ee_lightning.data.row_files import Bad, Chooser, open_row_file
@@ -11,10 +12,17 @@ from ee_lightning.inference.texts import LeavesOut, Texts
 
 
 class Row(NamedTuple):
-    """A row of a file: its number, from 0, rows left out included, and its text, or its two."""
+    """A row of a file.
+
+    Attributes:
+        number: Its number, from 0; rows that are left out count.
+        texts: Its text, or its two.
+        columns: All that the file says of it, by column.
+    """
 
     number: int
     texts: Texts
+    columns: Mapping[str, Any] = MappingProxyType({})
 
 
 class InputRows(LeavesOut):
@@ -32,7 +40,7 @@ class InputRows(LeavesOut):
     def __init__(self, path: Path, choices: Sequence[Texts], *, skip_bad_rows: bool = False) -> None:
         super().__init__()
         self._file, self._skips = open_row_file(path), skip_bad_rows
-        self._choose = Chooser(choices, advice="name the columns of the texts with --text-columns")
+        self._choose = Chooser(choices, advice="name the columns of the texts with --text-columns", whole=True)
 
     @property
     def size(self) -> int:
@@ -48,7 +56,7 @@ class InputRows(LeavesOut):
         """Read the rows, or raise a DataError if the file, its columns or a row that is not left out can't be read."""
         for number, (line, row) in enumerate(self._file.rows(self._choose)):
             if not isinstance(row, Bad):
-                yield Row(number, row)
+                yield Row(number, row, self._file.row)
             elif self._skips:
                 self.leave_out(self._file.place(line), row.reason)
             else:
@@ -60,11 +68,12 @@ class InputRows(LeavesOut):
 
 
 class OwnRows:
-    """The rows of a task's test split, from where a run had its data.
+    """The rows of a split of a task, from where a run had its data.
 
     Args:
         task: The task.
         root: Where its rows are; None for the hub.
+        split: The split.
 
     Attributes:
         size: How many rows there are.
@@ -75,12 +84,12 @@ class OwnRows:
         DataError: They are not available.
     """
 
-    def __init__(self, task: Task, root: str | None) -> None:
+    def __init__(self, task: Task, root: str | None, split: str = "test") -> None:
         from ee_lightning.data.sources import open_source  # which takes seconds to import
 
         try:
             source = open_source(root, task)
-            self._rows, self.files = source.load("test"), source.files("test")
+            self._rows, self.files = source.load(split), source.files(split)
         except DataError as error:
             raise DataError(
                 error.what,

@@ -5,62 +5,126 @@ import io
 import json
 import math
 import os
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import torch
+from torch import Tensor
 
 from ee_lightning.data.tasks import LABEL_SEPARATOR
-from ee_lightning.errors import DataError, hint_for
+from ee_lightning.errors import DataError, first_line, hint_for
 from ee_lightning.files import check_replaceable, unfinished_of
+from ee_lightning.functional import Kind
+from ee_lightning.inference.input import Row
 from ee_lightning.inference.texts import TextPrediction
 
-ENDINGS = (".csv", ".jsonl")
+if TYPE_CHECKING:
+    import pyarrow.parquet as pq  # which takes a second to import
+
+ENDINGS = (".csv", ".jsonl", ".parquet")
 
 
 class PredictionFile:
     """Predictions in a file, which holds whole rows alone whenever the process ends.
 
-    A row has an ``id``, ``label``, ``probability`` (not for regression), ``score`` and ``exit_layer``, and if asked for
-    ``trail``, the logits of all exits that the text passed, which a CSV file holds as JSON. JSON knows no infinity and
-    no NaN: there they are ``null``. Several labels are a list, and their probabilities another, which a CSV file holds
-    as JSON; the labels stand there with a separator between them.
+    A row has an ``id``, the input's or else its number; all other columns of the input; ``label``, ``probability`` (not
+    for regression), ``score``, ``exit_layer``, and ``empty``, whether a text of it is blank. If asked for it has
+    ``trail``, the logits of all exits that the text passed, and a ``probability_LABEL`` for each label. A column of the
+    input that has one of these names is called ``input_NAME``.
+
+    In CSV, lists are JSON, and several labels stand with a separator between them. JSON knows no infinity and no NaN:
+    there they are ``null``. A table has the columns of its first row.
+
+    Args:
+        path: The file that is to be.
+        file: Where it is written.
+        kind: What is predicted.
+        with_trail: Whether to write trails.
+        names: The labels to write the probabilities of; these need predictions with trails.
+        label_separator: What stands between several labels in a CSV file.
 
     Attributes:
-        path: The file that is to be, a ``.csv`` or ``.jsonl``.
         num_rows: How many predictions were written.
+        num_empty: How many of them are of rows with a blank text.
     """
 
-    def __init__(self, path: Path, file: BinaryIO, columns: list[str], label_separator: str) -> None:
-        self.path, self.num_rows = path, 0
-        self._file, self._columns, self._separator = file, columns, label_separator
-        if self._is_csv:
-            self._append(_as_csv([columns]))
+    def __init__(
+        self, path: Path, file: BinaryIO, kind: Kind, with_trail: bool, names: Sequence[str], label_separator: str
+    ) -> None:
+        self.path, self.num_rows, self.num_empty = path, 0, 0
+        self._file, self._kind, self._separator = file, kind, label_separator
+        left_out = {"probability": kind is Kind.REGRESSION, "trail": not with_trail}
+        self._fields = [name for name in TextPrediction._fields if not left_out.get(name, False)]
+        self._likely = [f"probability_{name}" for name in names]
+        self._columns = list[str]()
+        self._table: pq.ParquetWriter | None = None
 
-    def write(self, ids: Iterable[int], predictions: list[TextPrediction]) -> None:
-        """Write predictions of rows of as many numbers, or raise a DataError and write none of them."""
-        rows = [{"id": number, **each._asdict()} for number, each in zip(ids, predictions, strict=True)]
+    def write(self, rows: Iterable[Row], predictions: Sequence[TextPrediction]) -> None:
+        """Write predictions for as many rows, and leave none of them in memory.
+
+        Raises:
+            DataError: They can't be written; none of them is in the file then.
+        """
+        records = list(self._records(rows, predictions))
         with _blaming(self.path, self.num_rows):
-            self._append(
-                _as_csv([self._cell(row, name) for name in self._columns] for row in rows)
-                if self._is_csv
-                else "".join(f"{_as_json({name: row[name] for name in self._columns})}\n" for row in rows)
-            )
-        self.num_rows += len(rows)
+            if not self._columns:
+                self._begin(list(records[0]))
+            self._append(records)
+        self.num_rows += len(records)
+        self.num_empty += sum(record["empty"] for record in records)
 
-    @property
-    def _is_csv(self) -> bool:
-        return self.path.suffix == ".csv"
+    def finish(self) -> None:
+        """Write what stands at the end of the file, and have it on the disk."""
+        if not self._columns:
+            self._begin(["id", *self._fields, "empty", *self._likely])
+        if self.path.suffix == ".parquet":
+            if self._table is None:
+                self._append([])
+            assert self._table is not None
+            self._table.close()
+        os.fsync(self._file)
+
+    def give_up(self) -> None:
+        """Leave the file as it is."""
+        if self._table is not None:
+            with suppress(Exception):
+                self._table.close()
+
+    def _records(self, rows: Iterable[Row], predictions: Sequence[TextPrediction]) -> Iterator[dict[str, Any]]:
+        likely: list[list[float]] = [[] for _ in predictions]
+        if self._likely:
+            logits = torch.tensor([each.trail[-1] for each in predictions if each.trail])  # [predictions, labels]
+            likely = probabilities_of(logits, self._kind).tolist()
+        for row, prediction, shares in zip(rows, predictions, likely, strict=True):
+            said = {name: getattr(prediction, name) for name in self._fields}
+            said |= {"empty": not all(map(str.strip, row.texts)), **dict(zip(self._likely, shares, strict=True))}
+            given = {f"input_{name}" if name in said else name: value for name, value in row.columns.items()}
+            yield {"id": row.number, **given, **said}
+
+    def _begin(self, columns: list[str]) -> None:
+        self._columns = columns
+        if self.path.suffix == ".csv":
+            self._append_text(_as_csv([columns]))
+
+    def _append(self, records: list[dict[str, Any]]) -> None:
+        if self.path.suffix == ".parquet":
+            self._append_to_table(records)
+        elif self.path.suffix == ".csv":
+            self._append_text(_as_csv([self._cell(row, name) for name in self._columns] for row in records))
+        else:
+            self._append_text("".join(f"{_as_json(row)}\n" for row in records))
 
     def _cell(self, row: dict[str, Any], name: str) -> object:
-        value = row[name]
+        value = row.get(name)
         if name == "label" and isinstance(value, list):
             return self._separator.join(value)
-        return _as_json(value) if isinstance(value, list) else value
+        return _as_json(value) if isinstance(value, list | dict) else value
 
-    def _append(self, text: str) -> None:
+    def _append_text(self, text: str) -> None:
         """Write a text, or where a part of it alone can be written, nothing."""
-        size, left = self._file.tell(), text.encode()
+        size, left = self._file.tell(), text.encode(errors="backslashreplace")
         try:
             while left:
                 left = left[self._file.write(left) :]
@@ -68,10 +132,38 @@ class PredictionFile:
             self._file.truncate(size)
             raise
 
+    def _append_to_table(self, records: list[dict[str, Any]]) -> None:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        rows = [{name: row.get(name) for name in self._columns} for row in records]
+        try:
+            if self._table is None:
+                found = dict.fromkeys(self._columns, pa.null())
+                found |= {each.name: each.type for each in pa.Table.from_pylist(rows).schema}
+                if self._kind is Kind.MULTI_LABEL:  # whose first lists may be empty
+                    found |= {"label": pa.list_(pa.string()), "probability": pa.list_(pa.float64())}
+                types = {name: pa.string() if pa.types.is_null(kind) else kind for name, kind in found.items()}
+                self._table = pq.ParquetWriter(self._file, pa.schema(types))
+            self._table.write_table(pa.Table.from_pylist(rows, self._table.schema))
+        except (pa.ArrowException, TypeError, ValueError) as error:
+            hint = "a column must hold one type: write a .jsonl"
+            raise DataError(f"predictions can't be written: {first_line(error)}", where=self.path, hint=hint) from error
+
+
+def probabilities_of(logits: Tensor, kind: Kind) -> Tensor:
+    """Return the probabilities of all labels, of the same shape [..., labels]."""
+    return logits.sigmoid() if kind is Kind.MULTI_LABEL else logits.softmax(-1)
+
 
 @contextmanager
 def writing(
-    path: Path, *, is_regression: bool, with_trail: bool, label_separator: str = LABEL_SEPARATOR
+    path: Path,
+    kind: Kind = Kind.SINGLE_LABEL,
+    *,
+    with_trail: bool = False,
+    names: Sequence[str] = (),
+    label_separator: str = LABEL_SEPARATOR,
 ) -> Iterator[PredictionFile]:
     """Open a file for predictions, which takes the place of what stands there once there is something in it.
 
@@ -80,27 +172,27 @@ def writing(
 
     Args:
         path: The file; its folder need not exist yet. A link of this name is replaced.
-        is_regression: Whether labels are values, without a probability.
+        kind: What is predicted.
         with_trail: Whether to write trails.
+        names: The labels to write the probabilities of; these need predictions with trails.
         label_separator: What stands between several labels in a CSV file.
 
     Raises:
         DataError: It can't be written, or its ending is not known.
     """
     check_writable(path)
-    left_out = {"probability": is_regression, "trail": not with_trail}
-    columns = ["id", *(name for name in TextPrediction._fields if not left_out.get(name, False))]
     unfinished = unfinished_of(path)
     with _opened(path, unfinished) as file:
-        with _blaming(path):
-            predictions = PredictionFile(path, file, columns, label_separator)
+        predictions = PredictionFile(path, file, kind, with_trail, names, label_separator)
         try:
             yield predictions
         except BaseException:
             if predictions.num_rows:
-                _put_in_place(file, unfinished, path)
+                _put_in_place(predictions, unfinished)
+            else:
+                predictions.give_up()
             raise
-        _put_in_place(file, unfinished, path)
+        _put_in_place(predictions, unfinished)
 
 
 @contextmanager
@@ -131,19 +223,19 @@ def _blaming(path: Path, num_rows: int = 0) -> Iterator[None]:
 
 
 def check_writable(path: Path) -> None:
-    """Raise a DataError for what is neither a ``.csv`` nor a ``.jsonl`` file, before anything is loaded."""
+    """Raise a `DataError` for a file that can't be one of predictions, before anything is loaded."""
     if path.suffix not in ENDINGS:
         raise DataError(
-            f"it is not known how to write {str(path)!r}", where=path, hint=f"use a file in {' or '.join(ENDINGS)}"
+            f"it is not known how to write {str(path)!r}", where=path, hint=f"use a file in {', '.join(ENDINGS)}"
         )
     if path.exists() and not path.is_file():
         raise DataError("predictions can't be written: this is no file", where=path, hint="name another file")
 
 
-def _put_in_place(file: BinaryIO, unfinished: Path, target: Path) -> None:
-    with _blaming(target):
-        os.fsync(file.fileno())
-        unfinished.replace(target)
+def _put_in_place(predictions: PredictionFile, unfinished: Path) -> None:
+    with _blaming(predictions.path, predictions.num_rows):
+        predictions.finish()
+        unfinished.replace(predictions.path)
 
 
 def _as_csv(rows: Iterable[Iterable[object]]) -> str:
@@ -153,7 +245,7 @@ def _as_csv(rows: Iterable[Iterable[object]]) -> str:
 
 
 def _as_json(value: object) -> str:
-    return json.dumps(_finite(value), allow_nan=False)
+    return json.dumps(_finite(value), allow_nan=False, default=str)
 
 
 def _finite(value: object) -> object:

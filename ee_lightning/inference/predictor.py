@@ -5,11 +5,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypedDict, Unpack, overload
 
+import torch
 from transformers import PreTrainedTokenizerBase
 
 from ee_lightning.data.encoding import load_tokenizer
 from ee_lightning.errors import OptionError
+from ee_lightning.exits import GATE, StoredExits
 from ee_lightning.exits.naming import spec_of
+from ee_lightning.functional import Kind
 from ee_lightning.inference.deployment import Deployment
 from ee_lightning.inference.engine import EarlyExitEngine, Precision, Schedule
 from ee_lightning.inference.policy import AnyCriterion, policy_of_run
@@ -199,6 +202,25 @@ class EarlyExitPredictor:
         if isinstance(texts, str) and (pairs is None or isinstance(pairs, str)):
             return next(self.stream([texts if pairs is None else (texts, pairs)]))
         return list(self.stream(side_by_side(texts, pairs)))
+
+    @torch.inference_mode()
+    def exits_of(self, texts: str | Iterable[str], pairs: str | Iterable[str] | None = None) -> StoredExits:
+        """Return what all exits say of texts, or of pairs of them, as criteria replay it; no text leaves early.
+
+        Raises:
+            DataError: As for predictions.
+        """
+        rows = [self._encoder.check(row, f"row {number}") for number, row in enumerate(side_by_side(texts, pairs))]
+        samples, _ = self._encoder(rows)
+        device = next(self.model.parameters()).device
+        said = self.model(**{name: tensor.to(device) for name, tensor in self.engine.pad(samples).items()})
+        return StoredExits(
+            logits=said.logits.float().cpu(),  # [exits, texts, classes]
+            labels=None,
+            ids=torch.arange(len(rows)),
+            extras={} if said.gate is None else {GATE: said.gate.float().cpu()},  # [exits, texts]
+            multi_label=self.model.target.kind is Kind.MULTI_LABEL,
+        )
 
     def stream(self, rows: Iterable[str | Texts], *, skip_bad_rows: bool = False) -> TextStream:
         """Predict a stream of texts of any length, in memory that does not grow with it.

@@ -33,7 +33,7 @@ MISTAKES = {
     "unknown backbone": ({"model.backbone": "no/such-model"}, r"no/such-model[\s\S]*packaged:all-minilm"),
     "unknown pooling": ({"model.heads.pooling": "max"}, r"pooling[\s\S]*'cls', 'mean'[\s\S]*hint:"),
     "wrong type": ({"data.batch_size": "many"}, r"data.batch_size[\s\S]*many[\s\S]*hint:"),
-    "typo in a flag": ({"data.bach_size": 8}, r"data.bach_size[\s\S]*did you mean data.batch_size"),
+    "typo in a flag": ({"data.bach_size": 8}, r"data.bach_size[\s\S]*did you mean --data.batch_size"),
     "typo in an objective's flag": (
         {"model.objective.diversity_wieght": 1},
         r"diversity_wieght[\s\S]*did you mean model.objective.init_args.diversity_weight",

@@ -51,6 +51,12 @@ def as_written(expected: list[TextPrediction]) -> list[dict[str, str]]:
     return [{"id": str(n), **{name: str(getattr(p, name)) for name in names}} for n, p in enumerate(expected)]
 
 
+def predicted(file: str | Path) -> list[dict[str, str]]:
+    """Read the columns of a file of predictions that `as_written` has."""
+    names = ("id", "label", "probability", "score", "exit_layer")
+    return [{name: row[name] for name in names} for row in read_csv(file)]
+
+
 def check_refused(status: int, match: str, capfd: pytest.CaptureFixture[str]) -> None:
     printed = capfd.readouterr()
     assert status == 1
@@ -69,7 +75,7 @@ def test_the_test_split_goes_into_the_run_folder(
     with (glue_folder / "SST-2" / "test.tsv").open() as file:
         sentences = [row["sentence"] for row in csv.DictReader(file, delimiter="\t")]
     predictions = predictor(sentences)
-    assert read_csv(run / "predictions.csv") == as_written(predictions)
+    assert predicted(run / "predictions.csv") == as_written(predictions)
     mean_exit = sum(each.exit_layer for each in predictions) / 10
     first, second, files, last = printed.out.splitlines()
     assert re.fullmatch(rf"10 texts, \d+ a second, by {re.escape(str(predictor.deployment.rule))}", first)
@@ -91,11 +97,12 @@ def test_files_in_and_out(run: Path, expected: list[TextPrediction], capfd: pyte
     for model in (str(run), "model"):
         for name, options in (("in.txt", []), ("in.jsonl", []), ("in.csv", named), ("in.parquet", named)):
             assert main(["predict", model, "--input", name, "--output", "new/out.csv", *options]) == 0
-            assert read_csv("new/out.csv") == as_written(expected)
+            assert predicted("new/out.csv") == as_written(expected)
             assert "1 text was cut to 32 tokens" in capfd.readouterr().out.splitlines()
     assert main(["predict", "model", "--input", "in.txt", "--output", "out.jsonl", "--trail"]) == 0
     rows = [json.loads(line) for line in Path("out.jsonl").read_text().splitlines()]
-    assert rows == [{"id": number, **each._asdict()} for number, each in enumerate(expected)]
+    said = [{"sentence": text, **each._asdict(), "empty": not text} for text, each in zip(TEXTS, expected, strict=True)]
+    assert rows == [{"id": number, **row} for number, row in enumerate(said)]
 
 
 def test_save_says_what_it_saved(run: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -159,7 +166,7 @@ def test_bad_rows_are_left_out_counted_and_listed(
     Path("in.jsonl").write_text("\n".join([lines[0], *["{"] * 12, *lines[1:], '{"text": "half']))
     options = ["predict", str(run), "--input", "in.jsonl", "--output", "out.csv"]
     check_refused(main(options), r"broken off: 1 row written[\s\S]*it is no JSON[\s\S]*in.jsonl, line 2\n", capfd)
-    assert read_csv("out.csv") == as_written(expected[:1])
+    assert predicted("out.csv") == as_written(expected[:1])
     assert main([*options, "--skip-bad-rows"]) == 0
     assert [row["id"] for row in read_csv("out.csv")] == ["0", "13", "14", "15"]
     assert [row["label"] for row in read_csv("out.csv")] == [each.label for each in expected]
@@ -172,7 +179,7 @@ def test_bad_rows_are_left_out_counted_and_listed(
 def test_no_rows_give_a_file_with_a_header(run: Path, capfd: pytest.CaptureFixture[str]) -> None:
     Path("in.txt").touch()
     assert main(["predict", str(run), "--input", "in.txt", "--output", "out.csv"]) == 0
-    assert Path("out.csv").read_text() == "id,label,probability,score,exit_layer\n"
+    assert Path("out.csv").read_text() == "id,label,probability,score,exit_layer,empty\n"
     assert "0 texts" in capfd.readouterr().out
 
 
@@ -204,7 +211,9 @@ def test_negative_thresholds(run: Path, capfd: pytest.CaptureFixture[str]) -> No
 
 MISTAKES = {
     "no output": (["{run}", "--input", "in.txt"], r"no place[\s\S]*--output FILE"),
-    "stdin": (["{run}", "--input", "-", "--output", "o.csv"], r"not known how to read '-'[\s\S]*\.csv, \.tsv"),
+    "stdin": (["{run}", "--input", "-.parquet", "--output", "o.csv"], r"how to read '-.parquet'[\s\S]*\.csv, \.tsv"),
+    "text and file": (["{run}", "--text", "a film", "--input", "in.txt"], r"--text is printed, without --input"),
+    "pair alone": (["{run}", "--pair", "a film"], r"--pair is the second text[\s\S]*--text"),
     "no such input": (["{run}", "--input", "nowhere.csv", "--output", "o.csv"], r"no such file[\s\S]*nowhere.csv"),
     "ending of output": (["{run}", "--input", "in.txt", "--output", "o.txt"], r"how to write 'o.txt'[\s\S]*\.jsonl"),
     "input is output": (["{run}", "--input", "in.csv", "--output", "./in.csv"], r"would be overwritten"),

@@ -143,7 +143,7 @@ def test_a_header_is_needed(skip: bool, name: str, content: str | bytes, match: 
         list(read(tmp_path / name, content, skip=skip))
 
 
-@pytest.mark.parametrize("name", ["-", "a.xlsx", "a", "a.csv.gz"])
+@pytest.mark.parametrize("name", ["-x", "a.xlsx", "a", "a.csv.gz"])
 def test_other_endings_are_answered_by_the_known_ones(name: str) -> None:
     with pytest.raises(DataError, match=r"not known how to read[\s\S]*\.csv, \.tsv, \.jsonl, \.txt, \.parquet"):
         InputRows(Path(name), ONE)

@@ -1,0 +1,96 @@
+"""``ee-lightning explain``: what every exit says of a row, where it leaves and why."""
+
+from itertools import compress
+from typing import Annotated, Literal
+
+from pydantic import Field
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor
+
+from ee_lightning.cli.command import Number
+from ee_lightning.cli.predict import Model, is_run, load, said
+from ee_lightning.data.tasks import LABEL_SEPARATOR
+from ee_lightning.errors import DataError, OptionError, shown
+from ee_lightning.exits import StoredExits, reaches, replay
+from ee_lightning.functional import Kind
+from ee_lightning.inference.input import OwnRows
+from ee_lightning.inference.policy import ExitPolicy, policy_of_run
+from ee_lightning.runs.folder import RunFolder
+from ee_lightning.runs.load_run import RunOptions
+
+
+def explain(
+    model: Model,
+    *,
+    row: Annotated[int, Field(ge=0), "NUMBER"] | None = None,
+    text: str | None = None,
+    pair: str | None = None,
+    split: Literal["validation", "test"] = "validation",
+    criterion: str | None = None,
+    threshold: Number | None = None,
+) -> None:
+    """Print what every exit says of a row or a text, where it leaves and why.
+
+    Args:
+        model: A run folder, or for --text also what save wrote.
+        row: A row of the run's stored exits, by its number in the data, from 0, which predictions call its id.
+        text: A text instead.
+        pair: Its second text, for a task on two.
+        split: The split of the row.
+        criterion: Such as confidence or 'voting(k=0.5)', with --threshold (those of the operating point).
+        threshold: In the criterion's unit; inf lets nobody leave early.
+    """
+    if (row is None) == (text is None):
+        raise OptionError("one of --row and --text is needed", where="the command line", hint="give one of them")
+    if text is not None:
+        predictor = load(model, criterion, threshold, device="cpu")
+        deployment, exits = predictor.deployment, predictor.exits_of(text, pair)
+        _print(exits, deployment.rule, deployment.label_names, deployment.label_separator)
+        return
+    if not is_run(model):
+        raise OptionError("only a run folder has stored exits", where=model, hint="name one, or give --text")
+    folder, options = RunFolder(model), RunOptions.read(RunFolder(model))
+    stored = folder.read_exits(split)
+    position = stored.ids.eq(row or 0).nonzero().flatten()  # [1], or [0]
+    if len(position) != 1:
+        raise DataError(
+            f"the stored exits of the split {split} have no row {row}",
+            where=folder.path,
+            hint=f"take one of its {stored.num_samples} rows, such as --row {stored.ids[0]}, or another --split",
+        )
+    rule = policy_of_run(folder, stored.num_exits, criterion, threshold)
+    try:
+        own = next((each.texts for each in OwnRows(options.task, options.root, split) if each.number == row), ())
+    except DataError:  # the exits tell enough without the data
+        own = ()
+    for each in own:
+        print(f"text: {shown(each, 400)}")
+    _print(stored.select(position), rule, options.task.label_names, LABEL_SEPARATOR)
+
+
+def _print(exits: StoredExits, rule: ExitPolicy, names: tuple[str, ...], separator: str) -> None:
+    """Print a row an exit, and why the only sample leaves where it does."""
+    kind, found, threshold = exits.target.kind, replay(rule.build(), exits), rule.threshold
+
+    def word(label: Tensor) -> str:
+        if kind is Kind.MULTI_LABEL:
+            return said(list(compress(names, label.tolist())), separator)
+        return said(label.item() if kind is Kind.REGRESSION else names[int(label)], separator)
+
+    leaves, label = found.at(threshold)
+    exit_layer = int(leaves.item())
+    if exits.labels is not None:
+        print(f"right label: {word(exits.labels[0])}")
+    table = Table("exit", "says", "probability", "score", "")
+    for number in range(1, exits.num_exits + 1):
+        output, score = exits.output(number), found.scores[number - 1]
+        is_reached, prediction = bool(reaches(score, threshold)), output.predictions[0]
+        share = "" if kind is not Kind.SINGLE_LABEL else f"{output.probabilities[0, prediction].item():.4f}"
+        compared = f"{'>=' if is_reached else '<'} {threshold:.4g}"
+        where = "leaves here" if number == exit_layer else "stays" if number < exit_layer else "not run"
+        table.add_row(str(number), word(prediction), share, f"{score.item():.4g} {compared}", where)
+    Console(markup=False).print(table)
+    is_reached = bool(reaches(found.scores[exit_layer - 1], threshold))
+    why = "its score reaches the threshold" if is_reached else "no score reaches the threshold"
+    print(f"{word(label[0])} at exit {exit_layer} of {exits.num_exits}, by {rule}: {why}")

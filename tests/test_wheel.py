@@ -1,0 +1,128 @@
+"""The wheel in an environment of its own: what users do, from a folder elsewhere, with files outside the package."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import sysconfig
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+pytestmark = pytest.mark.slow
+REPOSITORY = Path(__file__).parents[1]
+ADAPTER, SCRIPT = re.findall(r"```python\n(.*?)```", (REPOSITORY / "README.md").read_text(), re.DOTALL)[-2:]
+OWN = "own_criterion.RecentMean(decay=0.8)"
+RUN = "runs/tickets/version_0"
+CONFIG = """
+data:
+  task: tickets
+  root: tickets.csv
+  batch_size: 8
+  max_length: 32
+  own: {text_columns: [subject], label_column: queue, metrics: [macro_f1, accuracy]}
+model:
+  heads: {pooling: mean}
+  objective: own_objective.EarlyFirstObjective
+  optimization: {learning_rate: 5e-3, head_learning_rate: 1e-2}
+sweep:
+  criteria:
+  - {class_path: own_criterion.RecentMean, init_args: {decay: 0.8}}
+trainer: {max_epochs: 3, accelerator: cpu, enable_progress_bar: false}
+"""
+DEPLOYED = """
+import own_criterion
+from ee_lightning.inference import EarlyExitPredictor
+
+predictor = EarlyExitPredictor.from_pretrained("model")
+print(*(prediction.label for prediction in predictor(["lovely scene", "dull scene"])))
+"""
+Run = Callable[..., str]
+
+
+@pytest.fixture(scope="module")
+def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of programs of an environment with the wheel, whose dependencies are those of this one."""
+    root = tmp_path_factory.mktemp("wheel")
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet"]
+    build = ["wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", root, REPOSITORY]
+    subprocess.run([*pip, *build], check=True)
+    (wheel,) = root.glob("ee_lightning-*.whl")
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", root / "env"], check=True)
+    python = root / "env/bin/python"
+    (packages,) = (root / "env").glob("lib/python*/site-packages")
+    (packages / "dependencies.pth").write_text(sysconfig.get_path("purelib"))  # but no .pth there, so not this package
+    install = ["install", "--no-deps", "--no-index", "--no-compile", wheel]
+    subprocess.run([*pip, "--python", python, *install], check=True)
+    return python.parent
+
+
+@pytest.fixture
+def run(programs: Path, tmp_path: Path) -> Run:
+    """Return a function that runs a program in a folder of a user, where own files lie, and returns its output."""
+    for name in ("own_criterion", "own_objective"):
+        shutil.copy(REPOSITORY / f"examples/{name}.py", tmp_path)
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+
+    def _run(program: str, *options: object) -> str:
+        command = [str(programs / program), *map(str, options)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path, env=environment)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    return _run
+
+
+def test_it_is_the_wheel_that_runs(run: Run, programs: Path) -> None:
+    printed = run("python", "-c", "import ee_lightning; print(ee_lightning.__file__, ee_lightning.__version__)")
+    file, version = printed.split()
+    assert Path(file).is_relative_to(programs.parent)
+    assert run("ee-lightning", "--version") == f"ee_lightning {version}\n"
+
+
+def test_own_classes_and_data_go_from_training_to_a_saved_model(run: Run, tmp_path: Path, tiny_backbone: Path) -> None:
+    words = {"praise": ("lovely", "warm", "bright"), "complaint": ("dull", "cold", "stupid")}
+    rows = [(f"{word} scene {n}", queue) for n in range(30) for queue in words for word in words[queue]]
+    pd.DataFrame(rows, columns=["subject", "queue"]).to_csv(tmp_path / "tickets.csv", index=False)
+    (tmp_path / "mine.yaml").write_text(CONFIG)
+    (tmp_path / "new.csv").write_text("subject\nlovely scene\ndull scene\n")
+    printed = run(
+        "ee-lightning", "fit", "--config", "mine.yaml", "--model.backbone", tiny_backbone, "--run.name=tickets"
+    )
+    assert f"run folder: {RUN}" in printed
+    assert "recent_mean(decay=0.8)" in printed
+    run("ee-lightning", "curves", RUN, "--criteria", f"{OWN},voting")
+    swept = set(pd.read_csv(tmp_path / RUN / "curves.csv")["criterion"])
+    assert {"recent_mean(decay=0.8)", "voting"} < swept
+    run("ee-lightning", "choose", RUN, "--criterion", OWN, "--min-speedup", "1.2")
+    run("ee-lightning", "predict", RUN, "--criterion", OWN, "--input", "new.csv", "--output", "of_run.csv")
+    run("ee-lightning", "save", RUN, "model", "--criterion", OWN)
+    shutil.rmtree(tmp_path / "runs")
+    run("ee-lightning", "predict", "model", "--criterion", OWN, "--input", "new.csv", "--output", "of_model.csv")
+    of_run, of_model = (pd.read_csv(tmp_path / f"of_{source}.csv") for source in ("run", "model"))
+    pd.testing.assert_frame_equal(of_run, of_model)
+    assert of_model["label"].tolist() == ["praise", "complaint"]
+    (tmp_path / "deployed.py").write_text(DEPLOYED)
+    assert run("python", "deployed.py") == "praise complaint\n"
+
+
+def test_an_adapter_of_ones_own_is_trained_and_deployed(
+    run: Run, tmp_path: Path, small_backbone: Callable[..., Path], tiny_backbone: Path, glue_folder: Path
+) -> None:
+    backbone = tmp_path / "backbone"
+    shutil.copytree(small_backbone("mpnet", max_position_embeddings=70), backbone)
+    for file in tiny_backbone.glob("*token*"):
+        shutil.copy(file, backbone)
+    (tmp_path / "my_family.py").write_text(ADAPTER.replace("models.backbones.backbone", "models"))
+    (tmp_path / "my_lightning.py").write_text(SCRIPT)
+    options = {"backbone": backbone, "heads.pooling": "mean"}
+    flags = [f"--model.{name}={value}" for name, value in options.items()]
+    flags += [f"--data.root={glue_folder}", "--data.task=sst2", "--data.max_length=32", "--trainer.max_epochs=1"]
+    run("python", "my_lightning.py", "fit", *flags, "--trainer.accelerator=cpu")
+    (tmp_path / "texts.txt").write_text("a lovely film\na dull plot\n")
+    predict = ["--criterion=confidence", "--threshold=0.9", "--input=texts.txt", "--output=labels.csv"]
+    run("python", "my_lightning.py", "predict", "runs/run/version_0", *predict)
+    assert set(pd.read_csv(tmp_path / "labels.csv")["label"]) <= {"negative", "positive"}

@@ -10,14 +10,13 @@ from torch import Tensor
 from typing_extensions import override
 
 from ee_lightning.errors import EarlyExitError, OptionError, require_one_of
-from ee_lightning.exits import Criterion, Curve, StoredExits, replay, trace_curve
+from ee_lightning.exits import Criterion, Curve, StoredExits, trace_curve
 from ee_lightning.exits.curve import statistics_of
 from ee_lightning.functional import (
     binomial_p_values,
     first_least,
     fixed_sequence,
     hoeffding_bentkus_p_values,
-    operating_points,
     same_rows,
 )
 from ee_lightning.runs.operating_point import Asked
@@ -71,19 +70,19 @@ def list_candidates(criterion: Criterion, exits: StoredExits, metric: str) -> Ca
         DataError: Labels are missing or are no class numbers.
         OptionError: The metric is unknown or does not suit the task.
     """
-    curve = trace_curve(criterion, exits, [metric])
     statistics, full = statistics_of(exits), exits.predictions[-1]  # full: [samples] or [samples, labels]
     full_is_right = same_rows(full, exits.known_labels())  # [samples]
 
-    def count(predictions: Tensor, samples: Tensor) -> Tensor:
-        differs = ~same_rows(predictions, full[samples])  # [events]
-        return torch.stack([differs, differs & full_is_right[samples]], dim=-1).long()  # [events, 2]
+    def differing(predictions: Tensor, samples: Tensor) -> Tensor:
+        return (~same_rows(predictions, full[samples])).long()  # [events]
 
-    replayed = replay(criterion, exits)
-    counts = operating_points(replayed.scores, replayed.labels, replayed.fallback, count).counts  # [points, 2]
+    def spoilt(predictions: Tensor, samples: Tensor) -> Tensor:
+        return differing(predictions, samples) * full_is_right[samples]  # [events]
+
+    curve = trace_curve(criterion, exits, [metric], {"differing": differing, "spoilt": spoilt})
     everyone = torch.arange(exits.num_samples)
     full_score = statistics.metric(metric)(statistics.tally(full, everyone).sum(0), statistics.actual).item()
-    return Candidates(curve, metric, full_score, exits.num_samples, differing=counts[:, 0], spoilt=counts[:, 1])
+    return Candidates(curve, metric, full_score, exits.num_samples, curve.scores["differing"], curve.scores["spoilt"])
 
 
 ROUNDING = 1e-9

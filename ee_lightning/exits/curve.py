@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import NamedTuple
 
 import torch
@@ -21,6 +22,8 @@ from ee_lightning.functional import (
 )
 from ee_lightning.functional.metrics import Metric
 
+Count = Callable[[Tensor, Tensor], Tensor]
+
 
 class Statistics(NamedTuple):
     """What is added up over samples, so that a metric can be computed for any predictions for them.
@@ -32,7 +35,7 @@ class Statistics(NamedTuple):
         metric: Returns, for a name, what returns the metric of summed statistics [..., statistics], given `actual`.
     """
 
-    tally: Callable[[Tensor, Tensor], Tensor]
+    tally: Count
     actual: Tensor
     metric: Callable[[str], Metric]
 
@@ -161,13 +164,17 @@ class Curve:
         return area(self.mean_exit, self.scores[metric], self.num_exits)
 
 
-def trace_curve(criterion: Criterion, exits: StoredExits, metrics: Sequence[str]) -> Curve:
+def trace_curve(
+    criterion: Criterion, exits: StoredExits, metrics: Sequence[str], counts: Mapping[str, Count] = MappingProxyType({})
+) -> Curve:
     """Trace the exact curve of a criterion, with one point per threshold that changes an outcome.
 
     Args:
         criterion: Any criterion, fitted beforehand, on other samples, if it is one that has to be.
         exits: The stored outputs of all exits, with labels.
         metrics: Some of the task's, such as "accuracy"; see `ee_lightning.functional.metrics`.
+        counts: By name what else is added up over the samples at every point, to stand among the `scores`: takes
+            predictions and the samples [events] that they are made for, and returns whole numbers [events].
 
     Raises:
         DataError: If labels are missing or are no class numbers where these are needed.
@@ -176,8 +183,15 @@ def trace_curve(criterion: Criterion, exits: StoredExits, metrics: Sequence[str]
     statistics = statistics_of(exits)
     names = [name for metric in metrics for name in check_metrics([metric], exits.target, "metrics")]
     replayed = replay(criterion, exits)
-    points = operating_points(replayed.scores, replayed.labels, replayed.fallback, statistics.tally)
-    scores = {name: statistics.metric(name)(points.counts, statistics.actual) for name in names}
+
+    def tally(predictions: Tensor, samples: Tensor) -> Tensor:
+        more = [count(predictions, samples).unsqueeze(-1) for count in counts.values()]
+        return torch.cat([*more, statistics.tally(predictions, samples)], dim=-1)  # [events, statistics]
+
+    points = operating_points(replayed.scores, replayed.labels, replayed.fallback, tally)
+    of_task = points.counts[:, len(counts) :]  # [points, statistics of the task]
+    scores = {name: statistics.metric(name)(of_task, statistics.actual) for name in names}
+    scores |= dict(zip(counts, points.counts.T, strict=False))
     return Curve(
         criterion.name, exits.num_exits, points.attained, separators(points.attained), points.mean_exit, scores
     )

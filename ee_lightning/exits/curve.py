@@ -8,6 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from ee_lightning.errors import counted
 from ee_lightning.exits.criterion import Criterion, reaches
 from ee_lightning.exits.stored import StoredExits
 from ee_lightning.functional import (
@@ -133,6 +134,11 @@ class Curve:
     thresholds: Tensor
     mean_exit: Tensor
     scores: Mapping[str, Tensor]
+
+    def __repr__(self) -> str:
+        reached = [f"{self.speedup.min():.2f}x to {self.speedup.max():.2f}x"]
+        reached += [f"{name} {score.min():.3f} to {score.max():.3f}" for name, score in self.scores.items()]
+        return f"Curve({self.criterion}: {counted(len(self.thresholds), 'point')}, {', '.join(reached)})"
 
     @property
     def speedup(self) -> Tensor:

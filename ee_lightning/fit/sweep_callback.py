@@ -18,11 +18,14 @@ from ee_lightning.inference import SpeedMeter, samples_of
 from ee_lightning.models import MultiExitModel
 from ee_lightning.reporting import FolderSink, Terminal
 from ee_lightning.runs.figures import MeasuredSpeed
-from ee_lightning.runs.folder import run_folder_of
+from ee_lightning.runs.folder import RunFolder, run_folder_of
 from ee_lightning.runs.load_run import evaluated_rows
 from ee_lightning.tracking import EarlyExitWandbLogger
 from ee_lightning.training import EarlyExitModule
 from ee_lightning.training.data_module import TaskDataModule
+
+_MODEL_OPTIONS = ("backbone", "num_layers", "heads", "objective", "optimization", "labels")
+"""Those of a model that the task does not decide."""
 
 
 def rows_evaluated(trainer: Trainer, loader: int, split: str) -> EvaluatedRows:
@@ -157,6 +160,7 @@ class ExitSweep(Callback):
         if not trainer.is_global_zero or folder is None:
             return
         loggers = (each if isinstance(each, EarlyExitWandbLogger) else LoggerSink(each) for each in trainer.loggers)
+        _write_options(folder, trainer)
         sinks: list[SweepSink] = [FolderSink(folder), *loggers, self.terminal]
         for sink in sinks:
             sink.take_sweep(found)
@@ -169,6 +173,14 @@ def _measured(model: MultiExitModel, data: TaskDataModule, found: Sweep) -> list
     criteria = {criterion.name: criterion for criterion in found.criteria}
     points = dict.fromkeys((name, threshold) for (name, _), threshold in found.near_named_speedups().items())
     return [measured for name, threshold in points for measured in meter.measure(criteria[name], threshold)]
+
+
+def _write_options(folder: RunFolder, trainer: Trainer) -> None:
+    """Write the options of a run from Python, which no command wrote, so that commands read it too."""
+    data, known = _data(trainer), trainer.lightning_module.hparams
+    if data is not None and "backbone" in known and not folder.config.exists():
+        model = {name: known[name] for name in _MODEL_OPTIONS}
+        folder.write_options({"seed_everything": data.seed, "model": model, "data": data.options()})
 
 
 def _as_ours(module: LightningModule) -> EarlyExitModule:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+import yaml
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
@@ -86,6 +87,13 @@ class RunFolder:
         self.curves_picture, self.checkpoints = self.path / "curves.png", self.path / "checkpoints"
         self.last_checkpoint = self.checkpoints / "last.ckpt"
 
+    def __repr__(self) -> str:
+        if not self.path.is_dir():
+            return f"RunFolder({str(self.path)!r}: not there yet)"
+        stored = ", ".join(file.stem for file in found_in(self.path / "exits", "*.safetensors")) or "none"
+        state = "finished" if self.is_finished else "not finished"
+        return f"RunFolder({str(self.path)!r}: {state}, exits stored: {stored})"
+
     def name_of(self, checkpoint: str | Path) -> str:
         """Name a checkpoint: by its place in this folder, which may be moved, or else by its full path."""
         if "://" in str(checkpoint):
@@ -102,6 +110,12 @@ class RunFolder:
     def is_finished(self) -> bool:
         """Whether the run was completed."""
         return (self.path / SUMMARY).is_file()
+
+    def write_options(self, options: Mapping[str, Any]) -> None:
+        """Write the options of a run from Python, with its name and place, as those of the command line have them."""
+        place = {"root": str(self.path.parent.parent), "name": self.path.parent.name}
+        with self.whole(self.config.name) as file:
+            file.write_text(yaml.safe_dump({**options, "run": place}, sort_keys=False), encoding="utf-8")
 
     def write_identity(self, identity: Identity) -> None:
         """Write the identity of the run."""

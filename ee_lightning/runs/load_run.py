@@ -57,7 +57,8 @@ class RunOptions:
     def read(cls, folder: RunFolder) -> "RunOptions":
         """Read them from a run's ``config.yaml``; raise a `RunFolderError` where that is missing or damaged."""
         file = folder.config
-        with reading(file, hint="name the folder of a run of the command line, such as runs/demo/version_0"):
+        hint = "name the folder of a run, such as runs/demo/version_0; one from Python needs ExitSweep"
+        with reading(file, hint=hint):
             config = typed(_Config, read_yaml(file), others=True)
             model, data = config.model, config.data
             own = None if data.own is None else typed(CustomTask, data.own, at="data.own")

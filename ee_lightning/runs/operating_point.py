@@ -11,6 +11,7 @@ from pydantic import AfterValidator, PositiveInt
 
 from ee_lightning import __version__
 from ee_lightning.errors import RunFolderError
+from ee_lightning.exits.criterion import in_short
 from ee_lightning.exits.fitted import NUM_EXITS, Fitted
 from ee_lightning.exits.naming import CriterionSpec
 from ee_lightning.files import check_format, read_json, reading, typed
@@ -85,8 +86,13 @@ class OperatingPoint:
     met: bool | None = None
     version: str = __version__
 
+    def __repr__(self) -> str:
+        met = {True: ", met", False: ", missed", None: ""}[self.met]
+        reached = ", ".join(f"{name} {each.value:.3f}" for name, each in self.reached.items())
+        asked = f"{self.asked.budget} {self.asked.value:g}{met}"
+        return f"OperatingPoint({self.criterion.build().name} at {in_short(self.threshold)}: {reached}; {asked})"
+
     def __post_init__(self) -> None:
-        """Check the threshold."""
         if not math.isfinite(self.threshold):
             raise ValueError(f"Expected argument `threshold` to be finite, but got {self.threshold}.")
 

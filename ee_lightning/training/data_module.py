@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -89,7 +90,7 @@ class TaskDataModule(LightningDataModule):
         _check_at_least(1, batch_size=batch_size, eval_batch_size=eval_batch_size, max_length=max_length)
         _check_at_least(1, limit_train=1 if limit_train is None else limit_train)
         _check_at_least(0, calibration=calibration, num_workers=num_workers, seed=seed)
-        self.task = resolve_task(task, own, root)
+        self.task, self._own = resolve_task(task, own, root), own
         self.root, self.tokenizer_name, self.max_length = root, tokenizer, max_length
         self.task_rows = TaskRows(self.task, root, tokenizer, max_length)
         self.files: dict[str, list[str]] = self.task_rows.files
@@ -109,6 +110,17 @@ class TaskDataModule(LightningDataModule):
         return f"TaskDataModule({self.task.name} from {self.task_rows.where}, {of}, rows read: {read})"
 
     __str__ = __repr__  # Lightning's makes loaders
+
+    def options(self) -> dict[str, Any]:
+        """Return the options that it was made by, as a run's ``config.yaml`` has them, with the labels found."""
+        kept = ("max_length", "batch_size", "eval_batch_size", "limit_train", "calibration", "num_workers", "metrics")
+        found = {} if self.task.score_range else {"label_names": list(self.label_names)}
+        return {
+            "task": self.task.name,
+            "root": self.root if self.root is None else str(self.task_rows.where),
+            "own": None if self._own is None else {**asdict(self._own), **found},
+            **{name: getattr(self, name) for name in kept},
+        }
 
     def prepare_data(self) -> None:
         """Download and tokenise the splits of the trainer's stage; without a trainer, every split that is there."""

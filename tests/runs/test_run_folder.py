@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
-from factories import stored
+from factories import operating_point, stored
 from safetensors.torch import save_file
 from summaries import figures
 
@@ -250,3 +250,17 @@ def test_every_metric_has_its_own_area(exits: StoredExits) -> None:
     for metric, voting in summarise(curves, ["accuracy", "matthews"])["criteria"]["voting"].items():
         assert voting["area"] == curves[0].area(metric)
         assert voting["score_at_1.5x"] == curves[0].score_at(1.5, metric)
+
+
+def test_it_says_what_it_is(tmp_path: Path, exits: StoredExits) -> None:
+    folder = RunFolder(tmp_path / "run")
+    assert repr(folder) == f"RunFolder('{folder.path}': not there yet)"
+    folder.write_exits("validation", exits)
+    assert repr(folder) == f"RunFolder('{folder.path}': not finished, exits stored: validation)"
+    folder.finish()
+    assert repr(folder) == f"RunFolder('{folder.path}': finished, exits stored: validation)"
+    assert repr(trace_curve(Fixed(), exits, ["accuracy"])).startswith(
+        "Curve(fixed: 5 points, 1.00x to 4.00x, accuracy 0."
+    )
+    point = "OperatingPoint(voting(k=0.5, fallback=majority) at 1.2: speedup 2.040; min_speedup 2, missed)"
+    assert repr(operating_point(met=False)) == point

@@ -16,7 +16,6 @@ from ee_lightning.runs.figures import NAMED_SPEEDUPS
 
 FIGURES = {f"{speedup:g}x": f"score_at_{speedup:g}x" for speedup in NAMED_SPEEDUPS} | {"area": "area"}
 """The headings of the figures that runs are compared by, and their names in ``summary.json``."""
-FULL_MODEL = "full model"
 RESAMPLES = 10_000
 LEVEL = 0.95
 
@@ -92,7 +91,7 @@ def _varied(options: Sequence[Mapping[str, str]]) -> list[str]:
 
 
 def _rows(summary: Mapping[str, Any], metric: str) -> dict[str, Mapping[str, float | None]]:
-    full = {FULL_MODEL: {FIGURES["1x"]: summary["full_model"][metric]}}
+    full = {"full model": {FIGURES["1x"]: summary["full_model"][metric]}}
     return {criterion: by_metric[metric] for criterion, by_metric in summary["criteria"].items()} | full
 
 

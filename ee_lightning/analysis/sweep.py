@@ -268,23 +268,17 @@ def distinct(criteria: Sequence[Criterion]) -> list[Criterion]:
 
 
 def fit_criteria(criteria: Sequence[Criterion], calibration: StoredExits | None) -> None:
-    """Fit those criteria that fit something on rows held out; raise an `OptionError` where none were."""
-    if calibration is None:
-        require_nothing_fitted(criteria)
+    """Fit those criteria that fit something on rows held out; raise an `OptionError` where none are."""
     for criterion in criteria:
-        if isinstance(criterion, Fitted) and calibration is not None:
-            criterion.fit(calibration)
-
-
-def require_nothing_fitted(criteria: Sequence[Criterion]) -> None:
-    """Raise an `OptionError` for a criterion that has to be fitted, as where no rows were held out."""
-    for criterion in criteria:
-        if isinstance(criterion, Fitted):
+        if not isinstance(criterion, Fitted):
+            continue
+        if calibration is None:
             raise OptionError(
                 f"the criterion {criterion.name} fits parameters, and no rows were held out for that",
                 where="the list of criteria",
                 hint="hold rows out of training with --data.calibration 500, or leave the criterion out",
             )
+        criterion.fit(calibration)
 
 
 def fit_spec(spec: CriterionSpec, calibration: StoredExits | None) -> CriterionSpec:

@@ -9,7 +9,7 @@ from lightning.pytorch.loggers import Logger
 from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities import CombinedLoader
 
-from ee_lightning.analysis.sweep import Sweep, SweepSink, distinct, require_nothing_fitted, scalars, sweep_exits
+from ee_lightning.analysis.sweep import Sweep, SweepSink, distinct, fit_criteria, scalars, sweep_exits
 from ee_lightning.data.encoding import LengthBucketedBatches
 from ee_lightning.errors import OptionError
 from ee_lightning.exits import GATE, Criterion, EvaluatedRows, Fitted
@@ -107,7 +107,7 @@ class ExitSweep(Callback):
             if not isinstance(criterion, Fitted):
                 criterion.rehearse(module.target, module.model.num_exits, extras)
         if data is not None and not data.calibration:
-            require_nothing_fitted(self.criteria)
+            fit_criteria(self.criteria, None)  # which raises an error for one that has to be fitted
         if stage == TrainerFn.FITTING:
             check_monitors(trainer.callbacks, self.criteria, module)  # type: ignore[attr-defined]
         for logger in trainer.loggers:

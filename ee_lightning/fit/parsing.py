@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import fields
 from difflib import get_close_matches
+from importlib import import_module
 from itertools import pairwise
 
 from ee_lightning.errors import OptionError
@@ -16,6 +17,7 @@ _OWN_WRONG = re.compile(
     r'Parser key "data\.own":.*?Parser key "(\w+)":.*?Expected an? (\w+).*?(?:Got|Given) value: ([^\n]*)', re.DOTALL
 )
 _OWN_MISSING = re.compile(r'Parser key "data\.own":.*arguments are required: (\w+)', re.DOTALL)
+_ABSTRACT = re.compile(r"but ([\w.]+)\.(\w+) is abstract")
 _CUSTOM_HINTS = {
     "str": 'put words into quotes, as in ["no", "yes"] or ["0", "1"]: else they are truth values and numbers in YAML',
     "list": "write a list: [first, second], or [first]",
@@ -53,6 +55,10 @@ def parsing_error(message: str, arguments: Sequence[str], known: Sequence[str]) 
     elif missing := _OWN_MISSING.search(message):
         what = f"data.own lacks {missing[1]}"
         hint = f"give it as --data.own.{missing[1]}; {hint}"
+    elif abstract := _ABSTRACT.search(message):
+        lacks = getattr(import_module(abstract[1]), abstract[2]).__abstractmethods__
+        what = f"{abstract[2]} lacks the method {' and '.join(sorted(lacks))}"
+        hint = f"see what it has to return: help({abstract[1]}.{abstract[2]}), and examples/ for whole classes"
     elif linked := _LINKED.search(message):
         what = f"{linked[1]} is taken from {linked[2]}"
         way = ": the task decides" if linked[2].startswith("data.") else f", and give --{linked[2]}"

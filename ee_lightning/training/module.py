@@ -148,7 +148,7 @@ class EarlyExitModule(LightningModule):
         targets = self.labels.targets(labels, self.target.num_classes, weights)  # [batch] or [batch, classes]
         logits = label_decisions(output.logits) if self.target.kind is Kind.MULTI_LABEL else output.logits
         progress = self._timeline.at(self.global_step)
-        terms = self.objective(logits, targets, progress)
+        terms = self.objective.checked(logits, targets, progress)
         if (reason := self.objective.divergence(terms, logits)) is not None:
             raise TrainingDiverged(
                 f"training was stopped: {reason}",

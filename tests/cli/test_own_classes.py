@@ -88,19 +88,68 @@ def test_the_examples_go_from_training_to_a_saved_model(
         EarlyExitPredictor.from_run(RUN, criterion=own_criterion.RecentMean(0.7))
 
 
+BROKEN = """
+from ee_lightning.exits import Criterion
+from ee_lightning.training import Objective, ObjectiveTerms
+
+
+class Loose(Criterion):
+    def step(self, output, state):
+        return output.predictions
+
+
+class Stepless(Criterion):
+    pass
+
+
+class Forwardless(Objective):
+    pass
+
+
+class Bare(Objective):
+    def forward(self, logits, labels, progress):
+        return logits.mean()
+
+
+class PerExit(Objective):
+    def forward(self, logits, labels, progress):
+        return ObjectiveTerms(logits.mean((1, 2)), {})
+"""
+
+
 @pytest.mark.usefixtures("own")
-def test_a_criterion_that_breaks_the_contract_is_told_before_training(
-    run: Callable[..., int], small: dict[str, object], capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("option", "name", "said"),
+    [
+        (
+            "criteria",
+            "Loose",
+            "Loose.step returns torch.int64 of shape [2], [0, 0], as result\n  where: own_criterion\n",
+        ),
+        ("criteria", "Stepless", "Stepless lacks the method step\n"),
+        ("objective", "Forwardless", "Forwardless lacks the method forward\n"),
+        (
+            "objective",
+            "Bare",
+            "Bare.forward returns a Tensor\n  where: own_criterion\n  hint:  forward(logits, labels, ",
+        ),
+        ("objective", "PerExit", "PerExit.forward returns a Tensor of shape [3] as loss\n"),
+    ],
+)
+def test_a_class_that_breaks_the_contract_is_told_before_training(
+    option: str,
+    name: str,
+    said: str,
+    run: Callable[..., int],
+    small: dict[str, object],
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    Path("own_criterion.py").write_text(
-        "from ee_lightning.exits import Criterion\n\n\nclass Loose(Criterion):\n    def step(self, output, state):\n"
-        "        return output.predictions\n"
+    Path("own_criterion.py").write_text(BROKEN)
+    config = Path("own.yaml")
+    entry = f"class_path: own_criterion.{name}"
+    config.write_text(
+        f"sweep: {{criteria: [{{{entry}}}]}}" if option == "criteria" else f"model: {{objective: {{{entry}}}}}"
     )
-    own = Path("own.yaml")
-    own.write_text("sweep:\n  criteria:\n  - class_path: own_criterion.Loose\n")
-    assert run("fit", own, **small) == 1
-    said = (
-        "error: Loose.step returns torch.int64 of shape [2], [0, 0], as result\n  where: own_criterion\n  hint:  step("
-    )
-    assert said in capsys.readouterr().err
+    assert run("fit", config, **small) == 1
+    assert f"error: {said}" in capsys.readouterr().err
     assert not list(RUN.glob("checkpoints/*"))

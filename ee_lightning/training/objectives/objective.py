@@ -1,9 +1,9 @@
 """The protocol of training objectives."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import isfinite
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
@@ -26,6 +26,9 @@ class ObjectiveTerms(NamedTuple):
 
 class Objective(nn.Module, ABC):
     """A training objective over the logits of all exits.
+
+    One of your own is a subclass in a module of yours, named by its class path: ``--model.objective my_module.Mine``.
+    ``examples/own_objective.py`` is a whole one.
 
     Attributes:
         handles_regression: Whether it is defined for exits that predict a value.
@@ -50,6 +53,27 @@ class Objective(nn.Module, ABC):
         Returns:
             The loss and its named parts.
         """
+
+    def checked(self, logits: Tensor, labels: Tensor, progress: Progress) -> ObjectiveTerms:
+        """Return what `forward` returns; raise an OptionError if that is not what it has to be."""
+        returned: Any = self(logits, labels, progress)
+        if not isinstance(returned, ObjectiveTerms):
+            raise self._broken(f"a {type(returned).__name__}")
+        parts = returned.terms.items() if isinstance(returned.terms, Mapping) else [("terms", returned.terms)]
+        for name, part in (("loss", returned.loss), *parts):
+            if not (isinstance(part, Tensor) and part.ndim == 0 and part.is_floating_point()):
+                shape = f" of shape {list(part.shape)}" if isinstance(part, Tensor) else ""
+                raise self._broken(f"a {type(part).__name__}{shape} as {name}")
+        return returned
+
+    def _broken(self, what: str) -> OptionError:
+        kind = type(self)
+        return OptionError(
+            f"{kind.__name__}.forward returns {what}",
+            where=kind.__module__,
+            hint="forward(logits, labels, progress) returns ObjectiveTerms(loss, terms): a scalar to minimise, and a "
+            "dict of scalars for the log; examples/own_objective.py is a whole one",
+        )
 
     def stages(self) -> Sequence[Stage]:
         """Return the stages of training in order; unless overridden, one that trains everything."""

@@ -158,9 +158,6 @@ def locked(file: Path, *, wait: bool = False) -> Iterator[int | None]:
     Args:
         file: The file to lock.
         wait: Whether to wait until another process has unlocked it.
-
-    Raises:
-        OSError: It can't be locked here.
     """
     held: list[int] = []
     lock = FileLock(file, on_acquired=held.append)
@@ -219,17 +216,9 @@ def read_yaml(file: Path) -> dict[str, Any]:
 
 
 def check_format(fields: dict[str, Any], known: int, file: Path, hint: str) -> None:
-    """Raise an error for a file whose format another release writes, and take the format from its fields.
+    """Take ``format`` from the fields of a file; raise a `RunFolderError` if it is not the one that is known.
 
-    Args:
-        fields: What it holds, ``format`` and the ``version`` that wrote it among them.
-        known: The format of this release.
-        file: The file.
-        hint: How to come by one of this release.
-
-    Raises:
-        RunFolderError: It has another format.
-        KeyError: It has none.
+    The hint says how to come by a file of this release. A file without a format is a `KeyError`.
     """
     if (found := fields.pop("format")) != known:
         raise RunFolderError(

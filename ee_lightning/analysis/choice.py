@@ -109,10 +109,7 @@ def one_sided(mean_exit: float, num_exits: int, samples: str) -> str | None:
 class Rival:
     """A criterion that keeps to a budget better than the one that was asked for.
 
-    Attributes:
-        criterion: Its name.
-        figure: What it is better in, ``score`` or ``speedup``.
-        gain: By how much, on the samples that the thresholds of both were chosen on.
+    It does so by ``gain`` in ``figure``, ``score`` or ``speedup``, on the samples that both thresholds were chosen on.
     """
 
     criterion: str

@@ -22,12 +22,9 @@ LEVEL = 0.95
 
 @dataclass(frozen=True)
 class ComparedRun:
-    """A run that is to be compared with others.
+    """A run that is to be compared with others, which its options, by dotted names, tell apart from those of its name.
 
-    Attributes:
-        name: Its name, which runs share that are to be told apart by their options.
-        options: Its options, by dotted names, without its seed.
-        summary: Its figures, by split, as in ``summary.json``.
+    The options are without the seed; the figures of ``summary`` are by split, as in ``summary.json``.
     """
 
     name: str

@@ -303,14 +303,11 @@ def sweep_exits(
     Args:
         criteria: Distinct criteria, without the oracle and the fixed exits.
         exits: The stored exits of the split to report on.
-        calibration: Those of the rows that were held out for the criteria that fit something.
+        calibration: Those of the rows held out for criteria that fit something, an `OptionError` where these lack them.
         split: The name of that split.
         task: The name of the task.
         metrics: Names of its metrics, the primary one first; those without a curve are of every exit alone.
         checkpoint: The file of the weights, as `RunFolder.name_of` names it, where they are of one.
-
-    Raises:
-        OptionError: A criterion has to be fitted and no rows were held out.
     """
     fit_criteria(criteria, calibration)
     references = [Fixed()] if exits.target.kind is Kind.REGRESSION else [Oracle(), Fixed()]

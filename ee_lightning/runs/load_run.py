@@ -27,16 +27,9 @@ _MODEL = "model."  # what the names of a checkpoint's tensors of the model begin
 
 @dataclass(frozen=True)
 class RunOptions:
-    """The options of a run that its model and its data depend on.
+    """The options of a run that its model and its data depend on, as `EarlyExitModule` and `TaskDataModule` take them.
 
-    Attributes:
-        backbone: A hub name, a local folder, or ``packaged:NAME``; its tokenizer is used too.
-        num_layers: How many of its layers the model has; None for all.
-        heads: Options of the internal classifiers.
-        task: The task.
-        own: The description of the task, where it is not one of the table.
-        root: Where the task's rows are; None for the hub.
-        max_length: The most tokens a row may have.
+    The backbone's tokenizer is used too.
     """
 
     backbone: str
@@ -97,13 +90,7 @@ class _Config:
 
 
 def load_run(folder: RunFolder, split: str) -> tuple[MultiExitModel, "Dataset"]:
-    """Load the model of a run, where it is to be measured, and the tokenised rows of a split.
-
-    Raises:
-        RunFolderError: The run's configuration or its checkpoint is missing or damaged.
-        DataError: The rows are not available.
-        BackboneError: The backbone's configuration or the tokenizer is not available.
-    """
+    """Load the model of a run, where it is to be measured, and the tokenised rows of a split."""
     options = RunOptions.read(folder)
     return read_model(folder, options).to(find_device("auto")), options.rows().of(split)
 

@@ -50,8 +50,8 @@ commands:
 
 examples:
   ee-lightning fit --config configs/demo.yaml
-  ee-lightning fit --config configs/demo.yaml --config configs/tasks/rte.yaml \\
-      --model.objective.diversity_weight 0.2
+  ee-lightning fit --config configs/demo.yaml --config configs/methods/pabee.yaml \\
+      --trainer.max_epochs 1
   ee-lightning curves runs/demo/version_0 --criteria 'voting(k=0.5),soft_voting'
   ee-lightning choose runs/demo/version_0 --criterion voting --min-speedup 2
   ee-lightning speed runs/demo/version_0
@@ -75,6 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         try:
             if arguments is None:
+                sys.path.append("")  # where modules of one's own are found, as by python -m
                 _run(sys.argv[1:], importing=_no_collections())
             else:
                 _run(list(arguments), importing=nullcontext())
@@ -118,10 +119,11 @@ def _run(arguments: Sequence[str], importing: AbstractContextManager[None]) -> N
         print(f"ee_lightning {__version__}")
         return
     command, *options = arguments
-    if command.startswith("--print_completion"):
-        shell = command.partition("=")[2] or next(iter(options), "")
-        import_module("ee_lightning.cli.command").print_completion(shell, COMMANDS)
-        return
+    for place, argument in enumerate(arguments):
+        if argument.partition("=")[0] == "--print_completion":
+            shell = argument.partition("=")[2] or next(iter(arguments[place + 1 :]), "")
+            import_module("ee_lightning.cli.command").print_completion(shell, COMMANDS)
+            return
     if command not in COMMANDS:
         raise EarlyExitError(
             f"there is no command {command!r}",

@@ -1,7 +1,9 @@
 """The commands beside fit: their options on the command line, in files, in the help and in the shell's completion."""
 
 import re
+import shlex
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +11,12 @@ import pytest
 
 from ee_lightning.cli import COMMANDS, main
 from ee_lightning.cli.command import parser_of, print_completion
+from ee_lightning.fit.command import FitOptionsParser
+from ee_lightning.runs.folder import RunFolder
 
 BY_FUNCTION = [name for name in COMMANDS if name not in ("fit", "validate", "test")]
 RUN = Path("RUN")
+REPOSITORY = Path(__file__).parents[2]
 LINES: dict[str, dict[str, Any]] = {
     "curves RUN --criteria voting(k=0.5),beem --wandb": {"run": RUN, "criteria": "voting(k=0.5),beem", "wandb": True},
     "curves RUN --voting.k 0.5 --voting.fallb last": {"run": RUN, "voting.k": "0.5", "voting.fallback": "last"},
@@ -41,6 +46,8 @@ LINES: dict[str, dict[str, Any]] = {
         "trail": True,
         "skip_bad_rows": True,
     },
+    "predict RUN --text -.5 --pair x --probab": {"model": "RUN", "text": "-.5", "pair": "x", "probabilities": True},
+    "explain RUN --row 3 --split test": {"model": "RUN", "row": 3, "split": "test"},
     "save 1 2": {"model": "1", "folder": "2"},
     "tables --output t.csv RUN runs": {"folders": [RUN, Path("runs")], "output": Path("t.csv")},
     "tables --wandb me/mine": {"wandb": "me/mine"},
@@ -117,6 +124,43 @@ def test_the_help_names_every_option_in_80_columns(
             assert action.help
 
 
+def _examples(capsys: pytest.CaptureFixture[str]) -> list[list[str]]:
+    main(["--help"])
+    shown = capsys.readouterr().out.replace("\\\n", "")
+    return [shlex.split(line) for line in re.findall(r"^  ee-lightning (.+)$", shown, re.MULTILINE)]
+
+
+def test_the_examples_of_the_help_are_read(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(REPOSITORY)
+    examples = [line for line in _examples(capsys) if line[0] in COMMANDS]
+    assert len(examples) > 10
+    for command, *arguments in examples:
+        if command == "fit":
+            assert FitOptionsParser().resolve(arguments)["data"]["task"] == "rotten_tomatoes"
+        elif command != "validate":
+            parser_of(command).read(arguments)
+
+
+@pytest.mark.slow
+def test_the_second_example_of_the_help_trains(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("configs").symlink_to(REPOSITORY / "configs")
+    fit = [line for line in _examples(capsys) if line[0] == "fit"][1]
+    small = ["--data.limit_train=64", "--trainer.limit_val_batches=2", "--trainer.log_every_n_steps=1"]
+    assert main([*fit, *small]) == 0
+    (folder,) = Path("runs").glob("*/version_0")
+    assert "patience" in RunFolder(folder).read_summary()["validation"]["criteria"]
+
+
+def test_modules_of_ones_own_are_found_in_the_working_folder(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("my_rule.py").write_text("print('imported')\n")
+    monkeypatch.setattr(sys, "path", [place for place in sys.path if place not in ("", str(Path.cwd()))])
+    monkeypatch.setattr(sys, "argv", ["ee-lightning", "curves", "nowhere", "--criteria", "my_rule.Mine"])
+    assert main() == 1
+    assert "imported" in capsys.readouterr().out
+
+
 def test_the_shell_completes_commands_and_options(capsys: pytest.CaptureFixture[str]) -> None:
     print_completion("bash", {name: COMMANDS[name] for name in ("predict", "choose")})
     assert _completed(capsys.readouterr().out, "ee-lightning pre") == ["predict"]
@@ -128,8 +172,10 @@ def test_the_shell_completes_what_fit_takes(capsys: pytest.CaptureFixture[str]) 
     script = capsys.readouterr().out
     assert _completed(script, "ee-lightning predict RUN --sch") == ["--schedule"]
     assert _completed(script, "ee-lightning predict RUN --schedule d") == ["depth_first"]
+    for command in COMMANDS:
+        assert "--help" in _completed(script, f"ee-lightning {command} --h")
     assert "--sweep.criteria" in _completed(script, "ee-lightning fit --sweep.crit")
-    assert main(["--print_completion=ksh"]) == 1
+    assert main(["predict", "--print_completion=ksh"]) == 1
     assert "bash, zsh" in capsys.readouterr().err
 
 

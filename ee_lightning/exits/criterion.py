@@ -20,7 +20,7 @@ LEAST_LOG_PROBABILITY = -1e30
 CONTRACT = (
     "step(output, state) returns (Decision(score, label), state): score [batch] in floating point, neither NaN nor "
     "+inf; label like output.predictions in shape and type, as fallback returns it too; state a dict of tensors, the "
-    "batch first. See help(ee_lightning.exits.Criterion)"
+    "batch first. See help(ee_lightning.exits.Criterion), and examples/own_criterion.py for a whole one"
 )
 _MOST = 1000
 

@@ -51,6 +51,8 @@ def test_the_examples_go_from_training_to_a_saved_model(
         "sweep:\n  criteria:\n  - class_path: own_criterion.RecentMean\n    init_args: {decay: 0.8}\n"
     )
     assert run("fit", own, **small) == 0
+    assert main(["speed", str(RUN)]) == 1
+    assert "no name makes the criteria that the run swept: recent_mean(decay=0.8)" in capsys.readouterr().err
     command("curves", RUN, "--criteria", f"{OWN},voting,own_criterion.RecentMean")
     swept = set(pd.read_csv(RUN / "curves.csv")["criterion"])
     assert swept == {"recent_mean(decay=0.8)", "recent_mean", "voting", "oracle", "fixed"}

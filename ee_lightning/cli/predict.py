@@ -101,6 +101,7 @@ def predict(
         raise OptionError("values have no probabilities", where="--probabilities", hint="leave it out")
     if input is None:
         run = RunOptions.read(RunFolder(model))
+        run.check_rows()
         rows: InputRows | OwnRows = OwnRows(run.task, run.root)
     else:
         rows = InputRows(input, _choices(text_columns, deployment), skip_bad_rows=skip_bad_rows)

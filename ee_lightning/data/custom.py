@@ -4,9 +4,9 @@ import logging
 import os
 import unicodedata
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
@@ -27,6 +27,10 @@ MOST_LABELS = 1_000
 """More different labels than these, most in one row alone, are found in free text or in values sooner than in classes.
 """
 ANY_NUMBER = (float(np.finfo(np.float32).min), float(np.finfo(np.float32).max))
+MODULE_CONTRACT = (
+    "in its __init__ a data module sets num_classes, and where they differ metrics, label_names, text_columns, "
+    "multi_label and max_length; examples/own_data.py is a whole one"
+)
 log = logging.getLogger(__name__)
 Root: TypeAlias = "str | Path | DatasetDict | None"
 _Mistake = tuple[bool, str, str, str]
@@ -143,6 +147,59 @@ class CustomTask:
         torn = next((name for name in names or () if separator in name or name != name.strip()), None)
         what = f"the label {torn!r} holds what stands between labels"
         yield torn is not None, "own.label_separator", what, "give another separator, and names without outer blanks"
+
+
+@dataclass(frozen=True)
+class ModuleTask:
+    """The task of a data module of one's own, by the attributes of the module; only `num_classes` has to be there.
+
+    Attributes:
+        name: The name of the module's class.
+        num_classes: The number of labels; 1 for regression.
+        metrics: Left out, those that a `CustomTask` has.
+        label_names: A word for each label, none for regression; left out, their numbers.
+        text_columns: What its one text, or its two, are called in files that are predicted.
+        multi_label: Whether a row has any number of labels.
+        max_length: The most tokens that a row may have, special ones included.
+    """
+
+    name: str
+    num_classes: int
+    metrics: tuple[str, ...]
+    label_names: tuple[str, ...]
+    text_columns: tuple[str, ...] = ("text",)
+    multi_label: bool = False
+    max_length: int = 128
+
+    @classmethod
+    def of(cls, data: object) -> "ModuleTask":
+        """Read the attributes of a data module; raise an `OptionError` for what is missing or makes no sense."""
+        name, given = type(data).__name__, {each.name: getattr(data, each.name, None) for each in fields(cls)[1:]}
+        count, mistake = given["num_classes"], ""
+        if not isinstance(count, int) or count < 1:
+            raise OptionError(f"{name}.num_classes is {count!r}", where=name, hint=MODULE_CONTRACT)
+        target = Target.of(count, multi_label=bool(given["multi_label"]))
+        given["metrics"] = check_metrics(given["metrics"] or _METRICS[target.kind], target, f"{name}.metrics")
+        numbers = () if target.kind is Kind.REGRESSION else map(str, range(count))
+        given["label_names"] = numbers if given["label_names"] is None else given["label_names"]
+        task = cls(name, **{key: _frozen(value) for key, value in given.items() if value is not None})
+        if len(task.label_names) != (0 if target.kind is Kind.REGRESSION else count):
+            mistake = f"label_names holds {len(task.label_names)} words, and num_classes is {count}"
+        elif len(task.text_columns) not in (1, 2):
+            mistake = f"text_columns holds {len(task.text_columns)} names, and neither one nor two"
+        if mistake:
+            raise OptionError(f"{name}.{mistake}", where=name, hint=MODULE_CONTRACT)
+        return task
+
+    def as_task(self) -> Task:
+        """Return it as if it stood in the table."""
+        score_range = ANY_NUMBER if self.num_classes == 1 and not self.multi_label else None
+        shared = {key: getattr(self, key) for key in ("text_columns", "label_names", "metrics", "multi_label")}
+        return Task(self.name, score_range=score_range, **shared)
+
+
+def _frozen(value: Any) -> Any:
+    return value if isinstance(value, str | int) else tuple(value)
 
 
 def resolve_task(name: str, own: CustomTask | None, root: Root) -> Task:

@@ -2,7 +2,7 @@
 
 import inspect
 from argparse import ArgumentError
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from pkgutil import resolve_name
@@ -10,13 +10,14 @@ from typing import Any
 
 import yaml
 from jsonargparse import Namespace, _typehints, set_parsing_settings
-from lightning import LightningModule, Trainer
+from lightning import LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI, SaveConfigCallback
 from lightning.pytorch.loggers import WandbLogger
 from omegaconf.errors import OmegaConfBaseException
 
 from ee_lightning.data import CustomTask
+from ee_lightning.data.custom import ModuleTask
 from ee_lightning.errors import OptionError, RunFolderError
 from ee_lightning.fit.callbacks import LastCheckpoint, StepSeed, check_suitable
 from ee_lightning.fit.checkpoints import WholeCheckpointIO, loading_checkpoints, refuse_missing
@@ -31,7 +32,7 @@ from ee_lightning.fit.messages import (
     wording_lightning,
 )
 from ee_lightning.fit.metrics_log import MetricsLog
-from ee_lightning.fit.parsing import parsing_error
+from ee_lightning.fit.parsing import names_data_module, parsing_error
 from ee_lightning.fit.resume import RunIsFinished, alone_in_its_folder, check_resumable, refuse_finished, run_to_resume
 from ee_lightning.fit.signals import telling_interrupts
 from ee_lightning.fit.sweep_callback import ExitSweep
@@ -54,6 +55,9 @@ class SaveConfig(SaveConfigCallback):
         text = self.parser.dump(self.config, skip_unset=False)
         with folder.whole(folder.config.name) as file:
             file.write_text(text, encoding="utf-8")
+        data = getattr(trainer, "datamodule", None)
+        if not isinstance(data, TaskDataModule):
+            folder.write_module_task(ModuleTask.of(data))
         for logger in trainer.loggers:
             if isinstance(logger, WandbLogger):
                 logger.log_hyperparams({"resolved_config": yaml.safe_load(text)})
@@ -143,7 +147,11 @@ class EarlyExitCLI(LightningCLI):
         )
         for target, source in LINKED.items():
             apply_on = "instantiate" if source.startswith("data.") else "parse"  # what the data are known by comes late
-            compute_fn = int if source == "seed_everything" else None
+            compute_fn: Any = int if source == "seed_everything" else None
+            if self.subclass_mode_data:  # of a class that may lack the options, and has a task by its attributes
+                target = target.replace("data.", "data.init_args.")
+                if source.startswith("data."):
+                    source, compute_fn = "data", _attribute_of_task(source.removeprefix("data."))
             parser.link_arguments(source, target, compute_fn=compute_fn, apply_on=apply_on)
 
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
@@ -211,7 +219,7 @@ class EarlyExitCLI(LightningCLI):
     def _name_labels(self) -> None:
         """Write the labels that were found in the rows into the options, so that the run folder keeps them."""
         data = self.config[str(self.subcommand)]["data"]
-        if data["own"] is not None and data["own"]["label_names"] is None and not data["own"]["regression"]:
+        if data.get("own") is not None and data["own"]["label_names"] is None and not data["own"]["regression"]:
             own = CustomTask(**data["own"].as_dict())
             data["own"]["label_names"] = list(own.as_task(data["task"], data["root"]).label_names)
 
@@ -290,6 +298,14 @@ class EarlyExitCLI(LightningCLI):
     after_test = after_validate
 
 
+def _attribute_of_task(name: str) -> Callable[[LightningDataModule], Any]:
+    return lambda data: _plain(getattr(ModuleTask.of(data), name))
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
+
+
 def _listed(option: Any) -> list[Any]:
     """Return the values of an option that takes one or several; false takes none."""
     return option if isinstance(option, list) else [option] if option else []
@@ -321,7 +337,11 @@ def run(arguments: Sequence[str]) -> None:
             return {command: EarlyExitCLI.subcommands()[command]}
 
     try:
-        OneCommand(EarlyExitModule, TaskDataModule, args=list(arguments), **settings())
+        evaluated = evaluated_run(arguments)
+        options = [*arguments[1:], *([] if evaluated is None else [f"--config={evaluated.config}"])]
+        is_own = names_data_module(options)
+        kind = LightningDataModule if is_own else TaskDataModule
+        OneCommand(EarlyExitModule, kind, subclass_mode_data=is_own, args=list(arguments), **settings())
     except RunIsFinished as finished:
         print(finished)
 

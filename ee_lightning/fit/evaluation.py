@@ -75,6 +75,9 @@ def check_evaluable(folder: RunFolder, recorded: Mapping[str, Any], given: Mappi
 
 def _as_the_model_sees_them(options: Mapping[str, Any]) -> dict[str, Any]:
     data, model = dict(options["data"]), dict(options["model"])
+    model["backbone"] = PurePath(model["backbone"]).name
+    if "class_path" in data:  # a data module of the user's own
+        return {**options, "model": model}
     own = None if (described := data.pop("own")) is None else CustomTask(**described)
     task = resolve_task(data.pop("task"), own, data["root"])
     data["task"] = {
@@ -83,7 +86,6 @@ def _as_the_model_sees_them(options: Mapping[str, Any]) -> dict[str, Any]:
         "number of texts": len(task.text_columns),
         "held out": None if own is None else dict(task.held_out),
     }
-    model["backbone"] = PurePath(model["backbone"]).name
     return {**options, "data": data, "model": model}
 
 

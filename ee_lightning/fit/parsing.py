@@ -1,13 +1,17 @@
 """Words what a parser says of options as one mistake with a hint; it loads no Lightning."""
 
 import re
+from argparse import ArgumentError, ArgumentParser
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import fields
 from difflib import get_close_matches
 from importlib import import_module
 from itertools import pairwise
+from pathlib import Path
 
 from ee_lightning.errors import OptionError
+from ee_lightning.files import read_yaml
 
 _UNKNOWN = re.compile(r"(?:option|Option) '([\w.]+)'|unrecognized arguments: -+([\w.-]+)")
 _MISSING = re.compile(r'Parser key "([\w.]+)":\s+Expected .* Got value: None', re.DOTALL)
@@ -23,6 +27,23 @@ _CUSTOM_HINTS = {
     "list": "write a list: [first, second], or [first]",
     "dict": "write a mapping: {train: FILE, validation: FILE}",
 }
+
+
+def names_data_module(arguments: Sequence[str]) -> bool:
+    """Return whether options name a data module by its class, as ``--data CLASS`` or in a file."""
+    parser = ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    parser.add_argument("--data")
+    parser.add_argument("-c", "--config", action="append", default=[])
+    try:
+        named = parser.parse_known_args(arguments)[0]
+    except ArgumentError:  # which the parser of all options words
+        return False
+    for file in named.config:
+        with suppress(OSError, ValueError):
+            data = read_yaml(Path(file)).get("data")
+            if isinstance(data, str) or (isinstance(data, dict) and "class_path" in data):
+                return True
+    return named.data is not None
 
 
 def parsing_error(message: str, arguments: Sequence[str], known: Sequence[str]) -> OptionError:

@@ -10,8 +10,9 @@ from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities import CombinedLoader
 
 from ee_lightning.analysis.sweep import Sweep, SweepSink, distinct, fit_criteria, scalars, sweep_exits
+from ee_lightning.data.custom import ModuleTask
 from ee_lightning.data.encoding import LengthBucketedBatches
-from ee_lightning.errors import OptionError
+from ee_lightning.errors import DataError, OptionError
 from ee_lightning.exits import GATE, Criterion, EvaluatedRows, Fitted
 from ee_lightning.fit.callbacks import check_monitors
 from ee_lightning.inference import SpeedMeter, samples_of
@@ -114,6 +115,19 @@ class ExitSweep(Callback):
             if isinstance(logger, EarlyExitWandbLogger):
                 logger.enter(run_folder_of(trainer), training=stage == TrainerFn.FITTING)
 
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Raise a `DataError` where nothing validates, as in a data module of one's own that lacks what does."""
+        is_there = trainer.fit_loop.epoch_loop.val_loop._data_source.is_defined()
+        if trainer.limit_val_batches and (
+            not is_there or (trainer.val_dataloaders is not None and not sum(trainer.num_val_batches))
+        ):
+            raise DataError(
+                "there are no validation data",
+                where=type(getattr(trainer, "datamodule", None) or pl_module).__name__,
+                hint="let the data module's val_dataloader return a loader of them: exits are swept and checkpoints "
+                "chosen on these",
+            )
+
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Log every exit's scores and every criterion's area after an epoch of training."""
         if trainer.state.fn != TrainerFn.FITTING or trainer.sanity_checking:
@@ -148,7 +162,7 @@ class ExitSweep(Callback):
             replace(exits, rows=rows_evaluated(trainer, 0, split)),
             calibration and replace(calibration, rows=rows_evaluated(trainer, 1, "train")),
             split=split,
-            task="data" if data is None else data.task.name,
+            task=type(getattr(trainer, "datamodule", None)).__name__ if data is None else data.task.name,
             metrics=module.metrics,
             checkpoint=None if folder is None or trainer.ckpt_path is None else folder.name_of(trainer.ckpt_path),
         )
@@ -177,10 +191,18 @@ def _measured(model: MultiExitModel, data: TaskDataModule, found: Sweep) -> list
 
 def _write_options(folder: RunFolder, trainer: Trainer) -> None:
     """Write the options of a run from Python, which no command wrote, so that commands read it too."""
-    data, known = _data(trainer), trainer.lightning_module.hparams
-    if data is not None and "backbone" in known and not folder.config.exists():
-        model = {name: known[name] for name in _MODEL_OPTIONS}
+    data, own, known = _data(trainer), getattr(trainer, "datamodule", None), trainer.lightning_module.hparams
+    if own is None or "backbone" not in known or folder.config.exists():
+        return
+    model = {name: known[name] for name in _MODEL_OPTIONS}
+    if data is not None:
         folder.write_options({"seed_everything": data.seed, "model": model, "data": data.options()})
+        return
+    if getattr(own, "num_classes", None) is None:  # which a module's task is known by
+        return
+    folder.write_module_task(ModuleTask.of(own))
+    class_path = f"{type(own).__module__}.{type(own).__qualname__}"
+    folder.write_options({"model": model, "data": {"class_path": class_path}})
 
 
 def _as_ours(module: LightningModule) -> EarlyExitModule:

@@ -16,6 +16,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from ee_lightning import __version__
+from ee_lightning.data.custom import ModuleTask
 from ee_lightning.errors import DataError, RunFolderError, TrainingDiverged
 from ee_lightning.exits import Curve, EvaluatedRows, StoredExits
 from ee_lightning.files import UNFINISHED, found_in, read_json, reading, typed, written_whole
@@ -29,6 +30,7 @@ IDENTITY = "identity.json"
 CURVES = "curves.csv"
 SPEED = "speed.csv"
 DIAGNOSTICS = "diagnostics.json"
+MODULE_TASK = "task.json"
 FITTED = "fitted.json"
 CALIBRATION = "calibration"
 _EXTRA = "extra."
@@ -64,6 +66,7 @@ class RunFolder:
     - ``diagnostics.json``: how the exits of a split differ, and at which exit its samples leave;
     - ``summary.json``: the figures to compare runs by. It is written last: where it is missing, the run did not finish;
     - ``identity.json``: the identity of a training run;
+    - ``task.json``: the task of a data module of one's own, where one was given;
     - ``wandb.json``: the W&B run that it was logged to, if any, which goes on where this run goes on;
     - ``.lock``: held by the process that trains here; one that ended, but was not killed, took it away.
 
@@ -121,6 +124,16 @@ class RunFolder:
         """Write the identity of the run."""
         self._write_json(IDENTITY, asdict(identity))
 
+    def write_module_task(self, task: ModuleTask) -> None:
+        """Write the task of a data module that is not ours, which ``config.yaml`` names by its class alone."""
+        self._write_json(MODULE_TASK, asdict(task))
+
+    def read_module_task(self) -> ModuleTask:
+        """Read it again."""
+        file = self.path / MODULE_TASK
+        with reading(file, hint="restore it, or train again"):
+            return typed(ModuleTask, read_json(file))
+
     def lacks(self, split: str) -> bool:
         """Return whether exits were swept, but not those of a split."""
         swept = self._read_figures()
@@ -138,7 +151,7 @@ class RunFolder:
     def remove_unused(self) -> None:
         """Remove the folder, unless it holds more than a run leaves that never trained."""
         files = {file for file in self.path.rglob("*") if not file.is_dir()}
-        if files <= {self.config, self.path / IDENTITY, self.wandb, self.lock}:
+        if files <= {self.config, self.path / IDENTITY, self.path / MODULE_TASK, self.wandb, self.lock}:
             shutil.rmtree(self.path, ignore_errors=True)
 
     def write_exits(self, split: str, exits: StoredExits) -> None:

@@ -29,7 +29,7 @@ _MODEL = "model."  # what the names of a checkpoint's tensors of the model begin
 class RunOptions:
     """The options of a run that its model and its data depend on, as `EarlyExitModule` and `TaskDataModule` take them.
 
-    The backbone's tokenizer is used too.
+    The backbone's tokenizer is used too. With a data module of the user's own, that alone reads the rows.
     """
 
     backbone: str
@@ -39,9 +39,20 @@ class RunOptions:
     own: CustomTask | None
     root: str | None
     max_length: int
+    has_own_module: bool = False
+
+    def check_rows(self) -> None:
+        """Raise a `DataError` where a data module of the user's own alone can read the task's rows."""
+        if self.has_own_module:
+            raise DataError(
+                f"the run's rows are read by its own data module, {self.task.name}",
+                where="data.class_path of its config.yaml",
+                hint="give rows, as in 'ee-lightning predict RUN --input FILE'; the speed can't be measured on its own",
+            )
 
     def rows(self) -> "TaskRows":
         """Return the rows of the run's task."""
+        self.check_rows()
         from ee_lightning.data.tokenised import TaskRows
 
         return TaskRows(self.task, self.root, self.backbone, self.max_length)
@@ -52,17 +63,23 @@ class RunOptions:
         file = folder.config
         hint = "name the folder of a run, such as runs/demo/version_0; one from Python needs ExitSweep"
         with reading(file, hint=hint):
-            config = typed(_Config, read_yaml(file), others=True)
+            options = read_yaml(file)
+            own_module = "class_path" in options["data"]
+            if own_module:
+                described = folder.read_module_task()
+                options["data"] = {"task": described.name, "max_length": described.max_length}
+            config = typed(_Config, options, others=True)
             model, data = config.model, config.data
             own = None if data.own is None else typed(CustomTask, data.own, at="data.own")
             return cls(
                 backbone=model.backbone,
                 num_layers=model.num_layers,
                 heads=typed(HeadOptions, model.heads, at="model.heads"),
-                task=resolve_task(data.task, own, data.root),
+                task=described.as_task() if own_module else resolve_task(data.task, own, data.root),
                 own=own,
                 root=data.root,
                 max_length=data.max_length,
+                has_own_module=own_module,
             )
 
 

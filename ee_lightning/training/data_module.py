@@ -1,7 +1,7 @@
 """The data of one task as Lightning wants them."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -291,6 +291,18 @@ class TaskDataModule(LightningDataModule):
             collate_fn=PadCollator(self.task_rows.tokenizer.pad_token_id, self.task_rows.tokenizer.pad_token_type_id),  # type: ignore[arg-type]
             num_workers=self.num_workers,
             persistent_workers=self.num_workers > 0,
+        )
+
+
+def check_batch(batch: object, *needed: str) -> None:
+    """Raise a `DataError` for a batch that lacks some of these keys."""
+    there = list(map(str, batch)) if isinstance(batch, Mapping) else []
+    if lacking := [name for name in needed if name not in there]:
+        raise DataError(
+            f"a batch lacks {' and '.join(lacking)}",
+            where=f"a batch with {', '.join(there)}" if there else f"a batch that is a {type(batch).__name__}",
+            hint="a batch is a dict of tensors: input_ids and attention_mask [batch, tokens], token_type_ids where the "
+            "backbone has them, labels [batch] and, to evaluate, ids [batch], a number for each row",
         )
 
 

@@ -11,6 +11,7 @@ from ee_lightning.exits import StoredExits
 from ee_lightning.functional import Kind, Target, gate_loss, label_decisions
 from ee_lightning.models import HeadOptions, MultiExitModel, MultiExitOutput, Part
 from ee_lightning.models.backbones.loading import load_backbone
+from ee_lightning.training.data_module import check_batch
 from ee_lightning.training.distributed import check_strategy, num_processes, shared_out, whole_batch
 from ee_lightning.training.labels import LabelOptions
 from ee_lightning.training.objectives import Objective
@@ -94,6 +95,7 @@ class EarlyExitModule(LightningModule):
 
     def forward(self, batch: Batch) -> MultiExitOutput:
         """What all exits say of a batch."""
+        check_batch(batch, "input_ids", "attention_mask")
         output: MultiExitOutput = self.model(
             batch["input_ids"],
             batch["attention_mask"],
@@ -143,6 +145,7 @@ class EarlyExitModule(LightningModule):
 
         What is logged are means over the batches that the optimiser step accumulates.
         """
+        check_batch(batch, "input_ids", "attention_mask", "labels")
         output, labels = whole_batch(self(batch), batch["labels"])
         weights = None if self._class_weights is None else self._class_weights.to(labels.device)
         targets = self.labels.targets(labels, self.target.num_classes, weights)  # [batch] or [batch, classes]
@@ -186,6 +189,7 @@ class EarlyExitModule(LightningModule):
             evaluated = "test" if self.trainer.testing else "validation"
             split = "calibration" if dataloader_idx > 0 else evaluated
             self._recorders.append(ExitRecorder(split, self.target.kind))
+        check_batch(batch, "input_ids", "attention_mask", "labels", "ids")
         self._recorders[dataloader_idx].add(self(batch), batch["labels"], batch["ids"])
 
     def on_validation_epoch_end(self) -> None:

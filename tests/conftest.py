@@ -13,8 +13,10 @@ import signal
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
+from zlib import crc32
 
 import pytest
+from filelock import FileLock
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # which jobs in the background of a shell ignore
 
@@ -24,6 +26,7 @@ POSITIVE = "lovely warm clever bright funny moving".split()  # noqa: SIM905
 NEGATIVE = "dull cold stupid dark boring empty".split()  # noqa: SIM905
 NEUTRAL = "the a film story plot scene actor camera is was and with of very quite rather".split()  # noqa: SIM905
 SPECIAL = "[PAD] [UNK] [CLS] [SEP] [MASK]".split()  # noqa: SIM905
+MadeOnce = Callable[[str, Callable[[Path], None]], Path]
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -45,26 +48,44 @@ def no_rights() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def tiny_backbone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def made_once(tmp_path_factory: pytest.TempPathFactory) -> MadeOnce:
+    """Return a function that has a folder made once for all processes that share the tests."""
+    root = tmp_path_factory.getbasetemp()
+    root = root.parent if "PYTEST_XDIST_WORKER" in os.environ else root
+
+    def _made_once(name: str, make: Callable[[Path], None]) -> Path:
+        folder, is_made = root / name, root / f"{name}.made"
+        with FileLock(root / f"{name}.lock"):
+            if not is_made.exists():
+                make(folder)
+                is_made.touch()
+        return folder
+
+    return _made_once
+
+
+@pytest.fixture(scope="session")
+def tiny_backbone(made_once: MadeOnce) -> Path:
     """Return a folder with a 3-layer random BERT and its tokenizer, as ``save_pretrained`` writes them."""
     import torch
     from transformers import BertConfig, BertModel, BertTokenizerFast
 
-    folder = tmp_path_factory.mktemp("tiny-bert")
-    words = [*SPECIAL, *POSITIVE, *NEGATIVE, *NEUTRAL]
-    tokenizer = BertTokenizerFast(vocab={word: index for index, word in enumerate(words)}, model_max_length=64)
-    tokenizer.save_pretrained(folder)
-    torch.manual_seed(0)
-    config = BertConfig(
-        vocab_size=len(words),
-        hidden_size=32,
-        num_hidden_layers=3,
-        num_attention_heads=2,
-        intermediate_size=64,
-        max_position_embeddings=64,
-    )
-    BertModel(config).save_pretrained(folder)
-    return folder
+    def save(folder: Path) -> None:
+        words = [*SPECIAL, *POSITIVE, *NEGATIVE, *NEUTRAL]
+        tokenizer = BertTokenizerFast(vocab={word: index for index, word in enumerate(words)}, model_max_length=64)
+        tokenizer.save_pretrained(folder)
+        torch.manual_seed(0)
+        config = BertConfig(
+            vocab_size=len(words),
+            hidden_size=32,
+            num_hidden_layers=3,
+            num_attention_heads=2,
+            intermediate_size=64,
+            max_position_embeddings=64,
+        )
+        BertModel(config).save_pretrained(folder)
+
+    return made_once("tiny-bert", save)
 
 
 @pytest.fixture(scope="session")
@@ -89,9 +110,55 @@ def small_backbone(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Pa
 
 
 @pytest.fixture(scope="session")
-def glue_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def glue_folder(made_once: MadeOnce) -> Path:
     """Return a GLUE folder with a small task of every kind in the official layout, easy to learn."""
-    folder = tmp_path_factory.mktemp("glue")
+    return made_once("glue", _write_glue)
+
+
+@pytest.fixture(scope="session")
+def trained(made_once: MadeOnce, glue_folder: Path, tiny_backbone: Path) -> Callable[..., Path]:
+    """Return a function that gives the folder of a short run on a task; tests that change it copy it first."""
+    from ee_lightning.cli import main
+
+    regression = {"config": REPOSITORY / "configs/tasks/stsb.yaml", "model.objective": JOINT}
+
+    @cache
+    def train(task: str, **others: object) -> Path:
+        name = f"{task}-{crc32(repr(sorted(others.items())).encode())}"
+        options = {
+            **(regression if task == "stsb" else {}),
+            "run.name": name,
+            "data.task": task,
+            "data.root": glue_folder,
+            "data.max_length": 32,
+            "data.batch_size": 16,
+            "model.backbone": tiny_backbone,
+            "model.heads.pooling": "mean",
+            "model.optimization.learning_rate": 5e-3,
+            "model.optimization.head_learning_rate": 1e-2,
+            "trainer.max_epochs": 6,
+            "trainer.accelerator": "cpu",
+            "trainer.enable_progress_bar": "false",
+            "trainer.enable_model_summary": "false",
+            "trainer.log_every_n_steps": 1,
+            **{name.replace("__", "."): value for name, value in others.items()},
+        }
+
+        def fit(root: Path) -> None:
+            assert main(["fit", f"--run.root={root}", *(f"--{name}={value}" for name, value in options.items())]) == 0
+
+        return made_once(f"runs-{name}", fit) / name / "version_0"
+
+    return train
+
+
+def _write(file: Path, header: str | None, rows: object) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    lines = [*([] if header is None else [header]), *rows]  # type: ignore[misc]
+    file.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def _write_glue(folder: Path) -> None:
     rng = random.Random(0)
 
     def sentence(label: int) -> str:
@@ -127,45 +194,3 @@ def glue_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         scored = [f"{i}\t{similar(i % 6)}\t{i % 6}.000" for i in range(rows)]
         _write(folder / "STS-B" / f"{split}.tsv", f"{pair}\tscore", scored)
     _write(folder / "STS-B" / "test.tsv", pair, (f"{i}\t{similar(i % 6)}" for i in range(12)))
-    return folder
-
-
-@pytest.fixture(scope="session")
-def trained(tmp_path_factory: pytest.TempPathFactory, glue_folder: Path, tiny_backbone: Path) -> Callable[..., Path]:
-    """Return a function that gives the folder of a short run on a task; tests that change it copy it first."""
-    from ee_lightning.cli import main
-
-    root = tmp_path_factory.mktemp("runs")
-    regression = {"config": REPOSITORY / "configs/tasks/stsb.yaml", "model.objective": JOINT}
-
-    @cache
-    def train(task: str, **others: object) -> Path:
-        options = {
-            **(regression if task == "stsb" else {}),
-            "run.root": root,
-            "run.name": f"{task}-{len(list(root.iterdir()))}",
-            "data.task": task,
-            "data.root": glue_folder,
-            "data.max_length": 32,
-            "data.batch_size": 16,
-            "model.backbone": tiny_backbone,
-            "model.heads.pooling": "mean",
-            "model.optimization.learning_rate": 5e-3,
-            "model.optimization.head_learning_rate": 1e-2,
-            "trainer.max_epochs": 6,
-            "trainer.accelerator": "cpu",
-            "trainer.enable_progress_bar": "false",
-            "trainer.enable_model_summary": "false",
-            "trainer.log_every_n_steps": 1,
-            **{name.replace("__", "."): value for name, value in others.items()},
-        }
-        assert main(["fit", *(f"--{name}={value}" for name, value in options.items())]) == 0
-        return root / str(options["run.name"]) / "version_0"
-
-    return train
-
-
-def _write(file: Path, header: str | None, rows: object) -> None:
-    file.parent.mkdir(exist_ok=True)
-    lines = [*([] if header is None else [header]), *rows]  # type: ignore[misc]
-    file.write_text("\n".join(lines) + "\n", encoding="utf-8")

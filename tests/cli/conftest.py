@@ -12,6 +12,7 @@ import wandb
 from wandb_service import API_KEY, WandbService
 
 from ee_lightning.cli import main
+from ee_lightning.fit.command import EarlyExitCLI
 
 REPOSITORY = Path(__file__).parents[2]
 QUICK = {
@@ -23,6 +24,28 @@ QUICK = {
     "trainer.log_every_n_steps": 1,
 }
 SET_BY_DDP = ("LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT", "NODE_RANK", "WORLD_SIZE")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def parsers_built_once() -> Iterator[None]:
+    """Build the parser of fit, validate or test once: that takes as long as the rest of a command that is refused.
+
+    Commands in processes of their own build theirs.
+    """
+    built: dict[tuple[str, ...], dict[str, object]] = {}
+    build = EarlyExitCLI.setup_parser
+
+    def build_once(self: EarlyExitCLI, *args: object) -> None:
+        commands = tuple(self.subcommands())
+        if commands not in built:
+            before = set(vars(self))
+            build(self, *args)
+            built[commands] = {name: value for name, value in vars(self).items() if name not in before}
+        vars(self).update(built[commands])
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(EarlyExitCLI, "setup_parser", build_once)
+        yield
 
 
 @pytest.fixture(autouse=True)
@@ -45,13 +68,18 @@ def small(tiny_backbone: Path, glue_folder: Path) -> dict[str, object]:
 
 
 @pytest.fixture(scope="session")
-def shared_run(tmp_path_factory: pytest.TempPathFactory, tiny_backbone: Path, glue_folder: Path) -> Path:
+def shared_run(
+    made_once: Callable[[str, Callable[[Path], None]], Path], tiny_backbone: Path, glue_folder: Path
+) -> Path:
     """Return the folder of a run by the options of `small`, which no test changes."""
     options = {"data.task": "sst2", "data.root": glue_folder, "model.backbone": tiny_backbone, **QUICK}
-    folder = tmp_path_factory.mktemp("shared")
-    with chdir(folder):
-        assert main(["fit", *(f"--{name}={value}" for name, value in options.items())]) == 0
-    return folder / "runs/run/version_0"
+
+    def fit(folder: Path) -> None:
+        folder.mkdir()
+        with chdir(folder):
+            assert main(["fit", *(f"--{name}={value}" for name, value in options.items())]) == 0
+
+    return made_once("shared", fit) / "runs/run/version_0"
 
 
 @pytest.fixture

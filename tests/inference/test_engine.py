@@ -68,6 +68,14 @@ def exits(model: MultiExitModel, samples: list[Sample]) -> StoredExits:
     return one_by_one(model, samples)
 
 
+@pytest.fixture(scope="module")
+def several_labels(model: MultiExitModel, samples: list[Sample]) -> tuple[MultiExitModel, StoredExits]:
+    """Return the model as one of several labels, and its exits."""
+    model = deepcopy(model)
+    model.target = Target(Kind.MULTI_LABEL, model.target.num_classes)
+    return model, one_by_one(model, samples)
+
+
 def ready(criterion: Criterion, exits: StoredExits) -> Criterion:
     criterion = deepcopy(criterion)
     if isinstance(criterion, Fitted):
@@ -95,11 +103,10 @@ def predict(engine: EarlyExitEngine, samples: Sequence[Sample]) -> list[Predicti
     ids=lambda criterion: criterion.name,
 )
 def test_with_several_labels_leaves_as_batch_size_one_does(
-    criterion: Criterion, model: MultiExitModel, samples: list[Sample]
+    criterion: Criterion, several_labels: tuple[MultiExitModel, StoredExits], samples: list[Sample]
 ) -> None:
-    of_labels = deepcopy(model)
-    of_labels.target = Target(Kind.MULTI_LABEL, model.target.num_classes)
-    test_leaves_as_batch_size_one_does(criterion, of_labels, samples, one_by_one(of_labels, samples))
+    model, exits = several_labels
+    test_leaves_as_batch_size_one_does(criterion, model, samples, exits)
 
 
 @pytest.mark.parametrize("criterion", CRITERIA_WITH_OPTIONS, ids=lambda criterion: criterion.name)

@@ -255,7 +255,7 @@ def test_transformers_takes_it_for_no_model_of_its_own(load: Callable[[str], obj
 
 
 def test_without_ee_lightning_its_configuration_is_refused(folder: Path) -> None:
-    script = f"from transformers import AutoModel; AutoModel.from_pretrained({str(folder)!r})"
+    script = f"from transformers import AutoConfig; AutoConfig.from_pretrained({str(folder)!r})"
     ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert ended.returncode == 1
     assert "model type `early_exit`" in ended.stderr

@@ -60,7 +60,7 @@ def test_examples_of_curves_and_choose(tmp_path: Path, monkeypatch: pytest.Monke
     )
     write_sweep(folder, found)
     commands = re.findall(r"^ee-lightning ((?:curves|choose) runs/demo/version_0.*)", README, re.MULTILINE)
-    assert len(commands) == 5
+    assert len(commands) == 6
     for command in commands:
         assert main(shlex.split(command, comments=True)) == 0
     for curve in folder.read_curves()["validation"]:

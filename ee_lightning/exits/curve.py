@@ -43,21 +43,17 @@ class Statistics(NamedTuple):
 
 def statistics_of(exits: StoredExits) -> Statistics:
     """Return the statistics of a task; raise a DataError for labels that are missing, or no class numbers."""
-    counting = counting_of(exits.target)
+    counting, middle = counting_of(exits.target), None
     if exits.target.kind is Kind.REGRESSION:
         values, middle = exits.known_labels().double(), exits.logits.double().nanmedian()
         labels = values - values.mean()  # [samples]
-        return Statistics(
-            lambda predictions, samples: counting.tally(predictions - middle, labels[samples]),
-            counting.tally_actual(labels).sum(0),
-            counting.metric,
-        )
-    labels = exits.label_sets() if exits.multi_label else exits.class_numbers()  # [samples] or [samples, labels]
-    return Statistics(
-        lambda predictions, samples: counting.tally(predictions, labels[samples]),
-        counting.tally_actual(labels).sum(0),
-        counting.metric,
-    )
+    else:
+        labels = exits.label_sets() if exits.multi_label else exits.class_numbers()  # [samples] or [samples, labels]
+
+    def tally(predictions: Tensor, samples: Tensor) -> Tensor:
+        return counting.tally(predictions if middle is None else predictions - middle, labels[samples])
+
+    return Statistics(tally, counting.tally_actual(labels).sum(0), counting.metric)
 
 
 @dataclass(frozen=True, eq=False)

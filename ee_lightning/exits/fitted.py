@@ -54,22 +54,19 @@ class Fitted(Criterion):
             OptionError: If something is missing, of another shape, or not finite.
         """
         try:
-            self._parameters, self._moved = self._checked(fitted), None
+            learnt = {name: torch.tensor(values) for name, values in fitted.items()}
+            sizes = {name: int(learnt[name]) for name in (NUM_EXITS, NUM_CLASSES)}
+            for name, shape in self.shapes.items():
+                found = list(learnt[name].shape)
+                if len(found) != len(shape) or found != [sizes.get(*size) for size in zip(shape, found, strict=True)]:
+                    raise ValueError(f"{name} has the shape {found}")
+                if not learnt[name].isfinite().all():
+                    raise ValueError(f"{name} is not finite")
         except (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError) as error:
             raise OptionError(
                 f"{self.name} can't have learnt this: {error!s:.200}", where="fitted", hint="fit it again"
             ) from error
-
-    def _checked(self, fitted: Mapping[str, Any]) -> Parameters:
-        learnt = {name: torch.tensor(values) for name, values in fitted.items()}
-        sizes = {name: int(learnt[name]) for name in (NUM_EXITS, NUM_CLASSES)}
-        for name, shape in self.shapes.items():
-            found = list(learnt[name].shape)
-            if len(found) != len(shape) or found != [sizes.get(*size) for size in zip(shape, found, strict=True)]:
-                raise ValueError(f"{name} has the shape {found}")
-            if not learnt[name].isfinite().all():
-                raise ValueError(f"{name} is not finite")
-        return learnt
+        self._parameters, self._moved = learnt, None
 
     @abstractmethod
     def estimate(self, exits: StoredExits) -> Parameters:

@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -111,13 +112,22 @@ def test_texts_with_a_separator_are_given_back_with_it(run: Run, options: dict[s
     assert labels == ["fun;praise", ""]
 
 
-def test_a_column_for_each_label_with_a_gate(run: Run, options: dict[str, object]) -> None:
+def test_a_column_for_each_label_with_a_gate(
+    run: Run, options: dict[str, object], capsys: pytest.CaptureFixture[str]
+) -> None:
     options |= {"data.root": "flags.csv", "data.own.label_columns": f"[{', '.join(NAMES)}]"}
     options |= {"model.heads.gate": "true", "model.optimization.learning_rate": 1e-3}
     options |= {"sweep.criteria": "[{class_path: ee_lightning.exits.Gate}]", "trainer.max_epochs": 2}
     assert run("fit", Path("mine.yaml"), **options) == 0
     assert set(pd.read_csv(FOLDER / "curves.csv")["criterion"]) == {"gate", "oracle", "fixed"}
     assert "train/gate_term" in pd.read_csv(FOLDER / "metrics.csv")
+    capsys.readouterr()
+    gate = ["--criterion", "gate", "--threshold=-0.5"]
+    for what in (["--row", str(RunFolder(FOLDER).read_exits("validation").ids[0].item())], ["--text", "funny scene"]):
+        assert main(["explain", str(FOLDER), *what, *gate]) == 0
+        said = capsys.readouterr().out.splitlines()
+        assert re.fullmatch(r"(\(none\)|[\w; |,]+) at exit \d of 3, by gate at threshold -0.5: .*", said[-1])
+        assert sum("leaves here" in line for line in said) == 1
 
 
 @pytest.mark.parametrize(

@@ -155,6 +155,8 @@ class CommandParser(ArgumentParser):
         name, reason = self._shown(found[1]), found[2]
         if validated := re.search(r"\S+ (should [^\n]*) \[type=.*?, input_value=(.*?), input_type=", reason):
             return f"argument {name}: {validated[2]}, which {validated[1]}"
+        if of_union := re.search(r"Errors:\s+- ([^\n]*)", reason):
+            reason = of_union[1]
         if choices := re.search(r"typing.Literal\[(.*?)\]\..*value: (.*)", reason):
             return f"argument {name}: invalid choice: {choices[2]!r} (choose from {choices[1]})"
         return f"argument {name}: {reason}"

@@ -242,6 +242,7 @@ MISTAKES = {
     "no threshold": (["{run}", "--criterion", "voting"], r"without a threshold[\s\S]*hint:"),
     "unknown criterion": (["{run}", "--criterion", "votes", "--threshold", "1"], r"no criterion 'votes'"),
     "no gate": (["{run}", "--criterion", "gate", "--threshold=-0.5"], r"reads the extra 'gate'"),
+    "output without a name": (["{run}", "--output", ""], r"error: argument --output: '' names no file\n  where"),
     "batch of nothing": (["{run}", "--batch-size", "0"], r"--batch-size: '0', which should be greater than"),
     "unknown option": (["{run}", "--fast"], r"--fast[\s\S]*'ee-lightning predict --help'"),
     "unknown schedule": (["{run}", "--schedule", "fast"], r"--schedule[\s\S]*depth_first"),

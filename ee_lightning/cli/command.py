@@ -116,11 +116,7 @@ class CommandParser(ArgumentParser):
     def read(self, arguments: Sequence[str]) -> dict[str, Any]:
         """Return the arguments of the function, and by dotted names what else was added and is given.
 
-        Args:
-            arguments: What follows the command's name; negative numbers such as ``-1e-05`` and ``-inf`` are values.
-
-        Raises:
-            OptionError: They can't be parsed.
+        Negative numbers such as ``-1e-05`` and ``-inf`` are values. What can't be parsed is an `OptionError`.
         """
         try:
             parsed = self.parse_args(_with_dashed_values(arguments))
@@ -195,15 +191,7 @@ def parser_of(command: str) -> CommandParser:
 
 
 def run_command(command: str, arguments: Sequence[str]) -> None:
-    """Run a command: the ``main`` of its module, or its function.
-
-    Args:
-        command: The command's name.
-        arguments: What follows the name.
-
-    Raises:
-        OptionError: The arguments can't be parsed.
-    """
+    """Run a command with what follows its name: the ``main`` of its module, or its function."""
     if (main := getattr(_module_of(command), "main", None)) is not None:
         main(arguments)
     else:
@@ -211,15 +199,7 @@ def run_command(command: str, arguments: Sequence[str]) -> None:
 
 
 def print_completion(shell: str, commands: Mapping[str, str]) -> None:
-    """Print the script by which a shell completes commands and options, those of `fit` too.
-
-    Args:
-        shell: Its name.
-        commands: What every command does, by name.
-
-    Raises:
-        OptionError: It is none of the shells that shtab knows.
-    """
+    """Print the script by which a shell completes commands, given with what they do, and options."""
     import shtab
 
     from ee_lightning.fit.command import FitOptionsParser  # which takes seconds

@@ -60,13 +60,8 @@ def layers_of(options: RunOptions, num_exits: int) -> Layers:
 def flops_speedup(options: RunOptions, num_tokens: Sequence[int], exit_layers: Tensor, *, judged: bool) -> float:
     """Return the operations of the whole backbone with the last head alone over those of samples that leave early.
 
-    Heads that are passed are counted, padding is not; see `FlopCounter`.
-
-    Args:
-        options: The run's.
-        num_tokens: Of each sample.
-        exit_layers: The number of the exit where each leaves, from 1, of shape [samples].
-        judged: Whether the exits passed were asked; if not, all samples leave at the last one, which is.
+    Heads that are passed are counted, padding is not; see `FlopCounter`. Exits, [samples], count from 1. Unless they
+    were judged, all samples leave at the last exit, and no other was asked.
     """
     whole, own = (
         _counter(options.backbone, num_layers, options.task.target, options.heads)
@@ -138,13 +133,8 @@ class StoredRun:
     def choose_threshold(self, criterion: Criterion, speedup: float, variant: Variant) -> float | None:
         """Choose the threshold with the best score among those that are at least so fast; of equals the fastest.
 
-        Args:
-            criterion: What `criterion` returns.
-            speedup: All layers of the whole backbone over the mean of those run.
-            variant: Where it is chosen.
-
-        Returns:
-            The threshold; None where no rows were held out to choose it on, or none is so fast.
+        The speed-up is all layers of the whole backbone over the mean of those run. None where no rows were held out to
+        choose the threshold on, or none is so fast.
         """
         exits = self.dev if variant == "dev" else self.held_out
         if variant == "held_out" and isinstance(criterion, Fitted):

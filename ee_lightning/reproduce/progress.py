@@ -132,12 +132,7 @@ def say(console: Console, text: str) -> None:
 
 
 class SuiteProgress:
-    """Shows how far a suite is; where the output is no terminal, only a line a run.
-
-    Args:
-        console: The terminal.
-        runs: The runs that are to be finished at the end.
-    """
+    """Shows how far the runs are that are to be finished; where the output is no terminal, only a line a run."""
 
     def __init__(self, console: Console, runs: Sequence[PlannedRun]) -> None:
         self.console, self.runs = console, runs

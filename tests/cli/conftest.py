@@ -32,16 +32,16 @@ def parsers_built_once() -> Iterator[None]:
 
     Commands in processes of their own build theirs.
     """
-    built: dict[tuple[str, ...], dict[str, object]] = {}
+    built: dict[tuple[object, ...], dict[str, object]] = {}
     build = EarlyExitCLI.setup_parser
 
     def build_once(self: EarlyExitCLI, *args: object) -> None:
-        commands = tuple(self.subcommands())
-        if commands not in built:
+        kind = (self.subclass_mode_data, *self.subcommands())
+        if kind not in built:
             before = set(vars(self))
             build(self, *args)
-            built[commands] = {name: value for name, value in vars(self).items() if name not in before}
-        vars(self).update(built[commands])
+            built[kind] = {name: value for name, value in vars(self).items() if name not in before}
+        vars(self).update(built[kind])
 
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(EarlyExitCLI, "setup_parser", build_once)

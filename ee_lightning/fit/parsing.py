@@ -20,6 +20,7 @@ _OWN_UNKNOWN = re.compile(r"""Parser key "data\.own":.*Option '(\w+)' is not acc
 _OWN_WRONG = re.compile(
     r'Parser key "data\.own":.*?Parser key "(\w+)":.*?Expected an? (\w+).*?(?:Got|Given) value: ([^\n]*)', re.DOTALL
 )
+_DATA_MODULE = re.compile(r"""Parser key "data":.*Problem with given class_path '([\w.]+)':\s*([^\n]+)""", re.DOTALL)
 _OWN_MISSING = re.compile(r'Parser key "data\.own":.*arguments are required: (\w+)', re.DOTALL)
 _ABSTRACT = re.compile(r"but ([\w.]+)\.(\w+) is abstract")
 _CUSTOM_HINTS = {
@@ -80,6 +81,12 @@ def parsing_error(message: str, arguments: Sequence[str], known: Sequence[str]) 
         lacks = getattr(import_module(abstract[1]), abstract[2]).__abstractmethods__
         what = f"{abstract[2]} lacks the method {' and '.join(sorted(lacks))}"
         hint = f"see what it has to return: help({abstract[1]}.{abstract[2]}), and examples/ for whole classes"
+    elif module := _DATA_MODULE.search(message):
+        what = f"the data module {module[1]} can't be made: {module[2]}"
+        hint = (
+            "name a class of a module in the working folder or on PYTHONPATH, as in --data own_data.OwnData, and give "
+        )
+        hint += "what its __init__ needs as --data.NAME"
     elif linked := _LINKED.search(message):
         what = f"{linked[1]} is taken from {linked[2]}"
         way = ": the task decides" if linked[2].startswith("data.") else f", and give --{linked[2]}"

@@ -108,6 +108,24 @@ def test_what_it_lacks_is_one_error(
     assert "Traceback" not in printed
 
 
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (
+            {"data": "own_data.OwnDat"},
+            r"OwnDat can't be made: .*no attribute 'OwnDat'[\s\S]*as in --data own_data.OwnData",
+        ),
+        ({"data": "own_data.OwnData"}, r"OwnData can't be made: the following arguments are required: file"),
+    ],
+)
+def test_a_class_that_can_not_be_made_is_one_error(
+    given: dict[str, object], expected: str, run: Run, options: dict[str, object], capfd: pytest.CaptureFixture[str]
+) -> None:
+    kept = {name: value for name, value in options.items() if not name.startswith("data")}
+    assert run("fit", **given, **kept) == 1
+    assert re.match(rf"error: the data module own_data\.{expected}", capfd.readouterr().err)
+
+
 def test_attributes_that_are_left_out_have_usual_values() -> None:
     task = ModuleTask.of(SimpleNamespace(num_classes=3))
     assert (task.label_names, task.metrics, task.text_columns) == (("0", "1", "2"), ("accuracy",), ("text",))

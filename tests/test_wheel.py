@@ -15,7 +15,8 @@ import pytest
 pytestmark = pytest.mark.slow
 REPOSITORY = Path(__file__).parents[1]
 ADAPTER, SCRIPT = re.findall(r"```python\n(.*?)```", (REPOSITORY / "README.md").read_text(), re.DOTALL)[-2:]
-OWN = "own_criterion.RecentMean(decay=0.8)"
+OWN_CLASS = "own_criterion.RecentMean"
+OWN = f"{OWN_CLASS}(decay=0.8)"
 RUN = "runs/tickets/version_0"
 CONFIG = """
 data:
@@ -63,8 +64,8 @@ def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def run(programs: Path, tmp_path: Path) -> Run:
     """Return a function that runs a program in a folder of a user, where own files lie, and returns its output."""
-    for name in ("own_criterion", "own_objective"):
-        shutil.copy(REPOSITORY / f"examples/{name}.py", tmp_path)
+    for file in (REPOSITORY / "examples").glob("own_*.py"):
+        shutil.copy(file, tmp_path)
     environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
 
     def _run(program: str, *options: object) -> str:
@@ -107,6 +108,17 @@ def test_own_classes_and_data_go_from_training_to_a_saved_model(run: Run, tmp_pa
     assert of_model["label"].tolist() == ["praise", "complaint"]
     (tmp_path / "deployed.py").write_text(DEPLOYED)
     assert run("python", "deployed.py") == "praise complaint\n"
+
+
+def test_a_data_module_of_ones_own_is_trained_and_deployed(run: Run, tmp_path: Path, tiny_backbone: Path) -> None:
+    (tmp_path / "rows.csv").write_text("text,label\n" + "a lovely film,yes\na dull film,no\nthe plot,yes\n" * 12)
+    flags = ["--data=own_data.OwnData", "--data.file=rows.csv", f"--model.backbone={tiny_backbone}"]
+    flags += ["--trainer.max_epochs=1", "--trainer.accelerator=cpu", f"--sweep.criteria+={OWN_CLASS}"]
+    assert "run folder: runs/run/version_0" in run("ee-lightning", "fit", *flags)
+    run("ee-lightning", "choose", "runs/run/version_0", "--criterion", OWN, "--min-speedup", "1.2")
+    run("ee-lightning", "save", "runs/run/version_0", "model", "--criterion", OWN)
+    printed = run("ee-lightning", "predict", "model", "--criterion", OWN, "--text", "a lovely film")
+    assert re.search(r"\b(yes|no)\b", printed)
 
 
 def test_an_adapter_of_ones_own_is_trained_and_deployed(

@@ -95,7 +95,7 @@ def pooled(model: MultiExitModel, samples: Sequence[Sample]) -> Tensor:
             state = model.backbone.layer(layer, state)
             mask = state.padding_mask.unsqueeze(-1)  # [batch, length, 1]
             mean_token = (state.hidden * mask).sum(1) / mask.sum(1)  # [batch, width]
-            layers.append(state.hidden[:, 0] if model.heads.pooling == "cls" else mean_token)
+            layers.append(state.hidden[:, 0] if model.heads.options.pooling == "cls" else mean_token)
         batches.append(torch.stack(layers, dim=1))  # [batch, exits, width]
     return torch.cat(batches)
 

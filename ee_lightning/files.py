@@ -8,7 +8,9 @@ from argparse import ArgumentTypeError
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
+from importlib import import_module
 from pathlib import Path
+from sys import modules
 from typing import Any, TypeVar
 
 import yaml
@@ -17,7 +19,7 @@ from pydantic import TypeAdapter, ValidationError
 from safetensors import SafetensorError
 
 from ee_lightning import __version__
-from ee_lightning.errors import EarlyExitError, OptionError, RunFolderError, hint_for
+from ee_lightning.errors import EarlyExitError, OptionError, RunFolderError, did_you_mean, first_line, hint_for
 
 UNFINISHED = ".unfinished"
 """How the names of files end whose writing was cut off."""
@@ -277,6 +279,36 @@ def typed(kind: type[_Made], values: object, *, at: str = "", others: bool = Fal
         raise OptionError(what, where=field or None) from error
     except (TypeError, RecursionError) as error:
         raise OptionError("it holds what JSON can't hold") from error
+
+
+def class_at(class_path: str, parent: type, what: str, such_as: str) -> type[Any]:
+    """Import a subclass of a parent by its full name, or raise an `OptionError` that says why there is none."""
+    module, _, name = class_path.rpartition(".")
+    there = dict[str, Any]()
+    try:
+        there = vars(import_module(module))
+        found, why = there[name], f"{name} is no subclass of {parent.__module__.rpartition('.')[0]}.{parent.__name__}"
+    except KeyError:
+        found, why = None, f"{module} has no {name}"
+    except Exception as error:  # whatever the user's module raises
+        found, why = None, first_line(error)
+    if isinstance(found, type) and issubclass(found, parent):
+        return found
+    hint = f"{did_you_mean(name, there)}give the full name of a class, such as {such_as}, in a module on PYTHONPATH "
+    hint += "(PYTHONPATH=. for those in the working folder)"
+    raise OptionError(f"there is no {what} {class_path}: {why}", where=f"class_path {class_path}", hint=hint)
+
+
+def check_imported(class_path: str, what: str) -> str:
+    """Return the full name of a class from a file, which must not make this program import anything."""
+    module, _, name = class_path.rpartition(".")
+    if module not in modules or name not in vars(modules[module]):
+        raise OptionError(
+            f"the {what} {class_path} is not one of ours, and reading a file imports nothing: import {module} "
+            f"beforehand, or on the command line name it with --{what} {class_path}",
+            where="class_path",
+        )
+    return class_path
 
 
 @cache

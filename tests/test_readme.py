@@ -3,7 +3,6 @@
 import re
 import shlex
 import shutil
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,12 +15,13 @@ from ee_lightning.analysis.sweep import sweep_exits
 from ee_lightning.cli import main
 from ee_lightning.exits import Confidence, Voting
 from ee_lightning.models.backbones import FAMILIES
+from ee_lightning.models.backbones.loading import load_adapter
 from ee_lightning.reporting import write_sweep
 from ee_lightning.runs.folder import RunFolder
 
 REPOSITORY = Path(__file__).parents[1]
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
-DEPLOYING, TRAINING, REPLAY, ADAPTER, SCRIPT = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+DEPLOYING, TRAINING, REPLAY, ADAPTER = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 
 
 def test_training_from_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -85,14 +85,11 @@ def test_the_adapter_shown_is_the_one_that_runs() -> None:
     assert len(ADAPTER.splitlines()) <= 40
 
 
-def test_the_script_shown_brings_an_adapter_of_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_adapter_of_ones_own_is_named_by_its_class(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "my_family.py").write_text(ADAPTER.replace("models.backbones.backbone", "models"), encoding="utf-8")
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setitem(FAMILIES, "mpnet", FAMILIES["mpnet"])
-    monkeypatch.setattr(sys, "argv", ["my_lightning.py", "--version"])
-    with pytest.raises(SystemExit) as ended:
-        exec(SCRIPT, {})
-    assert ended.value.code == 0
+    load_adapter("my_family.MPNetBackbone")
     assert FAMILIES["mpnet"].__module__ == "my_family"
 
 

@@ -40,6 +40,7 @@ Words = Annotated[list[str], AtCommas, "WORDS"]
 File = Annotated[Path, "FILE"]
 OutputFile = Annotated[Path, BeforeValidator(lambda value: named_by_user(str(value))), "FILE"]
 Device = Literal["auto", "cpu", "cuda"]
+Adapter = Annotated[str, Field(), "CLASS"]
 
 
 class _Help(DefaultHelpFormatter):

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
-from ee_lightning.cli.command import Number
+from ee_lightning.cli.command import Adapter, Number
 from ee_lightning.cli.predict import Model, is_run, load, said
 from ee_lightning.data.tasks import LABEL_SEPARATOR
 from ee_lightning.errors import DataError, OptionError, shown
@@ -16,6 +16,7 @@ from ee_lightning.exits import StoredExits, reaches, replay
 from ee_lightning.functional import Kind
 from ee_lightning.inference.input import OwnRows
 from ee_lightning.inference.policy import ExitPolicy, policy_of_run
+from ee_lightning.models.backbones.loading import load_adapter
 from ee_lightning.runs.folder import RunFolder
 from ee_lightning.runs.load_run import RunOptions
 
@@ -29,6 +30,7 @@ def explain(
     split: Literal["validation", "test"] = "validation",
     criterion: str | None = None,
     threshold: Number | None = None,
+    adapter: Adapter | None = None,
 ) -> None:
     """Print what every exit says of a row or a text, where it leaves and why.
 
@@ -40,7 +42,9 @@ def explain(
         split: The split of the row.
         criterion: Such as confidence or 'voting(k=0.5)', with --threshold (those of the operating point).
         threshold: In the criterion's unit; inf lets nobody leave early.
+        adapter: The full name of your own adapter of the backbone's family, such as my_module.MyBackbone.
     """
+    load_adapter(adapter)
     if (row is None) == (text is None):
         raise OptionError("one of --row and --text is needed", where="the command line", hint="give one of them")
     if text is not None:

@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from ee_lightning.analysis.choice import one_sided
-from ee_lightning.cli.command import AtCommas, BatchSize, Device, File, Number, OutputFile
+from ee_lightning.cli.command import Adapter, AtCommas, BatchSize, Device, File, Number, OutputFile
 from ee_lightning.data.row_files import open_row_file
 from ee_lightning.errors import EarlyExitError, OptionError, counted, listed
 from ee_lightning.exits import replay
@@ -27,6 +27,7 @@ from ee_lightning.inference.output import PredictionFile, check_writable, probab
 from ee_lightning.inference.policy import ExitPolicy
 from ee_lightning.inference.predictor import PredictorOptions
 from ee_lightning.inference.texts import Texts
+from ee_lightning.models.backbones.loading import load_adapter
 from ee_lightning.runs.folder import RunFolder
 from ee_lightning.runs.load_run import RunOptions
 
@@ -34,8 +35,6 @@ SILENCE = 30
 """After how many seconds the progress is printed again where there is no terminal."""
 ENOUGH = 10
 """Of how many texts on it is of note that all of them leave at the same exit."""
-USUAL_COLUMNS = (("text",), ("sentence",))
-"""What the one text of a row may be called where it isn't called as in the task."""
 
 Model = Annotated[str, "RUN"]
 Columns = Annotated[tuple[Annotated[str, Field(min_length=1)], ...], AtCommas, "A[,B]"]
@@ -58,6 +57,7 @@ def predict(
     batch_size: BatchSize = 32,
     precision: Precision = "fp32",
     device: Device = "auto",
+    adapter: Adapter | None = None,
 ) -> None:
     """Label the rows of a file or one --text, or without either the test split of the run's own task.
 
@@ -79,7 +79,9 @@ def predict(
         batch_size: Texts in a batch, where the schedule is depth_first.
         precision: The precision of matrix products.
         device: Where to run.
+        adapter: The full name of your own adapter of the backbone's family, such as my_module.MyBackbone.
     """
+    load_adapter(adapter)
     of_file = {
         **{"--input": input, "--output": output, "--text-columns": text_columns},
         **{"--skip-bad-rows": skip_bad_rows, "--trail": trail},
@@ -145,7 +147,14 @@ def said(label: object, separator: str) -> str:
     return f"{label:.4g}" if isinstance(label, float) else str(label)
 
 
-def save(model: Model, folder: str, *, criterion: str | None = None, threshold: Number | None = None) -> None:
+def save(
+    model: Model,
+    folder: str,
+    *,
+    criterion: str | None = None,
+    threshold: Number | None = None,
+    adapter: Adapter | None = None,
+) -> None:
     """Write a run's model, its tokenizer and its operating point into one folder.
 
     Args:
@@ -153,7 +162,9 @@ def save(model: Model, folder: str, *, criterion: str | None = None, threshold: 
         folder: The folder to write.
         criterion: Such as confidence or 'voting(k=0.5)', with --threshold (those of the operating point).
         threshold: In the criterion's unit; inf lets nobody leave early.
+        adapter: The full name of your own adapter of the backbone's family, such as my_module.MyBackbone.
     """
+    load_adapter(adapter)
     predictor = load(model, criterion, threshold, device="cpu")
     predictor.save_pretrained(folder)
     rule, run = predictor.deployment.rule, RunFolder(model)
@@ -213,7 +224,7 @@ def _output(input: Path, output: Path | None) -> Path:
 def _choices(text_columns: Texts | None, deployment: Deployment) -> list[Texts]:
     """Return what the texts of a file may be called."""
     if text_columns is None:
-        return [deployment.text_columns, *(() if deployment.takes_pairs else USUAL_COLUMNS)]
+        return deployment.text_choices
     if len(text_columns) != len(deployment.text_columns):
         raise OptionError(
             f"{counted(len(text_columns), 'column')} named, and {deployment.task} takes "

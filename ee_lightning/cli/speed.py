@@ -8,7 +8,7 @@ from pydantic import Field
 from torch import Tensor
 
 from ee_lightning.analysis.sweep import fit_criteria
-from ee_lightning.cli.command import AtCommas, BatchSizes, Repeats, Samples, Threads
+from ee_lightning.cli.command import Adapter, AtCommas, BatchSizes, Repeats, Samples, Threads
 from ee_lightning.errors import OptionError, counted, listed
 from ee_lightning.exits import CRITERIA, Criterion, Oracle, StoredExits, trace_curve
 from ee_lightning.exits.naming import CriterionSpec, spec_of
@@ -16,6 +16,7 @@ from ee_lightning.functional import weighted_scores
 from ee_lightning.inference import SpeedMeter, samples_of
 from ee_lightning.inference.engine import Precision
 from ee_lightning.inference.speed import BATCH_SIZES, precision_effects
+from ee_lightning.models.backbones.loading import load_adapter
 from ee_lightning.reporting import print_latencies, print_precision_effects, print_speed, write_speed
 from ee_lightning.runs.figures import NAMED_SPEEDUPS
 from ee_lightning.runs.folder import RunFolder
@@ -38,6 +39,7 @@ def speed(
     max_samples: Samples = 256,
     precision: Precision = "fp32",
     split: Literal["validation", "test"] = "validation",
+    adapter: Adapter | None = None,
 ) -> None:
     """Measure operating points on the clock, beside the full model of the same weights.
 
@@ -51,7 +53,9 @@ def speed(
         max_samples: How many samples are measured at most, taken evenly from the split.
         precision: The precision of matrix products.
         split: The split whose samples are measured.
+        adapter: The full name of your own adapter of the backbone's family, such as my_module.MyBackbone.
     """
+    load_adapter(adapter)
     folder = RunFolder(run)
     exits, metric = folder.read_exits(split), folder.read_figures(split)["metrics"][0]
     points = _points(folder, exits, criterion, speedups, split, metric)

@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Annotated
 from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
-from ee_lightning.cli.command import Device
+from ee_lightning.cli.command import Adapter, Device
 from ee_lightning.data.tasks import TASKS
 from ee_lightning.errors import DataError, OptionError
 from ee_lightning.files import written_whole
 from ee_lightning.inference import EarlyExitPredictor
 from ee_lightning.inference.input import OwnRows
+from ee_lightning.models.backbones.loading import load_adapter
 from ee_lightning.runs.folder import RunFolder
 from ee_lightning.runs.load_run import RunOptions
 from ee_lightning.runs.operating_point import OperatingPoint
@@ -108,7 +109,13 @@ def write_zip(folder: Path, files: Iterable[Path]) -> Path:
 Planned = tuple[ServerFile, Path, OwnRows]
 
 
-def submit(runs: Annotated[list[Path], "RUN"], *, output: Annotated[Path, "FOLDER"], device: Device = "auto") -> None:
+def submit(
+    runs: Annotated[list[Path], "RUN"],
+    *,
+    output: Annotated[Path, "FOLDER"],
+    device: Device = "auto",
+    adapter: Adapter | None = None,
+) -> None:
     """Predict GLUE's test sets at the operating points of runs, and write the files for its server.
 
     All test sets and operating points are looked at before anything is predicted.
@@ -117,7 +124,9 @@ def submit(runs: Annotated[list[Path], "RUN"], *, output: Annotated[Path, "FOLDE
         runs: Run folders, one a task, in which 'ee-lightning choose' saved an operating point.
         output: Where to write the files and their zip.
         device: Where to run.
+        adapter: The full name of your own adapter of the backbone's family, such as my_module.MyBackbone.
     """
+    load_adapter(adapter)
     planned = _plan(runs)
     written = [_predict(each, device, output) for each in planned]
     print(f"saved: {write_zip(output, written)}")

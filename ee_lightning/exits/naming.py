@@ -6,8 +6,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from importlib import import_module
-from sys import modules
+from functools import partial
 from typing import Annotated, Any, get_type_hints
 
 from pydantic import AfterValidator
@@ -16,7 +15,7 @@ from ee_lightning import exits
 from ee_lightning.errors import OptionError, did_you_mean, first_line
 from ee_lightning.exits.criterion import CONTRACT, Criterion
 from ee_lightning.exits.fitted import Fitted
-from ee_lightning.files import typed
+from ee_lightning.files import check_imported, class_at, typed
 
 _CRITERION = re.compile(r"\s*([\w.]+)\s*(?:\(\s*([^()]*)\))?\s*(?:,|$)")
 _OPTION = re.compile(r"\s*(\w+)\s*=\s*([^,\[\]{}]+?|\[[^\[\]{}]*\])\s*(?:,\s*|$)")
@@ -24,18 +23,6 @@ _OPTION = re.compile(r"\s*(\w+)\s*=\s*([^,\[\]{}]+?|\[[^\[\]{}]*\])\s*(?:,\s*|$)
 
 def _known() -> str:
     return f"{', '.join(exits.CRITERIA)}, or one of your own, such as my_module.MyCriterion"
-
-
-def _imported(class_path: str) -> str:
-    """Return the name of a class from a file, which must not make this program import anything."""
-    module, _, name = class_path.rpartition(".")
-    if module not in modules or name not in vars(modules[module]):
-        raise OptionError(
-            f"the criterion {class_path} is not one of ours, and reading a file imports nothing: import {module} "
-            f"beforehand, or on the command line name it with --criterion {class_path}",
-            where="class_path",
-        )
-    return class_path
 
 
 @dataclass(frozen=True)
@@ -48,28 +35,17 @@ class CriterionSpec:
         fitted: What a `Fitted` criterion learnt from held-out data, its ``fitted``.
     """
 
-    class_path: Annotated[str, AfterValidator(_imported)]
+    class_path: Annotated[str, AfterValidator(partial(check_imported, what="criterion"))]
     init_args: Mapping[str, Any] = field(default_factory=dict)
     fitted: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def kind(self) -> type[Criterion]:
         """The class; an OptionError if it can't be imported, or is no criterion that can judge anything."""
-        module, _, name = self.class_path.rpartition(".")
-        where, there = f"class_path {self.class_path}", dict[str, Any]()
-        try:
-            there = vars(import_module(module))
-            found, why = there[name], f"{name} is no subclass of ee_lightning.exits.Criterion"
-        except KeyError:
-            found, why = None, f"{module} has no {name}"
-        except Exception as error:  # whatever the user's module raises
-            found, why = None, first_line(error)
-        if not (isinstance(found, type) and issubclass(found, Criterion)):
-            hint = did_you_mean(name, there) + "give the full name of a class, such as ee_lightning.exits.Voting, in a "
-            hint += "module on PYTHONPATH (PYTHONPATH=. for those in the working folder)"
-            raise OptionError(f"there is no criterion {self.class_path}: {why}", where=where, hint=hint)
+        found: type[Criterion] = class_at(self.class_path, Criterion, "criterion", such_as="ee_lightning.exits.Voting")
         if lacks := sorted(found.__abstractmethods__):
-            raise OptionError(f"{name} lacks the method {' and '.join(lacks)}", where=where, hint=CONTRACT)
+            what = f"{found.__name__} lacks the method {' and '.join(lacks)}"
+            raise OptionError(what, where=f"class_path {self.class_path}", hint=CONTRACT)
         return found
 
     def build(self) -> Criterion:

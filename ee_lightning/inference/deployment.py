@@ -10,11 +10,12 @@ from transformers import AutoConfig, PreTrainedConfig
 
 from ee_lightning import __version__
 from ee_lightning.data import Task
+from ee_lightning.data.row_files import USUAL_TEXTS
 from ee_lightning.data.tasks import LABEL_SEPARATOR
 from ee_lightning.files import check_format, read_json, reading, typed
 from ee_lightning.functional import Kind, Target
 from ee_lightning.inference.policy import ExitPolicy
-from ee_lightning.models import HeadOptions
+from ee_lightning.models import Backbone, HeadOptions
 
 EARLY_EXIT = "early_exit.json"
 FORMAT = 2
@@ -81,6 +82,11 @@ class Deployment:
         """Whether a row has two texts."""
         return len(self.text_columns) == 2
 
+    @property
+    def text_choices(self) -> list[tuple[str, ...]]:
+        """What the texts may be called in a table: as in the task, or as usual; the first that are there count."""
+        return [self.text_columns, *USUAL_TEXTS[len(self.text_columns)]]
+
     def write(self, file: Path) -> None:
         """Write it as JSON; numbers come back to the last bit, and infinity stands as Python's JSON has it."""
         fields = {"format": FORMAT, "version": __version__, **asdict(self)}
@@ -109,18 +115,22 @@ class EarlyExitConfig(PreTrainedConfig):  # type: ignore[no-untyped-call]
     """The configuration of a saved model.
 
     `AutoConfig` reads it once ee_lightning is imported; there is no such model for `AutoModel` and ``pipeline``. The
-    field ``backbone`` holds those of the backbone's own configuration.
+    field ``backbone`` holds those of the backbone's own configuration, and ``adapter`` the name of an adapter's class
+    of one's own.
     """
 
     model_type = "early_exit"
     backbone: dict[str, Any] | None = None
+    adapter: str | None = None
 
     @classmethod
-    def of(cls, backbone: PreTrainedConfig, deployment: Deployment) -> "EarlyExitConfig":
-        """Make the configuration of a backbone's configuration and what the model predicts."""
-        names = deployment.label_names or ("LABEL_0",)
+    def of(cls, backbone: Backbone, deployment: Deployment) -> "EarlyExitConfig":
+        """Make the configuration of a backbone and what the model predicts."""
+        names, config, adapter = deployment.label_names or ("LABEL_0",), backbone.encoder.config, type(backbone)
+        is_ours = adapter.__module__.startswith("ee_lightning.")
         return cls(
-            backbone=backbone.to_diff_dict() | {"model_type": backbone.model_type},
+            backbone=config.to_diff_dict() | {"model_type": config.model_type},
+            adapter=None if is_ours else f"{adapter.__module__}.{adapter.__qualname__}",
             id2label=dict(enumerate(names)),
             label2id={name: number for number, name in enumerate(names)},
             problem_type=_PROBLEMS[deployment.target.kind],

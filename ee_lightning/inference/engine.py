@@ -77,8 +77,8 @@ class EarlyExitEngine:
             raise OptionError("the threshold is no number", where="threshold", hint="infinity lets nobody leave early")
         self.model, self.criterion, self.threshold = model.eval(), criterion, float(threshold)
         self.schedule, self.batch_size, self.precision, self._keeps_trail = schedule, batch_size, precision, keep_trail
-        self._device = next(model.parameters()).device
-        self.packing = Packing.on(self._device, max_tokens)
+        self.device = next(model.parameters()).device
+        self.packing = Packing.on(self.device, max_tokens)
         self._fills = {"input_ids": pad_token_id, "token_type_ids": pad_token_type_id}
         criterion.rehearse(model.target, model.num_exits, () if model.heads.gate is None else (GATE,))
 
@@ -153,7 +153,7 @@ class EarlyExitEngine:
             self.model.eval()
         is_lower = self.precision == "bf16"
         # Entered once for all layers, because the weights are cast again each time.
-        lower = torch.autocast(self._device.type, dtype=torch.bfloat16) if is_lower else nullcontext()
+        lower = torch.autocast(self.device.type, dtype=torch.bfloat16) if is_lower else nullcontext()
         with torch.inference_mode(), lower:
             return self._descend(lengths, take)
 
@@ -184,18 +184,18 @@ class EarlyExitEngine:
                 break
             if len(gone) > 0:
                 departed.append(judged.select(gone))
-                there = kept.to(self._device, non_blocking=True)
+                there = kept.to(self.device, non_blocking=True)
                 rows, memory = rows[kept], {name: tensor.index_select(0, there) for name, tensor in memory.items()}
                 cohorts = [*_staying(cohorts, leaves, backbone)]
         return in_order(departed)
 
     def _embed(self, batch: Batch, lengths: Tensor) -> Cohort:
-        there = {name: tensor.to(self._device, non_blocking=True) for name, tensor in batch.items()}
+        there = {name: tensor.to(self.device, non_blocking=True) for name, tensor in batch.items()}
         is_padded = int(lengths.min()) < there["input_ids"].shape[1]
         return Cohort(lengths, self.model.backbone.embed(**there, is_padded=is_padded))
 
     def _remember(self, num_samples: int) -> State:
-        target, device = self.model.target, self._device
+        target, device = self.model.target, self.device
         finite = torch.ones(num_samples, dtype=torch.bool, device=device)
         memory = {**self.criterion.start(num_samples, target, device), _FINITE: finite}
         if self._keeps_trail:

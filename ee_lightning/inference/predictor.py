@@ -1,34 +1,38 @@
 """What a user deploys: texts in, labels out, as early as the operating point allows."""
 
 from collections.abc import Iterable
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
-from typing import TypedDict, Unpack, overload
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack, overload
 
 import torch
 from transformers import PreTrainedTokenizerBase
 
+from ee_lightning.data import Task
 from ee_lightning.data.encoding import load_tokenizer
-from ee_lightning.errors import OptionError
+from ee_lightning.errors import OptionError, listed
 from ee_lightning.exits import GATE, StoredExits
 from ee_lightning.exits.naming import spec_of
 from ee_lightning.functional import Kind
 from ee_lightning.inference.deployment import Deployment
 from ee_lightning.inference.engine import EarlyExitEngine, Precision, Schedule
-from ee_lightning.inference.policy import AnyCriterion, policy_of_run
+from ee_lightning.inference.policy import AnyCriterion, ExitPolicy, policy_of_run
 from ee_lightning.inference.saved import find_folder, read_folder, write_folder
 from ee_lightning.inference.texts import (
     TextEncoder,
     TextPrediction,
-    Texts,
     TextStream,
-    check_rows,
+    rows_of,
     side_by_side,
 )
 from ee_lightning.models import MultiExitModel
 from ee_lightning.models.restoring import find_device
 from ee_lightning.runs.folder import RunFolder
 from ee_lightning.runs.load_run import RunOptions, read_model
+
+if TYPE_CHECKING:
+    from ee_lightning.training import EarlyExitModule, TaskDataModule  # and with them Lightning
 
 
 class EngineOptions(TypedDict, total=False):
@@ -139,6 +143,43 @@ class EarlyExitPredictor:
         return cls(model, load_tokenizer(settings.backbone), deployment, **options)
 
     @classmethod
+    def from_module(
+        cls,
+        module: "EarlyExitModule",
+        data: "TaskDataModule | None" = None,
+        *,
+        criterion: AnyCriterion,
+        threshold: float,
+        **options: Unpack[PredictorOptions],
+    ) -> "EarlyExitPredictor":
+        """Copy the model that a module has now, such as after `Trainer.fit`; the module may go on training.
+
+        Args:
+            module: The module.
+            data: The data that it is trained on; None takes those of its trainer.
+            criterion: A name such as ``voting(k=0.5)``, a criterion or its specification; fitted if it has to be.
+            threshold: In the criterion's own unit; infinity lets nobody leave early.
+            **options: Those of the class.
+
+        Raises:
+            OptionError: The data are missing or of another task, or an option makes no sense.
+            BackboneError: The tokenizer of the data is not available.
+        """
+        data = data or getattr(module._trainer, "datamodule", None)
+        task, model = getattr(data, "task", None), deepcopy(module.model)
+        if data is None or not isinstance(task, Task):
+            hint = "give the TaskDataModule that it is trained on; beside data of your own give model, tokenizer and "
+            hint += "Deployment to EarlyExitPredictor itself"
+            raise OptionError("it is not known what the model predicts of which texts", where="data", hint=hint)
+        if task.target != model.target:
+            what = f"the module has {model.target.num_classes} outputs for {model.target.kind.value}, and {task.name} "
+            what += f"{task.target.num_classes} for {task.target.kind.value}"
+            raise OptionError(what, where="data", hint="give the data that it is trained on")
+        rule = ExitPolicy.given(criterion, threshold)
+        deployment = Deployment.of_task(task, model.num_exits, data.max_length, model.heads.options, rule)
+        return cls(model, load_tokenizer(data.tokenizer_name), deployment, **options)
+
+    @classmethod
     def from_pretrained(
         cls,
         source: str | Path,
@@ -181,39 +222,44 @@ class EarlyExitPredictor:
         write_folder(Path(folder), self.model, self._encoder, self.deployment)
 
     @overload
-    def __call__(self, texts: str, pairs: str | None = None) -> TextPrediction: ...  # type: ignore[overload-overlap]
+    def __call__(self, texts: str, pairs: str | None = None) -> TextPrediction: ...
     @overload
-    def __call__(self, texts: Iterable[str], pairs: Iterable[str] | None = None) -> list[TextPrediction]: ...
+    def __call__(self, texts: Iterable[Any], pairs: Iterable[str] | None = None) -> list[TextPrediction]: ...
     def __call__(
-        self, texts: str | Iterable[str], pairs: str | Iterable[str] | None = None
+        self, texts: str | Iterable[Any], pairs: str | Iterable[str] | None = None
     ) -> TextPrediction | list[TextPrediction]:
-        """Predict one text or several, or the pairs of them and others.
+        """Predict one text or several, or the pairs of them and others, or the rows of a table.
 
         Args:
-            texts: A text, or several.
+            texts: A text, several, or a table: a data frame, a `datasets.Dataset`, or a mapping from names to columns.
+                Its columns of texts have the task's names, or the usual ones, such as ``sentence`` or ``text``.
             pairs: For tasks on two texts the second one, or as many as there are texts.
 
         Returns:
             One prediction for one text, else a list with one for each.
 
         Raises:
-            DataError: A text is no string, or there is one too many or too few; rows are counted from 0.
+            DataError: A text is no string, there is one too many or too few, or a table lacks the columns; rows are
+                counted from 0.
         """
-        if isinstance(texts, str) and (pairs is None or isinstance(pairs, str)):
-            return next(self.stream([texts if pairs is None else (texts, pairs)]))
-        return list(self.stream(side_by_side(texts, pairs)))
+        predictions = list(self.stream(self._rows(texts, pairs)))
+        return predictions[0] if isinstance(texts, str) and (pairs is None or isinstance(pairs, str)) else predictions
+
+    def _rows(self, texts: str | Iterable[Any], pairs: str | Iterable[str] | None) -> Iterable[Any]:
+        if isinstance(texts, str) and pairs is None:
+            return [texts]
+        return rows_of(texts, self._encoder.choose) if pairs is None else side_by_side(texts, pairs)
 
     @torch.inference_mode()
-    def exits_of(self, texts: str | Iterable[str], pairs: str | Iterable[str] | None = None) -> StoredExits:
+    def exits_of(self, texts: str | Iterable[Any], pairs: str | Iterable[str] | None = None) -> StoredExits:
         """Return what all exits say of texts, or of pairs of them, as criteria replay it; no text leaves early.
 
         Raises:
             DataError: As for predictions.
         """
-        rows = [self._encoder.check(row, f"row {number}") for number, row in enumerate(side_by_side(texts, pairs))]
+        rows = [self._encoder.check(row, f"row {number}") for number, row in enumerate(self._rows(texts, pairs))]
         samples, _ = self._encoder(rows)
-        device = next(self.model.parameters()).device
-        said = self.model(**{name: tensor.to(device) for name, tensor in self.engine.pad(samples).items()})
+        said = self.model(**{name: tensor.to(self.engine.device) for name, tensor in self.engine.pad(samples).items()})
         return StoredExits(
             logits=said.logits.float().cpu(),  # [exits, texts, classes]
             labels=None,
@@ -222,11 +268,12 @@ class EarlyExitPredictor:
             multi_label=self.model.target.kind is Kind.MULTI_LABEL,
         )
 
-    def stream(self, rows: Iterable[str | Texts], *, skip_bad_rows: bool = False) -> TextStream:
+    def stream(self, rows: Iterable[Any], *, skip_bad_rows: bool = False) -> TextStream:
         """Predict a stream of texts of any length, in memory that does not grow with it.
 
         Args:
-            rows: Strings, or for tasks on two texts pairs of strings; no more are taken than are needed next.
+            rows: Strings, or for tasks on two texts pairs of strings; mappings that hold them by name, as the rows of a
+                data set do; or a table. No more are taken than are needed next.
             skip_bad_rows: Leave out what is no text, and count it.
 
         Returns:
@@ -235,8 +282,16 @@ class EarlyExitPredictor:
             is no text, it predicts the rows before, and then raises a `DataError` with the row counted from 0.
 
         Raises:
-            DataError: It is one text, or nothing that gives rows.
+            DataError: It is one text, nothing that gives rows, or a table that lacks the columns.
         """
-        check_rows(rows)
-        words = self.deployment.label_names
+        rows, words = rows_of(rows, self._encoder.choose), self.deployment.label_names
         return TextStream(rows, self._encoder, self.engine, words, skip_bad_rows=skip_bad_rows)
+
+    def __repr__(self) -> str:
+        deployed, config = self.deployment, self.model.backbone.encoder.config
+        labels = listed(deployed.label_names) or "a value"
+        return (
+            f"{type(self).__name__}({deployed.task}: {' and '.join(deployed.text_columns)} -> {labels}; "
+            f"{config.model_type} of {self.model.backbone.num_layers} layers and {deployed.num_exits} exits, "
+            f"{deployed.rule}, on {self.engine.device})"
+        )

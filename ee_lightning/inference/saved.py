@@ -18,7 +18,7 @@ from transformers.utils.peft_utils import ADAPTER_CONFIG_NAME
 
 from ee_lightning.data.encoding import load_tokenizer
 from ee_lightning.errors import BackboneError, EarlyExitError, OptionError, RunFolderError, first_line, hint_for
-from ee_lightning.files import UNFINISHED, read_json, reading
+from ee_lightning.files import UNFINISHED, check_imported, read_json, reading
 from ee_lightning.inference.deployment import EARLY_EXIT, Deployment, EarlyExitConfig
 from ee_lightning.inference.texts import TextEncoder
 from ee_lightning.models import MultiExitModel, restore_model
@@ -127,7 +127,7 @@ def write_folder(folder: Path, model: MultiExitModel, encoder: TextEncoder, depl
         raise RunFolderError(what, where=folder, hint="name another folder, or one that does not exist yet")
     with written_together(folder) as unfinished:
         save_file(tensors, unfinished / WEIGHTS)
-        EarlyExitConfig.of(model.backbone.encoder.config, deployment).save_pretrained(unfinished)
+        EarlyExitConfig.of(model.backbone, deployment).save_pretrained(unfinished)
         encoder.save(unfinished)
         deployment.write(unfinished / EARLY_EXIT)
     if saved_before:
@@ -204,6 +204,8 @@ def _backbone_of(file: Path) -> tuple[PreTrainedConfig, str]:
             return config_of_fields(fields, str(file)), WEIGHTS_OF_FORMAT_1
         if not isinstance(fields["backbone"], dict):
             raise ValueError(f"backbone is {fields['backbone']!r:.60}, and no configuration")
+        if (adapter := fields.get("adapter")) is not None:
+            check_imported(str(adapter), "adapter")
         return config_of_fields(fields["backbone"], str(file)), WEIGHTS
 
 

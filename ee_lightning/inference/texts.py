@@ -1,7 +1,7 @@
 """From rows of texts to samples, and to predictions for them, one after the other."""
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set, Sized
 from itertools import chain, compress, islice
 from pathlib import Path
 from threading import Lock
@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, cast
 from transformers import PreTrainedTokenizerBase
 
 from ee_lightning.data.encoding import check_max_length, encode
-from ee_lightning.data.row_files import surrogate_in
+from ee_lightning.data.row_files import Chooser, surrogate_in
 from ee_lightning.errors import DataError
 from ee_lightning.functional import Kind
 from ee_lightning.inference.batches import Predictions, Sample, samples_of
@@ -55,6 +55,7 @@ class TextEncoder:
     def __init__(self, tokenizer: PreTrainedTokenizerBase, deployment: Deployment) -> None:
         check_max_length(tokenizer, deployment.max_length, pairs=deployment.takes_pairs, option="max_length")
         self.tokenizer, self._deployment, self._lock = tokenizer, deployment, Lock()
+        self.choose = Chooser(deployment.text_choices, advice="rename its columns, or give one, as in table['text']")
 
     def __call__(self, rows: Sequence[Texts]) -> tuple[list[Sample], int]:
         """Tokenise rows, at least one, and count those that were cut."""
@@ -70,7 +71,9 @@ class TextEncoder:
         vars(self).update(state, _lock=Lock())
 
     def check(self, row: object, place: str) -> Texts:
-        """Return the texts of a row, a text or two in a tuple or a list, or raise a DataError if it is none."""
+        """Return the texts of a row: a text, two in a tuple or a list, or a mapping; a DataError if it is none."""
+        if isinstance(row, Mapping):
+            row = tuple(row[name] for name in self.choose(list(row), place).texts)
         texts = tuple(row) if isinstance(row, tuple | list) else (row,)
         for text in texts:
             if not isinstance(text, str):
@@ -93,16 +96,42 @@ class TextEncoder:
             self.tokenizer.save_pretrained(folder)
 
 
-def side_by_side(texts: object, pairs: object) -> Iterable[Any]:
-    """Put first and second texts together, of which there may be one each, or no second ones.
+def rows_of(texts: object, choose: Chooser) -> Iterable[Any]:
+    """Return the rows of several texts, of rows of texts, or of a table, of which it picks the columns of the texts.
+
+    Args:
+        texts: What gives texts, rows or a table: a data frame, a data set, or a mapping from names to columns.
+        choose: Picks the columns.
 
     Raises:
-        DataError: These are no texts, or not as many.
+        DataError: It is one text, nothing that gives rows in an order, or a table that lacks the columns.
     """
-    firsts = [texts] if isinstance(texts, str) else list(_several(texts, "texts"))
-    if pairs is None:
-        return firsts
-    seconds, what = [pairs] if isinstance(pairs, str) else list(_several(pairs, "pairs")), None
+    if isinstance(texts, str):
+        hint = "wrap it in a list, as in predictor.stream([text]), or call predictor(text)"
+        raise DataError("a stream takes many texts, and here is one", where="rows", hint=hint)
+    if (header := _header(texts)) is None:
+        return _several(texts, "texts")
+    names = choose(header, "texts").texts
+    columns = [cast("Mapping[str, Any]", texts)[name] for name in names]
+    columns = [column.to_pylist() if hasattr(column, "to_pylist") else column for column in columns]  # of Arrow
+    for name, column in zip(names, columns, strict=True):
+        if isinstance(column, str):
+            raise DataError("a column is a list of texts, and here is one", where=name, hint="wrap it in a list")
+        _several(column, name)
+    sizes = [len(column) for column in columns if isinstance(column, Sized)]
+    if len(set(sizes)) > 1:
+        what = f"the columns {' and '.join(names)} have {' and '.join(map(str, sizes))} rows"
+        raise DataError(what, where="texts", hint="give as many of each")
+    return zip(*columns, strict=True)
+
+
+def side_by_side(texts: object, pairs: object) -> Iterable[Any]:
+    """Put first and second texts together, one each or several; raise a DataError if they are none, or not as many."""
+    firsts, seconds = (
+        [given] if isinstance(given, str) else list(_several(given, where))
+        for given, where in ((texts, "texts"), (pairs, "pairs"))
+    )
+    what = None
     if isinstance(texts, str) != isinstance(pairs, str):
         kinds = ("one text", "a list") if isinstance(texts, str) else ("a list", "one text")
         what = f"texts is {kinds[0]}, and pairs {kinds[1]}"
@@ -114,27 +143,23 @@ def side_by_side(texts: object, pairs: object) -> Iterable[Any]:
     return zip(firsts, seconds, strict=True)
 
 
-def check_rows(rows: object) -> None:
-    """Raise a DataError for what is no stream of rows: one text, or nothing that gives rows."""
-    if isinstance(rows, str):
-        hint = "wrap it in a list, as in predictor.stream([text]), or call predictor(text)"
-        raise DataError("a stream takes many texts, and here is one", where="rows", hint=hint)
-    _several(rows, "rows")
+def _header(table: object) -> list[str] | None:
+    """Return the names of a table's columns: a mapping's, a data frame's, an Arrow table's or a data set's."""
+    names = table.keys() if isinstance(table, Mapping) else None
+    if names is None and hasattr(type(table), "__getitem__"):
+        names = getattr(table, "column_names", getattr(table, "columns", None))
+    return [str(name) for name in names] if isinstance(names, Iterable) else None
 
 
 def _several(texts: object, where: str) -> Iterable[object]:
-    for attribute in ("column_names", "columns"):  # of a data frame, an Arrow table or a data set
-        names = getattr(texts, attribute, None)
-        if isinstance(names, Iterable) and not isinstance(texts, Mapping):
-            named = ", ".join(map(str, names))
-            raise DataError(
-                f"texts are strings, but here is a table of the columns {named:.200} ({type(texts).__name__})",
-                where=where,
-                hint="give one of its columns, as in list(table['text'])",
-            )
+    if (header := _header(texts)) is not None:
+        what = (
+            f"texts are strings, but here is a table of the columns {', '.join(header):.200} ({type(texts).__name__})"
+        )
+        raise DataError(what, where=where, hint="give the table alone, or one of its columns, as in table['text']")
     try:
         iter(cast("Iterable[object]", texts))
-        can_iterate = not isinstance(texts, bytes | bytearray | Mapping | Set)
+        can_iterate = not isinstance(texts, bytes | bytearray | Set)
     except TypeError:
         can_iterate = False
     if not can_iterate:

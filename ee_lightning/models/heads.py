@@ -53,7 +53,7 @@ class ExitHeads(nn.Module):
 
     def __init__(self, num_exits: int, hidden_size: int, num_classes: int, options: HeadOptions) -> None:
         super().__init__()
-        self.pooling = options.pooling
+        self.options = options
         num_poolers = num_exits if options.pooler == "per_exit" else 1
         self.poolers = nn.ModuleList(nn.Linear(hidden_size, hidden_size) for _ in range(num_poolers))
         self.dropouts = nn.ModuleList(nn.Dropout(options.dropout) for _ in range(num_exits))
@@ -87,7 +87,7 @@ class ExitHeads(nn.Module):
 
     def pool(self, state: EncoderState) -> Tensor:
         """Return what an exit sees of a state, ``[batch, width]``."""
-        if self.pooling == "cls":
+        if self.options.pooling == "cls":
             return state.hidden[:, 0]  # [batch, width]
         if state.attention_mask is None:
             return state.hidden.mean(1)  # [batch, width]

@@ -11,7 +11,7 @@ from torch import Tensor
 from ee_lightning.data import CustomTask, Task, resolve_task
 from ee_lightning.errors import DataError, RunFolderError
 from ee_lightning.exits import StoredExits
-from ee_lightning.files import found_in, read_yaml, reading, typed
+from ee_lightning.files import check_imported, found_in, read_yaml, reading, typed
 from ee_lightning.models import HeadOptions, MultiExitModel, restore_model, untrained_model
 from ee_lightning.models.backbones.loading import backbone_config
 from ee_lightning.models.restoring import find_device
@@ -70,6 +70,8 @@ class RunOptions:
                 options["data"] = {"task": described.name, "max_length": described.max_length}
             config = typed(_Config, options, others=True)
             model, data = config.model, config.data
+            if model.adapter is not None:
+                check_imported(model.adapter, "adapter")
             own = None if data.own is None else typed(CustomTask, data.own, at="data.own")
             return cls(
                 backbone=model.backbone,
@@ -88,6 +90,7 @@ class _ModelConfig:
     backbone: str
     heads: dict[str, Any]
     num_layers: PositiveInt | None = None
+    adapter: str | None = None
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ FREE_TO_DIFFER = (
     "data.num_workers",
     "data.root",
     "last_checkpoint.every_n_steps",
+    "model.adapter",
     "run.root",
     "trainer.enable_model_summary",
     "trainer.enable_progress_bar",

@@ -10,7 +10,7 @@ from ee_lightning.errors import BackboneError, OptionError, TrainingDiverged
 from ee_lightning.exits import StoredExits
 from ee_lightning.functional import Kind, Target, gate_loss, label_decisions
 from ee_lightning.models import HeadOptions, MultiExitModel, MultiExitOutput, Part
-from ee_lightning.models.backbones.loading import load_backbone
+from ee_lightning.models.backbones.loading import load_adapter, load_backbone
 from ee_lightning.training.data_module import check_batch
 from ee_lightning.training.distributed import check_strategy, num_processes, shared_out, whole_batch
 from ee_lightning.training.labels import LabelOptions
@@ -43,6 +43,7 @@ class EarlyExitModule(LightningModule):
         multi_label: Whether a sample has any number of these labels; the command line takes it from the task. Every
             label is then a decision between two classes, its being absent and its being there, and an objective gets
             the decisions on all labels of all samples in place of the samples.
+        adapter: The full name of your own adapter of the backbone's family, such as ``my_module.MyBackbone``.
 
     Raises:
         OptionError: The objective does not suit the task or the heads, or the options of the labels not the task.
@@ -59,8 +60,10 @@ class EarlyExitModule(LightningModule):
         optimization: Optimization = Optimization(),
         labels: LabelOptions = LabelOptions(),
         multi_label: bool = False,
+        adapter: str | None = None,
     ) -> None:
         super().__init__()
+        load_adapter(adapter)
         self.target = Target.of(num_classes, multi_label=multi_label)
         objective.check_task(self.target.kind)
         labels.check_task(self.target)

@@ -13,6 +13,7 @@ import pytest
 from ee_lightning.cli import main
 from ee_lightning.errors import OptionError, RunFolderError
 from ee_lightning.inference import EarlyExitPredictor
+from ee_lightning.models.backbones import FAMILIES
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 OWN = "own_criterion.RecentMean(decay=0.8)"
@@ -88,6 +89,58 @@ def test_the_examples_go_from_training_to_a_saved_model(
     assert instance("a gripping film") == by_name
     with pytest.raises(OptionError, match="without a threshold"):
         EarlyExitPredictor.from_run(RUN, criterion=own_criterion.RecentMean(0.7))
+
+
+ADAPTER = """
+from ee_lightning.models.backbones import BertBackbone
+
+class LoudBackbone(BertBackbone):
+    families = ("bert",)
+
+    def embedding(self, input_ids, padding_mask, token_type_ids):
+        return 2 * super().embedding(input_ids, padding_mask, token_type_ids)
+"""
+
+
+def test_an_own_adapter_goes_from_training_to_a_saved_model(
+    run: Callable[..., int],
+    small: dict[str, object],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    Path("own_family.py").write_text(ADAPTER)
+    monkeypatch.syspath_prepend(Path.cwd())
+    ours = FAMILIES["bert"]
+    monkeypatch.setitem(FAMILIES, "bert", ours)
+
+    def forget() -> None:
+        sys.modules.pop("own_family", None)
+        FAMILIES["bert"] = ours
+
+    adapter = ["--adapter", "own_family.LoudBackbone"]
+    rule = ["--criterion", "confidence", "--threshold", "0.5"]
+    Path("texts.csv").write_text("sentence\na gripping film\na dull one\n")
+    assert run("fit", **small, **{"model.adapter": "own_family.LoudBackbone"}) == 0
+    forget()
+    assert run("validate", RUN / "config.yaml", ckpt_path=RUN / "checkpoints/last.ckpt") == 0
+    predict = ["predict", str(RUN), "--input", "texts.csv", *rule]
+    forget()
+    assert main([*predict, "--output", "of-run.csv"]) == 1
+    assert (
+        "import own_family beforehand, or on the command line name it with --adapter own_fam" in capsys.readouterr().err
+    )
+    assert main([*predict, "--output", "of-run.csv", *adapter]) == 0
+    forget()
+    assert main(["save", str(RUN), "saved", *rule, *adapter]) == 0
+    assert main(["predict", "saved", "--input", "texts.csv", "--output", "of-saved.csv"]) == 0
+    assert Path("of-run.csv").read_text() == Path("of-saved.csv").read_text()
+    forget()
+    with pytest.raises(RunFolderError, match=r"reading a file imports nothing: import own_family beforehand"):
+        EarlyExitPredictor.from_pretrained("saved")
+    import_module("own_family")
+    assert EarlyExitPredictor.from_pretrained("saved").model.backbone.__class__.__name__ == "LoudBackbone"
+    assert main([*predict, "--output", "no.csv", "--adapter", "own_family.LoudBackbon"]) == 1
+    assert "there is no adapter own_family.LoudBackbon: own_family has no LoudBackbon" in capsys.readouterr().err
 
 
 BROKEN = """

@@ -3,12 +3,13 @@
 import csv
 import pickle
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
 from dataclasses import replace
 from math import inf
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,13 +17,16 @@ import pytest
 import torch
 import yaml
 from datasets import Dataset
+from lightning import Trainer
 
 from ee_lightning.cli import main
 from ee_lightning.errors import BackboneError, DataError, OptionError, RunFolderError
 from ee_lightning.exits import Confidence, Conformal, Criterion, Fixed, Patience, StoredExits, Voting, replay
 from ee_lightning.inference import EarlyExitPredictor, TextPrediction
+from ee_lightning.models import HeadOptions
 from ee_lightning.runs.folder import RunFolder
 from ee_lightning.runs.operating_point import OPERATING_POINT, OperatingPoint
+from ee_lightning.training import EarlyExitModule, EnsembleObjective, TaskDataModule
 
 LABELS = {"sst2": ("negative", "positive"), "rte": ("entailment", "not_entailment")}
 COLUMNS = {"sst2": ("SST-2", ["sentence"]), "rte": ("RTE", ["sentence1", "sentence2"])}
@@ -173,13 +177,14 @@ def test_threads_predict_what_one_alone_does(trained: Trained, glue_folder: Path
         (None, "NoneType"),
         (7, "int"),
         (b"film", "bytes"),
-        ({"film": 1}, "dict"),
+        ({"film": 1}, r"no column 'sentence'[\s\S]*has the columns film"),
+        ([{"film": "a film"}], r"no column 'sentence'[\s\S]*where: row 0"),
+        ({"text": "a film"}, r"a column is a list of texts[\s\S]*where: text"),
+        ({"text": {"a film", "a plot"}}, r"in an order, but here is set[\s\S]*where: text"),
         ({"film", "plot"}, r"in an order, but here is set"),
         (np.array("film"), "ndarray"),
-        (FRAME, r"a table of the columns text, label \(DataFrame\)[\s\S]*where: texts[\s\S]*list\(table\['text'\]\)"),
-        (FRAME.iloc[:0], "a table of the columns text, label"),
-        (Dataset.from_pandas(FRAME), r"a table of the columns text, label \(Dataset\)"),
-        (Dataset.from_pandas(FRAME).data.table, "a table of the columns text, label"),
+        (FRAME[["label"]], r"no column 'sentence'[\s\S]*where: texts[\s\S]*label; rename its columns, or give one"),
+        (FRAME.assign(text=[None, "plot"]), r"a text must be a string[\s\S]*where: row 0"),
         (FRAME["label"], r"but is 0[\s\S]*where: row 0"),
     ],
 )
@@ -191,6 +196,39 @@ def test_what_is_no_text_names_its_row(texts: object, match: str, predictor: Ear
 @pytest.mark.parametrize("column", [FRAME["text"], FRAME["text"].to_numpy(), Dataset.from_pandas(FRAME)["text"]])
 def test_a_column_is_a_list_of_texts(column: object, predictor: EarlyExitPredictor) -> None:
     assert predictor(column) == predictor(["a lovely film", "the dull plot"])
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        FRAME,
+        Dataset.from_pandas(FRAME),
+        Dataset.from_pandas(FRAME).data.table,
+        Dataset.from_pandas(FRAME).to_iterable_dataset(),
+        FRAME.to_dict("list"),
+        FRAME.to_dict("records"),
+        FRAME.rename(columns={"text": "sentence"}).assign(text=["no", "yes"]),
+    ],
+    ids=["frame", "data set", "arrow", "stream", "lists", "records", "both names"],
+)
+def test_a_table_is_read_by_its_column_of_texts(table: Iterable[Any], predictor: EarlyExitPredictor) -> None:
+    assert predictor(table) == predictor(["a lovely film", "the dull plot"])
+    assert predictor(FRAME.iloc[:0]) == []
+
+
+def test_a_table_of_two_texts(pair_predictor: EarlyExitPredictor) -> None:
+    columns = {"hypothesis": ["a dull film", "a plot"], "premise": ["a lovely film", "a film"]}
+    expected = pair_predictor(columns["premise"], columns["hypothesis"])
+    assert pair_predictor(columns) == pair_predictor(pd.DataFrame(columns)) == expected
+    with pytest.raises(DataError, match=r"columns premise and hypothesis have 2 and 1 rows"):
+        pair_predictor({**columns, "hypothesis": ["a plot"]})
+
+
+def test_a_predictor_says_what_it_is(predictor: EarlyExitPredictor) -> None:
+    assert repr(predictor) == (
+        "EarlyExitPredictor(sst2: sentence -> negative, positive; bert of 3 layers and 3 exits, "
+        "voting(k=0.5) at threshold 1.4, on cpu)"
+    )
 
 
 def test_a_table_is_no_second_text(pair_predictor: EarlyExitPredictor) -> None:
@@ -284,10 +322,10 @@ def test_a_source_that_fails_is_no_bad_row(predictor: EarlyExitPredictor) -> Non
     ("rows", "match"),
     [
         ("a text", r"many texts, and here is one[\s\S]*wrap it in a list"),
-        (None, r"here is NoneType[\s\S]*where: rows"),
+        (None, r"here is NoneType[\s\S]*where: texts"),
         (5, "here is int"),
         (b"a text", "here is bytes"),
-        ({"film": 1}, "here is dict"),
+        ({"film": 1}, "no column .sentence."),
     ],
 )
 def test_what_is_no_stream_is_refused_at_once(rows: object, match: str, predictor: EarlyExitPredictor) -> None:
@@ -465,3 +503,25 @@ def test_a_checkpoint_that_does_not_fit_is_refused(damage: str, run: Path) -> No
     expected = {"another model": r"have, which the model lacks, heads.poolers.1.bias and 3 more[\s\S]*damaged.ckpt"}
     with pytest.raises((RunFolderError, BackboneError), match=expected.get(damage, "the checkpoint can't be read")):
         EarlyExitPredictor.from_run(run, checkpoint, criterion="voting", threshold=1.1)
+
+
+def test_a_module_trained_from_python_is_deployed(tiny_backbone: Path, glue_folder: Path, tmp_path: Path) -> None:
+    data = TaskDataModule("sst2", root=str(glue_folder), tokenizer=str(tiny_backbone), max_length=32)
+    heads = HeadOptions(pooling="mean", pooler="shared")
+    module = EarlyExitModule(str(tiny_backbone), data.num_classes, data.metrics, EnsembleObjective(), heads=heads)
+    rule = {"criterion": Confidence(), "threshold": 0.6}
+    with pytest.raises(OptionError, match="give the TaskDataModule"):
+        EarlyExitPredictor.from_module(module, **rule)
+    quiet = {"max_epochs": 1, "logger": False, "enable_checkpointing": False, "accelerator": "cpu"}
+    Trainer(**quiet).fit(module, data)
+    predictor = EarlyExitPredictor.from_module(module, **rule)
+    texts = ["a lovely film", "the dull plot"]
+    expected = predictor(texts)
+    assert EarlyExitPredictor.from_module(module, data, **rule)(texts) == expected
+
+    Trainer(**quiet).fit(module, data)  # of which the predictor has a copy
+    assert predictor(texts) == expected
+    predictor.save_pretrained(tmp_path / "saved")
+    assert EarlyExitPredictor.from_pretrained(tmp_path / "saved")(texts) == expected
+    with pytest.raises(OptionError, match=r"2 outputs for one of several classes, and stsb 1 for a value"):
+        EarlyExitPredictor.from_module(module, TaskDataModule("stsb", tokenizer=str(tiny_backbone)), **rule)

@@ -19,7 +19,7 @@ from transformers.utils.peft_utils import find_adapter_config_file
 
 from ee_lightning import packaged
 from ee_lightning.errors import BackboneError, OptionError, first_line
-from ee_lightning.files import check_folder_readable
+from ee_lightning.files import check_folder_readable, class_at
 from ee_lightning.models.backbones.backbone import FAMILIES, Backbone
 
 SAVED_MODEL = "early_exit"
@@ -64,6 +64,12 @@ def load_backbone(source: str, num_layers: int | None = None) -> Backbone:
     return FAMILIES[config.model_type](encoder).train()  # from_pretrained leaves dropout off
 
 
+def load_adapter(class_path: str | None) -> None:
+    """Import an adapter of one's own by its full name, which serves its families from then on; or an OptionError."""
+    if class_path is not None:
+        class_at(class_path, Backbone, "adapter", such_as="my_module.MyBackbone")
+
+
 def backbone_config(source: str, num_layers: int | None = None) -> PreTrainedConfig:
     """Read the configuration of a backbone; arguments and errors as of `load_backbone`."""
     return _config_at(_path_of(source), source, num_layers)
@@ -84,8 +90,8 @@ def config_of_fields(fields: Mapping[str, Any], source: str) -> PreTrainedConfig
         hint = "give the backbone that it was trained from; the saved model is for predict and from_pretrained"
     elif family not in FAMILIES:
         what = f"the backbone family {family!r:.80} is not known"
-        hint = f"choose a backbone of one of the families {known}, or import an adapter of your own beforehand "
-        hint += "(README, 'Adding a backbone family')"
+        hint = f"choose a backbone of one of the families {known}, or name an adapter of your own: --model.adapter for "
+        hint += "a training, else --adapter, and from Python an import (README, 'Adding a backbone family')"
     for name in ("attn_implementation", "_attn_implementation"):
         if not what and (asked := fields.get(name)) is not None and asked not in ATTENTION:
             what = f"config.json asks for the attention {asked!r:.80}, which is not taken from a file"

@@ -339,7 +339,7 @@ def test_missing_option_is_named(run: Run, capfd: pytest.CaptureFixture[str]) ->
 
 
 def test_unknown_command_lists_the_commands(capfd: pytest.CaptureFixture[str]) -> None:
-    commands = "fit, validate, test, curves, choose, speed, predict, tables, fetch-run, save, reproduce, submit"
+    commands = "fit, validate, test, curves, choose, speed, predict, tables, fetch-run, explain, save, reproduce, submit"
     check_refused(main(["train"]), rf"'train'[\s\S]*{commands}", capfd)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from refusal import check_refused
 
-from ee_lightning.cli import main
+from ee_lightning.cli import COMMANDS, main
 from ee_lightning.data.encoding import load_tokenizer
 from ee_lightning.models.backbones.loading import load_backbone
 from ee_lightning.runs.folder import RunFolder
@@ -339,7 +339,7 @@ def test_missing_option_is_named(run: Run, capfd: pytest.CaptureFixture[str]) ->
 
 
 def test_unknown_command_lists_the_commands(capfd: pytest.CaptureFixture[str]) -> None:
-    commands = "fit, validate, test, curves, choose, speed, predict, tables, fetch-run, explain, save, reproduce, submit"
+    commands = ", ".join(COMMANDS)
     check_refused(main(["train"]), rf"'train'[\s\S]*{commands}", capfd)
 
 

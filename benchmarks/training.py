@@ -63,6 +63,7 @@ from ee_lightning.runs.folder import RunFolder
 from ee_lightning.training import EarlyExitModule, Optimization, Progress, Stage, Timeline
 from ee_lightning.training.data_module import TaskDataModule
 from ee_lightning.training.objectives.ensemble import EnsembleObjective
+from ee_lightning.training.objectives.joint import LAYER_WEIGHTS
 from ee_lightning.training.objectives.last_exit import LastExitObjective
 from ee_lightning.training.objectives.objective import ObjectiveTerms
 from ee_lightning.training.recorder import exit_scores
@@ -125,7 +126,7 @@ class LossAlone(EnsembleObjective):
 
     def forward(self, logits: Tensor, labels: Tensor, progress: Progress) -> ObjectiveTerms:
         """See `Objective.forward`; without parts."""
-        accuracy = accuracy_term(logits, labels, self.layer_weights(len(logits)).to(logits))
+        accuracy = accuracy_term(logits, labels, LAYER_WEIGHTS[self.layer_weights](len(logits)).to(logits))
         return ObjectiveTerms(accuracy - self.diversity_weight * diversity_term(logits), {})
 
 

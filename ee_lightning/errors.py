@@ -133,6 +133,16 @@ def require_at_least_one(**options: int) -> None:
             raise OptionError(f"{name} is {value}", where=name, hint="give 1 or more")
 
 
+def require_within(value: float, interval: str, option: str, hint: str) -> None:
+    """Raise an `OptionError` for a number of an option outside an interval such as ``[0, 1)`` or ``[0, inf)``."""
+    least, most = (float(end) for end in interval[1:-1].split(","))
+    above = value >= least if interval[0] == "[" else value > least
+    below = value <= most if interval[-1] == "]" else value < most
+    if not (above and below):
+        name = option.rpartition(".")[2]
+        raise OptionError(f"{name} must lie in {interval}, but is {value}", where=option, hint=hint)
+
+
 class DataError(EarlyExitError):
     """A task, a file, a column or a label is missing or wrong."""
 

@@ -4,6 +4,7 @@ They make a first run possible where no hub can be reached. Models and data both
 """
 
 import hashlib
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -52,6 +53,24 @@ ASSETS = {
         error=DataError,
     ),
 }
+
+
+def find_config(name: str) -> str:
+    """Return the file of a configuration: this one, or if there is none a shipped one, such as ``demo`` or ``ours``."""
+    with suppress(OSError):  # of a long text, which names no file
+        if Path(name).exists():
+            return name
+    folder, asked = configs_folder(), name.removeprefix("configs/").removesuffix(".yaml") + ".yaml"
+    files = [file for file in sorted(folder.rglob("*.yaml")) if file.parent.name != "reproduce"]
+    named = [file for file in files if asked in (file.relative_to(folder).as_posix(), file.name)]
+    return str(named[0]) if named else name
+
+
+def configs_folder() -> Path:
+    """Return the folder of the shipped configurations: inside an installed package, beside it in a checkout."""
+    package = Path(__file__).parent
+    inside = package / "configs"
+    return inside if inside.is_dir() else package.parent / "configs"
 
 
 def resolve(name: str) -> Path:

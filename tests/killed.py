@@ -13,8 +13,8 @@ import torch
 
 from ee_lightning.fit.callbacks import StepSeed
 from ee_lightning.fit.command import EarlyExitCLI
+from ee_lightning.fit.earlier_runs import locked_folder
 from ee_lightning.fit.metrics_log import MetricsFile
-from ee_lightning.fit.resume import locked_folder
 from ee_lightning.runs.folder import RunFolder
 from ee_lightning.training import EarlyExitModule
 

@@ -21,14 +21,15 @@ from ee_lightning.runs.folder import RunFolder
 
 REPOSITORY = Path(__file__).parents[1]
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
-DEPLOYING, TRAINING, REPLAY, ADAPTER = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+DEPLOYING, TRAINING, PREDICTING, REPLAY, ADAPTER = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 
 
 def test_training_from_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     seed_everything(0)
     small = (
-        "max_epochs=1, limit_train_batches=2, limit_val_batches=2, log_every_n_steps=1, enable_model_summary=False, "
+        "max_epochs=1, limit_train_batches=2, limit_val_batches=2, limit_predict_batches=1, log_every_n_steps=1, "
+        "enable_model_summary=False, "
     )
     assert "max_epochs=2, " in TRAINING
     names: dict[str, object] = {}
@@ -36,6 +37,9 @@ def test_training_from_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     folder = Path(names["trainer"].log_dir)  # type: ignore[attr-defined]
     assert (folder / "curves.csv").is_file()
     assert RunFolder(folder).read_summary()["validation"]["criteria"].keys() == {"voting", "patience"}
+    exec(PREDICTING, names)
+    assert len(names["ids"]) == len(names["label"]) == len(names["exit_layer"]) == 64  # type: ignore[arg-type]
+    assert set(names["exit_layer"].tolist()) <= {4, 5, 6}  # type: ignore[attr-defined]
 
 
 def test_replay_from_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

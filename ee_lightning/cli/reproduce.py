@@ -11,6 +11,7 @@ from rich.console import Console
 from ee_lightning.cli.command import CommandParser, Numbers, OutputFile, Words
 from ee_lightning.errors import EarlyExitError, OptionError
 from ee_lightning.fit.signals import interruptible
+from ee_lightning.packaged import configs_folder
 from ee_lightning.reproduce.plan import PlannedRun, State, each_once, finished, plan
 from ee_lightning.reproduce.progress import SuiteProgress, print_plan
 from ee_lightning.reproduce.runner import Runner, write_slurm_array, write_wandb_sweep
@@ -18,7 +19,6 @@ from ee_lightning.reproduce.suite import (
     FitOptions,
     Selection,
     Suite,
-    configs_folder,
     fit_arguments,
     load_suite,
     read_fit_arguments,

@@ -10,7 +10,6 @@ import torch
 from lightning import LightningModule, Trainer
 from lightning.pytorch import Callback
 from lightning.pytorch.callbacks import (
-    BackboneFinetuning,
     BaseFinetuning,
     BasePredictionWriter,
     LearningRateFinder,
@@ -20,6 +19,7 @@ from lightning.pytorch.callbacks import (
     StochasticWeightAveraging,
 )
 from lightning.pytorch.trainer.states import TrainerFn
+from typing_extensions import override
 
 from ee_lightning.errors import OptionError, require_at_least_one
 from ee_lightning.exits import Criterion
@@ -27,6 +27,7 @@ from ee_lightning.fit.metrics_log import MetricsFile, MetricsLog
 from ee_lightning.runs.folder import run_folder_of
 from ee_lightning.training import EarlyExitModule
 
+_KEY = "last_checkpoint"
 _UNSUITABLE = {
     StochasticWeightAveraging: (
         "its average is neither scored nor saved as the best checkpoint, so no figure and no deployed model would be "
@@ -34,12 +35,9 @@ _UNSUITABLE = {
         "use lightning.pytorch.callbacks.EMAWeightAveraging, whose average is scored, saved and deployed",
     ),
     LearningRateFinder: (
-        "it would train at a rate that config.yaml does not name, the same for backbone and heads",
-        "compare rates by short runs: --model.optimization.learning_rate, --model.optimization.head_learning_rate",
-    ),
-    BackboneFinetuning: (
-        "it unfreezes a `backbone` attribute with an optimiser group of its own, which this model does not have",
-        "use --model.optimization.freeze_backbone true, or an objective with two stages",
+        "it would train at a rate that config.yaml does not name",
+        "find the rate from Python, Tuner(trainer).lr_find(model, datamodule=data).suggestion(), and give it as "
+        "--model.optimization.learning_rate",
     ),
     SpikeDetection: (
         "it can't read its own state back from a checkpoint",
@@ -68,15 +66,10 @@ def check_monitors(callbacks: Sequence[Callback], criteria: Sequence[Criterion],
 
     Where a callback or a module is neither Lightning's nor this project's, it may log figures of its own: only those of
     the exits are an error then.
-
-    Args:
-        callbacks: The trainer's.
-        criteria: The criteria that are swept after every validation.
-        module: What is trained.
     """
     areas = [f"val/{criterion.name}/area" for criterion in criteria]
     of_exits = [f"val/exit_{exit_layer}/score" for exit_layer in range(1, module.model.num_exits + 1)]
-    scores = ["val/score", *(f"val/{metric}" for metric in module.metrics)]
+    scores = ["val/score", *(f"val/{metric}" for metric in module.metrics), "val/loss"]
     shown = [*areas, *scores, " to ".join(dict.fromkeys((of_exits[0], of_exits[-1]))), "train/loss"]
     origins = {type(each).__module__.partition(".")[0] for each in (*callbacks, module, module.objective)}
     others_log = not origins <= {"lightning", "ee_lightning"}
@@ -116,8 +109,8 @@ class StepSeed(Callback):
     def __init__(self) -> None:
         self._seed: int | None = None
 
+    @override
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Take the run's seed."""
         if self._seed is None:
             self._seed = torch.initial_seed()
 
@@ -127,31 +120,25 @@ class StepSeed(Callback):
         seed = np.random.SeedSequence((self._seed, trainer.current_epoch, batch_idx, trainer.global_rank))
         torch.manual_seed(int(seed.generate_state(1, np.uint64)[0]))
 
+    @override
     def state_dict(self) -> dict[str, Any]:
-        """Keep the run's seed."""
         return {"seed": self._seed}
 
+    @override
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take the run's seed over."""
         self._seed = state_dict["seed"]
-
-
-_KEY = "last_checkpoint"
 
 
 class LastCheckpoint(Callback):
     """Writes ``checkpoints/last.ckpt``, from which an interrupted run goes on as if nothing had happened.
 
-    It is written between two steps: after all that came of the one, be it a row in ``metrics.csv``, a validation or the
-    best checkpoint, and before the batch of the next, where no gradients are accumulated. It tells how many rows
-    ``metrics.csv`` had, so that those of steps that are done again don't stand there twice.
+    It is written between two steps, after the first one's row in ``metrics.csv``, validation and best checkpoint, and
+    where no gradients are accumulated. It holds the number of rows in ``metrics.csv``, so that steps that are done
+    again don't stand there twice.
 
     Args:
-        every_n_steps: Write it after this many optimiser steps. It is also written at the start of every epoch but the
-            first, and at the end of training.
-
-    Raises:
-        OptionError: ``every_n_steps`` is less than 1.
+        every_n_steps: Write it after this many optimiser steps, at least 1. It is also written at the start of every
+            epoch but the first, and at the end of training.
     """
 
     def __init__(self, every_n_steps: int = 1000) -> None:
@@ -161,7 +148,7 @@ class LastCheckpoint(Callback):
         self._loaded: dict[str, Any] | None = None
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Make the folder of the checkpoints, by which the folder of a training run is known."""
+        """Make the folder of the checkpoints, by which a training run is known."""
         folder = run_folder_of(trainer)
         if stage == "fit" and trainer.is_global_zero and folder is not None:
             folder.checkpoints.mkdir(parents=True, exist_ok=True)
@@ -175,8 +162,8 @@ class LastCheckpoint(Callback):
         if is_due and batch_idx % trainer.accumulate_grad_batches == 0 and trainer.global_step != self._saved_at:
             self._save(trainer)
 
+    @override
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Write the checkpoint."""
         self._save(trainer)
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
@@ -212,7 +199,7 @@ class LastCheckpoint(Callback):
 
 
 def _move(trainer: Trainer, states: dict[str, Any], checkpoints: Path) -> None:
-    """Make callbacks that wrote into a run folder's checkpoints/ find what they wrote in its present place."""
+    """Let callbacks find what they wrote into a run folder's checkpoints/ in its present place."""
     for callback in trainer.checkpoint_callbacks:
         state = states.get(callback.state_key)
         if isinstance(callback, ModelCheckpoint) and state and Path(str(callback.dirpath)) == checkpoints:

@@ -9,20 +9,23 @@ from typing import Any
 import torch
 from lightning import Trainer
 from lightning.fabric.plugins import TorchCheckpointIO
+from typing_extensions import override
 
 from ee_lightning.errors import OptionError, RunFolderError, first_line
 from ee_lightning.files import written_whole
 
+_PARTS = {"state_dict": dict, "callbacks": dict, "loops": dict, "optimizer_states": list, "lr_schedulers": list}
+
 
 class WholeCheckpointIO(TorchCheckpointIO):
-    """Writes a checkpoint beside its place and to the disk, and then renames it.
+    """Writes a checkpoint beside its place and to the disk, and then renames it; raises `RunFolderError` for failures.
 
     Lightning does so by the system's temporary folder, which may be on another disk, so that the checkpoint is copied
     to its place, and may be cut off there. Where the place is not a local one, this does what Lightning does.
     """
 
+    @override
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
-        """Write a checkpoint; raise a `RunFolderError` where that is impossible."""
         if storage_options is not None or "://" in str(path):
             super().save_checkpoint(checkpoint, path, storage_options)
             return
@@ -34,8 +37,8 @@ class WholeCheckpointIO(TorchCheckpointIO):
                     raise error.__context__ from None
                 raise
 
+    @override
     def load_checkpoint(self, path: str | Path, map_location: Any = None, weights_only: bool | None = None) -> Any:
-        """Read a checkpoint; raise a `RunFolderError` where that is impossible."""
         try:
             checkpoint = super().load_checkpoint(path, map_location, weights_only)
         except OSError as error:
@@ -47,9 +50,6 @@ class WholeCheckpointIO(TorchCheckpointIO):
             if not isinstance(checkpoint, dict) or not isinstance(checkpoint.get(part, kind()), kind):
                 raise _unreadable(path, f"it holds no checkpoint, or its {part} make no sense")
         return checkpoint
-
-
-_PARTS = {"state_dict": dict, "callbacks": dict, "loops": dict, "optimizer_states": list, "lr_schedulers": list}
 
 
 def _unreadable(path: str | Path, reason: str) -> RunFolderError:
@@ -106,12 +106,13 @@ def _differences(message: str) -> str:
         re.findall(r'"([^"]+)"', " ".join(re.findall(rf"{kind} key\(s\) in state_dict: (.*)", message)))
         for kind in ("Missing", "Unexpected")
     )
+    reshaped = re.findall(r"size mismatch for ([\w.]+)", message)
     differences = [
         f"it {what} {names[0]}{f' and {len(names) - 1} more' if len(names) > 1 else ''}{where}"
         for what, names, where in (
             ("lacks", lacking, ""),
             ("has", besides, ", which the model lacks"),
-            ("has another shape of", re.findall(r"size mismatch for ([\w.]+)", message), ""),
+            ("has another shape of", reshaped, ""),
         )
         if names
     ]

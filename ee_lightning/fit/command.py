@@ -1,6 +1,7 @@
 """``fit``, ``validate`` and ``test``, by LightningCLI."""
 
 import inspect
+import warnings
 from argparse import ArgumentError
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -15,39 +16,48 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI, SaveConfigCallback
 from lightning.pytorch.loggers import WandbLogger
 from omegaconf.errors import OmegaConfBaseException
+from typing_extensions import override
 
 from ee_lightning.data import CustomTask
 from ee_lightning.data.custom import ModuleTask
 from ee_lightning.errors import OptionError, RunFolderError
 from ee_lightning.fit.callbacks import LastCheckpoint, StepSeed, check_suitable
 from ee_lightning.fit.checkpoints import WholeCheckpointIO, loading_checkpoints, refuse_missing
-from ee_lightning.fit.evaluation import check_evaluable, evaluated_run
+from ee_lightning.fit.earlier_runs import (
+    RunIsFinished,
+    alone_in_its_folder,
+    check_evaluable,
+    check_resumable,
+    evaluated_run,
+    refuse_finished,
+    run_to_resume,
+)
 from ee_lightning.fit.messages import (
     check_trainer_options,
     check_values,
     quiet_lightning,
-    quiet_other_folders,
     root_on_this_disk,
     warn,
     wording_lightning,
 )
 from ee_lightning.fit.metrics_log import MetricsLog
 from ee_lightning.fit.parsing import names_data_module, parsing_error
-from ee_lightning.fit.resume import RunIsFinished, alone_in_its_folder, check_resumable, refuse_finished, run_to_resume
 from ee_lightning.fit.signals import telling_interrupts
 from ee_lightning.fit.sweep_callback import ExitSweep
+from ee_lightning.packaged import find_config
 from ee_lightning.runs.folder import Identity, RunFolder, run_folder_of
 from ee_lightning.runs.run_options import options_digest
 from ee_lightning.tracking import EarlyExitWandbLogger
 from ee_lightning.training import EarlyExitModule
 from ee_lightning.training.data_module import TaskDataModule
+from ee_lightning.training.module import suited_to
 
 
 class SaveConfig(SaveConfigCallback):
-    """Saves the resolved configuration into the run folder and sends it to W&B."""
+    """Saves the resolved options, once; W&B gets them under one key, where they can't collide with those of a sweep."""
 
+    @override
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Save it once; W&B gets it under one key, where it can't collide with the keys of a sweep."""
         folder = run_folder_of(trainer)
         if self.already_saved or folder is None or not trainer.is_global_zero:
             return
@@ -77,15 +87,14 @@ class OptionsParser(LightningArgumentParser):
     """Rejects linked options in files too, and lets a class that is named again start from its own defaults."""
 
     def _parse_common(self, cfg: Namespace, *args: Any, **kwargs: Any) -> Namespace:
-        """Raise an error for linked options, worded as for a flag, before the links overwrite them."""
         for target, source in LINKED.items():
-            if target in cfg:
+            if target in cfg:  # which the links would overwrite
                 raise TypeError(f'Linked "{target}" must be given via "{source}".')
         parsed: Namespace = super()._parse_common(cfg, *args, **kwargs)
         return parsed
 
+    @override
     def parse_args(self, *args: Any, **kwargs: Any) -> Namespace:  # type: ignore[override]
-        """Parse the command line; of a class that another takes the place of, jsonargparse keeps what both have."""
         notes: dict[str, None] = {}
 
         def drop(_: object, before: Any, after: Any) -> None:
@@ -99,7 +108,7 @@ class OptionsParser(LightningArgumentParser):
                     notes[f"{start}: {name}={value}, given for {old.rpartition('.')[2]}, is left out"] = None
             before["init_args"].__dict__.clear()
 
-        as_it_was = _typehints.discard_init_args_on_class_path_change
+        as_it_was = _typehints.discard_init_args_on_class_path_change  # which keeps what both classes have
         _typehints.discard_init_args_on_class_path_change = drop
         try:
             parsed = super().parse_args(*args, **kwargs)
@@ -111,6 +120,7 @@ class OptionsParser(LightningArgumentParser):
 
 
 CRITERIA = ("Voting", "Patience", "Confidence", "Entropy")
+USUAL_EPOCHS = 3
 
 
 class EarlyExitCLI(LightningCLI):
@@ -121,13 +131,13 @@ class EarlyExitCLI(LightningCLI):
     evaluated: tuple[RunFolder, Namespace] | None = None  # the run of the checkpoint to evaluate, and its options
     identity: Identity
 
+    @override
     @staticmethod
     def subcommands() -> dict[str, set[str]]:
-        """Return Lightning's commands but for ``predict``."""
         return {name: skipped for name, skipped in LightningCLI.subcommands().items() if name != "predict"}
 
+    @override
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        """Add the run's name, the checkpoints, the sweep, and what must agree."""
         parser.add_argument("--run.root", type=str, default="runs", help="Folder of all run folders.")
         parser.add_argument("--run.name", type=str, default="run", help="Name of the run: ROOT/NAME/version_N.")
         parser.add_argument("--run.test", type=bool, default=False, help="Sweep the test split too, after training.")
@@ -154,9 +164,10 @@ class EarlyExitCLI(LightningCLI):
                     source, compute_fn = "data", _attribute_of_task(source.removeprefix("data."))
             parser.link_arguments(source, target, compute_fn=compute_fn, apply_on=apply_on)
 
+    @override
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
-        """Parse the given arguments; what can't be parsed is a mistake of the user."""
         assert isinstance(args, list)
+        args = [args[0], *_with_shipped_configs(args[1:])]
         if (evaluated := evaluated_run(args)) is not None:
             of_its_run = [args[0], f"--config={evaluated.config}"]
             self.evaluated = evaluated, self._parsed(parser, of_its_run)
@@ -164,7 +175,18 @@ class EarlyExitCLI(LightningCLI):
         self.config = self._parsed(parser, args)
         options = self.config[args[0]]
         check_values(options.as_dict())
+        if args[0] == "fit":
+            check_suitable(each["class_path"] for each in _listed(options["trainer.callbacks"]))
         options["run.root"] = str(root_on_this_disk(options["run.root"]))
+        model, trainer = options["model"], options["trainer"]
+        model["heads.pooling"], model["optimization.head_learning_rate"] = suited_to(
+            model["backbone"],
+            model["heads.pooling"],
+            model["optimization.learning_rate"],
+            model["optimization.head_learning_rate"],
+        )
+        if args[0] == "fit" and (trainer["max_epochs"], trainer["max_steps"], trainer["max_time"]) == (None, -1, None):
+            trainer["max_epochs"] = USUAL_EPOCHS
 
     def _parsed(self, parser: LightningArgumentParser, args: list[str]) -> Namespace:
         try:
@@ -173,8 +195,8 @@ class EarlyExitCLI(LightningCLI):
             what = f"a configuration file is not UTF-8: {error}" if isinstance(error, UnicodeError) else str(error)
             raise parsing_error(what, args, []) from error
         except ArgumentError as error:
-            known = [*self._subcommand_parsers[args[0]].get_defaults().keys()]
-            raise parsing_error(str(error.message), args, known) from error
+            known = self._subcommand_parsers[args[0]].get_defaults()
+            raise parsing_error(str(error.message), args, [*known.keys()]) from error
 
     def _prepare_subcommand_parser(self, klass: type, subcommand: str, **kwargs: Any) -> LightningArgumentParser:
         parser = super()._prepare_subcommand_parser(klass, subcommand, **kwargs)
@@ -185,11 +207,12 @@ class EarlyExitCLI(LightningCLI):
         """Leave the options as they are given: a checkpoint holds none."""
 
     def before_instantiate_classes(self) -> None:
-        """Find the labels of a custom task, and the checkpoint; refuse to evaluate without one that is there."""
-        if self.subcommand == "fit":
-            check_suitable(each["class_path"] for each in _listed(self._get(self.config, "trainer.callbacks")))
+        """Find the labels of a custom task, and the checkpoint; raise an error where there is none to evaluate."""
         self.identity = Identity(options_digest(self._options(self.config)))
-        self._name_labels()
+        data = self.config[str(self.subcommand)]["data"]
+        if data.get("own") is not None and data["own"]["label_names"] is None and not data["own"]["regression"]:
+            own = CustomTask(**data["own"].as_dict())  # whose labels go into the run folder too
+            data["own"]["label_names"] = list(own.as_task(data["task"], data["root"]).label_names)
         checkpoint = self._get(self.config, "ckpt_path")
         if self.subcommand == "fit":
             options = self.config["fit"]["run"]
@@ -198,7 +221,7 @@ class EarlyExitCLI(LightningCLI):
                 self.config["fit"]["ckpt_path"] = checkpoint = check_resumable(self.resumed, self._options(self.config))
         if self.resumed is not None and self.resumed.last_checkpoint.exists():
             return
-        quiet_other_folders()
+        warnings.filterwarnings("ignore", message="The dirpath has changed")  # that of a named checkpoint is another
         if self.subcommand != "fit" or checkpoint is not None:
             refuse_missing(checkpoint, str(self.subcommand))
         if self.evaluated is not None:
@@ -215,13 +238,6 @@ class EarlyExitCLI(LightningCLI):
         command = config["subcommand"]
         options: dict[str, Any] = yaml.safe_load(self._parser(command).dump(config[command], skip_unset=False))
         return options
-
-    def _name_labels(self) -> None:
-        """Write the labels that were found in the rows into the options, so that the run folder keeps them."""
-        data = self.config[str(self.subcommand)]["data"]
-        if data.get("own") is not None and data["own"]["label_names"] is None and not data["own"]["regression"]:
-            own = CustomTask(**data["own"].as_dict())
-            data["own"]["label_names"] = list(own.as_task(data["task"], data["root"]).label_names)
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Put the run folder's logger before the configured ones, so that every run has its folder."""
@@ -240,8 +256,8 @@ class EarlyExitCLI(LightningCLI):
             plugins = [WholeCheckpointIO(), *_listed(options["plugins"])]
             return super().instantiate_trainer(logger=loggers, plugins=plugins, **kwargs)
 
+    @override
     def instantiate_classes(self) -> None:
-        """Make model, data, trainer and callbacks; what Lightning refuses is a mistake of the user."""
         with wording_lightning("--trainer, --checkpoint", str(self.subcommand)):
             super().instantiate_classes()
 
@@ -275,7 +291,11 @@ class EarlyExitCLI(LightningCLI):
         if (folder := run_folder_of(self.trainer)) is not None and self.trainer.is_global_zero:
             folder.clear_unfinished()
             folder.write_identity(self.identity)
-            if self.resumed is not None and not folder.last_checkpoint.exists():
+            if (
+                self.resumed is not None
+                and not folder.last_checkpoint.exists()
+                and (folder.path / "metrics.csv").exists()
+            ):
                 print(f"no checkpoint was written yet, so the run starts again: {folder.path}")
 
     def after_fit(self) -> None:
@@ -285,17 +305,21 @@ class EarlyExitCLI(LightningCLI):
             self.trainer.validate(self.model, datamodule=self.datamodule, ckpt_path=best, verbose=False)
             if self._get(self.config, "run.test"):
                 self.trainer.test(self.model, datamodule=self.datamodule, ckpt_path=best, verbose=False)
-            self.after_validate()
         elif (folder := run_folder_of(self.trainer)) is not None and self.trainer.is_global_zero:
             folder.finish()
             print("no checkpoint was scored on the validation split, so there is nothing to sweep")
 
-    def after_validate(self) -> None:
-        """Print what was swept."""
-        if (folder := run_folder_of(self.trainer)) is not None and self.trainer.is_global_zero:
-            self._get(self.config_init, "sweep").terminal.show(folder)
 
-    after_test = after_validate
+def _with_shipped_configs(options: Sequence[str]) -> list[str]:
+    """Replace names of shipped configurations, such as ``--config demo``, by their files."""
+    found = []
+    for before, option in zip(("", *options), options, strict=False):
+        flag, equals, named = option.partition("=")
+        if before in {"-c", "--config"}:
+            found.append(find_config(option))
+        else:
+            found.append(f"{flag}={find_config(named)}" if flag == "--config" and equals else option)
+    return found
 
 
 def _attribute_of_task(name: str) -> Callable[[LightningDataModule], Any]:
@@ -330,8 +354,9 @@ def run(arguments: Sequence[str]) -> None:
     command = arguments[0]
 
     class OneCommand(EarlyExitCLI):
-        """Has the options of the command that is asked for alone, as it takes time to collect those of each."""
+        """Collects the options of the command alone, as those of each take time."""
 
+        @override
         @staticmethod
         def subcommands() -> dict[str, set[str]]:
             return {command: EarlyExitCLI.subcommands()[command]}
@@ -364,12 +389,12 @@ class FitOptionsParser(EarlyExitCLI):
         super().parse_arguments(self.parser, ["fit", *options])
         return self._options(self.config)
 
+    @override
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
-        """Parse nothing yet."""
         self.config = {"subcommand": None, "seed_everything": False}
 
+    @override
     def before_instantiate_classes(self) -> None:
-        """Look for no checkpoint."""
+        pass
 
-    def instantiate_classes(self) -> None:
-        """Make nothing."""
+    instantiate_classes = before_instantiate_classes

@@ -17,12 +17,7 @@ from ee_lightning.files import with_home
 
 
 def check_values(value: object, option: str = "") -> None:
-    """Raise an `OptionError` for values that no option takes: NaN, and texts with NUL, which no path has.
-
-    Args:
-        value: The options, nested.
-        option: What they are called.
-    """
+    """Raise an `OptionError` for nested options that none takes: NaN, and texts with NUL, which no path has."""
     if isinstance(value, Mapping):
         for name, inner in value.items():
             check_values(inner, f"{option}.{name}" if option else f"--{name}")
@@ -58,32 +53,24 @@ _OF_OPTIONS = (ValueError, TypeError, ArithmeticError, OSError, ImportError)
 
 def check_trainer_options(options: Mapping[str, Any]) -> None:
     """Raise an `OptionError` for too small numbers, which Lightning takes and divides by or ignores later."""
-    wrong = {
-        name: (f"{name} is {options[name]}", f"give {least} or more")
+    hints = {
+        name: f"give {least} or more"
         for name, least in _LEAST.items()
         if options[name] is not None and not options[name] >= least
     }
     share = "give a number of batches from 1, or a share of an epoch above 0"
     if options["limit_train_batches"] == 0:
-        wrong["limit_train_batches"] = "limit_train_batches is 0, so nothing is trained", f"{share}; or leave it out"
+        hints["limit_train_batches"] = f"{share}, else nothing is trained; or leave it out"
     interval = options["val_check_interval"]
     if isinstance(interval, int | float) and not interval > 0:
-        wrong["val_check_interval"] = f"val_check_interval is {interval}", f"{share} and up to 1.0"
-    for name, (what, hint) in wrong.items():
-        raise OptionError(what, where=f"--trainer.{name}", hint=hint)
+        hints["val_check_interval"] = f"{share} and up to 1.0"
+    for name, hint in hints.items():
+        raise OptionError(f"{name} is {options[name]}", where=f"--trainer.{name}", hint=hint)
 
 
 @contextmanager
 def wording_lightning(where: str, command: str) -> Iterator[None]:
-    """Turn an exception that Lightning itself raises, or one of its callbacks, into one message.
-
-    Args:
-        where: The options that are looked at, unless the message names them.
-        command: The command.
-
-    Raises:
-        OptionError: Lightning refused some options.
-    """
+    """Turn an exception of Lightning, one of its callbacks or a service into an `OptionError` about these options."""
     try:
         yield
     except EarlyExitError:
@@ -106,7 +93,7 @@ def wording_lightning(where: str, command: str) -> Iterator[None]:
 
 
 def _failed_callback(error: Exception) -> str | None:
-    """Return the class of Lightning's callback that raised an error, itself or by what it calls of other libraries."""
+    """Name the class of Lightning's callback that raised an error, itself or by what it calls of other libraries."""
     for frame, _ in reversed(list(walk_tb(error.__traceback__))):
         module = str(frame.f_globals.get("__name__"))
         if module.startswith("lightning.pytorch.callbacks."):
@@ -127,8 +114,3 @@ def quiet_lightning() -> None:
     warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")  # when a run goes on
     warnings.filterwarnings("ignore", message="You're resuming from a checkpoint that ended before")  # which ours can
     warnings.filterwarnings("ignore", category=FutureWarning, module=r"lightning\.pytorch\.utilities\._pytree")
-
-
-def quiet_other_folders() -> None:
-    """Leave out that a named checkpoint comes from another folder than the command's own."""
-    warnings.filterwarnings("ignore", message="The dirpath has changed")

@@ -23,27 +23,22 @@ class MetricsLog(CSVLogger):
         return self._experiment
 
     def take_new_folder(self) -> str:
-        """Return the new folder of a version that no other process has, even if several start at this moment.
-
-        It is not made where that is impossible for another reason than its being there.
-        """
+        """Make the folder of a version that no other process has, if folders can be made there, and return it."""
         while True:
             try:
                 Path(self.log_dir).mkdir(parents=True)
             except OSError:
-                if not Path(self.log_dir).is_dir():
-                    return self.log_dir
-                self._version = None
-            else:
-                return self.log_dir
+                if Path(self.log_dir).is_dir():
+                    self._version = None
+                    continue
+            return self.log_dir
 
 
 class MetricsFile(ExperimentWriter):
-    """Writes ``metrics.csv`` row by row, and anew, whole or not at all, where its columns change.
+    """Appends rows to ``metrics.csv``, which is written again, whole or not at all, where its columns change.
 
     Attributes:
-        num_rows: The rows that count. With the next row, the first that this object writes, all others that an earlier
-            process has left on file are dropped.
+        num_rows: The rows that count: any others that an earlier process left are dropped with the first row written.
     """
 
     def __init__(self, log_dir: str) -> None:
@@ -51,10 +46,7 @@ class MetricsFile(ExperimentWriter):
         self.num_rows = 0
 
     def save(self) -> None:
-        """Write the rows that were logged since the last time, all of them, or raise a `RunFolderError`.
-
-        Rows that could not be written are dropped: the run that goes on writes them again.
-        """
+        """Write all rows logged since the last time, or drop them and raise a `RunFolderError`."""
         logged, self.metrics = self.metrics, []
         if not logged:
             return
@@ -74,7 +66,7 @@ class MetricsFile(ExperimentWriter):
         self.num_rows += len(logged)
 
     def _check_log_dir_exists(self) -> None:
-        """Leave what is there, which the base class would delete."""
+        """Keep what is there, which the base class would delete."""
 
 
 def _append(path: Path, rows: bytes) -> None:

@@ -23,6 +23,8 @@ _OWN_WRONG = re.compile(
 _DATA_MODULE = re.compile(r"""Parser key "data":.*Problem with given class_path '([\w.]+)':\s*([^\n]+)""", re.DOTALL)
 _OWN_MISSING = re.compile(r'Parser key "data\.own":.*arguments are required: (\w+)', re.DOTALL)
 _ABSTRACT = re.compile(r"but ([\w.]+)\.(\w+) is abstract")
+_CLASS = re.compile(r"module '([\w.]+)' has no attribute '(\w+)'|Expected a dot import path string: (\w+)")
+_PLACES = ("ee_lightning.training", "ee_lightning.exits", "lightning.pytorch.callbacks", "lightning.pytorch.loggers")
 _CUSTOM_HINTS = {
     "str": 'put words into quotes, as in ["no", "yes"] or ["0", "1"]: else they are truth values and numbers in YAML',
     "list": "write a list: [first, second], or [first]",
@@ -48,12 +50,7 @@ def names_data_module(arguments: Sequence[str]) -> bool:
 
 
 def parsing_error(message: str, arguments: Sequence[str], known: Sequence[str]) -> OptionError:
-    """Word a mistake in the options.
-
-    Args:
-        message: What the parser said.
-        arguments: The command and its options.
-        known: The dotted names of the command's options.
+    """Word what the parser said of a command and its options, whose known dotted names help with misspelt ones.
 
     Example:
         >>> print(parsing_error("unrecognized arguments: --data.tsk x", ["fit", "--data.tsk", "x"], ["data.task"]))
@@ -98,12 +95,22 @@ def parsing_error(message: str, arguments: Sequence[str], known: Sequence[str]) 
             hint = f"name a checkpoint that lies in its run folder, whose config.yaml has all options; or {hint}"
     else:
         what = message.replace("\n\n", "\n").strip()
+        if found := _CLASS.search(message):
+            hint = f"{_closest_class(found[1], found[2] or found[3])}{hint}"
         if unknown := _UNKNOWN.search(message):
             suggestion = _closest(unknown[1] or unknown[2], known)
             hint = f"did you mean {'--' if unknown[2] else ''}{suggestion}? {hint}" if suggestion else hint
     files = [value for flag, value in pairwise(arguments) if flag in {"--config", "-c"}]
     files += [argument.removeprefix("--config=") for argument in arguments if argument.startswith("--config=")]
     return OptionError(what, where=" or ".join(["the command line", *files]), hint=hint)
+
+
+def _closest_class(module: str | None, name: str) -> str:
+    """Return the beginning of a hint that names the class that was meant, in its module or in those of options."""
+    places = [module] if module else _PLACES
+    known = {each: f"{place}.{each}" for place in places for each in dir(import_module(place))}
+    closest = get_close_matches(name, known, n=1, cutoff=0.8)
+    return f"did you mean {known[closest[0]]}? " if closest else ""
 
 
 def _closest(unknown: str, known: Sequence[str]) -> str | None:

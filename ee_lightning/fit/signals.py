@@ -19,8 +19,7 @@ class Terminated(KeyboardInterrupt):
 def ended(status: int) -> int:
     """Return a command's exit status, and end the W&B runs that are open, if any, with it.
 
-    W&B takes that from ``sys.exit``, which it replaces when a run begins; but ``sys.exit(main())`` has looked that up
-    before.
+    W&B takes it from ``sys.exit``, which it replaces when a run begins, after ``sys.exit(main())`` has looked that up.
     """
     if {"wandb", "ee_lightning.tracking"} <= sys.modules.keys():
         try:
@@ -31,10 +30,7 @@ def ended(status: int) -> int:
 
 
 def die_of_termination() -> NoReturn:
-    """End this process by SIGTERM, as if nobody handled it.
-
-    An agent of a W&B sweep takes any exit status above 0 for a failure, and stops after a few.
-    """
+    """End this process by SIGTERM: an agent of a W&B sweep takes an exit status above 0 for a failure."""
     sys.stdout.flush()
     sys.stderr.flush()
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
@@ -44,7 +40,7 @@ def die_of_termination() -> NoReturn:
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """Raise a `KeyboardInterrupt` for a request to end, and for the end of the terminal, too."""
+    """Raise a `KeyboardInterrupt` for SIGTERM and SIGHUP too."""
 
     def interrupt(*_: object) -> NoReturn:
         raise KeyboardInterrupt
@@ -60,12 +56,7 @@ def interruptible() -> Iterator[None]:
 
 @contextmanager
 def telling_interrupts() -> Iterator[None]:
-    """Raise the interrupts of which Lightning makes an exit, with status 1 or even 0, as what they are.
-
-    Raises:
-        KeyboardInterrupt: Training was interrupted from the keyboard. From here on, another is handled again.
-        Terminated: Training was asked to end, by SIGTERM.
-    """
+    """Raise `KeyboardInterrupt` or `Terminated` in place of Lightning's exits, with status 1 or even 0."""
     from lightning.pytorch.utilities.exceptions import SIGTERMException  # which takes seconds to import
 
     try:
@@ -74,6 +65,6 @@ def telling_interrupts() -> Iterator[None]:
         raise Terminated from error
     except SystemExit as error:
         if isinstance(error.__context__, KeyboardInterrupt):
-            signal.signal(signal.SIGINT, signal.default_int_handler)
+            signal.signal(signal.SIGINT, signal.default_int_handler)  # which handles another again
             raise KeyboardInterrupt from error
         raise

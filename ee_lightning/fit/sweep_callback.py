@@ -1,5 +1,6 @@
 """Sweeps all exit thresholds after an evaluation."""
 
+import sys
 from collections.abc import Sized
 from dataclasses import dataclass, replace
 
@@ -8,6 +9,7 @@ from lightning.pytorch import Callback
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities import CombinedLoader
+from typing_extensions import override
 
 from ee_lightning.analysis.sweep import Sweep, SweepSink, distinct, fit_criteria, scalars, sweep_exits
 from ee_lightning.data.custom import ModuleTask
@@ -25,20 +27,15 @@ from ee_lightning.tracking import EarlyExitWandbLogger
 from ee_lightning.training import EarlyExitModule
 from ee_lightning.training.data_module import TaskDataModule
 
-_MODEL_OPTIONS = ("backbone", "num_layers", "heads", "objective", "optimization", "labels")
+_MODEL_OPTIONS = ("backbone", "num_layers", "heads", "objective", "optimization", "labels", "adapter")
 """Those of a model that the task does not decide."""
 
 
 def rows_evaluated(trainer: Trainer, loader: int, split: str) -> EvaluatedRows:
-    """Return which rows of a split an evaluation used, at its end or before.
+    """Return which rows of a split, the evaluation's loader of this number, are used.
 
     Rows of a limited evaluation are drawn at random by the loaders of a `TaskDataModule`; of any other loader they
     may be the first ones of a sorted file.
-
-    Args:
-        trainer: The trainer.
-        loader: Position of the split's loader among those of the evaluation.
-        split: The split, as `TaskDataModule` names it.
     """
     loaders = trainer.test_dataloaders if trainer.testing else trainer.val_dataloaders
     limits = trainer.num_test_batches if trainer.testing else trainer.num_val_batches
@@ -47,18 +44,19 @@ def rows_evaluated(trainer: Trainer, loader: int, split: str) -> EvaluatedRows:
     is_ours = isinstance(sampler, LengthBucketedBatches) and num_batches == sampler.num_used
     is_whole = isinstance(used, Sized) and num_batches >= len(used)
     data = _data(trainer)
-    total = len(rows) if isinstance(rows, Sized) else None
+    has_batches = getattr(used, "batch_size", None) is None and not isinstance(sampler, LengthBucketedBatches)
+    total = len(rows) if isinstance(rows, Sized) and not has_batches else None
     return EvaluatedRows(total=total, is_drawn=is_ours or is_whole, files=[] if data is None else data.files[split])
 
 
 @dataclass
 class LoggerSink:
-    """Logs the figures of evaluations to any logger; after an epoch Lightning does."""
+    """Any logger."""
 
     logger: Logger
 
     def take_sweep(self, found: Sweep) -> None:
-        """Log the figures of an evaluation."""
+        """Log the figures of an evaluation; after an epoch Lightning does."""
         if found.epoch is None:
             self.logger.log_metrics(found.scalars(), step=found.step)
 
@@ -66,32 +64,22 @@ class LoggerSink:
 class ExitSweep(Callback):
     """Traces the exact accuracy-speed curve of every criterion from one evaluation.
 
-    After ``validate`` and ``test`` it stores the exits, writes curves, plot and figures into the run folder, and logs
-    them to every logger. During ``fit`` it logs, after every validation, the scores of all exits as one table and the
-    area under each criterion's curve (``val/<criterion>/area``), which checkpoints and early stopping may monitor.
+    After ``validate`` and ``test`` it writes exits, curves, plot and figures into the run folder, and logs them to
+    every logger. During ``fit`` it logs, after every validation, the scores of all exits as one table and the area
+    under each criterion's curve (``val/<criterion>/area``), which checkpoints and early stopping may monitor.
 
     Args:
         criteria: The exit criteria; the command line takes voting, patience, confidence and entropy unless told
             otherwise. The oracle and the fixed exits are always traced beside them.
         speed: Whether to measure, after ``validate`` and ``test``, the speed of each criterion on the clock near 1.5x,
             2x and 3x. This takes minutes.
-
-    Raises:
-        OptionError: Two criteria have the same name.
     """
 
     def __init__(self, criteria: list[Criterion], speed: bool = False) -> None:
         self.criteria, self.speed, self.terminal = distinct(criteria), speed, Terminal()
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Raise an error for what can't come about, before anything is trained.
-
-        Raises:
-            OptionError: A criterion can't judge tasks of this kind, reads a gate that the model lacks, breaks the
-                contract of `Criterion`, or has to be fitted where no rows are held out; a figure is monitored that
-                training does not log; or the speed is to be measured on several processes, or on rows that are not the
-                task's.
-        """
+        """Raise an `OptionError` for criteria, monitored figures and a speed that can't come about, before training."""
         if stage == TrainerFn.PREDICTING:
             return
         data = _data(trainer)
@@ -128,6 +116,13 @@ class ExitSweep(Callback):
                 "chosen on these",
             )
 
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Print a line where no progress bar shows how training goes, as in a pipe."""
+        if trainer.is_global_zero and not (sys.stdout.isatty() and trainer.progress_bar_callback):
+            logged = trainer.callback_metrics
+            shown = [f"{name} {logged[name]:.4f}" for name in ("train/loss", "val/loss", "val/score") if name in logged]
+            print(f"epoch {trainer.current_epoch + 1}: {', '.join(shown)}", flush=True)
+
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Log every exit's scores and every criterion's area after an epoch of training."""
         if trainer.state.fn != TrainerFn.FITTING or trainer.sanity_checking:
@@ -138,14 +133,19 @@ class ExitSweep(Callback):
         pl_module.log_dict(areas, sync_dist=True)  # the same on every process
         self._hand_out(replace(found, epoch=trainer.current_epoch), trainer)
 
+    @override
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Sweep after ``validate``."""
         if trainer.state.fn == TrainerFn.VALIDATING:
             self._evaluate(trainer, _as_ours(pl_module), "validation")
 
+    @override
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Sweep after ``test``."""
         self._evaluate(trainer, _as_ours(pl_module), "test")
+
+    @override
+    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        if (folder := run_folder_of(trainer)) is not None:
+            self.terminal.show(folder)  # now that the progress bar is over
 
     def _evaluate(self, trainer: Trainer, module: EarlyExitModule, split: str) -> None:
         found = self._sweep(trainer, module, split)
@@ -154,28 +154,27 @@ class ExitSweep(Callback):
         self._hand_out(found, trainer)
 
     def _sweep(self, trainer: Trainer, module: EarlyExitModule, split: str) -> Sweep:
-        """Sweep what every exit said in the latest evaluation."""
         exits, calibration = module.recorded_exits, module.calibration_exits  # which join all processes
-        folder, data = run_folder_of(trainer), _data(trainer)
+        folder = run_folder_of(trainer)
         found = sweep_exits(
             self.criteria,
             replace(exits, rows=rows_evaluated(trainer, 0, split)),
             calibration and replace(calibration, rows=rows_evaluated(trainer, 1, "train")),
             split=split,
-            task=type(getattr(trainer, "datamodule", None)).__name__ if data is None else data.task.name,
+            task=_name_of_data(trainer),
             metrics=module.metrics,
             checkpoint=None if folder is None or trainer.ckpt_path is None else folder.name_of(trainer.ckpt_path),
         )
         return replace(found, exit_scores=module.exit_scores(), step=trainer.global_step)
 
     def _hand_out(self, found: Sweep, trainer: Trainer) -> None:
-        """Give a sweep to all that take it: first the run folder, so that a logger that fails loses nothing."""
+        """Hand a sweep first to the run folder, so that a logger that fails loses nothing."""
         folder = run_folder_of(trainer)
         if not trainer.is_global_zero or folder is None:
             return
-        loggers = (each if isinstance(each, EarlyExitWandbLogger) else LoggerSink(each) for each in trainer.loggers)
         _write_options(folder, trainer)
-        sinks: list[SweepSink] = [FolderSink(folder), *loggers, self.terminal]
+        sinks: list[SweepSink] = [FolderSink(folder), self.terminal]
+        sinks += [each if isinstance(each, EarlyExitWandbLogger) else LoggerSink(each) for each in trainer.loggers]
         for sink in sinks:
             sink.take_sweep(found)
 
@@ -209,6 +208,11 @@ def _as_ours(module: LightningModule) -> EarlyExitModule:
     if not isinstance(module, EarlyExitModule):
         raise TypeError(f"Expected an EarlyExitModule, but got {type(module).__name__}")
     return module
+
+
+def _name_of_data(trainer: Trainer) -> str:
+    data = getattr(trainer, "datamodule", None)
+    return data.task.name if isinstance(data, TaskDataModule) else "data" if data is None else type(data).__name__
 
 
 def _data(trainer: Trainer) -> TaskDataModule | None:

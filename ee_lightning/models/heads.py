@@ -1,13 +1,13 @@
 """The internal classifiers, one on each exit, and the gate beside them."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from ee_lightning.errors import OptionError, require_one_of
+from ee_lightning.errors import require_one_of, require_within
 from ee_lightning.models.backbones import EncoderState
 
 
@@ -20,6 +20,7 @@ class HeadOptions:
             model that others are compared with.
         pooling: ``cls`` takes the first token, ``mean`` the mean over the tokens (without padding). A mean-pooled
             sentence encoder needs ``mean``: under ``cls`` its shallow exits stay at chance after a short fine-tune.
+            None suits the backbone in training, and is ``cls`` elsewhere.
         pooler: ``per_exit`` gives every exit a dense layer of its own, ``shared`` one to all of them, as PABEE does.
         dropout: Dropout before the linear layer, in [0, 1).
         gate: Add the gate of BERxiT (Xin et al. 2021): one linear layer, shared by all exits, that tells from what an
@@ -27,18 +28,16 @@ class HeadOptions:
     """
 
     exits: Literal["every", "last"] = "every"
-    pooling: Literal["cls", "mean"] = "cls"
+    pooling: Literal["cls", "mean"] | None = None
     pooler: Literal["per_exit", "shared"] = "per_exit"
     dropout: float = 0.1
     gate: bool = False
 
     def __post_init__(self) -> None:
         require_one_of(self.exits, ("every", "last"), "model.heads.exits")
-        require_one_of(self.pooling, ("cls", "mean"), "model.heads.pooling")
+        require_one_of(self.pooling or "cls", ("cls", "mean"), "model.heads.pooling")
         require_one_of(self.pooler, ("per_exit", "shared"), "model.heads.pooler")
-        if not 0 <= self.dropout < 1:
-            what = f"dropout must lie in [0, 1), but is {self.dropout}"
-            raise OptionError(what, where="model.heads.dropout", hint="0.1 is the usual value")
+        require_within(self.dropout, "[0, 1)", "model.heads.dropout", "0.1 is the usual value")
 
 
 class HeadOutput(NamedTuple):
@@ -53,7 +52,7 @@ class ExitHeads(nn.Module):
 
     def __init__(self, num_exits: int, hidden_size: int, num_classes: int, options: HeadOptions) -> None:
         super().__init__()
-        self.options = options
+        self.options = replace(options, pooling=options.pooling or "cls")
         num_poolers = num_exits if options.pooler == "per_exit" else 1
         self.poolers = nn.ModuleList(nn.Linear(hidden_size, hidden_size) for _ in range(num_poolers))
         self.dropouts = nn.ModuleList(nn.Dropout(options.dropout) for _ in range(num_exits))

@@ -30,12 +30,14 @@ class Terminal:
             self._evaluations.append(found)
 
     def show(self, folder: RunFolder) -> None:
-        """Print what was taken, and where the run lies."""
-        for found in self._evaluations:
+        """Print what was taken since the last time, and where the run lies."""
+        evaluations, self._evaluations = self._evaluations, []
+        for found in evaluations:
             if found.measured:
                 print_speed(found.measured)
-        print_figures({found.split: found.summary for found in self._evaluations})
-        _print_place(folder)
+        if evaluations:
+            print_figures({found.split: found.summary for found in evaluations})
+            _print_place(folder)
 
 
 def print_summary(folder: RunFolder) -> None:

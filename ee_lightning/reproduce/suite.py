@@ -8,10 +8,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
 
-import ee_lightning
 from ee_lightning.errors import OptionError, did_you_mean, require_one_of
 from ee_lightning.exits.naming import spec_of
 from ee_lightning.files import read_yaml, typed
+from ee_lightning.packaged import configs_folder
 from ee_lightning.reproduce.published import published_table
 
 Split = Literal["validation", "test"]
@@ -216,13 +216,6 @@ def read_fit_arguments(arguments: Sequence[str]) -> FitOptions:
         else:
             options[name.removeprefix("--")] = value
     return FitOptions(tuple(configs), options)
-
-
-def configs_folder() -> Path:
-    """Return the folder of the shipped configurations: inside an installed package, beside it in a checkout."""
-    package = Path(ee_lightning.__file__).parent
-    inside = package / "configs"
-    return inside if inside.is_dir() else package.parent / "configs"
 
 
 def load_suite(name: str | Path) -> Suite:

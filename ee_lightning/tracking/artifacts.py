@@ -30,22 +30,27 @@ def is_code(name: str) -> bool:
 def log_run_folder(run: wandb.Run, folder: RunFolder) -> wandb.Artifact:
     """Log a run folder: the checkpoint whose exits were swept, and all else that is neither hidden nor code.
 
-    The first W&B run that logs it gives the artifact its name, and what is logged later is another version of that.
-    What is uploaded are copies and links in the W&B run's own folder: so the run folder may change meanwhile, and
-    ``wandb sync`` of a run that is offline finds all of it.
+    The first W&B run that logs it names the artifact; what is logged later is another version of that. Copies and links
+    in the W&B run's folder are uploaded, so that the run folder may change, and ``wandb sync`` finds all of it.
     """
     if not read_record(folder):
         write_record(folder, run)
     artifact = wandb.Artifact(f"{TYPE}-{read_record(folder)['run']}", type=TYPE, metadata={TYPE: _place(folder)})
     kept = Path(mkdtemp(prefix=f"{TYPE}-", dir=run.settings.sync_dir)).absolute()
     for name in _logged_files(folder):
-        _keep(folder.path / name, kept / name, by_link=(folder.path / name).is_relative_to(folder.checkpoints))
+        file, copy = folder.path / name, kept / name
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        with suppress(OSError):  # on another disk, or one without links
+            if file.is_relative_to(folder.checkpoints):  # whose files are replaced, not changed
+                os.link(file, copy)
+        if not copy.exists():
+            shutil.copyfile(file, copy)
         artifact.add_file(str(kept / name), name=name.as_posix(), policy="immutable", skip_cache=True)
     return run.log_artifact(artifact)
 
 
 def await_uploads(run: wandb.Run, artifacts: Sequence[wandb.Artifact], seconds: float) -> None:
-    """Wait for the uploads of a run, so many seconds an artifact, remove copies and links, and report what failed."""
+    """Wait for a run's uploads, so many seconds an artifact, remove copies and links, and report what failed."""
     if run.offline or run.disabled:
         return
     for artifact in artifacts:
@@ -72,20 +77,9 @@ def _logged_files(folder: RunFolder) -> Iterator[Path]:
     swept = [checkpoint.resolve() for checkpoint in folder.swept_checkpoints()]
     for file in sorted(file for file in folder.path.rglob("*") if file.is_file()):
         name = file.relative_to(folder.path)
-        is_hidden = any(part.startswith(".") for part in name.parts)
         is_swept = any(file.resolve().is_relative_to(checkpoint) for checkpoint in swept)
-        if is_swept or not (is_hidden or is_code(file.name) or file.is_relative_to(folder.checkpoints)):
+        if is_swept or not (_is_hidden(str(name)) or is_code(file.name) or file.is_relative_to(folder.checkpoints)):
             yield name
-
-
-def _keep(file: Path, kept: Path, *, by_link: bool) -> None:
-    """Copy a file, or link one that is never changed, but replaced."""
-    kept.parent.mkdir(parents=True, exist_ok=True)
-    if by_link:
-        with suppress(OSError):  # another disk, or one without links
-            os.link(file, kept)
-            return
-    shutil.copyfile(file, kept)
 
 
 _PATIENCE = 20  # seconds that W&B may be silent
@@ -93,12 +87,11 @@ _ADDRESS = re.compile(r"([^/:]+/[^/:]+)/([^/:]+)(:[^/:]+)?")
 
 
 def fetch_run_folder(address: str, root: Path) -> RunFolder:
-    """Restore a run folder from its artifact, whole or not at all.
+    """Restore a run folder from its artifact, whole or not at all, in its place below the folder of all run folders.
 
     Args:
-        address: ``ENTITY/PROJECT/RUN``, which is the latest version of what is called by this W&B run, or the name of
-            an artifact, ``ENTITY/PROJECT/run_folder-RUN:v0``.
-        root: The folder of all run folders, in which it gets the place that it had.
+        address: ``ENTITY/PROJECT/RUN``, whose latest version is fetched, or ``ENTITY/PROJECT/run_folder-RUN:v0``.
+        root: The folder of all run folders.
 
     Raises:
         OptionError: W&B can't be reached, lets nobody in, or has no such run folder.

@@ -1,7 +1,7 @@
 """What a sweep finds, as tables and charts of Weights & Biases."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import combinations
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -50,10 +50,7 @@ def _operating_points(found: Sweep, picture: Path) -> Logged:
 
 
 def _curves(found: Sweep) -> Logged:
-    """Return ``<stage>/<metric>_by_speedup``, a line a criterion, with crosses for the oracle and the full model.
-
-    The charts that W&B draws without being set up beforehand have lines only, so a cross is a line too.
-    """
+    """Return ``<stage>/<metric>_by_speedup``, a line a criterion, with crosses for the oracle and the full model."""
     return {f"{found.stage}/{metric}_by_speedup": _by_speedup(found, metric) for metric in found.summary["metrics"]}
 
 
@@ -69,11 +66,10 @@ def _exit_scores(found: Sweep) -> Logged:
 
 
 def _diagnostics(found: Sweep) -> Logged:
-    """Return what exits do beside each other.
+    """Return where samples leave at the named speed-ups, and but for regression how pairs of exits differ.
 
-    ``<stage>/exit_histograms`` is a table of how many samples leave at each exit at the named speed-ups, and
-    ``<stage>/exit_histogram_at_<speed-up>x`` draws it; ``<stage>/pairs_of_exits`` tells, but for regression, how each
-    pair of exits differs.
+    These are ``<stage>/exit_histograms``, drawn by ``<stage>/exit_histogram_at_<speed-up>x``, and
+    ``<stage>/pairs_of_exits``.
     """
     stage, rows, lines = found.stage, [], defaultdict(list)
     for criterion, by_speedup in found.diagnostics["exit_histograms"].items():
@@ -87,18 +83,14 @@ def _diagnostics(found: Sweep) -> Logged:
         f"{stage}/exit_histogram_at_{at}": _chart(f"{stage}: samples that leave at {at}", "exit", of_speedup)
         for at, of_speedup in lines.items()
     }
-    if "diversity" in found.diagnostics:
-        logged[f"{stage}/pairs_of_exits"] = _pairs(found.diagnostics["diversity"])
+    if (diversity := found.diagnostics.get("diversity")) is not None:
+        matrices = [measure["matrix"] for measure in diversity.values()]
+        pairs = [
+            [earlier + 1, later + 1, *(matrix[earlier][later] for matrix in matrices)]
+            for earlier, later in combinations(range(len(matrices[0])), 2)
+        ]
+        logged[f"{stage}/pairs_of_exits"] = wandb.Table(columns=["exit", "later_exit", *diversity], data=pairs)
     return logged
-
-
-def _pairs(diversity: Mapping[str, Mapping[str, Any]]) -> wandb.Table:
-    matrices = [found["matrix"] for found in diversity.values()]
-    rows = [
-        [earlier + 1, later + 1, *(matrix[earlier][later] for matrix in matrices)]
-        for earlier, later in combinations(range(len(matrices[0])), 2)
-    ]
-    return wandb.Table(columns=["exit", "later_exit", *diversity], data=rows)
 
 
 def _by_speedup(found: Sweep, metric: str) -> Any:
@@ -114,7 +106,7 @@ def _by_speedup(found: Sweep, metric: str) -> Any:
 
 
 def _cross(name: str, x: float, y: float, half_width: float, half_height: float) -> _Line:
-    """Draw a cross in one line, from left to right: a line of one point would not be seen."""
+    """Draw a cross in one line, from left to right: charts that nobody sets up have lines only."""
     xs, ys = [x - half_width, x, x, x, x, x + half_width], [y, y, y + half_height, y - half_height, y, y]
     return _Line(name, xs, ys)
 

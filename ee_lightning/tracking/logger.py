@@ -11,6 +11,7 @@ from lightning.fabric.loggers.logger import rank_zero_experiment
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.utilities import rank_zero_only
+from typing_extensions import override
 
 from ee_lightning.analysis.sweep import Sweep
 from ee_lightning.runs.folder import RunFolder
@@ -26,9 +27,8 @@ _GRACE, _PARTING = 10.0, 5.0  # seconds for W&B to notice that its time is over,
 class Background:
     """A thread that does one job after another, until one fails; it does not keep the process from ending.
 
-    Args:
-        on_failure: Called, in the thread, with the exception of a job that failed, after which only the last is done;
-            no more when nobody waits for the end any longer.
+    The thread calls `on_failure` with the exception of a job that failed, after which only the last is done, unless
+    nobody waits for the end any longer.
     """
 
     def __init__(self, on_failure: Callable[[Exception], None]) -> None:
@@ -39,7 +39,7 @@ class Background:
         Thread(target=self._work, daemon=True).start()
 
     def do(self, job: Callable[[], object]) -> None:
-        """Do something later, after all that was given before."""
+        """Do a job after all those before."""
         self._jobs.put((job, False))
 
     def end(self, last_job: Callable[[], object], seconds: float) -> bool:
@@ -134,15 +134,12 @@ class EarlyExitWandbLogger(WandbLogger):
         return super().__getstate__() | {"_background": None}
 
     def enter(self, folder: RunFolder | None, *, training: bool) -> None:
-        """Set the run folder, if there is one, and whether what is logged from now on comes from training.
-
-        Where the folder is known before the W&B run starts, the W&B run that it was logged to, if any, goes on.
-        """
+        """Set the run folder, whose W&B run goes on if this one has not begun, and whether it is now trained."""
         self._folder, self._is_training = folder, training
 
+    @override
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
-        """Log figures; see the class."""
         if self._is_training:
             self._over_epochs |= metrics.keys()
         else:
@@ -153,14 +150,14 @@ class EarlyExitWandbLogger(WandbLogger):
         if metrics:
             self._later(partial(super().log_metrics, metrics, step))
 
+    @override
     @rank_zero_only
     def log_hyperparams(self, params: Any) -> None:
-        """Log options."""
         self._later(partial(super().log_hyperparams, params))
 
     @rank_zero_only
     def take_sweep(self, found: Sweep) -> None:
-        """Log what a sweep found: its figures, after an evaluation, and what `ee_lightning.tracking.charts` makes."""
+        """Log what `ee_lightning.tracking.charts` makes of a sweep, and after an evaluation its figures."""
         from ee_lightning.tracking.charts import of_epoch, of_evaluation
 
         if found.epoch is not None:
@@ -172,8 +169,8 @@ class EarlyExitWandbLogger(WandbLogger):
         self.log_metrics(found.scalars(), found.step)
         self._later(lambda: self.experiment.log(of_evaluation(found, picture)))
 
+    @override
     def after_save_checkpoint(self, checkpoint_callback: ModelCheckpoint) -> None:
-        """Upload a checkpoint, where that was asked for."""
         if self._log_model == "all":
             self._later(partial(super().after_save_checkpoint, checkpoint_callback))
 
@@ -198,11 +195,10 @@ class EarlyExitWandbLogger(WandbLogger):
 
     @rank_zero_only
     def finish(self, exit_code: int | None = None) -> None:
-        """End the run and wait for its uploads, for a limited time; done at the end of the process at the latest.
+        """End the run, at the end of the process at the latest, and wait for its uploads, for a limited time.
 
-        Args:
-            exit_code: 0 for a run that is finished, 255 for one that was killed, any other for one that failed; None
-                for what Lightning said last of all.
+        The exit code is 0 for a run that is finished, 255 for one that was killed, and another for one that failed;
+        None takes what Lightning said last of all.
         """
         if self._background is None:
             return
@@ -234,10 +230,9 @@ class EarlyExitWandbLogger(WandbLogger):
     def _tell_of(self, error: Exception) -> None:
         from ee_lightning.tracking.start import notice, upload_of
 
+        what = f"nothing more is logged there, because of {type(error).__name__}: {error}"
         if isinstance(error, TimeoutError):
             what = "not everything was uploaded in time"
-        else:
-            what = f"nothing more is logged there, because of {type(error).__name__}: {error}"
         notice(f"{what}. The run folder has all results. Upload the rest later: {upload_of(self.experiment)}")
 
 

@@ -26,9 +26,8 @@ from ee_lightning.runs.folder import RunFolder
 def ask_no_more(run: wandb.Run) -> None:
     """Ask now, of a run that has just begun, what W&B would ask its service later, and keep it from asking more.
 
-    Before it takes a table or another artifact, wandb 0.31 asks the service whether it knows one of that name and of
-    another type, and before the first one who is asking. Both can take 20 seconds where no answer comes, in which
-    nothing is written to the disk. Ours have names of their own, and who is asking is asked while the service answers.
+    Before it takes a table or another artifact, wandb 0.31 asks the service for one of that name and another type, and
+    before the first one who is asking. Both can take 20 seconds without an answer, in which nothing is written to disk.
     """
     with suppress(AttributeError):
         run._assert_can_log_artifact = lambda artifact: None  # type: ignore[method-assign] # noqa: ARG005
@@ -73,7 +72,7 @@ def read_record(folder: RunFolder) -> dict[str, Any]:
 
 
 def write_record(folder: RunFolder, run: wandb.Run) -> None:
-    """Write of which W&B run a run folder is."""
+    """Write what `read_record` reads."""
     record = {"entity": run.entity or None, "project": run.project, "run": run.id}
     if record != read_record(folder):
         folder.path.mkdir(parents=True, exist_ok=True)
@@ -92,7 +91,7 @@ def start_run(
     Args:
         options: Arguments of ``wandb.init``.
         start_timeout: Seconds to wait for W&B to register the run.
-        finish_timeout: Seconds to wait for uploads when the run is finished, which then raises a `TimeoutError`.
+        finish_timeout: Seconds to wait for uploads at the end of the run, which then raises a `TimeoutError`.
         folder: The run folder, whose W&B run goes on if there is one.
 
     Raises:
@@ -161,10 +160,7 @@ def silent_service(seconds: float) -> str | None:
 
 
 def leave_service(seconds: float) -> None:
-    """Let W&B's own process end in so many seconds, or end it; what it was given is on the disk.
-
-    Without this, ours would wait for it at the end, however long that takes.
-    """
+    """Let W&B's own process end in so many seconds, or end it, as ours would wait for ever; its data are on disk."""
 
     def leave() -> None:
         with suppress(Exception):  # it may be gone
@@ -198,12 +194,7 @@ def _obstacle(mode: str | None, seconds: float) -> str | None:
 
 
 def open_api(where: str, seconds: int) -> wandb.Api:
-    """Open the API, or raise an `OptionError` where W&B does not answer, or there is no account on this machine.
-
-    Args:
-        where: What is asked for, for messages.
-        seconds: How long W&B may be silent.
-    """
+    """Open the API, or raise an `OptionError` where W&B is silent so long, or there is no account on this machine."""
     if (silence := silent_service(seconds)) is not None:
         raise OptionError(silence, where=where, hint="ask again where W&B can be reached, or set WANDB_BASE_URL right")
     if not has_account():

@@ -19,16 +19,7 @@ def num_processes() -> int:
 
 
 def check_strategy(strategy: Strategy, stages: Sequence[Stage]) -> None:
-    """Raise an error for a strategy that asks for gradients which don't come, or that hides parameters.
-
-    Args:
-        strategy: How the processes train together.
-        stages: The stages of the training.
-
-    Raises:
-        OptionError: DDP would ask for the gradients of what a stage leaves out, also with a single process; or FSDP
-            would join the parameters of a layer to a single one.
-    """
+    """Raise an `OptionError` for DDP, even of one process, that asks for all gradients, or FSDP that joins weights."""
     asks_for_all = isinstance(strategy, DDPStrategy) and not strategy._ddp_kwargs.get("find_unused_parameters", False)
     if asks_for_all and len(stages) > 1:
         raise OptionError(
@@ -47,14 +38,10 @@ def check_strategy(strategy: Strategy, stages: Sequence[Stage]) -> None:
 
 
 def shared_out(model: MultiExitModel, strategy: Strategy) -> MultiExitModel:
-    """Let FSDP wrap a model, once, so that it can be evaluated after training.
+    """Let FSDP wrap a model, once, so that it can be evaluated after training; other strategies leave it as it is.
 
     Lightning alone would wrap a module around the whole, drop that one after training, and leave the weights outside of
     the layers in pieces.
-
-    Args:
-        model: The model, perhaps wrapped already.
-        strategy: How the processes train together; all but FSDP leave the model as it is.
     """
     if not isinstance(strategy, FSDPStrategy):
         return model
@@ -69,17 +56,10 @@ def shared_out(model: MultiExitModel, strategy: Strategy) -> MultiExitModel:
 
 
 def whole_batch(output: MultiExitOutput, labels: Tensor) -> tuple[MultiExitOutput, Tensor]:
-    """Join the shares that all processes have of a batch, so that each computes the loss of the whole batch.
+    """Join the shares, of any sizes, that all processes have of a batch; labels are ``[share]`` or ``[share, labels]``.
 
     The gradient flows through a process's own share alone. Processes that take the mean of their gradients, as all of
     Lightning's strategies do, therefore need the loss times their number.
-
-    Args:
-        output: What all exits say of this process's share.
-        labels: The labels of the share, ``[share]``, or of several a sample ``[share, labels]``.
-
-    Returns:
-        The same of the whole batch, equal on every process; shares may differ in size.
     """
     if num_processes() == 1:
         return output, labels

@@ -1,13 +1,13 @@
 """Options of what the exits are taught of a label."""
 
 from dataclasses import dataclass
-from math import isfinite
+from math import inf
 from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
-from ee_lightning.errors import OptionError
+from ee_lightning.errors import OptionError, require_within
 from ee_lightning.functional import Kind, Target, balanced_weights, label_decision_targets, soft_targets
 
 
@@ -27,15 +27,10 @@ class LabelOptions:
     class_weights: Literal["balanced"] | list[float] | None = None
 
     def __post_init__(self) -> None:
-        """Raise an error for values that make no sense."""
-        if not 0 <= self.smoothing < 1:
-            raise OptionError(
-                f"smoothing is {self.smoothing}",
-                where="--model.labels.smoothing",
-                hint="give 0 to below 1, such as 0.1",
-            )
+        """Raise an `OptionError` for values that make no sense."""
+        require_within(self.smoothing, "[0, 1)", "--model.labels.smoothing", "0.1 is a usual value")
         weights = [] if self.class_weights in (None, "balanced") else [*(self.class_weights or ())]
-        is_wrong = any(not isinstance(weight, int | float) or not isfinite(weight) or weight < 0 for weight in weights)
+        is_wrong = any(not isinstance(weight, int | float) or not 0 <= weight < inf for weight in weights)
         if is_wrong or (weights and not any(weights)):
             raise OptionError(
                 f"class_weights are {self.class_weights}",
@@ -64,18 +59,12 @@ class LabelOptions:
             )
 
     def weights_for(self, data: Any, kind: Kind) -> Tensor | None:
-        """Return the class weights, or None where all samples count alike.
+        """Return the class weights ``[classes]``, or None where all samples count alike.
 
-        Args:
-            data: The trainer's data module, which knows ``class_counts``.
-            kind: What is to be predicted of a sample.
-
-        Returns:
-            Weights of shape [classes]; of several labels a sample those of being absent and of being there, of shape
-            [labels, 2].
+        Of several labels a sample they are those of being absent and of being there, ``[labels, 2]``.
 
         Raises:
-            OptionError: They are to be balanced, and the data module does not know how often each class occurs.
+            OptionError: They are to be balanced, and the data module knows no ``class_counts``.
         """
         if self.class_weights is None:
             return None
@@ -91,17 +80,15 @@ class LabelOptions:
         return balanced_weights(torch.tensor(data.class_counts))
 
     def targets(self, labels: Tensor, num_classes: int, weights: Tensor | None) -> Tensor:
-        """Return what an objective takes for labels.
+        """Return what an objective takes for labels: these where the options are plain, else ``[batch, classes]``.
+
+        Of several labels a sample each one is a decision between two classes, see `functional.label_decisions`.
 
         Args:
-            labels: Class numbers, or for regression values, of shape [batch]; or whether each label is there, of shape
-                [batch, labels].
+            labels: Class numbers, or for regression values, ``[batch]``; or whether each label is there, ``[batch,
+                labels]``.
             num_classes: Number of classes; 1 for regression.
-            weights: What :meth:`weights_for` gave.
-
-        Returns:
-            The labels where these options are plain, else targets of shape [batch, classes]. Of several labels a sample
-            each one is a decision between two classes, as in `ee_lightning.functional.label_decisions`.
+            weights: What :meth:`weights_for` returned.
         """
         if labels.ndim == 2:
             return labels.flatten() if self.are_plain else label_decision_targets(labels, self.smoothing, weights)

@@ -1,20 +1,26 @@
 """The LightningModule: wires model, objective, optimisation and log; computes nothing itself."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, replace
+from typing import Any, Literal, NamedTuple, Self
 
 from lightning import LightningModule
+from lightning.fabric.utilities.cloud_io import _load
+from lightning.pytorch.callbacks import BaseFinetuning
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
 
-from ee_lightning.errors import BackboneError, OptionError, TrainingDiverged
-from ee_lightning.exits import StoredExits
-from ee_lightning.functional import Kind, Target, gate_loss, label_decisions
+from ee_lightning.errors import BackboneError, OptionError, RunFolderError, TrainingDiverged, first_line
+from ee_lightning.exits import GATE, Criterion, Fixed, StoredExits, replay
+from ee_lightning.files import check_imported
+from ee_lightning.functional import Kind, Target, exit_losses, gate_loss, label_decisions
 from ee_lightning.models import HeadOptions, MultiExitModel, MultiExitOutput, Part
-from ee_lightning.models.backbones.loading import load_adapter, load_backbone
+from ee_lightning.models.backbones.loading import load_adapter, load_backbone, usual_pooling
 from ee_lightning.training.data_module import check_batch
 from ee_lightning.training.distributed import check_strategy, num_processes, shared_out, whole_batch
 from ee_lightning.training.labels import LabelOptions
 from ee_lightning.training.objectives import Objective
+from ee_lightning.training.objectives.objective import check_contract
 from ee_lightning.training.optimization import (
     EVERYTHING,
     Optimization,
@@ -26,6 +32,31 @@ from ee_lightning.training.optimization import (
 from ee_lightning.training.recorder import ExitRecorder, exit_scores
 
 Batch = dict[str, Tensor]
+Pooling = Literal["cls", "mean"]
+_REQUIRED = {"backbone", "num_classes", "metrics", "objective"}
+_MADE_AGAIN: dict[str, Callable[..., Any]] = {
+    "heads": HeadOptions,
+    "labels": LabelOptions,
+    "objective": Objective.of_saved,
+    "optimization": Optimization,
+}
+
+
+class BatchPrediction(NamedTuple):
+    """What `trainer.predict` returns of a batch.
+
+    Attributes:
+        ids: The samples' row numbers, ``[batch]``.
+        label: The predicted class numbers or values, ``[batch]``; of several labels whether each is there, ``[batch,
+            labels]``.
+        exit_layer: The exits, from 1, at which the samples leave, ``[batch]``.
+        output: What all exits say.
+    """
+
+    ids: Tensor
+    label: Tensor
+    exit_layer: Tensor
+    output: MultiExitOutput
 
 
 class EarlyExitModule(LightningModule):
@@ -44,6 +75,10 @@ class EarlyExitModule(LightningModule):
             label is then a decision between two classes, its being absent and its being there, and an objective gets
             the decisions on all labels of all samples in place of the samples.
         adapter: The full name of your own adapter of the backbone's family, such as ``my_module.MyBackbone``.
+
+    Attributes:
+        operating_point: The criterion and the threshold by which `trainer.predict` lets samples leave; None lets all
+            reach the last exit.
 
     Raises:
         OptionError: The objective does not suit the task or the heads, or the options of the labels not the task.
@@ -65,14 +100,29 @@ class EarlyExitModule(LightningModule):
         super().__init__()
         load_adapter(adapter)
         self.target = Target.of(num_classes, multi_label=multi_label)
+        check_contract(objective)
         objective.check_task(self.target.kind)
         labels.check_task(self.target)
+        pooling, head_rate = suited_to(
+            backbone, heads.pooling, optimization.learning_rate, optimization.head_learning_rate
+        )
+        heads, optimization = replace(heads, pooling=pooling), replace(optimization, head_learning_rate=head_rate)
         self.model = MultiExitModel(load_backbone(backbone, num_layers), self.target, heads)
         _check_exits(objective, self.model.num_exits, heads)
         self.metrics = metrics
         self.objective = objective
         self.optimization = optimization
         self.labels = labels
+        self.operating_point: tuple[Criterion, float] | None = None
+        options = {"backbone": backbone, "num_classes": num_classes, "num_layers": num_layers}
+        options |= {
+            "metrics": list(metrics),
+            "multi_label": multi_label,
+            "adapter": adapter,
+            "objective": objective.saved(),
+        }
+        options |= {"heads": asdict(heads), "optimization": asdict(optimization), "labels": asdict(labels)}
+        self.save_hyperparameters(options, logger=False)  # loggers have the whole configuration
         self._class_weights: Tensor | None = None
         if optimization.gradient_checkpointing:
             self.model.backbone.recompute_layers()
@@ -80,6 +130,48 @@ class EarlyExitModule(LightningModule):
         self._timeline = Timeline(objective.stages(), 0)
         self._stage = 0
         self._step_means = StepMeans()
+
+    @classmethod
+    def load_from_checkpoint(cls, checkpoint_path: Any, *args: Any, **kwargs: Any) -> Self:
+        """Load a module, from the options that its checkpoint has, or that are given; nothing is imported for that.
+
+        Raises:
+            RunFolderError: The checkpoint is of another class or another model.
+            OptionError: The class of the objective is not imported.
+        """
+        saved = _load(checkpoint_path, map_location="cpu", weights_only=True).get("hyper_parameters", {})
+        options = {name: value for name, value in (saved | kwargs).items() if value is not None}
+        try:
+            if lacking := sorted(_REQUIRED - options.keys()):
+                raise TypeError(f"it lacks {', '.join(lacking)}")
+            if options.get("adapter") is not None:
+                check_imported(options["adapter"], "adapter")
+            for name, make in _MADE_AGAIN.items():
+                if isinstance(given := options.get(name), dict):
+                    options[name] = make(**given)
+            return super().load_from_checkpoint(checkpoint_path, *args, **options)
+        except (RuntimeError, TypeError) as error:
+            raise RunFolderError(
+                f"the checkpoint is of another class or model: {first_line(error)}",
+                where=checkpoint_path,
+                hint=f"give a checkpoint of {cls.__name__}, and the arguments that it lacks, such as objective=",
+            ) from error
+
+    @property
+    def backbone(self) -> nn.Module:
+        """The encoder, by the name that Lightning's `BackboneFinetuning` knows."""
+        return self.model.backbone
+
+    @property
+    def learning_rate(self) -> float:
+        """The backbone's, by the name that Lightning's `Tuner.lr_find` sets; that of the heads keeps its ratio."""
+        return self.optimization.learning_rate
+
+    @learning_rate.setter
+    def learning_rate(self, rate: float) -> None:
+        old, of_heads = self.optimization.learning_rate, self.optimization.head_learning_rate
+        heads = of_heads if of_heads is None or old == 0 else of_heads * rate / old
+        self.optimization = replace(self.optimization, learning_rate=rate, head_learning_rate=heads)
 
     @property
     def recorded_exits(self) -> StoredExits:
@@ -93,8 +185,7 @@ class EarlyExitModule(LightningModule):
 
     def exit_scores(self) -> dict[str, list[float]]:
         """Score every exit in the current or latest evaluation: metric name to one score an exit."""
-        exits = self.recorded_exits
-        return exit_scores(exits, self.metrics)
+        return exit_scores(self.recorded_exits, self.metrics)
 
     def forward(self, batch: Batch) -> MultiExitOutput:
         """What all exits say of a batch."""
@@ -109,16 +200,31 @@ class EarlyExitModule(LightningModule):
         return MultiExitOutput(output.logits.float(), gate)  # losses are computed in full precision
 
     def setup(self, stage: str) -> None:
-        """Raise an error for samples that are too long for the backbone, and tokens that it does not know.
-
-        For training also refuse a strategy that would not train all, freeze what no stage trains, weigh the classes.
+        """Check the trainer and its data; for training also freeze what no stage trains, and weigh the classes.
 
         Several processes exchange the gradients of those parameters that are not frozen before training starts.
+
+        Raises:
+            OptionError: Samples are too long for the backbone, a callback changes the number of steps, the strategy
+                would not train all, or the classes can't be weighed.
+            BackboneError: The backbone lacks some tokens.
         """
         check_callbacks(self.trainer)
-        data = getattr(self.trainer, "datamodule", None)
-        _check_length(getattr(data, "max_length", 0), self.model.backbone.max_length)
-        _check_vocabulary(getattr(data, "vocabulary_size", 0), self.model.backbone.vocabulary_size)
+        data, backbone = getattr(self.trainer, "datamodule", None), self.model.backbone
+        asked, tokens = getattr(data, "max_length", 0), getattr(data, "vocabulary_size", 0)
+        if backbone.max_length is not None and asked > backbone.max_length:
+            raise OptionError(
+                f"max_length is {asked}, and the backbone has positions for {backbone.max_length} tokens",
+                where="--data.max_length",
+                hint=f"give at most {backbone.max_length}",
+            )
+        if tokens > backbone.vocabulary_size:
+            raise BackboneError(
+                f"the tokenizer has {tokens} tokens, and the backbone embeddings for {backbone.vocabulary_size}",
+                where="--model.backbone",
+                hint="take the tokenizer that the weights were saved with; where tokens were added to it, call the "
+                "model's resize_token_embeddings(len(tokenizer)) and save it again",
+            )
         if stage != "fit":
             return
         stages = self.objective.stages()
@@ -164,7 +270,7 @@ class EarlyExitModule(LightningModule):
             )
         loss: Tensor = terms.loss
         named = dict(terms.terms)
-        if output.gate is not None and "early_exits" in self._timeline.stages[self._stage].trains:
+        if output.gate is not None:
             gate = gate_loss(output.gate, output.logits, labels)
             if self.objective.trains_early_exits(progress):
                 named["gate_term"] = gate.detach()
@@ -179,7 +285,8 @@ class EarlyExitModule(LightningModule):
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """AdamW with warm-up and linear decay over the real number of steps."""
         self._timeline = Timeline(self.objective.stages(), total_steps(self.trainer))
-        optimizer, schedule = self.optimization.build(self.model, self._timeline)
+        with_backbone = not self._is_finetuned_by_callback()
+        optimizer, schedule = self.optimization.build(self.model, self._timeline, with_backbone=with_backbone)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def on_validation_epoch_start(self) -> None:
@@ -196,26 +303,35 @@ class EarlyExitModule(LightningModule):
         self._recorders[dataloader_idx].add(self(batch), batch["labels"], batch["ids"])
 
     def on_validation_epoch_end(self) -> None:
-        """Log the scores of the last exit."""
+        """Log the scores and the loss of the last exit."""
         self._log_scores("val")
 
     on_test_epoch_start = on_validation_epoch_start
     test_step = validation_step
 
     def on_test_epoch_end(self) -> None:
-        """Log the scores of the last exit."""
+        """Log the scores and the loss of the last exit."""
         self._log_scores("test")
 
-    def predict_step(self, batch: Batch) -> MultiExitOutput:
-        """What all exits say of a batch."""
-        return self.forward(batch)
+    def predict_step(self, batch: Batch) -> BatchPrediction:
+        """Predict the labels of a batch, and the exits that they are from, at the operating point."""
+        output = self.forward(batch)
+        extras = {} if output.gate is None else {GATE: output.gate}
+        multi_label = self.target.kind is Kind.MULTI_LABEL
+        exits = StoredExits(output.logits, None, batch["ids"], extras, multi_label=multi_label)
+        criterion, threshold = self.operating_point or (Fixed(), exits.num_exits)
+        exit_layer, label = replay(criterion, exits).at(threshold)
+        return BatchPrediction(batch["ids"], label, exit_layer, output)
 
     def _log_scores(self, stage: str) -> None:
-        by_metric = self.exit_scores()
+        by_metric, exits = self.exit_scores(), self.recorded_exits
+        logits = label_decisions(exits.logits[-1:]) if exits.multi_label else exits.logits[-1:]
+        loss = exit_losses(logits, LabelOptions().targets(exits.known_labels(), exits.num_classes, None)).item()
         scores = {f"{stage}/{name}": by_exit[-1] for name, by_exit in by_metric.items()}
         primary = by_metric[self.metrics[0]]
         scores |= {f"{stage}/exit_{exit_layer}/score": score for exit_layer, score in enumerate(primary, 1)}
-        self.log_dict({**scores, f"{stage}/score": primary[-1]}, sync_dist=True)  # the same on every process
+        scores |= {f"{stage}/score": primary[-1], f"{stage}/loss": loss}
+        self.log_dict(scores, sync_dist=True)  # the same on every process
 
     def _enter(self, stage: int) -> None:
         self._stage = stage
@@ -223,29 +339,27 @@ class EarlyExitModule(LightningModule):
             module.requires_grad_(trains).train(trains)
 
     def _modules_and_whether_trained(self, parts: frozenset[Part]) -> Iterator[tuple[nn.Module, bool]]:
-        for part in EVERYTHING:
+        for part in EVERYTHING - ({"backbone"} if self._is_finetuned_by_callback() else set()):
             is_trained = part in parts and not (part == "backbone" and self.optimization.freeze_backbone)
             for module in self.model.part(part):
                 yield module, is_trained
 
-
-def _check_length(asked: int, most: int | None) -> None:
-    if most is not None and asked > most:
-        raise OptionError(
-            f"max_length is {asked}, and the backbone has positions for {most} tokens",
-            where="--data.max_length",
-            hint=f"give at most {most}",
-        )
+    def _is_finetuned_by_callback(self) -> bool:
+        """Return whether a callback such as `BackboneFinetuning` freezes the backbone, and adds it to the optimiser."""
+        return any(isinstance(each, BaseFinetuning) for each in self.trainer.callbacks)  # type: ignore[attr-defined]
 
 
-def _check_vocabulary(of_tokenizer: int, of_backbone: int) -> None:
-    if of_tokenizer > of_backbone:
-        raise BackboneError(
-            f"the tokenizer has {of_tokenizer} tokens, and the backbone embeddings for {of_backbone}",
-            where="--model.backbone",
-            hint="take the tokenizer that the weights were saved with; where tokens were added to it, call the model's "
-            "resize_token_embeddings(len(tokenizer)) and save it again",
-        )
+def suited_to(
+    backbone: str, pooling: Pooling | None, rate: float, head_rate: float | None
+) -> tuple[Pooling, float | None]:
+    """Return the pooling and the heads' learning rate, those that suit a backbone where no pooling is given.
+
+    The heads of a mean-pooled sentence encoder learn ten times as fast, or its shallow exits would stay at chance.
+    """
+    if pooling is not None:
+        return pooling, head_rate
+    pooling = usual_pooling(backbone)
+    return pooling, 10 * rate if pooling == "mean" and head_rate is None else head_rate
 
 
 def _check_exits(objective: Objective, num_exits: int, heads: HeadOptions) -> None:

@@ -12,8 +12,9 @@ from lightning.pytorch.callbacks import BatchSizeFinder, GradientAccumulationSch
 from torch import Tensor, nn
 from torch.optim import AdamW
 from torch.optim.lr_scheduler import LambdaLR
+from typing_extensions import override
 
-from ee_lightning.errors import OptionError
+from ee_lightning.errors import OptionError, require_within
 from ee_lightning.models import MultiExitModel, Part
 
 EVERYTHING: frozenset[Part] = frozenset({"backbone", "last_exit", "early_exits"})
@@ -23,7 +24,6 @@ _CHANGE_THE_STEPS = {
     GradientAccumulationScheduler: "use the same accumulation in all epochs, such as "
     "--trainer.accumulate_grad_batches 4, and leave the callback out",
 }
-_USUAL = {"learning_rate": 2e-5, "head_learning_rate": 2e-4, "weight_decay": 0.01, "warmup_fraction": 0.1}
 
 
 @dataclass(frozen=True)
@@ -61,17 +61,12 @@ class Progress(NamedTuple):
 class Timeline:
     """Stages laid along the optimiser steps of a training; what holds at a step depends on the step alone.
 
-    Args:
-        stages: The stages in order.
-        total_steps: Optimiser steps of the whole training.
-
     Raises:
         OptionError: Training is too short for a stage to have a single step.
     """
 
     def __init__(self, stages: Sequence[Stage], total_steps: int) -> None:
-        self.stages = stages
-        self.total_steps = total_steps
+        self.stages, self.total_steps = stages, total_steps
         ends = [round(total_steps * share) for share in accumulate(stage.share for stage in stages)]
         self._starts = [0, *ends[:-1]]
         self._lengths = [end - start for start, end in zip(self._starts, ends, strict=True)]
@@ -87,12 +82,7 @@ class Timeline:
         return Progress(step, self.total_steps, bisect_right(self._starts, step) - 1)
 
     def learning_rate_factor(self, step: int, warmup_fraction: float) -> float:
-        """Rise from 0 to 1 over the first share of the current stage, and fall to 0 until its end.
-
-        Args:
-            step: The optimiser step, from 0.
-            warmup_fraction: The share of the stage's steps over which the factor rises, in [0, 1].
-        """
+        """Rise from 0 to 1 over the first share, in [0, 1], of the step's stage, and fall to 0 until its end."""
         stage = self.at(step).stage
         done, length = step - self._starts[stage], self._lengths[stage]
         warmup = round(warmup_fraction * length)
@@ -127,20 +117,14 @@ def total_steps(trainer: Trainer) -> int:
 
 
 class StepMeans:
-    """Means over the batches that an optimiser step accumulates."""
+    """Means over the batches that an optimiser step accumulates, whose figures have the same names."""
 
     def __init__(self) -> None:
-        self._step = -1
+        self._step, self._count = -1, 0
         self._sums: dict[str, Tensor] = {}
-        self._count = 0
 
     def add(self, step: int, figures: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Return the means over the batches of a step so far, with those of one more batch.
-
-        Args:
-            step: The optimiser steps done before.
-            figures: Scalars without gradient, of the same names in all batches of a step.
-        """
+        """Return the means over the batches of a step so far, this one of scalars without gradient included."""
         if step != self._step:
             self._step, self._sums, self._count = step, {}, 0
         self._sums = {name: self._sums.get(name, 0) + figure for name, figure in figures.items()}
@@ -154,8 +138,9 @@ class Optimization:
 
     Attributes:
         learning_rate: Peak learning rate of the backbone.
-        head_learning_rate: Peak learning rate of the internal classifiers; None takes that of the backbone. About ten
-            times as much lets shallow exits of a sentence encoder learn within a short fine-tune.
+        head_learning_rate: Peak learning rate of the internal classifiers; None takes that of the backbone, or for a
+            sentence encoder whose pooling is not given ten times as much, so that shallow exits learn in a short
+            fine-tune.
         weight_decay: Decoupled weight decay; biases and norms have none.
         warmup_fraction: Share of the steps of a stage over which the learning rate rises, in [0, 1]; it then falls to
             0 linearly. Most objectives have a single stage.
@@ -171,27 +156,19 @@ class Optimization:
     gradient_checkpointing: bool = False
 
     def __post_init__(self) -> None:
-        """Raise an error for values that make no sense."""
-        for name, usual in _USUAL.items():
-            value = getattr(self, name)
-            if value is not None and not 0 <= value < float("inf"):
-                raise OptionError(
-                    f"{name} must be a number ≥ 0, but is {value}",
-                    where=f"model.optimization.{name}",
-                    hint=f"{usual:g} is a usual value",
-                )
-        if self.warmup_fraction > 1:
-            raise OptionError(
-                f"warmup_fraction must lie in [0, 1], but is {self.warmup_fraction}",
-                where="model.optimization.warmup_fraction",
-                hint="it is a share of all steps: 0.1 is the usual value",
-            )
+        """Raise an `OptionError` for values that make no sense."""
+        usual = {"learning_rate": 2e-5, "head_learning_rate": 2e-4, "weight_decay": 0.01}
+        for name, rate in usual.items():
+            if (value := getattr(self, name)) is not None:
+                require_within(value, "[0, inf)", f"model.optimization.{name}", f"{rate:g} is a usual value")
+        hint = "it is a share of all steps: 0.1 is the usual value"
+        require_within(self.warmup_fraction, "[0, 1]", "model.optimization.warmup_fraction", hint)
 
-    def build(self, model: MultiExitModel, timeline: Timeline) -> tuple[AdamW, LambdaLR]:
+    def build(self, model: MultiExitModel, timeline: Timeline, *, with_backbone: bool = True) -> tuple[AdamW, LambdaLR]:
         """Make the optimiser of a model's parameters and the schedule along the stages of training."""
         head_rate = self.learning_rate if self.head_learning_rate is None else self.head_learning_rate
         parts: list[tuple[nn.Module, float]] = [(model.heads, head_rate)]
-        if not self.freeze_backbone:
+        if with_backbone and not self.freeze_backbone:
             parts.insert(0, (model.backbone, self.learning_rate))
         groups = [
             {"params": parameters, "lr": rate, "weight_decay": decay}
@@ -199,7 +176,16 @@ class Optimization:
             for parameters, decay in zip(_by_decay(part), (self.weight_decay, 0.0), strict=True)
         ]
         optimizer = AdamW(groups)
-        return optimizer, LambdaLR(optimizer, lambda step: timeline.learning_rate_factor(step, self.warmup_fraction))
+        return optimizer, _Schedule(optimizer, lambda step: timeline.learning_rate_factor(step, self.warmup_fraction))
+
+
+class _Schedule(LambdaLR):
+    """Keeps the rates of groups that a callback adds, such as `BackboneFinetuning`."""
+
+    @override
+    def get_lr(self) -> list[float | Tensor]:
+        rates = super().get_lr()
+        return [*rates, *(group["lr"] for group in self.optimizer.param_groups[len(rates) :])]
 
 
 def _by_decay(part: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter]]:

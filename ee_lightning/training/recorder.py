@@ -13,13 +13,9 @@ from ee_lightning.models import MultiExitOutput
 
 
 class ExitRecorder:
-    """Collects the logits of all exits batch by batch and joins them across processes.
+    """Collects the logits of all exits of a split batch by batch and joins them across processes.
 
     Samples that a sampler repeated to give every process equal shares count once.
-
-    Args:
-        split: The name of the split that is evaluated, for errors.
-        kind: What the exits predict of a sample.
     """
 
     def __init__(self, split: str, kind: Kind) -> None:
@@ -38,12 +34,7 @@ class ExitRecorder:
         self._joined = None
 
     def join(self) -> StoredExits:
-        """Join the batches of all processes, ordered by id; to be called by every process.
-
-        Raises:
-            ValueError: Nothing was recorded.
-            TrainingDiverged: Logits are not finite.
-        """
+        """Join the batches of all processes, ordered by id, on every process; raise where logits are not finite."""
         if self._joined is None:
             try:
                 self._joined = self._join()
@@ -81,14 +72,7 @@ def _first_occurrences(ids: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def exit_scores(exits: StoredExits, metrics: Sequence[str]) -> dict[str, list[float]]:
-    """Score every exit as if all samples left there.
-
-    Args:
-        exits: What every exit said, with labels.
-        metrics: Names of the task's metrics, those without a curve too.
-
-    Returns:
-        For each metric one score an exit.
+    """Score every exit as if all samples left there: for each metric, those without a curve too, one an exit.
 
     Raises:
         DataError: Labels are missing, or are no class numbers where these are needed.

@@ -12,7 +12,7 @@ from refusal import check_refused
 
 from ee_lightning.cli import main
 from ee_lightning.errors import OptionError
-from ee_lightning.fit.evaluation import check_evaluable, evaluated_run
+from ee_lightning.fit.earlier_runs import check_evaluable, evaluated_run
 from ee_lightning.runs.folder import RunFolder
 
 Run = Callable[..., int]

@@ -12,8 +12,8 @@ from forked import Command
 from killed import hold_and_fork
 
 from ee_lightning.errors import RunFolderError
+from ee_lightning.fit.earlier_runs import locked_folder
 from ee_lightning.fit.metrics_log import MetricsLog
-from ee_lightning.fit.resume import locked_folder
 from ee_lightning.runs.folder import RunFolder
 
 

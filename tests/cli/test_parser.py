@@ -76,3 +76,59 @@ def test_criteria_of_another_class_start_from_their_own_defaults(parser: FitOpti
     assert criteria == [
         {"class_path": "ee_lightning.exits.Voting", "init_args": {"k": 0.75, "fallback": "last"}},
     ]
+
+
+@pytest.mark.parametrize(
+    ("backbone", "given", "pooling", "head_rate"),
+    [
+        ("packaged:all-minilm-l6-v2", [], "mean", 2e-4),
+        ("packaged:all-minilm-l6-v2", ["--model.optimization.learning_rate=5e-5"], "mean", 5e-4),
+        ("packaged:all-minilm-l6-v2", ["--model.optimization.head_learning_rate=1e-4"], "mean", 1e-4),
+        ("packaged:all-minilm-l6-v2", ["--model.heads.pooling=mean"], "mean", None),
+        ("google-bert/bert-base-uncased", [], "cls", None),
+        ("encoder", [], "mean", 2e-4),
+    ],
+)
+def test_heads_suit_the_backbone_unless_their_pooling_is_given(
+    backbone: str, given: list[str], pooling: str, head_rate: float | None, parser: FitOptionsParser
+) -> None:
+    Path("encoder/1_Pooling").mkdir(parents=True)
+    Path("encoder/1_Pooling/config.json").write_text('{"pooling_mode_mean_tokens": true}')
+    model = parser.resolve(["--data.task=sst2", f"--model.backbone={backbone}", *given])["model"]
+    assert model["heads"]["pooling"] == pooling
+    assert model["optimization"]["head_learning_rate"] == (head_rate and pytest.approx(head_rate))
+
+
+@pytest.mark.parametrize(
+    ("given", "epochs"), [([], 3), (["--trainer.max_steps=9"], None), (["--trainer.max_epochs=5"], 5)]
+)
+def test_three_epochs_unless_an_end_is_given(given: list[str], epochs: int | None, parser: FitOptionsParser) -> None:
+    assert parser.resolve([*BASE, *given])["trainer"]["max_epochs"] == epochs
+
+
+@pytest.mark.parametrize("named", [["--config=demo"], ["--config", "configs/demo.yaml"], ["-c", "demo.yaml"]])
+def test_shipped_configurations_are_found_by_name(named: list[str], parser: FitOptionsParser) -> None:
+    assert parser.resolve(named) == parser.resolve([f"--config={CONFIGS / 'demo.yaml'}"])
+
+
+def test_a_file_comes_before_a_shipped_configuration(parser: FitOptionsParser) -> None:
+    Path("demo.yaml").write_text("data:\n  task: mine\n")
+    assert parser.resolve([*BASE, "--config=tasks/rte"])["data"]["task"] == "rte"
+    assert parser.resolve([*BASE, "--config=demo.yaml"])["data"]["task"] == "mine"
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [
+        ("--model.objective=JontObjective", "ee_lightning.training.JointObjective"),
+        ("--model.objective=ee_lightning.training.EnsembelObjective", "ee_lightning.training.EnsembleObjective"),
+        ("--sweep.criteria=[{class_path: ee_lightning.exits.Votin}]", "ee_lightning.exits.Voting"),
+        ("--trainer.callbacks=EarlyStoping", "lightning.pytorch.callbacks.EarlyStopping"),
+    ],
+)
+def test_a_misspelt_class_is_answered_by_the_one_that_was_meant(
+    given: str, meant: str, parser: FitOptionsParser
+) -> None:
+    with pytest.raises(OptionError) as caught:
+        parser.resolve([*BASE, given])
+    assert f"did you mean {meant}?" in str(caught.value.hint)

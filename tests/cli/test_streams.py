@@ -15,7 +15,7 @@ from ee_lightning.cli import main
 from ee_lightning.cli.streams import check_output, lasting, prepare_streams
 from ee_lightning.errors import EarlyExitError, RunFolderError
 from ee_lightning.exits import StoredExits
-from ee_lightning.fit.resume import locked_folder
+from ee_lightning.fit.earlier_runs import locked_folder
 from ee_lightning.runs.folder import RunFolder
 from ee_lightning.runs.operating_point import OPERATING_POINT
 

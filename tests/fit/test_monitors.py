@@ -32,6 +32,7 @@ def three_exits(tiny_backbone: Path) -> EarlyExitModule:
         "val/exit_3/score",
         "val/score",
         "val/accuracy",
+        "val/loss",
         "train/loss",
         "train/accuracy_term",
     ],
@@ -45,7 +46,7 @@ def test_what_training_logs_passes(
 @pytest.mark.parametrize(
     "monitor",
     [
-        "val/loss",
+        "val/losses",
         "val/acc",
         "val/mine/score",
         "area",
@@ -79,7 +80,9 @@ def test_a_figure_of_the_exits_that_is_not_logged_is_refused(monitor: str, three
 
 def test_a_single_exit_and_no_criteria_leave_its_score(tiny_backbone: Path) -> None:
     module = EarlyExitModule(str(tiny_backbone), 2, ["accuracy"], LastExitObjective(), heads=HeadOptions(exits="last"))
-    with pytest.raises(OptionError, match="monitor one of val/score, val/accuracy, val/exit_1/score, train/loss;"):
+    with pytest.raises(
+        OptionError, match="monitor one of val/score, val/accuracy, val/loss, val/exit_1/score, train/loss;"
+    ):
         check_monitors([EarlyStopping("val/voting/area")], [], module)
 
 

@@ -9,8 +9,9 @@ import pytest
 import yaml
 
 from ee_lightning.errors import OptionError
+from ee_lightning.packaged import configs_folder
 from ee_lightning.reproduce.published import published_table
-from ee_lightning.reproduce.suite import Row, configs_folder, load_suite, trainings
+from ee_lightning.reproduce.suite import Row, load_suite, trainings
 
 SUITES = sorted(file.stem for file in (configs_folder() / "reproduce").glob("*.yaml"))
 SMALLEST: dict[str, Any] = {

@@ -11,7 +11,7 @@ from ee_lightning.training import LabelOptions
 
 @pytest.mark.parametrize("smoothing", [-0.1, 1, math.nan])
 def test_smoothing_that_leaves_no_label_is_refused(smoothing):
-    with pytest.raises(OptionError, match="smoothing is") as caught:
+    with pytest.raises(OptionError, match="smoothing must lie in") as caught:
         LabelOptions(smoothing=smoothing)
     assert caught.value.where == "--model.labels.smoothing"
 

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from math import isfinite
 from pathlib import Path
 from threading import RLock
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from safetensors import safe_open
@@ -19,7 +19,7 @@ from transformers.utils.peft_utils import find_adapter_config_file
 
 from ee_lightning import packaged
 from ee_lightning.errors import BackboneError, OptionError, first_line
-from ee_lightning.files import check_folder_readable, class_at
+from ee_lightning.files import check_folder_readable, class_at, read_json, reading, typed
 from ee_lightning.models.backbones.backbone import FAMILIES, Backbone
 
 SAVED_MODEL = "early_exit"
@@ -68,6 +68,15 @@ def load_adapter(class_path: str | None) -> None:
     """Import an adapter of one's own by its full name, which serves its families from then on; or an OptionError."""
     if class_path is not None:
         class_at(class_path, Backbone, "adapter", such_as="my_module.MyBackbone")
+
+
+def usual_pooling(source: str) -> Literal["cls", "mean"]:
+    """Return how a sentence encoder was trained to pool its tokens; ``cls`` for any other backbone."""
+    file = Path(source) / "1_Pooling" / "config.json"
+    if not file.is_file():  # those that are packaged, and nearly all of this name on the hub, are mean-pooled
+        return "mean" if source.startswith((packaged.PREFIX, "sentence-transformers/")) else "cls"
+    with reading(file, hint="bring it back as sentence-transformers wrote it, or give --model.heads.pooling"):
+        return "mean" if typed(dict[str, Any], read_json(file)).get("pooling_mode_mean_tokens") else "cls"
 
 
 def backbone_config(source: str, num_layers: int | None = None) -> PreTrainedConfig:

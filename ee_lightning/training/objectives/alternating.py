@@ -20,7 +20,6 @@ class AlternatingObjective(Objective):
 
     @override
     def trains_early_exits(self, progress: Progress) -> bool:
-        """In odd steps."""
         return progress.step % 2 == 1
 
     @override

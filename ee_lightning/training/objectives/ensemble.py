@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
-from ee_lightning.errors import OptionError, require_one_of
+from ee_lightning.errors import OptionError, require_one_of, require_within
 from ee_lightning.functional import Kind, accuracy_term, diversity_term, pairwise_disagreement
 from ee_lightning.training.objectives.joint import LAYER_WEIGHTS
 from ee_lightning.training.objectives.objective import Objective, ObjectiveTerms
@@ -37,9 +37,6 @@ class EnsembleObjective(Objective):
         layer_weights: α: ``equal`` (1), or ``linear`` (m), which the paper's appendix mentions for BERT.
         stop_gradient: Whether the earlier exit counts as a constant in the diversity term.
         diversity_warmup: The share of all steps over which λ rises from 0, in [0, 1]; 0 keeps it constant.
-
-    Raises:
-        OptionError: An option has a value that makes no sense.
     """
 
     def __init__(
@@ -52,24 +49,17 @@ class EnsembleObjective(Objective):
         diversity_warmup: float = 0.0,
     ) -> None:
         super().__init__()
-        if not 0 <= diversity_weight < float("inf"):
-            raise OptionError(
-                f"diversity_weight (λ) must be a number ≥ 0, but is {diversity_weight}",
-                where="model.objective.init_args.diversity_weight",
-                hint="the paper searches [0, 1]; 0.1 is a good start, 0 leaves the accuracy term alone",
-            )
-        if not 0 <= diversity_warmup <= 1:
-            raise OptionError(
-                f"diversity_warmup must lie in [0, 1], but is {diversity_warmup}",
-                where="model.objective.init_args.diversity_warmup",
-                hint="it is a share of all steps: 0 keeps λ constant",
-            )
-        require_one_of(minimum, ("batch", "sample"), "model.objective.init_args.minimum")
-        require_one_of(layer_weights, LAYER_WEIGHTS, "model.objective.init_args.layer_weights")
+        options = "model.objective.init_args"
+        hint = "it is λ: the paper searches [0, 1]; 0.1 is a good start, 0 leaves the accuracy term alone"
+        require_within(diversity_weight, "[0, inf)", f"{options}.diversity_weight", hint)
+        hint = "it is a share of all steps: 0 keeps λ constant"
+        require_within(diversity_warmup, "[0, 1]", f"{options}.diversity_warmup", hint)
+        require_one_of(minimum, ("batch", "sample"), f"{options}.minimum")
+        require_one_of(layer_weights, LAYER_WEIGHTS, f"{options}.layer_weights")
         self.diversity_weight = diversity_weight
         self.minimum: Literal["batch", "sample"] = minimum
         self.last_exit = last_exit
-        self.layer_weights = LAYER_WEIGHTS[layer_weights]
+        self.layer_weights = layer_weights
         self.stop_gradient = stop_gradient
         self.diversity_warmup = diversity_warmup
 
@@ -91,13 +81,16 @@ class EnsembleObjective(Objective):
         ``diversity_share``, λ times the diversity term over the sum of both terms' sizes, and ``disagreement``, the
         share of pairs of exits that predict different classes.
         """
-        accuracy = accuracy_term(logits, labels, self.layer_weights(len(logits)).to(logits))
+        accuracy = accuracy_term(logits, labels, LAYER_WEIGHTS[self.layer_weights](len(logits)).to(logits))
         if logits.shape[-1] == 1:
             return ObjectiveTerms(accuracy, {"accuracy_term": accuracy.detach()})
         diversity = diversity_term(
             logits, minimum=self.minimum, last_exit=self.last_exit, stop_gradient=self.stop_gradient
         )
-        weight = self.diversity_weight * self._warmed_up(progress)
+        warmed_up = 1.0 if progress.share >= self.diversity_warmup else progress.share / self.diversity_warmup
+        weight = self.diversity_weight * warmed_up
+        pairs = max(1, len(logits) * (len(logits) - 1))
+        disagreement = pairwise_disagreement(logits.argmax(-1)).sum() / pairs  # 0 of an exit with itself
         size = (accuracy + weight * diversity).detach()
         return ObjectiveTerms(
             accuracy - weight * diversity,
@@ -106,12 +99,9 @@ class EnsembleObjective(Objective):
                 "diversity_term": diversity.detach(),
                 "diversity_weight": torch.tensor(weight),
                 "diversity_share": weight * diversity.detach() / size.clamp_min(torch.finfo(size.dtype).tiny),
-                "disagreement": _mean_disagreement(logits.argmax(-1)),
+                "disagreement": disagreement,
             },
         )
-
-    def _warmed_up(self, progress: Progress) -> float:
-        return 1.0 if progress.share >= self.diversity_warmup else progress.share / self.diversity_warmup
 
     @override
     def divergence(self, terms: ObjectiveTerms, logits: Tensor) -> str | None:
@@ -123,7 +113,7 @@ class EnsembleObjective(Objective):
         """
         num_exits, _, num_classes = logits.shape
         num_diverse = max(0, num_exits - (1 if self.last_exit else 2))
-        guesses = self.layer_weights(num_exits).sum().item() + self.diversity_weight * num_diverse
+        guesses = LAYER_WEIGHTS[self.layer_weights](num_exits).sum().item() + self.diversity_weight * num_diverse
         limit = guesses * log(num_classes)
         loss = terms.loss.item()  # once: where there is a GPU, the program waits for it here
         if isfinite(loss) and loss >= -limit:
@@ -132,9 +122,3 @@ class EnsembleObjective(Objective):
             f"the diversity term runs away: it is {terms.terms['diversity_term'].item():.3g}, and λ times it has "
             f"brought the loss down to {loss:.3g}"
         )
-
-
-def _mean_disagreement(predictions: Tensor) -> Tensor:
-    """Return the mean over pairs of different exits; predictions are of shape [exits, batch]."""
-    num_exits = len(predictions)
-    return pairwise_disagreement(predictions).sum() / max(1, num_exits * (num_exits - 1))

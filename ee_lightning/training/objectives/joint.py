@@ -29,9 +29,6 @@ class JointObjective(Objective):
         reduction: ``sum`` or ``mean``, by the weights.
         gradient_equilibrium: Let the exits send each layer the mean of their gradients instead of the sum, so that
             shallow layers, which all exits teach, don't move faster than deep ones.
-
-    Raises:
-        OptionError: An option has a value that makes no sense.
     """
 
     def __init__(
@@ -43,14 +40,14 @@ class JointObjective(Objective):
         super().__init__()
         require_one_of(layer_weights, LAYER_WEIGHTS, "model.objective.init_args.layer_weights")
         require_one_of(reduction, ("sum", "mean"), "model.objective.init_args.reduction")
-        self.layer_weights = LAYER_WEIGHTS[layer_weights]
+        self.layer_weights = layer_weights
         self.reduction = reduction
         self.gradient_equilibrium = gradient_equilibrium
 
     @override
     def forward(self, logits: Tensor, labels: Tensor, progress: Progress) -> ObjectiveTerms:
         """The part is ``accuracy_term``."""
-        weights = self.layer_weights(len(logits)).to(logits)  # [exits]
+        weights = LAYER_WEIGHTS[self.layer_weights](len(logits)).to(logits)  # [exits]
         if self.reduction == "mean":
             weights = weights / weights.sum()
         loss = accuracy_term(logits, labels, weights)

@@ -19,7 +19,6 @@ class LastExitObjective(Objective):
 
     @override
     def stages(self) -> Sequence[Stage]:
-        """A single one, without the early exits."""
         return (Stage(trains=frozenset({"backbone", "last_exit"})),)
 
     @override

@@ -3,7 +3,7 @@
 from torch import Tensor
 from typing_extensions import override
 
-from ee_lightning.errors import OptionError
+from ee_lightning.errors import require_within
 from ee_lightning.functional import divergences_from, exit_losses
 from ee_lightning.training.objectives.objective import Objective, ObjectiveTerms
 from ee_lightning.training.optimization import Progress
@@ -21,21 +21,14 @@ class MutualDistillationObjective(Objective):
 
     Args:
         distillation_weight: β ≥ 0.
-
-    Raises:
-        OptionError: The weight makes no sense.
     """
 
     handles_regression = False
 
     def __init__(self, distillation_weight: float = 1.0) -> None:
         super().__init__()
-        if not 0 <= distillation_weight < float("inf"):
-            raise OptionError(
-                f"distillation_weight (β) must be a number ≥ 0, but is {distillation_weight}",
-                where="model.objective.init_args.distillation_weight",
-                hint="1 lets the labels and the other exits count alike",
-            )
+        hint = "it is β: 1 lets the labels and the other exits count alike"
+        require_within(distillation_weight, "[0, inf)", "model.objective.init_args.distillation_weight", hint)
         self.distillation_weight = distillation_weight
 
     @override

@@ -1,8 +1,11 @@
 """The protocol of training objectives."""
 
+import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from inspect import Parameter, signature
 from math import isfinite
+from sys import modules
 from typing import Any, NamedTuple
 
 from torch import Tensor, nn
@@ -10,6 +13,12 @@ from torch import Tensor, nn
 from ee_lightning.errors import OptionError
 from ee_lightning.functional import Kind
 from ee_lightning.training.optimization import Progress, Stage
+
+_ANY = (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD)
+_CONTRACT = (
+    "forward(logits, labels, progress) returns ObjectiveTerms(loss, terms): a scalar to minimise, and a "
+    "dict of scalars for the log; examples/own_objective.py is a whole one"
+)
 
 
 class ObjectiveTerms(NamedTuple):
@@ -30,6 +39,8 @@ class Objective(nn.Module, ABC):
     One of your own is a subclass in a module of yours, named by its class path: ``--model.objective my_module.Mine``.
     ``examples/own_objective.py`` is a whole one.
 
+    A checkpoint makes it again of its arguments, if it keeps them, plain values, as attributes of the same names.
+
     Attributes:
         handles_regression: Whether it is defined for exits that predict a value.
         gradient_equilibrium: Whether the exits send each layer the mean of their gradients instead of the sum; see
@@ -49,9 +60,6 @@ class Objective(nn.Module, ABC):
                 class's share, of shape [batch, classes]. Of several labels a sample the batch is one of decisions
                 between two classes, as in `ee_lightning.functional.label_decisions`.
             progress: How far training has come.
-
-        Returns:
-            The loss and its named parts.
         """
 
     def checked(self, logits: Tensor, labels: Tensor, progress: Progress) -> ObjectiveTerms:
@@ -71,8 +79,7 @@ class Objective(nn.Module, ABC):
         return OptionError(
             f"{kind.__name__}.forward returns {what}",
             where=kind.__module__,
-            hint="forward(logits, labels, progress) returns ObjectiveTerms(loss, terms): a scalar to minimise, and a "
-            "dict of scalars for the log; examples/own_objective.py is a whole one",
+            hint=_CONTRACT,
         )
 
     def stages(self) -> Sequence[Stage]:
@@ -92,12 +99,41 @@ class Objective(nn.Module, ABC):
                 hint="for regression take ee_lightning.training.JointObjective, or another without distributions",
             )
 
-    def divergence(self, terms: ObjectiveTerms, logits: Tensor) -> str | None:
-        """Say why the loss has run away, or None while it has not.
+    def saved(self) -> dict[str, Any] | None:
+        """Return its class path and arguments for a checkpoint; None if it does not keep its arguments."""
+        own = signature(type(self)).parameters.values()
+        try:
+            init_args = {each.name: getattr(self, each.name) for each in own if each.kind not in _ANY}
+            json.dumps(init_args)
+        except (AttributeError, TypeError):
+            return None
+        return {"class_path": f"{type(self).__module__}.{type(self).__qualname__}", "init_args": init_args}
 
-        Args:
-            terms: What :meth:`forward` returned.
-            logits: The logits it was given, of shape [exits, batch, classes].
-        """
+    @staticmethod
+    def of_saved(class_path: str, init_args: Mapping[str, Any]) -> "Objective":
+        """Make it of what `saved` returned, if its class is imported already; raise an `OptionError` for another."""
+        module, _, name = class_path.rpartition(".")
+        found = getattr(modules.get(module), name, None)
+        if not (isinstance(found, type) and issubclass(found, Objective)):
+            hint = f"import {module}, or pass objective="
+            raise OptionError(f"the objective {class_path} is not imported", where="objective", hint=hint)
+        return found(**init_args)
+
+    def divergence(self, terms: ObjectiveTerms, logits: Tensor) -> str | None:
+        """Say why the loss of these logits, ``[exits, batch, classes]``, has run away, or None while it has not."""
         loss = terms.loss.item()
         return None if isfinite(loss) else f"the loss is {loss}"
+
+
+def check_contract(objective: Any) -> None:
+    """Raise an `OptionError` for what is no objective, or can't be called as one."""
+    try:
+        if not isinstance(objective, Objective):
+            raise TypeError("it is of another class")
+        signature(objective.forward).bind(None, None, None)
+        if not all(isinstance(stage, Stage) for stage in objective.stages()):
+            raise TypeError("its stages are no ee_lightning.training.Stage")
+    except TypeError as error:
+        what = f"{type(objective).__name__} can't be used as an objective: {error}"
+        hint = f"give a subclass of ee_lightning.training.Objective; {_CONTRACT}"
+        raise OptionError(what, where="model.objective", hint=hint) from error

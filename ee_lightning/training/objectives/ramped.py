@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
-from ee_lightning.errors import OptionError
+from ee_lightning.errors import require_within
 from ee_lightning.functional import accuracy_term
 from ee_lightning.training.objectives.objective import Objective, ObjectiveTerms
 from ee_lightning.training.optimization import Progress
@@ -21,19 +21,12 @@ class RampedObjective(Objective):
 
     Args:
         start: s, the weight at the start, in [0, 1].
-
-    Raises:
-        OptionError: The start makes no sense.
     """
 
     def __init__(self, start: float = 0.01) -> None:
         super().__init__()
-        if not 0 <= start <= 1:
-            raise OptionError(
-                f"start must lie in [0, 1], but is {start}",
-                where="model.objective.init_args.start",
-                hint="it is the early exits' first weight: 0.01 is the paper's",
-            )
+        hint = "it is the early exits' first weight: 0.01 is the paper's"
+        require_within(start, "[0, 1]", "model.objective.init_args.start", hint)
         self.start = start
 
     @override

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from torch import Tensor
 from typing_extensions import override
 
-from ee_lightning.errors import OptionError
+from ee_lightning.errors import require_within
 from ee_lightning.functional import divergences_from, exit_losses
 from ee_lightning.training.objectives.objective import Objective, ObjectiveTerms
 from ee_lightning.training.optimization import Progress, Stage
@@ -15,17 +15,12 @@ from ee_lightning.training.optimization import Progress, Stage
 class _TwoStage(Objective):
     def __init__(self, first_stage: float = 0.5) -> None:
         super().__init__()
-        if not 0 < first_stage < 1:
-            raise OptionError(
-                f"first_stage must lie between 0 and 1, but is {first_stage}",
-                where="model.objective.init_args.first_stage",
-                hint="it is a share of all steps: 0.5 gives both stages the same",
-            )
+        hint = "it is a share of all steps: 0.5 gives both stages the same"
+        require_within(first_stage, "(0, 1)", "model.objective.init_args.first_stage", hint)
         self.first_stage = first_stage
 
     @override
     def stages(self) -> Sequence[Stage]:
-        """Backbone and last exit, then the early exits."""
         return (
             Stage(self.first_stage, frozenset({"backbone", "last_exit"})),
             Stage(1 - self.first_stage, frozenset({"early_exits"})),
@@ -54,10 +49,7 @@ class TwoStageObjective(_TwoStage):
     stage does not change: monitor an area, such as ``val/entropy/area``.
 
     Args:
-        first_stage: The share of all steps that the first stage takes, between 0 and 1.
-
-    Raises:
-        OptionError: The share makes no sense.
+        first_stage: The share of all steps that the first stage takes, in (0, 1).
     """
 
     def second_stage(self, logits: Tensor, labels: Tensor) -> ObjectiveTerms:
@@ -78,10 +70,7 @@ class SelfDistillationObjective(_TwoStage):
     by the last exit, which the second stage does not change: monitor an area.
 
     Args:
-        first_stage: The share of all steps that the first stage takes, between 0 and 1.
-
-    Raises:
-        OptionError: The share makes no sense.
+        first_stage: The share of all steps that the first stage takes, in (0, 1).
     """
 
     handles_regression = False

@@ -1,14 +1,18 @@
-"""Finds the run that ``fit`` goes on with, checks that it can, and locks its folder."""
+"""Finds the run that ``fit`` goes on with, or whose checkpoint is evaluated, checks the options, and locks folders."""
 
-from collections.abc import Iterator, Mapping
+from argparse import ArgumentError, ArgumentParser
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from pathlib import Path
+from os.path import realpath
+from pathlib import Path, PurePath
 from typing import Any
 
 from lightning import Trainer
 
+from ee_lightning.data import CustomTask, resolve_task
 from ee_lightning.errors import EarlyExitError, OptionError, RunFolderError, TrainingDiverged
 from ee_lightning.files import found_in, locked, read_yaml, reading, typed
+from ee_lightning.fit.checkpoints import refuse_missing
 from ee_lightning.fit.metrics_log import MetricsLog
 from ee_lightning.runs.folder import RunFolder, run_folder_of
 from ee_lightning.runs.run_options import refuse_changes
@@ -19,7 +23,7 @@ class RunIsFinished(Exception):
 
 
 def run_to_resume(root: Path, name: str, checkpoint: str | None) -> tuple[RunFolder, int] | None:
-    """Return the folder of the training run to go on with, and its version; None where a new version is to be made.
+    """Return the folder and version of the training run to go on with; None where a new version is to be made.
 
     Args:
         root: The folder of all run folders.
@@ -48,17 +52,17 @@ def run_to_resume(root: Path, name: str, checkpoint: str | None) -> tuple[RunFol
 def check_resumable(folder: RunFolder, options: Mapping[str, Any]) -> str | None:
     """Return the checkpoint of another run from which this one was started, if it was.
 
-    Args:
-        folder: The run's folder.
-        options: The options that it is to go on with, nested.
-
     Raises:
-        OptionError: Some options would change what the run computes.
+        OptionError: Some of the nested options would change what the run computes.
         RunFolderError: The options that it was started with can't be read.
         RunIsFinished: It is complete.
     """
-    recorded = _recorded_options(folder)
-    if recorded:
+    recorded: dict[str, Any] = {}
+    if folder.config.exists() or folder.last_checkpoint.exists():  # else it was killed before it wrote either
+        with reading(folder.config, hint="leave --ckpt_path out to start another run"):
+            recorded = read_yaml(folder.config)
+            if (checkpoint := recorded.get("ckpt_path")) is not None:
+                typed(str, checkpoint, at="ckpt_path")
         refuse_changes(
             recorded,
             options,
@@ -75,26 +79,10 @@ def check_resumable(folder: RunFolder, options: Mapping[str, Any]) -> str | None
 
 
 def refuse_finished(folder: RunFolder, *, test: bool) -> None:
-    """Raise `RunIsFinished` for a run that is complete, and name those beside it that are not.
-
-    Args:
-        folder: The run's folder.
-        test: Whether its test split is to be swept too.
-    """
+    """Raise `RunIsFinished` for a complete run, whose test split is swept if asked for, and name those beside it."""
     if folder.is_finished and not (test and folder.lacks("test")):
         lines = [f"this run is finished, and nothing was done: {folder.path}", *_unfinished_beside(folder)]
         raise RunIsFinished("\n".join(lines))
-
-
-def _recorded_options(folder: RunFolder) -> dict[str, Any]:
-    """Read the options that a run was started with; none where it was killed before it wrote them or a checkpoint."""
-    if not folder.config.exists() and not folder.last_checkpoint.exists():
-        return {}
-    with reading(folder.config, hint="leave --ckpt_path out to start another run"):
-        recorded = read_yaml(folder.config)
-        if (checkpoint := recorded.get("ckpt_path")) is not None:
-            typed(str, checkpoint, at="ckpt_path")
-        return recorded
 
 
 def _unfinished_beside(folder: RunFolder) -> list[str]:
@@ -161,3 +149,81 @@ def locked_folder(folder: RunFolder) -> Iterator[None]:
             folder.lock.unlink(missing_ok=True)  # while it is held, so that it is never another's
     with suppress(OSError):  # where it is not empty
         folder.path.rmdir()
+
+
+def evaluated_run(arguments: Sequence[str]) -> RunFolder | None:
+    """Return the folder of the run whose checkpoint ``validate`` or ``test``, which comes first, is to evaluate.
+
+    It is None for another command, and where no ``config.yaml`` lies two folders above the checkpoint.
+
+    Raises:
+        OptionError: There is no such checkpoint.
+        RunFolderError: The run's ``config.yaml`` can't be read.
+    """
+    if arguments[0] not in {"validate", "test"} or (checkpoint := _named_checkpoint(arguments[1:])) is None:
+        return None
+    if "${" not in checkpoint:  # which names another option
+        refuse_missing(checkpoint, arguments[0])
+    file = Path(realpath(checkpoint))
+    folder = RunFolder(file.parent.parent)
+    if folder.checkpoints != file.parent or not file.is_file() or not folder.config.is_file():
+        return None
+    with reading(folder.config, hint="restore it, or copy the checkpoint elsewhere and give every option"):
+        read_yaml(folder.config)  # within bounds, where the parser has none
+    return folder
+
+
+def check_evaluable(folder: RunFolder, recorded: Mapping[str, Any], given: Mapping[str, Any]) -> None:
+    """Raise an `OptionError` for nested options that contradict those of the run whose checkpoint they evaluate.
+
+    The task may have another name, other files or other metrics, as long as it has the same labels. The backbone may
+    lie elsewhere.
+    """
+    refuse_changes(
+        _as_the_model_sees_them(recorded),
+        _as_the_model_sees_them(given),
+        "these options contradict the run of the checkpoint:",
+        where=folder.config,
+        ways=["leave them out: the run's own options are taken from there"],
+        free=(  # what doesn't change what a model says of a row
+            *("data.batch_size", "data.eval_batch_size", "trainer", "run", "sweep", "verbose", "weights_only"),
+            *("checkpoint", "last_checkpoint"),
+        ),
+    )
+
+
+def _as_the_model_sees_them(options: Mapping[str, Any]) -> dict[str, Any]:
+    data, model = dict(options["data"]), dict(options["model"])
+    model["backbone"] = PurePath(model["backbone"]).name
+    if "class_path" in data:  # a data module of the user's own
+        return {**options, "model": model}
+    own = None if (described := data.pop("own")) is None else CustomTask(**described)
+    task = resolve_task(data.pop("task"), own, data["root"])
+    data["task"] = {
+        "label_names": list(task.label_names),
+        "kind": task.target.kind.value,
+        "number of texts": len(task.text_columns),
+        "held out": None if own is None else dict(task.held_out),
+    }
+    return {**options, "data": data, "model": model}
+
+
+def _named_checkpoint(options: Sequence[str]) -> str | None:
+    """Return the checkpoint that is named last, by a flag or in a configuration file."""
+    parser = ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    parser.add_argument("--ckpt_path", action="append", dest="named", default=[])
+    parser.add_argument("-c", "--config", action="append", dest="named", type=_checkpoint_in)
+    try:
+        named = parser.parse_known_args(options)[0].named
+    except ArgumentError:  # which the parser of all options words
+        return None
+    return next((name for name in reversed(named) if name is not None), None)
+
+
+def _checkpoint_in(config: str) -> str | None:
+    try:
+        with reading(Path(config), hint=""):
+            named = read_yaml(Path(config)).get("ckpt_path")
+    except RunFolderError:  # which the parser of all options words
+        return None
+    return named if isinstance(named, str) else None

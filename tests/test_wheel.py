@@ -14,7 +14,8 @@ import pytest
 
 pytestmark = pytest.mark.slow
 REPOSITORY = Path(__file__).parents[1]
-ADAPTER, SCRIPT = re.findall(r"```python\n(.*?)```", (REPOSITORY / "README.md").read_text(), re.DOTALL)[-2:]
+EXAMPLES = re.findall(r"```python\n(.*?)```", (REPOSITORY / "README.md").read_text(), re.DOTALL)
+TRAINING, ADAPTER, SCRIPT = next(each for each in EXAMPLES if "trainer.fit(" in each), *EXAMPLES[-2:]
 OWN_CLASS = "own_criterion.RecentMean"
 OWN = f"{OWN_CLASS}(decay=0.8)"
 RUN = "runs/tickets/version_0"
@@ -108,6 +109,19 @@ def test_own_classes_and_data_go_from_training_to_a_saved_model(run: Run, tmp_pa
     assert of_model["label"].tolist() == ["praise", "complaint"]
     (tmp_path / "deployed.py").write_text(DEPLOYED)
     assert run("python", "deployed.py") == "praise complaint\n"
+
+
+def test_a_run_from_python_is_deployed_by_commands(run: Run, tmp_path: Path) -> None:
+    few = "max_epochs=1, limit_train_batches=2, limit_val_batches=2, log_every_n_steps=1, "
+    (tmp_path / "training.py").write_text(TRAINING.replace("max_epochs=2, ", few) + "print(trainer.log_dir)\n")
+    folder = run("python", "training.py").splitlines()[-1]
+    run("ee-lightning", "curves", folder, "--criteria", f"{OWN},voting")
+    run("ee-lightning", "choose", folder, "--criterion", OWN, "--min-speedup", "1.2")
+    (tmp_path / "texts.txt").write_text("a gripping film\na dull one\n")
+    run("ee-lightning", "predict", folder, "--criterion", OWN, "--input", "texts.txt", "--output", "of_run.csv")
+    run("ee-lightning", "save", folder, "model", "--criterion", OWN)
+    run("ee-lightning", "predict", "model", "--criterion", OWN, "--input", "texts.txt", "--output", "of_model.csv")
+    assert (tmp_path / "of_run.csv").read_text() == (tmp_path / "of_model.csv").read_text()
 
 
 def test_a_data_module_of_ones_own_is_trained_and_deployed(run: Run, tmp_path: Path, tiny_backbone: Path) -> None:

@@ -49,9 +49,8 @@ commands:
   ee-lightning --version
 
 examples:
-  ee-lightning fit --config configs/demo.yaml
-  ee-lightning fit --config configs/demo.yaml --config configs/methods/pabee.yaml \\
-      --trainer.max_epochs 1
+  ee-lightning fit --config demo
+  ee-lightning fit --config demo --config pabee --trainer.max_epochs 1
   ee-lightning curves runs/demo/version_0 --criteria 'voting(k=0.5),soft_voting'
   ee-lightning choose runs/demo/version_0 --criterion voting --min-speedup 2
   ee-lightning speed runs/demo/version_0

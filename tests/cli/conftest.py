@@ -12,7 +12,6 @@ import wandb
 from wandb_service import API_KEY, WandbService
 
 from ee_lightning.cli import main
-from ee_lightning.fit.command import EarlyExitCLI
 
 REPOSITORY = Path(__file__).parents[2]
 QUICK = {
@@ -24,28 +23,6 @@ QUICK = {
     "trainer.log_every_n_steps": 1,
 }
 SET_BY_DDP = ("LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT", "NODE_RANK", "WORLD_SIZE")
-
-
-@pytest.fixture(scope="session", autouse=True)
-def parsers_built_once() -> Iterator[None]:
-    """Build the parser of fit, validate or test once: that takes as long as the rest of a command that is refused.
-
-    Commands in processes of their own build theirs.
-    """
-    built: dict[tuple[object, ...], dict[str, object]] = {}
-    build = EarlyExitCLI.setup_parser
-
-    def build_once(self: EarlyExitCLI, *args: object) -> None:
-        kind = (self.subclass_mode_data, *self.subcommands())
-        if kind not in built:
-            before = set(vars(self))
-            build(self, *args)
-            built[kind] = {name: value for name, value in vars(self).items() if name not in before}
-        vars(self).update(built[kind])
-
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(EarlyExitCLI, "setup_parser", build_once)
-        yield
 
 
 @pytest.fixture(autouse=True)

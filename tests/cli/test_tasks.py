@@ -79,5 +79,5 @@ def test_values(run: Run, small: dict[str, object]) -> None:
     assert {"pearson", "spearman"} <= set(pd.read_csv(folder / "exit_scores.csv").columns)
     assert main(["predict", str(folder), "--criterion", "patience(tolerance=0.5)", "--threshold", "2"]) == 0
     predictions = pd.read_csv(folder / "predictions.csv")
-    assert list(predictions.columns) == ["id", "label", "score", "exit_layer"]
+    assert list(predictions.columns) == ["id", "label", "score", "exit_layer", "empty"]
     assert predictions["label"].corr(predictions["id"] % 6) > 0.8

@@ -121,5 +121,5 @@ def test_predictions_of_a_runs_own_test_rows_have_the_numbers_of_the_file(tmp_pa
     task = own.as_task("cats", tmp_path)
     options = RunOptions("", None, HeadOptions(), task, own, str(tmp_path), 20)
     rows = list(OwnRows(options.task, options.root))
-    assert [text for _, (text,) in rows] == [f"the cat sat {number}" for number, _ in rows]
-    assert [number for number, _ in rows] != list(range(len(rows)))
+    assert [row.texts for row in rows] == [(f"the cat sat {row.number}",) for row in rows]
+    assert [row.number for row in rows] != list(range(len(rows)))

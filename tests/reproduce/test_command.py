@@ -180,7 +180,7 @@ def test_options_of_fit_reach_every_training(run: Run, tmp_path: Path, capsys: p
     assert "--config=more.yaml" in command
     assert "--data.batch_size=16" in command
     assert run("--data.batch_sise=16") == 1
-    assert "did you mean data.batch_size?" in capsys.readouterr().err
+    assert "did you mean --data.batch_size?" in capsys.readouterr().err
     assert run("--data.batch_size") == 1
     assert "'--data.batch_size' is no option with a value" in capsys.readouterr().err
 

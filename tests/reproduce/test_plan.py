@@ -231,7 +231,7 @@ def _finish(path: Path, template: Path, backbone: Path, data: Path) -> None:
 
 
 def test_options_that_cannot_be_parsed_are_refused(make_suite: Make, tmp_path: Path) -> None:
-    with pytest.raises(OptionError, match=r"did you mean data\.batch_size"):
+    with pytest.raises(OptionError, match=r"did you mean --data\.batch_size"):
         plan(make_suite(data__batch_sise=8), tmp_path)
 
 

@@ -34,7 +34,8 @@ def _module(objective: Objective, backbone: Path, **options: object) -> EarlyExi
 def _loss(module: EarlyExitModule, output: MultiExitOutput, labels: Tensor, monkeypatch: pytest.MonkeyPatch) -> Tensor:
     monkeypatch.setattr(EarlyExitModule, "forward", lambda self, batch: output)
     monkeypatch.setattr(EarlyExitModule, "global_step", 0)
-    return module.training_step({"labels": labels})
+    tokens = torch.ones(len(labels), 2, dtype=torch.long)
+    return module.training_step({"input_ids": tokens, "attention_mask": tokens, "labels": labels})
 
 
 @pytest.fixture

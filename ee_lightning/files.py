@@ -95,7 +95,7 @@ def check_folder_readable(folder: str | Path) -> None:
 
 @contextmanager
 def reading(file: Path, hint: str) -> Iterator[None]:
-    """Raise a `RunFolderError` that blames the file for what goes wrong while it is read, and says how to mend that."""
+    """Raise a `RunFolderError` that blames the file for what goes wrong while it is read, and says how to fix it."""
     try:
         yield
     except _UNREADABLE as error:

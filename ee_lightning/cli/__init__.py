@@ -74,7 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         try:
             if arguments is None:
-                sys.path.append("")  # where modules of one's own are found, as by python -m
+                sys.path.append("")  # where modules of your own are found, as by python -m
                 _run(sys.argv[1:], importing=_no_collections())
             else:
                 _run(list(arguments), importing=nullcontext())

@@ -151,7 +151,7 @@ class CustomTask:
 
 @dataclass(frozen=True)
 class ModuleTask:
-    """The task of a data module of one's own, by the attributes of the module; only `num_classes` has to be there.
+    """The task of your own data module, by the attributes of the module; only `num_classes` has to be there.
 
     Attributes:
         name: The name of the module's class.

@@ -41,7 +41,7 @@ from ee_lightning.fit.messages import (
     wording_lightning,
 )
 from ee_lightning.fit.metrics_log import MetricsLog
-from ee_lightning.fit.parsing import names_data_module, parsing_error
+from ee_lightning.fit.parsing import names_data_module, parsing_error, whole_numbers_first
 from ee_lightning.fit.signals import telling_interrupts
 from ee_lightning.fit.sweep_callback import ExitSweep
 from ee_lightning.packaged import find_config
@@ -199,7 +199,7 @@ class EarlyExitCLI(LightningCLI):
             raise parsing_error(str(error.message), args, [*known.keys()]) from error
 
     def _prepare_subcommand_parser(self, klass: type, subcommand: str, **kwargs: Any) -> LightningArgumentParser:
-        parser = super()._prepare_subcommand_parser(klass, subcommand, **kwargs)
+        parser = whole_numbers_first(super()._prepare_subcommand_parser(klass, subcommand, **kwargs))
         parser.set_defaults(weights_only=True)  # no pickle, from a disk or from elsewhere
         return parser
 

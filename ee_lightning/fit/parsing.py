@@ -6,12 +6,18 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import fields
 from difflib import get_close_matches
+from functools import reduce
 from importlib import import_module
 from itertools import pairwise
+from operator import or_
 from pathlib import Path
+from typing import TYPE_CHECKING, get_args
 
 from ee_lightning.errors import OptionError
 from ee_lightning.files import read_yaml
+
+if TYPE_CHECKING:
+    from lightning.pytorch.cli import LightningArgumentParser
 
 _UNKNOWN = re.compile(r"(?:option|Option) '([\w.]+)'|unrecognized arguments: -+([\w.-]+)")
 _MISSING = re.compile(r'Parser key "([\w.]+)":\s+Expected .* Got value: None', re.DOTALL)
@@ -120,3 +126,15 @@ def _closest(unknown: str, known: Sequence[str]) -> str | None:
     by_last = {name.rpartition(".")[2]: name for name in reversed(known)}
     last = get_close_matches(unknown.rpartition(".")[2], by_last, n=1, cutoff=0.8)
     return by_last[last[0]] if last else None
+
+
+def whole_numbers_first(parser: "LightningArgumentParser") -> "LightningArgumentParser":
+    """Let options that take whole numbers and others read 1 as the whole number: one batch, and not all of them.
+
+    Python takes Union[int, float] and Union[float, int] for equal, and keeps whichever was written first anywhere.
+    """
+    for action in parser._actions:
+        kinds = get_args(getattr(action, "_typehint", None))
+        if {int, float} <= set(kinds):
+            vars(action)["_typehint"] = reduce(or_, sorted(kinds, key=(int, float, *kinds).index))
+    return parser

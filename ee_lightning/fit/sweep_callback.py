@@ -104,7 +104,7 @@ class ExitSweep(Callback):
                 logger.enter(run_folder_of(trainer), training=stage == TrainerFn.FITTING)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Raise a `DataError` where nothing validates, as in a data module of one's own that lacks what does."""
+        """Raise a `DataError` where nothing validates, as in your own data module that lacks what does."""
         is_there = trainer.fit_loop.epoch_loop.val_loop._data_source.is_defined()
         if trainer.limit_val_batches and (
             not is_there or (trainer.val_dataloaders is not None and not sum(trainer.num_val_batches))

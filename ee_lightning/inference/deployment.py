@@ -116,7 +116,7 @@ class EarlyExitConfig(PreTrainedConfig):  # type: ignore[no-untyped-call]
 
     `AutoConfig` reads it once ee_lightning is imported; there is no such model for `AutoModel` and ``pipeline``. The
     field ``backbone`` holds those of the backbone's own configuration, and ``adapter`` the name of an adapter's class
-    of one's own.
+    of your own.
     """
 
     model_type = "early_exit"

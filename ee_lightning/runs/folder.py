@@ -66,7 +66,7 @@ class RunFolder:
     - ``diagnostics.json``: how the exits of a split differ, and at which exit its samples leave;
     - ``summary.json``: the figures to compare runs by. It is written last: where it is missing, the run did not finish;
     - ``identity.json``: the identity of a training run;
-    - ``task.json``: the task of a data module of one's own, where one was given;
+    - ``task.json``: the task of your own data module, where one was given;
     - ``wandb.json``: the W&B run that it was logged to, if any, which goes on where this run goes on;
     - ``.lock``: held by the process that trains here; one that ended, but was not killed, took it away.
 

@@ -1,4 +1,4 @@
-"""Classes of one's own, from a file outside the package through all commands."""
+"""Classes of your own, from a file outside the package through all commands."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""A data module of one's own, from a file outside the package through all commands and from Python."""
+"""A data module of your own, from a file outside the package through all commands and from Python."""
 
 import re
 import shutil

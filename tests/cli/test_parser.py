@@ -4,9 +4,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from lightning.pytorch.cli import LightningArgumentParser
 
 from ee_lightning.errors import OptionError
 from ee_lightning.fit.command import LINKED, FitOptionsParser
+from ee_lightning.fit.parsing import whole_numbers_first
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 BASE = ["--data.task=sst2", "--model.backbone=somewhere"]
@@ -132,3 +134,16 @@ def test_a_misspelt_class_is_answered_by_the_one_that_was_meant(
     with pytest.raises(OptionError) as caught:
         parser.resolve([*BASE, given])
     assert f"did you mean {meant}?" in str(caught.value.hint)
+
+
+@pytest.mark.parametrize(("text", "read"), [("1", 1), ("1.0", 1.0), ("0.5", 0.5), ("null", None)])
+def test_a_whole_number_stays_one_whichever_order_python_keeps_of_a_union(text: str, read: object) -> None:
+    parser = LightningArgumentParser()
+    parser.add_argument("--limit", type=float | int | None)
+    assert repr(whole_numbers_first(parser).parse_args([f"--limit={text}"]).limit) == repr(read)
+
+
+def test_one_batch_of_the_trainer_is_no_share(parser: FitOptionsParser) -> None:
+    options = parser.resolve([*BASE, "--trainer.limit_val_batches=1", "--trainer.val_check_interval=0.5"])
+    assert repr(options["trainer"]["limit_val_batches"]) == "1"
+    assert options["trainer"]["val_check_interval"] == 0.5

@@ -1,4 +1,4 @@
-"""Criteria of one's own, in a module outside the package."""
+"""Criteria of your own, in a module outside the package."""
 
 import sys
 

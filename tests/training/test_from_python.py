@@ -211,7 +211,7 @@ def test_what_is_no_objective_is_refused_with_the_contract(objective: Any, reaso
 
 
 class Returns(Objective):
-    """Returns what it is told."""
+    """Returns what it is given."""
 
     def __init__(self, what: Any) -> None:
         super().__init__()

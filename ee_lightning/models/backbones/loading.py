@@ -65,7 +65,7 @@ def load_backbone(source: str, num_layers: int | None = None) -> Backbone:
 
 
 def load_adapter(class_path: str | None) -> None:
-    """Import an adapter of one's own by its full name, which serves its families from then on; or an OptionError."""
+    """Import an adapter of your own by its full name, which serves its families from then on; or an OptionError."""
     if class_path is not None:
         class_at(class_path, Backbone, "adapter", such_as="my_module.MyBackbone")
 

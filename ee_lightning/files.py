@@ -294,8 +294,8 @@ def class_at(class_path: str, parent: type, what: str, such_as: str) -> type[Any
         found, why = None, first_line(error)
     if isinstance(found, type) and issubclass(found, parent):
         return found
-    hint = f"{did_you_mean(name, there)}give the full name of a class, such as {such_as}, in a module on PYTHONPATH "
-    hint += "(PYTHONPATH=. for those in the working folder)"
+    hint = f"{did_you_mean(name, there)}give the full name of a class, such as {such_as}, in a module that lies in the "
+    hint += "working folder or on PYTHONPATH"
     raise OptionError(f"there is no {what} {class_path}: {why}", where=f"class_path {class_path}", hint=hint)
 
 

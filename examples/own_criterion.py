@@ -1,6 +1,6 @@
 """An exit criterion of your own: copy this file, change `RecentMean`, and name the class wherever criteria are named.
 
-    export PYTHONPATH=.      # where the file lies
+    cd FOLDER                # where the file lies; elsewhere set PYTHONPATH to it
     ee-lightning fit --config configs/demo.yaml --sweep.criteria+=own_criterion.RecentMean
     ee-lightning curves RUN --criteria 'own_criterion.RecentMean(decay=0.8),voting'
     ee-lightning choose RUN --criterion 'own_criterion.RecentMean(decay=0.8)' --min-speedup 2

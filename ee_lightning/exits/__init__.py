@@ -1,7 +1,12 @@
 """Exit criteria, one file each, and their exact replay on stored exits.
 
-Adding a criterion is adding its file, its import here and a row of `CRITERIA`.
+Adding a criterion is adding its file, its import here and a row of `CRITERIA`. Criteria judge torch tensors and numpy
+arrays alike, and importing them loads no torch.
 """
+
+from typing import TYPE_CHECKING
+
+import lazy_loader
 
 from ee_lightning.exits.beem import BEEM as BEEM
 from ee_lightning.exits.calibrated_confidence import CalibratedConfidence as CalibratedConfidence
@@ -14,10 +19,6 @@ from ee_lightning.exits.criterion import State as State
 from ee_lightning.exits.criterion import in_short as in_short
 from ee_lightning.exits.criterion import name_with_options as name_with_options
 from ee_lightning.exits.criterion import reaches as reaches
-from ee_lightning.exits.curve import Curve as Curve
-from ee_lightning.exits.curve import Replay as Replay
-from ee_lightning.exits.curve import replay as replay
-from ee_lightning.exits.curve import trace_curve as trace_curve
 from ee_lightning.exits.entropy import Entropy as Entropy
 from ee_lightning.exits.f_pabee import FPABEE as FPABEE
 from ee_lightning.exits.fitted import Fitted as Fitted
@@ -36,9 +37,18 @@ from ee_lightning.exits.patience import Patience as Patience
 from ee_lightning.exits.pcee import PCEE as PCEE
 from ee_lightning.exits.running_ensemble import RunningEnsemble as RunningEnsemble
 from ee_lightning.exits.soft_voting import SoftVoting as SoftVoting
-from ee_lightning.exits.stored import EvaluatedRows as EvaluatedRows
-from ee_lightning.exits.stored import StoredExits as StoredExits
 from ee_lightning.exits.voting import Voting as Voting
+
+if TYPE_CHECKING:
+    from ee_lightning.exits.curve import Curve as Curve
+    from ee_lightning.exits.curve import Replay as Replay
+    from ee_lightning.exits.curve import replay as replay
+    from ee_lightning.exits.curve import trace_curve as trace_curve
+    from ee_lightning.exits.stored import EvaluatedRows as EvaluatedRows
+    from ee_lightning.exits.stored import StoredExits as StoredExits
+
+_NEEDING_TORCH = {"curve": ["Curve", "Replay", "replay", "trace_curve"], "stored": ["EvaluatedRows", "StoredExits"]}
+__getattr__, _, _ = lazy_loader.attach(__name__, submod_attrs=_NEEDING_TORCH)  # loaded when they are asked for
 
 CRITERIA: dict[str, type[Criterion]] = {
     criterion.name: criterion

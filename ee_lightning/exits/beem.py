@@ -2,13 +2,12 @@
 
 import math
 
-import torch
+from array_api_compat import array_namespace
 from typing_extensions import override
 
 from ee_lightning.errors import OptionError
 from ee_lightning.exits.criterion import Criterion, Decision, ExitOutput, State
-
-NO_CLASS = -1
+from ee_lightning.functional import largest
 
 
 class BEEM(Criterion):
@@ -36,17 +35,12 @@ class BEEM(Criterion):
         self.weights = weights
 
     @override
-    def initial_state(self, batch_size: int, num_classes: int, device: torch.device) -> State:
-        return {
-            "previous": torch.full((batch_size,), NO_CLASS, device=device),  # [batch]
-            "gathered": torch.zeros(batch_size, device=device),  # [batch]
-        }
-
-    @override
     def step(self, output: ExitOutput, state: State) -> tuple[Decision, State]:
-        confidence, predictions = output.probabilities.amax(-1), output.predictions  # [batch], [batch]
-        weighted = confidence * self._weight(output)
-        gathered = torch.where(predictions == state["previous"], state["gathered"] + weighted, weighted)
+        confidence, predictions = largest(output.probabilities), output.predictions  # [batch], [batch]
+        weighted = gathered = confidence * self._weight(output)  # [batch]
+        if output.exit_layer > 1:
+            same = predictions == state["previous"]  # [batch]
+            gathered = array_namespace(weighted).where(same, state["gathered"] + weighted, weighted)
         return Decision(gathered, predictions), {"previous": predictions, "gathered": gathered}
 
     def _weight(self, output: ExitOutput) -> float:

@@ -1,13 +1,15 @@
 """Leave when the most likely class is likely enough, by probabilities that were calibrated."""
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from typing_extensions import override
 
 from ee_lightning.exits.criterion import Decision, ExitOutput, State
 from ee_lightning.exits.fitted import NUM_EXITS, Fitted, Parameters
-from ee_lightning.exits.stored import StoredExits
-from ee_lightning.functional import fit_temperatures
+from ee_lightning.functional import as_float32, largest, softmax
+
+if TYPE_CHECKING:
+    from ee_lightning.exits.stored import StoredExits
 
 
 class CalibratedConfidence(Fitted):
@@ -26,13 +28,14 @@ class CalibratedConfidence(Fitted):
     shapes: ClassVar = {"temperatures": (NUM_EXITS,)}
 
     @override
-    def estimate(self, exits: StoredExits) -> Parameters:
+    def estimate(self, exits: "StoredExits") -> Parameters:
+        from ee_lightning.functional import fit_temperatures  # with torch, which judging does without
+
         return {"temperatures": fit_temperatures(exits.logits, exits.class_numbers()).float()}  # [exits]
 
     @override
     def step(self, output: ExitOutput, state: State) -> tuple[Decision, State]:
         temperature = self.parameters(output)["temperatures"][output.exit_layer - 1]
-        logits = output.logits.float()
-        below_largest = logits - logits.amax(-1, keepdim=True)  # [batch, classes]; dividing it can't overflow to +inf
-        confidence = (below_largest / temperature).softmax(-1).amax(-1)  # [batch]
-        return Decision(confidence, output.predictions), state
+        logits = as_float32(output.logits)
+        below_largest = logits - largest(logits)[:, None]  # [batch, classes]; dividing it can't overflow to +inf
+        return Decision(largest(softmax(below_largest / temperature)), output.predictions), state

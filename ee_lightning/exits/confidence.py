@@ -2,13 +2,12 @@
 
 from typing import Literal, get_args
 
-import torch
-from torch import Tensor
+from array_api_compat import array_namespace
 from typing_extensions import override
 
 from ee_lightning.errors import require_one_of
 from ee_lightning.exits.criterion import Criterion, Decision, ExitOutput, State
-from ee_lightning.functional import Kind, where_rows
+from ee_lightning.functional import Array, Kind, largest, least, where_rows
 
 Fallback = Literal["last", "most_confident"]
 
@@ -45,15 +44,15 @@ class Confidence(Criterion):
             return decision, {"highest": confidence, "label": predictions}
         is_higher = confidence > state["highest"]  # [batch]
         return decision, {
-            "highest": torch.where(is_higher, confidence, state["highest"]),  # [batch]
+            "highest": array_namespace(confidence).where(is_higher, confidence, state["highest"]),  # [batch]
             "label": where_rows(is_higher, predictions, state["label"]),  # [batch] or [batch, labels]
         }
 
     @override
-    def fallback(self, output: ExitOutput, state: State) -> Tensor:
+    def fallback(self, output: ExitOutput, state: State) -> Array:
         return output.predictions if self.fallback_rule == "last" else state["label"]
 
 
-def _confidence(output: ExitOutput) -> Tensor:
-    largest = output.probabilities.amax(-1)  # [batch] or [batch, labels]
-    return largest.amin(-1) if output.kind is Kind.MULTI_LABEL else largest  # [batch]
+def _confidence(output: ExitOutput) -> Array:
+    of_each = largest(output.probabilities)  # [batch] or [batch, labels]
+    return least(of_each) if output.kind is Kind.MULTI_LABEL else of_each  # [batch]

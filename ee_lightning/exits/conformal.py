@@ -1,13 +1,16 @@
 """Leave when the full model is likely enough to agree, with a guarantee."""
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-import torch
+from array_api_compat import array_namespace, device
 from typing_extensions import override
 
 from ee_lightning.exits.criterion import Decision, ExitOutput, State
 from ee_lightning.exits.fitted import Fitted, Parameters
-from ee_lightning.exits.stored import StoredExits
+from ee_lightning.functional import largest
+
+if TYPE_CHECKING:
+    from ee_lightning.exits.stored import StoredExits
 
 NEVER_DIFFERS = 0.0
 """Below every largest probability; stands for -inf, which JSON can't hold."""
@@ -34,18 +37,20 @@ class Conformal(Fitted):
     shapes: ClassVar = {"largest_when_differing": ("samples",)}
 
     @override
-    def estimate(self, exits: StoredExits) -> Parameters:
+    def estimate(self, exits: "StoredExits") -> Parameters:
         outputs = [exits.output(exit_layer) for exit_layer in range(1, exits.num_exits + 1)]
         full_model = outputs[-1].predictions
-        largest = torch.full_like(full_model, NEVER_DIFFERS, dtype=torch.float32)  # [samples]
+        xp = array_namespace(full_model)
+        highest = xp.full_like(largest(outputs[-1].probabilities), NEVER_DIFFERS)  # [samples]
         for output in outputs[:-1]:
-            base = output.probabilities.amax(-1)  # [samples]
-            largest = torch.where(output.predictions != full_model, largest.maximum(base), largest)
-        return {"largest_when_differing": largest.sort().values}  # [samples]
+            base = xp.maximum(highest, largest(output.probabilities))  # [samples]
+            highest = xp.where(output.predictions != full_model, base, highest)
+        return {"largest_when_differing": xp.sort(highest)}  # [samples]
 
     @override
     def step(self, output: ExitOutput, state: State) -> tuple[Decision, State]:
-        largest = self.parameters(output)["largest_when_differing"]  # [samples], ascending
-        smaller = torch.searchsorted(largest, output.probabilities.amax(-1))  # [batch]
-        samples = torch.full((), len(largest) + 1, dtype=torch.float64, device=smaller.device)
-        return Decision(smaller.double() / samples, output.predictions), state
+        highest = self.parameters(output)["largest_when_differing"]  # [samples], ascending
+        xp = array_namespace(highest)
+        smaller = xp.searchsorted(highest, largest(output.probabilities))  # [batch]
+        samples = xp.full((), len(highest) + 1, dtype=xp.float64, device=device(smaller))
+        return Decision(xp.astype(smaller, xp.float64) / samples, output.predictions), state

@@ -9,11 +9,21 @@ from math import inf
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-import torch
-from torch import Tensor
+import numpy as np
+from array_api_compat import array_namespace, device, is_array_api_obj
 
 from ee_lightning.errors import OptionError, shown
-from ee_lightning.functional import Kind, Target, absent_or_there, predictions_of
+from ee_lightning.functional import (
+    Array,
+    Device,
+    Kind,
+    Target,
+    absent_or_there,
+    at_least,
+    log_softmax,
+    predictions_of,
+    softmax,
+)
 
 LEAST_LOG_PROBABILITY = -1e30
 """Stands for the logarithm of 0, so that its product with 0 and its sums over exits are finite."""
@@ -42,13 +52,13 @@ class ExitOutput:
 
     exit_layer: int
     num_exits: int
-    logits: Tensor
-    extras: Mapping[str, Tensor] = field(default_factory=dict)
-    labels: Tensor | None = None
+    logits: Array
+    extras: Mapping[str, Array] = field(default_factory=dict)
+    labels: Array | None = None
     kind: Kind = Kind.SINGLE_LABEL
 
     @property
-    def predictions(self) -> Tensor:
+    def predictions(self) -> Array:
         """The most likely classes, or for regression the values in float32, of shape [batch].
 
         Of several labels whether each is more likely there than not, of shape [batch, labels].
@@ -56,24 +66,24 @@ class ExitOutput:
         return predictions_of(self.logits, self.kind)
 
     @property
-    def probabilities(self) -> Tensor:
+    def probabilities(self) -> Array:
         """The probabilities of the classes in float32, of shape [batch, classes].
 
         Of several labels those of each one's being absent or there, of shape [batch, labels, 2].
         """
-        return self._logits_of_classes.softmax(-1, dtype=torch.float32)
+        return softmax(self._logits_of_classes)
 
     @property
-    def log_probabilities(self) -> Tensor:
+    def log_probabilities(self) -> Array:
         """The natural logarithms of the probabilities, finite, in float32, of the same shape."""
-        return self._logits_of_classes.log_softmax(-1, dtype=torch.float32).clamp_min(LEAST_LOG_PROBABILITY)
+        return at_least(LEAST_LOG_PROBABILITY, log_softmax(self._logits_of_classes))
 
     @property
-    def _logits_of_classes(self) -> Tensor:
+    def _logits_of_classes(self) -> Array:
         return absent_or_there(self.logits) if self.kind is Kind.MULTI_LABEL else self.logits
 
 
-State = dict[str, Tensor]
+State = dict[str, Array]
 """What a criterion remembers between exits. Every tensor has the batch first, so that rows can be kept or dropped."""
 
 
@@ -86,25 +96,27 @@ class Decision(NamedTuple):
             [batch]; of several labels whether each one is there, of shape [batch, labels].
     """
 
-    score: Tensor
-    label: Tensor
+    score: Array
+    label: Array
 
 
-def reaches(score: Tensor, threshold: float) -> Tensor:
+def reaches(score: Array, threshold: float) -> Array:
     """Return whether each score is at least the threshold, exactly, though its type can't hold every number.
 
     Example:
-        >>> reaches(torch.tensor([0.9499999, 0.95, 0.9500001]), 0.95)  # the float32 next to 0.95 is below it
-        tensor([False, False,  True])
+        >>> import numpy as np
+        >>> reaches(np.float32([0.9499999, 0.95, 0.9500001]), 0.95)  # the float32 next to 0.95 is below it
+        array([False, False,  True])
     """
-    return score >= _least(threshold, score.dtype)
+    return score >= _least(threshold, score.dtype, array_namespace(score))
 
 
 @lru_cache
-def _least(threshold: float, dtype: torch.dtype) -> float:
+def _least(threshold: float, dtype: object, xp: Any) -> float:
     """Return the least number of a type that is at least the threshold."""
-    nearest = torch.tensor(threshold, dtype=dtype)
-    return (nearest if nearest.double() >= threshold else nearest.nextafter(torch.tensor(torch.inf))).item()
+    with np.errstate(over="ignore"):  # beyond the largest number of the type lies infinity
+        nearest = xp.asarray(threshold, dtype=dtype)
+    return float(nearest if float(nearest) >= threshold else xp.nextafter(nearest, xp.asarray(inf, dtype=dtype)))
 
 
 class Criterion(ABC):
@@ -113,7 +125,8 @@ class Criterion(ABC):
     Written once, as a `step` that live inference calls on the samples still there and that replay folds over stored
     exits. For both to agree to the last bit, a row's score must not depend on the other rows, not even by rounding:
     work along the last dimension, by products and sums, without a matrix product, `alpha=`, or a number taken from the
-    whole batch.
+    whole batch. Ours judge torch tensors and numpy arrays alike, by what `array_api_compat` gives both; one of your own
+    may be written for tensors alone, and then serves wherever there is torch.
 
     One of your own is a subclass in a module of yours, named ``my_module.MyCriterion(option=value)`` wherever criteria
     are named; ``examples/own_criterion.py`` is a whole one. Its options are numbers, texts, truth values, None and
@@ -141,7 +154,7 @@ class Criterion(ABC):
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name!r})"
 
-    def start(self, batch_size: int, target: Target, device: torch.device) -> State:
+    def start(self, batch_size: int, target: Target, device: Device) -> State:
         """Return the state before the first exit, on the device where the logits will be.
 
         Raises:
@@ -165,7 +178,7 @@ class Criterion(ABC):
                 hint="for regression use patience with a tolerance, gate or fixed, as configs/tasks/stsb.yaml does",
             )
 
-    def initial_state(self, batch_size: int, num_classes: int, device: torch.device) -> State:
+    def initial_state(self, batch_size: int, num_classes: int, device: Device) -> State:
         """Return what `start` returns; unless overridden, nothing.
 
         What depends on whether exits predict classes or labels is best remembered from the first exit on.
@@ -185,11 +198,20 @@ class Criterion(ABC):
             The decision, and the state for the next exit. The state passed in stays as it is.
         """
 
-    def rehearse(self, target: Target, num_exits: int, extras: Collection[str]) -> None:
-        """Judge two samples of zeros, with these extras, so that errors come before there is anything to judge."""
-        state = self.start(2, target, torch.device("cpu"))
+    def rehearse(self, target: Target, num_exits: int, extras: Collection[str], like: Array) -> None:
+        """Judge two samples of zeros, with these extras, so that errors come before there is anything to judge.
+
+        Args:
+            target: What the exits predict.
+            num_exits: Number of exits.
+            extras: What else they give.
+            like: An array of the kind that is to be judged.
+        """
+        xp, where = array_namespace(like), device(like)
+        state = self.start(2, target, where)
         for exit_layer in range(1, num_exits + 1):
-            logits, given = torch.zeros(2, target.num_classes), {name: torch.zeros(2) for name in extras}
+            logits = xp.zeros((2, target.num_classes), dtype=xp.float32, device=where)
+            given = {name: xp.zeros(2, dtype=xp.float32, device=where) for name in extras}
             output = ExitOutput(exit_layer, num_exits, logits, given, kind=target.kind)
             _, state = self.checked_step(output, state)
         self.checked_fallback(output, state)
@@ -203,16 +225,16 @@ class Criterion(ABC):
         except (AttributeError, TypeError, ValueError):
             raise self._broken("step", returned, "result") from None
         batch = output.logits.shape[:1]
-        is_number = isinstance(score, Tensor) and score.is_floating_point()
+        is_number = _is_like(score, output.logits) and array_namespace(score).isdtype(score.dtype, "real floating")
         if not (is_number and score.shape == batch and (score < inf).all()):
             raise self._broken("step", score, "score")
         self._check_label("step", label, output)
         for name, tensor in remembered:
-            if not (isinstance(tensor, Tensor) and tensor.shape[:1] == batch):
+            if not (_is_like(tensor, output.logits) and tensor.shape[:1] == batch):
                 raise self._broken("step", tensor, f"state[{name!r}]")
         return Decision(score, label), following
 
-    def checked_fallback(self, output: ExitOutput, state: State) -> Tensor:
+    def checked_fallback(self, output: ExitOutput, state: State) -> Array:
         """Return what `fallback` returns; raise an OptionError if that is not what it has to be."""
         label = self.fallback(output, state)
         self._check_label("fallback", label, output)
@@ -220,13 +242,13 @@ class Criterion(ABC):
 
     def _check_label(self, method: str, label: Any, output: ExitOutput) -> None:
         usual = output.predictions
-        if not isinstance(label, Tensor) or (label.shape, label.dtype) != (usual.shape, usual.dtype):
+        if not _is_like(label, usual) or (label.shape, label.dtype) != (usual.shape, usual.dtype):
             raise self._broken(method, label, "label")
 
-    def _broken(self, method: str, found: object, name: str) -> OptionError:
-        what = f"a {type(found).__name__}"
-        if isinstance(found, Tensor):
-            what = f"{found.dtype} of shape {list(found.shape)}, {shown(found.flatten().tolist(), 40)},"
+    def _broken(self, method: str, found: Any, name: str) -> OptionError:
+        what, is_array = f"a {type(found).__name__}", is_array_api_obj(found)
+        if is_array:
+            what = f"{found.dtype} of shape {list(found.shape)}, {shown(found.reshape(-1).tolist(), 40)},"
         kind = type(self)
         return OptionError(f"{kind.__name__}.{method} returns {what} as {name}", where=kind.__module__, hint=CONTRACT)
 
@@ -237,7 +259,7 @@ class Criterion(ABC):
         """
         return inf
 
-    def fallback(self, output: ExitOutput, state: State) -> Tensor:
+    def fallback(self, output: ExitOutput, state: State) -> Array:
         """Predict the samples that no exit let leave; unless overridden, what the last exit predicts.
 
         Args:
@@ -248,6 +270,10 @@ class Criterion(ABC):
             As the label of a `Decision`.
         """
         return output.predictions
+
+
+def _is_like(found: Any, output: Array) -> bool:
+    return is_array_api_obj(found) and array_namespace(found) is array_namespace(output)
 
 
 def _recorded(init: Callable[..., None]) -> Callable[..., None]:
@@ -310,11 +336,14 @@ def check_patience(patience: int, option: str) -> None:
         )
 
 
-def no_values(batch_size: int, patience: int, device: torch.device) -> Tensor:
+def no_values(output: ExitOutput, patience: int) -> Array:
     """Return the window before the first value: -inf, which never reaches a threshold; of shape [batch, patience]."""
-    return torch.full((batch_size, patience), -torch.inf, device=device)
+    xp, shape = array_namespace(output.logits), (len(output.logits), patience)
+    window: Array = xp.full(shape, -inf, dtype=xp.float32, device=device(output.logits))
+    return window
 
 
-def push(window: Tensor, values: Tensor) -> Tensor:
+def push(window: Array, values: Array) -> Array:
     """Return a window [batch, patience] with new values [batch] in place of the oldest."""
-    return torch.cat([window[:, 1:], values.unsqueeze(-1)], dim=-1)
+    pushed: Array = array_namespace(window).concat([window[:, 1:], values[:, None]], axis=-1)
+    return pushed

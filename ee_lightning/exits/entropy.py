@@ -1,11 +1,9 @@
 """Leave when the distribution over the classes is sharp enough."""
 
-import torch
-from torch import Tensor
 from typing_extensions import override
 
 from ee_lightning.exits.criterion import Criterion, Decision, ExitOutput, State
-from ee_lightning.functional import Kind
+from ee_lightning.functional import Array, Kind, scalar
 
 
 class Entropy(Criterion):
@@ -26,9 +24,9 @@ class Entropy(Criterion):
         return Decision(negative_entropy(output), output.predictions), state
 
 
-def negative_entropy(output: ExitOutput) -> Tensor:
+def negative_entropy(output: ExitOutput) -> Array:
     """Return the entropy of an exit's distributions with its sign turned, in nats, of shape [batch]."""
     negative = (output.probabilities * output.log_probabilities).sum(-1)  # [batch] or [batch, labels]
     if output.kind is not Kind.MULTI_LABEL:
         return negative
-    return negative.sum(-1) / torch.full((), float(negative.shape[-1]), device=negative.device)  # [batch]
+    return negative.sum(-1) / scalar(negative.shape[-1], negative)  # [batch]

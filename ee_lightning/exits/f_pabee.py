@@ -4,8 +4,7 @@ import math
 from collections.abc import Callable
 from typing import Literal, get_args
 
-import torch
-from torch import Tensor
+from array_api_compat import array_namespace
 from typing_extensions import override
 
 from ee_lightning.errors import require_one_of
@@ -18,6 +17,7 @@ from ee_lightning.exits.criterion import (
     no_values,
     push,
 )
+from ee_lightning.functional import Array, at_least, least, log_softmax
 
 Divergence = Literal["kl", "reverse_kl", "symmetric_kl", "jsd"]
 
@@ -49,45 +49,38 @@ class FPABEE(Criterion):
         self.divergence, self.patience = DIVERGENCES[divergence], patience
 
     @override
-    def initial_state(self, batch_size: int, num_classes: int, device: torch.device) -> State:
-        return {
-            "closeness": no_values(batch_size, self.patience, device),  # [batch, patience]
-            "probabilities": torch.zeros(batch_size, num_classes, device=device),  # [batch, classes]
-            "log_probabilities": torch.zeros(batch_size, num_classes, device=device),  # [batch, classes]
-        }
-
-    @override
     def step(self, output: ExitOutput, state: State) -> tuple[Decision, State]:
         current = output.probabilities, output.log_probabilities
-        closeness = state["closeness"]
-        if output.exit_layer > 1:
+        if output.exit_layer == 1:
+            closeness = no_values(output, self.patience)  # [batch, patience]
+        else:
             divergence = self.divergence((state["probabilities"], state["log_probabilities"]), current)
-            closeness = push(closeness, -divergence)  # [batch, patience]
+            closeness = push(state["closeness"], -divergence)  # [batch, patience]
         following = {"closeness": closeness, "probabilities": current[0], "log_probabilities": current[1]}
-        return Decision(closeness.amin(-1), output.predictions), following
+        return Decision(least(closeness), output.predictions), following
 
     @override
     def highest_score(self, exit_layer: int) -> float:
         return -math.inf if exit_layer <= self.patience else math.inf
 
 
-Distribution = tuple[Tensor, Tensor]
+Distribution = tuple[Array, Array]
 """Probabilities and their natural logarithms, each of shape [batch, classes]."""
 
 
-def _kl(first: Distribution, second: Distribution) -> Tensor:
+def _kl(first: Distribution, second: Distribution) -> Array:
     probabilities, log_probabilities = first
-    return (probabilities * (log_probabilities - second[1])).sum(-1).clamp_min(0)  # [batch]; rounding may go below
+    return at_least(0, (probabilities * (log_probabilities - second[1])).sum(-1))  # [batch]; rounding may go below
 
 
-def _jsd(first: Distribution, second: Distribution) -> Tensor:
-    both = torch.stack([first[1], second[1]], dim=-1)  # [batch, classes, 2]
-    to_mixture = both.log_softmax(-1) + math.log(2)  # [batch, classes, 2]; the logarithms of p/mean and q/mean
+def _jsd(first: Distribution, second: Distribution) -> Array:
+    both = array_namespace(first[1]).stack([first[1], second[1]], axis=-1)  # [batch, classes, 2]
+    to_mixture = log_softmax(both) + math.log(2)  # [batch, classes, 2]; the logarithms of p/mean and q/mean
     terms = first[0] * to_mixture[..., 0] + second[0] * to_mixture[..., 1]  # [batch, classes]
-    return (terms.sum(-1) / 2).clamp_min(0)  # [batch]
+    return at_least(0, terms.sum(-1) / 2)  # [batch]
 
 
-DIVERGENCES: dict[str, Callable[[Distribution, Distribution], Tensor]] = {
+DIVERGENCES: dict[str, Callable[[Distribution, Distribution], Array]] = {
     "kl": _kl,
     "reverse_kl": lambda previous, current: _kl(current, previous),
     "symmetric_kl": lambda previous, current: _kl(previous, current) + _kl(current, previous),

@@ -1,6 +1,6 @@
 """Leave at a layer chosen beforehand."""
 
-import torch
+from array_api_compat import array_namespace, device
 from typing_extensions import override
 
 from ee_lightning.exits.criterion import Criterion, Decision, ExitOutput, State
@@ -21,7 +21,8 @@ class Fixed(Criterion):
     @override
     def step(self, output: ExitOutput, state: State) -> tuple[Decision, State]:
         predictions = output.predictions  # [batch] or [batch, labels]
-        score = torch.full((len(predictions),), float(output.exit_layer), device=predictions.device)  # [batch]
+        xp = array_namespace(predictions)
+        score = xp.full((len(predictions),), output.exit_layer, dtype=xp.float32, device=device(predictions))  # [batch]
         return Decision(score, predictions), state
 
     @override

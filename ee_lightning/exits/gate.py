@@ -4,6 +4,7 @@ from typing_extensions import override
 
 from ee_lightning.errors import OptionError
 from ee_lightning.exits.criterion import Criterion, Decision, ExitOutput, State
+from ee_lightning.functional import as_float32
 
 GATE = "gate"
 """The extra that the gate reads."""
@@ -34,4 +35,4 @@ class Gate(Criterion):
                 where="criteria",
                 hint="train a model with a gate (--model.heads.gate true), or leave the gate out",
             )
-        return Decision(-output.extras[GATE].float(), output.predictions), state
+        return Decision(-as_float32(output.extras[GATE]), output.predictions), state

@@ -1,16 +1,17 @@
 """Leave when the exits together are sure enough, each with a weight that was fitted."""
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-import torch
-from torch import Tensor
+from array_api_compat import array_namespace
 from typing_extensions import override
 
 from ee_lightning.exits.criterion import Decision, ExitOutput, State
 from ee_lightning.exits.fitted import NUM_CLASSES, NUM_EXITS, Fitted, Parameters
 from ee_lightning.exits.running_ensemble import bounded_log_probabilities
-from ee_lightning.exits.stored import StoredExits
-from ee_lightning.functional import fit_geometric_means
+from ee_lightning.functional import Array, largest, softmax
+
+if TYPE_CHECKING:
+    from ee_lightning.exits.stored import StoredExits
 
 
 class LearnedEnsemble(Fitted):
@@ -30,31 +31,31 @@ class LearnedEnsemble(Fitted):
     shapes: ClassVar = {"weights": (NUM_EXITS, NUM_EXITS), "biases": (NUM_EXITS, NUM_CLASSES)}
 
     @override
-    def estimate(self, exits: StoredExits) -> Parameters:
+    def estimate(self, exits: "StoredExits") -> Parameters:
+        from ee_lightning.functional import fit_geometric_means  # with torch, which judging does without
+
         outputs = [exits.output(exit_layer) for exit_layer in range(1, exits.num_exits + 1)]
-        log_probabilities = torch.stack([bounded_log_probabilities(output) for output in outputs])
+        log_probabilities = array_namespace(exits.logits).stack([bounded_log_probabilities(each) for each in outputs])
         weights, biases = fit_geometric_means(log_probabilities, exits.class_numbers())
         return {"weights": weights.float(), "biases": biases.float()}  # [exits, exits], [exits, classes]
 
     @override
-    def initial_state(self, batch_size: int, num_classes: int, device: torch.device) -> State:
-        return {"log_probabilities": torch.zeros(batch_size, 0, num_classes, device=device)}  # [batch, 0, classes]
-
-    @override
     def step(self, output: ExitOutput, state: State) -> tuple[Decision, State]:
-        latest = bounded_log_probabilities(output).unsqueeze(1)  # [batch, 1, classes]
-        following = {"log_probabilities": torch.cat([state["log_probabilities"], latest], dim=1)}  # [batch, m, classes]
+        so_far = bounded_log_probabilities(output)[:, None]  # [batch, 1, classes]
+        if output.exit_layer > 1:
+            so_far = array_namespace(so_far).concat([state["log_probabilities"], so_far], axis=1)  # [batch, m, classes]
+        following = {"log_probabilities": so_far}
         ensemble = self._ensemble(output, following)  # [batch, classes]
-        return Decision(ensemble.softmax(-1).amax(-1), ensemble.argmax(-1)), following
+        return Decision(largest(softmax(ensemble)), ensemble.argmax(-1)), following
 
     @override
-    def fallback(self, output: ExitOutput, state: State) -> Tensor:
+    def fallback(self, output: ExitOutput, state: State) -> Array:
         return self._ensemble(output, state).argmax(-1)
 
-    def _ensemble(self, output: ExitOutput, state: State) -> Tensor:
+    def _ensemble(self, output: ExitOutput, state: State) -> Array:
         parameters = self.parameters(output)
         weights = parameters["weights"][output.exit_layer - 1]  # [exits]
         ensemble = parameters["biases"][output.exit_layer - 1]  # [classes]
-        for weight, log_probabilities in zip(weights, state["log_probabilities"].unbind(1), strict=False):
-            ensemble = ensemble + weight * log_probabilities  # [batch, classes]
+        for place in range(output.exit_layer):
+            ensemble = ensemble + weights[place] * state["log_probabilities"][:, place]  # [batch, classes]
         return ensemble

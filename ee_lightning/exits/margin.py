@@ -3,6 +3,7 @@
 from typing_extensions import override
 
 from ee_lightning.exits.criterion import Criterion, Decision, ExitOutput, State
+from ee_lightning.functional import largest, one_hot
 
 
 class Margin(Criterion):
@@ -17,5 +18,6 @@ class Margin(Criterion):
 
     @override
     def step(self, output: ExitOutput, state: State) -> tuple[Decision, State]:
-        first, second = output.probabilities.topk(2, -1).values.unbind(-1)  # [batch], [batch]
-        return Decision(first - second, output.predictions), state
+        probabilities = output.probabilities  # [batch, classes]
+        others = probabilities - 2 * one_hot(probabilities.argmax(-1), probabilities)
+        return Decision(largest(probabilities) - largest(others), output.predictions), state

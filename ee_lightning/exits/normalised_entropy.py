@@ -2,12 +2,11 @@
 
 import math
 
-import torch
-from torch import Tensor
 from typing_extensions import override
 
 from ee_lightning.exits.criterion import Criterion, Decision, ExitOutput, State
 from ee_lightning.exits.entropy import negative_entropy
+from ee_lightning.functional import Array, scalar
 
 
 class NormalisedEntropy(Criterion):
@@ -29,7 +28,7 @@ class NormalisedEntropy(Criterion):
         return Decision(negative_normalised_entropy(output), output.predictions), state
 
 
-def negative_normalised_entropy(output: ExitOutput) -> Tensor:
+def negative_normalised_entropy(output: ExitOutput) -> Array:
     """Return the entropy of an exit's distributions over that of equal probabilities, sign turned, of shape [batch]."""
     entropy = negative_entropy(output)  # [batch]
-    return entropy / torch.full((), math.log(output.logits.shape[-1]), device=entropy.device)
+    return entropy / scalar(math.log(output.logits.shape[-1]), entropy)

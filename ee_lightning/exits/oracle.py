@@ -4,7 +4,7 @@ from typing_extensions import override
 
 from ee_lightning.errors import OptionError
 from ee_lightning.exits.criterion import Criterion, Decision, ExitOutput, State
-from ee_lightning.functional import same_rows
+from ee_lightning.functional import as_float32, same_rows
 
 
 class Oracle(Criterion):
@@ -28,4 +28,4 @@ class Oracle(Criterion):
                 hint="leave the oracle out, or use a split with labels",
             )
         predictions = output.predictions
-        return Decision(same_rows(predictions, output.labels).float(), predictions), state
+        return Decision(as_float32(same_rows(predictions, output.labels)), predictions), state

@@ -2,13 +2,12 @@
 
 import math
 
-import torch
-from torch import Tensor
+from array_api_compat import array_namespace, device
 from typing_extensions import override
 
 from ee_lightning.errors import OptionError
 from ee_lightning.exits.criterion import Criterion, Decision, ExitOutput, State
-from ee_lightning.functional import Kind, same_rows
+from ee_lightning.functional import Array, Kind, same_rows
 
 
 class Patience(Criterion):
@@ -50,21 +49,20 @@ class Patience(Criterion):
             )
 
     @override
-    def initial_state(self, batch_size: int, num_classes: int, device: torch.device) -> State:
-        return {"agreements": torch.zeros(batch_size, device=device)}  # [batch]
-
-    @override
     def step(self, output: ExitOutput, state: State) -> tuple[Decision, State]:
-        predictions, agreements = output.predictions, state["agreements"]  # [batch] or [batch, labels], [batch]
-        if output.exit_layer > 1:
-            agreements = torch.where(self._agree(predictions, state["previous"]), agreements + 1, 0)
+        predictions = output.predictions  # [batch] or [batch, labels]
+        if output.exit_layer == 1:
+            xp = array_namespace(predictions)
+            agreements = xp.zeros(len(predictions), dtype=xp.float32, device=device(predictions))  # [batch]
+        else:
+            agreements = (state["agreements"] + 1) * self._agree(predictions, state["previous"])  # [batch]
         return Decision(agreements, predictions), {"previous": predictions, "agreements": agreements}
 
     @override
     def highest_score(self, exit_layer: int) -> float:
         return exit_layer - 1
 
-    def _agree(self, predictions: Tensor, previous: Tensor) -> Tensor:
+    def _agree(self, predictions: Array, previous: Array) -> Array:
         if self.tolerance is None:
             return same_rows(predictions, previous)
-        return (predictions - previous).abs() < self.tolerance
+        return abs(predictions - previous) < self.tolerance

@@ -3,8 +3,6 @@
 from math import inf
 from typing import Literal, get_args
 
-import torch
-from torch import Tensor
 from typing_extensions import override
 
 from ee_lightning.errors import require_one_of
@@ -18,6 +16,7 @@ from ee_lightning.exits.criterion import (
     push,
 )
 from ee_lightning.exits.normalised_entropy import negative_normalised_entropy
+from ee_lightning.functional import Array, least
 
 Label = Literal["argmax", "mean"]
 
@@ -46,25 +45,22 @@ class PCEE(Criterion):
         self.patience, self.label = patience, label
 
     @override
-    def initial_state(self, batch_size: int, num_classes: int, device: torch.device) -> State:
-        return {
-            "sharpness": no_values(batch_size, self.patience, device),  # [batch, patience]
-            "sum": torch.zeros(batch_size, num_classes, device=device),  # [batch, classes]
-        }
-
-    @override
     def step(self, output: ExitOutput, state: State) -> tuple[Decision, State]:
-        sharpness = push(state["sharpness"], negative_normalised_entropy(output))  # [batch, patience]
-        following = {"sharpness": sharpness, "sum": state["sum"] + output.probabilities}
-        return Decision(sharpness.amin(-1), self._label(output, following)), following
+        is_first, probabilities = output.exit_layer == 1, output.probabilities  # [batch, classes]
+        before = no_values(output, self.patience) if is_first else state["sharpness"]  # [batch, patience]
+        following = {
+            "sharpness": push(before, negative_normalised_entropy(output)),  # [batch, patience]
+            "sum": probabilities if is_first else state["sum"] + probabilities,
+        }
+        return Decision(least(following["sharpness"]), self._label(output, following)), following
 
     @override
     def highest_score(self, exit_layer: int) -> float:
         return -inf if exit_layer < self.patience else inf
 
     @override
-    def fallback(self, output: ExitOutput, state: State) -> Tensor:
+    def fallback(self, output: ExitOutput, state: State) -> Array:
         return self._label(output, state)
 
-    def _label(self, output: ExitOutput, state: State) -> Tensor:
+    def _label(self, output: ExitOutput, state: State) -> Array:
         return output.predictions if self.label == "argmax" else state["sum"].argmax(-1)

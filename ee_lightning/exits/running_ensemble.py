@@ -2,13 +2,13 @@
 
 import math
 
-import torch
-from torch import Tensor
+import numpy as np
 from typing_extensions import override
 
 from ee_lightning.exits.criterion import Criterion, Decision, ExitOutput, State
+from ee_lightning.functional import Array, at_least, largest, scalar, softmax
 
-LEAST_LOG_PROBABILITY_IN_A_MEAN = math.log(torch.finfo(torch.float32).tiny)
+LEAST_LOG_PROBABILITY_IN_A_MEAN = math.log(np.finfo(np.float32).tiny)
 
 
 class RunningEnsemble(Criterion):
@@ -26,20 +26,18 @@ class RunningEnsemble(Criterion):
     name = "running_ensemble"
 
     @override
-    def initial_state(self, batch_size: int, num_classes: int, device: torch.device) -> State:
-        return {"sum": torch.zeros(batch_size, num_classes, device=device)}  # [batch, classes]
-
-    @override
     def step(self, output: ExitOutput, state: State) -> tuple[Decision, State]:
-        summed = state["sum"] + bounded_log_probabilities(output)  # [batch, classes]
-        mean = summed / torch.full((), float(output.exit_layer), device=summed.device)  # [batch, classes]
-        return Decision(mean.softmax(-1).amax(-1), summed.argmax(-1)), {"sum": summed}
+        summed = bounded_log_probabilities(output)  # [batch, classes]
+        if output.exit_layer > 1:
+            summed = state["sum"] + summed
+        mean = summed / scalar(output.exit_layer, summed)  # [batch, classes]
+        return Decision(largest(softmax(mean)), summed.argmax(-1)), {"sum": summed}
 
     @override
-    def fallback(self, output: ExitOutput, state: State) -> Tensor:
+    def fallback(self, output: ExitOutput, state: State) -> Array:
         return state["sum"].argmax(-1)
 
 
-def bounded_log_probabilities(output: ExitOutput) -> Tensor:
+def bounded_log_probabilities(output: ExitOutput) -> Array:
     """Return the logarithms of an exit's probabilities, none below that of 1e-38, of shape [batch, classes]."""
-    return output.log_probabilities.clamp_min(LEAST_LOG_PROBABILITY_IN_A_MEAN)
+    return at_least(LEAST_LOG_PROBABILITY_IN_A_MEAN, output.log_probabilities)

@@ -1,11 +1,10 @@
 """Leave when one class has gathered enough of the exits' probability."""
 
-import torch
-from torch import Tensor
 from typing_extensions import override
 
 from ee_lightning.exits.criterion import Criterion, Decision, ExitOutput, State
 from ee_lightning.exits.voting import bar, check_exponent, highest_share
+from ee_lightning.functional import Array, largest
 
 
 class SoftVoting(Criterion):
@@ -28,19 +27,16 @@ class SoftVoting(Criterion):
         self.k = float(k)
 
     @override
-    def initial_state(self, batch_size: int, num_classes: int, device: torch.device) -> State:
-        return {"sum": torch.zeros(batch_size, num_classes, device=device)}  # [batch, classes]
-
-    @override
     def step(self, output: ExitOutput, state: State) -> tuple[Decision, State]:
-        summed = state["sum"] + output.probabilities  # [batch, classes]
-        score, label = summed.max(-1)  # [batch], [batch]
-        return Decision(score / bar(output, self.k), label), {"sum": summed}
+        summed = output.probabilities  # [batch, classes]
+        if output.exit_layer > 1:
+            summed = state["sum"] + summed
+        return Decision(largest(summed) / bar(output, self.k), summed.argmax(-1)), {"sum": summed}
 
     @override
     def highest_score(self, exit_layer: int) -> float:
         return highest_share(exit_layer, self.k)
 
     @override
-    def fallback(self, output: ExitOutput, state: State) -> Tensor:
+    def fallback(self, output: ExitOutput, state: State) -> Array:
         return state["sum"].argmax(-1)

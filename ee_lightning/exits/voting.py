@@ -2,13 +2,12 @@
 
 from typing import Literal, get_args
 
-import torch
-from torch import Tensor
+from array_api_compat import array_namespace
 from typing_extensions import override
 
 from ee_lightning.errors import OptionError, require_one_of
 from ee_lightning.exits.criterion import Criterion, Decision, ExitOutput, State
-from ee_lightning.functional import Kind
+from ee_lightning.functional import Array, Kind, as_float32, largest, one_hot, scalar
 
 LARGEST_EXPONENT = 16
 """So that float32 can distinguish m^k for as many as 255 exits m."""
@@ -47,36 +46,32 @@ class Voting(Criterion):
         self.k, self.fallback_rule = float(k), fallback
 
     @override
-    def initial_state(self, batch_size: int, num_classes: int, device: torch.device) -> State:
-        return {"votes": torch.zeros(batch_size, num_classes, device=device)}  # [batch, classes]
-
-    @override
     def step(self, output: ExitOutput, state: State) -> tuple[Decision, State]:
         if output.kind is Kind.MULTI_LABEL:
             return self._step_on_sets(output, state)
-        voted = output.predictions.unsqueeze(-1)  # [batch, 1]
-        votes = state["votes"].scatter(1, voted, 1, reduce="add")  # [batch, classes]
-        score = votes.amax(-1) / bar(output, self.k)  # [batch]
-        return Decision(score, _leading(votes, voted)), {"votes": votes}
+        voted = one_hot(output.predictions, output.logits)  # [batch, classes]
+        votes = state["votes"] + voted if output.exit_layer > 1 else voted  # [batch, classes]
+        return Decision(largest(votes) / bar(output, self.k), _leading(votes, voted)), {"votes": votes}
 
     @override
     def highest_score(self, exit_layer: int) -> float:
         return highest_share(exit_layer, self.k)
 
     @override
-    def fallback(self, output: ExitOutput, state: State) -> Tensor:
+    def fallback(self, output: ExitOutput, state: State) -> Array:
         if self.fallback_rule == "last":
             return output.predictions
         if output.kind is Kind.MULTI_LABEL:
             return _majority(state["votes"], output)
-        return _leading(state["votes"], output.predictions.unsqueeze(-1))
+        return _leading(state["votes"], one_hot(output.predictions, output.logits))
 
     def _step_on_sets(self, output: ExitOutput, state: State) -> tuple[Decision, State]:
-        voted = output.predictions.unsqueeze(1)  # [batch, 1, labels]
-        ballots = torch.cat([state["ballots"], voted], dim=1) if output.exit_layer > 1 else voted  # [batch, m, labels]
-        for_this_set = (ballots == voted).all(-1).sum(-1, dtype=torch.float32)  # [batch]
-        highest = for_this_set.maximum(state["highest"]) if output.exit_layer > 1 else for_this_set  # [batch]
-        votes = state["votes"] + voted.squeeze(1)  # [batch, labels]
+        xp, is_first = array_namespace(output.logits), output.exit_layer == 1
+        voted = output.predictions[:, None]  # [batch, 1, labels]
+        ballots = voted if is_first else xp.concat([state["ballots"], voted], axis=1)  # [batch, m, labels]
+        for_this_set = as_float32((ballots == voted).all(-1).sum(-1))  # [batch]
+        highest = for_this_set if is_first else xp.maximum(for_this_set, state["highest"])  # [batch]
+        votes = as_float32(ballots.sum(1))  # [batch, labels]
         decision = Decision(highest / bar(output, self.k), _majority(votes, output))
         return decision, {"votes": votes, "ballots": ballots, "highest": highest}
 
@@ -91,12 +86,9 @@ def check_exponent(k: float, option: str) -> None:
         )
 
 
-def bar(output: ExitOutput, k: float) -> Tensor:
-    """Return m^k, by which the votes of m exits are divided, as a scalar.
-
-    A tensor: dividing by a number, some devices multiply by its reciprocal, and the last bit would differ.
-    """
-    return torch.full((), output.exit_layer**k, dtype=torch.float32, device=output.logits.device)
+def bar(output: ExitOutput, k: float) -> Array:
+    """Return m^k, by which the votes of m exits are divided, as an array of no dimensions."""
+    return scalar(output.exit_layer**k, output.logits)
 
 
 def highest_share(exit_layer: int, k: float) -> float:
@@ -104,11 +96,11 @@ def highest_share(exit_layer: int, k: float) -> float:
     return float(exit_layer ** (1 - k)) * 1.00001
 
 
-def _leading(votes: Tensor, voted: Tensor) -> Tensor:
+def _leading(votes: Array, voted: Array) -> Array:
     """Return the class with most votes, and of several the one just voted for."""
-    return votes.scatter(1, voted, 0.5, reduce="add").argmax(-1)  # [batch]; half a vote decides between equals
+    return (votes + voted / 2).argmax(-1)  # [batch]; half a vote decides between equals
 
 
-def _majority(votes: Tensor, output: ExitOutput) -> Tensor:
+def _majority(votes: Array, output: ExitOutput) -> Array:
     """Return the labels that more than half of the m votes hold, or half with the one just cast, [batch, labels]."""
-    return 2 * votes + output.predictions > output.exit_layer
+    return 2 * votes + as_float32(output.predictions) > output.exit_layer

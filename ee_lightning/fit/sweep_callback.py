@@ -4,6 +4,7 @@ import sys
 from collections.abc import Sized
 from dataclasses import dataclass, replace
 
+import torch
 from lightning import LightningModule, Trainer
 from lightning.pytorch import Callback
 from lightning.pytorch.loggers import Logger
@@ -94,7 +95,7 @@ class ExitSweep(Callback):
         for criterion in self.criteria:
             criterion.check_task(module.target.kind)
             if not isinstance(criterion, Fitted):
-                criterion.rehearse(module.target, module.model.num_exits, extras)
+                criterion.rehearse(module.target, module.model.num_exits, extras, torch.zeros(0))
         if data is not None and not data.calibration:
             fit_criteria(self.criteria, None)  # which raises an error for one that has to be fitted
         if stage == TrainerFn.FITTING:

@@ -3,8 +3,9 @@
 from enum import Enum
 from typing import NamedTuple
 
-import torch
-from torch import Tensor
+from array_api_compat import array_namespace
+
+from ee_lightning.functional.arrays import Array
 
 
 class Kind(Enum):
@@ -36,53 +37,47 @@ class Target(NamedTuple):
         return cls(Kind.REGRESSION if num_classes == 1 else Kind.SINGLE_LABEL, num_classes)
 
 
-def predictions_of(logits: Tensor, kind: Kind) -> Tensor:
+def predictions_of(logits: Array, kind: Kind) -> Array:
     """Return what logits [..., classes] predict.
 
     That is the most likely classes, [...]; the values, in float32, [...]; or for labels whether each one is more likely
     there than not, booleans, [..., labels].
 
     Example:
-        >>> logits = torch.tensor([[2.0, 1.0, -1.0]])
+        >>> import numpy as np
+        >>> logits = np.array([[2.0, 1.0, -1.0]])
         >>> predictions_of(logits, Kind.SINGLE_LABEL), predictions_of(logits, Kind.MULTI_LABEL)
-        (tensor([0]), tensor([[ True,  True, False]]))
+        (array([0]), array([[ True,  True, False]]))
     """
     if kind is Kind.MULTI_LABEL:
         return logits > 0
-    return logits.squeeze(-1).float() if kind is Kind.REGRESSION else logits.argmax(-1)
+    if kind is Kind.SINGLE_LABEL:
+        return logits.argmax(-1)
+    xp = array_namespace(logits)
+    values: Array = xp.astype(logits.squeeze(-1), xp.float32)
+    return values
 
 
-def where_rows(condition: Tensor, these: Tensor, those: Tensor) -> Tensor:
-    """Take whole rows of one tensor where a condition [rows] holds, and of another elsewhere, both [rows, ...].
+def where_rows(condition: Array, these: Array, those: Array) -> Array:
+    """Take whole rows of one array where a condition [rows] holds, and of another elsewhere, both [rows, ...].
 
     Example:
-        >>> where_rows(torch.tensor([True, False]), torch.ones(2, 2), torch.zeros(2, 2))
-        tensor([[1., 1.],
-                [0., 0.]])
+        >>> import numpy as np
+        >>> where_rows(np.array([True, False]), np.ones((2, 2)), np.zeros((2, 2)))
+        array([[1., 1.],
+               [0., 0.]])
     """
-    return torch.where(condition.reshape(-1, *[1] * (these.ndim - 1)), these, those)
+    rows = condition.reshape((-1, *[1] * (these.ndim - 1)))
+    chosen: Array = array_namespace(condition).where(rows, these, those)
+    return chosen
 
 
-def same_rows(these: Tensor, those: Tensor) -> Tensor:
+def same_rows(these: Array, those: Array) -> Array:
     """Return which samples' predictions agree: class numbers, or labels [samples, labels] throughout.
 
     Example:
-        >>> same_rows(torch.tensor([[1, 0], [1, 1]]), torch.tensor([[1, 0], [0, 1]]))
-        tensor([ True, False])
+        >>> import numpy as np
+        >>> same_rows(np.array([[1, 0], [1, 1]]), np.array([[1, 0], [0, 1]]))
+        array([ True, False])
     """
-    return (these == those).flatten(1).all(-1) if these.ndim > 1 else these == those
-
-
-def set_numbers(labels: Tensor) -> tuple[Tensor, Tensor]:
-    """Number the different sets of labels [..., labels], so that a set can stand as a class.
-
-    Returns:
-        The number of each set, of shape [...], and the sets, of shape [sets, labels].
-
-    Example:
-        >>> set_numbers(torch.tensor([[1, 1], [0, 1], [1, 1]]))
-        (tensor([1, 0, 1]), tensor([[0, 1],
-                [1, 1]]))
-    """
-    sets, numbers = torch.unique(labels.flatten(0, -2), dim=0, return_inverse=True)
-    return numbers.reshape(labels.shape[:-1]), sets
+    return (these == those).all(-1) if these.ndim > 1 else these == those

@@ -16,6 +16,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
+from ee_lightning.functional.arrays import absent_or_there
+
 Minimum = Literal["batch", "sample"]
 
 
@@ -227,17 +229,6 @@ def scale_gradient(tensor: Tensor, factor: float) -> Tensor:
     """
     scaled: Tensor = _ScaleGradient.apply(tensor, factor)  # type: ignore[no-untyped-call]
     return scaled
-
-
-def absent_or_there(logits: Tensor) -> Tensor:
-    """Return the logits of each label's being absent, which are 0, and of its being there, of shape [..., labels, 2].
-
-    Example:
-        >>> absent_or_there(torch.tensor([0.0, 2.0])).softmax(-1)
-        tensor([[0.5000, 0.5000],
-                [0.1192, 0.8808]])
-    """
-    return torch.stack([torch.zeros_like(logits), logits], dim=-1)  # [..., labels, 2]
 
 
 def label_decisions(logits: Tensor) -> Tensor:

@@ -80,7 +80,7 @@ class EarlyExitEngine:
         self.device = next(model.parameters()).device
         self.packing = Packing.on(self.device, max_tokens)
         self._fills = {"input_ids": pad_token_id, "token_type_ids": pad_token_type_id}
-        criterion.rehearse(model.target, model.num_exits, () if model.heads.gate is None else (GATE,))
+        criterion.rehearse(model.target, model.num_exits, () if model.heads.gate is None else (GATE,), torch.zeros(0))
 
     def predict(self, samples: Iterable[Sample]) -> Iterator[Predictions]:
         """Predict a stream of samples of any length, in memory that does not grow with it, batch by batch or pool.

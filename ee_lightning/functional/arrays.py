@@ -1,0 +1,120 @@
+"""What is asked of torch tensors and of numpy arrays alike; importing it loads no torch."""
+
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+from array_api_compat import array_namespace, device, is_torch_array
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import torch
+
+    Array: TypeAlias = torch.Tensor  # for which numpy's arrays pass too
+    Device: TypeAlias = torch.device
+else:
+    Array = Device = Any
+
+
+def softmax(logits: Array) -> Array:
+    """Return the probabilities of logits along the last dimension, in float32; of a tensor by torch's own.
+
+    Example:
+        >>> softmax(np.array([[0.0, 0.0], [1e4, 0.0]]))
+        array([[0.5, 0.5],
+               [1. , 0. ]], dtype=float32)
+    """
+    if is_torch_array(logits):
+        return logits.softmax(-1, dtype=array_namespace(logits).float32)
+    raised: Any = np.exp(_below_largest(logits))
+    return raised / raised.sum(-1, keepdims=True)
+
+
+def log_softmax(logits: Array) -> Array:
+    """Return the natural logarithms of `softmax`, in float32; of a tensor by torch's own.
+
+    Example:
+        >>> log_softmax(np.array([[0.0, 0.0], [1e4, 0.0]]))
+        array([[-6.931472e-01, -6.931472e-01],
+               [ 0.000000e+00, -1.000000e+04]], dtype=float32)
+    """
+    if is_torch_array(logits):
+        return logits.log_softmax(-1, dtype=array_namespace(logits).float32)
+    below: Any = _below_largest(logits)
+    return below - np.log(np.exp(below).sum(-1, keepdims=True))
+
+
+def _below_largest(logits: Any) -> NDArray[np.float32]:
+    logits = np.asarray(logits, dtype=np.float32)
+    below: NDArray[np.float32] = logits - logits.max(-1, keepdims=True)
+    return below
+
+
+def absent_or_there(logits: Array) -> Array:
+    """Return the logits of each label's being absent, which are 0, and of its being there, of shape [..., labels, 2].
+
+    Example:
+        >>> softmax(absent_or_there(np.array([0.0, 2.0])))
+        array([[0.5       , 0.5       ],
+               [0.11920292, 0.880797  ]], dtype=float32)
+    """
+    xp = array_namespace(logits)
+    stacked: Array = xp.stack([xp.zeros_like(logits), logits], axis=-1)  # [..., labels, 2]
+    return stacked
+
+
+def scalar(value: float, like: Array) -> Array:
+    """Return a number as an array of no dimensions in float32, of the kind of another and on its device.
+
+    To divide by: dividing by a plain number, some devices multiply by its reciprocal, and the last bit would differ.
+    """
+    xp = array_namespace(like)
+    made: Array = xp.full((), value, dtype=xp.float32, device=device(like))
+    return made
+
+
+def host(array: Array) -> NDArray[Any]:
+    """Return an array on the host as numpy's, for which a device is waited for; without a copy where it is there.
+
+    Example:
+        >>> host(np.ones(2))
+        array([1., 1.])
+    """
+    found: NDArray[Any] = array.cpu().numpy() if is_torch_array(array) else array
+    return found
+
+
+def as_float32(array: Array) -> Array:
+    """Return an array in float32, itself where it is."""
+    xp = array_namespace(array)
+    made: Array = xp.astype(array, xp.float32, copy=False)
+    return made
+
+
+def largest(array: Array) -> Array:
+    """Return the largest number along the last dimension."""
+    found: Array = array_namespace(array).max(array, axis=-1)
+    return found
+
+
+def least(array: Array) -> Array:
+    """Return the least number along the last dimension."""
+    found: Array = array_namespace(array).min(array, axis=-1)
+    return found
+
+
+def at_least(number: float, array: Array) -> Array:
+    """Return an array with a number for what lies below it."""
+    raised: Array = array_namespace(array).clip(array, number)
+    return raised
+
+
+def one_hot(places: Array, like: Array) -> Array:
+    """Return 1 at some places [...] and 0 elsewhere, in float32, of the shape [..., classes] of another array.
+
+    Example:
+        >>> one_hot(np.array([1, 0]), np.zeros((2, 3)))
+        array([[0., 1., 0.],
+               [1., 0., 0.]], dtype=float32)
+    """
+    xp = array_namespace(like)
+    return as_float32(places[..., None] == xp.arange(like.shape[-1], device=device(like)))

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ee_lightning.analysis.budgets import Budget, Candidates, list_candidates
 from ee_lightning.errors import DataError, OptionError
-from ee_lightning.exits import Criterion, Oracle, StoredExits, replay
+from ee_lightning.exits import Criterion, Oracle, StoredExits, Threshold, replay
 from ee_lightning.exits.naming import CriterionSpec
 from ee_lightning.functional import Kind, halves, percentile_interval, resample, set_numbers, weighted_scores
 from ee_lightning.runs.operating_point import Asked, Estimate, OperatingPoint
@@ -19,7 +19,7 @@ _SEEDS = 2**64
 
 
 def measure(
-    criterion: Criterion, threshold: float, exits: StoredExits, metric: str, confidence: float, seed: int
+    criterion: Criterion, threshold: Threshold, exits: StoredExits, metric: str, confidence: float, seed: int
 ) -> dict[str, Estimate]:
     """Measure a threshold against the full model, on samples that it was not chosen on.
 
@@ -41,7 +41,11 @@ def measure(
 
 
 def measure_gain(
-    first: tuple[Criterion, float], second: tuple[Criterion, float], exits: StoredExits, point: Asked, level: float
+    first: tuple[Criterion, Threshold],
+    second: tuple[Criterion, Threshold],
+    exits: StoredExits,
+    point: Asked,
+    level: float,
 ) -> dict[str, Estimate]:
     """Measure by how much ``speedup`` and ``score`` of the second criterion, at its threshold, are above the first's.
 

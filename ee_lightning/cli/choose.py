@@ -10,8 +10,9 @@ from ee_lightning.analysis.budgets import Budget, Consistency, MaxLoss, MinSpeed
 from ee_lightning.analysis.sweep import all_that_apply, fit_criteria, fit_spec
 from ee_lightning.cli.command import Number, Seed
 from ee_lightning.errors import OptionError, RunFolderError
-from ee_lightning.exits import Fitted, in_short
+from ee_lightning.exits import Fitted
 from ee_lightning.exits.naming import spec_of
+from ee_lightning.exits.threshold import in_words
 from ee_lightning.functional import CLASSIFICATION_METRICS, MULTI_LABEL_METRICS, check_metrics
 from ee_lightning.reporting import print_choice
 from ee_lightning.runs.folder import CALIBRATION, RunFolder
@@ -138,8 +139,7 @@ def _replaced(folder: RunFolder, point: OperatingPoint) -> str | None:
     if asked.guarantee is not None:
         options.append(f"--guarantee {asked.guarantee:g}")
     return (
-        f"the operating point {old.criterion.build().name} at threshold {in_short(old.threshold)}, chosen by "
-        f"{' '.join(options)}"
+        f"the operating point {old.criterion.build().name} at {in_words(old.threshold)}, chosen by {' '.join(options)}"
     )
 
 

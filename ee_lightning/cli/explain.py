@@ -12,7 +12,7 @@ from ee_lightning.cli.command import Adapter, Number
 from ee_lightning.cli.predict import Model, is_run, load, said
 from ee_lightning.data.tasks import LABEL_SEPARATOR
 from ee_lightning.errors import DataError, OptionError, shown
-from ee_lightning.exits import StoredExits, reaches, replay
+from ee_lightning.exits import StoredExits, at_exits, reaches, replay
 from ee_lightning.functional import Kind
 from ee_lightning.inference.input import OwnRows
 from ee_lightning.inference.policy import ExitPolicy, policy_of_run
@@ -75,26 +75,28 @@ def explain(
 
 def _print(exits: StoredExits, rule: ExitPolicy, names: tuple[str, ...], separator: str) -> None:
     """Print a row an exit, and why the only sample leaves where it does."""
-    kind, found, threshold = exits.target.kind, replay(rule.build(), exits), rule.threshold
+    kind, found = exits.target.kind, replay(rule.build(), exits)
+    thresholds = at_exits(rule.threshold, exits.num_exits)
 
     def word(label: Tensor) -> str:
         if kind is Kind.MULTI_LABEL:
             return said(list(compress(names, label.tolist())), separator)
         return said(label.item() if kind is Kind.REGRESSION else names[int(label)], separator)
 
-    leaves, label = found.at(threshold)
+    leaves, label = found.at(rule.threshold)
     exit_layer = int(leaves.item())
     if exits.labels is not None:
         print(f"right label: {word(exits.labels[0])}")
     table = Table("exit", "says", "probability", "score", "")
     for number in range(1, exits.num_exits + 1):
         output, score = exits.output(number), found.scores[number - 1]
+        threshold = thresholds[number - 1]
         is_reached, prediction = bool(reaches(score, threshold)), output.predictions[0]
         share = "" if kind is not Kind.SINGLE_LABEL else f"{output.probabilities[0, prediction].item():.4f}"
         compared = f"{'>=' if is_reached else '<'} {threshold:.4g}"
         where = "leaves here" if number == exit_layer else "stays" if number < exit_layer else "not run"
         table.add_row(str(number), word(prediction), share, f"{score.item():.4g} {compared}", where)
     Console(markup=False).print(table)
-    is_reached = bool(reaches(found.scores[exit_layer - 1], threshold))
+    is_reached = bool(reaches(found.scores[exit_layer - 1], thresholds[exit_layer - 1]))
     why = "its score reaches the threshold" if is_reached else "no score reaches the threshold"
     print(f"{word(label[0])} at exit {exit_layer} of {exits.num_exits}, by {rule}: {why}")

@@ -10,7 +10,7 @@ from torch import Tensor
 from ee_lightning.analysis.sweep import fit_criteria
 from ee_lightning.cli.command import Adapter, AtCommas, BatchSizes, Repeats, Samples, Threads
 from ee_lightning.errors import OptionError, counted, listed
-from ee_lightning.exits import CRITERIA, Criterion, Oracle, StoredExits, trace_curve
+from ee_lightning.exits import CRITERIA, Criterion, Oracle, StoredExits, Threshold, trace_curve
 from ee_lightning.exits.naming import CriterionSpec, spec_of
 from ee_lightning.functional import weighted_scores
 from ee_lightning.inference import SpeedMeter, samples_of
@@ -24,7 +24,7 @@ from ee_lightning.runs.load_run import evaluated_rows, load_run
 from ee_lightning.runs.operating_point import OPERATING_POINT, OperatingPoint
 
 Speedups = Annotated[list[Annotated[float, Field(ge=1, allow_inf_nan=False)]], AtCommas, "NUMBERS"]
-Point = tuple[Criterion, float]
+Point = tuple[Criterion, Threshold]
 """An operating point to measure: a criterion, fitted if it has to be, and a threshold in its unit."""
 
 

@@ -37,6 +37,9 @@ from ee_lightning.exits.patience import Patience as Patience
 from ee_lightning.exits.pcee import PCEE as PCEE
 from ee_lightning.exits.running_ensemble import RunningEnsemble as RunningEnsemble
 from ee_lightning.exits.soft_voting import SoftVoting as SoftVoting
+from ee_lightning.exits.threshold import Threshold as Threshold
+from ee_lightning.exits.threshold import as_threshold as as_threshold
+from ee_lightning.exits.threshold import at_exits as at_exits
 from ee_lightning.exits.voting import Voting as Voting
 
 if TYPE_CHECKING:

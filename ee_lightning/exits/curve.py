@@ -11,6 +11,7 @@ from torch import Tensor
 from ee_lightning.errors import counted
 from ee_lightning.exits.criterion import Criterion, reaches
 from ee_lightning.exits.stored import StoredExits
+from ee_lightning.exits.threshold import Threshold, at_exits
 from ee_lightning.functional import (
     Kind,
     area,
@@ -71,15 +72,16 @@ class Replay:
     labels: Tensor
     fallback: Tensor
 
-    def at(self, threshold: float) -> tuple[Tensor, Tensor]:
-        """Apply a threshold, in the criterion's own unit; infinity lets nobody leave.
+    def at(self, threshold: Threshold) -> tuple[Tensor, Tensor]:
+        """Apply a threshold, or one for each exit, in the criterion's own unit; infinity lets nobody leave.
 
         Returns:
             The number of the exit, from 1, at which each sample leaves, of shape [samples], and what is predicted, of
             shape [samples] or [samples, labels]. Who never reaches the threshold leaves at the last exit with the
             fallback.
         """
-        leaves = reaches(self.scores, threshold)  # [exits, samples]
+        thresholds = at_exits(threshold, len(self.scores))
+        leaves = torch.stack([*map(reaches, self.scores, thresholds)])  # [exits, samples]
         first = leaves.int().argmax(0)  # [samples]
         leaves_early = leaves.any(0)
         label = self.labels[first, torch.arange(len(first), device=first.device)]  # [samples] or [samples, labels]

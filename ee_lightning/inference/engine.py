@@ -10,8 +10,8 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
-from ee_lightning.errors import DataError, OptionError, require_at_least_one, require_one_of
-from ee_lightning.exits import GATE, Criterion, ExitOutput, reaches
+from ee_lightning.errors import DataError, require_at_least_one, require_one_of
+from ee_lightning.exits import GATE, Criterion, ExitOutput, as_threshold, at_exits, reaches
 from ee_lightning.exits.criterion import State
 from ee_lightning.functional import where_rows
 from ee_lightning.inference.batches import Cohort, Departed, Packing, Predictions, Sample, in_order, join, pad_samples
@@ -42,7 +42,7 @@ class EarlyExitEngine:
     Args:
         model: The model; it is put into evaluation mode.
         criterion: When to leave; already fitted if it needs to be.
-        threshold: In the criterion's unit; infinity lets nobody leave early.
+        threshold: In the criterion's unit, one for all exits or one for each; infinity lets nobody leave early.
         schedule: ``auto``, ``depth_first`` or ``breadth_first``.
         batch_size: Samples on their way at a time by ``depth_first``.
         max_tokens: Tokens a batch in a layer, padding included; a pool of ``breadth_first`` has 16 times as many. None
@@ -60,7 +60,7 @@ class EarlyExitEngine:
         self,
         model: MultiExitModel,
         criterion: Criterion,
-        threshold: float,
+        threshold: float | Sequence[float],
         *,
         schedule: Schedule = "auto",
         batch_size: int = 32,
@@ -73,9 +73,8 @@ class EarlyExitEngine:
         require_one_of(schedule, get_args(Schedule), "schedule")
         require_one_of(precision, get_args(Precision), "precision")
         require_at_least_one(batch_size=batch_size, max_tokens=1 if max_tokens is None else max_tokens)
-        if threshold != threshold:
-            raise OptionError("the threshold is no number", where="threshold", hint="infinity lets nobody leave early")
-        self.model, self.criterion, self.threshold = model.eval(), criterion, float(threshold)
+        self.model, self.criterion, self.threshold = model.eval(), criterion, as_threshold(threshold)
+        self._thresholds = at_exits(self.threshold, model.num_exits)
         self.schedule, self.batch_size, self.precision, self._keeps_trail = schedule, batch_size, precision, keep_trail
         self.device = next(model.parameters()).device
         self.packing = Packing.on(self.device, max_tokens)
@@ -212,6 +211,7 @@ class EarlyExitEngine:
             the host where that is known without looking.
         """
         heads, num_exits, criterion = self.model.heads, self.model.num_exits, self.criterion
+        threshold = self._thresholds[exit_layer - 1]
         pooled = [heads.pool(cohort.state) for cohort in cohorts]  # [batch, width] each
         said = heads.classify(exit_layer, pooled[0] if len(pooled) == 1 else torch.cat(pooled))
         logits = said.logits.float()  # [samples, classes]
@@ -223,12 +223,12 @@ class EarlyExitEngine:
             following[_TRAIL] = torch.cat([memory[_TRAIL], logits.unsqueeze(1)], dim=1)  # [samples, exits, classes]
         if exit_layer == num_exits:
             fallback = criterion.fallback(output, following)  # [samples] or [samples, labels]
-            label = where_rows(reaches(score, self.threshold), label, fallback)  # like fallback
+            label = where_rows(reaches(score, threshold), label, fallback)  # like fallback
             leaves = torch.ones(len(rows), dtype=torch.bool)
-        elif self.threshold == inf or criterion.highest_score(exit_layer) < self.threshold:
+        elif threshold == inf or criterion.highest_score(exit_layer) < threshold:
             leaves = torch.zeros(len(rows), dtype=torch.bool)
         else:
-            leaves = reaches(score, self.threshold)  # [samples]
+            leaves = reaches(score, threshold)  # [samples]
         judged = Departed(rows, exit_layer, label, score, logits, following[_FINITE], following.get(_TRAIL))
         return judged, following, leaves
 

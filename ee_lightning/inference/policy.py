@@ -1,16 +1,20 @@
 """By which criterion, at which threshold, a model lets samples leave."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from ee_lightning.analysis.sweep import fit_spec
 from ee_lightning.errors import OptionError, RunFolderError
-from ee_lightning.exits import Criterion, Fitted, in_short
+from ee_lightning.exits import Criterion, Fitted, Threshold, as_threshold
 from ee_lightning.exits.naming import CriterionSpec, StoredSpec, spec_of
+from ee_lightning.exits.threshold import in_words
 from ee_lightning.runs.folder import RunFolder
 from ee_lightning.runs.operating_point import OPERATING_POINT, OperatingPoint, StoredPoint
 
 AnyCriterion = str | Criterion | CriterionSpec
 """A name such as ``voting(k=0.5)``, a criterion, or its specification."""
+GivenThreshold = float | Sequence[float]
+"""One threshold for all exits, or one for each."""
 
 
 @dataclass(frozen=True)
@@ -19,7 +23,7 @@ class ExitPolicy:
 
     Attributes:
         criterion: How to make the criterion, with what it has learnt.
-        threshold: In the criterion's own unit; infinity lets nobody leave early.
+        threshold: In the criterion's own unit, one for all exits or one for each; infinity lets nobody leave early.
         operating_point: How the two were chosen and what may be expected of them; None where that is not known.
 
     Raises:
@@ -27,12 +31,11 @@ class ExitPolicy:
     """
 
     criterion: StoredSpec
-    threshold: float
+    threshold: Threshold
     operating_point: StoredPoint | None = None
 
     def __post_init__(self) -> None:
-        if self.threshold != self.threshold:
-            raise OptionError("the threshold is no number", where="threshold", hint="infinity lets nobody leave early")
+        as_threshold(self.threshold)
 
     def build(self) -> Criterion:
         """Return the criterion, or raise an OptionError if it is none, or has to be fitted and isn't."""
@@ -44,27 +47,30 @@ class ExitPolicy:
         return criterion
 
     def __str__(self) -> str:
-        return f"{self.criterion.build().name} at threshold {in_short(self.threshold)}"
+        return f"{self.criterion.build().name} at {in_words(self.threshold)}"
 
     @classmethod
-    def given(cls, criterion: AnyCriterion, threshold: float | None) -> "ExitPolicy":
+    def given(cls, criterion: AnyCriterion, threshold: GivenThreshold | None) -> "ExitPolicy":
         """Return the policy that a user passes, or raise an OptionError if the threshold is missing."""
         if threshold is None:
             what = "a criterion is given without a threshold, which is in the criterion's own unit"
             raise OptionError(what, where="threshold", hint="give both, or neither to use the operating point")
-        return cls(spec_of(criterion), threshold)
+        return cls(spec_of(criterion), as_threshold(threshold))
 
-    def changed(self, criterion: AnyCriterion | None, threshold: float | None) -> "ExitPolicy":
+    def changed(self, criterion: AnyCriterion | None, threshold: GivenThreshold | None) -> "ExitPolicy":
         """Replace the criterion or threshold by the user's; None keeps it, and so does naming the same criterion."""
         spec = self.criterion if criterion is None else spec_of(criterion)
         own = self.criterion.class_path, self.criterion.init_args
         if (spec.class_path, spec.init_args) != own or spec.fitted not in ({}, self.criterion.fitted):
             return ExitPolicy.given(spec, threshold)
-        return self if threshold is None else ExitPolicy(self.criterion, threshold)
+        return self if threshold is None else ExitPolicy(self.criterion, as_threshold(threshold))
 
 
 def policy_of_run(
-    folder: RunFolder, num_exits: int, criterion: AnyCriterion | None = None, threshold: float | None = None
+    folder: RunFolder,
+    num_exits: int,
+    criterion: AnyCriterion | None = None,
+    threshold: GivenThreshold | None = None,
 ) -> ExitPolicy:
     """Return the policy of a run's operating point, or the user's, fitted on the rows that the run held out.
 

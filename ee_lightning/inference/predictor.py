@@ -17,7 +17,7 @@ from ee_lightning.exits.naming import spec_of
 from ee_lightning.functional import Kind
 from ee_lightning.inference.deployment import Deployment
 from ee_lightning.inference.engine import EarlyExitEngine, Precision, Schedule
-from ee_lightning.inference.policy import AnyCriterion, ExitPolicy, policy_of_run
+from ee_lightning.inference.policy import AnyCriterion, ExitPolicy, GivenThreshold, policy_of_run
 from ee_lightning.inference.saved import find_folder, read_folder, write_folder
 from ee_lightning.inference.texts import (
     TextEncoder,
@@ -116,7 +116,7 @@ class EarlyExitPredictor:
         checkpoint: str | Path | None = None,
         *,
         criterion: AnyCriterion | None = None,
-        threshold: float | None = None,
+        threshold: GivenThreshold | None = None,
         **options: Unpack[PredictorOptions],
     ) -> "EarlyExitPredictor":
         """Load the model of a run folder, at the operating point that ``ee-lightning choose`` saved there.
@@ -126,7 +126,8 @@ class EarlyExitPredictor:
             checkpoint: A file, or the name of one in the run's ``checkpoints/``; None takes that whose exits were
                 swept, which is the best.
             criterion: A name such as ``voting(k=0.5)``, a criterion or its specification.
-            threshold: In the criterion's own unit; None for both takes the operating point's.
+            threshold: In the criterion's own unit, one for all exits or one for each; None for both takes the operating
+                point's.
             **options: Those of the class.
 
         Raises:
@@ -149,7 +150,7 @@ class EarlyExitPredictor:
         data: "TaskDataModule | None" = None,
         *,
         criterion: AnyCriterion,
-        threshold: float,
+        threshold: GivenThreshold,
         **options: Unpack[PredictorOptions],
     ) -> "EarlyExitPredictor":
         """Copy the model that a module has now, such as after `Trainer.fit`; the module may go on training.
@@ -158,7 +159,7 @@ class EarlyExitPredictor:
             module: The module.
             data: The data that it is trained on; None takes those of its trainer.
             criterion: A name such as ``voting(k=0.5)``, a criterion or its specification; fitted if it has to be.
-            threshold: In the criterion's own unit; infinity lets nobody leave early.
+            threshold: In the criterion's own unit, one for all exits or one for each; infinity lets nobody leave early.
             **options: Those of the class.
 
         Raises:
@@ -185,7 +186,7 @@ class EarlyExitPredictor:
         source: str | Path,
         *,
         criterion: AnyCriterion | None = None,
-        threshold: float | None = None,
+        threshold: GivenThreshold | None = None,
         **options: Unpack[PredictorOptions],
     ) -> "EarlyExitPredictor":
         """Load a model that `save_pretrained` wrote.

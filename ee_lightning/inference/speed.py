@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ee_lightning.errors import DataError, require_at_least_one, require_one_of
-from ee_lightning.exits import Criterion, Fixed
+from ee_lightning.exits import Criterion, Fixed, Threshold
 from ee_lightning.inference.batches import Sample, pad_samples
 from ee_lightning.inference.engine import EarlyExitEngine, Precision
 from ee_lightning.inference.flops import FlopCounter
@@ -203,7 +203,7 @@ class SpeedMeter:
         on = self._full.device
         return torch.cuda.get_device_name(on) if on.type == "cuda" else on.type
 
-    def measure(self, criterion: Criterion, threshold: float) -> list[MeasuredSpeed]:
+    def measure(self, criterion: Criterion, threshold: Threshold) -> list[MeasuredSpeed]:
         """Measure an operating point, of a fitted criterion, at each batch size, and last of a pool if it is to be.
 
         Raises:
@@ -282,7 +282,7 @@ class PrecisionEffect(NamedTuple):
     """The scores of an operating point, or without a criterion the full model, in both precisions."""
 
     criterion: str | None
-    threshold: float
+    threshold: Threshold
     fp32: float
     bf16: float
 
@@ -290,7 +290,7 @@ class PrecisionEffect(NamedTuple):
 def precision_effects(
     model: MultiExitModel,
     samples: Sequence[Sample],
-    points: Sequence[tuple[Criterion, float]],
+    points: Sequence[tuple[Criterion, Threshold]],
     score: Callable[[Tensor], float],
 ) -> list[PrecisionEffect]:
     """Score the full model, then operating points, in float32 and in bfloat16.
@@ -303,7 +303,7 @@ def precision_effects(
             ``[samples, labels]``.
     """
 
-    def scored(criterion: Criterion, threshold: float, precision: Precision) -> float:
+    def scored(criterion: Criterion, threshold: Threshold, precision: Precision) -> float:
         engine = EarlyExitEngine(model, criterion, threshold, precision=precision)
         return score(torch.cat([predictions.labels for predictions in engine.predict(samples)]))  # [samples]
 

@@ -9,7 +9,8 @@ from rich.table import Table
 
 from ee_lightning.analysis.budgets import budget_of
 from ee_lightning.analysis.sweep import Sweep
-from ee_lightning.exits import in_short
+from ee_lightning.exits import Threshold
+from ee_lightning.exits.threshold import in_numbers, in_words
 from ee_lightning.runs.figures import NAMED_SPEEDUPS, MeasuredSpeed
 from ee_lightning.runs.folder import RunFolder
 from ee_lightning.runs.operating_point import Estimate, OperatingPoint
@@ -59,7 +60,7 @@ def print_figures(summaries: Mapping[str, Mapping[str, Any]]) -> None:
 def print_choice(point: OperatingPoint, criterion_name: str) -> None:
     """Print an operating point: what was chosen, and what it reached on samples that it was not chosen on."""
     console = _console()
-    console.print(f"{criterion_name} at threshold {in_short(point.threshold)}, chosen on {point.chosen_on} samples")
+    console.print(f"{criterion_name} at {in_words(point.threshold)}, chosen on {point.chosen_on} samples")
     title = f"with {point.confidence:.0%} bootstrap intervals"
     table = _columns(f"on {point.measured_on} other samples", "", "interval", title=title)
     for name, estimate in point.reached.items():
@@ -189,8 +190,8 @@ def _console() -> Console:
     return Console(width=80, highlight=False, markup=False)  # brackets are of names
 
 
-def _named(criterion: str, threshold: float) -> str:
-    return f"{criterion} at {threshold:.4g}"
+def _named(criterion: str, threshold: Threshold) -> str:
+    return f"{criterion} at {in_numbers(threshold, digits=4)}"
 
 
 def _short(figure: float) -> str:

@@ -1,6 +1,5 @@
 """What the rows of a suite reach on its finished runs: by replay of their stored exits, and on the clock."""
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, cached_property, partial
@@ -151,8 +150,7 @@ class StoredRun:
         at_point = (
             each.wall_speedup
             for each in self.on_the_clock()
-            if (each.criterion, each.full_layers) == (criterion.name, self.layers.full)
-            and math.isclose(each.threshold, threshold)
+            if (each.criterion, each.full_layers) == (criterion.name, self.layers.full) and each.threshold == threshold
         )
         return next(at_point, None)
 

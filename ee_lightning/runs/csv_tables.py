@@ -8,6 +8,7 @@ import pandas as pd
 import torch
 
 from ee_lightning.exits import Curve
+from ee_lightning.exits.threshold import from_numbers
 from ee_lightning.files import reading, typed, written_whole
 from ee_lightning.runs.figures import MeasuredSpeed
 
@@ -43,8 +44,9 @@ def read_curves(path: Path) -> dict[str, list[Curve]]:
 
 def read_speeds(path: Path) -> dict[str, list[MeasuredSpeed]]:
     """Read the measured speeds of every split, in order; raise a `ValueError` where the file is damaged."""
-    measured = pd.read_csv(path, dtype={"batch_size": str, "torch": str})
-    _check_named(measured, "split")
+    measured = pd.read_csv(path, dtype={"batch_size": str, "torch": str, "threshold": str})
+    _check_named(measured, "split", "threshold")
+    measured["threshold"] = measured["threshold"].map(from_numbers)
     return {
         str(split): typed(list[MeasuredSpeed], rows.drop(columns="split").to_dict("records"))
         for split, rows in measured.groupby("split", sort=False)

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from pydantic import Field, PositiveInt
 
 from ee_lightning.errors import counted
-from ee_lightning.exits import Curve
+from ee_lightning.exits import Curve, Threshold
 
 NAMED_SPEEDUPS = (1.0, 1.5, 2.0, 3.0)
 _Measured = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -79,7 +79,7 @@ class MeasuredSpeed:
 
     Attributes:
         criterion: The name of the criterion.
-        threshold: In the criterion's own unit.
+        threshold: In the criterion's own unit, one for all exits or one for each.
         schedule: The engine's: ``depth_first``, or ``breadth_first`` for throughput.
         batch_size: Samples a batch; ``pool`` for ``breadth_first``, which makes batches of its own.
         full_batch_size: The full model's samples a batch: the same, or beside a pool those at which it was fastest.
@@ -106,7 +106,7 @@ class MeasuredSpeed:
     """
 
     criterion: str
-    threshold: float
+    threshold: Threshold
     schedule: str
     batch_size: str
     full_batch_size: PositiveInt

@@ -19,6 +19,7 @@ from ee_lightning import __version__
 from ee_lightning.data.custom import ModuleTask
 from ee_lightning.errors import DataError, RunFolderError, TrainingDiverged
 from ee_lightning.exits import Curve, EvaluatedRows, StoredExits
+from ee_lightning.exits.threshold import in_numbers
 from ee_lightning.files import UNFINISHED, found_in, read_json, reading, typed, written_whole
 from ee_lightning.runs.figures import Figures, MeasuredSpeed, Results
 
@@ -248,7 +249,7 @@ class RunFolder:
         """Write measured speeds in place of earlier ones of the same criteria on the same split, beside the others."""
         from ee_lightning.runs.csv_tables import write_rows
 
-        rows = [{"split": split, **asdict(each)} for each in measured]
+        rows = [{"split": split, **asdict(each), "threshold": in_numbers(each.threshold)} for each in measured]
         write_rows(self.path / SPEED, rows, fixed=list(rows[0]), key=["split", "criterion"], hint=_MEASURE)
 
     def read_speed(self) -> dict[str, list[MeasuredSpeed]]:

@@ -11,9 +11,9 @@ from pydantic import AfterValidator, PositiveInt
 
 from ee_lightning import __version__
 from ee_lightning.errors import RunFolderError
-from ee_lightning.exits.criterion import in_short
 from ee_lightning.exits.fitted import NUM_EXITS, Fitted
 from ee_lightning.exits.naming import CriterionSpec
+from ee_lightning.exits.threshold import Threshold, at_exits, in_numbers
 from ee_lightning.files import check_format, read_json, reading, typed
 
 OPERATING_POINT = "operating_point.json"
@@ -53,11 +53,12 @@ class Asked:
 
 @dataclass(frozen=True)
 class OperatingPoint:
-    """A criterion at a threshold, chosen on one half of a split and measured on the other.
+    """A criterion at a threshold, or at one for each exit, chosen on one half of a split and measured on the other.
 
     Attributes:
         criterion: How to make the criterion.
-        threshold: In the criterion's own unit, finite: a sample leaves where its score is at least this.
+        threshold: In the criterion's own unit, finite: a sample leaves where its score is at least this. Of thresholds
+            for each exit some may be infinite: with infinity nobody leaves there, with minus infinity everybody.
         num_exits: Of the model that it was chosen for.
         asked: What was asked for.
         chosen_on: Number of samples of the half it was chosen on.
@@ -71,11 +72,12 @@ class OperatingPoint:
         version: The release of ee_lightning that chose it.
 
     Raises:
-        ValueError: If the threshold is not finite.
+        ValueError: If the threshold is not finite, or no threshold is.
+        OptionError: If there are thresholds of another number of exits.
     """
 
     criterion: CriterionSpec
-    threshold: float
+    threshold: Threshold
     num_exits: PositiveInt
     asked: Asked
     chosen_on: int
@@ -90,10 +92,11 @@ class OperatingPoint:
         met = {True: ", met", False: ", missed", None: ""}[self.met]
         reached = ", ".join(f"{name} {each.value:.3f}" for name, each in self.reached.items())
         asked = f"{self.asked.budget} {self.asked.value:g}{met}"
-        return f"OperatingPoint({self.criterion.build().name} at {in_short(self.threshold)}: {reached}; {asked})"
+        return f"OperatingPoint({self.criterion.build().name} at {in_numbers(self.threshold)}: {reached}; {asked})"
 
     def __post_init__(self) -> None:
-        if not math.isfinite(self.threshold):
+        thresholds = at_exits(self.threshold, self.num_exits)
+        if not any(map(math.isfinite, thresholds)) or any(map(math.isnan, thresholds)):
             raise ValueError(f"Expected argument `threshold` to be finite, but got {self.threshold}.")
 
     def write(self, file: Path) -> None:

@@ -11,7 +11,7 @@ from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
 
 from ee_lightning.errors import BackboneError, OptionError, RunFolderError, TrainingDiverged, first_line
-from ee_lightning.exits import GATE, Criterion, Fixed, StoredExits, replay
+from ee_lightning.exits import GATE, Criterion, Fixed, StoredExits, Threshold, replay
 from ee_lightning.files import check_imported
 from ee_lightning.functional import Kind, Target, exit_losses, gate_loss, label_decisions
 from ee_lightning.models import HeadOptions, MultiExitModel, MultiExitOutput, Part
@@ -77,8 +77,8 @@ class EarlyExitModule(LightningModule):
         adapter: The full name of your own adapter of the backbone's family, such as ``my_module.MyBackbone``.
 
     Attributes:
-        operating_point: The criterion and the threshold by which `trainer.predict` lets samples leave; None lets all
-            reach the last exit.
+        operating_point: The criterion and the threshold, or one for each exit, by which `trainer.predict` lets samples
+            leave; None lets all reach the last exit.
 
     Raises:
         OptionError: The objective does not suit the task or the heads, or the options of the labels not the task.
@@ -113,7 +113,7 @@ class EarlyExitModule(LightningModule):
         self.objective = objective
         self.optimization = optimization
         self.labels = labels
-        self.operating_point: tuple[Criterion, float] | None = None
+        self.operating_point: tuple[Criterion, Threshold] | None = None
         options = {"backbone": backbone, "num_classes": num_classes, "num_layers": num_layers}
         options |= {
             "metrics": list(metrics),

@@ -133,6 +133,23 @@ def test_leaves_as_batch_size_one_does(
     assert {1, 3} <= left_at
 
 
+@pytest.mark.parametrize("options", SCHEDULES, ids=str)
+def test_each_exit_has_a_threshold_of_its_own(
+    options: dict[str, int | str], model: MultiExitModel, samples: list[Sample], exits: StoredExits
+) -> None:
+    found = replay(Confidence(), exits)
+    halfway = [sorted(scores.tolist())[len(samples) // 2 : len(samples) // 2 + 2] for scores in found.scores]
+    thresholds = [sum(pair) / 2 for pair in halfway]
+    exit_layer, label = found.at(tuple(thresholds))
+    predictions = predict(EarlyExitEngine(model, Confidence(), thresholds, **options), samples)
+    assert [(each.exit_layer, each.label) for each in predictions] == [
+        *zip(exit_layer.tolist(), label.tolist(), strict=True)
+    ]
+    assert {1, 2, 3} == set(exit_layer.tolist())
+    with pytest.raises(OptionError, match="2 thresholds for 3 exits"):
+        EarlyExitEngine(model, Confidence(), thresholds[:2])
+
+
 @pytest.mark.parametrize("schedule", ["depth_first", "breadth_first"])
 def test_trail_has_the_logits_of_all_exits_passed(
     schedule: str, model: MultiExitModel, samples: list[Sample], exits: StoredExits

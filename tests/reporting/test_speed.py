@@ -56,7 +56,8 @@ def test_speeds_are_read_as_they_were_written(tmp_path: Path) -> None:
     for measured in (
         [FIRST],
         [FIRST, like(threshold=inf, wall_speedup=1.1 + 0.1 + 1e-15), POOL],
-    ):  # batch sizes that are all numbers, and not
+        [FIRST, like(threshold=(0.1 + 0.2, inf, 0.5))],
+    ):  # batch sizes that are all numbers, and not; thresholds for each exit
         folder.write_speed("validation", measured)
         assert folder.read_speed() == {"validation": measured}
     rows = pd.read_csv(tmp_path / "speed.csv")

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ee_lightning import __version__
-from ee_lightning.errors import RunFolderError
+from ee_lightning.errors import OptionError, RunFolderError
 from ee_lightning.exits.naming import CriterionSpec
 from ee_lightning.runs.operating_point import OPERATING_POINT, OperatingPoint
 
@@ -18,7 +18,8 @@ POINT = operating_point()
 
 
 @given(
-    threshold=st.floats(allow_nan=False, allow_infinity=False),
+    threshold=st.floats(allow_nan=False, allow_infinity=False)
+    | st.tuples(*[st.floats(allow_nan=False)] * 11, st.floats(allow_nan=False, allow_infinity=False)),
     fitted=st.lists(st.floats(allow_nan=False, allow_infinity=False, width=32), max_size=3),
     guarantee=st.none() | st.text(),
 )
@@ -38,10 +39,15 @@ def test_the_file_tells_its_format_and_who_wrote_it(tmp_path):
     assert (fields["format"], fields["version"]) == (1, __version__)
 
 
-@pytest.mark.parametrize("threshold", [math.inf, math.nan])
+@pytest.mark.parametrize("threshold", [math.inf, math.nan, (math.inf,) * 12, (0.5,) * 11 + (math.nan,)])
 def test_a_threshold_that_is_not_finite_is_refused(threshold):
     with pytest.raises(ValueError, match="`threshold` to be finite"):
         replace(POINT, threshold=threshold)
+
+
+def test_thresholds_of_another_number_of_exits_are_refused():
+    with pytest.raises(OptionError, match="6 thresholds for 12 exits"):
+        replace(POINT, threshold=(0.5,) * 6)
 
 
 def test_a_missing_file_is_named(tmp_path):

@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow test-lowest lint format bench reproduce clean
+.PHONY: help setup demo test test-slow test-docs test-lowest docs docs-serve lint format bench reproduce clean
 
 PYTHON ?= python3# makes .venv; 3.11 or newer
 THREADS ?= 1# threads of a test or benchmark process: on busy cores, several that spin are slower than one
@@ -15,12 +15,13 @@ LOWEST := .venv-lowest
 INSTALL_LOWEST := $(LOWEST)/bin/python -m pip --disable-pip-version-check install --quiet --no-compile
 SITE_PACKAGES := .venv/lib/python*/site-packages
 READY := .venv/.ready
+DOCS_READY := .venv/.docs
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 INSTALL := $(PIP) install --no-compile --constraint constraints.txt
 BIG_STEPS := (Downloading|Using cached|Processing) .*\([0-9]{2,}\.[0-9] [MG]B\)|Installing collected packages
 
-test test-slow test-lowest bench: export OMP_NUM_THREADS := $(THREADS)
-test test-slow test-lowest: export PYTHONDONTWRITEBYTECODE :=# so that no process compiles what another has
+test test-slow test-docs test-lowest bench docs docs-serve: export OMP_NUM_THREADS := $(THREADS)
+test test-slow test-docs test-lowest: export PYTHONDONTWRITEBYTECODE :=# so that no process compiles what another has
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 12
@@ -55,6 +56,22 @@ test: $(READY) ## run the tests and doctests, but for the slow ones
 test-slow: $(READY) ## run the slow tests
 	$(BIN)/pytest --numprocesses $(WORKERS) --dist worksteal -m slow
 
+test-docs: $(DOCS_READY) ## run every block of README and docs, and the notebooks
+	$(BIN)/pytest --numprocesses $(WORKERS) --dist worksteal -m "slow or not slow" tests/test_docs.py tests/test_notebooks.py \
+		tests/test_site.py tests/test_words.py
+
+docs docs-serve: export NO_MKDOCS_2_WARNING := 1# of a future release of MkDocs, which the pins keep out
+docs: $(DOCS_READY) ## build the site into site/, offline; a broken link fails
+	$(BIN)/mkdocs build
+
+docs-serve: $(DOCS_READY) ## show the site at http://127.0.0.1:8000, and again after every change
+	$(BIN)/mkdocs serve
+
+$(DOCS_READY): $(READY)
+	@echo "Installing what builds the site"
+	@$(INSTALL) --quiet --editable '.[demo,dev,docs]'
+	@touch $@
+
 # The floors of pyproject.toml are the constraints: "name[extra]>=1.2,<2" makes name==1.2. Warnings are no errors here.
 test-lowest: $(LOWEST)/.ready ## run the tests on the lowest versions that pyproject.toml allows
 	$(LOWEST)/bin/python -m pytest --numprocesses $(WORKERS) --dist worksteal -W default
@@ -87,5 +104,5 @@ reproduce: $(READY) ## run a suite, by default the paper's main table, and set i
 	$(BIN)/ee-lightning reproduce $(SUITE) $(OPTIONS)
 
 clean: ## remove caches and build artefacts; environments and runs/ stay
-	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf build dist site *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -path './.venv*' -prune -o -name __pycache__ -type d -prune -exec rm -r '{}' +

@@ -63,7 +63,7 @@ def found_in(folder: Path, pattern: str) -> list[Path]:
 def named_by_user(path: str) -> Path:
     """Return the file that a user named for output, or the one that it links to; the type of an option.
 
-    Other links in the place of files that are written are replaced, as whoever made the folder may have set them.
+    Other links in the place of files that are written are replaced, as somebody else may have made the folder.
 
     Raises:
         ArgumentTypeError: The path ends in no name, as `.` does.

@@ -100,7 +100,7 @@ def config_of_fields(fields: Mapping[str, Any], source: str) -> PreTrainedConfig
     elif family not in FAMILIES:
         what = f"the backbone family {family!r:.80} is not known"
         hint = f"choose a backbone of one of the families {known}, or name an adapter of your own: --model.adapter for "
-        hint += "a training, else --adapter, and from Python an import (README, 'Adding a backbone family')"
+        hint += "a training, else --adapter, and from Python an import (docs/extend/backbone.md)"
     for name in ("attn_implementation", "_attn_implementation"):
         if not what and (asked := fields.get(name)) is not None and asked not in ATTENTION:
             what = f"config.json asks for the attention {asked!r:.80}, which is not taken from a file"

@@ -1,15 +1,15 @@
 """Choosing the threshold of a criterion by a budget, and measuring what it reaches on other rows."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from ee_lightning.analysis.budgets import Budget, Candidates, list_candidates
 from ee_lightning.errors import DataError, OptionError
-from ee_lightning.exits import Criterion, Oracle, StoredExits, Threshold, replay
-from ee_lightning.exits.naming import CriterionSpec
+from ee_lightning.exits import Criterion, Oracle, Scheduled, StoredExits, Threshold, replay
+from ee_lightning.exits.naming import CriterionSpec, spec_of
 from ee_lightning.functional import Kind, halves, percentile_interval, resample, set_numbers, weighted_scores
 from ee_lightning.runs.operating_point import Asked, Estimate, OperatingPoint
 
@@ -221,6 +221,20 @@ def choose(
         met=budget.met_by(reached[budget.figure].value),
         guarantee=None if guarantee is None else _in_words(guarantee, candidates, budget),
     )
+
+
+def per_exit(point: OperatingPoint) -> OperatingPoint:
+    """Return an operating point of a `Scheduled` criterion as its base with a threshold for each exit.
+
+    Every sample leaves where it did, with the label that it had, so that all figures and a guarantee stay as they are.
+
+    Raises:
+        TypeError: The criterion is another.
+    """
+    rule = point.criterion.build()
+    if not isinstance(rule, Scheduled) or isinstance(point.threshold, tuple):
+        raise TypeError(f"Expected an operating point of a Scheduled criterion, but got {point!r}.")
+    return replace(point, criterion=spec_of(rule.base), threshold=rule.thresholds_at(point.threshold))
 
 
 def _check(rule: Criterion, exits: StoredExits, split: str, guarantee: float | None, seed: int) -> None:

@@ -7,11 +7,12 @@ from typing import Any
 
 from ee_lightning.analysis import choice
 from ee_lightning.analysis.budgets import Budget, Consistency, MaxLoss, MinSpeedup, budget_of
+from ee_lightning.analysis.calibration import doubts
 from ee_lightning.analysis.sweep import all_that_apply, fit_criteria, fit_spec
 from ee_lightning.cli.command import Number, Seed
 from ee_lightning.errors import OptionError, RunFolderError
 from ee_lightning.exits import Fitted
-from ee_lightning.exits.naming import spec_of
+from ee_lightning.exits.naming import CriterionSpec, spec_of
 from ee_lightning.exits.threshold import in_words
 from ee_lightning.functional import CLASSIFICATION_METRICS, MULTI_LABEL_METRICS, check_metrics
 from ee_lightning.reporting import print_choice
@@ -28,6 +29,7 @@ _NOT_STRICT = (
 )
 FEW = 200
 """Of how many rows on a warning is left out."""
+SCHEDULED = "ee_lightning.exits.Scheduled"
 METRICS = tuple(dict.fromkeys((*CLASSIFICATION_METRICS, *MULTI_LABEL_METRICS)))
 
 
@@ -38,6 +40,7 @@ def choose(
     min_speedup: Number | None = None,
     max_loss: Number | None = None,
     consistency: Number | None = None,
+    per_exit: bool = False,
     metric: str | None = None,
     guarantee: Number | None = None,
     split: str = SELECTED_ON,
@@ -54,6 +57,8 @@ def choose(
         min_speedup: At least this many times faster, by layers.
         max_loss: At most this many points below the full model.
         consistency: At least this share of the full model's labels.
+        per_exit: Give every exit a threshold of its own, scheduled over the depth on the rows that the run held out
+            (--data.calibration).
         metric: The score that counts (the task's first): METRICS.
         guarantee: Keep to the budget with this probability, such as 0.95; it holds for one choice made once: trying
             other seeds, budgets or criteria until one succeeds voids it.
@@ -61,10 +66,12 @@ def choose(
         seed: The seed of the halves and of the intervals.
         wandb: Log the run folder with its operating point to W&B too, as an artifact.
     """
-    folder, spec, budget = RunFolder(run), spec_of(criterion), _budget(min_speedup, max_loss, consistency)
-    if split == CALIBRATION and isinstance(spec.build(), Fitted):
+    folder, budget = RunFolder(run), _budget(min_speedup, max_loss, consistency)
+    spec = CriterionSpec(SCHEDULED, {"base": criterion}) if per_exit else spec_of(criterion)
+    is_fitted = isinstance(spec.build(), Fitted)
+    if split == CALIBRATION and is_fitted:
         raise OptionError(
-            f"{criterion} was fitted on the calibration rows, so they can't choose its threshold",
+            f"{spec.build().name} was fitted on the calibration rows, so they can't choose its threshold",
             where="--split calibration",
             hint="take another split, or a criterion that fits nothing",
         )
@@ -80,11 +87,14 @@ def choose(
         guarantee=guarantee,
         seed=seed,
     )
+    if per_exit:
+        point = choice.per_exit(point)
     replaced = _replaced(folder, point)
     with folder.whole(OPERATING_POINT) as file:
         point.write(file)
-    print_choice(point, criterion_name=spec.build().name)
-    for line in _warnings(point):
+    print_choice(point, criterion_name=point.criterion.build().name)
+    doubtful = doubts(calibration, exits) if is_fitted and calibration is not None else ()
+    for line in (*_warnings(point), *doubtful):
         _print_wrapped(f"warning: {line}")
     if guarantee is None:
         rivals = all_that_apply(exits, None if split == CALIBRATION else calibration)
@@ -136,6 +146,8 @@ def _replaced(folder: RunFolder, point: OperatingPoint) -> str | None:
         return None
     asked = old.asked
     options = [str(budget_of(asked)), f"--metric {asked.metric}", f"--split {asked.split}", f"--seed {asked.seed}"]
+    if isinstance(old.threshold, tuple):
+        options.append("--per-exit")
     if asked.guarantee is not None:
         options.append(f"--guarantee {asked.guarantee:g}")
     return (

@@ -19,12 +19,15 @@ from ee_lightning.exits.criterion import State as State
 from ee_lightning.exits.criterion import in_short as in_short
 from ee_lightning.exits.criterion import name_with_options as name_with_options
 from ee_lightning.exits.criterion import reaches as reaches
+from ee_lightning.exits.eenet import EENet as EENet
+from ee_lightning.exits.energy import Energy as Energy
 from ee_lightning.exits.entropy import Entropy as Entropy
 from ee_lightning.exits.f_pabee import FPABEE as FPABEE
 from ee_lightning.exits.fitted import Fitted as Fitted
 from ee_lightning.exits.fixed import Fixed as Fixed
 from ee_lightning.exits.gate import GATE as GATE
 from ee_lightning.exits.gate import Gate as Gate
+from ee_lightning.exits.jei_dnn import JEIDNN as JEIDNN
 from ee_lightning.exits.learned_ensemble import LearnedEnsemble as LearnedEnsemble
 from ee_lightning.exits.margin import Margin as Margin
 from ee_lightning.exits.naming import CriterionSpec as CriterionSpec
@@ -36,6 +39,7 @@ from ee_lightning.exits.oracle import Oracle as Oracle
 from ee_lightning.exits.patience import Patience as Patience
 from ee_lightning.exits.pcee import PCEE as PCEE
 from ee_lightning.exits.running_ensemble import RunningEnsemble as RunningEnsemble
+from ee_lightning.exits.scheduled import Scheduled as Scheduled
 from ee_lightning.exits.soft_voting import SoftVoting as SoftVoting
 from ee_lightning.exits.threshold import Threshold as Threshold
 from ee_lightning.exits.threshold import as_threshold as as_threshold
@@ -64,6 +68,7 @@ CRITERIA: dict[str, type[Criterion]] = {
         Entropy,
         NormalisedEntropy,
         Margin,
+        Energy,
         PCEE,
         FPABEE,
         BEEM,
@@ -71,6 +76,9 @@ CRITERIA: dict[str, type[Criterion]] = {
         LearnedEnsemble,
         Gate,
         Conformal,
+        Scheduled,
+        EENet,
+        JEIDNN,
         Fixed,
         Oracle,
     )

@@ -3,7 +3,7 @@
 from typing_extensions import override
 
 from ee_lightning.exits.criterion import Criterion, Decision, ExitOutput, State
-from ee_lightning.functional import largest, one_hot
+from ee_lightning.functional import Array, largest, one_hot
 
 
 class Margin(Criterion):
@@ -18,6 +18,11 @@ class Margin(Criterion):
 
     @override
     def step(self, output: ExitOutput, state: State) -> tuple[Decision, State]:
-        probabilities = output.probabilities  # [batch, classes]
-        others = probabilities - 2 * one_hot(probabilities.argmax(-1), probabilities)
-        return Decision(largest(probabilities) - largest(others), output.predictions), state
+        return Decision(margin(output), output.predictions), state
+
+
+def margin(output: ExitOutput) -> Array:
+    """Return the difference of the two largest probabilities of an exit, of shape [batch]."""
+    probabilities = output.probabilities  # [batch, classes]
+    others = probabilities - 2 * one_hot(probabilities.argmax(-1), probabilities)
+    return largest(probabilities) - largest(others)

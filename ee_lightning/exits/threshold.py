@@ -49,13 +49,15 @@ def at_exits(threshold: Threshold, num_exits: int) -> tuple[float, ...]:
 
 
 def in_words(threshold: Threshold) -> str:
-    """Return a threshold as a text that says whether there are several.
+    """Return a threshold as a text that says whether there are several, which are rounded to four digits.
 
     Example:
-        >>> in_words(0.9), in_words((0.9, 0.75))
+        >>> in_words(0.9), in_words((0.9, 0.749999))
         ('threshold 0.9', 'thresholds 0.9, 0.75')
     """
-    return f"{'thresholds' if isinstance(threshold, tuple) else 'threshold'} {in_numbers(threshold)}"
+    if isinstance(threshold, tuple):
+        return f"thresholds {in_numbers(threshold, digits=4)}"
+    return f"threshold {in_numbers(threshold)}"
 
 
 def in_numbers(threshold: Threshold, digits: int | None = None) -> str:

@@ -72,7 +72,7 @@ class OperatingPoint:
         version: The release of ee_lightning that chose it.
 
     Raises:
-        ValueError: If the threshold is not finite, or no threshold is.
+        ValueError: If the threshold is not finite, or none lets anybody leave.
         OptionError: If there are thresholds of another number of exits.
     """
 
@@ -96,7 +96,8 @@ class OperatingPoint:
 
     def __post_init__(self) -> None:
         thresholds = at_exits(self.threshold, self.num_exits)
-        if not any(map(math.isfinite, thresholds)) or any(map(math.isnan, thresholds)):
+        lowest = min(thresholds)  # an infinite one may stand beside others
+        if lowest == math.inf or any(map(math.isnan, thresholds)) or (self.threshold == lowest == -math.inf):
             raise ValueError(f"Expected argument `threshold` to be finite, but got {self.threshold}.")
 
     def write(self, file: Path) -> None:

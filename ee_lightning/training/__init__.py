@@ -4,6 +4,7 @@ from ee_lightning.training.data_module import TaskDataModule as TaskDataModule
 from ee_lightning.training.labels import LabelOptions as LabelOptions
 from ee_lightning.training.module import EarlyExitModule as EarlyExitModule
 from ee_lightning.training.objectives import AlternatingObjective as AlternatingObjective
+from ee_lightning.training.objectives import COSEEObjective as COSEEObjective
 from ee_lightning.training.objectives import EnsembleObjective as EnsembleObjective
 from ee_lightning.training.objectives import JointObjective as JointObjective
 from ee_lightning.training.objectives import LastExitObjective as LastExitObjective

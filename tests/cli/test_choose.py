@@ -5,10 +5,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from factories import exits_of
 
 from ee_lightning.analysis.sweep import sweep_exits
 from ee_lightning.cli import main
-from ee_lightning.exits import CRITERIA, StoredExits
+from ee_lightning.exits import CRITERIA, Confidence, StoredExits, replay, spec_of
+from ee_lightning.exits.threshold import in_words
 from ee_lightning.functional import halves
 from ee_lightning.reporting import write_sweep
 from ee_lightning.runs.folder import RunFolder
@@ -144,3 +146,85 @@ def test_a_file_that_does_not_say_whether_it_was_met_still_reads(capsys: pytest.
     file = Path(folder.path / "operating_point.json")
     file.write_text(file.read_text().replace('  "met": true,\n', ""))
     assert OperatingPoint.read(folder.path).met is None
+
+
+def calibrated(num_samples: int = 400) -> RunFolder:
+    """Write a run folder whose exits stop improving half-way, with rows held out."""
+    folder = None
+    for split, seed in (("validation", 2), ("calibration", 1)):
+        exits = exits_of(num_samples, num_exits=8, seed=seed)
+        exits.logits[4:] = exits.logits[3] + 0.1 * exits.logits[4:]
+        folder = folder or run_folder(exits)
+        folder.write_exits(split, exits)
+    assert folder is not None
+    return folder
+
+
+def test_each_exit_gets_a_threshold_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:
+    folder = calibrated()
+    printed = choose(folder, "--criterion confidence --per-exit --min-speedup 2", capsys)
+    point = OperatingPoint.read(folder.path)
+    assert isinstance(point.threshold, tuple)
+    assert len(point.threshold) == 8
+    assert point.criterion.class_path == "ee_lightning.exits.Confidence"
+    assert f"confidence at {in_words(point.threshold)}, chosen on" in printed
+    assert point.threshold[0] > point.threshold[6]
+    _, other = halves(400, seed=0)
+    exit_layer, _ = replay(Confidence(), folder.read_exits("validation").select(other)).at(point.threshold)
+    assert point.reached["speedup"].value == pytest.approx(8 / exit_layer.double().mean().item())
+
+    dial = choose(folder, "--criterion scheduled_confidence --min-speedup 2", capsys)
+    again = OperatingPoint.read(folder.path)
+    assert again.reached == point.reached  # the same rule, told in another way
+    assert re.search(r"replaced: the operating point confidence at thresholds .* --per-exit", dial)
+
+
+def test_a_criterion_with_options_per_exit_keeps_them(capsys: pytest.CaptureFixture[str]) -> None:
+    folder = calibrated()
+    choose(folder, "--criterion voting(k=0.5) --per-exit --max-loss 5 --guarantee 0.9", capsys)
+    point = OperatingPoint.read(folder.path)
+    assert point.criterion == spec_of("voting(k=0.5)")
+    assert isinstance(point.threshold, tuple)
+    assert point.guarantee is not None
+
+
+@pytest.mark.parametrize(
+    ("options", "match"),
+    [
+        ("--criterion confidence --per-exit --split calibration", "fitted on the calibration rows"),
+        ("--criterion scheduled_confidence --per-exit", "scheduled_confidence can't be scheduled"),
+        ("--criterion oracle --per-exit", "oracle can't be scheduled"),
+    ],
+)
+def test_what_can_not_be_per_exit_is_refused(options: str, match: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["choose", str(calibrated(40).path), "--min-speedup", "2", *options.split()]) == 1
+    assert match in " ".join(capsys.readouterr().err.split())
+
+
+def test_without_rows_held_out_there_is_no_schedule(capsys: pytest.CaptureFixture[str]) -> None:
+    folder = run_folder(easy_and_hard(100))
+    assert main(["choose", str(folder.path), "--criterion", "confidence", "--per-exit", "--min-speedup", "2"]) == 1
+    assert "--data.calibration 500" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("rows", "match"),
+    [
+        ("few", "warning: 12 calibration rows can't tell thresholds of different exits"),
+        ("one_label", "warning: no calibration row has the label 1"),
+        ("trained_on", "warning: the full model is right on 100.0% of the calibration rows and on"),
+    ],
+)
+def test_doubtful_calibration_rows_are_warned_of(rows: str, match: str, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = calibrated()
+    calibration = folder.read_calibration()
+    assert calibration is not None
+    kept = {
+        "few": torch.arange(12),
+        "one_label": (calibration.labels == 0).nonzero().squeeze(1),
+        "trained_on": (calibration.predictions[-1] == calibration.labels).nonzero().squeeze(1),
+    }
+    folder.write_exits("calibration", calibration.select(kept[rows]))
+    printed = choose(folder, "--criterion confidence --per-exit --min-speedup 1.5", capsys)
+    assert match in printed
+    assert printed.count("warning: ") == 1

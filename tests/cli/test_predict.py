@@ -18,7 +18,9 @@ import pytest
 from forked import Command
 
 from ee_lightning.cli import main
+from ee_lightning.exits import replay
 from ee_lightning.inference import EarlyExitPredictor, TextPrediction
+from ee_lightning.runs.folder import RunFolder
 from ee_lightning.runs.operating_point import OPERATING_POINT, OperatingPoint
 
 Trained = Callable[..., Path]
@@ -103,6 +105,27 @@ def test_files_in_and_out(run: Path, expected: list[TextPrediction], capfd: pyte
     rows = [json.loads(line) for line in Path("out.jsonl").read_text().splitlines()]
     said = [{"sentence": text, **each._asdict(), "empty": not text} for text, each in zip(TEXTS, expected, strict=True)]
     assert rows == [{"id": number, **row} for number, row in enumerate(said)]
+
+
+def test_thresholds_of_each_exit_from_choose_to_a_saved_model(run: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    folder = RunFolder(run)
+    folder.write_exits("calibration", folder.read_exits("validation"))
+    chosen = ["choose", str(run), "--criterion", "confidence", "--per-exit", "--min-speedup", "1.2"]
+    assert main(chosen) == 0
+    point = OperatingPoint.read(run)
+    assert isinstance(point.threshold, tuple)
+    assert main(["save", str(run), "model"]) == 0
+    Path("in.txt").write_text("\n".join(TEXTS) + "\n")
+    predictor = EarlyExitPredictor.from_run(run)
+    found = replay(point.criterion.build(), predictor.exits_of(TEXTS)).at(point.threshold)
+    for model in (str(run), "model"):
+        assert main(["predict", model, "--input", "in.txt", "--output", "out.csv"]) == 0
+        rows = read_csv("out.csv")
+        names = predictor.deployment.label_names
+        assert [int(row["exit_layer"]) for row in rows] == found[0].tolist()
+        assert [row["label"] for row in rows] == [names[label] for label in found[1].tolist()]
+    assert f"by {predictor.deployment.rule}" in capfd.readouterr().out
+    assert main(["explain", str(run), "--text", TEXTS[0]]) == 0
 
 
 def test_save_says_what_it_saved(run: Path, capfd: pytest.CaptureFixture[str]) -> None:

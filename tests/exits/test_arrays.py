@@ -75,8 +75,9 @@ from ee_lightning.functional import Target
 for name, kind in CRITERIA.items():
     criterion, labels = kind(), np.array([0, 1])
     if hasattr(criterion, "restore"):
-        shapes = {"temperatures": [1.0] * 2, "weights": np.eye(2).tolist(), "biases": [[0.0] * 3] * 2}
-        learnt = {name: shapes.get(name, [0.5]) for name in criterion.shapes}
+        sizes = {"num_exits": 2, "num_classes": 3}
+        shapes = {name: [sizes.get(size, 4) for size in shape] for name, shape in criterion.shapes.items()}
+        learnt = {name: np.full(shape, 0.5).tolist() for name, shape in shapes.items()}
         criterion.restore({"num_exits": 2, "num_classes": 3, **learnt})
     state = criterion.start(2, Target.of(3), "cpu")
     for exit_layer in (1, 2):

@@ -12,7 +12,10 @@ each = pytest.mark.parametrize("name", FITTED)
 
 
 def test_these_have_to_be_fitted():
-    assert set(FITTED) == {"calibrated_confidence", "learned_ensemble", "conformal"}
+    assert set(FITTED) == {
+        *("calibrated_confidence", "learned_ensemble", "conformal"),
+        *("scheduled_confidence", "eenet", "jei_dnn"),
+    }
 
 
 @each
@@ -61,7 +64,7 @@ def test_few_samples_and_equal_logits_give_scores(name, kind, num_exits, num_sam
     assert replay(criterion, random_exits(num_exits, 6, 2, seed=1)).scores.isfinite().all()
 
 
-@pytest.mark.parametrize("name", ["calibrated_confidence", "learned_ensemble"])
+@pytest.mark.parametrize("name", [name for name in FITTED if name != "conformal"])
 def test_labels_are_needed_to_fit_probabilities(name):
     exits = random_exits(2, 3, 2)
     with pytest.raises(DataError, match="Labels are needed"):

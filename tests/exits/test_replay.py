@@ -152,7 +152,7 @@ def test_every_criterion_of_the_table_is_tried_here_and_names_are_distinct(all_c
     assert len(set(names)) == len(names)
 
 
-OF_LABELS = ("voting", "patience", "confidence", "entropy", "gate", "fixed", "oracle")
+OF_LABELS = ("voting", "patience", "confidence", "entropy", "scheduled_confidence", "gate", "fixed", "oracle")
 
 
 @pytest.mark.parametrize("name", sorted({*CRITERIA} - {*OF_LABELS}))

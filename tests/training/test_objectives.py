@@ -13,6 +13,7 @@ from ee_lightning.errors import OptionError
 from ee_lightning.functional import Kind, Target
 from ee_lightning.training import Progress
 from ee_lightning.training.objectives.alternating import AlternatingObjective
+from ee_lightning.training.objectives.cosee import COSEEObjective
 from ee_lightning.training.objectives.ensemble import EnsembleObjective
 from ee_lightning.training.objectives.joint import JointObjective
 from ee_lightning.training.objectives.last_exit import LastExitObjective
@@ -82,6 +83,29 @@ def _ramped(done: float, start: float) -> Formula:
     return _weighted(*(start + done * (m / M - start) for m in range(1, M)), 1)
 
 
+def _cosee(progress: Progress, contrast: float, margin: float = 0.3) -> Formula:
+    def formula(logits: Tensor, labels: Tensor) -> Tensor:
+        signal = 1 / (1 + logits.exp().sum(-1))  # [exits, batch]
+        low, high = signal.min().item(), signal.max().item()
+        drawn = torch.rand(5, 1, 1, generator=torch.Generator().manual_seed(progress.step)).flatten().tolist()
+        total = torch.zeros(())
+        for threshold in (low + (high - low) * each for each in drawn):
+            for b in range(BATCH):
+                leaves = next((m for m in range(M) if signal[m, b] <= threshold), M - 1)
+                falls = torch.tensor([-10 * progress.share * abs(m - leaves) for m in range(M)]).double()
+                for m, weight in enumerate(falls.softmax(0).tolist()):
+                    total = total + weight * _loss(logits[m, b], labels[b]) / 5 / BATCH
+        terms = []
+        for m in range(M - 1):
+            right = [b for b in range(BATCH) if logits[m, b].argmax() == labels[b]]
+            wrong = [b for b in range(BATCH) if b not in right]
+            if right and wrong:
+                terms.append((signal[m, right].mean() - signal[m, wrong].mean() + margin).clamp_min(0))
+        return total + contrast * (torch.stack(terms).mean() if terms else 0)
+
+    return formula
+
+
 START = Progress(0, 10)
 CASES: dict[str, tuple[Objective, Progress, Formula]] = {
     "joint, equal": (JointObjective(), START, _weighted(1, 1, 1, 1)),
@@ -101,6 +125,8 @@ CASES: dict[str, tuple[Objective, Progress, Formula]] = {
     "mutual distillation, β": (MutualDistillationObjective(0.3), START, _mutual_distillation(0.3)),
     "alternating, even": (AlternatingObjective(), Progress(4, 10), _weighted(0, 0, 0, 1)),
     "alternating, odd": (AlternatingObjective(), Progress(5, 10), _weighted(1, 1, 1, 1)),
+    "COSEE, first step": (COSEEObjective(contrast_weight=0), START, _weighted(*[1 / 4] * 4)),
+    "COSEE, half": (COSEEObjective(contrast_weight=2.0), Progress(5, 10), _cosee(Progress(5, 10), 2.0)),
     "last exit": (LastExitObjective(), START, _weighted(0, 0, 0, 1)),
     "ensemble": (EnsembleObjective(0.3), START, _ensemble(0.3)),
     "ensemble, warm-up starts": (EnsembleObjective(0.3, diversity_warmup=0.4), START, _ensemble(0)),
@@ -108,7 +134,7 @@ CASES: dict[str, tuple[Objective, Progress, Formula]] = {
     "ensemble, warmed up": (EnsembleObjective(0.3, diversity_warmup=0.4), Progress(4, 10), _ensemble(0.3)),
     "ensemble, λ = 0": (EnsembleObjective(0), START, _weighted(1, 1, 1, 1)),
 }
-NOT_FOR_VALUES = {"MutualDistillationObjective", "SelfDistillationObjective", "EnsembleObjective"}
+NOT_FOR_VALUES = {"COSEEObjective", "MutualDistillationObjective", "SelfDistillationObjective", "EnsembleObjective"}
 
 
 def _handles_values(objective: Objective) -> bool:
@@ -192,6 +218,8 @@ def test_every_exit_learns_from_the_others_and_nothing_from_teaching_them() -> N
         (RampedObjective, "start", [-0.1, 1.1, float("nan")]),
         (MutualDistillationObjective, "distillation_weight", [-1.0, float("inf"), float("nan")]),
         (EnsembleObjective, "diversity_warmup", [-0.1, 1.5, float("nan")]),
+        (COSEEObjective, "contrast_weight", [-1.0, float("nan")]),
+        (COSEEObjective, "num_thresholds", [0]),
         (JointObjective, "layer_weights", ["ramped"]),
         (JointObjective, "reduction", ["max"]),
     ],

@@ -1,6 +1,7 @@
 """Training objectives: one file each, injected by ``class_path``."""
 
 from ee_lightning.training.objectives.alternating import AlternatingObjective as AlternatingObjective
+from ee_lightning.training.objectives.cosee import COSEEObjective as COSEEObjective
 from ee_lightning.training.objectives.ensemble import EnsembleObjective as EnsembleObjective
 from ee_lightning.training.objectives.joint import JointObjective as JointObjective
 from ee_lightning.training.objectives.last_exit import LastExitObjective as LastExitObjective

@@ -1,8 +1,6 @@
-"""Draws the figures of the concept pages; as a program that of the README, from the table in it."""
+"""Draws the figures of the concept pages."""
 
-import re
 from collections.abc import Callable
-from pathlib import Path
 from typing import BinaryIO
 
 import matplotlib
@@ -89,32 +87,9 @@ def guarantees(file: BinaryIO) -> None:
     _save(figure, file)
 
 
-def demo(file: BinaryIO) -> None:
-    """The accuracies of the demo's table, as the README prints it."""
-    table = re.findall(
-        r"^│ (.*) │$", (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8"), re.MULTILINE
-    )
-    cells = {name.strip(): [cell.strip() for cell in scores] for name, *scores in (row.split("│") for row in table)}
-    figure, axes = plt.subplots(figsize=(6, 3.2))
-    for (name, scores), marker in zip(list(cells.items())[:4], "osD^", strict=True):
-        axes.plot([1, 1.5, 2, 3], [float(score) for score in scores[:4]], marker=marker, alpha=0.8, label=name)
-    axes.axhline(float(cells["full model"][0]), color=GREY, ls="--", label="full model")
-    (oracle,) = (name for name in cells if name.startswith("oracle"))
-    speedup = float(oracle.removeprefix("oracle, at ").removesuffix("x"))
-    axes.plot(speedup, float(cells[oracle][0]), "x", color="black", label="oracle")
-    axes.set(xlabel="speed-up (all layers / mean executed layers)", ylabel="accuracy (%)")
-    axes.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5))
-    _save(figure, file)
-
-
 FIGURES: dict[str, Callable[[BinaryIO], None]] = {
     "exits": exits,
     "thresholds": thresholds,
     "speedups": speedups,
     "guarantees": guarantees,
 }
-"""The figures that the site draws while it is built; the README's, `demo`, lies in the repository."""
-
-if __name__ == "__main__":
-    with (Path(__file__).parent / "images/demo.svg").open("wb") as picture:
-        demo(picture)

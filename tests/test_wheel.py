@@ -14,8 +14,9 @@ import pytest
 
 pytestmark = pytest.mark.slow
 REPOSITORY = Path(__file__).parents[1]
-EXAMPLES = re.findall(r"```python\n(.*?)```", (REPOSITORY / "README.md").read_text(), re.DOTALL)
-TRAINING, ADAPTER, SCRIPT = next(each for each in EXAMPLES if "trainer.fit(" in each), *EXAMPLES[-2:]
+FROM_PYTHON = (REPOSITORY / "docs/start/python.md").read_text(encoding="utf-8")
+TRAINING = next(each for each in re.findall(r"```python\n(.*?)```", FROM_PYTHON, re.DOTALL) if "trainer.fit(" in each)
+ADAPTER = (REPOSITORY / "ee_lightning/models/backbones/mpnet.py").read_text(encoding="utf-8")
 OWN_CLASS = "own_criterion.RecentMean"
 OWN = f"{OWN_CLASS}(decay=0.8)"
 RUN = "runs/tickets/version_0"
@@ -143,12 +144,12 @@ def test_an_adapter_of_ones_own_is_trained_and_deployed(
     for file in tiny_backbone.glob("*token*"):
         shutil.copy(file, backbone)
     (tmp_path / "my_family.py").write_text(ADAPTER.replace("models.backbones.backbone", "models"))
-    (tmp_path / "my_lightning.py").write_text(SCRIPT)
     options = {"backbone": backbone, "heads.pooling": "mean"}
     flags = [f"--model.{name}={value}" for name, value in options.items()]
     flags += [f"--data.root={glue_folder}", "--data.task=sst2", "--data.max_length=32", "--trainer.max_epochs=1"]
-    run("python", "my_lightning.py", "fit", *flags, "--trainer.accelerator=cpu")
+    adapter = "my_family.MPNetBackbone"
+    run("ee-lightning", "fit", *flags, "--model.adapter", adapter, "--trainer.accelerator=cpu")
     (tmp_path / "texts.txt").write_text("a lovely film\na dull plot\n")
     predict = ["--criterion=confidence", "--threshold=0.9", "--input=texts.txt", "--output=labels.csv"]
-    run("python", "my_lightning.py", "predict", "runs/run/version_0", *predict)
+    run("ee-lightning", "predict", "runs/run/version_0", "--adapter", adapter, *predict)
     assert set(pd.read_csv(tmp_path / "labels.csv")["label"]) <= {"negative", "positive"}

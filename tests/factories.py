@@ -68,7 +68,7 @@ def operating_point(**changes: object) -> OperatingPoint:
     made = {
         "criterion": CriterionSpec("ee_lightning.exits.Voting", {"k": 0.5, "fallback": "majority"}),
         "threshold": 1.2,
-        "num_exits": 12,
+        "layers_of_exits": tuple(range(1, 13)),
         "asked": Asked("min_speedup", 2.0, "f1", 0.95, "validation", 7),
         "chosen_on": 436,
         "measured_on": 437,

@@ -1,7 +1,8 @@
 """Budgets: bounds on loss, speed or consistency that an operating point is asked to keep to."""
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 from math import ceil, floor, inf
 from typing import ClassVar
 
@@ -19,7 +20,7 @@ from ee_lightning.functional import (
     hoeffding_bentkus_p_values,
     same_rows,
 )
-from ee_lightning.runs.operating_point import Asked
+from ee_lightning.runs.operating_point import Asked, Costs
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,6 +34,8 @@ class Candidates:
         num_samples: Number of samples.
         differing: Number of samples whose label or set of labels is not the full model's, in int64, of shape [points].
         spoilt: Number of samples that the full model gets right and this point wrong, in int64, of shape [points].
+        mean_cost: What a sample costs in the mean, in layers, or in milliseconds on the clock, of shape [points].
+        full_cost: What it costs the full model.
     """
 
     curve: Curve
@@ -41,6 +44,8 @@ class Candidates:
     num_samples: int
     differing: Tensor
     spoilt: Tensor
+    mean_cost: Tensor
+    full_cost: float
 
     @property
     def score(self) -> Tensor:
@@ -53,18 +58,18 @@ class Candidates:
             case "loss":
                 return self.full_score - self.score
             case "speedup":
-                return self.curve.speedup
+                return self.full_cost / self.mean_cost
             case _:
                 return 1 - self.differing.double() / self.num_samples
 
     @property
     def is_early(self) -> Tensor:
         """Where some sample leaves before the last exit, of shape [points]."""
-        return self.curve.mean_exit < self.curve.num_exits
+        return self.curve.mean_exit < self.curve.num_layers
 
 
-def list_candidates(criterion: Criterion, exits: StoredExits, metric: str) -> Candidates:
-    """Trace a criterion's curve by a metric, and compare every point with the full model.
+def list_candidates(criterion: Criterion, exits: StoredExits, metric: str, costs: Costs | None = None) -> Candidates:
+    """Trace a criterion's curve by a metric, and compare every point with the full model; with costs on the clock.
 
     Raises:
         DataError: Labels are missing or are no class numbers.
@@ -82,9 +87,16 @@ def list_candidates(criterion: Criterion, exits: StoredExits, metric: str) -> Ca
     curve = trace_curve(criterion, exits, [metric], {"differing": differing, "spoilt": spoilt})
     everyone = torch.arange(exits.num_samples)
     full_score = statistics.metric(metric)(statistics.tally(full, everyone).sum(0), statistics.actual).item()
-    return Candidates(curve, metric, full_score, exits.num_samples, curve.scores["differing"], curve.scores["spoilt"])
+    mean_cost, full_cost = curve.mean_exit, float(curve.num_layers)
+    if costs is not None:
+        numbers = trace_curve(criterion, replace(exits, layers_of_exits=()), [metric]).mean_exit  # [points]
+        mean_cost, full_cost = costs.start + costs.layer * curve.mean_exit + costs.exit * numbers, costs.full
+    compared = curve.scores["differing"], curve.scores["spoilt"]
+    return Candidates(curve, metric, full_score, exits.num_samples, *compared, mean_cost, full_cost)
 
 
+CLOCK = "clock"
+"""The figure of a speed-up on the clock."""
 ROUNDING = 1e-9
 _SHOWN_DECIMALS = 4
 _BISECTIONS = 50
@@ -122,6 +134,10 @@ class Budget(ABC):
         """Return the option of the command line."""
         return self._option(self.value)
 
+    def figure_of(self, reached: Collection[str]) -> str:
+        """Name the bounded figure among those reached: of a speed-up that on the clock where it is there."""
+        return CLOCK if self.figure == "speedup" and CLOCK in reached else self.figure
+
     def met_by(self, figure: float) -> bool:
         """Return whether a value of the bounded figure keeps to the bound."""
         return bool(self._within(torch.tensor(figure, dtype=torch.float64), self.value))
@@ -142,7 +158,7 @@ class Budget(ABC):
 
     def pick(self, candidates: Candidates, allowed: Tensor) -> int | None:
         """Pick one of the allowed points, the fastest unless the goal is another; None if there is none."""
-        return first_least(allowed, candidates.curve.mean_exit, -candidates.score)
+        return first_least(allowed, candidates.mean_cost, -candidates.score)
 
     @abstractmethod
     def promise(self, candidates: Candidates) -> str:
@@ -310,7 +326,7 @@ class MinSpeedup(Budget):
 
     @override
     def guaranteed(self, candidates: Candidates, value: float, error: float) -> Tensor:
-        last, samples = candidates.curve.num_exits, candidates.num_samples
+        last, samples = candidates.curve.num_layers, candidates.num_samples
         affordable = (last / value - 1) / (last - 1)
         if affordable < 0:
             return torch.zeros_like(candidates.is_early)
@@ -320,13 +336,13 @@ class MinSpeedup(Budget):
 
     @override
     def pick(self, candidates: Candidates, allowed: Tensor) -> int | None:
-        return first_least(allowed, -candidates.score, candidates.curve.mean_exit)
+        return first_least(allowed, -candidates.score, candidates.mean_cost)
 
     @override
     def promise(self, candidates: Candidates) -> str:
-        num_exits = candidates.curve.num_exits
+        num_layers = candidates.curve.num_layers
         return (
-            f"the expected number of executed layers is at most {num_exits / self.value:.6g} of {num_exits}, a "
+            f"the expected number of executed layers is at most {num_layers / self.value:.6g} of {num_layers}, a "
             f"speed-up of at least {self.value:g} (Hoeffding-Bentkus tests)"
         )
 

@@ -2,16 +2,18 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from math import isclose
 
 import torch
 from torch import Tensor
 
-from ee_lightning.analysis.budgets import Budget, Candidates, list_candidates
+from ee_lightning.analysis.budgets import CLOCK, Budget, Candidates, list_candidates
 from ee_lightning.errors import DataError, OptionError
 from ee_lightning.exits import Criterion, Oracle, Scheduled, StoredExits, Threshold, replay
 from ee_lightning.exits.naming import CriterionSpec, spec_of
+from ee_lightning.exits.placement import Layers
 from ee_lightning.functional import Kind, halves, percentile_interval, resample, set_numbers, weighted_scores
-from ee_lightning.runs.operating_point import Asked, Estimate, OperatingPoint
+from ee_lightning.runs.operating_point import Asked, Costs, Estimate, OperatingPoint
 
 CONFIDENCE = 0.95
 RESAMPLES = 2000
@@ -19,7 +21,13 @@ _SEEDS = 2**64
 
 
 def measure(
-    criterion: Criterion, threshold: Threshold, exits: StoredExits, metric: str, confidence: float, seed: int
+    criterion: Criterion,
+    threshold: Threshold,
+    exits: StoredExits,
+    metric: str,
+    confidence: float,
+    seed: int,
+    costs: Costs | None = None,
 ) -> dict[str, Estimate]:
     """Measure a threshold against the full model, on samples that it was not chosen on.
 
@@ -28,15 +36,17 @@ def measure(
     """
     exit_layer, early = replay(criterion, exits).at(threshold)
     drawn = _Drawn([exit_layer], [early, exits.predictions[-1]], exits, metric, seed)
-    (exit_layer,), (early, full) = drawn.exit_layers, drawn.said  # [distinct] each
+    (layers,), (early, full) = drawn.layers, drawn.said  # [distinct] each
     score, full_score = drawn.score(early), drawn.score(full)  # [data sets] each
     figures = {
-        "speedup": drawn.speedup(exit_layer),
+        "speedup": drawn.speedup(layers),
         "score": score,
         "full_score": full_score,
         "loss": full_score - score,
         "consistency": drawn.weights @ (early == full).double() / drawn.weights.sum(-1),
     }
+    if costs is not None:
+        figures[CLOCK] = drawn.speedup_on_clock(layers, costs)
     return {name: _estimate(values, confidence) for name, values in figures.items()}
 
 
@@ -53,9 +63,9 @@ def measure_gain(
     """
     (exits_1, said_1), (exits_2, said_2) = (replay(rule, exits).at(threshold) for rule, threshold in (first, second))
     drawn = _Drawn([exits_1, exits_2], [said_1, said_2], exits, point.metric, point.seed)
-    (exits_1, exits_2), (said_1, said_2) = drawn.exit_layers, drawn.said  # [distinct] each
+    (layers_1, layers_2), (said_1, said_2) = drawn.layers, drawn.said  # [distinct] each
     return {
-        "speedup": _estimate(drawn.speedup(exits_2) - drawn.speedup(exits_1), level),
+        "speedup": _estimate(drawn.speedup(layers_2) - drawn.speedup(layers_1), level),
         "score": _estimate(drawn.score(said_2) - drawn.score(said_1), level),
     }
 
@@ -73,15 +83,22 @@ class _Drawn:
             numbers, self._meanings = set_numbers(torch.stack([*said, exits.label_sets().bool()]))
         else:
             numbers, self._meanings = torch.stack([*said, exits.class_numbers()]), torch.arange(exits.num_classes)
-        drawn = resample(torch.cat([torch.stack(exit_layers), numbers]).T, RESAMPLES, seed)
+        layers = torch.stack([exits.layers_run(each) for each in exit_layers])  # [rules, samples]
+        drawn = resample(torch.cat([layers, numbers]).T, RESAMPLES, seed)
         *columns, self._actual = drawn.outcomes.unbind(-1)  # [distinct] each
-        self.exit_layers, self.said = columns[: len(exit_layers)], columns[len(exit_layers) :]
+        self.layers, self.said = columns[: len(layers)], columns[len(layers) :]
         self.weights = drawn.weights.double()  # [data sets, distinct]; matmul takes no whole numbers
-        self._num_exits, self._metric = exits.num_exits, metric
+        self._layers_of_exits, self._metric = exits.layers_of_exits, metric
 
-    def speedup(self, exit_layer: Tensor) -> Tensor:
+    def speedup(self, layers: Tensor) -> Tensor:
         """Return all layers over mean executed layers, of shape [data sets]."""
-        return self._num_exits * self.weights.sum(-1) / (self.weights @ exit_layer.double())
+        return self._layers_of_exits[-1] * self.weights.sum(-1) / (self.weights @ layers.double())
+
+    def speedup_on_clock(self, layers: Tensor, costs: Costs) -> Tensor:
+        """Return the full model's time over the mean of those of samples that execute so many layers, [data sets]."""
+        places = torch.searchsorted(torch.tensor(self._layers_of_exits), layers.contiguous())  # [distinct]
+        took = torch.tensor(costs.until(self._layers_of_exits), dtype=torch.float64)[places]  # [distinct]
+        return costs.full * self.weights.sum(-1) / (self.weights @ took)
 
     def score(self, said: Tensor) -> Tensor:
         """Return the metric of predictions, of shape [data sets]."""
@@ -93,18 +110,18 @@ def _estimate(values: Tensor, confidence: float) -> Estimate:
     return Estimate(values[0].item(), *percentile_interval(values[1:], confidence))
 
 
-def one_sided(mean_exit: float, num_exits: int, samples: str) -> str | None:
+def one_sided(mean_layers: float, layers_of_exits: Layers, samples: str) -> str | None:
     """Return what to warn of where all samples leave at the first exit or none before the last; else None.
 
     Example:
-        >>> one_sided(1.0, 6, "80 samples")
+        >>> one_sided(3.0, (3, 6), "80 samples")
         'all 80 samples leave at the first exit: the threshold is too low to hold one back'
     """
-    if num_exits == 1:
+    if len(layers_of_exits) == 1:
         return None
-    if mean_exit == 1:
+    if isclose(mean_layers, layers_of_exits[0]):
         return f"all {samples} leave at the first exit: the threshold is too low to hold one back"
-    if mean_exit == num_exits:
+    if isclose(mean_layers, layers_of_exits[-1]):
         return f"none of {samples} leaves before the last exit: the threshold is too high for them"
     return None
 
@@ -160,6 +177,7 @@ def choose(
     split: str,
     guarantee: float | None = None,
     seed: int = 0,
+    costs: Costs | None = None,
 ) -> OperatingPoint:
     """Choose a threshold on one half of the samples, and measure it on the other.
 
@@ -182,6 +200,7 @@ def choose(
         split: The name of the split, for the record.
         guarantee: The probability with which the budget is to be kept to on new samples; None for no guarantee.
         seed: Of the halves and of the intervals, from 0 to below 2^64; the same gives the same operating point.
+        costs: What a row takes on the clock, by which speed is then judged; None judges it by layers.
 
     Raises:
         BudgetOutOfReach: No threshold keeps to the budget; the error names the nearest value that one does.
@@ -204,21 +223,22 @@ def choose(
                 point.write(file)
     """
     rule = criterion.build()
-    _check(rule, exits, split, guarantee, seed)
+    _check(rule, exits, split, guarantee, seed, costs)
     chosen_on, measured_on = (exits.select(half) for half in halves(exits.num_samples, seed))
-    candidates = list_candidates(rule, chosen_on, metric)
+    candidates = list_candidates(rule, chosen_on, metric, costs)
     threshold = float(candidates.curve.thresholds[budget.select(candidates, guarantee)])
-    reached = measure(rule, threshold, measured_on, metric, CONFIDENCE, seed)
+    reached = measure(rule, threshold, measured_on, metric, CONFIDENCE, seed, costs)
     return OperatingPoint(
         criterion=criterion,
         threshold=threshold,
-        num_exits=exits.num_exits,
+        layers_of_exits=exits.layers_of_exits,
         asked=Asked(budget.name, budget.value, metric, guarantee, split, seed),
         chosen_on=chosen_on.num_samples,
         measured_on=measured_on.num_samples,
         confidence=CONFIDENCE,
         reached=reached,
-        met=budget.met_by(reached[budget.figure].value),
+        met=budget.met_by(reached[budget.figure_of(reached)].value),
+        costs=costs,
         guarantee=None if guarantee is None else _in_words(guarantee, candidates, budget),
     )
 
@@ -237,8 +257,13 @@ def per_exit(point: OperatingPoint) -> OperatingPoint:
     return replace(point, criterion=spec_of(rule.base), threshold=rule.thresholds_at(point.threshold))
 
 
-def _check(rule: Criterion, exits: StoredExits, split: str, guarantee: float | None, seed: int) -> None:
+def _check(
+    rule: Criterion, exits: StoredExits, split: str, guarantee: float | None, seed: int, costs: Costs | None
+) -> None:
     """Raise the errors of `choose` that need no candidates."""
+    if guarantee is not None and costs is not None:
+        hint = "name the exits, as in --exits 3,6,9,12, or leave the guarantee out"
+        raise OptionError("nothing is guaranteed of exits that are picked by the clock", where="guarantee", hint=hint)
     if guarantee is not None and not 0 < guarantee < 1:
         hint = "give a probability between 0 and 1, such as 0.95"
         raise OptionError(f"got a guarantee of {guarantee}", where="guarantee", hint=hint)

@@ -50,12 +50,12 @@ def summarise(curves: Sequence[Curve], metrics: Sequence[str]) -> dict[str, Any]
         metrics: Metric names, the primary one first.
 
     Returns:
-        ``metrics``, ``num_exits``, ``exits``, ``full_model``, ``oracle``; ``criteria``, by name and metric the ``area``
-        and the scores at the named speed-ups, None where a curve does not reach.
+        ``metrics``, ``num_exits``, ``layers_of_exits``, ``exits``, ``full_model``, ``oracle``; ``criteria``, by name
+        and metric the ``area`` and the scores at the named speed-ups, None where a curve does not reach.
     """
     by_name = {curve.criterion: curve for curve in curves}
     fixed, oracle = by_name.pop(Fixed.name), by_name.pop(Oracle.name, None)
-    every_exit = [fixed.index_at(exit_layer) for exit_layer in range(1, fixed.num_exits + 1)]
+    every_exit = [fixed.index_at(exit_layer) for exit_layer in range(1, len(fixed.thresholds))]
     exits = {metric: [float(fixed.scores[metric][index]) for index in every_exit] for metric in metrics}
     best = None
     if oracle is not None:
@@ -66,7 +66,8 @@ def summarise(curves: Sequence[Curve], metrics: Sequence[str]) -> dict[str, Any]
         }
     return {
         "metrics": list(metrics),
-        "num_exits": fixed.num_exits,
+        "num_exits": len(every_exit),
+        "layers_of_exits": [round(fixed.mean_exit[index].item()) for index in every_exit],
         "exits": exits,
         "full_model": {metric: scores[-1] for metric, scores in exits.items()},
         "oracle": best,
@@ -171,7 +172,7 @@ def _over_pairs(matrix: Tensor) -> dict[str, Any]:
 
 
 def _histogram(decisions: Replay, curve: Curve, speedup: float) -> dict[str, Any] | None:
-    reaches = curve.mean_exit <= curve.num_exits / speedup  # [points]
+    reaches = curve.mean_exit <= curve.num_layers / speedup  # [points]
     if not reaches.any():
         return None
     slowest = int(reaches.int().argmax())
@@ -180,7 +181,7 @@ def _histogram(decisions: Replay, curve: Curve, speedup: float) -> dict[str, Any
     return {
         "threshold": threshold,
         "speedup": curve.speedup[slowest].item(),
-        "samples": exit_layer.bincount(minlength=curve.num_exits + 1)[1:].tolist(),  # [exits]
+        "samples": exit_layer.bincount(minlength=len(decisions.scores) + 1)[1:].tolist(),  # [exits]
     }
 
 

@@ -3,21 +3,22 @@
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from textwrap import fill
-from typing import Any
+from typing import Any, Literal
 
 from ee_lightning.analysis import choice
 from ee_lightning.analysis.budgets import Budget, Consistency, MaxLoss, MinSpeedup, budget_of
 from ee_lightning.analysis.calibration import doubts
+from ee_lightning.analysis.exit_choice import choose_exits
 from ee_lightning.analysis.sweep import all_that_apply, fit_criteria, fit_spec
-from ee_lightning.cli.command import Number, Seed
+from ee_lightning.cli.command import Adapter, LayersOfExits, Number, Seed
 from ee_lightning.errors import OptionError, RunFolderError
-from ee_lightning.exits import Fitted
+from ee_lightning.exits import Criterion, Fitted, StoredExits
 from ee_lightning.exits.naming import CriterionSpec, spec_of
 from ee_lightning.exits.threshold import in_words
 from ee_lightning.functional import CLASSIFICATION_METRICS, MULTI_LABEL_METRICS, check_metrics
 from ee_lightning.reporting import print_choice
 from ee_lightning.runs.folder import CALIBRATION, RunFolder
-from ee_lightning.runs.operating_point import OPERATING_POINT, OperatingPoint
+from ee_lightning.runs.operating_point import OPERATING_POINT, Costs, OperatingPoint
 
 SELECTED_ON = "validation"
 """The split whose scores decide which checkpoint is kept."""
@@ -27,6 +28,7 @@ _NOT_STRICT = (
     "not hold strictly; it does on rows that nothing was selected on: --split test, or --split calibration for a "
     "criterion that fits nothing."
 )
+_CHOSEN = ("criterion", "threshold", "layers_of_exits", "asked")
 FEW = 200
 """Of how many rows on a warning is left out."""
 SCHEDULED = "ee_lightning.exits.Scheduled"
@@ -37,6 +39,7 @@ def choose(
     run: Path,
     *,
     criterion: str,
+    exits: LayersOfExits | Literal["auto"] | None = None,
     min_speedup: Number | None = None,
     max_loss: Number | None = None,
     consistency: Number | None = None,
@@ -45,6 +48,7 @@ def choose(
     guarantee: Number | None = None,
     split: str = SELECTED_ON,
     seed: Seed = 0,
+    adapter: Adapter | None = None,
     wandb: bool = False,
 ) -> None:
     """Choose a threshold by a budget on one half of a split, and measure it on the other.
@@ -54,6 +58,8 @@ def choose(
     Args:
         run: The run folder, such as runs/demo/version_0.
         criterion: Such as confidence or 'voting(k=0.5)'.
+        exits: Ask only the exits behind these layers, such as 3,6,9,12; auto picks them, and counts the speed-up on the
+            clock: it measures what a layer and an exit take on this machine (all).
         min_speedup: At least this many times faster, by layers.
         max_loss: At most this many points below the full model.
         consistency: At least this share of the full model's labels.
@@ -64,6 +70,7 @@ def choose(
             other seeds, budgets or criteria until one succeeds voids it.
         split: The split whose exits are used: validation, test or calibration.
         seed: The seed of the halves and of the intervals.
+        adapter: For --exits auto, the full name of your own adapter of the backbone's family.
         wandb: Log the run folder with its operating point to W&B too, as an artifact.
     """
     folder, budget = RunFolder(run), _budget(min_speedup, max_loss, consistency)
@@ -75,17 +82,24 @@ def choose(
             where="--split calibration",
             hint="take another split, or a criterion that fits nothing",
         )
-    exits, calibration = folder.read_exits(split), folder.read_calibration()
+    stored, calibration = folder.read_exits(split), folder.read_calibration()
     if metric is not None:
-        check_metrics([metric], exits.target, "--metric")
+        check_metrics([metric], stored.target, "--metric")
+    metric, costs = metric or _primary_metric(folder, split), None
+    if exits == "auto":
+        costs = _measured(folder, split, stored, fit_spec(spec, calibration).build(), adapter)
+        exits = [*choose_exits(stored, calibration, spec, budget, costs, metric=metric, seed=seed)]
+    if exits is not None:
+        stored, calibration = stored.asking(exits), calibration and calibration.asking(exits)
     point = choice.choose(
-        exits,
+        stored,
         fit_spec(spec, calibration),
         budget,
-        metric=metric or _primary_metric(folder, split),
+        metric=metric,
         split=split,
         guarantee=guarantee,
         seed=seed,
+        costs=costs,
     )
     if per_exit:
         point = choice.per_exit(point)
@@ -93,13 +107,13 @@ def choose(
     with folder.whole(OPERATING_POINT) as file:
         point.write(file)
     print_choice(point, criterion_name=point.criterion.build().name)
-    doubtful = doubts(calibration, exits) if is_fitted and calibration is not None else ()
+    doubtful = doubts(calibration, stored) if is_fitted and calibration is not None else ()
     for line in (*_warnings(point), *doubtful):
         _print_wrapped(f"warning: {line}")
-    if guarantee is None:
-        rivals = all_that_apply(exits, None if split == CALIBRATION else calibration)
+    if guarantee is None and costs is None:
+        rivals = all_that_apply(stored, None if split == CALIBRATION else calibration)
         fit_criteria(rivals, calibration)
-        if (rival := choice.clear_rival(point, budget, rivals, exits)) is not None:
+        if (rival := choice.clear_rival(point, budget, rivals, stored)) is not None:
             _print_wrapped(_praise(rival, budget))
     if replaced:
         _print_wrapped(f"replaced: {replaced}")
@@ -111,11 +125,26 @@ def choose(
 choose.__doc__ = str(choose.__doc__).replace("METRICS", ", ".join(METRICS))
 
 
+def _measured(folder: RunFolder, split: str, stored: StoredExits, criterion: Criterion, adapter: str | None) -> Costs:
+    """Measure what a row of the split takes of the run's model, on this machine."""
+    if split == CALIBRATION:
+        what, hint = "the clock is measured on the rows of a split", "take --split validation or test"
+        raise OptionError(what, where="--exits auto", hint=hint)
+    from ee_lightning.inference import samples_of  # with transformers, which takes seconds
+    from ee_lightning.inference.costs import measure_costs
+    from ee_lightning.models.backbones.loading import load_adapter
+    from ee_lightning.runs.load_run import evaluated_rows, load_run
+
+    load_adapter(adapter)
+    model, rows = load_run(folder, split)
+    return measure_costs(model, samples_of(evaluated_rows(rows, stored)[:]), criterion)
+
+
 def _warnings(point: OperatingPoint) -> Iterator[str]:
     if (samples := point.chosen_on + point.measured_on) < FEW:
         yield f"{samples} samples are few to choose and to measure on; take a split of {FEW} or more"
-    mean_exit = point.num_exits / point.reached["speedup"].value
-    if found := choice.one_sided(mean_exit, point.num_exits, f"{point.measured_on} other samples"):
+    mean_layers = point.layers_of_exits[-1] / point.reached["speedup"].value
+    if found := choice.one_sided(mean_layers, point.layers_of_exits, f"{point.measured_on} other samples"):
         yield found
     if point.asked.guarantee is not None and point.asked.split == SELECTED_ON:
         yield _NOT_STRICT
@@ -142,12 +171,14 @@ def _replaced(folder: RunFolder, point: OperatingPoint) -> str | None:
         old = OperatingPoint.read(folder.path)
     except RunFolderError:
         return "an operating point that can't be read"
-    if (old.criterion, old.threshold, old.asked) == (point.criterion, point.threshold, point.asked):
+    if all(getattr(old, name) == getattr(point, name) for name in _CHOSEN):
         return None
     asked = old.asked
     options = [str(budget_of(asked)), f"--metric {asked.metric}", f"--split {asked.split}", f"--seed {asked.seed}"]
     if isinstance(old.threshold, tuple):
         options.append("--per-exit")
+    if old.layers_of_exits != point.layers_of_exits:
+        options.append(f"--exits {','.join(map(str, old.layers_of_exits))}")
     if asked.guarantee is not None:
         options.append(f"--guarantee {asked.guarantee:g}")
     return (

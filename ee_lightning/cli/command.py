@@ -36,6 +36,8 @@ BatchSize = Annotated[int, Field(ge=1, le=1_000_000), "NUMBER"]
 Samples = Annotated[int, Field(ge=1, le=1_000_000_000), "NUMBER"]
 BatchSizes = Annotated[Sequence[BatchSize], AtCommas, "NUMBERS"]
 Numbers = Annotated[list[int], AtCommas, "NUMBERS"]
+LayersOfExits = Annotated[list[int], BeforeValidator(lambda value: str(value).strip("[]").split(",")), "LAYERS"]
+"""All of them are kept, so that one given twice is an error."""
 Words = Annotated[list[str], AtCommas, "WORDS"]
 File = Annotated[Path, "FILE"]
 OutputFile = Annotated[Path, BeforeValidator(lambda value: named_by_user(str(value))), "FILE"]

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ee_lightning.analysis.sweep import Sweep, all_that_apply, distinct, named, scalars, sweep_exits
-from ee_lightning.cli.command import CommandParser
+from ee_lightning.cli.command import CommandParser, LayersOfExits
 from ee_lightning.errors import OptionError
 from ee_lightning.exits import CRITERIA, Fixed, Oracle
 from ee_lightning.exits.naming import CriterionSpec, spec_of
@@ -28,7 +28,13 @@ def parser() -> CommandParser:
 
 
 def curves(
-    run: Path, *, criteria: str | None = None, metrics: str | None = None, wandb: bool = False, **of_criteria: Any
+    run: Path,
+    *,
+    criteria: str | None = None,
+    metrics: str | None = None,
+    exits: LayersOfExits | None = None,
+    wandb: bool = False,
+    **of_criteria: Any,
 ) -> None:
     """Replay a run folder's stored exits, without a model: writes its curves, plot and figures again.
 
@@ -39,6 +45,8 @@ def curves(
         criteria: Such as 'voting(k=0.5),patience', in place of those that the run has; those and all that apply if left
             out. Known: KNOWN.
         metrics: Such as 'macro_f1,class_recall,auroc', in place of those that the run has.
+        exits: Ask only the exits behind these layers, such as 3,6,9,12, as if the model had no others; prints the
+            figures, and leaves the run folder as it is.
         wandb: Log the figures to W&B instead, and leave the run folder as it is.
         **of_criteria: The options of criteria by their dotted names, such as voting.k; None where there is none.
     """
@@ -46,14 +54,17 @@ def curves(
     asked = [] if criteria is None else criteria_of(criteria)
     specs = with_options(asked, of_criteria)
     splits, calibration = folder.stored_splits(), folder.read_calibration()
+    if exits is not None and calibration is not None:
+        calibration = calibration.asking(exits)
     evaluated = {split: folder.read_figures(split) for split in splits}
     sweeps, kept = {}, {}
     for split in splits:
-        exits, figures = folder.read_exits(split), evaluated[split]
-        there, unknown = named(list(figures["criteria"]), exits, calibration)
+        stored, figures = folder.read_exits(split), evaluated[split]
+        stored = stored if exits is None else stored.asking(exits)
+        there, unknown = named(list(figures["criteria"]), stored, calibration)
         methods = [spec.build() for spec in specs]
         if not methods:
-            methods = all_that_apply(exits, calibration)
+            methods = all_that_apply(stored, calibration)
             methods += [each for each in there if each.name not in {method.name for method in methods}]
         kept[split] = [name for name in unknown if name not in {method.name for method in methods}]
         if metrics is not None and kept[split]:
@@ -64,28 +75,35 @@ def curves(
             )
         sweeps[split] = sweep_exits(
             distinct(methods),
-            exits,
+            stored,
             calibration,
             split=split,
             task=figures["task"],
             metrics=list(figures["full_model"])
             if metrics is None
-            else check_metrics(metrics.split(","), exits.target, "--metrics"),
+            else check_metrics(metrics.split(","), stored.target, "--metrics"),
             checkpoint=figures.get("checkpoint"),
         )
-    if wandb:
+    if wandb or exits is not None:
         print_figures({split: found.summary for split, found in sweeps.items()})
+    else:
+        _write(folder, sweeps, kept)
+    if wandb:
         logged_as = {spec.build().name: plain.build().name for spec, plain in zip(specs, asked, strict=True)}
-        _log(sweeps, logged_as, {"run": str(folder.path)})
+        _log(sweeps, logged_as, {"run": str(folder.path)} | ({} if exits is None else {"exits": exits}))
         return
+    for line in dict.fromkeys(line for found in sweeps.values() for line in _warnings(found)):
+        print(line)
+
+
+def _write(folder: RunFolder, sweeps: Mapping[str, Sweep], kept: Mapping[str, list[str]]) -> None:
+    """Write what was found by split into the run folder, where other results are kept, and print it."""
     for split, found in sweeps.items():
         write_sweep(folder, found, kept[split])
     print_summary(folder)
     for split, names in kept.items():
         if names:
             print(f"kept as they were on {split}, as no name makes them: {', '.join(names)}")
-    for line in dict.fromkeys(line for found in sweeps.values() for line in _warnings(found)):
-        print(line)
 
 
 curves.__doc__ = str(curves.__doc__).replace("KNOWN", ", ".join(CRITERIA))

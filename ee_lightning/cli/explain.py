@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
-from ee_lightning.cli.command import Adapter, Number
+from ee_lightning.cli.command import Adapter, LayersOfExits, Number
 from ee_lightning.cli.predict import Model, is_run, load, said
 from ee_lightning.data.tasks import LABEL_SEPARATOR
 from ee_lightning.errors import DataError, OptionError, shown
@@ -30,6 +30,7 @@ def explain(
     split: Literal["validation", "test"] = "validation",
     criterion: str | None = None,
     threshold: Number | None = None,
+    exits: LayersOfExits | None = None,
     adapter: Adapter | None = None,
 ) -> None:
     """Print what every exit says of a row or a text, where it leaves and why.
@@ -42,15 +43,16 @@ def explain(
         split: The split of the row.
         criterion: Such as confidence or 'voting(k=0.5)', with --threshold (those of the operating point).
         threshold: In the criterion's unit; inf lets nobody leave early.
+        exits: Ask only the exits behind these layers, such as 3,6,9,12 (those of the operating point).
         adapter: The full name of your own adapter of the backbone's family, such as my_module.MyBackbone.
     """
     load_adapter(adapter)
     if (row is None) == (text is None):
         raise OptionError("one of --row and --text is needed", where="the command line", hint="give one of them")
     if text is not None:
-        predictor = load(model, criterion, threshold, device="cpu")
-        deployment, exits = predictor.deployment, predictor.exits_of(text, pair)
-        _print(exits, deployment.rule, deployment.label_names, deployment.label_separator)
+        predictor = load(model, criterion, threshold, exits, device="cpu")
+        deployment, said_of_text = predictor.deployment, predictor.exits_of(text, pair)
+        _print(said_of_text, deployment.rule, deployment.label_names, deployment.label_separator)
         return
     if not is_run(model):
         raise OptionError("only a run folder has stored exits", where=model, hint="name one, or give --text")
@@ -63,14 +65,14 @@ def explain(
             where=folder.path,
             hint=f"take one of its {stored.num_samples} rows, such as --row {stored.ids[0]}, or another --split",
         )
-    rule = policy_of_run(folder, stored.num_exits, criterion, threshold)
+    rule, asked = policy_of_run(folder, stored.layers_of_exits, criterion, threshold, exits)
     try:
         own = next((each.texts for each in OwnRows(options.task, options.root, split) if each.number == row), ())
     except DataError:  # the exits tell enough without the data
         own = ()
     for each in own:
         print(f"text: {shown(each, 400)}")
-    _print(stored.select(position), rule, options.task.label_names, LABEL_SEPARATOR)
+    _print(stored.asking(asked).select(position), rule, options.task.label_names, LABEL_SEPARATOR)
 
 
 def _print(exits: StoredExits, rule: ExitPolicy, names: tuple[str, ...], separator: str) -> None:
@@ -87,7 +89,7 @@ def _print(exits: StoredExits, rule: ExitPolicy, names: tuple[str, ...], separat
     exit_layer = int(leaves.item())
     if exits.labels is not None:
         print(f"right label: {word(exits.labels[0])}")
-    table = Table("exit", "says", "probability", "score", "")
+    table = Table("exit", "layer", "says", "probability", "score", "")
     for number in range(1, exits.num_exits + 1):
         output, score = exits.output(number), found.scores[number - 1]
         threshold = thresholds[number - 1]
@@ -95,7 +97,14 @@ def _print(exits: StoredExits, rule: ExitPolicy, names: tuple[str, ...], separat
         share = "" if kind is not Kind.SINGLE_LABEL else f"{output.probabilities[0, prediction].item():.4f}"
         compared = f"{'>=' if is_reached else '<'} {threshold:.4g}"
         where = "leaves here" if number == exit_layer else "stays" if number < exit_layer else "not run"
-        table.add_row(str(number), word(prediction), share, f"{score.item():.4g} {compared}", where)
+        table.add_row(
+            str(number),
+            str(exits.layers_of_exits[number - 1]),
+            word(prediction),
+            share,
+            f"{score.item():.4g} {compared}",
+            where,
+        )
     Console(markup=False).print(table)
     is_reached = bool(reaches(found.scores[exit_layer - 1], thresholds[exit_layer - 1]))
     why = "its score reaches the threshold" if is_reached else "no score reaches the threshold"

@@ -15,10 +15,11 @@ from rich.console import Console
 from rich.progress import Progress
 
 from ee_lightning.analysis.choice import one_sided
-from ee_lightning.cli.command import Adapter, AtCommas, BatchSize, Device, File, Number, OutputFile
+from ee_lightning.cli.command import Adapter, AtCommas, BatchSize, Device, File, LayersOfExits, Number, OutputFile
 from ee_lightning.data.row_files import open_row_file
 from ee_lightning.errors import EarlyExitError, OptionError, counted, listed
 from ee_lightning.exits import replay
+from ee_lightning.exits.placement import Layers
 from ee_lightning.functional import Kind
 from ee_lightning.inference import Deployment, EarlyExitPredictor
 from ee_lightning.inference.engine import Precision, Schedule
@@ -45,6 +46,7 @@ def predict(
     *,
     criterion: str | None = None,
     threshold: Number | None = None,
+    exits: LayersOfExits | None = None,
     input: File | None = None,
     output: OutputFile | None = None,
     text: str | None = None,
@@ -67,6 +69,7 @@ def predict(
         model: A run folder, or what save wrote: its folder, or its name on the hub.
         criterion: Such as confidence or 'voting(k=0.5)', with --threshold (those of the operating point).
         threshold: In the criterion's unit; inf lets nobody leave early.
+        exits: Ask only the exits behind these layers, such as 3,6,9,12 (those of the operating point).
         input: Rows of texts: .csv, .tsv, .jsonl, .txt or .parquet; - for lines of standard input, -.jsonl for rows.
         output: A .csv, .jsonl or .parquet file; for the test split RUN/predictions.csv if left out.
         text: One text, whose prediction is printed.
@@ -92,11 +95,11 @@ def predict(
     }
     if text is not None or pair is not None:
         _check_one_text(text, {name: value for name, value in of_file.items() if value})
-        _print_one(load(model, criterion, threshold, **options), text or "", pair, probabilities=probabilities)
+        _print_one(load(model, criterion, threshold, exits, **options), text or "", pair, probabilities=probabilities)
         return
     checked = _own_output(model, output, text_columns, skip_bad_rows) if input is None else _output(input, output)
     check_writable(checked)
-    predictor = load(model, criterion, threshold, **options)
+    predictor = load(model, criterion, threshold, exits, **options)
     deployment = predictor.deployment
     kind = deployment.target.kind
     if probabilities and kind is Kind.REGRESSION:
@@ -153,6 +156,7 @@ def save(
     *,
     criterion: str | None = None,
     threshold: Number | None = None,
+    exits: LayersOfExits | None = None,
     adapter: Adapter | None = None,
 ) -> None:
     """Write a run's model, its tokenizer and its operating point into one folder.
@@ -162,17 +166,19 @@ def save(
         folder: The folder to write.
         criterion: Such as confidence or 'voting(k=0.5)', with --threshold (those of the operating point).
         threshold: In the criterion's unit; inf lets nobody leave early.
+        exits: Keep only the exits behind these layers, such as 3,6,9,12 (those of the operating point).
         adapter: The full name of your own adapter of the backbone's family, such as my_module.MyBackbone.
     """
     load_adapter(adapter)
-    predictor = load(model, criterion, threshold, device="cpu")
+    predictor = load(model, criterion, threshold, exits, device="cpu")
     predictor.save_pretrained(folder)
     rule, run = predictor.deployment.rule, RunFolder(model)
     print(f"early exit by {rule}")
     if (split := next(filter(run.has_exits, ("validation", "test")), None)) is not None:
-        exits = run.read_exits(split)
-        mean_exit = replay(rule.build(), exits).at(rule.threshold)[0].double().mean().item()
-        _warn_of_threshold(rule, mean_exit, exits.num_exits, f"{exits.num_samples} samples of the split {split}")
+        stored = run.read_exits(split).asking(predictor.model.layers_of_exits)
+        mean_layers = stored.layers_run(replay(rule.build(), stored).at(rule.threshold)[0]).double().mean().item()
+        samples = f"{stored.num_samples} samples of the split {split}"
+        _warn_of_threshold(rule, mean_layers, stored.layers_of_exits, samples)
     print(f"saved: {folder}")
 
 
@@ -182,17 +188,21 @@ def is_run(model: str) -> bool:
 
 
 def load(
-    model: str, criterion: str | None, threshold: float | None, **others: Unpack[PredictorOptions]
+    model: str,
+    criterion: str | None,
+    threshold: float | None,
+    exits: list[int] | None,
+    **others: Unpack[PredictorOptions],
 ) -> EarlyExitPredictor:
     """Load the model of a run folder, or one that save wrote."""
     make = EarlyExitPredictor.from_run if is_run(model) else EarlyExitPredictor.from_pretrained
-    return make(model, criterion=criterion, threshold=threshold, **others)
+    return make(model, criterion=criterion, threshold=threshold, exits=exits, **others)
 
 
-def _warn_of_threshold(rule: ExitPolicy, mean_exit: float, num_exits: int, samples: str) -> None:
+def _warn_of_threshold(rule: ExitPolicy, mean_layers: float, layers_of_exits: Layers, samples: str) -> None:
     """Warn where a threshold that a user gave lets all samples leave at once, or none early; infinity is meant so."""
     is_meant = rule.operating_point is not None or rule.threshold == inf
-    if not is_meant and (found := one_sided(mean_exit, num_exits, samples)):
+    if not is_meant and (found := one_sided(mean_layers, layers_of_exits, samples)):
         print(f"warning: {found}")
 
 
@@ -244,7 +254,8 @@ def _predict(predictor: EarlyExitPredictor, rows: InputRows | OwnRows, file: Pre
             taken.append(row)
             yield row.texts
 
-    sum_of_exits, stream, console = 0, predictor.stream(texts()), Console(stderr=True)
+    sum_of_exits = sum_of_layers = 0
+    stream, console, layers = predictor.stream(texts()), Console(stderr=True), predictor.model.layers_of_exits
     started = said = perf_counter()
     try:
         with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
@@ -252,6 +263,7 @@ def _predict(predictor: EarlyExitPredictor, rows: InputRows | OwnRows, file: Pre
             for predictions in stream.chunks():
                 file.write([taken.popleft() for _ in predictions], predictions)
                 sum_of_exits += sum(prediction.exit_layer for prediction in predictions)
+                sum_of_layers += sum(layers[prediction.exit_layer - 1] for prediction in predictions)
                 progress.update(bar, completed=rows.done, description=f"{file.num_rows} texts")
                 if not console.is_terminal and perf_counter() - said > SILENCE:
                     said, share = perf_counter(), f", {rows.done / rows.size:.0%} of the input" if rows.size else ""
@@ -263,10 +275,10 @@ def _predict(predictor: EarlyExitPredictor, rows: InputRows | OwnRows, file: Pre
     seconds, deployment = perf_counter() - started, predictor.deployment
     print(f"{counted(file.num_rows, 'text')}, {file.num_rows / seconds:.0f} a second, by {deployment.rule}")
     if file.num_rows:
-        num_exits, mean_exit = deployment.num_exits, sum_of_exits / file.num_rows
-        print(f"mean exit {mean_exit:.2f} of {num_exits}: {num_exits / mean_exit:.2f}x faster by layers")
+        mean_exit, mean_layers = sum_of_exits / file.num_rows, sum_of_layers / file.num_rows
+        print(f"mean exit {mean_exit:.2f} of {len(layers)}: {layers[-1] / mean_layers:.2f}x faster by layers")
         if file.num_rows >= ENOUGH:
-            _warn_of_threshold(deployment.rule, mean_exit, num_exits, f"{file.num_rows} texts")
+            _warn_of_threshold(deployment.rule, mean_layers, layers, f"{file.num_rows} texts")
     if file.num_empty:
         print(f"{counted(file.num_empty, 'row')} with an empty text: see the column 'empty'")
     if stream.num_cut:

@@ -8,7 +8,7 @@ from pydantic import Field
 from torch import Tensor
 
 from ee_lightning.analysis.sweep import fit_criteria
-from ee_lightning.cli.command import Adapter, AtCommas, BatchSizes, Repeats, Samples, Threads
+from ee_lightning.cli.command import Adapter, AtCommas, BatchSizes, LayersOfExits, Repeats, Samples, Threads
 from ee_lightning.errors import OptionError, counted, listed
 from ee_lightning.exits import CRITERIA, Criterion, Oracle, StoredExits, Threshold, trace_curve
 from ee_lightning.exits.naming import CriterionSpec, spec_of
@@ -32,6 +32,7 @@ def speed(
     run: Path,
     *,
     criterion: str | None = None,
+    exits: LayersOfExits | None = None,
     speedups: Speedups | None = None,
     batch_sizes: BatchSizes = BATCH_SIZES,
     threads: Threads = 1,
@@ -46,6 +47,7 @@ def speed(
     Args:
         run: The run folder, such as runs/demo/version_0.
         criterion: Such as voting (that of the operating point, or the run's first).
+        exits: Ask only the exits behind these layers, such as 3,6,9,12 (those of the operating point, or all).
         speedups: Operating points near these speed-ups by layers are measured, beside that of choose (1,1.5,2,3).
         batch_sizes: Numbers of samples in a batch.
         threads: How many share an operation on the processor.
@@ -57,12 +59,16 @@ def speed(
     """
     load_adapter(adapter)
     folder = RunFolder(run)
-    exits, metric = folder.read_exits(split), folder.read_figures(split)["metrics"][0]
-    points = _points(folder, exits, criterion, speedups, split, metric)
+    saved = OperatingPoint.read(folder.path) if (folder.path / OPERATING_POINT).is_file() else None
+    stored, metric = folder.read_exits(split), folder.read_figures(split)["metrics"][0]
+    asked = exits or (stored if saved is None else saved).layers_of_exits
+    stored = stored.asking(asked)
+    points = _points(folder, stored, saved, criterion, speedups, split, metric)
     model, rows = load_run(folder, split)
+    model = model.asking(asked)
     meter = SpeedMeter(
         model,
-        samples_of(evaluated_rows(rows, exits)[:]),
+        samples_of(evaluated_rows(rows, stored)[:]),
         batch_sizes=batch_sizes,
         repeats=repeats,
         threads=threads,
@@ -78,35 +84,44 @@ def speed(
     write_speed(folder, split, measured)
     print_speed(measured)
     if precision == "bf16":
-        labels = exits.known_labels()[meter.places]  # [samples], or [samples, labels]
+        labels = stored.known_labels()[meter.places]  # [samples], or [samples, labels]
         once = torch.ones(1, len(labels))
 
         def score(said: Tensor) -> float:
-            return weighted_scores(said, labels, once, metric, exits.num_classes).item()
+            return weighted_scores(said, labels, once, metric, stored.num_classes).item()
 
         print_precision_effects(precision_effects(model, meter.samples, points, score), metric)
     print(f"saved: {folder.path / 'speed.csv'} and speed.png")
 
 
 def _points(
-    folder: RunFolder, exits: StoredExits, named: str | None, speedups: list[float] | None, split: str, metric: str
+    folder: RunFolder,
+    exits: StoredExits,
+    saved: OperatingPoint | None,
+    named: str | None,
+    speedups: list[float] | None,
+    split: str,
+    metric: str,
 ) -> list[Point]:
     """Return the run's operating point, if any, and those of a criterion near the named speed-ups, each once."""
     points: list[Point] = []
     spec = None if named is None else spec_of(named)
-    if (folder.path / OPERATING_POINT).is_file():
-        saved = OperatingPoint.read(folder.path)
-        points.append((saved.criterion.build(), saved.threshold))
+    if saved is not None:
         spec = spec or saved.criterion
+        if saved.layers_of_exits == exits.layers_of_exits:
+            points.append((saved.criterion.build(), saved.threshold))
     criterion = (spec or _first_swept(folder, split)).build()
     if isinstance(criterion, Oracle):
         raise OptionError("the oracle reads the labels", where="--criterion", hint="take one that can be run")
-    fit_criteria([criterion], folder.read_calibration())
-    if speedups is not None and (fastest := max(speedups)) > exits.num_exits:
+    held_out = folder.read_calibration()
+    fit_criteria([criterion], None if held_out is None else held_out.asking(exits.layers_of_exits))
+    most = exits.layers_of_exits[-1] / exits.layers_of_exits[0]
+    if speedups is not None and (fastest := max(speedups)) > most:
         raise OptionError(
-            f"{fastest:g}x is more than {exits.num_exits} exits can reach",
+            f"{fastest:g}x is more than {counted(exits.num_exits, 'exit')} can reach, the first one behind layer "
+            f"{exits.layers_of_exits[0]} of {exits.layers_of_exits[-1]}",
             where="--speedups",
-            hint=f"give speed-ups from 1 to {exits.num_exits}",
+            hint=f"give speed-ups from 1 to {most:g}",
         )
     curve = trace_curve(criterion, exits, [metric])
     points += [(criterion, curve.threshold_near(speedup)) for speedup in speedups or NAMED_SPEEDUPS]

@@ -174,11 +174,12 @@ def _files_of(path: Path) -> Iterator[tuple[ServerFile, OwnRows]]:
 def _predict(planned: Planned, device: str, folder: Path) -> Path:
     file, path, rows = planned
     predictor = EarlyExitPredictor.from_run(path, device=device)
-    names, words, sum_of_exits = predictor.deployment.label_names, list[str](), 0
+    names, words, sum_of_layers = predictor.deployment.label_names, list[str](), 0
+    layers = predictor.model.layers_of_exits
     for prediction in predictor.stream(row.texts for row in rows):
         assert not isinstance(prediction.label, list)  # as no task of GLUE has several labels
         words.append(file.word(prediction.label, names))
-        sum_of_exits += prediction.exit_layer
-    speedup = predictor.deployment.num_exits * len(words) / sum_of_exits
+        sum_of_layers += layers[prediction.exit_layer - 1]
+    speedup = layers[-1] * len(words) / sum_of_layers
     print(f"{file.name}: {len(words)} rows, {speedup:.2f}x faster by layers, by {predictor.deployment.rule} of {path}")
     return file.write(folder, words, where=path)

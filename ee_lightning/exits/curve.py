@@ -116,7 +116,7 @@ class Curve:
 
     Attributes:
         criterion: The criterion's name.
-        num_exits: Number of exits M.
+        num_layers: Number of layers of the model.
         attained: Infinity, then the scores at which an outcome changes, descending, in float64, of shape [points]; of a
             curve that was read from a file its `thresholds`.
         thresholds: For use and for files: each half-way between an attained score and the next lower one, written with
@@ -127,7 +127,7 @@ class Curve:
     """
 
     criterion: str
-    num_exits: int
+    num_layers: int
     attained: Tensor
     thresholds: Tensor
     mean_exit: Tensor
@@ -141,7 +141,7 @@ class Curve:
     @property
     def speedup(self) -> Tensor:
         """All layers over mean executed layers, ascending, of shape [points]."""
-        return self.num_exits / self.mean_exit
+        return self.num_layers / self.mean_exit
 
     @property
     def is_all_or_nothing(self) -> bool:
@@ -161,11 +161,11 @@ class Curve:
 
         The score is NaN at a speed-up that the criterion cannot reach.
         """
-        return score_at(self.mean_exit, self.scores[metric], self.num_exits / speedup)
+        return score_at(self.mean_exit, self.scores[metric], self.num_layers / speedup)
 
     def area(self, metric: str) -> float:
         """Return the mean of a metric over all relative costs between one layer and all."""
-        return area(self.mean_exit, self.scores[metric], self.num_exits)
+        return area(self.mean_exit, self.scores[metric], self.num_layers)
 
 
 def trace_curve(
@@ -192,10 +192,9 @@ def trace_curve(
         more = [count(predictions, samples).unsqueeze(-1) for count in counts.values()]
         return torch.cat([*more, statistics.tally(predictions, samples)], dim=-1)  # [events, statistics]
 
-    points = operating_points(replayed.scores, replayed.labels, replayed.fallback, tally)
+    points = operating_points(replayed.scores, replayed.labels, replayed.fallback, tally, exits.layers_of_exits)
     of_task = points.counts[:, len(counts) :]  # [points, statistics of the task]
     scores = {name: statistics.metric(name)(of_task, statistics.actual) for name in names}
     scores |= dict(zip(counts, points.counts.T, strict=False))
-    return Curve(
-        criterion.name, exits.num_exits, points.attained, separators(points.attained), points.mean_exit, scores
-    )
+    num_layers = exits.layers_of_exits[-1]
+    return Curve(criterion.name, num_layers, points.attained, separators(points.attained), points.mean_exit, scores)

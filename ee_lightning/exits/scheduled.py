@@ -73,7 +73,7 @@ class Scheduled(Fitted):
                 hint=f"hold out {FEWEST} rows or more (--data.calibration 500), or leave the family to 'auto'",
             )
         scores, right = self._judged(exits)
-        costs = np.arange(1, exits.num_exits + 1) / exits.num_exits
+        costs = np.array(exits.layers_of_exits) / exits.layers_of_exits[-1]
         family = None if self.family == "auto" else self.family
         schedule = fit_schedule(Calibration(scores, right, costs), family)
         thresholds = np.full((exits.num_exits, len(schedule.budgets)), LARGEST)  # [exits, levels]

@@ -1,6 +1,6 @@
 """What every exit said of the samples of a split."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Self
 
@@ -9,6 +9,7 @@ from torch import Tensor
 
 from ee_lightning.errors import DataError, TrainingDiverged
 from ee_lightning.exits.criterion import ExitOutput
+from ee_lightning.exits.placement import Layers, ascending, numbers_of
 from ee_lightning.functional import Target, predictions_of
 
 
@@ -45,9 +46,10 @@ class StoredExits:
         multi_label: Whether every logit is of a label for itself: the classes are labels, of which a sample has any
             number.
         rows: Which rows of their split the samples are.
+        layers_of_exits: The layer behind which each exit stands; if none are given, exit m stands behind layer m.
 
     Raises:
-        ValueError: If a shape or a type is another, or a label is not finite.
+        ValueError: If a shape or a type is another, a label is not finite, or the layers don't suit the exits.
         DataError: If there is no sample.
         TrainingDiverged: If a logit or an extra is NaN or infinite.
     """
@@ -58,6 +60,7 @@ class StoredExits:
     extras: Mapping[str, Tensor] = field(default_factory=dict)
     multi_label: bool = False
     rows: EvaluatedRows = field(default_factory=EvaluatedRows)
+    layers_of_exits: Layers = ()
 
     def __post_init__(self) -> None:
         if self.logits.ndim != 3 or self.logits.dtype != torch.float32:
@@ -67,6 +70,10 @@ class StoredExits:
             )
         if 0 in (self.num_exits, self.num_classes):
             raise ValueError(f"Expected exits and classes in `logits`, but got shape {list(self.logits.shape)}.")
+        layers = ascending(self.layers_of_exits or range(1, self.num_exits + 1), "layers_of_exits")
+        if len(layers) != self.num_exits:
+            raise ValueError(f"Expected {self.num_exits} `layers_of_exits`, but got {layers}.")
+        object.__setattr__(self, "layers_of_exits", layers)
         per_exit, per_sample = self.logits.shape[:2], self.logits.shape[1:2]
         self._check("ids", self.ids, per_sample, _WHOLE)
         if self.labels is not None:
@@ -123,6 +130,20 @@ class StoredExits:
             ids=self.ids[samples],  # [kept]
             extras={name: extra[:, samples] for name, extra in self.extras.items()},  # [exits, kept] each
         )
+
+    def asking(self, layers: Sequence[int]) -> Self:
+        """Keep the exits behind some layers, as if the model had no others; an `OptionError` if it lacks one."""
+        places = torch.tensor(numbers_of(layers, self.layers_of_exits, "--exits")) - 1  # [asked]
+        return replace(
+            self,
+            logits=self.logits[places],  # [asked, samples, classes]
+            extras={name: extra[places] for name, extra in self.extras.items()},  # [asked, samples] each
+            layers_of_exits=tuple(layers),
+        )
+
+    def layers_run(self, exit_layers: Tensor) -> Tensor:
+        """Return the numbers of layers that samples execute which leave at some exits, numbered from 1, [samples]."""
+        return torch.tensor(self.layers_of_exits, device=exit_layers.device)[exit_layers - 1]
 
     def class_numbers(self) -> Tensor:
         """Return the labels; raise a DataError if there are none, or one is no class number."""

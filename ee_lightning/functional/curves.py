@@ -1,11 +1,11 @@
 """The exact accuracy-speed curve of a criterion, short thresholds between its scores, and points read off it.
 
 A curve's points run from slow to fast: `mean_exit` is the mean number of executed layers at each, descending from the
-number of exits, and `score` the metric, the higher the better, both of shape [points].
+number of layers, and `score` the metric, the higher the better, both of shape [points].
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -93,7 +93,11 @@ class OperatingPoints(NamedTuple):
 
 
 def operating_points(
-    scores: Tensor, labels: Tensor, fallback: Tensor, count: Callable[[Tensor, Tensor], Tensor]
+    scores: Tensor,
+    labels: Tensor,
+    fallback: Tensor,
+    count: Callable[[Tensor, Tensor], Tensor],
+    layers_of_exits: Sequence[int] = (),
 ) -> OperatingPoints:
     """Find every operating point of the rule "leave at the first exit whose score reaches the threshold".
 
@@ -109,6 +113,7 @@ def operating_points(
         fallback: The same for a sample that no score lets leave, of shape [samples] or [samples, labels].
         count: Turns predictions [events] or [events, labels] and the indices [events] of the samples they are made
             for into additive statistics [events, statistics], in int64 where the sums are to be exact.
+        layers_of_exits: The layer behind which each exit stands; if none are given, exit m stands behind layer m.
 
     Raises:
         ValueError: If there is no score, or one is NaN or +inf (which no finite threshold could hold back).
@@ -128,11 +133,12 @@ def operating_points(
     scores = scores.double()
     num_exits, num_samples = scores.shape
     sample, exit_index = _rises(scores)  # [events] each
-    exit_layer, label = exit_index + 1, labels[exit_index, sample]  # [events], [events] or [events, labels]
+    executed = torch.tensor(layers_of_exits or range(1, num_exits + 1), device=scores.device)  # [exits]
+    layer, label = executed[exit_index], labels[exit_index, sample]  # [events], [events] or [events, labels]
 
     is_highest = torch.ones_like(sample, dtype=torch.bool)
     is_highest[:-1] = sample[1:] != sample[:-1]
-    layer_before = torch.where(is_highest, num_exits, exit_layer.roll(-1))
+    layer_before = torch.where(is_highest, executed[-1], layer.roll(-1))
     label_before = where_rows(is_highest, fallback[sample], label.roll(-1, 0))  # like label
 
     distinct, rank = torch.unique(scores[exit_index, sample], return_inverse=True)  # [points - 1] ascending, [events]
@@ -144,8 +150,8 @@ def operating_points(
     changes.index_add_(0, point, count(label, sample) - count(label_before, sample))
 
     layers = torch.zeros(len(distinct) + 1, dtype=torch.int64, device=scores.device)  # [points]
-    layers[0] = num_exits * num_samples
-    layers.index_add_(0, point, exit_layer - layer_before)
+    layers[0] = executed[-1] * num_samples
+    layers.index_add_(0, point, layer - layer_before)
 
     attained = torch.cat([distinct.new_full((1,), torch.inf), distinct.flip(0)])  # [points]
     return OperatingPoints(attained, layers.cumsum(0).double() / num_samples, changes.cumsum(0))
@@ -175,21 +181,21 @@ def score_at(mean_exit: Tensor, score: Tensor, target_mean_exit: float) -> float
     return torch.lerp(heights[slower - 1], heights[slower], weight).item()
 
 
-def area(mean_exit: Tensor, score: Tensor, num_exits: int) -> float:
+def area(mean_exit: Tensor, score: Tensor, num_layers: int) -> float:
     """Return the mean score over all relative costs from one layer of M to all: the area under `score_at`, normalised.
 
     A curve that does not reach down to one layer is continued flat from its fastest point. This flatters a criterion
-    that cannot leave early, so look at its fastest point too. With one exit it is the score itself.
+    that cannot leave early, so look at its fastest point too. With one layer it is the score itself.
 
     Example:
-        >>> area(torch.tensor([2.0, 1.0]), torch.tensor([0.75, 0.5]), num_exits=2)
+        >>> area(torch.tensor([2.0, 1.0]), torch.tensor([0.75, 0.5]), num_layers=2)
         0.625
     """
     layers, heights = _knots(mean_exit, score)
-    if num_exits == 1:
+    if num_layers == 1:
         return heights[0].item()
     flat = (layers[0] - 1) * heights[0]
-    return ((torch.trapezoid(heights, layers) + flat) / (num_exits - 1)).item()
+    return ((torch.trapezoid(heights, layers) + flat) / (num_layers - 1)).item()
 
 
 def _check(scores: Tensor) -> None:

@@ -16,10 +16,11 @@ from ee_lightning.files import check_format, read_json, reading, typed
 from ee_lightning.functional import Kind, Target
 from ee_lightning.inference.policy import ExitPolicy
 from ee_lightning.models import Backbone, HeadOptions
+from ee_lightning.runs.operating_point import with_layers
 
 EARLY_EXIT = "early_exit.json"
-FORMAT = 2
-"""Rises with every change of the folder that older releases would misread; format 1 is read too."""
+FORMAT = 3
+"""Rises with every change of the folder that older releases would misread; formats 1 and 2 are read too."""
 
 
 @dataclass(frozen=True)
@@ -98,8 +99,11 @@ class Deployment:
         again = "save the model again: ee-lightning save"
         with reading(file, hint=again):
             fields = read_json(file)
-            check_format(fields, 1 if fields.get("format") == 1 else FORMAT, file, hint=again)
+            known = fields["format"] if fields.get("format") in (1, 2) else FORMAT
+            check_format(fields, known, file, hint=again)
             del fields["version"]
+            if known < FORMAT and (point := fields["rule"]["operating_point"]) is not None:
+                fields["rule"]["operating_point"] = with_layers(point)
             return typed(cls, fields)
 
 

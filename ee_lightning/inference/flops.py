@@ -64,11 +64,10 @@ class FlopCounter:
             num_tokens: Number of tokens of each sample, ``[samples]``.
             exit_layers: The number of the exit at which it leaves, from 1, ``[samples]``.
         """
-        without_exit = self._model.backbone.num_layers - self._model.num_exits
+        layers = self._model.layers_of_exits
         of_samples, pairs = self._of_samples(num_tokens), Counter(zip(num_tokens, exit_layers, strict=True))
         return sum(
-            number * of_samples[length].until(without_exit + exit_layer)
-            for (length, exit_layer), number in pairs.items()
+            number * of_samples[length].until(layers[exit_layer - 1]) for (length, exit_layer), number in pairs.items()
         )
 
     def speedup(self, num_tokens: Sequence[int], exit_layers: Sequence[int]) -> float:

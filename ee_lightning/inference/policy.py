@@ -7,6 +7,7 @@ from ee_lightning.analysis.sweep import fit_spec
 from ee_lightning.errors import OptionError, RunFolderError
 from ee_lightning.exits import Criterion, Fitted, Threshold, as_threshold
 from ee_lightning.exits.naming import CriterionSpec, StoredSpec, spec_of
+from ee_lightning.exits.placement import Layers, numbers_of
 from ee_lightning.exits.threshold import in_words
 from ee_lightning.runs.folder import RunFolder
 from ee_lightning.runs.operating_point import OPERATING_POINT, OperatingPoint, StoredPoint
@@ -68,35 +69,75 @@ class ExitPolicy:
 
 def policy_of_run(
     folder: RunFolder,
-    num_exits: int,
+    layers_of_exits: Layers,
     criterion: AnyCriterion | None = None,
     threshold: GivenThreshold | None = None,
-) -> ExitPolicy:
-    """Return the policy of a run's operating point, or the user's, fitted on the rows that the run held out.
+    exits: Sequence[int] | None = None,
+) -> tuple[ExitPolicy, Layers]:
+    """Return the policy of a run's operating point, or the user's, and the layers of the exits that it asks.
 
-    Without a threshold the operating point's criterion is taken, which has to be the user's if one is named.
+    A criterion that has to be fitted is, on what these exits said of the rows that the run held out. Without a
+    threshold the operating point's criterion and exits are taken, which have to be the user's if these are named.
+
+    Args:
+        folder: The run folder.
+        layers_of_exits: The layers behind which the model's exits stand.
+        criterion: The user's.
+        threshold: The user's.
+        exits: The layers of the exits that the user asks; None takes the operating point's, or beside a criterion and a
+            threshold all.
 
     Raises:
         RunFolderError: The operating point is asked for and is missing, damaged, or of another model.
-        OptionError: A criterion is given without a threshold, is none, or has to be fitted and no rows were held out.
+        OptionError: A criterion is given without a threshold, is none, or has to be fitted and no rows were held out;
+            or the model lacks an exit, or other exits than the operating point's are asked without a threshold.
     """
     spec = None if criterion is None else spec_of(criterion)  # which imports one's own, if the operating point names it
     if spec is None or (threshold is None and (folder.path / OPERATING_POINT).is_file()):
-        point = _operating_point(folder, num_exits)
-        return ExitPolicy(point.criterion, point.threshold, point).changed(spec, threshold)
-    rule = ExitPolicy.given(spec, threshold)
+        point = _operating_point(folder, layers_of_exits)
+        rule = ExitPolicy(point.criterion, point.threshold, point).changed(spec, threshold)
+        chosen_for = point.layers_of_exits
+    else:
+        rule, chosen_for = ExitPolicy.given(spec, threshold), layers_of_exits
+    asked = asked_exits(exits, layers_of_exits, chosen_for, threshold)
+    if asked != chosen_for and rule.operating_point is None and spec is None:
+        rule = replace(rule, criterion=replace(rule.criterion, fitted={}))  # which was for other exits
     if not rule.criterion.fitted:
-        return replace(rule, criterion=fit_spec(rule.criterion, folder.read_calibration()))
-    return rule
+        held_out = folder.read_calibration()
+        fitted = fit_spec(rule.criterion, None if held_out is None else held_out.asking(asked))
+        rule = replace(rule, criterion=fitted)
+    return rule, asked
 
 
-def _operating_point(folder: RunFolder, num_exits: int) -> OperatingPoint:
+def asked_exits(
+    exits: Sequence[int] | None, layers_of_exits: Layers, chosen_for: Layers, threshold: GivenThreshold | None
+) -> Layers:
+    """Return the layers of the exits to ask; None asks those that the threshold was chosen for.
+
+    Raises:
+        OptionError: The model lacks such an exit, or others are asked than the threshold was chosen for, and no other
+            threshold is given.
+    """
+    if exits is None or (asked := tuple(exits)) == chosen_for:
+        return chosen_for
+    numbers_of(asked, layers_of_exits, "--exits")
+    if threshold is None:
+        raise OptionError(
+            f"the threshold was chosen for exits behind the layers {', '.join(map(str, chosen_for))}",
+            where=f"--exits {','.join(map(str, asked))}",
+            hint="give --criterion and --threshold too, or choose an operating point for these exits: choose --exits",
+        )
+    return asked
+
+
+def _operating_point(folder: RunFolder, layers_of_exits: Layers) -> OperatingPoint:
     file, choose = folder.path / OPERATING_POINT, f"ee-lightning choose {folder.path}"
     if not file.is_file():
         hint = f"choose one: {choose} --criterion voting --min-speedup 2; or give a criterion and a threshold"
         raise RunFolderError("the run has no operating point, by which samples leave early", where=file, hint=hint)
     point = OperatingPoint.read(file)
-    if point.num_exits != num_exits:
-        what = f"the operating point was chosen for {point.num_exits} exits, and the model has {num_exits}"
+    if point.layers_of_exits[-1] != layers_of_exits[-1] or not {*point.layers_of_exits} <= {*layers_of_exits}:
+        chosen, there = (", ".join(map(str, layers)) for layers in (point.layers_of_exits, layers_of_exits))
+        what = f"the operating point was chosen for exits behind the layers {chosen}, and the model has {there}"
         raise RunFolderError(what, where=file, hint=f"choose it again: {choose}")
     return point

@@ -1,6 +1,6 @@
 """What a user deploys: texts in, labels out, as early as the operating point allows."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +17,7 @@ from ee_lightning.exits.naming import spec_of
 from ee_lightning.functional import Kind
 from ee_lightning.inference.deployment import Deployment
 from ee_lightning.inference.engine import EarlyExitEngine, Precision, Schedule
-from ee_lightning.inference.policy import AnyCriterion, ExitPolicy, GivenThreshold, policy_of_run
+from ee_lightning.inference.policy import AnyCriterion, ExitPolicy, GivenThreshold, asked_exits, policy_of_run
 from ee_lightning.inference.saved import find_folder, read_folder, write_folder
 from ee_lightning.inference.texts import (
     TextEncoder,
@@ -117,6 +117,7 @@ class EarlyExitPredictor:
         *,
         criterion: AnyCriterion | None = None,
         threshold: GivenThreshold | None = None,
+        exits: Sequence[int] | None = None,
         **options: Unpack[PredictorOptions],
     ) -> "EarlyExitPredictor":
         """Load the model of a run folder, at the operating point that ``ee-lightning choose`` saved there.
@@ -126,8 +127,10 @@ class EarlyExitPredictor:
             checkpoint: A file, or the name of one in the run's ``checkpoints/``; None takes that whose exits were
                 swept, which is the best.
             criterion: A name such as ``voting(k=0.5)``, a criterion or its specification.
-            threshold: In the criterion's own unit, one for all exits or one for each; None for both takes the operating
-                point's.
+            threshold: In the criterion's own unit, one for all exits or one for each that is asked; None for both takes
+                the operating point's.
+            exits: The layers of the exits to ask, such as ``[3, 6, 9, 12]``, the last one among them; others are
+                neither run nor counted. None asks the operating point's, or beside criterion and threshold all.
             **options: Those of the class.
 
         Raises:
@@ -139,8 +142,10 @@ class EarlyExitPredictor:
         folder = RunFolder(run)
         settings = RunOptions.read(folder)
         model = read_model(folder, settings, checkpoint)
-        rule = policy_of_run(folder, model.num_exits, criterion, threshold)
-        deployment = Deployment.of_task(settings.task, model.num_exits, settings.max_length, settings.heads, rule)
+        rule, asked = policy_of_run(folder, model.layers_of_exits, criterion, threshold, exits)
+        model = model.asking(asked)
+        heads = replace(settings.heads, exits=model.heads.options.exits)
+        deployment = Deployment.of_task(settings.task, model.num_exits, settings.max_length, heads, rule)
         return cls(model, load_tokenizer(settings.backbone), deployment, **options)
 
     @classmethod
@@ -151,6 +156,7 @@ class EarlyExitPredictor:
         *,
         criterion: AnyCriterion,
         threshold: GivenThreshold,
+        exits: Sequence[int] | None = None,
         **options: Unpack[PredictorOptions],
     ) -> "EarlyExitPredictor":
         """Copy the model that a module has now, such as after `Trainer.fit`; the module may go on training.
@@ -160,6 +166,7 @@ class EarlyExitPredictor:
             data: The data that it is trained on; None takes those of its trainer.
             criterion: A name such as ``voting(k=0.5)``, a criterion or its specification; fitted if it has to be.
             threshold: In the criterion's own unit, one for all exits or one for each; infinity lets nobody leave early.
+            exits: The layers of the exits to ask, as for `from_run`; None asks all.
             **options: Those of the class.
 
         Raises:
@@ -176,7 +183,10 @@ class EarlyExitPredictor:
             what = f"the module has {model.target.num_classes} outputs for {model.target.kind.value}, and {task.name} "
             what += f"{task.target.num_classes} for {task.target.kind.value}"
             raise OptionError(what, where="data", hint="give the data that it is trained on")
-        rule = ExitPolicy.given(criterion, threshold)
+        rule, model = (
+            ExitPolicy.given(criterion, threshold),
+            model.asking(model.layers_of_exits if exits is None else exits),
+        )
         deployment = Deployment.of_task(task, model.num_exits, data.max_length, model.heads.options, rule)
         return cls(model, load_tokenizer(data.tokenizer_name), deployment, **options)
 
@@ -187,6 +197,7 @@ class EarlyExitPredictor:
         *,
         criterion: AnyCriterion | None = None,
         threshold: GivenThreshold | None = None,
+        exits: Sequence[int] | None = None,
         **options: Unpack[PredictorOptions],
     ) -> "EarlyExitPredictor":
         """Load a model that `save_pretrained` wrote.
@@ -196,7 +207,8 @@ class EarlyExitPredictor:
         Args:
             source: The folder, or a name on the hub.
             criterion: As for `from_run`; None takes the one saved.
-            threshold: None takes the one saved, which has to be of this criterion.
+            threshold: None takes the one saved, which has to be of this criterion and these exits.
+            exits: As for `from_run`; None asks all that the model was saved with.
             **options: Those of the class.
 
         Raises:
@@ -207,7 +219,10 @@ class EarlyExitPredictor:
         spec = None if criterion is None else spec_of(criterion)  # which imports one's own, if the folder names it
         model, tokenizer, deployment = read_folder(find_folder(str(source)))
         rule = deployment.rule.changed(spec, threshold)
-        return cls(model, tokenizer, replace(deployment, rule=rule), **options)
+        model = model.asking(asked_exits(exits, model.layers_of_exits, model.layers_of_exits, threshold))
+        heads = replace(deployment.heads, exits=model.heads.options.exits)
+        deployment = replace(deployment, rule=rule, num_exits=model.num_exits, heads=heads)
+        return cls(model, tokenizer, deployment, **options)
 
     def save_pretrained(self, folder: str | Path) -> None:
         """Write everything that it takes to run the model elsewhere into one folder, which need not exist yet.
@@ -267,6 +282,7 @@ class EarlyExitPredictor:
             ids=torch.arange(len(rows)),
             extras={} if said.gate is None else {GATE: said.gate.float().cpu()},  # [exits, texts]
             multi_label=self.model.target.kind is Kind.MULTI_LABEL,
+            layers_of_exits=self.model.layers_of_exits,
         )
 
     def stream(self, rows: Iterable[Any], *, skip_bad_rows: bool = False) -> TextStream:

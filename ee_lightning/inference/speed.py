@@ -240,7 +240,7 @@ class SpeedMeter:
     ) -> MeasuredSpeed:
         """Reduce exits ``[samples]`` and seconds, ``[repeats, batches]`` of both, to the figures."""
         lengths = [len(sample.input_ids) for sample in self.samples]
-        layers = exits.double().mean().item() + self.model.backbone.num_layers - self.model.num_exits
+        layers = torch.tensor(self.model.layers_of_exits)[exits - 1].double().mean().item()
         wall = paired_ratio(full, early)
         (latency, latency_p95), (full_latency, full_latency_p95) = latencies(early), latencies(full)
         return MeasuredSpeed(

@@ -1,6 +1,6 @@
 """The internal classifiers, one on each exit, and the gate beside them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
@@ -8,7 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from ee_lightning.errors import require_one_of, require_within
+from ee_lightning.exits.placement import Layers, ascending, placed
 from ee_lightning.models.backbones import EncoderState
+
+_EXITS = "model.heads.exits"
 
 
 @dataclass(frozen=True)
@@ -17,7 +20,8 @@ class HeadOptions:
 
     Attributes:
         exits: ``every`` puts an exit behind every layer; ``last`` one behind the last layer, the plain fine-tuned
-            model that others are compared with.
+            model that others are compared with; ``[3, 6, 9, 12]`` one behind each of these layers, counted from 1, of
+            which one is the last.
         pooling: ``cls`` takes the first token, ``mean`` the mean over the tokens (without padding). A mean-pooled
             sentence encoder needs ``mean``: under ``cls`` its shallow exits stay at chance after a short fine-tune.
             None suits the backbone in training, and is ``cls`` elsewhere.
@@ -27,17 +31,24 @@ class HeadOptions:
             exit pooled how likely it is wrong. It is trained beside any objective, and read by the criterion ``gate``.
     """
 
-    exits: Literal["every", "last"] = "every"
+    exits: Literal["every", "last"] | tuple[int, ...] = "every"
     pooling: Literal["cls", "mean"] | None = None
     pooler: Literal["per_exit", "shared"] = "per_exit"
     dropout: float = 0.1
     gate: bool = False
 
     def __post_init__(self) -> None:
-        require_one_of(self.exits, ("every", "last"), "model.heads.exits")
+        if isinstance(self.exits, str):
+            require_one_of(self.exits, ("every", "last"), _EXITS)
+        else:
+            object.__setattr__(self, "exits", ascending(self.exits, _EXITS))
         require_one_of(self.pooling or "cls", ("cls", "mean"), "model.heads.pooling")
         require_one_of(self.pooler, ("per_exit", "shared"), "model.heads.pooler")
         require_within(self.dropout, "[0, 1)", "model.heads.dropout", "0.1 is the usual value")
+
+    def layers_of_exits(self, num_layers: int) -> Layers:
+        """Return behind which layers the exits of a model of so many stand; an `OptionError` where they don't fit."""
+        return placed(self.exits, num_layers, _EXITS)
 
 
 class HeadOutput(NamedTuple):
@@ -48,11 +59,17 @@ class HeadOutput(NamedTuple):
 
 
 class ExitHeads(nn.Module):
-    """Pool, dense, tanh, dropout, linear: one internal classifier for each exit."""
+    """Pool, dense, tanh, dropout, linear: one internal classifier for each exit.
 
-    def __init__(self, num_exits: int, hidden_size: int, num_classes: int, options: HeadOptions) -> None:
+    Attributes:
+        layers_of_exits: The layer behind which each exit stands, counted from 1.
+    """
+
+    def __init__(self, num_layers: int, hidden_size: int, num_classes: int, options: HeadOptions) -> None:
         super().__init__()
         self.options = replace(options, pooling=options.pooling or "cls")
+        self.layers_of_exits = options.layers_of_exits(num_layers)
+        num_exits = len(self.layers_of_exits)
         num_poolers = num_exits if options.pooler == "per_exit" else 1
         self.poolers = nn.ModuleList(nn.Linear(hidden_size, hidden_size) for _ in range(num_poolers))
         self.dropouts = nn.ModuleList(nn.Dropout(options.dropout) for _ in range(num_exits))
@@ -84,6 +101,13 @@ class ExitHeads(nn.Module):
         gate = () if self.gate is None else (self.gate,)
         return (*self.poolers[:-1], *self.dropouts[:-1], *self.classifiers[:-1], *gate)
 
+    def share(self, other: "ExitHeads", exits: Sequence[int]) -> None:
+        """Take the modules of some exits of others, numbered from 1, for these exits."""
+        places = [number - 1 for number in exits]
+        self.poolers = other.poolers if len(other.poolers) == 1 else _at(other.poolers, places)
+        self.dropouts, self.classifiers = _at(other.dropouts, places), _at(other.classifiers, places)
+        self.gate = other.gate
+
     def pool(self, state: EncoderState) -> Tensor:
         """Return what an exit sees of a state, ``[batch, width]``."""
         if self.options.pooling == "cls":
@@ -93,3 +117,7 @@ class ExitHeads(nn.Module):
         mask = state.padding_mask.to(state.hidden.dtype)  # [batch, length]
         total = torch.bmm(mask.unsqueeze(1), state.hidden).squeeze(1)  # [batch, width]
         return total / mask.sum(1, keepdim=True)  # [batch, width]
+
+
+def _at(modules: nn.ModuleList, places: Sequence[int]) -> nn.ModuleList:
+    return nn.ModuleList(modules[place] for place in places)

@@ -1,13 +1,14 @@
 """The multi-exit model: a backbone with internal classifiers."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, Self
 
 import torch
 from torch import Tensor, nn
 
 from ee_lightning.errors import BackboneError
+from ee_lightning.exits.placement import Layers, numbers_of
 from ee_lightning.functional import Target, scale_gradient
 from ee_lightning.models.backbones import Backbone
 from ee_lightning.models.heads import ExitHeads, HeadOptions
@@ -30,14 +31,23 @@ class MultiExitOutput(NamedTuple):
 
 
 class MultiExitModel(nn.Module):
-    """A backbone with an internal classifier behind every layer, or behind the last one alone."""
+    """A backbone with internal classifiers behind some of its layers, the last one among them."""
 
     def __init__(self, backbone: Backbone, target: Target, heads: HeadOptions) -> None:
         super().__init__()
         self.backbone = backbone
         self.target = target
-        self.num_exits = backbone.num_layers if heads.exits == "every" else 1
-        self.heads = ExitHeads(self.num_exits, backbone.hidden_size, target.num_classes, heads)
+        self.heads = ExitHeads(backbone.num_layers, backbone.hidden_size, target.num_classes, heads)
+
+    @property
+    def layers_of_exits(self) -> Layers:
+        """The layer behind which each exit stands, counted from 1."""
+        return self.heads.layers_of_exits
+
+    @property
+    def num_exits(self) -> int:
+        """Number of exits."""
+        return len(self.layers_of_exits)
 
     def forward(
         self,
@@ -54,18 +64,18 @@ class MultiExitModel(nn.Module):
             attention_mask: 1 for tokens and 0 for padding, ``[batch, length]``.
             token_type_ids: Sentence of each token where the family knows them, ``[batch, length]``.
             gradient_equilibrium: Let the exits behind a layer send it the mean of their gradients instead of the sum
-                (Li et al. 2019; ElasticBERT): behind layer m of M the gradient is scaled by 1 / (M - m + 1), and what
-                comes from the deeper layers by M - m before. Needs an exit behind every layer.
+                (Li et al. 2019; ElasticBERT): at exit m of M the gradient is scaled by 1 / (M - m + 1), and what comes
+                from the deeper layers by M - m before.
         """
         state = self.backbone.embed(input_ids, attention_mask, token_type_ids)
         outputs = []
         for layer in range(1, self.backbone.num_layers + 1):
             state = self.backbone.layer(layer - 1, state)
-            exit_layer = self.exit_behind(layer)
+            if (exit_layer := self.exit_behind(layer)) == 0:
+                continue
             if gradient_equilibrium:
                 state = replace(state, hidden=scale_gradient(state.hidden, 1 / (self.num_exits - exit_layer + 1)))
-            if exit_layer > 0:
-                outputs.append(self.heads(exit_layer, state))
+            outputs.append(self.heads(exit_layer, state))
             if gradient_equilibrium:
                 state = replace(state, hidden=scale_gradient(state.hidden, self.num_exits - exit_layer))
         gates = [output.gate for output in outputs if output.gate is not None]
@@ -75,8 +85,22 @@ class MultiExitModel(nn.Module):
         )
 
     def exit_behind(self, layer: int) -> int:
-        """Return the number of the exit behind a layer, both counted from 1; below 1 where there is none."""
-        return layer - self.backbone.num_layers + self.num_exits
+        """Return the number of the exit behind a layer, both counted from 1; 0 where there is none."""
+        return self.layers_of_exits.index(layer) + 1 if layer in self.layers_of_exits else 0
+
+    def asking(self, layers: Sequence[int]) -> Self:
+        """Return a model of the same modules that has the exits behind some layers only.
+
+        Raises:
+            OptionError: The model lacks such an exit, or the last one is not asked.
+        """
+        if tuple(layers) == self.layers_of_exits:
+            return self
+        exits = numbers_of(layers, self.layers_of_exits, "--exits")
+        with torch.device("meta"):  # where heads that are replaced cost nothing
+            asked = type(self)(self.backbone, self.target, replace(self.heads.options, exits=tuple(layers)))
+        asked.heads.share(self.heads, exits)
+        return asked.train(self.training)
 
     def part(self, name: Part) -> Iterable[nn.Module]:
         """Return the modules of a part; together the parts hold every parameter, and each one once."""

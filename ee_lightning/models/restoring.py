@@ -32,7 +32,7 @@ def restore_model(
     Raises:
         BackboneError: A tensor is missing, is of another shape, belongs to another model, or is not finite.
     """
-    num_exits = FAMILIES[config.model_type].depth(config) if heads.exits == "every" else 1
+    num_exits = len(heads.layers_of_exits(FAMILIES[config.model_type].depth(config)))
     check_number_of_layers(config, num_exits, len(tensors), where)
     with torch.device("meta"):
         expected = _without_weights(config, target, heads, where=where).state_dict()

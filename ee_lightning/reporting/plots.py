@@ -49,9 +49,9 @@ def _draw(axes: Axes, curves: Sequence[Curve], metric: str) -> None:
             axes.plot(speedup, score, "o", color="grey", markersize=5, label="one exit alone")
             axes.axhline(score[0], color="grey", linewidth=0.8, linestyle=":", label="full model")
         else:
-            few = len(score) <= 4 * curve.num_exits
+            few = len(score) <= 4 * curve.num_layers
             axes.plot(speedup, score, next(styles), linewidth=1.6, marker="." if few else None, label=label)
-    lay_out(axes, curves[0].num_exits, metric)
+    lay_out(axes, curves[0].num_layers, metric)
 
 
 def lay_out(axes: Axes, num_layers: int, metric: str) -> None:

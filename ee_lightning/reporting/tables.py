@@ -9,6 +9,7 @@ from rich.table import Table
 
 from ee_lightning.analysis.budgets import budget_of
 from ee_lightning.analysis.sweep import Sweep
+from ee_lightning.errors import counted
 from ee_lightning.exits import Threshold
 from ee_lightning.exits.threshold import in_numbers, in_words
 from ee_lightning.runs.figures import NAMED_SPEEDUPS, MeasuredSpeed
@@ -61,6 +62,13 @@ def print_choice(point: OperatingPoint, criterion_name: str) -> None:
     """Print an operating point: what was chosen, and what it reached on samples that it was not chosen on."""
     console = _console()
     console.print(f"{criterion_name} at {in_words(point.threshold)}, chosen on {point.chosen_on} samples")
+    if (layers := point.layers_of_exits) != tuple(range(1, len(layers) + 1)):
+        console.print(f"{counted(len(layers), 'exit')} behind layer {', '.join(map(str, layers))}")
+    if (costs := point.costs) is not None:
+        console.print(
+            f"a row takes {_short(costs.start)} ms, {_short(costs.layer)} ms a layer and {_short(costs.exit)} ms an "
+            f"exit; of the full model {_short(costs.full)} ms ({costs.device}, {counted(costs.threads, 'thread')})"
+        )
     title = f"with {point.confidence:.0%} bootstrap intervals"
     table = _columns(f"on {point.measured_on} other samples", "", "interval", title=title)
     for name, estimate in point.reached.items():
@@ -79,14 +87,15 @@ def print_choice(point: OperatingPoint, criterion_name: str) -> None:
 def _verdict(point: OperatingPoint) -> str:
     """Say whether the budget was met on the other half, and whether the interval agrees."""
     budget = budget_of(point.asked)
-    estimate = point.reached[budget.figure]
+    name = budget.figure_of(point.reached)
+    estimate = point.reached[name]
     is_met, *ends = [budget.met_by(figure) for figure in (estimate.value, estimate.low, estimate.high)]
     agrees = set(ends) == {is_met}
     whole, does = "all" if agrees else "part", "meets" if is_met == agrees else "misses"
-    shown, interval = _with_interval(budget.figure, estimate)
+    shown, interval = _with_interval(name, estimate)
     return (
         f"{budget}: {'met' if is_met else 'missed'} on the other samples: "
-        f"{_FIGURES.get(budget.figure, budget.figure)} {shown}, interval {interval}, {whole} of which {does} it"
+        f"{_FIGURES.get(name, name)} {shown}, interval {interval}, {whole} of which {does} it"
     )
 
 
@@ -95,12 +104,13 @@ _FIGURES = {
     "full_score": "full model's score (%)",
     "loss": "loss (points)",
     "speedup": "speed-up",
+    "clock": "speed-up on the clock",
     "consistency": "consistency (%)",
 }
 
 
 def _with_interval(name: str, estimate: Estimate) -> tuple[str, str]:
-    if name == "speedup":
+    if name in ("speedup", "clock"):
         return f"{estimate.value:.2f}x", f"{estimate.low:.2f} to {estimate.high:.2f}"
     return _percent(estimate.value), f"{_percent(estimate.low)} to {_percent(estimate.high)}"
 
@@ -111,7 +121,10 @@ def describe(split: str, summary: Mapping[str, Any]) -> str:
     rows = f"{samples} samples"
     if samples != total:
         rows = f"{samples} of {total} samples, {'' if summary['drawn_at_random'] else 'not '}drawn at random"
-    return f"{summary['task']} {split}: {rows}, {summary['num_exits']} exits"
+    exits, layers = f"{summary['num_exits']} exits", summary.get("layers_of_exits")
+    if layers not in (None, [*range(1, summary["num_exits"] + 1)]):
+        exits = f"{counted(len(layers), 'exit')} behind layer {', '.join(map(str, layers))}"
+    return f"{summary['task']} {split}: {rows}, {exits}"
 
 
 def _table(summary: Mapping[str, Any]) -> Table:

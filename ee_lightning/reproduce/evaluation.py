@@ -1,7 +1,7 @@
 """What the rows of a suite reach on its finished runs: by replay of their stored exits, and on the clock."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache, cached_property, partial
 from itertools import product
 from pathlib import Path
@@ -38,22 +38,29 @@ CLOCK_BATCH = "32"
 
 
 class Layers(NamedTuple):
-    """The layers of the whole backbone, and how many of those that the model keeps come before its first exit."""
+    """The layers of the whole backbone, and how many of a model the layer of its last exit lacks.
+
+    Older releases did not store the layers: they count one where one exit alone stands behind the last layer.
+    """
 
     full: int
-    without_exit: int
+    uncounted: int
 
     def speedup(self, mean_exit: Tensor) -> Tensor:
-        """Return all layers of the whole backbone over the mean of those run, by the mean exit, of any shape."""
-        return self.full / (self.without_exit + mean_exit)
+        """Return all layers of the whole backbone over the mean of those run, by those counted, of any shape."""
+        return self.full / (self.uncounted + mean_exit)
 
 
-def layers_of(options: RunOptions, num_exits: int) -> Layers:
-    """Count the layers of a run's model; a `BackboneError` where the backbone's configuration is not available."""
+def layers_of(options: RunOptions, counted: int) -> Layers:
+    """Count the layers of a run's model, whose last exit is stored as behind the layer `counted`.
+
+    Raises:
+        BackboneError: The backbone's configuration is not available.
+    """
     if options.heads.exits == "every" and options.num_layers is None:
-        return Layers(num_exits, 0)
+        return Layers(counted, 0)
     full = int(backbone_config(options.backbone).num_hidden_layers)
-    return Layers(full, (options.num_layers or full) - num_exits)
+    return Layers(full, (options.num_layers or full) - counted)
 
 
 def flops_speedup(options: RunOptions, num_tokens: Sequence[int], exit_layers: Tensor, *, judged: bool) -> float:
@@ -63,8 +70,8 @@ def flops_speedup(options: RunOptions, num_tokens: Sequence[int], exit_layers: T
     were judged, all samples leave at the last exit, and no other was asked.
     """
     whole, own = (
-        _counter(options.backbone, num_layers, options.task.target, options.heads)
-        for num_layers in (None, options.num_layers)
+        _counter(options.backbone, num_layers, options.task.target, heads)
+        for num_layers, heads in ((None, replace(options.heads, exits="last")), (options.num_layers, options.heads))
     )
     spent = own.of_exits(num_tokens, exit_layers.tolist()) if judged else own.of_full(num_tokens)
     return whole.of_full(num_tokens) / spent
@@ -103,7 +110,7 @@ class StoredRun:
     @cached_property
     def layers(self) -> Layers:
         """The layers of its model, see `layers_of`."""
-        return layers_of(self.options, self.exits.num_exits)
+        return layers_of(self.options, self.exits.layers_of_exits[-1])
 
     @cached_property
     def num_tokens(self) -> list[int]:
@@ -255,7 +262,7 @@ def _outcome(found: Evaluation, key: RunKey, row: Row, variant: Variant) -> Outc
     score = weighted_scores(predictions, labels, torch.ones(1, len(labels)), run.metric, run.exits.num_classes)
     by_layers = by_flops = on_clock = None
     if (layers := found.attempt(f"speed-ups {about}", lambda: run.layers)) is not None:
-        by_layers = layers.speedup(exit_layers.double().mean()).item()
+        by_layers = layers.speedup(run.exits.layers_run(exit_layers).double().mean()).item()
         on_clock = run.wall_speedup(criterion, threshold)
 
         def count() -> float:

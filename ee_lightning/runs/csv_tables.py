@@ -99,5 +99,5 @@ def _check_points(points: pd.DataFrame) -> None:
 def _curve(criterion: str, points: pd.DataFrame) -> Curve:
     columns = {name: torch.tensor(points[name].to_numpy(), dtype=torch.float64) for name in points.columns[2:]}
     thresholds, speedup, mean_exit = (columns.pop(name) for name in ("threshold", "speedup", "mean_exit"))
-    num_exits = round((speedup * mean_exit)[0].item())
-    return Curve(criterion, num_exits, attained=thresholds, thresholds=thresholds, mean_exit=mean_exit, scores=columns)
+    num_layers = round((speedup * mean_exit)[0].item())
+    return Curve(criterion, num_layers, attained=thresholds, thresholds=thresholds, mean_exit=mean_exit, scores=columns)

@@ -22,6 +22,7 @@ class Figures:
         samples: Number of samples.
         metrics: The primary one first.
         num_exits: Number of exits.
+        layers_of_exits: The layer behind which each stands; None in files of releases that put one behind every layer.
         exits: By metric, exit by exit.
         full_model: By metric.
         oracle: Its speed-up, and its score by metric; None for regression.
@@ -41,6 +42,7 @@ class Figures:
     oracle: dict[str, float] | None
     criteria: dict[str, dict[str, dict[str, float | None]]]
     checkpoint: str | None = None
+    layers_of_exits: list[PositiveInt] | None = None
 
     def __post_init__(self) -> None:
         """Check that every metric has its figures."""

@@ -36,6 +36,7 @@ FITTED = "fitted.json"
 CALIBRATION = "calibration"
 _EXTRA = "extra."
 _MULTI_LABEL = "multi_label"
+_LAYERS = "layers_of_exits"
 _ROWS, _DIGEST = "rows", "sha256"
 _NAME = "name a run folder, such as runs/demo/version_0"
 _EVALUATE = "run validate or test on its checkpoint"
@@ -55,10 +56,10 @@ class RunFolder:
 
     It holds, beside the ``config.yaml``, ``metrics.csv`` and ``checkpoints/`` that Lightning writes:
 
-    - ``exits/<split>.safetensors``: ``logits [exits, samples, classes]``, ``labels [samples]``, ``ids [samples]`` and
-      the exits' extras, ``extra.<name> [exits, samples]``; of several labels a sample ``labels [samples, labels]``, and
-      a ``multi_label`` that is true; in the metadata, as JSON, ``rows``: which rows of the split these are, and the
-      tensors' ``sha256``;
+    - ``exits/<split>.safetensors``: ``logits [exits, samples, classes]``, ``labels [samples]``, ``ids [samples]``, the
+      ``layers_of_exits [exits]`` and the exits' extras, ``extra.<name> [exits, samples]``; of several labels a sample
+      ``labels [samples, labels]``, and a ``multi_label`` that is true; in the metadata, as JSON, ``rows``: which rows
+      of the split these are, and the tensors' ``sha256``;
     - ``exit_scores.csv``: the score of every exit after every epoch;
     - ``curves.csv``: every operating point of every criterion; ``curves.png`` draws them;
     - ``speed.csv``: what operating points reach on the clock, where that was measured; ``speed.png`` draws it;
@@ -157,7 +158,8 @@ class RunFolder:
 
     def write_exits(self, split: str, exits: StoredExits) -> None:
         """Store what every exit said of a split."""
-        tensors = {"logits": exits.logits, "ids": exits.ids}
+        layers = torch.tensor(exits.layers_of_exits)  # [exits]
+        tensors = {"logits": exits.logits, "ids": exits.ids, _LAYERS: layers}
         tensors |= {} if exits.labels is None else {"labels": exits.labels}
         tensors |= {_MULTI_LABEL: torch.tensor(True)} if exits.multi_label else {}
         tensors |= {_EXTRA + name: tensor for name, tensor in exits.extras.items()}
@@ -196,6 +198,7 @@ class RunFolder:
                     extras={name.removeprefix(_EXTRA): t for name, t in tensors.items() if name.startswith(_EXTRA)},
                     multi_label=_MULTI_LABEL in tensors,
                     rows=typed(EvaluatedRows, rows),
+                    layers_of_exits=tuple(tensors[_LAYERS].tolist()) if _LAYERS in tensors else (),
                 )
             except (DataError, TrainingDiverged) as error:
                 raise ValueError(f"{error.what} ({error.where})" if error.where else error.what) from error

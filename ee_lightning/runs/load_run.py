@@ -1,6 +1,6 @@
 """A trained model from its run folder."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -138,7 +138,8 @@ def whole_model(options: RunOptions) -> MultiExitModel | None:
     """
     if options.num_layers is None:
         return None
-    whole = untrained_model(backbone_config(options.backbone), options.task.target, options.heads)
+    heads = replace(options.heads, exits="last")
+    whole = untrained_model(backbone_config(options.backbone), options.task.target, heads)
     return whole.to(find_device("auto"))
 
 

@@ -5,7 +5,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, PositiveInt
 
@@ -13,12 +13,15 @@ from ee_lightning import __version__
 from ee_lightning.errors import RunFolderError
 from ee_lightning.exits.fitted import NUM_EXITS, Fitted
 from ee_lightning.exits.naming import CriterionSpec
+from ee_lightning.exits.placement import Layers, ascending
 from ee_lightning.exits.threshold import Threshold, at_exits, in_numbers
 from ee_lightning.files import check_format, read_json, reading, typed
 
 OPERATING_POINT = "operating_point.json"
-FORMAT = 1
-"""Rises with every change of the file that older releases would misread."""
+FORMAT = 2
+"""Rises with every change of the file that older releases would misread; format 1 is read too."""
+
+_MOST_EXITS = 1000
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,39 @@ class Asked:
 
 
 @dataclass(frozen=True)
+class Costs:
+    """What a single row takes on a machine, in milliseconds, by what is run of the model.
+
+    Attributes:
+        start: All that comes before the first layer.
+        layer: A layer.
+        exit: An exit, with its head and the criterion.
+        full: The full model, with all layers and the last head alone.
+        device: Where this was measured, such as ``cpu``.
+        threads: How many shared an operation on the processor.
+
+    Raises:
+        ValueError: A layer or the full model takes no time, or something less than none.
+    """
+
+    start: float
+    layer: float
+    exit: float
+    full: float
+    device: str
+    threads: PositiveInt
+
+    def __post_init__(self) -> None:
+        parts = (self.start, self.layer, self.exit, self.full)
+        if not (all(0 <= part < math.inf for part in parts) and self.layer and self.full):
+            raise ValueError(f"Expected costs from 0, of a layer and the full model above 0, but got {parts}.")
+
+    def until(self, layers_of_exits: Layers) -> list[float]:
+        """Return what a row takes that leaves at each of some exits, if no others are asked."""
+        return [self.start + layer * self.layer + number * self.exit for number, layer in enumerate(layers_of_exits, 1)]
+
+
+@dataclass(frozen=True)
 class OperatingPoint:
     """A criterion at a threshold, or at one for each exit, chosen on one half of a split and measured on the other.
 
@@ -59,26 +95,27 @@ class OperatingPoint:
         criterion: How to make the criterion.
         threshold: In the criterion's own unit, finite: a sample leaves where its score is at least this. Of thresholds
             for each exit some may be infinite: with infinity nobody leaves there, with minus infinity everybody.
-        num_exits: Of the model that it was chosen for.
+        layers_of_exits: The layers behind which the exits stand that it was chosen for; others are not asked.
         asked: What was asked for.
         chosen_on: Number of samples of the half it was chosen on.
         measured_on: Number of samples of the half that it was measured on.
         confidence: The level of the intervals.
         reached: On the other half: ``speedup``; the metric as ``score``, the full model's as ``full_score``, and
-            ``loss``, by how much the latter is higher, all as shares (1 is 100 points); and ``consistency``, the share
-            of samples with the full model's label.
+            ``loss``, by how much the latter is higher, all as shares (1 is 100 points); ``consistency``, the share of
+            samples with the full model's label; and with costs ``clock``, the speed-up by these.
         guarantee: What is guaranteed, in words; None if nothing is.
         met: Whether the budget was met on the other half; None if the file does not say.
+        costs: What a row takes on the machine where the exits were picked; None where they were given.
         version: The release of ee_lightning that chose it.
 
     Raises:
         ValueError: If the threshold is not finite, or none lets anybody leave.
-        OptionError: If there are thresholds of another number of exits.
+        OptionError: If there are thresholds of another number of exits, or the layers don't ascend.
     """
 
     criterion: CriterionSpec
     threshold: Threshold
-    num_exits: PositiveInt
+    layers_of_exits: Layers
     asked: Asked
     chosen_on: int
     measured_on: int
@@ -86,6 +123,7 @@ class OperatingPoint:
     reached: Mapping[str, Estimate]
     guarantee: str | None
     met: bool | None = None
+    costs: Costs | None = None
     version: str = __version__
 
     def __repr__(self) -> str:
@@ -95,7 +133,7 @@ class OperatingPoint:
         return f"OperatingPoint({self.criterion.build().name} at {in_numbers(self.threshold)}: {reached}; {asked})"
 
     def __post_init__(self) -> None:
-        thresholds = at_exits(self.threshold, self.num_exits)
+        thresholds = at_exits(self.threshold, len(ascending(self.layers_of_exits, "layers_of_exits")))
         lowest = min(thresholds)  # an infinite one may stand beside others
         if lowest == math.inf or any(map(math.isnan, thresholds)) or (self.threshold == lowest == -math.inf):
             raise ValueError(f"Expected argument `threshold` to be finite, but got {self.threshold}.")
@@ -119,15 +157,26 @@ class OperatingPoint:
             raise RunFolderError("there is no operating point here", where=file, hint=again)
         with reading(file, hint=again):
             fields = read_json(file)
-            check_format(fields, FORMAT, file, hint=again)
-            return typed(StoredPoint, fields)
+            is_old = fields.get("format") == 1
+            check_format(fields, 1 if is_old else FORMAT, file, hint=again)
+            return typed(StoredPoint, with_layers(fields) if is_old else fields)
+
+
+def with_layers(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of a point of format 1, for whose model every layer had an exit, as those of this format."""
+    num_exits = typed(int, fields["num_exits"], at="num_exits")
+    if not 1 <= num_exits <= _MOST_EXITS:
+        raise ValueError(f"num_exits is {num_exits}")
+    kept = {name: value for name, value in fields.items() if name != "num_exits"}
+    return {**kept, "layers_of_exits": [*range(1, num_exits + 1)]}
 
 
 def _complete(point: OperatingPoint) -> OperatingPoint:
     """Return an operating point from a file, whose criterion has learnt what it needs."""
     criterion = point.criterion.build()
-    if isinstance(criterion, Fitted) and point.criterion.fitted.get(NUM_EXITS) != point.num_exits:
-        raise ValueError(f"{criterion.name} was not fitted on {point.num_exits} exits")
+    num_exits = len(point.layers_of_exits)
+    if isinstance(criterion, Fitted) and point.criterion.fitted.get(NUM_EXITS) != num_exits:
+        raise ValueError(f"{criterion.name} was not fitted on {num_exits} exits")
     return point
 
 

@@ -100,7 +100,7 @@ def _by_speedup(found: Sweep, metric: str) -> Any:
     if (oracle := found.summary["oracle"]) is not None:
         points["oracle"] = (oracle["speedup"], oracle[metric])
     scores = [score for line in lines for score in line.y] + [score for _, score in points.values()]
-    width, height = curves[0].num_exits - 1, max(scores) - min(scores)
+    width, height = curves[0].num_layers - 1, max(scores) - min(scores)
     crosses = [_cross(name, *point, _CROSS[0] * width, _CROSS[1] * height) for name, point in points.items()]
     return _chart(f"{found.stage}: {metric} by speed-up", "speedup", [*lines, *crosses])
 

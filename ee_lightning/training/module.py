@@ -108,7 +108,8 @@ class EarlyExitModule(LightningModule):
         )
         heads, optimization = replace(heads, pooling=pooling), replace(optimization, head_learning_rate=head_rate)
         self.model = MultiExitModel(load_backbone(backbone, num_layers), self.target, heads)
-        _check_exits(objective, self.model.num_exits, heads)
+        objective.check_exits(self.model.layers_of_exits)
+        _check_gate(objective, heads)
         self.metrics = metrics
         self.objective = objective
         self.optimization = optimization
@@ -298,7 +299,7 @@ class EarlyExitModule(LightningModule):
         if dataloader_idx == len(self._recorders):
             evaluated = "test" if self.trainer.testing else "validation"
             split = "calibration" if dataloader_idx > 0 else evaluated
-            self._recorders.append(ExitRecorder(split, self.target.kind))
+            self._recorders.append(ExitRecorder(split, self.target.kind, self.model.layers_of_exits))
         check_batch(batch, "input_ids", "attention_mask", "labels", "ids")
         self._recorders[dataloader_idx].add(self(batch), batch["labels"], batch["ids"])
 
@@ -318,7 +319,8 @@ class EarlyExitModule(LightningModule):
         output = self.forward(batch)
         extras = {} if output.gate is None else {GATE: output.gate}
         multi_label = self.target.kind is Kind.MULTI_LABEL
-        exits = StoredExits(output.logits, None, batch["ids"], extras, multi_label=multi_label)
+        layers = self.model.layers_of_exits
+        exits = StoredExits(output.logits, None, batch["ids"], extras, multi_label=multi_label, layers_of_exits=layers)
         criterion, threshold = self.operating_point or (Fixed(), exits.num_exits)
         exit_layer, label = replay(criterion, exits).at(threshold)
         return BatchPrediction(batch["ids"], label, exit_layer, output)
@@ -362,15 +364,8 @@ def suited_to(
     return pooling, 10 * rate if pooling == "mean" and head_rate is None else head_rate
 
 
-def _check_exits(objective: Objective, num_exits: int, heads: HeadOptions) -> None:
-    trains_early_exits = any("early_exits" in stage.trains for stage in objective.stages())
-    if num_exits == 1 and trains_early_exits:
-        raise OptionError(
-            f"{type(objective).__name__} trains early exits, and there are none",
-            where=f"--model.heads.exits {heads.exits}, --model.num_layers",
-            hint="take ee_lightning.training.LastExitObjective, or --model.heads.exits every on more than one layer",
-        )
-    if heads.gate and not trains_early_exits:
+def _check_gate(objective: Objective, heads: HeadOptions) -> None:
+    if heads.gate and not objective.has_early_exits:
         raise OptionError(
             f"{type(objective).__name__} trains no early exits, and no gate beside them",
             where="--model.heads.gate",

@@ -8,6 +8,7 @@ from torch import Tensor, distributed
 from ee_lightning.errors import TrainingDiverged
 from ee_lightning.exits import GATE, StoredExits
 from ee_lightning.exits.curve import statistics_of
+from ee_lightning.exits.placement import Layers
 from ee_lightning.functional import WITHOUT_CURVE, Kind, rank_score
 from ee_lightning.models import MultiExitOutput
 
@@ -18,8 +19,8 @@ class ExitRecorder:
     Samples that a sampler repeated to give every process equal shares count once.
     """
 
-    def __init__(self, split: str, kind: Kind) -> None:
-        self._split, self._kind = split, kind
+    def __init__(self, split: str, kind: Kind, layers_of_exits: Layers = ()) -> None:
+        self._split, self._kind, self._layers = split, kind, layers_of_exits
         self._batches: list[dict[str, Tensor]] = []
         self._joined: StoredExits | None = None
 
@@ -59,6 +60,7 @@ class ExitRecorder:
             ids=ids,
             extras={GATE: joined[GATE][first].T.contiguous()} if GATE in joined else {},  # [exits, samples]
             multi_label=self._kind is Kind.MULTI_LABEL,
+            layers_of_exits=self._layers,
         )
 
 

@@ -27,7 +27,7 @@ def test_what_is_reported_is_what_the_criterion_does_on_the_other_half(budget, g
     exits = exits_of(801)
     point = choose(exits, VOTING, budget, **ORDINARY, guarantee=guarantee, seed=3)
     assert point.asked == Asked(budget.name, budget.value, "accuracy", guarantee, "validation", 3)
-    assert (point.chosen_on, point.measured_on, point.num_exits) == (400, 401, 4)
+    assert (point.chosen_on, point.measured_on, point.layers_of_exits) == (400, 401, (1, 2, 3, 4))
 
     point.write(tmp_path / "operating_point.json")
     again = OperatingPoint.read(tmp_path)

@@ -40,7 +40,7 @@ def truly_reached(kind, population):
 
 def budget_broken_by_a_hair(kind, population):
     """Return a budget that a point half-way along the population's curve all but keeps to."""
-    half_way = int((population.curve.mean_exit <= 0.7 * population.curve.num_exits).nonzero()[0])
+    half_way = int((population.curve.mean_exit <= 0.7 * population.curve.num_layers).nonzero()[0])
     reached = truly_reached(kind, population)[half_way].item()
     return kind(reached - 1e-4 if kind is MaxLoss else reached + 1e-4)
 

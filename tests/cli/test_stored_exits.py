@@ -126,7 +126,7 @@ def test_every_split_is_in_the_table_and_in_the_picture(folder: RunFolder) -> No
     exits = folder.read_exits("test")
     voting = trace_curve(CRITERIA["voting"](), exits, ["accuracy"])
     assert curves["test"][0].criterion == "voting"
-    assert curves["test"][0].num_exits == 4
+    assert curves["test"][0].num_layers == 4
     for found, expected in (
         (curves["test"][0].thresholds, voting.thresholds),
         (curves["test"][0].mean_exit, voting.mean_exit),

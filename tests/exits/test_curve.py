@@ -67,24 +67,24 @@ def test_curve_equals_brute_force_over_every_distinct_threshold(case, shape, spe
 
 def assert_it_starts_with_all_layers_and_reads_back_its_own_points(curve, metric):
     fastest = curve.mean_exit[-1].item()
-    assert curve.mean_exit[0] == curve.num_exits
+    assert curve.mean_exit[0] == curve.num_layers
     assert (curve.speedup.diff() >= 0).all()
     firsts = dict(zip(reversed(curve.speedup.tolist()), reversed(curve.scores[metric].tolist()), strict=True))
     assert [curve.score_at(speedup, metric) for speedup in firsts] == pytest.approx([*firsts.values()], abs=1e-9)
     assert math.isnan(curve.score_at(0.9, metric))
-    assert math.isnan(curve.score_at(curve.num_exits / fastest + 0.1, metric))
+    assert math.isnan(curve.score_at(curve.num_layers / fastest + 0.1, metric))
     assert -1 <= curve.area(metric) <= 1
 
 
 def assert_the_fastest_point_is_the_first_exit_unless_the_rule_waits(curve, scores):
     earliest = scores.isfinite().int().argmax(0) + 1  # [samples]
     waits_for_good = ~scores.isfinite().any(0)
-    assert curve.mean_exit[-1] == torch.where(waits_for_good, curve.num_exits, earliest).double().mean()
+    assert curve.mean_exit[-1] == torch.where(waits_for_good, curve.num_layers, earliest).double().mean()
 
 
 def assert_the_threshold_near_a_speedup_leads_to_the_nearest_there_is(curve, replayed, speedup):
     exit_layer, _ = replayed.at(curve.threshold_near(speedup))
-    reached = curve.num_exits / exit_layer.double().mean().item()
+    reached = curve.num_layers / exit_layer.double().mean().item()
     assert abs(reached - speedup) == pytest.approx((curve.speedup - speedup).abs().min().item())
 
 

@@ -172,16 +172,16 @@ def test_area_is_the_mean_of_the_score_over_relative_cost(curve):
     depths = torch.linspace(1, 4, 31, dtype=torch.float64)  # every mean exit of the strategy is among them
     heights = [score_at(mean_exit, score, max(depth, fastest)) for depth in depths.tolist()]
     mean = sum((left + right) / 2 for left, right in itertools.pairwise(heights)) / 30
-    assert area(mean_exit, score, num_exits=4) == pytest.approx(mean, abs=1e-9)
+    assert area(mean_exit, score, num_layers=4) == pytest.approx(mean, abs=1e-9)
 
 
 def test_area_of_a_constant_is_that_constant():
-    assert area(torch.tensor([12.0, 7.0, 1.0]), torch.full((3,), 0.5), num_exits=12) == pytest.approx(0.5)
+    assert area(torch.tensor([12.0, 7.0, 1.0]), torch.full((3,), 0.5), num_layers=12) == pytest.approx(0.5)
 
 
 def test_area_holds_the_fastest_score_where_the_curve_does_not_reach():
-    assert area(torch.tensor([3.0, 2.0]), torch.tensor([1.0, 0.5]), num_exits=3) == pytest.approx((0.75 + 0.5) / 2)
+    assert area(torch.tensor([3.0, 2.0]), torch.tensor([1.0, 0.5]), num_layers=3) == pytest.approx((0.75 + 0.5) / 2)
 
 
 def test_area_with_one_exit_is_the_first_score():
-    assert area(torch.tensor([1.0, 1.0]), torch.tensor([0.75, 0.25]), num_exits=1) == 0.75
+    assert area(torch.tensor([1.0, 1.0]), torch.tensor([0.75, 0.25]), num_layers=1) == 0.75

@@ -1,6 +1,7 @@
 """The predictor against replay of the run's own stored exits, and what it makes of texts of every kind."""
 
 import csv
+import json
 import pickle
 import shutil
 from collections.abc import Callable, Iterable, Iterator
@@ -362,9 +363,11 @@ def test_a_run_without_an_operating_point_says_how_to_choose_one(run: Path) -> N
 def test_the_operating_point_of_another_model_is_refused(run: Path) -> None:
     assert main(["choose", str(run), "--criterion", "voting", "--min-speedup", "1.2"]) == 0
     file = run / OPERATING_POINT
-    file.write_text(file.read_text().replace('"num_exits": 3', '"num_exits": 12'))
-    with pytest.raises(RunFolderError, match=r"12 exits, and the model has 3[\s\S]*operating_point.json"):
-        EarlyExitPredictor.from_run(run)
+    fields = json.loads(file.read_text())
+    for layers, shown in (([1, 2], "1, 2"), ([1, 2, 3, 4], "1, 2, 3, 4")):
+        file.write_text(json.dumps({**fields, "layers_of_exits": layers}))
+        with pytest.raises(RunFolderError, match=rf"{shown}, and the model has 1, 2, 3\n[\s\S]*operating_point.json"):
+            EarlyExitPredictor.from_run(run)
 
 
 def test_a_criterion_that_learns_does_so_from_the_rows_held_out(trained: Trained, glue_folder: Path) -> None:
@@ -518,6 +521,8 @@ def test_a_module_trained_from_python_is_deployed(tiny_backbone: Path, glue_fold
     texts = ["a lovely film", "the dull plot"]
     expected = predictor(texts)
     assert EarlyExitPredictor.from_module(module, data, **rule)(texts) == expected
+    last = EarlyExitPredictor.from_module(module, data, **rule, exits=[3])
+    assert (last.deployment.num_exits, last.deployment.heads.exits, module.model.num_exits) == (1, (3,), 3)
 
     Trainer(**quiet).fit(module, data)  # of which the predictor has a copy
     assert predictor(texts) == expected

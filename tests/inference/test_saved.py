@@ -71,9 +71,10 @@ def test_a_saved_model_predicts_the_same_bit_for_bit(
         ({"pooler": "shared", "pooling": "cls"}, 2, Voting(fallback="majority"), 1.1),
         ({"gate": True, "pooling": "mean"}, None, Gate(), -0.5),
         ({"exits": "last"}, None, Voting(), inf),
+        ({"exits": (1, 3)}, None, Voting(), 1.2),
         ({"pooling": "mean"}, None, Conformal(), 0.5),
     ],
-    ids=["shared pooler, 2 layers", "gate", "one exit", "fitted"],
+    ids=["shared pooler, 2 layers", "gate", "one exit", "placed exits", "fitted"],
 )
 def test_every_kind_of_model_comes_back(
     heads: dict, num_layers: int | None, criterion: Criterion, threshold: float, tiny_backbone: Path, tmp_path: Path
@@ -127,9 +128,9 @@ def test_the_rule_can_be_another_than_the_one_saved(original: EarlyExitPredictor
 def test_a_newer_format_is_refused(folder: Path) -> None:
     file = folder / "early_exit.json"
     fields = json.loads(file.read_text())
-    file.write_text(json.dumps({**fields, "format": 3, "version": "9.9", "shape": "round"}))
+    file.write_text(json.dumps({**fields, "format": 4, "version": "9.9", "shape": "round"}))
     with pytest.raises(
-        RunFolderError, match=r"has format 3, written by ee_lightning 9.9, and .* reads format 2[\s\S]*install"
+        RunFolderError, match=r"has format 4, written by ee_lightning 9.9, and .* reads format 3[\s\S]*install"
     ):
         EarlyExitPredictor.from_pretrained(folder)
 

@@ -1,5 +1,6 @@
 """The internal classifiers and the multi-exit model."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -45,6 +46,9 @@ def test_mean_pooling_ignores_padding() -> None:
     ("options", "named"),
     [
         ({"exits": "first"}, "exits"),
+        ({"exits": []}, "exits"),
+        ({"exits": [2, 1]}, "exits"),
+        ({"exits": [0, 3]}, "exits"),
         ({"pooling": "max"}, "pooling"),
         ({"pooler": "none"}, "pooler"),
         ({"dropout": 1.0}, "dropout"),
@@ -82,7 +86,9 @@ def _batch() -> dict[str, Tensor]:
     }
 
 
-@pytest.mark.parametrize("options", [HeadOptions(), HeadOptions(pooling="mean", pooler="shared", gate=True)])
+@pytest.mark.parametrize(
+    "options", [HeadOptions(), HeadOptions(pooling="mean", pooler="shared", gate=True), HeadOptions(exits=(2, 3))]
+)
 def test_gradient_equilibrium_sends_every_layer_the_mean_of_the_exits_gradients(
     options: HeadOptions, tiny_backbone: Path
 ) -> None:
@@ -95,7 +101,8 @@ def test_gradient_equilibrium_sends_every_layer_the_mean_of_the_exits_gradients(
         return loss if output.gate is None else loss + output.gate[exit_layer - 1].square().mean()
 
     by_exit = []  # of every exit, the gradients that its own loss sends back
-    for exit_layer in (1, 2, 3):
+    exits = range(1, model.num_exits + 1)
+    for exit_layer in exits:
         gradients = torch.autograd.grad(
             loss_of(model(**_batch()), exit_layer), list(parameters.values()), allow_unused=True
         )
@@ -103,10 +110,10 @@ def test_gradient_equilibrium_sends_every_layer_the_mean_of_the_exits_gradients(
 
     output = model(**_batch(), gradient_equilibrium=True)
     assert torch.equal(output.logits, model(**_batch()).logits)
-    sum(loss_of(output, exit_layer) for exit_layer in (1, 2, 3)).backward()  # type: ignore[union-attr]
+    sum(loss_of(output, exit_layer) for exit_layer in exits).backward()  # type: ignore[union-attr]
     for (name, parameter), *gradients in zip(parameters.items(), *by_exit, strict=True):
         behind = {"backbone.encoder.encoder.layer.1": 2, "backbone.encoder.encoder.layer.2": 1}
-        exits_behind = next((count for layer, count in behind.items() if name.startswith(f"{layer}.")), 3)
+        exits_behind = next((count for layer, count in behind.items() if name.startswith(f"{layer}.")), len(exits))
         expected = sum(gradients) / (1 if name.startswith("heads") else exits_behind)
         torch.testing.assert_close(parameter.grad, expected, rtol=1e-9, atol=1e-12, msg=name)
 
@@ -157,7 +164,14 @@ def test_layers_that_are_not_there_can_not_be_kept(num_layers: int, tiny_backbon
 
 
 @pytest.mark.parametrize(
-    "options", [HeadOptions(), HeadOptions(pooler="shared", gate=True), HeadOptions(exits="last")], ids=str
+    "options",
+    [
+        HeadOptions(),
+        HeadOptions(pooler="shared", gate=True),
+        HeadOptions(exits="last"),
+        HeadOptions(exits=(1, 3), gate=True),
+    ],
+    ids=str,
 )
 def test_the_parts_hold_every_leaf_of_the_model_once(options: HeadOptions, tiny_backbone: Path) -> None:
     model = MultiExitModel(load_backbone(str(tiny_backbone)), Target.of(2), options)
@@ -171,3 +185,47 @@ def test_the_parts_hold_every_leaf_of_the_model_once(options: HeadOptions, tiny_
     leaves = [module for module in model.modules() if not [*module.children()]]
     assert len(held) == len(leaves)
     assert {id(leaf) for leaf in held} == {id(leaf) for leaf in leaves}
+
+
+@pytest.mark.parametrize("layers", [(1, 3), (2, 3), (3,)])
+@pytest.mark.parametrize("options", [HeadOptions(gate=True), HeadOptions(pooling="mean", pooler="shared")], ids=str)
+def test_exits_asked_alone_say_what_they_say_beside_the_others(
+    layers: tuple[int, ...], options: HeadOptions, tiny_backbone: Path
+) -> None:
+    model = MultiExitModel(load_backbone(str(tiny_backbone)), Target.of(2), options).eval()
+    before, asked, called = torch.get_rng_state(), model.asking(layers), []
+    assert torch.equal(torch.get_rng_state(), before)
+    assert (asked.layers_of_exits, asked.num_exits) == (layers, len(layers))
+    assert [asked.exit_behind(layer) for layer in (1, 2, 3)] == [
+        layers.index(layer) + 1 if layer in layers else 0 for layer in (1, 2, 3)
+    ]
+    for layer, classifier in enumerate(model.heads.classifiers, 1):
+        classifier.register_forward_hook(lambda *_, layer=layer: called.append(layer))
+    with torch.inference_mode():
+        said = asked(**_batch())
+        assert called == list(layers)
+        all_say = model(**_batch())
+    places = [layer - 1 for layer in layers]
+    assert torch.equal(said.logits, all_say.logits[places])
+    assert said.gate is None if all_say.gate is None else torch.equal(said.gate, all_say.gate[places])
+    assert {id(parameter) for parameter in asked.parameters()} <= {id(parameter) for parameter in model.parameters()}
+
+    placed = replace(options, exits=layers)
+    made = MultiExitModel(load_backbone(str(tiny_backbone)), Target.of(2), placed).eval()
+    made.load_state_dict(asked.state_dict())  # all of it, and no more
+    with torch.inference_mode():
+        assert torch.equal(made(**_batch()).logits, said.logits)
+
+
+def test_all_exits_asked_are_the_model_itself(tiny_backbone: Path) -> None:
+    model = MultiExitModel(load_backbone(str(tiny_backbone)), Target.of(2), HeadOptions())
+    assert model.asking([1, 2, 3]) is model
+    assert model.heads.options.exits == "every"
+
+
+@pytest.mark.parametrize("exits", [(1, 2), (2, 4)])
+def test_exits_that_the_layers_of_the_model_cannot_have_are_refused(
+    exits: tuple[int, ...], tiny_backbone: Path
+) -> None:
+    with pytest.raises(OptionError, match=r"3 layers\n  where: model.heads.exits"):
+        MultiExitModel(load_backbone(str(tiny_backbone)), Target.of(2), HeadOptions(exits=exits))

@@ -28,17 +28,17 @@ def options(backbone, root="", num_layers=None, exits="every"):
 
 
 def test_speed_up_by_layers_is_all_layers_over_the_mean_of_those_run():
-    assert Layers(full=12, without_exit=0).speedup(torch.tensor(3.0)) == 4
-    assert Layers(full=12, without_exit=5).speedup(torch.tensor(1.0)) == 2
-    assert Layers(full=12, without_exit=8).speedup(torch.tensor([1.0, 2.0])).tolist() == pytest.approx([12 / 9, 1.2])
+    assert Layers(full=12, uncounted=0).speedup(torch.tensor(3.0)) == 4
+    assert Layers(full=12, uncounted=5).speedup(torch.tensor(1.0)) == 2
+    assert Layers(full=12, uncounted=8).speedup(torch.tensor([1.0, 2.0])).tolist() == pytest.approx([12 / 9, 1.2])
 
 
 def test_the_layers_of_a_run(tiny_backbone):
-    assert layers_of(options("no/such/backbone"), num_exits=12) == Layers(12, 0)
-    assert layers_of(options(tiny_backbone, num_layers=2, exits="last"), num_exits=1) == Layers(3, 1)
-    assert layers_of(options(tiny_backbone, num_layers=2), num_exits=2) == Layers(3, 0)
+    assert layers_of(options("no/such/backbone"), counted=12) == Layers(12, 0)
+    assert layers_of(options(tiny_backbone, num_layers=2, exits="last"), counted=1) == Layers(3, 1)
+    assert layers_of(options(tiny_backbone, num_layers=2), counted=2) == Layers(3, 0)
     with pytest.raises(EarlyExitError):
-        layers_of(options("no/such/backbone", num_layers=2), num_exits=2)
+        layers_of(options("no/such/backbone", num_layers=2), counted=2)
 
 
 def test_flops_are_those_of_the_counter_on_the_model_itself(tiny_backbone, glue_folder):

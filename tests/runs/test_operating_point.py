@@ -36,7 +36,7 @@ def test_it_comes_back_to_the_last_bit(tmp_path_factory, threshold, fitted, guar
 def test_the_file_tells_its_format_and_who_wrote_it(tmp_path):
     POINT.write(tmp_path / OPERATING_POINT)
     fields = json.loads((tmp_path / OPERATING_POINT).read_text())
-    assert (fields["format"], fields["version"]) == (1, __version__)
+    assert (fields["format"], fields["version"]) == (2, __version__)
 
 
 @pytest.mark.parametrize("threshold", [math.inf, math.nan, (math.inf,) * 12, (0.5,) * 11 + (math.nan,)])
@@ -67,7 +67,7 @@ def edited(tmp_path, edit):
     return file
 
 
-@pytest.mark.parametrize("number", [0, 2, "1", None])
+@pytest.mark.parametrize("number", [0, 3, "1", None])
 def test_another_format_is_refused_with_the_release_that_wrote_it(tmp_path, number):
     file = edited(tmp_path, lambda fields: fields.update(format=number, version="9.9"))
     with pytest.raises(RunFolderError, match=f"has format {number}, written by ee_lightning 9.9"):
@@ -87,9 +87,12 @@ def test_another_format_is_refused_with_the_release_that_wrote_it(tmp_path, numb
         lambda fields: fields["reached"].update(speedup=2.0),
         lambda fields: fields.update(reached=None),
         lambda fields: fields.update(unknown=1),
-        lambda fields: fields.update(num_exits="12"),
-        lambda fields: fields.update(num_exits=12.0),
-        lambda fields: fields.update(num_exits=True),
+        lambda fields: fields.update(layers_of_exits=12),
+        lambda fields: fields.update(layers_of_exits=[1.0, 2.0]),
+        lambda fields: fields.update(layers_of_exits=[]),
+        lambda fields: fields.update(layers_of_exits=[3, 3, 12]),
+        lambda fields: fields.update(layers_of_exits=[6, 3, 12]),
+        lambda fields: fields.update(layers_of_exits=[0, 12]),
         lambda fields: fields["asked"].update(seed=None),
         lambda fields: fields["reached"]["speedup"].update(low="1"),
         lambda fields: fields["criterion"].update(init_args=[]),
@@ -121,8 +124,8 @@ def test_a_criterion_that_did_not_learn_what_it_needs_is_refused(tmp_path, fitte
 
 
 def test_what_is_wrong_is_named(tmp_path):
-    with pytest.raises(RunFolderError, match="can't be read: num_exits is '12', and it should be a valid integer"):
-        OperatingPoint.read(edited(tmp_path, lambda fields: fields.update(num_exits="12")))
+    with pytest.raises(RunFolderError, match="can't be read: chosen_on is '12', and it should be a valid integer"):
+        OperatingPoint.read(edited(tmp_path, lambda fields: fields.update(chosen_on="12")))
     unfitted = {"class_path": "ee_lightning.exits.Conformal"}
     with pytest.raises(RunFolderError, match="can't be read: conformal was not fitted on 12 exits"):
         OperatingPoint.read(edited(tmp_path, lambda fields: fields.update(criterion=unfitted)))
@@ -141,3 +144,15 @@ def test_what_is_no_json_object_is_refused(tmp_path, text):
     file.write_bytes(text.encode(errors="surrogateescape"))
     with pytest.raises(RunFolderError, match="can't be read"):
         OperatingPoint.read(file)
+
+
+def as_format_1(fields):
+    fields.update(format=1, num_exits=len(fields.pop("layers_of_exits")))
+
+
+def test_in_format_1_every_layer_had_an_exit(tmp_path):
+    assert OperatingPoint.read(edited(tmp_path, as_format_1)) == POINT
+    for number in ("12", 12.0, True, 0, 10**9):
+        file = edited(tmp_path, lambda fields: (as_format_1(fields), fields.update(num_exits=number)))  # noqa: B023
+        with pytest.raises(RunFolderError, match="can't be read: num_exits is "):
+            OperatingPoint.read(file)

@@ -230,6 +230,14 @@ def test_senseless_options_are_refused(kind: type[Objective], option: str, value
             kind(**{option: value})
 
 
+def test_the_ramp_rises_to_the_share_of_the_layers_that_an_exit_takes() -> None:
+    objective = RampedObjective()
+    objective.check_exits((1, 3, 6, 12))
+    logits, labels = torch.randn(M, BATCH, 3, dtype=torch.float64), torch.tensor([0, 2, 1, 1, 0])
+    expected = _weighted(1 / 12, 3 / 12, 6 / 12, 1)(logits, labels)
+    torch.testing.assert_close(objective(logits, labels, Progress(10, 10)).loss, expected)
+
+
 def test_the_ramp_s_mean_weight_and_alternating_steps_are_logged() -> None:
     logits, labels = _batch(2)
     terms = RampedObjective(0.2)(logits, labels, Progress(5, 10)).terms

@@ -47,7 +47,7 @@ def draw_task(found: Evaluation, results: Results, task: str) -> Figure | None:
     for training, color in reversed(colors.items()):
         _draw_oracle(axes, found, task, training, color)
     run = found.runs_of(task, trained[0].training)[0]
-    layers = [each.exits.num_exits for row in trained for each in found.runs_of(task, row.training)]
+    layers = [each.exits.layers_of_exits[-1] for row in trained for each in found.runs_of(task, row.training)]
     lay_out(axes, max(layers), run.metric)
     seeds = max(len(found.runs_of(task, row.training)) for row in trained)
     axes.set_title(f"{task}, {reported(found.suite).removeprefix('the ')}, {seeds} seed{'s' if seeds > 1 else ''}")
@@ -71,14 +71,14 @@ def _curves(runs: Sequence[StoredRun], criterion: str) -> list[Curve]:
 
 
 def mean_curve(curves: Sequence[Curve], metric: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Read the curves of several seeds, of as many exits, at the same speed-ups, evenly spaced by executed layers.
+    """Read the curves of several seeds, of as many layers, at the same speed-ups, evenly spaced by executed layers.
 
     Returns:
         Speed-ups, of shape [points], and scores in percent, of shape [curves, points]; NaN where a curve does not
         reach.
     """
-    num_exits = curves[0].num_exits
-    speedups = num_exits / np.linspace(num_exits, 1, _POINTS)  # [points]
+    num_layers = curves[0].num_layers
+    speedups = num_layers / np.linspace(num_layers, 1, _POINTS)  # [points]
     scores = [[100 * curve.score_at(speedup, metric) for speedup in speedups.tolist()] for curve in curves]
     return speedups, np.array(scores)
 

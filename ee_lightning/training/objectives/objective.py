@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from torch import Tensor, nn
 
 from ee_lightning.errors import OptionError
+from ee_lightning.exits.placement import Layers
 from ee_lightning.functional import Kind
 from ee_lightning.training.optimization import Progress, Stage
 
@@ -97,6 +98,27 @@ class Objective(nn.Module, ABC):
                 f"{type(self).__name__} compares distributions over classes, and this task has a value to predict",
                 where="model.objective",
                 hint="for regression take ee_lightning.training.JointObjective, or another without distributions",
+            )
+
+    @property
+    def has_early_exits(self) -> bool:
+        """Whether a stage trains early exits."""
+        return any("early_exits" in stage.trains for stage in self.stages())
+
+    def check_exits(self, layers_of_exits: Layers) -> None:
+        """Take notice of the layers behind which the exits stand, before training; the last one is the whole model's.
+
+        One that needs other exits than these raises an error, as this one does where it trains early exits and there
+        are none.
+
+        Raises:
+            OptionError: It can't train a model with these exits.
+        """
+        if len(layers_of_exits) == 1 and self.has_early_exits:
+            raise OptionError(
+                f"{type(self).__name__} trains early exits, and there are none",
+                where="--model.heads.exits, --model.num_layers",
+                hint="take ee_lightning.training.LastExitObjective, or --model.heads.exits every on several layers",
             )
 
     def saved(self) -> dict[str, Any] | None:

@@ -1,0 +1,64 @@
+"""Behind which layers of a model its exits stand."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Literal
+
+from ee_lightning.errors import OptionError
+
+Layers = tuple[int, ...]
+"""The layer behind which each exit stands, counted from 1, ascending; the last exit stands behind the last layer."""
+
+
+def ascending(layers: Sequence[int], where: str) -> Layers:
+    """Return layers as a tuple, or raise an `OptionError` unless each is 1 or more and above the one before it."""
+    given = tuple(layers)
+    if not given or given[0] < 1 or any(later <= earlier for earlier, later in pairwise(given)):
+        raise OptionError(
+            f"the layers of the exits are {', '.join(map(str, given)) or 'none'}",
+            where=where,
+            hint="list them from the first to the last, counted from 1 and each once, such as 3,6,9,12",
+        )
+    return given
+
+
+def placed(exits: Literal["every", "last"] | Sequence[int], depth: int, where: str) -> Layers:
+    """Return the layers of the exits of a model of so many layers.
+
+    Raises:
+        OptionError: They don't ascend, the model has fewer layers, or its last layer has no exit.
+
+    Example:
+        >>> placed("every", 4, "exits"), placed("last", 4, "exits"), placed([2, 4], 4, "exits")
+        ((1, 2, 3, 4), (4,), (2, 4))
+    """
+    if isinstance(exits, str):
+        return tuple(range(1, depth + 1)) if exits == "every" else (depth,)
+    layers = ascending(exits, where)
+    if layers[-1] != depth:
+        what = f"an exit is to stand behind layer {layers[-1]}, and the model has {depth} layers"
+        if layers[-1] < depth:
+            what = f"no exit stands behind the last of the model's {depth} layers"
+        raise OptionError(what, where=where, hint=f"end the list with {depth}: the last exit takes all who are left")
+    return layers
+
+
+def numbers_of(asked: Sequence[int], layers: Layers, where: str) -> list[int]:
+    """Return the numbers, from 1, of the exits that are asked, by their layers, among those of a model.
+
+    Raises:
+        OptionError: The layers don't ascend, one of them has no exit, or the last exit is not asked.
+
+    Example:
+        >>> numbers_of([6, 12], (3, 6, 9, 12), "--exits")
+        [2, 4]
+    """
+    asked = ascending(asked, where)
+    there = ", ".join(map(str, layers))
+    if lacking := [layer for layer in asked if layer not in layers]:
+        what = f"the model has no exit behind layer {lacking[0]}"
+        raise OptionError(what, where=where, hint=f"ask exits behind the layers {there}")
+    if asked[-1] != layers[-1]:
+        what = f"the exit behind the last layer, {layers[-1]}, is not asked"
+        raise OptionError(what, where=where, hint="ask it too, and last: it takes all who are left")
+    return [layers.index(layer) + 1 for layer in asked]

@@ -27,6 +27,7 @@ COMMANDS = {
     "fetch-run": "restore a run folder that was logged to W&B",
     "explain": "print what every exit says of a row, where it leaves and why",
     "save": "write a run's model, tokenizer and operating point into one folder",
+    "export": "write a model as ONNX graphs, which run without torch",
     "reproduce": "run a suite of trainings, and set its tables beside published ones",
     "submit": "predict GLUE's test sets, and write the files for its server",
 }

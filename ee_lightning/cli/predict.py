@@ -109,7 +109,7 @@ def predict(
         run.check_rows()
         rows: InputRows | OwnRows = OwnRows(run.task, run.root)
     else:
-        rows = InputRows(input, _choices(text_columns, deployment), skip_bad_rows=skip_bad_rows)
+        rows = InputRows(input, choices(text_columns, deployment), skip_bad_rows=skip_bad_rows)
     names = deployment.label_names if probabilities else ()
     with writing(checked, kind, with_trail=trail, names=names, label_separator=deployment.label_separator) as file:
         _predict(predictor, rows, file)
@@ -231,7 +231,7 @@ def _output(input: Path, output: Path | None) -> Path:
     return output
 
 
-def _choices(text_columns: Texts | None, deployment: Deployment) -> list[Texts]:
+def choices(text_columns: Texts | None, deployment: Deployment) -> list[Texts]:
     """Return what the texts of a file may be called."""
     if text_columns is None:
         return deployment.text_choices

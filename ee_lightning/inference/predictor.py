@@ -15,6 +15,7 @@ from ee_lightning.errors import OptionError, listed
 from ee_lightning.exits import GATE, StoredExits
 from ee_lightning.exits.naming import spec_of
 from ee_lightning.functional import Kind
+from ee_lightning.inference.batches import Sample
 from ee_lightning.inference.deployment import Deployment
 from ee_lightning.inference.engine import EarlyExitEngine, Precision, Schedule
 from ee_lightning.inference.policy import AnyCriterion, ExitPolicy, GivenThreshold, asked_exits, policy_of_run
@@ -266,6 +267,15 @@ class EarlyExitPredictor:
             return [texts]
         return rows_of(texts, self._encoder.choose) if pairs is None else side_by_side(texts, pairs)
 
+    def tokenise(self, texts: str | Iterable[Any], pairs: str | Iterable[str] | None = None) -> list[Sample]:
+        """Return what the model takes of texts, or of pairs of them.
+
+        Raises:
+            DataError: As for predictions.
+        """
+        rows = [self._encoder.check(row, f"row {number}") for number, row in enumerate(self._rows(texts, pairs))]
+        return self._encoder(rows)[0]
+
     @torch.inference_mode()
     def exits_of(self, texts: str | Iterable[Any], pairs: str | Iterable[str] | None = None) -> StoredExits:
         """Return what all exits say of texts, or of pairs of them, as criteria replay it; no text leaves early.
@@ -273,13 +283,12 @@ class EarlyExitPredictor:
         Raises:
             DataError: As for predictions.
         """
-        rows = [self._encoder.check(row, f"row {number}") for number, row in enumerate(self._rows(texts, pairs))]
-        samples, _ = self._encoder(rows)
+        samples = self.tokenise(texts, pairs)
         said = self.model(**{name: tensor.to(self.engine.device) for name, tensor in self.engine.pad(samples).items()})
         return StoredExits(
             logits=said.logits.float().cpu(),  # [exits, texts, classes]
             labels=None,
-            ids=torch.arange(len(rows)),
+            ids=torch.arange(len(samples)),
             extras={} if said.gate is None else {GATE: said.gate.float().cpu()},  # [exits, texts]
             multi_label=self.model.target.kind is Kind.MULTI_LABEL,
             layers_of_exits=self.model.layers_of_exits,

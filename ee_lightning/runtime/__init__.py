@@ -1,0 +1,1 @@
+"""Exported models: what their folders hold, and how they run without torch."""

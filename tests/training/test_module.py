@@ -33,6 +33,7 @@ METHODS = Path(__file__).parents[2] / "configs" / "methods"
 ALL = {"backbone", "last", "early"}
 TWO_STAGES = [{"backbone", "last"}, {"early"}]
 REGIMES: dict[str, list[set[str]]] = {
+    "cosee": [ALL],
     "ours": [ALL],
     "pabee": [ALL],
     "elasticbert": [ALL],

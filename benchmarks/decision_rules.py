@@ -46,7 +46,7 @@ def right_at(criterion: Criterion, exits: StoredExits, costs: Sequence[float]) -
     It is NaN beyond the slowest and the fastest of these.
     """
     curve, found = trace_curve(criterion, exits, ["accuracy"]), replay(criterion, exits)
-    cost = (curve.mean_exit / exits.num_exits).numpy()[::-1]  # from fast to slow
+    cost = (curve.mean_exit / curve.num_layers).numpy()[::-1]  # from fast to slow
     thresholds, labels = curve.thresholds.numpy()[::-1], exits.class_numbers()
     rows = np.full((len(costs), exits.num_samples), np.nan)
     for place, wanted in enumerate(costs):
@@ -67,7 +67,9 @@ def figures(criterion: Criterion, exits: StoredExits) -> Rows:
     Costs that are out of reach below the fastest point count as the first exit alone.
     """
     first = (exits.predictions[0] == exits.class_numbers()).double().numpy()
-    over_all = right_at(criterion, exits, np.linspace(1 / exits.num_exits, 1, COSTS).tolist())
+    over_all = right_at(
+        criterion, exits, np.linspace(exits.layers_of_exits[0] / exits.layers_of_exits[-1], 1, COSTS).tolist()
+    )
     area = np.where(np.isnan(over_all), first, over_all).mean(0)
     return np.concatenate([right_at(criterion, exits, [1 / each for each in SPEEDUPS]), area[None]])
 

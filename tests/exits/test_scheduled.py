@@ -1,6 +1,7 @@
 """Scheduled thresholds: the dial is the budget, and every budget is a threshold for each exit."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -44,6 +45,16 @@ def test_on_the_calibration_rows_the_threshold_is_the_share_of_layers_that_run(c
     for budget in budgets:
         exit_layer, _ = found.at(budget)
         assert exit_layer.double().mean().item() / 8 == pytest.approx(budget, abs=1e-6)
+
+
+def test_the_budget_counts_the_layers_behind_which_exits_stand():
+    exits = replace(exits_of(200), layers_of_exits=(1, 2, 6, 12))
+    criterion = fitted(exits, "confidence", "line")
+    budgets = criterion.fitted["budgets"]
+    assert (budgets[0], budgets[-1]) == (pytest.approx(1 / 12), 1)
+    exit_layer, _ = replay(criterion, exits).at(budgets[20])
+    layers = torch.tensor(exits.layers_of_exits)[exit_layer - 1]
+    assert layers.double().mean().item() / 12 == pytest.approx(budgets[20])
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, distributed
 
-from ee_lightning.errors import TrainingDiverged
+from ee_lightning.errors import DataError, TrainingDiverged
 from ee_lightning.exits import GATE, StoredExits
 from ee_lightning.exits.curve import statistics_of
 from ee_lightning.exits.placement import Layers
@@ -16,7 +16,7 @@ from ee_lightning.models import MultiExitOutput
 class ExitRecorder:
     """Collects the logits of all exits of a split batch by batch and joins them across processes.
 
-    Samples that a sampler repeated to give every process equal shares count once.
+    Samples that a sampler repeated to give each of several processes an equal share count once.
     """
 
     def __init__(self, split: str, kind: Kind, layers_of_exits: Layers = ()) -> None:
@@ -35,7 +35,12 @@ class ExitRecorder:
         self._joined = None
 
     def join(self) -> StoredExits:
-        """Join the batches of all processes, ordered by id, on every process; raise where logits are not finite."""
+        """Join the batches of all processes, ordered by id, on every process.
+
+        Raises:
+            TrainingDiverged: Logits are not finite.
+            DataError: Rows share an id, although there is one process.
+        """
         if self._joined is None:
             try:
                 self._joined = self._join()
@@ -45,8 +50,8 @@ class ExitRecorder:
         return self._joined
 
     def _join(self) -> StoredExits:
-        batches = self._batches
-        if distributed.is_available() and distributed.is_initialized():
+        batches, is_shared = self._batches, distributed.is_available() and distributed.is_initialized()
+        if is_shared:
             shares: list[list[dict[str, Tensor]]] = [[] for _ in range(distributed.get_world_size())]
             distributed.all_gather_object(shares, self._batches)
             batches = [batch for share in shares for batch in share]
@@ -54,6 +59,12 @@ class ExitRecorder:
             raise ValueError("no batch was recorded")
         joined = {name: torch.cat([batch[name] for batch in batches]) for name in batches[0]}
         ids, first = _first_occurrences(joined["ids"])
+        if len(ids) < len(joined["ids"]) and not is_shared:
+            raise DataError(
+                f"{len(joined['ids'])} rows have only {len(ids)} different ids",
+                where=f"the batches of the {self._split} split",
+                hint="give each row of a split a number of its own in batch['ids']: rows of the same number count once",
+            )
         return StoredExits(
             logits=joined["logits"][first].transpose(0, 1).contiguous(),  # [exits, samples, classes]
             labels=joined["labels"][first] if "labels" in joined else None,  # [samples], or [samples, labels]

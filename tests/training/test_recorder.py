@@ -1,19 +1,22 @@
 """Joining what every exit said."""
 
+from pathlib import Path
+
 import pytest
 import torch
+from torch import distributed
 
-from ee_lightning.errors import TrainingDiverged
+from ee_lightning.errors import DataError, TrainingDiverged
 from ee_lightning.functional import Kind
 from ee_lightning.models import MultiExitOutput
 from ee_lightning.training.recorder import ExitRecorder
 
 
-def test_batches_are_joined_in_the_order_of_their_ids_and_repeats_count_once() -> None:
+def test_batches_are_joined_in_the_order_of_their_ids() -> None:
     logits = torch.randn(3, 5, 2)  # [exits, samples, classes]
     labels, gate = torch.tensor([0, 1, 1, 0, 1]), torch.rand(3, 5)
     recorder = ExitRecorder("validation", Kind.SINGLE_LABEL)
-    for ids in ([4, 0], [2, 1], [3, 4]):
+    for ids in ([4, 0], [2, 1], [3]):
         index = torch.tensor(ids)
         recorder.add(MultiExitOutput(logits[:, index], gate[:, index]), labels[index], index)
     exits = recorder.join()
@@ -22,6 +25,21 @@ def test_batches_are_joined_in_the_order_of_their_ids_and_repeats_count_once() -
     assert torch.equal(exits.extras["gate"], gate)
     assert exits.labels is not None
     assert torch.equal(exits.labels, labels)
+
+
+def test_repeats_are_an_error_unless_processes_share_the_rows(tmp_path: Path) -> None:
+    recorder = ExitRecorder("validation", Kind.SINGLE_LABEL)
+    for ids in ([0, 1], [0, 1]):  # as of a loader that counts within each batch
+        recorder.add(MultiExitOutput(torch.randn(2, 2, 2), None), torch.tensor([0, 1]), torch.tensor(ids))
+    with pytest.raises(
+        DataError, match=r"4 rows have only 2 different ids\n  where: .* validation split[\s\S]*batch\['ids'\]"
+    ):
+        recorder.join()
+    distributed.init_process_group("gloo", init_method=f"file://{tmp_path / 'store'}", rank=0, world_size=1)
+    try:
+        assert recorder.join().ids.tolist() == [0, 1]
+    finally:
+        distributed.destroy_process_group()
 
 
 def test_samples_without_labels_are_joined_too() -> None:

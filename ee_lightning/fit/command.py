@@ -41,7 +41,7 @@ from ee_lightning.fit.messages import (
     wording_lightning,
 )
 from ee_lightning.fit.metrics_log import MetricsLog
-from ee_lightning.fit.parsing import names_data_module, parsing_error, whole_numbers_first
+from ee_lightning.fit.parsing import data_module_first, names_data_module, parsing_error, whole_numbers_first
 from ee_lightning.fit.signals import telling_interrupts
 from ee_lightning.fit.sweep_callback import ExitSweep
 from ee_lightning.packaged import find_config
@@ -366,7 +366,7 @@ def run(arguments: Sequence[str]) -> None:
         options = [*arguments[1:], *([] if evaluated is None else [f"--config={evaluated.config}"])]
         is_own = names_data_module(options)
         kind = LightningDataModule if is_own else TaskDataModule
-        OneCommand(EarlyExitModule, kind, subclass_mode_data=is_own, args=list(arguments), **settings())
+        OneCommand(EarlyExitModule, kind, subclass_mode_data=is_own, args=data_module_first(arguments), **settings())
     except RunIsFinished as finished:
         print(finished)
 

@@ -76,6 +76,8 @@ def wording_lightning(where: str, command: str) -> Iterator[None]:
     except EarlyExitError:
         raise
     except Exception as error:
+        if isinstance(error.__cause__, EarlyExitError):  # in which jsonargparse wraps what an attribute lacks
+            raise error.__cause__ from None
         said, hint = str(error).strip() or type(error).__name__, f"'ee-lightning {command} --help' lists the options"
         if not isinstance(error, USER_MISTAKES) and (callback := _failed_callback(error)) is not None:
             where = "--checkpoint" if callback == "ModelCheckpoint" else "--trainer.callbacks"

@@ -55,6 +55,22 @@ def names_data_module(arguments: Sequence[str]) -> bool:
     return named.data is not None
 
 
+def data_module_first(arguments: Sequence[str]) -> list[str]:
+    """Put ``--data CLASS`` before the options of that class, as the parser reads them one after the other.
+
+    Example:
+        >>> data_module_first(["fit", "--data.file", "rows.csv", "--data", "own_data.OwnData", "--run.name", "x"])
+        ['fit', '--data', 'own_data.OwnData', '--data.file', 'rows.csv', '--run.name', 'x']
+    """
+    options = list(arguments)
+    first = next((at for at, option in enumerate(options) if option.startswith("--data.")), len(options))
+    named = next((at for at, option in enumerate(options) if option.partition("=")[0] == "--data"), 0)
+    if named > first:
+        end = named + (1 if "=" in options[named] else 2)
+        options[first:end] = options[named:end] + options[first:named]
+    return options
+
+
 def parsing_error(message: str, arguments: Sequence[str], known: Sequence[str]) -> OptionError:
     """Word what the parser said of a command and its options, whose known dotted names help with misspelt ones.
 

@@ -10,6 +10,7 @@ import torch
 from transformers import PreTrainedTokenizerBase
 
 from ee_lightning.data import Task
+from ee_lightning.data.custom import ModuleTask
 from ee_lightning.data.encoding import load_tokenizer
 from ee_lightning.errors import OptionError, listed
 from ee_lightning.exits import GATE, StoredExits
@@ -33,7 +34,9 @@ from ee_lightning.runs.folder import RunFolder
 from ee_lightning.runs.load_run import RunOptions, read_model
 
 if TYPE_CHECKING:
-    from ee_lightning.training import EarlyExitModule, TaskDataModule  # and with them Lightning
+    from lightning import LightningDataModule
+
+    from ee_lightning.training import EarlyExitModule
 
 
 class EngineOptions(TypedDict, total=False):
@@ -153,7 +156,7 @@ class EarlyExitPredictor:
     def from_module(
         cls,
         module: "EarlyExitModule",
-        data: "TaskDataModule | None" = None,
+        data: "LightningDataModule | None" = None,
         *,
         criterion: AnyCriterion,
         threshold: GivenThreshold,
@@ -164,7 +167,8 @@ class EarlyExitPredictor:
 
         Args:
             module: The module.
-            data: The data that it is trained on; None takes those of its trainer.
+            data: The data module of its training; None takes that of its trainer. One of your own says by its
+                attributes what is predicted, as in ``examples/own_data.py``; the tokenizer is then the backbone's.
             criterion: A name such as ``voting(k=0.5)``, a criterion or its specification; fitted if it has to be.
             threshold: In the criterion's own unit, one for all exits or one for each; infinity lets nobody leave early.
             exits: The layers of the exits to ask, as for `from_run`; None asks all.
@@ -174,22 +178,24 @@ class EarlyExitPredictor:
             OptionError: The data are missing or of another task, or an option makes no sense.
             BackboneError: The tokenizer of the data is not available.
         """
-        data = data or getattr(module._trainer, "datamodule", None)
-        task, model = getattr(data, "task", None), deepcopy(module.model)
-        if data is None or not isinstance(task, Task):
-            hint = "give the TaskDataModule that it is trained on; beside data of your own give model, tokenizer and "
-            hint += "Deployment to EarlyExitPredictor itself"
-            raise OptionError("it is not known what the model predicts of which texts", where="data", hint=hint)
+        known: Any = data or getattr(module._trainer, "datamodule", None)
+        if known is None:
+            what = "it is not known what the model predicts of which texts"
+            raise OptionError(what, where="data", hint="give the data module of its training")
+        task, model = getattr(known, "task", None), deepcopy(module.model)
+        if isinstance(task, Task):
+            max_length, tokenizer = known.max_length, known.tokenizer_name
+        else:
+            described = ModuleTask.of(known)
+            task, max_length, tokenizer = described.as_task(), described.max_length, module.hparams["backbone"]
         if task.target != model.target:
             what = f"the module has {model.target.num_classes} outputs for {model.target.kind.value}, and {task.name} "
             what += f"{task.target.num_classes} for {task.target.kind.value}"
             raise OptionError(what, where="data", hint="give the data that it is trained on")
-        rule, model = (
-            ExitPolicy.given(criterion, threshold),
-            model.asking(model.layers_of_exits if exits is None else exits),
-        )
-        deployment = Deployment.of_task(task, model.num_exits, data.max_length, model.heads.options, rule)
-        return cls(model, load_tokenizer(data.tokenizer_name), deployment, **options)
+        rule = ExitPolicy.given(criterion, threshold)
+        model = model.asking(model.layers_of_exits if exits is None else exits)
+        deployment = Deployment.of_task(task, model.num_exits, max_length, model.heads.options, rule)
+        return cls(model, load_tokenizer(tokenizer), deployment, **options)
 
     @classmethod
     def from_pretrained(

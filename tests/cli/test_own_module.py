@@ -80,7 +80,11 @@ def test_rows_of_its_own_are_asked_for(run: Run, options: dict[str, object], cap
 
 VALIDATES = "return DataLoader(self.validation, self.batch_size, collate_fn=self.batch_of)"
 MISTAKES = {
-    "no number of classes": ("self.num_classes, self.max_length = 2, 64", "pass", r"OwnData.num_classes is None"),
+    "no number of classes": (
+        "self.num_classes, self.max_length = 2, 64",
+        "pass",
+        r"error: OwnData.num_classes is None\n  where: OwnData\n  hint:  in its __init__[^\n]*\n$",
+    ),
     "too few words": ('["no", "yes"]', '["no", "yes", "so"]', r"label_names holds 3 words, and num_classes is 2"),
     "no labels": (
         '"labels": labels, ',
@@ -88,6 +92,11 @@ MISTAKES = {
         r"a batch lacks labels\n  where: a batch with .*input_ids[\s\S]*ids \[batch\]",
     ),
     "no ids": ('"ids": ', '"numbers": ', r"a batch lacks ids\n[\s\S]*labels \[batch\]"),
+    "ids within a batch": (
+        "torch.tensor([number for number, _ in rows])",
+        "torch.arange(len(rows)) * 0",
+        r"8 rows have only 1 different ids\n  where: the batches of the validation split",
+    ),
     "no validation loader": ("def val_dataloader", "def other", r"there are no validation data\n  where: OwnData"),
     "no validation loaders": (VALIDATES, "return []", r"there are no validation data\n  where: OwnData"),
 }
@@ -138,6 +147,11 @@ def test_attributes_that_are_left_out_have_usual_values() -> None:
             ModuleTask.of(SimpleNamespace(**{"num_classes": 2, **wrong}))
 
 
+def test_its_name_may_follow_its_options(options: dict[str, object]) -> None:
+    given = [f"--{name}={value}" for name, value in options.items() if name != "data"]
+    assert main(["fit", *given, "--data", "own_data.OwnData", "--trainer.fast_dev_run=true"]) == 0
+
+
 def test_it_trains_from_python(tiny_backbone: Path) -> None:
     from own_data import OwnData
 
@@ -150,3 +164,7 @@ def test_it_trains_from_python(tiny_backbone: Path) -> None:
     trainer.validate(model, data)
     assert command("curves", trainer.log_dir, "--criteria", "voting,patience") == 0
     assert command("choose", trainer.log_dir, "--criterion", "patience", "--min-speedup", 1.2) == 0
+    predictor = EarlyExitPredictor.from_module(model, criterion="patience", threshold=2)
+    of_run = EarlyExitPredictor.from_run(trainer.log_dir, criterion="patience", threshold=2)
+    assert predictor(["a good film", "a bad one"]) == of_run(["a good film", "a bad one"])
+    assert predictor.deployment == of_run.deployment

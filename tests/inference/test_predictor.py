@@ -513,7 +513,7 @@ def test_a_module_trained_from_python_is_deployed(tiny_backbone: Path, glue_fold
     heads = HeadOptions(pooling="mean", pooler="shared")
     module = EarlyExitModule(str(tiny_backbone), data.num_classes, data.metrics, EnsembleObjective(), heads=heads)
     rule = {"criterion": Confidence(), "threshold": 0.6}
-    with pytest.raises(OptionError, match="give the TaskDataModule"):
+    with pytest.raises(OptionError, match="give the data module of its training"):
         EarlyExitPredictor.from_module(module, **rule)
     quiet = {"max_epochs": 1, "logger": False, "enable_checkpointing": False, "accelerator": "cpu"}
     Trainer(**quiet).fit(module, data)

@@ -115,7 +115,7 @@ def writing(file: Path) -> Iterator[None]:
 def _blamed(file: Path, done: str, error: Exception, hint: str) -> RunFolderError:
     reason = str(error)
     if isinstance(error, OptionError):
-        reason = error.what
+        reason, hint = error.what, error.hint if isinstance(error, NotImported) else hint
     elif isinstance(error, OSError):
         reason, hint = error.strerror or reason, hint_for(error, hint)
     elif isinstance(error, KeyError):
@@ -276,6 +276,8 @@ def typed(kind: type[_Made], values: object, *, at: str = "", others: bool = Fal
         return adapter.validate_json(written, strict=True, extra="ignore" if others else "forbid")
     except ValidationError as error:
         field, what = _first_mistake(error, at)
+        if isinstance(cause := error.errors(include_url=False)[0].get("ctx", {}).get("error"), NotImported):
+            raise cause from error
         raise OptionError(what, where=field or None) from error
     except (TypeError, RecursionError) as error:
         raise OptionError("it holds what JSON can't hold") from error
@@ -294,19 +296,24 @@ def class_at(class_path: str, parent: type, what: str, such_as: str) -> type[Any
         found, why = None, first_line(error)
     if isinstance(found, type) and issubclass(found, parent):
         return found
-    hint = f"{did_you_mean(name, there)}give the full name of a class, such as {such_as}, in a module that lies in the "
+    hint = "" if name in there else did_you_mean(name, there)
+    hint += f"give the full name of a class, such as {such_as}, in a module that lies in the "
     hint += "working folder or on PYTHONPATH"
     raise OptionError(f"there is no {what} {class_path}: {why}", where=f"class_path {class_path}", hint=hint)
+
+
+class NotImported(OptionError):
+    """A file names a class of a module that this program has not imported."""
 
 
 def check_imported(class_path: str, what: str) -> str:
     """Return the full name of a class from a file, which must not make this program import anything."""
     module, _, name = class_path.rpartition(".")
     if module not in modules or name not in vars(modules[module]):
-        raise OptionError(
-            f"the {what} {class_path} is not one of ours, and reading a file imports nothing: import {module} "
-            f"beforehand, or on the command line name it with --{what} {class_path}",
+        raise NotImported(
+            f"the {what} {class_path} is not one of ours, and reading a file imports nothing",
             where="class_path",
+            hint=f"import {module} beforehand, or on the command line name it with --{what} {class_path}",
         )
     return class_path
 

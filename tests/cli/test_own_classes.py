@@ -12,6 +12,7 @@ import pytest
 
 from ee_lightning.cli import main
 from ee_lightning.errors import OptionError, RunFolderError
+from ee_lightning.exits.naming import spec_of
 from ee_lightning.inference import EarlyExitPredictor
 from ee_lightning.models.backbones import FAMILIES
 
@@ -77,7 +78,9 @@ def test_the_examples_go_from_training_to_a_saved_model(
     assert files[0].read_text() == files[1].read_text()
 
     forget()
-    with pytest.raises(RunFolderError, match=r"reading a file imports nothing: import own_criterion beforehand"):
+    with pytest.raises(
+        RunFolderError, match=r"reading a file imports nothing\n.*\n  hint:  import own_criterion beforehand"
+    ):
         EarlyExitPredictor.from_pretrained("saved")
     own_criterion = import_module("own_criterion")
 
@@ -135,7 +138,9 @@ def test_an_own_adapter_goes_from_training_to_a_saved_model(
     assert main(["predict", "saved", "--input", "texts.csv", "--output", "of-saved.csv"]) == 0
     assert Path("of-run.csv").read_text() == Path("of-saved.csv").read_text()
     forget()
-    with pytest.raises(RunFolderError, match=r"reading a file imports nothing: import own_family beforehand"):
+    with pytest.raises(
+        RunFolderError, match=r"reading a file imports nothing\n.*\n  hint:  import own_family beforehand"
+    ):
         EarlyExitPredictor.from_pretrained("saved")
     import_module("own_family")
     assert EarlyExitPredictor.from_pretrained("saved").model.backbone.__class__.__name__ == "LoudBackbone"
@@ -169,6 +174,15 @@ class Bare(Objective):
 class PerExit(Objective):
     def forward(self, logits, labels, progress):
         return ObjectiveTerms(logits.mean((1, 2)), {})
+
+
+class Detached(Objective):
+    def forward(self, logits, labels, progress):
+        return ObjectiveTerms(logits.detach().mean(), {})
+
+
+class Foreign:
+    pass
 """
 
 
@@ -189,6 +203,7 @@ class PerExit(Objective):
             "Bare.forward returns a Tensor\n  where: own_criterion\n  hint:  forward(logits, labels, ",
         ),
         ("objective", "PerExit", "PerExit.forward returns a Tensor of shape [3] as loss\n"),
+        ("objective", "Detached", "Detached.forward returns a loss without gradient\n"),
     ],
 )
 def test_a_class_that_breaks_the_contract_is_told_before_training(
@@ -208,3 +223,11 @@ def test_a_class_that_breaks_the_contract_is_told_before_training(
     assert run("fit", config, **small) == 1
     assert f"error: {said}" in capsys.readouterr().err
     assert not list(RUN.glob("checkpoints/*"))
+
+
+@pytest.mark.usefixtures("own")
+def test_a_class_that_is_no_criterion_is_not_proposed_for_itself() -> None:
+    Path("own_criterion.py").write_text(BROKEN)
+    with pytest.raises(OptionError, match=r"Foreign is no subclass[\s\S]*hint:  give the full name") as raised:
+        spec_of("own_criterion.Foreign")
+    assert "did you mean" not in str(raised.value)

@@ -73,6 +73,8 @@ class Objective(nn.Module, ABC):
             if not (isinstance(part, Tensor) and part.ndim == 0 and part.is_floating_point()):
                 shape = f" of shape {list(part.shape)}" if isinstance(part, Tensor) else ""
                 raise self._broken(f"a {type(part).__name__}{shape} as {name}")
+        if logits.requires_grad and not returned.loss.requires_grad:
+            raise self._broken("a loss without gradient")
         return returned
 
     def _broken(self, what: str) -> OptionError:

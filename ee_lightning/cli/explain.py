@@ -55,7 +55,8 @@ def explain(
         _print(said_of_text, deployment.rule, deployment.label_names, deployment.label_separator)
         return
     if not is_run(model):
-        raise OptionError("only a run folder has stored exits", where=model, hint="name one, or give --text")
+        hint = "name a run folder, such as runs/demo/version_0, or give --text"
+        raise OptionError("no run folder is there, and nothing else has stored exits", where=model, hint=hint)
     folder, options = RunFolder(model), RunOptions.read(RunFolder(model))
     stored = folder.read_exits(split)
     position = stored.ids.eq(row or 0).nonzero().flatten()  # [1], or [0]

@@ -246,13 +246,16 @@ def open_source(root: str | Path | DatasetDict | None, task: Task) -> Source:
         task: The task to read.
 
     Raises:
-        DataError: The packaged name is unknown or carries another task.
+        DataError: The packaged name is unknown or carries another task, or the root is of another type.
     """
     source: Source
     if isinstance(root, DatasetDict):
         source = DataSetSource(task, lambda: root)
     elif root is None and task.hub_path is not None:
         source = HubSource(task)
+    elif not isinstance(root, str | Path | None):
+        kind, hint = type(root).__name__, "give a DatasetDict, as in DatasetDict(train=..., validation=...), or a path"
+        raise DataError(f"rows can't be read from a {kind}", where="root", hint=hint)
     elif str(root).startswith(PREFIX):
         source = PackagedSource(str(root), task)
     else:

@@ -137,3 +137,8 @@ def test_without_the_data_a_row_is_explained_all_the_same(run: Path, capfd: pyte
 def test_commands_and_options_are_suggested(capfd: pytest.CaptureFixture[str]) -> None:
     assert "did you mean predict?" in printed(capfd, "predcit", status=1)
     assert "did you mean --input?" in printed(capfd, "predict", "run", "--inptu", "a.csv", status=1)
+
+
+def test_where_no_run_is_there_is_no_row_to_explain(capfd: pytest.CaptureFixture[str]) -> None:
+    assert main(["explain", "runs/missing/version_0", "--row", "1"]) == 1
+    assert re.match(r"error: no run folder is there.*\n  where: runs/missing/version_0\n", capfd.readouterr().err)

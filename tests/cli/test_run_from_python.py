@@ -11,6 +11,7 @@ from lightning.pytorch.loggers import CSVLogger
 
 from ee_lightning.cli import main
 from ee_lightning.data import CustomTask
+from ee_lightning.errors import DataError
 from ee_lightning.exits import Patience, Voting
 from ee_lightning.fit.sweep_callback import ExitSweep
 from ee_lightning.inference import EarlyExitPredictor
@@ -70,3 +71,10 @@ def test_rows_in_memory_are_named(tiny_backbone: Path) -> None:
     predictor = EarlyExitPredictor.from_run(folder, criterion="fixed", threshold=2)
     assert predictor("good film").label in {"yes", "no"}
     assert main(["save", str(folder), "saved", *FIXED]) == 0
+
+
+def test_data_that_are_no_dict_of_splits_are_one_error(tiny_backbone: Path) -> None:
+    rows = Dataset.from_dict({"text": ["a", "b"], "label": [0, 1]})
+    for root in (rows, {"train": rows}):
+        with pytest.raises(DataError, match=rf"can't be read from a {type(root).__name__}\n[\s\S]*give a DatasetDict"):
+            TaskDataModule("mine", root, str(tiny_backbone), own=CustomTask(text_columns=("text",)))

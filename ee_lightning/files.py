@@ -115,7 +115,7 @@ def writing(file: Path) -> Iterator[None]:
 def _blamed(file: Path, done: str, error: Exception, hint: str) -> RunFolderError:
     reason = str(error)
     if isinstance(error, OptionError):
-        reason, hint = error.what, error.hint if isinstance(error, NotImported) else hint
+        reason, hint = error.what, (error.hint or hint) if isinstance(error, NotImported) else hint
     elif isinstance(error, OSError):
         reason, hint = error.strerror or reason, hint_for(error, hint)
     elif isinstance(error, KeyError):

@@ -2,7 +2,6 @@
 
 With the file in the working folder:
 
-    export PYTHONPATH=.
     ee-lightning fit --data own_data.OwnData --data.file rows.csv --model.backbone packaged:all-minilm-l6-v2
 
 The model learns what it needs from the attributes that `__init__` sets. Only `num_classes` has to be there, 1 for

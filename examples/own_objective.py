@@ -2,7 +2,6 @@
 
 With the file in the working folder:
 
-    export PYTHONPATH=.
     ee-lightning fit --config configs/demo.yaml --model.objective own_objective.EarlyFirstObjective
 """
 

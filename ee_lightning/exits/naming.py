@@ -134,6 +134,8 @@ def spec_of(criterion: str | Criterion | CriterionSpec) -> CriterionSpec:
         if len(specs) != 1:
             raise OptionError(f"{len(specs)} criteria are given", where="criterion", hint="give one at a time")
         return specs[0]
+    if not isinstance(criterion, Criterion):
+        raise OptionError(f"{criterion!r:.60} is no criterion", where="criterion", hint=f"use one of {_known()}")
     fitted = criterion.fitted if isinstance(criterion, Fitted) else {}
     spec = CriterionSpec(_path(type(criterion)), dict(criterion.init_args), fitted)
     try:

@@ -1,5 +1,6 @@
 """The installed commands, each in a process of its own."""
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ from forked import Command
 
 import ee_lightning
 
+EXAMPLES = Path(__file__).parents[2] / "examples"
 SCRIPTS = Path(sys.executable).parent
 ENTRY_POINTS = {
     "ee-lightning": [str(SCRIPTS / "ee-lightning")],
@@ -39,6 +41,15 @@ def test_a_mistake_in_training_is_an_exit_status() -> None:
     assert refused.ends() == 1
     assert "model.backbone is needed" in refused.printed
     assert "Traceback" not in refused.printed
+
+
+def test_a_file_in_another_folder_may_name_a_class_of_the_working_folder(tmp_path: Path) -> None:
+    shutil.copy(EXAMPLES / "own_objective.py", tmp_path)
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "own.yaml").write_text("model: {objective: own_objective.EarlyFirstObjective}\n")
+    command = [*ENTRY_POINTS["ee-lightning"], "fit", "--config", "elsewhere/own.yaml", "--print_config"]
+    shown = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert "class_path: own_objective.EarlyFirstObjective" in shown.stdout, shown.stderr
 
 
 def test_help_does_not_wait_for_torch() -> None:

@@ -125,3 +125,8 @@ def test_one_criterion_is_one():
 def test_a_name_that_is_misspelt_is_answered_by_the_closest(wrong, meant):
     with pytest.raises(OptionError, match=rf"no criterion '{wrong}'[\s\S]*did you mean {meant}\?[\s\S]*my_module"):
         spec_of(wrong)
+
+
+def test_what_is_no_criterion_is_refused():
+    with pytest.raises(OptionError, match=r"0\.5 is no criterion[\s\S]*voting"):
+        spec_of(0.5)

@@ -75,7 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         try:
             if arguments is None:
-                sys.path.append(str(Path.cwd()))  # where your own modules are; written out, as a file's folder is entered
+                sys.path.append(str(Path.cwd()))  # your own modules; its name, as reading a file enters its folder
                 _run(sys.argv[1:], importing=_no_collections())
             else:
                 _run(list(arguments), importing=nullcontext())

@@ -3,7 +3,7 @@
     python benchmarks/curves.py
     python benchmarks/curves.py --backbone DIR    # a folder with a 12-layer encoder
 
-Prints three tables, all measured in this one run on --threads threads:
+Prints four tables, all measured in this one run on --threads threads:
 
 1. Fitting (where a criterion is fitted) and tracing the exact curve of every criterion over 12 exits and 3 classes, as
    medians of --repeats.
@@ -11,13 +11,18 @@ Prints three tables, all measured in this one run on --threads threads:
 3. That sum beside one forward pass, with all exits, over as many packaged sentences at their own lengths, sorted by
    length in batches of 64. The packaged backbone has 6 layers, hence 6 exits; name another for 12.
 
+4. Seconds and megabytes of curves.csv with the curves of all criteria for 100,000 samples: of the points that tell, and
+   of all.
+
 The logits are random, with exits that know more the later they are.
 """
 
 import math
 from argparse import ArgumentDefaultsHelpFormatter, ArgumentParser, Namespace
 from collections.abc import Callable
+from pathlib import Path
 from statistics import median
+from tempfile import TemporaryDirectory
 from time import perf_counter
 
 import torch
@@ -29,9 +34,11 @@ from ee_lightning.data.tasks import get_task
 from ee_lightning.exits import CRITERIA, FPABEE, Criterion, Fitted, StoredExits, trace_curve
 from ee_lightning.models import HeadOptions, MultiExitModel
 from ee_lightning.models.backbones.loading import load_backbone
+from ee_lightning.runs.folder import RunFolder
 
 NUM_EXITS, NUM_CLASSES = 12, 3
 SCALING, SCALING_REPEATS = (5_000, 50_000, 500_000), 3
+ROWS_OF_CSV = 100_000
 BATCH_SIZE, MAX_LENGTH = 64, 128
 
 
@@ -126,12 +133,28 @@ def beside_the_forward_pass(backbone: str, samples: int, repeats: int) -> None:
     print(f"{'curves / forward pass':<36}{100 * curves / passed:>10.2f} %")
 
 
+def as_csv() -> None:
+    criteria, exits = all_criteria(), random_exits(NUM_EXITS, ROWS_OF_CSV)
+    fit_all(criteria, random_exits(NUM_EXITS, SCALING[0], seed=1))
+    start = perf_counter()
+    curves = [trace_curve(criterion, exits, ["accuracy"]) for criterion in criteria]
+    print(f"\n4. curves.csv of all criteria, {NUM_EXITS} exits x {ROWS_OF_CSV:,} samples")
+    print(f"{'traced':<36}{perf_counter() - start:>10.1f} s")
+    for all_points in (False, True):
+        with TemporaryDirectory() as folder:
+            start = perf_counter()
+            RunFolder(folder).write_curves("validation", curves, all_points=all_points)
+            taken, size = perf_counter() - start, (Path(folder) / "curves.csv").stat().st_size
+        print(f"{'all points' if all_points else 'points that tell':<36}{taken:>10.1f} s{size / 1e6:>10.1f} MB")
+
+
 def main(options: Namespace) -> None:
     torch.set_num_threads(options.threads)
     print(f"torch {torch.__version__}, {options.threads} thread(s), {len(all_criteria())} criteria")
     every_criterion(options.samples, options.repeats)
     growth()
     beside_the_forward_pass(options.backbone, options.samples, options.repeats)
+    as_csv()
 
 
 if __name__ == "__main__":

@@ -3,7 +3,10 @@
 from ee_lightning.analysis.budgets import Budget as Budget
 from ee_lightning.analysis.budgets import BudgetOutOfReach as BudgetOutOfReach
 from ee_lightning.analysis.budgets import Consistency as Consistency
+from ee_lightning.analysis.budgets import MaxBrier as MaxBrier
+from ee_lightning.analysis.budgets import MaxHellinger as MaxHellinger
 from ee_lightning.analysis.budgets import MaxLoss as MaxLoss
+from ee_lightning.analysis.budgets import MaxSpoilt as MaxSpoilt
 from ee_lightning.analysis.budgets import MinSpeedup as MinSpeedup
 from ee_lightning.analysis.budgets import budget_of as budget_of
 from ee_lightning.analysis.choice import Rival as Rival

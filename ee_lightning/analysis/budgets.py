@@ -2,105 +2,28 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import ceil, floor, inf
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
 from typing_extensions import override
 
+from ee_lightning.analysis.candidates import Candidates
 from ee_lightning.errors import EarlyExitError, OptionError, require_one_of
-from ee_lightning.exits import Criterion, Curve, StoredExits, trace_curve
-from ee_lightning.exits.curve import statistics_of
-from ee_lightning.functional import (
-    binomial_p_values,
-    first_least,
-    fixed_sequence,
-    hoeffding_bentkus_p_values,
-    same_rows,
-)
-from ee_lightning.runs.operating_point import Asked, Costs
+from ee_lightning.functional import first_least, fixed_sequence, hoeffding_bentkus_p_values
+from ee_lightning.runs.operating_point import Asked
 
-
-@dataclass(frozen=True, eq=False)
-class Candidates:
-    """The operating points to choose among, from slow to fast, on the samples to choose on.
-
-    Attributes:
-        curve: The curve of the criterion.
-        metric: The score that counts, one of the curve's.
-        full_score: The full model's.
-        num_samples: Number of samples.
-        differing: Number of samples whose label or set of labels is not the full model's, in int64, of shape [points].
-        spoilt: Number of samples that the full model gets right and this point wrong, in int64, of shape [points].
-        mean_cost: What a sample costs in the mean, in layers, or in milliseconds on the clock, of shape [points].
-        full_cost: What it costs the full model.
-    """
-
-    curve: Curve
-    metric: str
-    full_score: float
-    num_samples: int
-    differing: Tensor
-    spoilt: Tensor
-    mean_cost: Tensor
-    full_cost: float
-
-    @property
-    def score(self) -> Tensor:
-        """The metric at every point, of shape [points]."""
-        return self.curve.scores[self.metric]
-
-    def figure(self, name: str) -> Tensor:
-        """Return what every point reaches of a budget's figure, of shape [points]."""
-        match name:
-            case "loss":
-                return self.full_score - self.score
-            case "speedup":
-                return self.full_cost / self.mean_cost
-            case _:
-                return 1 - self.differing.double() / self.num_samples
-
-    @property
-    def is_early(self) -> Tensor:
-        """Where some sample leaves before the last exit, of shape [points]."""
-        return self.curve.mean_exit < self.curve.num_layers
-
-
-def list_candidates(criterion: Criterion, exits: StoredExits, metric: str, costs: Costs | None = None) -> Candidates:
-    """Trace a criterion's curve by a metric, and compare every point with the full model; with costs on the clock.
-
-    Raises:
-        DataError: Labels are missing or are no class numbers.
-        OptionError: The metric is unknown or does not suit the task.
-    """
-    statistics, full = statistics_of(exits), exits.predictions[-1]  # full: [samples] or [samples, labels]
-    full_is_right = same_rows(full, exits.known_labels())  # [samples]
-
-    def differing(predictions: Tensor, samples: Tensor) -> Tensor:
-        return (~same_rows(predictions, full[samples])).long()  # [events]
-
-    def spoilt(predictions: Tensor, samples: Tensor) -> Tensor:
-        return differing(predictions, samples) * full_is_right[samples]  # [events]
-
-    curve = trace_curve(criterion, exits, [metric], {"differing": differing, "spoilt": spoilt})
-    everyone = torch.arange(exits.num_samples)
-    full_score = statistics.metric(metric)(statistics.tally(full, everyone).sum(0), statistics.actual).item()
-    mean_cost, full_cost = curve.mean_exit, float(curve.num_layers)
-    if costs is not None:
-        numbers = trace_curve(criterion, replace(exits, layers_of_exits=()), [metric]).mean_exit  # [points]
-        mean_cost, full_cost = costs.start + costs.layer * curve.mean_exit + costs.exit * numbers, costs.full
-    compared = curve.scores["differing"], curve.scores["spoilt"]
-    return Candidates(curve, metric, full_score, exits.num_samples, *compared, mean_cost, full_cost)
+Guarantee = float | Literal["mean"]
 
 
 CLOCK = "clock"
 """The figure of a speed-up on the clock."""
 ROUNDING = 1e-9
 _SHOWN_DECIMALS = 4
-_BISECTIONS = 50
-_MEANS = ("accuracy", "exact_match")
+_BISECTIONS = 30
+MEANS = ("accuracy", "exact_match")
 """The metrics that are shares of the samples."""
 
 
@@ -122,6 +45,7 @@ class Budget(ABC):
         loosest: The value of the bound that asks for nothing.
         figure: Which figure of `OperatingPoint.reached` is bounded.
         goal: Which figure is to be high within the bound, ``score`` or ``speedup``.
+        tests: What a guarantee is proven by.
     """
 
     value: float
@@ -129,6 +53,7 @@ class Budget(ABC):
     loosest: ClassVar[float]
     figure: ClassVar[str]
     goal: ClassVar[str]
+    tests: ClassVar[str]
 
     def __str__(self) -> str:
         """Return the option of the command line."""
@@ -156,6 +81,13 @@ class Budget(ABC):
         With probability ``1 - error`` over the draw of the samples, all points that are returned do.
         """
 
+    @abstractmethod
+    def on_average(self, candidates: Candidates, value: float) -> Tensor:
+        """Return which points keep to a bound in expectation over new samples and these, of shape [points].
+
+        One alone may be picked, the fastest, and by its place alone.
+        """
+
     def pick(self, candidates: Candidates, allowed: Tensor) -> int | None:
         """Pick one of the allowed points, the fastest unless the goal is another; None if there is none."""
         return first_least(allowed, candidates.mean_cost, -candidates.score)
@@ -164,11 +96,11 @@ class Budget(ABC):
     def promise(self, candidates: Candidates) -> str:
         """Say what holds for new samples where a guarantee holds, and by which test it was proven."""
 
-    def select(self, candidates: Candidates, guarantee: float | None) -> int:
+    def select(self, candidates: Candidates, guarantee: Guarantee | None) -> int:
         """Choose a point at which some sample leaves early, and return its position along the points.
 
-        ``guarantee`` is the probability with which the bound is to hold for new samples; None if it is enough that it
-        holds on these.
+        ``guarantee`` is the probability with which the bound is to hold for new samples, or ``mean`` if it is to hold
+        in expectation over these too; None if it is enough that it holds on these.
 
         Raises:
             BudgetOutOfReach: No threshold keeps to the bound, or none can be proven to, or nobody ever leaves early.
@@ -184,20 +116,25 @@ class Budget(ABC):
             raise self._out_of_reach(candidates, guarantee)
         return chosen
 
-    def find(self, candidates: Candidates, guarantee: float | None) -> int | None:
+    def find(self, candidates: Candidates, guarantee: Guarantee | None) -> int | None:
         """Return what `select` does, or None where that raises an error."""
         return self.pick(candidates, self._allowed(candidates, self.value, guarantee))
 
-    def _allowed(self, candidates: Candidates, value: float, guarantee: float | None) -> Tensor:
+    def _allowed(self, candidates: Candidates, value: float, guarantee: Guarantee | None) -> Tensor:
         if guarantee is None:
             return candidates.is_early & self.kept(candidates, value)
+        if guarantee == "mean":
+            return candidates.is_early & self.on_average(candidates, value)
         return candidates.is_early & self.guaranteed(candidates, value, 1 - guarantee)
 
-    def _out_of_reach(self, candidates: Candidates, guarantee: float | None) -> BudgetOutOfReach:
-        proven = "" if guarantee is None else f" with a guarantee of {guarantee:g}"
+    def _out_of_reach(self, candidates: Candidates, guarantee: Guarantee | None) -> BudgetOutOfReach:
+        proven = (
+            "" if guarantee is None else " on average" if guarantee == "mean" else f" with a guarantee of {guarantee:g}"
+        )
         nearest = self._nearest(candidates, guarantee)
         instead = "choose another criterion" if nearest is None else f"ask for {self._option(nearest)}"
-        more = "" if guarantee is None else ", or for a lower guarantee, or give more samples to prove more with"
+        lower = "" if guarantee == "mean" else ", or for a lower guarantee"
+        more = "" if guarantee is None else f"{lower}, or give more samples to prove more with"
         return BudgetOutOfReach(
             f"no threshold keeps to {self._option(self.value)}{proven}",
             where=f"{candidates.curve.criterion}, on the {candidates.num_samples} samples to choose on",
@@ -205,7 +142,7 @@ class Budget(ABC):
             nearest=nearest,
         )
 
-    def _nearest(self, candidates: Candidates, guarantee: float | None) -> float | None:
+    def _nearest(self, candidates: Candidates, guarantee: Guarantee | None) -> float | None:
         """Find the tightest bound within reach, rounded so that it stays within reach; None if it asks for nothing."""
         outside, inside = self.value, self.loosest
         for _ in range(_BISECTIONS):
@@ -224,16 +161,16 @@ class Budget(ABC):
 
 @dataclass(frozen=True)
 class MaxLoss(Budget):
-    r"""The fastest point that loses at most this many points of the score against the full model.
+    """The fastest point that loses at most this many points of the score against the full model.
 
     A guarantee exists for accuracy, and of several labels for the exact match; asked for with another metric, it is an
-    `OptionError`. The loss of a sample is then 1 where the
-    full model gets it right and the early exit wrong, else 0; its expectation is what is bounded, by exact binomial
-    tests from the highest threshold downwards. The expected loss of accuracy is no larger, as it also counts, in favour
-    of the early exit, the samples that only the early exit gets right.
+    `OptionError`. The loss of a sample is then whether the full model gets it right less whether the early exit does:
+    samples that only the early exit gets right count in its favour. Its expectation is bounded by betting, from the
+    highest threshold downwards.
 
     Attributes:
         value: In points: 1.0 is 0.01 of the score.
+        row_loss: What a sample loses, see `ee_lightning.analysis.row_losses`.
 
     Raises:
         OptionError: If the value is negative or 100 and more.
@@ -243,6 +180,8 @@ class MaxLoss(Budget):
     loosest = 100.0
     figure = "loss"
     goal = "speedup"
+    tests = "betting (Waudby-Smith and Ramdas 2024)"
+    row_loss: ClassVar[str] = "net"
 
     def __post_init__(self) -> None:
         _require(0 <= self.value < 100, self, "give points of the score, from 0 to below 100")
@@ -253,21 +192,73 @@ class MaxLoss(Budget):
 
     @override
     def guaranteed(self, candidates: Candidates, value: float, error: float) -> Tensor:
-        if candidates.metric not in _MEANS:
+        self._check(candidates)
+        return candidates.proven(self.row_loss, value / 100, error)
+
+    @override
+    def on_average(self, candidates: Candidates, value: float) -> Tensor:
+        self._check(candidates)
+        return candidates.kept_in_expectation(self.row_loss, value / 100)
+
+    def _check(self, candidates: Candidates) -> None:
+        if candidates.metric not in MEANS:
             raise OptionError(
                 f"the loss of {candidates.metric} cannot be guaranteed: it is no mean over samples",
                 where="guarantee",
-                hint="ask for --metric accuracy (exact_match of several labels), or for --consistency, or leave it out",
+                hint="ask for --metric accuracy (exact_match of several labels), or for --max-spoilt, or leave it out",
             )
-        return fixed_sequence(binomial_p_values(candidates.spoilt, candidates.num_samples, value / 100), error)
 
     @override
     def promise(self, candidates: Candidates) -> str:
-        return (
-            f"at most {self.value:g} % of new samples are right with the full model and wrong here, so that the "
-            f"expected {candidates.metric} is at most {self.value:g} points below the full model's (exact binomial "
-            "tests)"
-        )
+        return f"the expected {candidates.metric} is at most {self.value:g} points below the full model's"
+
+
+@dataclass(frozen=True)
+class MaxSpoilt(MaxLoss):
+    """The fastest point at which at most this share of samples, in percent, is right in the full model and wrong here.
+
+    It bounds the loss of accuracy too, from above: samples that only the early exit gets right don't count.
+    """
+
+    name = "max_spoilt"
+    figure = "spoilt"
+    tests = "exact binomial tests"
+    row_loss = "spoilt"
+
+    @override
+    def _check(self, candidates: Candidates) -> None: ...
+
+    @override
+    def promise(self, candidates: Candidates) -> str:
+        return f"at most {self.value:g} % of new samples are right with the full model and wrong here"
+
+
+@dataclass(frozen=True)
+class MaxBrier(MaxSpoilt):
+    """The fastest point at which the Brier score is at most this many points (0.01) above the full model's."""
+
+    name = "max_brier"
+    figure = "brier"
+    tests = MaxLoss.tests
+    row_loss = "brier"
+
+    @override
+    def promise(self, candidates: Candidates) -> str:
+        return f"the expected Brier score is at most {self.value:g} points above the full model's"
+
+
+@dataclass(frozen=True)
+class MaxHellinger(MaxSpoilt):
+    """The fastest point whose probabilities are at most this far (in 0.01) from the full model's, by Hellinger."""
+
+    name = "max_hellinger"
+    figure = "hellinger"
+    tests = MaxLoss.tests
+    row_loss = "hellinger"
+
+    @override
+    def promise(self, candidates: Candidates) -> str:
+        return f"the expected Hellinger distance from the full model's probabilities is at most {self.value / 100:g}"
 
 
 @dataclass(frozen=True)
@@ -288,17 +279,22 @@ class Consistency(Budget):
     loosest = 0.0
     figure = "consistency"
     goal = "speedup"
+    tests = "exact binomial tests"
 
     def __post_init__(self) -> None:
         _require(0 < self.value <= 1, self, "give a share of the samples, above 0 and at most 1")
 
     @override
     def guaranteed(self, candidates: Candidates, value: float, error: float) -> Tensor:
-        return fixed_sequence(binomial_p_values(candidates.differing, candidates.num_samples, 1 - value), error)
+        return candidates.proven("differing", 1 - value, error)
+
+    @override
+    def on_average(self, candidates: Candidates, value: float) -> Tensor:
+        return candidates.kept_in_expectation("differing", 1 - value)
 
     @override
     def promise(self, candidates: Candidates) -> str:
-        return f"at least {100 * self.value:g} % of new samples get the full model's label (exact binomial tests)"
+        return f"at least {100 * self.value:g} % of new samples get the full model's label"
 
 
 @dataclass(frozen=True)
@@ -320,6 +316,7 @@ class MinSpeedup(Budget):
     loosest = 1.0
     figure = "speedup"
     goal = "score"
+    tests = "Hoeffding-Bentkus tests"
 
     def __post_init__(self) -> None:
         _require(1 < self.value < inf, self, "give a number above 1, such as 2 for half the layers")
@@ -335,6 +332,11 @@ class MinSpeedup(Budget):
         return fixed_sequence(p_values.flip(0), error).flip(0)
 
     @override
+    def on_average(self, candidates: Candidates, value: float) -> Tensor:
+        hint = "give a probability, such as --guarantee 0.95"
+        raise OptionError("a speed-up is not guaranteed in the mean", where="guarantee", hint=hint)
+
+    @override
     def pick(self, candidates: Candidates, allowed: Tensor) -> int | None:
         return first_least(allowed, -candidates.score, candidates.mean_cost)
 
@@ -343,13 +345,16 @@ class MinSpeedup(Budget):
         num_layers = candidates.curve.num_layers
         return (
             f"the expected number of executed layers is at most {num_layers / self.value:.6g} of {num_layers}, a "
-            f"speed-up of at least {self.value:g} (Hoeffding-Bentkus tests)"
+            f"speed-up of at least {self.value:g}"
         )
+
+
+BUDGETS: tuple[type[Budget], ...] = (MinSpeedup, MaxLoss, MaxSpoilt, MaxBrier, MaxHellinger, Consistency)
 
 
 def budget_of(asked: Asked) -> Budget:
     """Return the budget that an operating point was chosen by; raise an `OptionError` if it makes no sense."""
-    kinds = {kind.name: kind for kind in (MaxLoss, MinSpeedup, Consistency)}
+    kinds = {kind.name: kind for kind in BUDGETS}
     require_one_of(asked.budget, kinds, "budget")
     return kinds[asked.budget](asked.value)
 

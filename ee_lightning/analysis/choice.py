@@ -7,12 +7,25 @@ from math import isclose
 import torch
 from torch import Tensor
 
-from ee_lightning.analysis.budgets import CLOCK, Budget, Candidates, list_candidates
+from ee_lightning.analysis.budgets import CLOCK, MEANS, Budget, Guarantee, MaxLoss
+from ee_lightning.analysis.candidates import Candidates, list_candidates
+from ee_lightning.analysis.row_losses import OF_SHARES, losses_by_exit
 from ee_lightning.errors import DataError, OptionError
 from ee_lightning.exits import Criterion, Oracle, Scheduled, StoredExits, Threshold, replay
 from ee_lightning.exits.naming import CriterionSpec, spec_of
 from ee_lightning.exits.placement import Layers
-from ee_lightning.functional import Kind, halves, percentile_interval, resample, set_numbers, weighted_scores
+from ee_lightning.exits.threshold import at_exits
+from ee_lightning.functional import (
+    Kind,
+    halves,
+    paired_difference_interval,
+    percentile_interval,
+    resample,
+    same_rows,
+    set_numbers,
+    share_interval,
+    weighted_scores,
+)
 from ee_lightning.runs.operating_point import Asked, Costs, Estimate, OperatingPoint
 
 CONFIDENCE = 0.95
@@ -31,11 +44,12 @@ def measure(
 ) -> dict[str, Estimate]:
     """Measure a threshold against the full model, on samples that it was not chosen on.
 
-    The intervals, of the level ``confidence``, are bootstrap percentiles over the samples, paired: each resample holds
-    the same samples of both. `OperatingPoint.reached` describes the figures.
+    The intervals are of the level ``confidence``. Those of shares of the samples, and of a difference of two, are of
+    `share_interval` and `paired_difference_interval`. The others are bootstrap percentiles over the samples, paired:
+    each resample holds the same samples of both. `OperatingPoint.reached` describes the figures.
     """
-    exit_layer, early = replay(criterion, exits).at(threshold)
-    drawn = _Drawn([exit_layer], [early, exits.predictions[-1]], exits, metric, seed)
+    exit_layer, early_said = replay(criterion, exits).at(threshold)
+    drawn = _Drawn([exit_layer], [early_said, exits.predictions[-1]], exits, metric, seed)
     (layers,), (early, full) = drawn.layers, drawn.said  # [distinct] each
     score, full_score = drawn.score(early), drawn.score(full)  # [data sets] each
     figures = {
@@ -43,11 +57,46 @@ def measure(
         "score": score,
         "full_score": full_score,
         "loss": full_score - score,
-        "consistency": drawn.weights @ (early == full).double() / drawn.weights.sum(-1),
     }
     if costs is not None:
         figures[CLOCK] = drawn.speedup_on_clock(layers, costs)
-    return {name: _estimate(values, confidence) for name, values in figures.items()}
+    return {name: _estimate(values, confidence) for name, values in figures.items()} | _of_shares(
+        early_said, exits, metric, confidence
+    )
+
+
+def measure_loss(
+    criterion: Criterion, threshold: Threshold, exits: StoredExits, loss: str, confidence: float, seed: int
+) -> Estimate:
+    """Measure the mean of a loss of `row_losses` at a threshold; the interval is as those of `measure`."""
+    replayed = replay(criterion, exits)
+    at_least = torch.tensor(at_exits(threshold, exits.num_exits), dtype=torch.float64).unsqueeze(1)  # [exits, 1]
+    leaves = torch.cat([replayed.scores.double() >= at_least, torch.ones_like(replayed.scores[:1]).bool()])
+    left_at = leaves.int().argmax(0, keepdim=True)  # [1, samples]
+    lost = losses_by_exit(loss, replayed, exits).gather(0, left_at).squeeze(0)  # [samples]
+    if loss in OF_SHARES:
+        interval = share_interval(int(lost.sum()), len(lost), confidence)
+    else:
+        drawn = resample(lost.unsqueeze(-1), RESAMPLES, seed)
+        interval = percentile_interval(drawn.draws.double() @ drawn.outcomes.squeeze(-1) / len(lost), confidence)
+    return Estimate(lost.mean().item(), *interval)
+
+
+def _of_shares(early_said: Tensor, exits: StoredExits, metric: str, confidence: float) -> dict[str, Estimate]:
+    """Estimate the figures that are shares of the samples, or a difference of two."""
+    samples, full_said, labels = exits.num_samples, exits.predictions[-1], exits.known_labels()
+
+    def share(holds: Tensor) -> Estimate:  # holds: [samples]
+        successes = int(holds.sum())
+        return Estimate(successes / samples, *share_interval(successes, samples, confidence))
+
+    found = {"consistency": share(same_rows(early_said, full_said))}
+    if metric in MEANS:
+        early, full = same_rows(early_said, labels), same_rows(full_said, labels)  # [samples] each
+        lost, gained = int((full & ~early).sum()), int((early & ~full).sum())
+        loss = Estimate((lost - gained) / samples, *paired_difference_interval(lost, gained, samples, confidence))
+        found |= {"score": share(early), "full_score": share(full), "loss": loss}
+    return found
 
 
 def measure_gain(
@@ -175,7 +224,7 @@ def choose(
     *,
     metric: str,
     split: str,
-    guarantee: float | None = None,
+    guarantee: Guarantee | None = None,
     seed: int = 0,
     costs: Costs | None = None,
 ) -> OperatingPoint:
@@ -188,17 +237,18 @@ def choose(
     holds if these are drawn as the stored ones were, and if nothing of the criterion or the model was fitted or
     selected on the stored ones.
 
-    The figures of the second half are fresh: neither threshold nor guarantee has seen it. Their intervals are bootstrap
-    percentiles over its samples, paired where they compare with the full model. They may miss the budget, which
+    The figures of the second half are fresh: neither threshold nor guarantee has seen it. Their intervals, see
+    `measure`, are paired where they compare with the full model. They may miss the budget, which
     `OperatingPoint.met` says: without a guarantee it is kept to on the first half only.
 
     Args:
         exits: The stored exits of a split, with labels.
         criterion: How to make the criterion, with what it was fitted on other samples.
-        budget: `MaxLoss`, `MinSpeedup` or `Consistency`.
+        budget: One of `ee_lightning.analysis.budgets.BUDGETS`.
         metric: The score, a key of `CLASSIFICATION_METRICS`, or for several labels of `MULTI_LABEL_METRICS`.
         split: The name of the split, for the record.
-        guarantee: The probability with which the budget is to be kept to on new samples; None for no guarantee.
+        guarantee: The probability with which the budget is to be kept to on new samples, or ``mean`` to keep to it on
+            average; None for no guarantee.
         seed: Of the halves and of the intervals, from 0 to below 2^64; the same gives the same operating point.
         costs: What a row takes on the clock, by which speed is then judged; None judges it by layers.
 
@@ -228,6 +278,8 @@ def choose(
     candidates = list_candidates(rule, chosen_on, metric, costs)
     threshold = float(candidates.curve.thresholds[budget.select(candidates, guarantee)])
     reached = measure(rule, threshold, measured_on, metric, CONFIDENCE, seed, costs)
+    if isinstance(budget, MaxLoss) and budget.figure not in reached:
+        reached[budget.figure] = measure_loss(rule, threshold, measured_on, budget.row_loss, CONFIDENCE, seed)
     return OperatingPoint(
         criterion=criterion,
         threshold=threshold,
@@ -258,13 +310,13 @@ def per_exit(point: OperatingPoint) -> OperatingPoint:
 
 
 def _check(
-    rule: Criterion, exits: StoredExits, split: str, guarantee: float | None, seed: int, costs: Costs | None
+    rule: Criterion, exits: StoredExits, split: str, guarantee: Guarantee | None, seed: int, costs: Costs | None
 ) -> None:
     """Raise the errors of `choose` that need no candidates."""
     if guarantee is not None and costs is not None:
         hint = "name the exits, as in --exits 3,6,9,12, or leave the guarantee out"
         raise OptionError("nothing is guaranteed of exits that are picked by the clock", where="guarantee", hint=hint)
-    if guarantee is not None and not 0 < guarantee < 1:
+    if isinstance(guarantee, float | int) and not 0 < guarantee < 1:
         hint = "give a probability between 0 and 1, such as 0.95"
         raise OptionError(f"got a guarantee of {guarantee}", where="guarantee", hint=hint)
     if not 0 <= seed < _SEEDS:
@@ -289,9 +341,15 @@ def _check(
         raise DataError("one sample makes no two halves", where=f"split {split!r}", hint=hint)
 
 
-def _in_words(guarantee: float, candidates: Candidates, budget: Budget) -> str:
+def _in_words(guarantee: Guarantee, candidates: Candidates, budget: Budget) -> str:
+    if guarantee == "mean":
+        return (
+            f"On average over the draw of the {candidates.num_samples} samples it was chosen on and of new ones drawn "
+            f"as those were, {budget.promise(candidates)}, by conformal risk control (Angelopoulos et al. 2024, arXiv "
+            "2208.02814), which takes the highest loss of a sample at this or any higher threshold."
+        )
     return (
         f"With probability at least {guarantee:g} over the draw of the {candidates.num_samples} samples it was chosen "
         f"on, {budget.promise(candidates)}. By Learn then Test (Angelopoulos et al. 2021, arXiv 2110.01052, Theorem 1) "
-        "with fixed-sequence testing, for new samples drawn as those were."
+        f"with fixed-sequence testing by {budget.tests}, for new samples drawn as those were."
     )

@@ -1,6 +1,7 @@
 """Many runs in one table: a row a configuration and criterion, with mean and deviation over seeds."""
 
-from collections.abc import Iterator, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,16 +9,18 @@ import pandas as pd
 import torch
 from rich.console import Console
 from rich.table import Table
+from scipy import special
 from torch import Tensor
 
 from ee_lightning.errors import counted
-from ee_lightning.functional import percentile_interval, resample, weighted_scores
+from ee_lightning.functional import resample, weighted_scores
 from ee_lightning.runs.figures import NAMED_SPEEDUPS
 
 FIGURES = {f"{speedup:g}x": f"score_at_{speedup:g}x" for speedup in NAMED_SPEEDUPS} | {"area": "area"}
 """The headings of the figures that runs are compared by, and their names in ``summary.json``."""
 RESAMPLES = 10_000
 LEVEL = 0.95
+_BISECTIONS = 60
 
 
 @dataclass(frozen=True)
@@ -126,9 +129,9 @@ class Difference:
 
     Attributes:
         value: The mean over seeds.
-        low: The lower end of the 95 % bootstrap interval.
+        low: The lower end of the 95 % interval.
         high: The upper end.
-        p_value: Of the two-sided paired bootstrap test.
+        p_value: Of the two-sided test, for other samples and, of two seeds or more, for other runs.
         num_seeds: Number of seeds that both rows have.
         num_ahead: For how many of these seeds it scores above.
     """
@@ -176,23 +179,51 @@ def bootstrap_differences(
     return first - second
 
 
-def mean_difference(differences: Sequence[Tensor]) -> Difference:
-    """Average differences, for each seed on the data and on every resample, [1 + resamples], and test them.
+def mean_difference(by_task: Sequence[Tensor]) -> Difference:
+    r"""Average the differences of each task, for each seed on the data and on every resample, and test the mean.
 
-    Each resample draws as many seeds as there are, with replacement, beside its samples: runs of both rows stay paired
-    by their seed.
+    A difference varies with the runs and with the samples, which all seeds of a task share. Over S seeds of a task the
+    mean has the variance :math:`v + w`: :math:`v = s^2 / S` with the variance :math:`s^2` of the seeds, and w the mean
+    covariance of two seeds over the resamples; of one seed, v is 0 and w its variance. Over tasks, whose runs and
+    samples are independent, both are means divided by the number of tasks. The interval is the mean
+    :math:`\pm \sqrt{t^2 v + z^2 w}`, with the quantiles z of the normal distribution and t of Student's with the
+    degrees of freedom of v (Welch 1947, Satterthwaite 1946). Taking each part with its own quantile holds the level
+    from two seeds on, where one quantile for the sum does not (Graybill & Wang 1980). The p-value is that of the
+    narrowest interval that reaches 0.
 
-    The p-value is twice the smaller of two shares, of the resamples in which the mean over seeds is 0 or below and of
-    those in which it is 0 or above, each with one more on both sides of the fraction, as the data count themselves; at
-    most 1.
+    Args:
+        by_task: Of each task, differences as shares, of shape [seeds, 1 + resamples]; all have the same seeds.
     """
-    by_seed = torch.stack(list(differences))  # [seeds, 1 + resamples]
-    on_data, of_resamples = 100 * by_seed[:, 0].mean().item(), by_seed[:, 1:]  # [seeds, resamples]
-    generator = torch.Generator().manual_seed(0)
-    seeds = torch.randint(len(by_seed), of_resamples.shape, generator=generator)  # [seeds, resamples]
-    drawn = 100 * of_resamples.gather(0, seeds).mean(0)  # [resamples]
-    tails = [1 + int((drawn <= 0).sum()), 1 + int((drawn >= 0).sum())]
-    p_value = min(1.0, 2 * min(tails) / (1 + len(drawn)))
-    return Difference(
-        on_data, *percentile_interval(drawn, LEVEL), p_value, len(by_seed), int((by_seed[:, 0] > 0).sum())
-    )
+    tasks = len(by_task)
+    on_data = torch.stack([each[:, 0] for each in by_task])  # [tasks, seeds]
+    num_seeds = on_data.shape[1]
+    of_runs = on_data.var(1) / num_seeds if num_seeds > 1 else on_data.new_zeros(tasks)  # [tasks]
+    of_samples = torch.stack([_shared_variance(each[:, 1:]) for each in by_task])  # [tasks]
+    runs, samples = of_runs.sum().item() / tasks**2, of_samples.sum().item() / tasks**2
+    freedom = (num_seeds - 1) * (of_runs.sum() ** 2 / (of_runs**2).sum()).item() if runs > 0 else 1.0
+
+    def half_width(p_value: float) -> float:
+        return math.sqrt(special.stdtrit(freedom, p_value / 2) ** 2 * runs + special.ndtri(p_value / 2) ** 2 * samples)
+
+    value, half = on_data.mean().item(), half_width(1 - LEVEL)
+    p_value = _falling_root(lambda tried: half_width(tried) - abs(value))
+    num_ahead = int((on_data.mean(0) > 0).sum())
+    return Difference(100 * value, 100 * (value - half), 100 * (value + half), p_value, num_seeds, num_ahead)
+
+
+def _shared_variance(of_resamples: Tensor) -> Tensor:
+    """Return the mean covariance of two different seeds [seeds, resamples]; of one seed its variance."""
+    covariance = of_resamples.cov().reshape(len(of_resamples), -1)  # [seeds, seeds]
+    if len(covariance) == 1:
+        return covariance.squeeze()
+    pairs = len(covariance) * (len(covariance) - 1)
+    return ((covariance.sum() - covariance.trace()) / pairs).clamp_min(0)
+
+
+def _falling_root(function: Callable[[float], float]) -> float:
+    """Return where a falling function crosses 0 between 0 and 1; 1 where it does not."""
+    low, high = 0.0, 1.0
+    for _ in range(_BISECTIONS):
+        middle = (low + high) / 2
+        low, high = (middle, high) if function(middle) >= 0 else (low, middle)
+    return high

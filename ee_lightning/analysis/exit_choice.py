@@ -2,7 +2,8 @@
 
 from dataclasses import replace
 
-from ee_lightning.analysis.budgets import Budget, list_candidates
+from ee_lightning.analysis.budgets import Budget
+from ee_lightning.analysis.candidates import list_candidates
 from ee_lightning.analysis.sweep import fit_spec
 from ee_lightning.errors import OptionError
 from ee_lightning.exits import StoredExits

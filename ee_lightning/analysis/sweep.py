@@ -1,6 +1,6 @@
 """A sweep of stored exits: curves, figures and diagnostics, for the callback and the command line alike."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from math import isnan
@@ -29,14 +29,18 @@ from ee_lightning.functional import (
     WITHOUT_CURVE,
     InformationSplit,
     Kind,
+    aurocs,
     double_fault,
     information_bias,
     information_split,
+    joint_states,
     late_correction,
+    leaving_is_right,
     overthinking,
     pairwise_disagreement,
     q_statistic,
     rank_score,
+    same_rows,
     set_numbers,
 )
 from ee_lightning.runs.figures import NAMED_SPEEDUPS, MeasuredSpeed
@@ -71,12 +75,14 @@ def summarise(curves: Sequence[Curve], metrics: Sequence[str]) -> dict[str, Any]
         "exits": exits,
         "full_model": {metric: scores[-1] for metric, scores in exits.items()},
         "oracle": best,
-        "criteria": {name: {metric: _figures(curve, metric) for metric in metrics} for name, curve in by_name.items()},
+        "criteria": {
+            name: {metric: _figures(curve, metric, fixed) for metric in metrics} for name, curve in by_name.items()
+        },
     }
 
 
-def _figures(curve: Curve, metric: str) -> dict[str, float | None]:
-    figures = {"area": curve.area(metric)}
+def _figures(curve: Curve, metric: str, fixed: Curve) -> dict[str, float | None]:
+    figures = {"area": curve.area(metric, fixed)}
     figures |= {f"score_at_{speedup:g}x": curve.score_at(speedup, metric) for speedup in NAMED_SPEEDUPS}
     return {name: None if isnan(value) else value for name, value in figures.items()}
 
@@ -108,23 +114,34 @@ def diagnose(exits: StoredExits, criteria: Sequence[Criterion], curves: Sequence
         ``threshold``, its own ``speedup`` and ``samples``, how many leave at each exit, or None where the curve does
         not reach. But for regression also ``overthinking`` and ``late_correction``, shares of the samples; and
         ``diversity``, by measure its ``matrix`` over all exits and its ``mean`` over pairs of different ones, None
-        where there is only one exit. Of several labels a sample every set of them counts as a class. For classes also
-        ``information``, the terms of the split and their ``bias`` in bits: of sets there are too many to estimate it.
+        where there is only one exit; and by criterion ``leaving_auroc``, exit by exit how often its score ranks a
+        sample for which no later exit would help above another, None where there are only such. Of several labels a
+        sample every set of them counts as a class. For classes also
+        ``information``, the terms of the split in bits less their ``bias``, which stands beside them, and the number of
+        ``joint_states``; where these are not far below the samples, terms of all exits are None.
 
     Raises:
         DataError: Labels are missing or are no class numbers where these are needed.
     """
     by_name = {curve.criterion: curve for curve in curves}
-    histograms = {
-        criterion.name: {
+    histograms, of_leaving = {}, {}
+    for criterion in criteria:
+        replayed = replay(criterion, exits)
+        histograms[criterion.name] = {
             f"{speedup:g}x": _histogram(replayed, by_name[criterion.name], speedup)
             for speedup in NAMED_SPEEDUPS
             if speedup > 1
         }
-        for criterion in criteria
-        for replayed in [replay(criterion, exits)]
-    }
-    return {**_between_exits(exits), "exit_histograms": histograms}
+        of_leaving[criterion.name] = _leaving_aurocs(replayed, exits)
+    between = _between_exits(exits)
+    return {**between, **({"leaving_auroc": of_leaving} if between else {}), "exit_histograms": histograms}
+
+
+def _leaving_aurocs(replayed: Replay, exits: StoredExits) -> list[float | None]:
+    if exits.target.kind is Kind.REGRESSION:
+        return []
+    right = torch.stack([same_rows(said, exits.known_labels()) for said in replayed.labels])  # [exits, samples]
+    return [None if isnan(each) else each for each in aurocs(replayed.scores, leaving_is_right(right))]
 
 
 def _between_exits(exits: StoredExits) -> dict[str, Any]:
@@ -136,8 +153,7 @@ def _between_exits(exits: StoredExits) -> dict[str, Any]:
         said, labels, information = numbers[:-1], numbers[-1], {}
     else:
         said, labels = exits.predictions, exits.class_numbers()  # [exits, samples], [samples]
-        bias = information_bias(said, labels)._asdict()
-        information = {"information": {**information_split(said, labels)._asdict(), "bias": bias}}
+        information = {"information": _information(said, labels)}
     return {
         "overthinking": overthinking(said, labels),
         "late_correction": late_correction(said, labels),
@@ -150,19 +166,39 @@ def _between_exits(exits: StoredExits) -> dict[str, Any]:
     }
 
 
+SAMPLES_A_STATE = 10
+"""From how many samples for each joint state on the information is split; with fewer the bias is large."""
+
+
+def _information(said: Tensor, labels: Tensor) -> dict[str, Any]:
+    bias, states = information_bias(said, labels), joint_states(said, labels)
+    split = [plain - too_high for plain, too_high in zip(information_split(said, labels), bias, strict=True)]
+    told = InformationSplit._fields if SAMPLES_A_STATE * states <= len(labels) else ("relevancy",)
+
+    def tell(terms: Iterable[float]) -> dict[str, float | None]:
+        return {
+            name: term if name in told else None for name, term in zip(InformationSplit._fields, terms, strict=True)
+        }
+
+    return {**tell(split), "bias": tell(bias), "joint_states": states}
+
+
 def diagnostic_scalars(diagnostics: Mapping[str, Any], stage: str) -> dict[str, float]:
-    """Flatten what `diagnose` returns, for loggers, except matrices, histograms and biases.
+    """Flatten what `diagnose` returns, for loggers, except matrices and histograms.
 
     The names are stable: ``<stage>/overthinking``, ``<stage>/late_correction``, ``<stage>/diversity/<measure>``, means
-    over pairs of exits, and ``<stage>/information/<term>`` in bits. Means over no pair are left out; for regression
-    there is none of them, and of several labels a sample no information.
+    over pairs of exits, and in bits ``<stage>/information/<term>`` and ``<stage>/information/<term>_bias``, which was
+    taken off it. What is None is left out; for regression there is none of them, and of several labels a sample no
+    information.
     """
     if "diversity" not in diagnostics:
         return {}
     flat = {name: diagnostics[name] for name in ("overthinking", "late_correction")}
     flat |= {f"diversity/{measure}": found["mean"] for measure, found in diagnostics["diversity"].items()}
     if "information" in diagnostics:
-        flat |= {f"information/{term}": diagnostics["information"][term] for term in InformationSplit._fields}
+        found = diagnostics["information"]
+        flat |= {f"information/{term}": found[term] for term in InformationSplit._fields}
+        flat |= {f"information/{term}_bias": found["bias"][term] for term in InformationSplit._fields}
     return {f"{stage}/{name}": value for name, value in flat.items() if value is not None}
 
 

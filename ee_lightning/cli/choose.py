@@ -1,12 +1,12 @@
 """``ee-lightning choose``: a budget goes in, an operating point comes out."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from textwrap import fill
 from typing import Any, Literal
 
 from ee_lightning.analysis import choice
-from ee_lightning.analysis.budgets import Budget, Consistency, MaxLoss, MinSpeedup, budget_of
+from ee_lightning.analysis.budgets import BUDGETS, Budget, budget_of
 from ee_lightning.analysis.calibration import doubts
 from ee_lightning.analysis.exit_choice import choose_exits
 from ee_lightning.analysis.sweep import all_that_apply, fit_criteria, fit_spec
@@ -42,10 +42,13 @@ def choose(
     exits: LayersOfExits | Literal["auto"] | None = None,
     min_speedup: Number | None = None,
     max_loss: Number | None = None,
+    max_spoilt: Number | None = None,
+    max_brier: Number | None = None,
+    max_hellinger: Number | None = None,
     consistency: Number | None = None,
     per_exit: bool = False,
     metric: str | None = None,
-    guarantee: Number | None = None,
+    guarantee: Number | Literal["mean"] | None = None,
     split: str = SELECTED_ON,
     seed: Seed = 0,
     adapter: Adapter | None = None,
@@ -53,7 +56,7 @@ def choose(
 ) -> None:
     """Choose a threshold by a budget on one half of a split, and measure it on the other.
 
-    One budget is needed: --min-speedup, --max-loss or --consistency. The operating point is saved in the run folder.
+    One budget is needed, such as --min-speedup or --max-loss. The operating point is saved in the run folder.
 
     Args:
         run: The run folder, such as runs/demo/version_0.
@@ -61,19 +64,23 @@ def choose(
         exits: Ask only the exits behind these layers, such as 3,6,9,12; auto picks them, and counts the speed-up on the
             clock: it measures what a layer and an exit take on this machine (all).
         min_speedup: At least this many times faster, by layers.
-        max_loss: At most this many points below the full model.
+        max_loss: At most this many points below the full model, net: rows that only the early exit gets right count.
+        max_spoilt: At most this many percent of the rows right in the full model and wrong here; stricter than the net.
+        max_brier: A Brier score at most this many points above the full model's.
+        max_hellinger: At most this far (in 0.01) from the full model's probabilities.
         consistency: At least this share of the full model's labels.
         per_exit: Give every exit a threshold of its own, scheduled over the depth on the rows that the run held out
             (--data.calibration).
         metric: The score that counts (the task's first): METRICS.
-        guarantee: Keep to the budget with this probability, such as 0.95; it holds for one choice made once: trying
-            other seeds, budgets or criteria until one succeeds voids it.
+        guarantee: Keep to the budget with this probability, such as 0.95, or on average (mean); it holds for one choice
+            made once: trying other seeds, budgets or criteria until one succeeds voids it.
         split: The split whose exits are used: validation, test or calibration.
         seed: The seed of the halves and of the intervals.
         adapter: For --exits auto, the full name of your own adapter of the backbone's family.
         wandb: Log the run folder with its operating point to W&B too, as an artifact.
     """
-    folder, budget = RunFolder(run), _budget(min_speedup, max_loss, consistency)
+    folder = RunFolder(run)
+    budget = _budget([min_speedup, max_loss, max_spoilt, max_brier, max_hellinger, consistency])
     spec = CriterionSpec(SCHEDULED, {"base": criterion}) if per_exit else spec_of(criterion)
     is_fitted = isinstance(spec.build(), Fitted)
     if split == CALIBRATION and is_fitted:
@@ -180,7 +187,7 @@ def _replaced(folder: RunFolder, point: OperatingPoint) -> str | None:
     if old.layers_of_exits != point.layers_of_exits:
         options.append(f"--exits {','.join(map(str, old.layers_of_exits))}")
     if asked.guarantee is not None:
-        options.append(f"--guarantee {asked.guarantee:g}")
+        options.append(f"--guarantee {asked.guarantee}")
     return (
         f"the operating point {old.criterion.build().name} at {in_words(old.threshold)}, chosen by {' '.join(options)}"
     )
@@ -205,15 +212,12 @@ def _primary_metric(folder: RunFolder, split: str) -> str:
     return str(figures["metrics"][0])
 
 
-def _budget(min_speedup: float | None, max_loss: float | None, consistency: float | None) -> Budget:
-    budgets = [
-        kind(value)
-        for kind, value in ((MinSpeedup, min_speedup), (MaxLoss, max_loss), (Consistency, consistency))
-        if value is not None
-    ]
+def _budget(values: Sequence[float | None]) -> Budget:
+    """Return the one budget that has a value, which stand in the order of `BUDGETS`."""
+    budgets = [kind(value) for kind, value in zip(BUDGETS, values, strict=True) if value is not None]
     if len(budgets) != 1:
         raise OptionError(
-            "one of --min-speedup, --max-loss and --consistency is needed, and no two of them",
+            "one budget is needed, such as --min-speedup or --max-loss, and no two of them",
             where="the command line",
             hint="'ee-lightning choose --help' lists the options",
         )

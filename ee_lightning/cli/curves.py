@@ -33,6 +33,7 @@ def curves(
     criteria: str | None = None,
     metrics: str | None = None,
     exits: LayersOfExits | None = None,
+    all_points: bool = False,
     wandb: bool = False,
     **of_criteria: Any,
 ) -> None:
@@ -47,6 +48,7 @@ def curves(
         metrics: Such as 'macro_f1,class_recall,auroc', in place of those that the run has.
         exits: Ask only the exits behind these layers, such as 3,6,9,12, as if the model had no others; prints the
             figures, and leaves the run folder as it is.
+        all_points: Write every operating point into curves.csv, also those that no plot or choice can tell from others.
         wandb: Log the figures to W&B instead, and leave the run folder as it is.
         **of_criteria: The options of criteria by their dotted names, such as voting.k; None where there is none.
     """
@@ -87,7 +89,7 @@ def curves(
     if wandb or exits is not None:
         print_figures({split: found.summary for split, found in sweeps.items()})
     else:
-        _write(folder, sweeps, kept)
+        _write(folder, sweeps, kept, all_points=all_points)
     if wandb:
         logged_as = {spec.build().name: plain.build().name for spec, plain in zip(specs, asked, strict=True)}
         _log(sweeps, logged_as, {"run": str(folder.path)} | ({} if exits is None else {"exits": exits}))
@@ -96,10 +98,10 @@ def curves(
         print(line)
 
 
-def _write(folder: RunFolder, sweeps: Mapping[str, Sweep], kept: Mapping[str, list[str]]) -> None:
+def _write(folder: RunFolder, sweeps: Mapping[str, Sweep], kept: Mapping[str, list[str]], *, all_points: bool) -> None:
     """Write what was found by split into the run folder, where other results are kept, and print it."""
     for split, found in sweeps.items():
-        write_sweep(folder, found, kept[split])
+        write_sweep(folder, found, kept[split], all_points=all_points)
     print_summary(folder)
     for split, names in kept.items():
         if names:

@@ -163,9 +163,9 @@ class Curve:
         """
         return score_at(self.mean_exit, self.scores[metric], self.num_layers / speedup)
 
-    def area(self, metric: str) -> float:
-        """Return the mean of a metric over all relative costs between one layer and all."""
-        return area(self.mean_exit, self.scores[metric], self.num_layers)
+    def area(self, metric: str, fixed: "Curve") -> float:
+        """Return the mean of a metric over all costs that the exits alone, `fixed`, span; they continue the curve."""
+        return area(self.mean_exit, self.scores[metric], fixed.mean_exit, fixed.scores[metric])
 
 
 def trace_curve(

@@ -181,21 +181,55 @@ def score_at(mean_exit: Tensor, score: Tensor, target_mean_exit: float) -> float
     return torch.lerp(heights[slower - 1], heights[slower], weight).item()
 
 
-def area(mean_exit: Tensor, score: Tensor, num_layers: int) -> float:
-    """Return the mean score over all relative costs from one layer of M to all: the area under `score_at`, normalised.
+def telling_points(mean_exit: Tensor, scores: Sequence[Tensor]) -> Tensor:
+    """Return the positions of the points that a plot or a choice can tell apart, ascending, of shape [telling].
 
-    A curve that does not reach down to one layer is continued flat from its fastest point. This flatters a criterion
-    that cannot leave early, so look at its fastest point too. With one layer it is the score itself.
+    Of all points whose mean exits share a thousandth of the whole depth these are the slowest, and those with the
+    highest and the lowest of each metric; and the fastest of all. `scores` are those metrics, each of shape [points].
 
     Example:
-        >>> area(torch.tensor([2.0, 1.0]), torch.tensor([0.75, 0.5]), num_layers=2)
-        0.625
+        >>> mean_exit = torch.tensor([6.0, 3.0005, 3.0004, 3.0003, 3.0002, 1.0])
+        >>> telling_points(mean_exit, [torch.tensor([0.9, 0.8, 0.8, 0.82, 0.81, 0.5])])
+        tensor([0, 1, 3, 5])
     """
-    layers, heights = _knots(mean_exit, score)
-    if num_layers == 1:
-        return heights[0].item()
-    flat = (layers[0] - 1) * heights[0]
-    return ((torch.trapezoid(heights, layers) + flat) / (num_layers - 1)).item()
+    share = (mean_exit * (_SHARES / mean_exit[0])).floor()  # [points]
+    group = torch.unique_consecutive(share, return_inverse=True)[1]  # [points]
+    kept = torch.zeros_like(group, dtype=torch.bool)
+    kept[0] = kept[-1] = True
+    kept[1:] |= group[1:] != group[:-1]
+    for score in scores:
+        for extreme in ("amax", "amin"):
+            bound = score.new_zeros(int(group[-1]) + 1).scatter_reduce(0, group, score, extreme, include_self=False)
+            at_bound = (score == bound[group]).nonzero().squeeze(1)  # [points there]
+            of_group = group[at_bound]
+            kept[at_bound[:1]] = True
+            kept[at_bound[1:][of_group[1:] != of_group[:-1]]] = True
+    return kept.nonzero().squeeze(1)
+
+
+_SHARES = 1000
+
+
+def area(mean_exit: Tensor, score: Tensor, fixed_mean_exit: Tensor, fixed_score: Tensor) -> float:
+    """Return the mean score over all costs that the exits alone span: the area under `score_at`, normalised.
+
+    Where a curve stops before the first exit, it is continued by the fixed exits, the curve of `fixed_mean_exit` and
+    `fixed_score`: who wants to be faster than a criterion can be has to take an exit for all samples. So all criteria
+    are compared over the same costs. With one exit it is the score itself.
+
+    Example:
+        >>> fixed = torch.tensor([3.0, 2.0, 1.0]), torch.tensor([0.8, 0.7, 0.5])
+        >>> round(area(torch.tensor([3.0, 2.0]), torch.tensor([0.8, 0.8]), *fixed), 4)  # 0.8 down to 2, then 0.7 to 0.5
+        0.7
+    """
+    layers, heights = _knots(fixed_mean_exit, fixed_score)
+    span = layers[-1] - layers[0]
+    fastest = mean_exit[-1].clamp(layers[0], layers[-1]).double()
+    at_fastest = layers.new_tensor(score_at(fixed_mean_exit, fixed_score, fastest.item()))
+    slower = layers < fastest
+    reached = torch.trapezoid(*reversed(_knots(mean_exit, score)))
+    beyond = torch.trapezoid(torch.cat([heights[slower], at_fastest[None]]), torch.cat([layers[slower], fastest[None]]))
+    return ((reached + beyond) / span).item() if span > 0 else score[0].item()
 
 
 def _check(scores: Tensor) -> None:

@@ -137,8 +137,8 @@ def information_split(predictions: Tensor, labels: Tensor) -> InformationSplit:
     with the class :math:`p_m` that exit m predicts, the classes :math:`p_{1..m}` of exits 1 to m, and the label Y. The
     terms are relevancy, redundancy and conditional redundancy. All are plug-in estimates: the shares of samples stand
     for the probabilities, so that the split holds exactly. They are biased, mostly upwards and the more so the more
-    joint states there are for a sample, so compare them only between models seen on the same number of samples, and
-    beside `information_bias`.
+    joint states there are for a sample: of 12 exits that say nothing of the label, 872 samples give 0.9 bits. Take
+    `information_bias` off, and don't tell what is left where the `joint_states` are not far below the samples.
 
     Example:
         >>> information_split(torch.tensor([[0, 0, 1, 1], [0, 1, 0, 1]]), torch.tensor([0, 1, 1, 0]))
@@ -152,7 +152,7 @@ def information_bias(predictions: Tensor, labels: Tensor) -> InformationSplit:
 
     The plug-in entropy of K observed states in N samples comes out about :math:`(K - 1) / 2N` nats too low. Every term
     is a sum of entropies, and its bias is the same sum of theirs. States that exist but were never seen are not in K,
-    so where nearly every sample has a joint state of its own the true bias is larger than this.
+    so the true bias is larger, by far where nearly every sample has a joint state of its own.
 
     Example:
         >>> bias = information_bias(torch.tensor([[0, 0, 1, 1]]), torch.tensor([0, 1, 1, 0]))
@@ -160,6 +160,17 @@ def information_bias(predictions: Tensor, labels: Tensor) -> InformationSplit:
         0.1803
     """
     return _split(predictions, labels, _entropy_bias)
+
+
+def joint_states(predictions: Tensor, labels: Tensor) -> int:
+    """Return how many distinct combinations of all exits' classes and the label occur.
+
+    Example:
+        >>> joint_states(torch.tensor([[0, 0, 1, 1], [0, 0, 0, 1]]), torch.tensor([0, 0, 1, 0]))
+        3
+    """
+    check_predictions(predictions, labels)
+    return int(torch.unique(torch.cat([predictions, labels.unsqueeze(0)]), dim=1).shape[1])
 
 
 def _split(predictions: Tensor, labels: Tensor, measure: Callable[[Tensor], float]) -> InformationSplit:

@@ -66,6 +66,63 @@ def hoeffding_bentkus_p_values(total: Tensor, samples: int, risk: float) -> Tens
     return torch.minimum(hoeffding, bentkus).clamp_max(1)
 
 
+def betting_p_values(losses: Tensor, risk: float, error: float) -> Tensor:
+    r"""Test "the risk exceeds `risk`" for losses between -1 and 1, by betting (`Waudby-Smith & Ramdas 2024`_).
+
+    Who bets on low losses, with a stake from the losses before, does not gain on average if the risk is
+    :math:`\alpha` or more; by Ville's inequality the wealth then exceeds 1 / p with probability p at most:
+
+    .. math:: p = 1 / \max_i \prod_{j \le i} (1 + \lambda_j (\alpha - L_j)), \qquad
+        \lambda_j = \min\left(\sqrt{\frac{2 \ln(1 / \delta)}{n \hat\sigma^2_{j-1}}}, \frac{c}{1 - \alpha}\right)
+
+    with the variance of the losses before, to which one of 1 about 0 is added, and c just below 1. The losses of a test
+    must be in an order that does not depend on them. Losses in favour count, where the tests of spoilt samples leave
+    them out.
+
+    Args:
+        losses: Of shape [..., samples].
+        risk: The bound :math:`\alpha`, above -1 and below 1.
+        error: The level :math:`\delta` that the stakes are made for; the test is valid at any.
+
+    Returns:
+        Of shape [...].
+
+    Example:
+        >>> betting_p_values(torch.tensor([[0.0] * 300, [-1.0, 0.0, 1.0] * 100]), risk=0.05, error=0.05)
+        tensor([5.8429e-07, 8.6307e-01], dtype=torch.float64)
+
+    .. _Waudby-Smith & Ramdas 2024: https://arxiv.org/abs/2010.09686
+    """
+    if not -1 < risk < 1:
+        raise ValueError(f"Expected argument `risk` to be between -1 and 1, but got {risk}.")
+    losses, samples = losses.double(), losses.shape[-1]
+    seen = torch.arange(2, samples + 2, dtype=torch.float64, device=losses.device)  # [samples], and one more
+    mean = losses.cumsum(-1) / seen  # [..., samples]
+    variance = (1 + (losses - mean).square().cumsum(-1)) / seen  # [..., samples]
+    before = torch.cat([torch.ones_like(variance[..., :1]), variance[..., :-1]], dim=-1)
+    stakes = (2 * math.log(1 / error) / (samples * before)).sqrt().clamp_max(_MOST_AT_STAKE / (1 - risk))
+    wealth = torch.log1p(stakes * (risk - losses)).cumsum(-1)  # [..., samples], its logarithm
+    return (-wealth.amax(-1)).exp().clamp_max(1)
+
+
+_MOST_AT_STAKE = 0.99
+
+
+def kept_in_expectation(total: Tensor, samples: int, risk: float) -> Tensor:
+    r"""Return where the mean loss of a new sample is `risk` at most, in expectation over the samples too, in bool.
+
+    Conformal risk control (`Angelopoulos et al. 2024`_): :math:`(n \hat{R} + 1) / (n + 1) \le \alpha` for losses of at
+    most 1 that only grow from each threshold to the next. `total` is the sum :math:`n \hat{R}`, of shape [...].
+
+    Example:
+        >>> kept_in_expectation(torch.tensor([0.0, 4.0, 5.0]), samples=99, risk=0.05)
+        tensor([ True,  True, False])
+
+    .. _Angelopoulos et al. 2024: https://arxiv.org/abs/2208.02814
+    """
+    return total.double() + 1 <= risk * (samples + 1)
+
+
 def fixed_sequence(p_values: Tensor, error: float) -> Tensor:
     """Reject null hypotheses [tests] in their order, until the first that cannot be rejected; return which, in bool.
 

@@ -132,13 +132,14 @@ class FolderSink:
         write_sweep(self.folder, found)
 
 
-def write_sweep(folder: RunFolder, found: Sweep, kept: Collection[str] = ()) -> None:
+def write_sweep(folder: RunFolder, found: Sweep, kept: Collection[str] = (), *, all_points: bool = False) -> None:
     """Write curves, plot, what was fitted, diagnostics and, last, the figures of a split into a run folder.
 
-    The results of the criteria ``kept`` stay as they are there, beside those of the sweep.
+    The results of the criteria ``kept`` stay as they are there, beside those of the sweep. ``all_points`` is as in
+    `RunFolder.write_curves`.
     """
     split, before = found.split, folder.read_results(found.split, kept)
-    folder.write_curves(split, [*found.curves, *before.curves])
+    folder.write_curves(split, [*found.curves, *before.curves], all_points=all_points)
     by_title = {f"{found.summary['task']} {name}": curves for name, curves in folder.read_curves().items()}
     with reading(folder.path / CURVES, hint="delete it, and run curves again"):  # which may hold other splits
         picture = draw_curves(by_title, found.summary["metrics"][0])
@@ -147,7 +148,10 @@ def write_sweep(folder: RunFolder, found: Sweep, kept: Collection[str] = ()) -> 
     fitted = {criterion.name: criterion.fitted for criterion in found.criteria if isinstance(criterion, Fitted)}
     histograms = {**found.diagnostics["exit_histograms"], **before.histograms}
     folder.write_fitted(split, {**fitted, **before.fitted})
-    folder.write_diagnostics(split, {**found.diagnostics, "exit_histograms": histograms})
+    diagnostics = {**found.diagnostics, "exit_histograms": histograms}
+    if "leaving_auroc" in diagnostics:
+        diagnostics["leaving_auroc"] = {**diagnostics["leaving_auroc"], **before.leaving_aurocs}
+    folder.write_diagnostics(split, diagnostics)
     folder.write_summary(split, {**found.summary, "criteria": {**found.summary["criteria"], **before.figures}})
 
 

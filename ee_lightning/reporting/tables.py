@@ -69,7 +69,7 @@ def print_choice(point: OperatingPoint, criterion_name: str) -> None:
             f"a row takes {_short(costs.start)} ms, {_short(costs.layer)} ms a layer and {_short(costs.exit)} ms an "
             f"exit; of the full model {_short(costs.full)} ms ({costs.device}, {counted(costs.threads, 'thread')})"
         )
-    title = f"with {point.confidence:.0%} bootstrap intervals"
+    title = f"with {point.confidence:.0%} intervals"
     table = _columns(f"on {point.measured_on} other samples", "", "interval", title=title)
     for name, estimate in point.reached.items():
         table.add_row(_FIGURES.get(name, name), *_with_interval(name, estimate))
@@ -106,6 +106,9 @@ _FIGURES = {
     "speedup": "speed-up",
     "clock": "speed-up on the clock",
     "consistency": "consistency (%)",
+    "spoilt": "spoilt (%)",
+    "brier": "Brier score lost (points)",
+    "hellinger": "Hellinger distance (0.01)",
 }
 
 

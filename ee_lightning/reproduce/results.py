@@ -160,7 +160,7 @@ def compare(found: Evaluation) -> list[Comparison]:
 
 
 def _compare(found: Evaluation, tested: Row, other: Row, variant: Variant) -> Comparison:
-    by_task: dict[str, dict[int, Tensor]] = {}
+    by_task: dict[str, dict[int, Tensor]] = {}  # by seed, of shape [1 + resamples]
     pairs: list[tuple[Outcome, Outcome]] = []
     for number, task in enumerate(found.suite.tasks):
         first, second = (found.of(task, row, variant) for row in (tested, other))
@@ -177,13 +177,13 @@ def _compare(found: Evaluation, tested: Row, other: Row, variant: Variant) -> Co
             )
             by_task[task] = dict(zip(seeds, differences, strict=True))
     common = [seed for seed in found.suite.seeds if by_task and all(seed in drawn for drawn in by_task.values())]
-    averages = [torch.stack([drawn[seed] for drawn in by_task.values()]).mean(0) for seed in common]
+    of_all = [torch.stack([drawn[seed] for seed in common]) for drawn in by_task.values()] if common else []
     return Comparison(
         tested,
         other,
         variant,
-        {task: mean_difference(list(drawn.values())) for task, drawn in by_task.items()},
-        mean_difference(averages) if averages else None,
+        {task: mean_difference([torch.stack(list(drawn.values()))]) for task, drawn in by_task.items()},
+        mean_difference(of_all) if of_all else None,
         _speedups(pairs),
     )
 

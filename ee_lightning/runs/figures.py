@@ -71,8 +71,9 @@ class Results:
 
     curves: Sequence[Curve] = ()
     figures: Mapping[str, Any] = field(default_factory=dict)
-    histograms: Mapping[str, Any] = field(default_factory=dict)
     fitted: Mapping[str, Any] = field(default_factory=dict)
+    histograms: Mapping[str, Any] = field(default_factory=dict)
+    leaving_aurocs: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -61,7 +61,7 @@ class RunFolder:
       ``labels [samples, labels]``, and a ``multi_label`` that is true; in the metadata, as JSON, ``rows``: which rows
       of the split these are, and the tensors' ``sha256``;
     - ``exit_scores.csv``: the score of every exit after every epoch;
-    - ``curves.csv``: every operating point of every criterion; ``curves.png`` draws them;
+    - ``curves.csv``: the operating points of every criterion; ``curves.png`` draws them;
     - ``speed.csv``: what operating points reach on the clock, where that was measured; ``speed.png`` draws it;
     - ``predictions.csv``, where predictions were asked for, written row by row;
     - ``fitted.json``: what criteria learnt from the rows held out for calibration;
@@ -222,11 +222,20 @@ class RunFolder:
         """Read the exits of the rows held out for calibration; None where there are none."""
         return self.read_exits(CALIBRATION) if self.has_exits(CALIBRATION) else None
 
-    def write_curves(self, split: str, curves: Sequence[Curve]) -> None:
-        """Write every operating point of a split's criteria, sorted by speed-up, beside those of other splits."""
+    def write_curves(self, split: str, curves: Sequence[Curve], *, all_points: bool = False) -> None:
+        """Write the operating points of a split's criteria, sorted by speed-up, beside those of other splits.
+
+        Unless all are asked for, those are left out that neither a plot nor a choice can tell from others.
+        """
         from ee_lightning.runs.csv_tables import POINT, points_of, write_rows  # with pandas, as below
 
-        write_rows(self.path / CURVES, points_of(split, curves), fixed=POINT, key=["split"], hint=_EVALUATE)
+        write_rows(
+            self.path / CURVES,
+            points_of(split, curves, all_points=all_points),
+            fixed=POINT,
+            key=["split"],
+            hint=_EVALUATE,
+        )
 
     def read_curves(self) -> dict[str, list[Curve]]:
         """Read the curves of every split, in the order in which they were written."""
@@ -242,7 +251,8 @@ class RunFolder:
         summary, diagnostics, fitted = (
             self._read_splits(name).get(split, {}) for name in (SUMMARY, DIAGNOSTICS, FITTED)
         )
-        by_name = (summary.get("criteria", {}), diagnostics.get("exit_histograms", {}), fitted)
+        of_exits = (diagnostics.get(name, {}) for name in ("exit_histograms", "leaving_auroc"))
+        by_name = (summary.get("criteria", {}), fitted, *of_exits)
         return Results(
             [curve for curve in self.read_curves().get(split, []) if curve.criterion in criteria],
             *({name: entry for name, entry in entries.items() if name in criteria} for entries in by_name),

@@ -5,7 +5,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, PositiveInt
 
@@ -38,10 +38,10 @@ class Asked:
     """What was asked for.
 
     Attributes:
-        budget: The name of the budget: ``max_loss``, ``min_speedup`` or ``consistency``.
+        budget: The name of the budget, such as ``max_loss``.
         value: Its value, in its own unit.
         metric: The score.
-        guarantee: The probability with which the budget had to be kept; None if no guarantee was asked for.
+        guarantee: The probability with which the budget had to be kept, or ``mean``; None if none was asked for.
         split: The split whose stored exits were used.
         seed: Of the halves and of the intervals.
     """
@@ -49,7 +49,7 @@ class Asked:
     budget: str
     value: float
     metric: str
-    guarantee: float | None
+    guarantee: float | Literal["mean"] | None
     split: str
     seed: int
 
@@ -102,7 +102,8 @@ class OperatingPoint:
         confidence: The level of the intervals.
         reached: On the other half: ``speedup``; the metric as ``score``, the full model's as ``full_score``, and
             ``loss``, by how much the latter is higher, all as shares (1 is 100 points); ``consistency``, the share of
-            samples with the full model's label; and with costs ``clock``, the speed-up by these.
+            samples with the full model's label; and with costs ``clock``, the speed-up by these. With a budget
+            of a loss of its own also that, by its name.
         guarantee: What is guaranteed, in words; None if nothing is.
         met: Whether the budget was met on the other half; None if the file does not say.
         costs: What a row takes on the machine where the exits were picked; None where they were given.

@@ -8,7 +8,8 @@ from factories import exits_of, stored
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ee_lightning.analysis.budgets import BudgetOutOfReach, Consistency, MaxLoss, MinSpeedup, list_candidates
+from ee_lightning.analysis.budgets import BudgetOutOfReach, Consistency, MaxLoss, MinSpeedup
+from ee_lightning.analysis.candidates import list_candidates
 from ee_lightning.errors import OptionError
 from ee_lightning.exits import Confidence, Patience, Voting
 from ee_lightning.exits import replay as replay_exits

@@ -10,7 +10,7 @@ from factories import stored
 from ee_lightning.analysis.sweep import diagnose, diagnostic_scalars
 from ee_lightning.errors import DataError
 from ee_lightning.exits import Confidence, Fixed, Oracle, Patience, StoredExits, Voting, replay, trace_curve
-from ee_lightning.functional import information_bias, information_split, q_statistic
+from ee_lightning.functional import joint_states, q_statistic
 from ee_lightning.runs.folder import RunFolder
 
 CRITERIA = [Voting(), Patience(), Confidence()]
@@ -36,10 +36,7 @@ def test_figures_are_those_of_the_measures(exits: StoredExits) -> None:
     accuracy = right.double().mean(1)
     assert diagnostics["overthinking"] == pytest.approx((right.any(0).double().mean() - accuracy[-1]).item())
     assert diagnostics["late_correction"] == (~right[0] & right[-1]).double().mean().item()
-    assert diagnostics["information"] == {
-        **information_split(predictions, exits.labels)._asdict(),
-        "bias": information_bias(predictions, exits.labels)._asdict(),
-    }
+    assert diagnostics["information"]["joint_states"] == joint_states(predictions, exits.labels)
     diversity = diagnostics["diversity"]
     assert diversity["q_statistic"]["matrix"] == q_statistic(predictions, exits.labels).tolist()
     pairs = [(m, j) for m in range(6) for j in range(m)]
@@ -115,7 +112,7 @@ def test_of_several_labels_every_set_counts_as_a_class() -> None:
     exits = stored(torch.randn(4, 80, 3, generator=generator) + 2 * labels - 1, labels, multi_label=True)
     criterion = Voting()
     diagnostics = diagnose(exits, [criterion], [trace_curve(criterion, exits, ["micro_f1"])])
-    assert set(diagnostics) == {"overthinking", "late_correction", "diversity", "exit_histograms"}
+    assert set(diagnostics) == {"overthinking", "late_correction", "diversity", "leaving_auroc", "exit_histograms"}
     predictions = exits.logits > 0
     right = (predictions == labels).all(-1)  # [exits, samples]
     assert diagnostics["overthinking"] == (right[:-1].any(0) & ~right[-1]).double().mean().item()
@@ -140,3 +137,39 @@ def test_splits_stand_side_by_side_in_plain_json(tmp_path: Path, exits: StoredEx
     assert "NaN" not in text
     assert "Infinity" not in text
     assert [path.name for path in tmp_path.iterdir()] == ["diagnostics.json"]
+
+
+@pytest.mark.parametrize(
+    ("num_exits", "right", "relevancy", "information"),
+    [(12, 0.5, 0.0, None), (12, 1.0, 12.0, 1.0), (4, 0.5, 0.0, 0.0), (4, 1.0, 4.0, 1.0)],
+)
+def test_information_is_close_to_the_truth_or_left_out(
+    num_exits: int, right: float, relevancy: float, information: float | None
+) -> None:
+    generator = torch.Generator().manual_seed(0)
+    labels = torch.randint(2, (872,), generator=generator)
+    is_right = torch.rand(num_exits, 872, generator=generator) < right
+    told = torch.where(is_right, labels, 1 - labels)
+    diagnostics = diagnosed(stored(torch.nn.functional.one_hot(told).float(), labels))
+    found, logged = diagnostics["information"], diagnostic_scalars(diagnostics, "val")
+    assert found["relevancy"] == pytest.approx(relevancy, abs=0.02)
+    assert logged["val/information/relevancy"] == found["relevancy"]
+    assert logged["val/information/relevancy_bias"] == found["bias"]["relevancy"]
+    assert found["information"] == pytest.approx(information, abs=0.02)
+    if information is None:
+        assert found["joint_states"] > 700
+        assert found["redundancy"] is found["bias"]["conditional_redundancy"] is None
+        assert not {"val/information/information", "val/information/redundancy_bias"} & logged.keys()
+    else:
+        assert logged["val/information/information_bias"] == found["bias"]["information"]
+
+
+def test_leaving_auroc_tells_scores_that_rank_what_no_later_exit_helps(exits: StoredExits) -> None:
+    found = diagnosed(exits)["leaving_auroc"]
+    assert list(found) == ["voting", "patience", "confidence"]
+    for of_criterion in found.values():
+        assert len(of_criterion) == 6
+        assert of_criterion[-1] is None  # there no later exit is left
+    assert all(each > 0.6 for each in found["confidence"][:3])
+    shuffled = StoredExits(exits.logits, exits.labels[torch.randperm(200)], exits.ids)
+    assert diagnosed(shuffled)["leaving_auroc"]["confidence"][0] < 0.6

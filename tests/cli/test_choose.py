@@ -228,3 +228,33 @@ def test_doubtful_calibration_rows_are_warned_of(rows: str, match: str, capsys: 
     printed = choose(folder, "--criterion confidence --per-exit --min-speedup 1.5", capsys)
     assert match in printed
     assert printed.count("warning: ") == 1
+
+
+@pytest.mark.parametrize(
+    ("budget", "figure", "promise"),
+    [
+        ("--max-loss 20 --guarantee 0.9", "loss (points)", "by betting"),
+        ("--max-spoilt 30 --guarantee 0.9", "spoilt (%)", "by exact binomial tests"),
+        ("--max-brier 20 --guarantee 0.9", "Brier score lost (points)", "by betting"),
+        ("--max-hellinger 60 --guarantee mean", "Hellinger distance (0.01)", "by conformal risk control"),
+        ("--max-loss 30 --guarantee mean", "loss (points)", "by conformal risk control"),
+        ("--consistency 0.5 --guarantee mean", "consistency (%)", "by conformal risk control"),
+    ],
+)
+def test_a_guarantee_says_of_what_it_is(
+    budget: str, figure: str, promise: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = run_folder(easy_and_hard(800))
+    printed = choose(folder, f"--criterion confidence {budget}", capsys)
+    assert figure in printed
+    assert promise in printed
+    point = OperatingPoint.read(folder.path)
+    assert str(point.asked.guarantee) == budget.rpartition(" ")[2]
+    assert choose(folder, f"--criterion confidence {budget}", capsys) == printed
+
+
+def test_a_speed_up_is_not_guaranteed_on_average(capsys: pytest.CaptureFixture[str]) -> None:
+    folder = run_folder(easy_and_hard(400))
+    options = ["--criterion", "confidence", "--min-speedup", "1.2", "--guarantee", "mean"]
+    assert main(["choose", str(folder.path), *options]) != 0
+    assert "hint: give a probability" in " ".join(capsys.readouterr().err.split())

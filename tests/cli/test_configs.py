@@ -14,7 +14,7 @@ import yaml
 from ee_lightning.cli import main
 from ee_lightning.data import TASKS, Task
 from ee_lightning.data.tasks import GLUE_ON_THE_HUB
-from ee_lightning.exits import Voting, trace_curve
+from ee_lightning.exits import Fixed, Voting, trace_curve
 from ee_lightning.models.backbones.loading import load_backbone
 from ee_lightning.runs.folder import RunFolder
 
@@ -182,8 +182,9 @@ def test_sweep_of_replays_runs_small_and_leaves_the_run_folder(
     assert main(_rendered(sweep)) == 0
     assert {file: file.read_bytes() for file in folder.path.rglob("*.*")} == before
     options = {name.removeprefix("voting."): value for name, value in _drawn(sweep).items()}
-    curve = trace_curve(Voting(**options), folder.read_exits("validation"), ["accuracy"])  # type: ignore[arg-type]
-    assert logged[_read(sweep)["metric"]["name"]] == curve.area("accuracy")
+    rules = Voting(**options), Fixed()  # type: ignore[arg-type]
+    curve, fixed = (trace_curve(rule, folder.read_exits("validation"), ["accuracy"]) for rule in rules)
+    assert logged[_read(sweep)["metric"]["name"]] == curve.area("accuracy", fixed)
     assert logged["val/full_model/score"] == folder.read_figures("validation")["full_model"]["accuracy"]
 
 

@@ -15,6 +15,7 @@ import torch
 from ee_lightning.analysis.sweep import sweep_exits
 from ee_lightning.cli import main
 from ee_lightning.exits import CRITERIA, Fitted, StoredExits, trace_curve
+from ee_lightning.functional import telling_points
 from ee_lightning.reporting import write_sweep
 from ee_lightning.runs.folder import CALIBRATION, RunFolder
 from ee_lightning.runs.operating_point import Asked, OperatingPoint
@@ -125,7 +126,8 @@ def test_every_split_is_in_the_table_and_in_the_picture(folder: RunFolder) -> No
     curves = folder.read_curves()
     assert set(curves) == {"validation", "test"}
     exits = folder.read_exits("test")
-    voting = trace_curve(CRITERIA["voting"](), exits, ["accuracy"])
+    voting = trace_curve(CRITERIA["voting"](), exits, ["accuracy", "matthews"])
+    told = telling_points(voting.mean_exit, list(voting.scores.values()))
     assert curves["test"][0].criterion == "voting"
     assert curves["test"][0].num_layers == 4
     for found, expected in (
@@ -133,7 +135,9 @@ def test_every_split_is_in_the_table_and_in_the_picture(folder: RunFolder) -> No
         (curves["test"][0].mean_exit, voting.mean_exit),
         (curves["test"][0].scores["accuracy"], voting.scores["accuracy"]),
     ):
-        assert torch.equal(found, expected)
+        assert torch.equal(found, expected[told])
+    assert main(["curves", str(folder.path), "--criteria", "voting", "--all-points"]) == 0
+    assert torch.equal(folder.read_curves()["test"][0].thresholds, voting.thresholds)
     assert (folder.path / "curves.png").stat().st_size > 1.3 * before
 
 
@@ -295,11 +299,11 @@ MISTAKES = {
     "no run": (["curves"], r"RUN[\s\S]*ee-lightning curves --help"),
     "no budget": (
         ["choose", "{run}", "--criterion", "voting"],
-        r"one of --min-speedup, --max-loss and --consistency[\s\S]*hint:",
+        r"one budget is needed, such as --min-speedup or --max-loss[\s\S]*hint:",
     ),
     "two budgets": (
         ["choose", "{run}", "--criterion", "voting", "--max-loss", "1", "--min-speedup", "2"],
-        r"--max-loss and --consistency is needed, and no two of them",
+        r"one budget is needed, such as --min-speedup or --max-loss, and no two",
     ),
     "two criteria": (["choose", "{run}", "--criterion", "voting,patience", "--max-loss", "1"], r"one at a time"),
     "budget out of reach": (
@@ -427,7 +431,7 @@ def test_a_gate_that_was_stored_is_replayed_unasked(folder: RunFolder) -> None:
 def test_the_summary_is_written_last(folder: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
     written: list[str] = []
     for name in ("curves", "fitted", "diagnostics", "summary"):
-        monkeypatch.setattr(RunFolder, f"write_{name}", lambda *_, name=name: written.append(name))
+        monkeypatch.setattr(RunFolder, f"write_{name}", lambda *_, name=name, **__: written.append(name))
     monkeypatch.setattr(RunFolder, "read_curves", lambda _: {"validation": found.curves})
     found = sweep_exits(
         [CRITERIA["voting"]()], _exits(50, 0), None, split="validation", task="own", metrics=["accuracy"]
@@ -438,7 +442,14 @@ def test_the_summary_is_written_last(folder: RunFolder, monkeypatch: pytest.Monk
 
 @pytest.mark.parametrize(
     ("option", "name", "value"),
-    [("--min-speedup", "min_speedup", 1.25), ("--max-loss", "max_loss", 7.5), ("--consistency", "consistency", 0.625)],
+    [
+        ("--min-speedup", "min_speedup", 1.25),
+        ("--max-loss", "max_loss", 7.5),
+        ("--max-spoilt", "max_spoilt", 12.5),
+        ("--max-brier", "max_brier", 10),
+        ("--max-hellinger", "max_hellinger", 25),
+        ("--consistency", "consistency", 0.625),
+    ],
 )
 def test_choice_is_by_the_options_given(option: str, name: str, value: float, folder: RunFolder) -> None:
     folder.write_exits("test", _exits(300, 2))

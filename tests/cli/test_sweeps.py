@@ -15,7 +15,7 @@ import pytest
 import yaml
 from wandb_service import ENTITY, WandbService
 
-from ee_lightning.exits import Voting, trace_curve
+from ee_lightning.exits import Fixed, Voting, trace_curve
 from ee_lightning.runs.folder import RunFolder
 
 REPOSITORY = Path(__file__).parents[2]
@@ -166,6 +166,7 @@ def test_options_of_a_criterion_are_swept_by_replay(service: WandbService, train
     Agent("wandb", "agent", sweep).goes_home()
     assert {file: file.read_bytes() for file in folder.path.rglob("*.*")} == before
     for run, point in service.sweeps["sweep0"].given.items():
-        curve = trace_curve(Voting(point["voting.k"], "majority"), folder.read_exits("validation"), ["accuracy"])
-        assert service.runs[run].summary[AREA] == curve.area("accuracy")
+        rules = Voting(point["voting.k"], "majority"), Fixed()
+        curve, fixed = (trace_curve(rule, folder.read_exits("validation"), ["accuracy"]) for rule in rules)
+        assert service.runs[run].summary[AREA] == curve.area("accuracy", fixed)
         assert service.runs[run].exit_code == 0

@@ -114,7 +114,7 @@ def test_offline_run_holds_what_the_run_folder_holds(
     for name in ("overthinking", "late_correction"):
         assert summary[f"val/{name}"] == diagnostics[name]
     assert summary["val/diversity/disagreement"] == diagnostics["diversity"]["disagreement"]["mean"]
-    assert summary["val/information/redundancy"] == diagnostics["information"]["redundancy"]
+    assert summary["val/information/relevancy"] == diagnostics["information"]["relevancy"]
     pairs = table(summary["val/pairs_of_exits"])
     assert pairs[["exit", "later_exit"]].values.tolist() == [[1, 2], [1, 3], [2, 3]]
     matrix = diagnostics["diversity"]["double_fault"]["matrix"]

@@ -73,7 +73,6 @@ def assert_it_starts_with_all_layers_and_reads_back_its_own_points(curve, metric
     assert [curve.score_at(speedup, metric) for speedup in firsts] == pytest.approx([*firsts.values()], abs=1e-9)
     assert math.isnan(curve.score_at(0.9, metric))
     assert math.isnan(curve.score_at(curve.num_layers / fastest + 0.1, metric))
-    assert -1 <= curve.area(metric) <= 1
 
 
 def assert_the_fastest_point_is_the_first_exit_unless_the_rule_waits(curve, scores):

@@ -9,7 +9,7 @@ import torch
 from factories import exits_of, exits_of_labels, random_exits, stored
 
 from ee_lightning.errors import OptionError
-from ee_lightning.exits import Confidence, Scheduled, replay, spec_of, trace_curve
+from ee_lightning.exits import Confidence, Fixed, Scheduled, replay, spec_of, trace_curve
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +90,8 @@ def test_where_deep_exits_do_not_improve_thresholds_fall_and_rows_gain(calibrati
     scheduled = fitted(calibration)
     thresholds = scheduled.thresholds_at(0.5)
     assert thresholds[0] > thresholds[6]
-    ours, plain = (trace_curve(each, reported, ["accuracy"]).area("accuracy") for each in (scheduled, Confidence()))
+    ours, plain, fixed = (trace_curve(each, reported, ["accuracy"]) for each in (scheduled, Confidence(), Fixed()))
+    ours, plain = (curve.area("accuracy", fixed) for curve in (ours, plain))
     assert ours > plain + 0.005
 
 

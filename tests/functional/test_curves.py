@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ee_lightning.functional import area, operating_points, score_at
+from ee_lightning.functional import area, operating_points, score_at, telling_points
 
 NEVER = -math.inf
 
@@ -164,24 +164,62 @@ def test_score_beyond_the_ends_is_nan_but_rounding_is_forgiven():
     assert score_at(mean_exit, score, 3.0 + 1e-12) == 0.9
 
 
+FIXED = torch.tensor([4.0, 3.0, 2.0, 1.0], dtype=torch.float64), torch.tensor([0.9, 0.7, 0.8, 0.5], dtype=torch.float64)
+
+
 @settings(deadline=None)
 @given(curve=curves())
-def test_area_is_the_mean_of_the_score_over_relative_cost(curve):
+def test_area_is_the_mean_of_the_score_over_all_costs(curve):
     mean_exit, score = curve
     fastest = mean_exit.min().item()
-    depths = torch.linspace(1, 4, 31, dtype=torch.float64)  # every mean exit of the strategy is among them
-    heights = [score_at(mean_exit, score, max(depth, fastest)) for depth in depths.tolist()]
-    mean = sum((left + right) / 2 for left, right in itertools.pairwise(heights)) / 30
-    assert area(mean_exit, score, num_layers=4) == pytest.approx(mean, abs=1e-9)
+    depths = torch.linspace(1, 4, 31, dtype=torch.float64).tolist()  # every mean exit of the strategy is among them
+
+    def mean_over(costs, *of):
+        heights = [score_at(*of, cost) for cost in costs]
+        return sum((left + right) / 2 for left, right in itertools.pairwise(heights)) / 30
+
+    reached = mean_over([depth for depth in depths if depth >= fastest - 1e-9], mean_exit, score)
+    beyond = mean_over([depth for depth in depths if depth <= fastest + 1e-9], *FIXED)
+    assert area(mean_exit, score, *FIXED) == pytest.approx(reached + beyond, abs=1e-9)
+
+
+def test_area_of_the_fixed_exits_is_that_of_whoever_cannot_leave_early():
+    alone = area(*FIXED, *FIXED)
+    assert area(torch.tensor([4.0]), torch.tensor([0.9]), *FIXED) == pytest.approx(alone)
+    assert alone == pytest.approx((0.8 + 0.75 + 0.65) / 3)
+
+
+def test_a_criterion_that_cannot_leave_early_is_not_ahead_of_one_that_can():
+    slow = torch.tensor([4.0, 3.5]), torch.tensor([0.9, 0.9])
+    fast = torch.tensor([4.0, 3.5, 2.0, 1.0]), torch.tensor([0.9, 0.9, 0.85, 0.5])
+    assert area(*slow, *FIXED) < area(*fast, *FIXED)
 
 
 def test_area_of_a_constant_is_that_constant():
-    assert area(torch.tensor([12.0, 7.0, 1.0]), torch.full((3,), 0.5), num_layers=12) == pytest.approx(0.5)
-
-
-def test_area_holds_the_fastest_score_where_the_curve_does_not_reach():
-    assert area(torch.tensor([3.0, 2.0]), torch.tensor([1.0, 0.5]), num_layers=3) == pytest.approx((0.75 + 0.5) / 2)
+    twelve = torch.tensor([12.0, 7.0, 1.0]), torch.full((3,), 0.5)
+    assert area(*twelve, *twelve) == pytest.approx(0.5)
 
 
 def test_area_with_one_exit_is_the_first_score():
-    assert area(torch.tensor([1.0, 1.0]), torch.tensor([0.75, 0.25]), num_layers=1) == 0.75
+    one = torch.tensor([1.0]), torch.tensor([0.75])
+    assert area(torch.tensor([1.0, 1.0]), torch.tensor([0.75, 0.25]), *one) == 0.75
+
+
+@settings(deadline=None)
+@given(seed=st.integers(0, 2**32), num_points=st.integers(1, 5000))
+def test_points_that_are_left_out_are_within_a_thousandth_of_slower_ones_and_neither_best_nor_worst(seed, num_points):
+    generator = torch.Generator().manual_seed(seed)
+    mean_exit = 1 + 11 * torch.rand(num_points, generator=generator, dtype=torch.float64).sort(descending=True).values
+    scores = [torch.randint(100, (num_points,), generator=generator) / 100 for _ in range(2)]
+    kept = telling_points(mean_exit, scores)
+    assert (kept.diff() > 0).all()
+    assert kept[0] == 0
+    assert kept[-1] == num_points - 1
+    assert len(kept) <= 1 + 1001 * 5
+    share = (mean_exit * (1000 / mean_exit[0])).floor()
+    for each in share.unique():
+        here, told = (share == each).nonzero().squeeze(1), kept[share[kept] == each]
+        assert told[0] == here[0]
+        for score in scores:
+            assert (score[told].max(), score[told].min()) == (score[here].max(), score[here].min())
+    assert telling_points(mean_exit[kept], [score[kept] for score in scores]).tolist() == [*range(len(kept))]

@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ee_lightning.functional import InformationSplit, information_bias, information_split
+from ee_lightning.functional import InformationSplit, information_bias, information_split, joint_states
 
 
 @st.composite
@@ -167,3 +167,10 @@ def test_bias_is_what_independent_variables_seem_to_share():
 def test_other_shapes_are_refused(measure, predictions, labels, message):
     with pytest.raises(ValueError, match=message):
         measure(predictions, labels)
+
+
+@settings(deadline=None, max_examples=100)
+@given(data=predicted())
+def test_joint_states_are_those_of_counting(data):
+    predictions, labels = data
+    assert joint_states(predictions, labels) == len({*zip(*predictions.tolist(), labels.tolist(), strict=True)})

@@ -6,7 +6,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ee_lightning.functional import binomial_p_values, fixed_sequence, hoeffding_bentkus_p_values
+from ee_lightning.functional import (
+    betting_p_values,
+    binomial_p_values,
+    fixed_sequence,
+    hoeffding_bentkus_p_values,
+    kept_in_expectation,
+)
 
 DRAWS = 4000
 ERROR = 0.1
@@ -97,3 +103,44 @@ def test_rounding_takes_no_p_value_above_one_and_leaves_one_where_all_failed(p_v
     values = p_values(torch.arange(samples + 1), samples, risk)
     assert values.max() <= 1
     assert values[-1] == 1
+
+
+def naive_wealth(losses, risk, error):
+    """Bet loss by loss, and return the most that the gambler ever had."""
+    wealth = most = 1.0
+    for place, loss in enumerate(losses):
+        means = [sum(losses[: k + 1]) / (k + 2) for k in range(place)]
+        variance = (1 + sum((losses[k] - means[k]) ** 2 for k in range(place))) / (place + 1)
+        stake = min(math.sqrt(2 * math.log(1 / error) / (len(losses) * variance)), 0.99 / (1 - risk))
+        wealth *= 1 + stake * (risk - loss)
+        most = max(most, wealth)
+    return most
+
+
+@given(
+    losses=st.lists(st.sampled_from([-1.0, -0.3, 0.0, 0.5, 1.0]), min_size=1, max_size=25), risk=st.floats(-0.5, 0.9)
+)
+@settings(deadline=None)
+def test_betting_p_value_is_one_over_the_most_that_was_won(losses, risk):
+    value = betting_p_values(torch.tensor([losses], dtype=torch.float64), risk, error=0.1).item()
+    assert value == pytest.approx(1 / naive_wealth(losses, risk, 0.1), rel=1e-9)
+
+
+@pytest.mark.parametrize(("gained", "spoilt"), [(0.0, 0.02), (0.03, 0.05), (0.2, 0.22)])
+def test_betting_p_values_of_a_loss_at_the_boundary_are_small_no_more_often_than_they_may(gained, spoilt):
+    uniform = torch.rand(2000, 400, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    net = (uniform < spoilt).double() - (uniform > 1 - gained).double()
+    p_values = betting_p_values(net, spoilt - gained, error=0.05)
+    assert (p_values <= 0.05).double().mean() <= 0.05 + 2 * math.sqrt(0.05 * 0.95 / 2000)
+    assert (betting_p_values(net, spoilt - gained + 0.1, error=0.05) <= 0.05).double().mean() > 0.6, "it has power"
+
+
+@pytest.mark.parametrize("risk", [-1.0, 1.0, math.nan])
+def test_a_signed_risk_out_of_range_is_refused(risk):
+    with pytest.raises(ValueError, match="`risk` to be between -1 and 1"):
+        betting_p_values(torch.zeros(3), risk, 0.1)
+
+
+def test_in_expectation_one_more_loss_of_one_must_fit():
+    assert kept_in_expectation(torch.tensor([0, 8, 9]), 199, 0.05).tolist() == [True, True, True]
+    assert kept_in_expectation(torch.tensor([0, 8, 9]), 198, 0.05).tolist() == [True, True, False]

@@ -78,7 +78,7 @@ def test_choice_holds_every_figure_with_its_interval(capsys: pytest.CaptureFixtu
     print_choice(operating_point(confidence=0.9, reached=reached), criterion_name="voting")
     lines = plain_lines(capsys.readouterr().out)
     assert "voting at threshold 1.2, chosen on 436 samples" in lines
-    assert "with 90% bootstrap intervals" in lines
+    assert "with 90% intervals" in lines
     assert "on 437 other samples interval" in lines
     assert "speed-up 2.04x 1.98 to 2.10" in lines
     assert "score (%) 80.0 75.0 to 85.0" in lines

@@ -18,7 +18,7 @@ def test_the_footnotes_tell_what_the_paper_leaves_open(whole):
         "Ours w/ Voting: voting(k=0.75, fallback=last)",
         "The published model is ALBERT-base; measured: no/such/backbone.",
         "Unlike in the paper, training sees no rows held out for (b): about 100 % of RTE, about 100 % of CoLA.",
-        "over the samples of the dev set and over the seeds",
+        "They speak of other samples than those of the dev set, and of other runs",
         "full 0.2, 6l 0.2, pabee 0.2, ours 0.2",
         "No grid of thresholds",
         "arXiv 2105.13792",

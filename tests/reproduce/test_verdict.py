@@ -53,9 +53,9 @@ def test_the_verdict_says_what_the_data_say(make_suite, make_folder, noisy_exits
 @pytest.mark.parametrize(
     ("p", "seeds", "speedups", "told"),
     [
-        (0.004, 2, (1.5, 1.5), "on these 2 seeds it is better."),
-        (0.004, 1, (1.5, 1.5), "on this 1 seed it is better."),
-        (0.3, 2, (1.5, 1.5), "on these 2 seeds the two are not told apart."),
+        (0.004, 2, (1.5, 1.5), "the data say that it is better."),
+        (0.004, 1, (1.5, 1.5), "of this seed it is better."),
+        (0.3, 1, (1.5, 1.5), "of this seed the two are not told apart."),
         (0.004, 3, (1.5, 1.6), "the speeds differ by more than 5 %, so neither is called better."),
         (0.004, 3, (1.5, 1.57), "the data say that it is better."),
         (0.004, 3, None, "the data say that it is better."),

@@ -77,9 +77,10 @@ def _speed(folder: RunFolder) -> None:
 
 
 def _curves(folder: RunFolder) -> None:
-    for curve in folder.read_curves()["validation"]:
+    *curves, fixed = folder.read_curves()["validation"]
+    for curve in curves:
         for metric in curve.scores:
-            curve.area(metric)
+            curve.area(metric, fixed)
 
 
 READERS: dict[str, Callable[[RunFolder], object]] = {

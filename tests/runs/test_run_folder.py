@@ -14,6 +14,7 @@ from summaries import figures
 from ee_lightning.analysis.sweep import scalars, summarise
 from ee_lightning.errors import RunFolderError
 from ee_lightning.exits import Confidence, EvaluatedRows, Fixed, Oracle, StoredExits, Voting, replay, trace_curve
+from ee_lightning.runs.csv_tables import points_of
 from ee_lightning.runs.folder import RunFolder
 
 
@@ -91,7 +92,7 @@ def test_splits_stand_side_by_side_and_a_split_written_again_is_replaced(tmp_pat
     curves = pd.read_csv(tmp_path / "curves.csv")
     of_split = curves.groupby("split")["criterion"].unique().map(list).to_dict()
     assert of_split == {"test": ["voting"], "validation": ["confidence"]}
-    assert len(curves) == len(voting.thresholds) + len(confidence.thresholds)
+    assert len(curves) == len(points_of("test", [voting, confidence]))
 
     for split, samples in (("validation", 1), ("test", 2), ("validation", 3)):
         folder.write_summary(split, figures(samples=samples))
@@ -198,7 +199,7 @@ def test_summary_reads_the_curves(exits: StoredExits) -> None:
     assert summary["oracle"]["accuracy"] == pytest.approx(right.any(0).double().mean().item())
     assert list(summary["criteria"]) == ["voting"]
     voting = summary["criteria"]["voting"]["accuracy"]
-    assert voting["area"] == curves[0].area("accuracy")
+    assert voting["area"] == curves[0].area("accuracy", curves[2])
     assert voting["score_at_2x"] == curves[0].score_at(2.0, "accuracy")
 
 
@@ -212,7 +213,7 @@ def test_speed_ups_out_of_reach_are_null() -> None:
 
 def test_every_column_of_a_point_is_its_own(tmp_path: Path, exits: StoredExits) -> None:
     curve = trace_curve(Confidence(), exits, ["accuracy", "matthews"])
-    RunFolder(tmp_path).write_curves("validation", [curve])
+    RunFolder(tmp_path).write_curves("validation", [curve], all_points=True)
     points = pd.read_csv(tmp_path / "curves.csv")
     for column, values in {
         "speedup": curve.speedup,
@@ -248,7 +249,7 @@ def test_loggers_get_the_first_metric_of_every_criterion_and_nothing_out_of_reac
 def test_every_metric_has_its_own_area(exits: StoredExits) -> None:
     curves = [trace_curve(criterion, exits, ["accuracy", "matthews"]) for criterion in (Voting(), Oracle(), Fixed())]
     for metric, voting in summarise(curves, ["accuracy", "matthews"])["criteria"]["voting"].items():
-        assert voting["area"] == curves[0].area(metric)
+        assert voting["area"] == curves[0].area(metric, curves[2])
         assert voting["score_at_1.5x"] == curves[0].score_at(1.5, metric)
 
 

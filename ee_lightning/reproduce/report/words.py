@@ -16,8 +16,6 @@ from ee_lightning.runs.folder import RunFolder
 from ee_lightning.runs.run_options import leaves
 
 LETTERS: dict[Variant, str] = {"dev": "a", "held_out": "b"}
-FEW_SEEDS = 3
-"""Fewer say little of other seeds."""
 
 
 def reported(suite: Suite) -> str:
@@ -105,9 +103,8 @@ def _told(difference: Difference, speedups: tuple[float, float] | None) -> str:
     if speedups is not None and max(speedups) / min(speedups) > 1.05:
         return "the speeds differ by more than 5 %, so neither is called better"
     word, is_significant = "better" if difference.value > 0 else "worse", difference.p_value < 0.05
-    if difference.num_seeds < FEW_SEEDS:
-        on = f"on {'this' if difference.num_seeds == 1 else 'these'} {counted(difference.num_seeds, 'seed')}"
-        return f"{on} it is {word}" if is_significant else f"{on} the two are not told apart"
+    if difference.num_seeds == 1:
+        return f"of this seed it is {word}" if is_significant else "of this seed the two are not told apart"
     return f"the data say that it is {word}" if is_significant else "the data do not tell the two apart"
 
 
@@ -211,10 +208,11 @@ def footnotes(
         )
     if comparisons:
         notes.append(
-            f"Tests: two-sided paired bootstrap over the samples of {rows} and over the seeds ({RESAMPLES} resamples "
-            f"of both), of the difference averaged over seeds; {100 * LEVEL:g} % intervals. It speaks of other samples "
-            f"and other seeds, of which fewer than {FEW_SEEDS} say little, and is not corrected for the "
-            "number of tests."
+            "Tests: two-sided, of the difference averaged over seeds, paired by sample and seed, with "
+            f"{100 * LEVEL:g} % intervals. They speak of other samples than those of {rows}, and of other runs: the "
+            "variance between runs is that between seeds, with Student's t for their number, and the variance between "
+            f"samples that of {RESAMPLES} bootstrap resamples. Of one seed they speak of other samples alone. They are "
+            "not corrected for the number of tests."
         )
     if chosen := ", ".join(f"{label}: {spelt_out(name)}" for label, name in criteria.items()):
         notes.append(f"Criteria with all their options: {chosen}.")

@@ -56,6 +56,7 @@ class MultiExitModel(nn.Module):
         token_type_ids: Tensor | None = None,
         *,
         gradient_equilibrium: bool = False,
+        separate_exits: bool = False,
     ) -> MultiExitOutput:
         """Run all layers and all exits.
 
@@ -66,6 +67,8 @@ class MultiExitModel(nn.Module):
             gradient_equilibrium: Let the exits behind a layer send it the mean of their gradients instead of the sum
                 (Li et al. 2019; ElasticBERT): at exit m of M the gradient is scaled by 1 / (M - m + 1), and what comes
                 from the deeper layers by M - m before.
+            separate_exits: Let each layer learn from the next exit alone: behind an exit the hidden state is a constant
+                for the gradient (Rotem et al. 2023).
         """
         state = self.backbone.embed(input_ids, attention_mask, token_type_ids)
         outputs = []
@@ -76,6 +79,8 @@ class MultiExitModel(nn.Module):
             if gradient_equilibrium:
                 state = replace(state, hidden=scale_gradient(state.hidden, 1 / (self.num_exits - exit_layer + 1)))
             outputs.append(self.heads(exit_layer, state))
+            if separate_exits:
+                state = replace(state, hidden=state.hidden.detach())
             if gradient_equilibrium:
                 state = replace(state, hidden=scale_gradient(state.hidden, self.num_exits - exit_layer))
         gates = [output.gate for output in outputs if output.gate is not None]

@@ -13,6 +13,7 @@ from ee_lightning.training.objectives import Objective as Objective
 from ee_lightning.training.objectives import ObjectiveTerms as ObjectiveTerms
 from ee_lightning.training.objectives import RampedObjective as RampedObjective
 from ee_lightning.training.objectives import SelfDistillationObjective as SelfDistillationObjective
+from ee_lightning.training.objectives import SWEETObjective as SWEETObjective
 from ee_lightning.training.objectives import TwoStageObjective as TwoStageObjective
 from ee_lightning.training.optimization import Optimization as Optimization
 from ee_lightning.training.optimization import Progress as Progress

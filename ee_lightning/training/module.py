@@ -196,6 +196,7 @@ class EarlyExitModule(LightningModule):
             batch["attention_mask"],
             batch.get("token_type_ids"),
             gradient_equilibrium=self.training and self.objective.gradient_equilibrium,
+            separate_exits=self.training and self.objective.separates_exits,
         )
         gate = None if output.gate is None else output.gate.float()
         return MultiExitOutput(output.logits.float(), gate)  # losses are computed in full precision

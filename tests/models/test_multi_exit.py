@@ -118,6 +118,19 @@ def test_gradient_equilibrium_sends_every_layer_the_mean_of_the_exits_gradients(
         torch.testing.assert_close(parameter.grad, expected, rtol=1e-9, atol=1e-12, msg=name)
 
 
+def test_separate_exits_teach_only_the_layers_since_the_exit_before(tiny_backbone: Path) -> None:
+    model = MultiExitModel(load_backbone(str(tiny_backbone)), Target.of(3), HeadOptions(exits=(1, 3))).eval()
+    parameters = dict(model.backbone.named_parameters())
+    output = model(**_batch(), separate_exits=True)
+    assert torch.equal(output.logits, model(**_batch()).logits)
+    taught = []
+    for logits in output.logits:
+        found = torch.autograd.grad(logits[:, 0].sum(), [*parameters.values()], retain_graph=True, allow_unused=True)
+        named = {name for name, each in zip(parameters, found, strict=True) if each is not None and each.any()}
+        taught.append({layer for layer in range(3) if any(f"encoder.layer.{layer}." in name for name in named)})
+    assert taught == [{0}, {1, 2}]
+
+
 def test_gradient_equilibrium_leaves_values_in_training_bit_for_bit(tiny_backbone: Path) -> None:
     model = MultiExitModel(load_backbone(str(tiny_backbone)), Target.of(2), HeadOptions(gate=True))
     outputs = []

@@ -34,6 +34,7 @@ ALL = {"backbone", "last", "early"}
 TWO_STAGES = [{"backbone", "last"}, {"early"}]
 REGIMES: dict[str, list[set[str]]] = {
     "cosee": [ALL],
+    "sweet": [ALL],
     "ours": [ALL],
     "pabee": [ALL],
     "elasticbert": [ALL],

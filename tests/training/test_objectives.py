@@ -20,6 +20,7 @@ from ee_lightning.training.objectives.last_exit import LastExitObjective
 from ee_lightning.training.objectives.mutual_distillation import MutualDistillationObjective
 from ee_lightning.training.objectives.objective import Objective
 from ee_lightning.training.objectives.ramped import RampedObjective
+from ee_lightning.training.objectives.sweet import SWEETObjective
 from ee_lightning.training.objectives.two_stage import SelfDistillationObjective, TwoStageObjective
 
 M, BATCH = 4, 5
@@ -127,6 +128,7 @@ CASES: dict[str, tuple[Objective, Progress, Formula]] = {
     "alternating, odd": (AlternatingObjective(), Progress(5, 10), _weighted(1, 1, 1, 1)),
     "COSEE, first step": (COSEEObjective(contrast_weight=0), START, _weighted(*[1 / 4] * 4)),
     "COSEE, half": (COSEEObjective(contrast_weight=2.0), Progress(5, 10), _cosee(Progress(5, 10), 2.0)),
+    "SWEET": (SWEETObjective(), START, _weighted(1, 1, 1, 1)),
     "last exit": (LastExitObjective(), START, _weighted(0, 0, 0, 1)),
     "ensemble": (EnsembleObjective(0.3), START, _ensemble(0.3)),
     "ensemble, warm-up starts": (EnsembleObjective(0.3, diversity_warmup=0.4), START, _ensemble(0)),

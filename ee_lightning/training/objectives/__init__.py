@@ -11,5 +11,6 @@ from ee_lightning.training.objectives.mutual_distillation import (
 from ee_lightning.training.objectives.objective import Objective as Objective
 from ee_lightning.training.objectives.objective import ObjectiveTerms as ObjectiveTerms
 from ee_lightning.training.objectives.ramped import RampedObjective as RampedObjective
+from ee_lightning.training.objectives.sweet import SWEETObjective as SWEETObjective
 from ee_lightning.training.objectives.two_stage import SelfDistillationObjective as SelfDistillationObjective
 from ee_lightning.training.objectives.two_stage import TwoStageObjective as TwoStageObjective

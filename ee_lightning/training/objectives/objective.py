@@ -46,10 +46,12 @@ class Objective(nn.Module, ABC):
         handles_regression: Whether it is defined for exits that predict a value.
         gradient_equilibrium: Whether the exits send each layer the mean of their gradients instead of the sum; see
             `MultiExitModel.forward`.
+        separates_exits: Whether each layer learns from the next exit alone; see there too.
     """
 
     handles_regression: bool = True
     gradient_equilibrium: bool = False
+    separates_exits: bool = False
 
     @abstractmethod
     def forward(self, logits: Tensor, labels: Tensor, progress: Progress) -> ObjectiveTerms:

@@ -22,11 +22,12 @@ from ee_lightning.exits import replay
 from ee_lightning.exits.placement import Layers
 from ee_lightning.functional import Kind
 from ee_lightning.inference import Deployment, EarlyExitPredictor
-from ee_lightning.inference.engine import Precision, Schedule
+from ee_lightning.inference.engine import Precision
 from ee_lightning.inference.input import InputRows, OwnRows, Row
 from ee_lightning.inference.output import PredictionFile, check_writable, probabilities_of, writing
 from ee_lightning.inference.policy import ExitPolicy
 from ee_lightning.inference.predictor import PredictorOptions
+from ee_lightning.inference.schedule import Schedule
 from ee_lightning.inference.texts import Texts
 from ee_lightning.models.backbones.loading import load_adapter
 from ee_lightning.runs.folder import RunFolder

@@ -5,6 +5,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache, wraps
+from importlib import import_module
 from math import inf
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -108,12 +109,13 @@ def reaches(score: Array, threshold: float) -> Array:
         >>> reaches(np.float32([0.9499999, 0.95, 0.9500001]), 0.95)  # the float32 next to 0.95 is below it
         array([False, False,  True])
     """
-    return score >= _least(threshold, score.dtype, array_namespace(score))
+    return score >= _least(threshold, score.dtype)
 
 
 @lru_cache
-def _least(threshold: float, dtype: object, xp: Any) -> float:
-    """Return the least number of a type that is at least the threshold."""
+def _least(threshold: float, dtype: Any) -> float:
+    """Return the least number of a type, of torch or numpy, that is at least the threshold."""
+    xp: Any = np if isinstance(dtype, np.dtype) else import_module(str(dtype).partition(".")[0])
     with np.errstate(over="ignore"):  # beyond the largest number of the type lies infinity
         nearest = xp.asarray(threshold, dtype=dtype)
     return float(nearest if float(nearest) >= threshold else xp.nextafter(nearest, xp.asarray(inf, dtype=dtype)))

@@ -1,4 +1,7 @@
-"""What is asked of torch tensors and of numpy arrays alike; importing it loads no torch."""
+"""What is asked of torch tensors and of numpy arrays alike; importing it loads no torch.
+
+Both are asked by their own methods where these differ, because it is done at every exit of every sample.
+"""
 
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -67,45 +70,39 @@ def scalar(value: float, like: Array) -> Array:
 
     To divide by: dividing by a plain number, some devices multiply by its reciprocal, and the last bit would differ.
     """
-    xp = array_namespace(like)
-    made: Array = xp.full((), value, dtype=xp.float32, device=device(like))
-    return made
+    if is_torch_array(like):
+        return like.new_full((), value, dtype=array_namespace(like).float32)
+    return np.asarray(value, np.float32)
 
 
-def host(array: Array) -> NDArray[Any]:
+def host(array: Array) -> Any:
     """Return an array on the host as numpy's, for which a device is waited for; without a copy where it is there.
 
     Example:
         >>> host(np.ones(2))
         array([1., 1.])
     """
-    found: NDArray[Any] = array.cpu().numpy() if is_torch_array(array) else array
-    return found
+    return array.cpu().numpy() if is_torch_array(array) else array
 
 
 def as_float32(array: Array) -> Array:
     """Return an array in float32, itself where it is."""
-    xp = array_namespace(array)
-    made: Array = xp.astype(array, xp.float32, copy=False)
-    return made
+    return array.float() if is_torch_array(array) else np.asarray(array, np.float32)
 
 
 def largest(array: Array) -> Array:
     """Return the largest number along the last dimension."""
-    found: Array = array_namespace(array).max(array, axis=-1)
-    return found
+    return array.amax(-1) if is_torch_array(array) else array.max(-1)
 
 
 def least(array: Array) -> Array:
     """Return the least number along the last dimension."""
-    found: Array = array_namespace(array).min(array, axis=-1)
-    return found
+    return array.amin(-1) if is_torch_array(array) else array.min(-1)
 
 
 def at_least(number: float, array: Array) -> Array:
     """Return an array with a number for what lies below it."""
-    raised: Array = array_namespace(array).clip(array, number)
-    return raised
+    return array.clamp_min(number) if is_torch_array(array) else np.maximum(array, number)
 
 
 def one_hot(places: Array, like: Array) -> Array:

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from array_api_compat import array_namespace
 
-from ee_lightning.functional.arrays import Array
+from ee_lightning.functional.arrays import Array, as_float32
 
 
 class Kind(Enum):
@@ -53,9 +53,7 @@ def predictions_of(logits: Array, kind: Kind) -> Array:
         return logits > 0
     if kind is Kind.SINGLE_LABEL:
         return logits.argmax(-1)
-    xp = array_namespace(logits)
-    values: Array = xp.astype(logits.squeeze(-1), xp.float32)
-    return values
+    return as_float32(logits.squeeze(-1))
 
 
 def where_rows(condition: Array, these: Array, those: Array) -> Array:

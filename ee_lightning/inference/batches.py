@@ -1,18 +1,18 @@
-"""Samples, predictions, and how samples are put together into batches between the layers."""
+"""Samples, what is predicted for them, and which of them go through a layer together."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import groupby
 from math import inf
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
-import torch
-from torch import Tensor
-from torch.nn.functional import pad
+import numpy as np
+from numpy.typing import NDArray
 
-from ee_lightning.data.encoding import pad_tokens
-from ee_lightning.models import check_finite_logits
-from ee_lightning.models.backbones.backbone import Backbone, EncoderState
+from ee_lightning.functional import Array
+
+Batch = Mapping[str, Array]
+"""``input_ids``, ``attention_mask`` and perhaps ``token_type_ids``, each ``[batch, length]``, padded on the right."""
 
 
 class Sample(NamedTuple):
@@ -34,7 +34,7 @@ def samples_of(columns: Mapping[str, Sequence[Any]]) -> list[Sample]:
     return [Sample(*fields) for fields in zip(input_ids, token_type_ids, strict=True)]
 
 
-def pad_samples(samples: Sequence[Sample], fills: Mapping[str, int]) -> dict[str, Tensor]:
+def pad_samples(samples: Sequence[Sample], fills: Mapping[str, int]) -> dict[str, NDArray[np.int64]]:
     """Return a batch of at least one sample, padded on the right to the longest.
 
     Args:
@@ -43,11 +43,25 @@ def pad_samples(samples: Sequence[Sample], fills: Mapping[str, int]) -> dict[str
 
     Returns:
         ``input_ids``, ``attention_mask`` and ``token_type_ids``, where the samples have them, ``[batch, length]``.
+
+    Example:
+        >>> pad_samples([Sample([5, 6]), Sample([7])], {"input_ids": 0})["input_ids"].tolist()
+        [[5, 6], [7, 0]]
     """
-    columns = {"input_ids": [sample.input_ids for sample in samples]}
+    lengths = [len(sample.input_ids) for sample in samples]
+    longest = max(lengths)
+
+    def padded(rows: Sequence[Sequence[int]], fill: int) -> NDArray[np.int64]:
+        return np.array([[*row, *[fill] * (longest - len(row))] for row in rows], dtype=np.int64)  # [batch, length]
+
+    batch = {
+        "input_ids": padded([sample.input_ids for sample in samples], fills["input_ids"]),
+        "attention_mask": padded([[1] * length for length in lengths], 0),
+    }
     if samples[0].token_type_ids is not None:
-        columns["token_type_ids"] = [sample.token_type_ids or [] for sample in samples]
-    return pad_tokens(columns, fills)
+        types = [sample.token_type_ids or [] for sample in samples]
+        batch["token_type_ids"] = padded(types, fills["token_type_ids"])
+    return batch
 
 
 class Prediction(NamedTuple):
@@ -56,13 +70,13 @@ class Prediction(NamedTuple):
     label: int | float | list[bool]
     score: float
     exit_layer: int
-    logits: Tensor
-    trail: Tensor | None
+    logits: Array
+    trail: Array | None
 
 
 @dataclass(frozen=True, eq=False)
 class Predictions:
-    """What is predicted for some samples, in their order, on the host.
+    """What is predicted for some samples, in their order, on the host: arrays of numpy, or an engine's tensors.
 
     Attributes:
         labels: ``[samples]``, class numbers, or for regression values; of several labels ``[samples, labels]``, whether
@@ -74,115 +88,24 @@ class Predictions:
         trails: Of each sample the logits of all exits up to there, ``[exit_layer, classes]``; None unless asked for.
     """
 
-    labels: Tensor
-    scores: Tensor
-    exit_layers: Tensor
-    logits: Tensor
-    trails: Sequence[Tensor] | None = None
+    labels: Array
+    scores: Array
+    exit_layers: Array
+    logits: Array
+    trails: Sequence[Array] | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    def each(self, make: Callable[[Any], Array]) -> Self:
+        """Return the same in arrays that are made of these."""
+        fields = {name: make(getattr(self, name)) for name in ("labels", "scores", "exit_layers", "logits")}
+        return replace(self, **fields, trails=None if self.trails is None else [*map(make, self.trails)])
 
     def __iter__(self) -> Iterator[Prediction]:
         trails = self.trails if self.trails is not None else [None] * len(self)
         columns = (self.labels.tolist(), self.scores.tolist(), self.exit_layers.tolist(), self.logits, trails)
         return (Prediction(*fields) for fields in zip(*columns, strict=True))
-
-
-@dataclass(frozen=True, eq=False)
-class Departed:
-    """Samples that left together.
-
-    Attributes:
-        rows: Which samples these are, ``[batch]``, on the host; the other fields as in `Predictions`.
-        finite: Whether the logits of all exits passed are finite, ``[batch]``.
-        trail: ``[batch, exit_layer, classes]``; None unless asked for.
-    """
-
-    rows: Tensor
-    exit_layer: int
-    labels: Tensor
-    scores: Tensor
-    logits: Tensor
-    finite: Tensor
-    trail: Tensor | None
-
-    def select(self, places: Tensor) -> "Departed":
-        """Return those at some places, ``[selected]`` on the host."""
-        there = places.to(self.logits.device, non_blocking=True)
-        return Departed(
-            rows=self.rows[places],  # [selected]
-            exit_layer=self.exit_layer,
-            labels=self.labels.index_select(0, there),  # [selected], or [selected, labels]
-            scores=self.scores.index_select(0, there),  # [selected]
-            logits=self.logits.index_select(0, there),  # [selected, classes]
-            finite=self.finite.index_select(0, there),  # [selected]
-            trail=None if self.trail is None else self.trail.index_select(0, there),  # [selected, exit_layer, classes]
-        )
-
-
-def in_order(departed: Sequence[Departed]) -> Predictions:
-    """Return the predictions of all samples, each of which left once, in the order of their rows.
-
-    Raises:
-        BackboneError: An exit that a sample passed has logits that are not finite.
-    """
-    check_finite_logits(torch.cat([each.finite for each in departed]))
-    rows = torch.cat([each.rows for each in departed])  # [samples]
-    order = rows.argsort()  # [samples]
-    exit_layers = torch.cat([torch.full((len(each.rows),), each.exit_layer) for each in departed])  # [samples]
-    trails = [trail for each in departed if each.trail is not None for trail in each.trail.cpu()]
-    return Predictions(
-        labels=torch.cat([each.labels for each in departed]).cpu()[order],  # [samples], or [samples, labels]
-        scores=torch.cat([each.scores for each in departed]).cpu()[order],  # [samples]
-        exit_layers=exit_layers[order],
-        logits=torch.cat([each.logits for each in departed]).cpu()[order],  # [samples, classes]
-        trails=[trails[place] for place in order.tolist()] if trails else None,
-    )
-
-
-@dataclass(frozen=True, eq=False)
-class Cohort:
-    """Samples that go through a layer in one batch.
-
-    Attributes:
-        lengths: Their numbers of tokens, ``[batch]``, on the host; they stand on the left, padding on the right.
-        state: Their hidden states and masks.
-    """
-
-    lengths: Tensor
-    state: EncoderState
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """Number of samples and of tokens of the longest."""
-        return len(self.lengths), self.state.hidden.shape[1]
-
-    def keep(self, kept: Tensor, backbone: Backbone) -> "Cohort":
-        """Keep the samples at some places, ``[kept]`` on the host, and of the padding only what these need."""
-        lengths = self.lengths[kept]  # [kept]
-        longest, there = int(lengths.max()), kept.to(self.state.hidden.device, non_blocking=True)
-        hidden = self.state.hidden[:, :longest].index_select(0, there)  # [kept, longest, width]
-        padding_mask = self.state.padding_mask[:, :longest].index_select(0, there)  # [kept, longest]
-        return Cohort(lengths, backbone.state(hidden, padding_mask, is_padded=int(lengths.min()) < longest))
-
-
-def join(cohorts: Sequence[Cohort], backbone: Backbone) -> Cohort:
-    """Put cohorts at the same depth together, padded to the longest sample of all."""
-    if len(cohorts) == 1:
-        return cohorts[0]
-    lengths = torch.cat([cohort.lengths for cohort in cohorts])  # [batch]
-    longest = int(lengths.max())
-    hidden = [pad(each.state.hidden, (0, 0, 0, longest - each.size[1])) for each in cohorts]
-    masks = [pad(each.state.padding_mask, (0, longest - each.size[1])) for each in cohorts]
-    return Cohort(
-        lengths,
-        backbone.state(
-            torch.cat(hidden),  # [batch, longest, width]
-            torch.cat(masks),  # [batch, longest]
-            is_padded=int(lengths.min()) < longest,
-        ),
-    )
 
 
 @dataclass(frozen=True)
@@ -198,9 +121,9 @@ class Packing:
     overhead: int
 
     @classmethod
-    def on(cls, device: torch.device, max_tokens: int | None = None) -> "Packing":
-        """Return the packing for a device: a processor is busy with few tokens, an accelerator needs many."""
-        most, overhead = (512, 32) if device.type == "cpu" else (32768, 2048)
+    def on(cls, device: str, max_tokens: int | None = None) -> "Packing":
+        """Return the packing for a kind of device: a processor is busy with few tokens, an accelerator needs many."""
+        most, overhead = (512, 32) if device == "cpu" else (32768, 2048)
         return cls(max_tokens or most, overhead)
 
     def __call__(self, sizes: Sequence[tuple[int, int]]) -> list[range]:

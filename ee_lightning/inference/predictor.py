@@ -18,9 +18,10 @@ from ee_lightning.exits.naming import spec_of
 from ee_lightning.functional import Kind
 from ee_lightning.inference.batches import Sample
 from ee_lightning.inference.deployment import Deployment
-from ee_lightning.inference.engine import EarlyExitEngine, Precision, Schedule
+from ee_lightning.inference.engine import EarlyExitEngine, Precision
 from ee_lightning.inference.policy import AnyCriterion, ExitPolicy, GivenThreshold, asked_exits, policy_of_run
 from ee_lightning.inference.saved import find_folder, read_folder, write_folder
+from ee_lightning.inference.schedule import Schedule
 from ee_lightning.inference.texts import (
     TextEncoder,
     TextPrediction,

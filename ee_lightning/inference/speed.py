@@ -13,9 +13,10 @@ from torch import Tensor
 from ee_lightning.errors import DataError, require_at_least_one, require_one_of
 from ee_lightning.exits import Criterion, Fixed, Threshold
 from ee_lightning.inference.batches import Sample, pad_samples
+from ee_lightning.inference.descent import check_finite
 from ee_lightning.inference.engine import EarlyExitEngine, Precision
 from ee_lightning.inference.flops import FlopCounter
-from ee_lightning.models import MultiExitModel, check_finite_logits
+from ee_lightning.models import MultiExitModel
 from ee_lightning.runs.figures import MeasuredSpeed
 
 Work = Callable[[], object]
@@ -114,13 +115,13 @@ class FullModel:
             BackboneError: Logits are not finite.
         """
         logits = torch.cat([self._logits(batch) for batch in batches]).float().cpu()  # [samples, classes]
-        check_finite_logits(logits.isfinite())
+        check_finite(logits.numpy())
         return logits
 
     def _logits(self, samples: Sequence[Sample]) -> Tensor:
         lengths = [len(sample.input_ids) for sample in samples]
         padded = pad_samples(samples, {"input_ids": 0, "token_type_ids": 0})  # nothing attends to padding
-        batch = {name: tensor.to(self.device, non_blocking=True) for name, tensor in padded.items()}
+        batch = {name: torch.from_numpy(array).to(self.device) for name, array in padded.items()}
         backbone = self.model.backbone
         with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.precision == "bf16"):
             state = backbone.embed(**batch, is_padded=min(lengths) < max(lengths))

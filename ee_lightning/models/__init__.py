@@ -9,7 +9,6 @@ from ee_lightning.models.heads import HeadOutput as HeadOutput
 from ee_lightning.models.multi_exit import MultiExitModel as MultiExitModel
 from ee_lightning.models.multi_exit import MultiExitOutput as MultiExitOutput
 from ee_lightning.models.multi_exit import Part as Part
-from ee_lightning.models.multi_exit import check_finite_logits as check_finite_logits
 from ee_lightning.models.restoring import find_device as find_device
 from ee_lightning.models.restoring import model_of_shapes as model_of_shapes
 from ee_lightning.models.restoring import restore_model as restore_model

@@ -7,7 +7,6 @@ from typing import Literal, NamedTuple, Self
 import torch
 from torch import Tensor, nn
 
-from ee_lightning.errors import BackboneError
 from ee_lightning.exits.placement import Layers, numbers_of
 from ee_lightning.functional import Target, scale_gradient
 from ee_lightning.models.backbones import Backbone
@@ -112,13 +111,3 @@ class MultiExitModel(nn.Module):
         if name == "backbone":
             return (self.backbone,)
         return self.heads.of_last_exit() if name == "last_exit" else self.heads.of_early_exits()
-
-
-def check_finite_logits(finite: Tensor) -> None:
-    """Raise a BackboneError unless all logits are finite; `finite` says of each one whether it is."""
-    if not finite.all():
-        raise BackboneError(
-            "the logits are not finite, so there is nothing to predict",
-            where="the model's exits",
-            hint="check the weights for NaN and huge values, and try precision fp32 if it is bf16",
-        )

@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Sequence
 
 import pytest
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -66,5 +65,5 @@ def test_padding_is_worth_as_much_as_its_overhead_says() -> None:
 
 @pytest.mark.parametrize(("device", "max_tokens"), [("cpu", 512), ("cuda", 32768)])
 def test_an_accelerator_gets_more_tokens(device: str, max_tokens: int) -> None:
-    assert Packing.on(torch.device(device)).max_tokens == max_tokens
-    assert Packing.on(torch.device(device), 7).max_tokens == 7
+    assert Packing.on(device).max_tokens == max_tokens
+    assert Packing.on(device, 7).max_tokens == 7

@@ -1,7 +1,5 @@
 """Data: the tasks, where their rows come from, and how they become padded batches."""
 
-from ee_lightning.data.custom import CustomTask as CustomTask
-from ee_lightning.data.custom import resolve_task as resolve_task
-from ee_lightning.data.tasks import TASKS as TASKS
-from ee_lightning.data.tasks import Task as Task
-from ee_lightning.data.tasks import get_task as get_task
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)  # so that what needs no torch loads none

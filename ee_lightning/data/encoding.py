@@ -13,6 +13,7 @@ from torch.utils.data.distributed import DistributedSampler
 from transformers import PreTrainedConfig, PreTrainedTokenizerBase
 from transformers.tokenization_utils_base import VERY_LARGE_INTEGER
 
+from ee_lightning.data.cutting import kept_places
 from ee_lightning.errors import BackboneError, DataError, OptionError, first_line
 from ee_lightning.files import check_folder_readable
 from ee_lightning.packaged import PREFIX, resolve
@@ -102,7 +103,7 @@ def encode(
     columns: dict[str, list[list[int]]] = dict(whole)
     too_long = [row for row, tokens in enumerate(columns["input_ids"]) if len(tokens) > max_length]
     for row in too_long:
-        kept = _kept(whole.encodings[row].sequence_ids, max_length, tokenizer.truncation_side)
+        kept = kept_places(whole.encodings[row].sequence_ids, max_length, tokenizer.truncation_side)
         for rows in columns.values():
             rows[row] = [rows[row][place] for place in kept]
     return Encoded(columns, too_long)
@@ -131,20 +132,6 @@ def check_max_length(
             where=option,
             hint=f"give a length in that range; {special} tokens of it are special ones",
         )
-
-
-def _kept(sequences: Sequence[int | None], max_length: int, side: str) -> list[int]:
-    """Return the places of a row that stay, given for each the text that it belongs to, 0 or 1, or None if special."""
-    texts = [[place for place, text in enumerate(sequences) if text == number] for number in (0, 1)]
-    shorter, longer = sorted(texts, key=len)  # of two of the same length the second counts as the longer
-    room = max_length - sequences.count(None)
-    left_of_shorter = min(len(shorter), room // 2)
-    dropped = {*_surplus(shorter, left_of_shorter, side), *_surplus(longer, room - left_of_shorter, side)}
-    return [place for place in range(len(sequences)) if place not in dropped]
-
-
-def _surplus(places: Sequence[int], left: int, side: str) -> Sequence[int]:
-    return places[left:] if side == "right" else places[: len(places) - left]
 
 
 def pad_tokens(

@@ -2,12 +2,11 @@
 
 import math
 
-from array_api_compat import array_namespace
 from typing_extensions import override
 
 from ee_lightning.errors import OptionError
 from ee_lightning.exits.criterion import Criterion, Decision, ExitOutput, State
-from ee_lightning.functional import largest
+from ee_lightning.functional import largest, namespace
 
 
 class BEEM(Criterion):
@@ -40,7 +39,7 @@ class BEEM(Criterion):
         weighted = gathered = confidence * self._weight(output)  # [batch]
         if output.exit_layer > 1:
             same = predictions == state["previous"]  # [batch]
-            gathered = array_namespace(weighted).where(same, state["gathered"] + weighted, weighted)
+            gathered = namespace(weighted).where(same, state["gathered"] + weighted, weighted)
         return Decision(gathered, predictions), {"previous": predictions, "gathered": gathered}
 
     def _weight(self, output: ExitOutput) -> float:

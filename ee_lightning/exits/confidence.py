@@ -2,12 +2,11 @@
 
 from typing import Literal, get_args
 
-from array_api_compat import array_namespace
 from typing_extensions import override
 
 from ee_lightning.errors import require_one_of
 from ee_lightning.exits.criterion import Criterion, Decision, ExitOutput, State
-from ee_lightning.functional import Array, Kind, largest, least, where_rows
+from ee_lightning.functional import Array, Kind, largest, least, namespace, where_rows
 
 Fallback = Literal["last", "most_confident"]
 
@@ -44,7 +43,7 @@ class Confidence(Criterion):
             return decision, {"highest": confidence, "label": predictions}
         is_higher = confidence > state["highest"]  # [batch]
         return decision, {
-            "highest": array_namespace(confidence).where(is_higher, confidence, state["highest"]),  # [batch]
+            "highest": namespace(confidence).where(is_higher, confidence, state["highest"]),  # [batch]
             "label": where_rows(is_higher, predictions, state["label"]),  # [batch] or [batch, labels]
         }
 

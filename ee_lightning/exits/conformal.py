@@ -2,12 +2,12 @@
 
 from typing import TYPE_CHECKING, ClassVar
 
-from array_api_compat import array_namespace, device
+from array_api_compat import device
 from typing_extensions import override
 
 from ee_lightning.exits.criterion import Decision, ExitOutput, State
 from ee_lightning.exits.fitted import Fitted, Parameters
-from ee_lightning.functional import largest
+from ee_lightning.functional import largest, namespace
 
 if TYPE_CHECKING:
     from ee_lightning.exits.stored import StoredExits
@@ -40,7 +40,7 @@ class Conformal(Fitted):
     def estimate(self, exits: "StoredExits") -> Parameters:
         outputs = [exits.output(exit_layer) for exit_layer in range(1, exits.num_exits + 1)]
         full_model = outputs[-1].predictions
-        xp = array_namespace(full_model)
+        xp = namespace(full_model)
         highest = xp.full_like(largest(outputs[-1].probabilities), NEVER_DIFFERS)  # [samples]
         for output in outputs[:-1]:
             base = xp.maximum(highest, largest(output.probabilities))  # [samples]
@@ -50,7 +50,7 @@ class Conformal(Fitted):
     @override
     def step(self, output: ExitOutput, state: State) -> tuple[Decision, State]:
         highest = self.parameters(output)["largest_when_differing"]  # [samples], ascending
-        xp = array_namespace(highest)
+        xp = namespace(highest)
         smaller = xp.searchsorted(highest, largest(output.probabilities))  # [batch]
         samples = xp.full((), len(highest) + 1, dtype=xp.float64, device=device(smaller))
         return Decision(xp.astype(smaller, xp.float64) / samples, output.predictions), state

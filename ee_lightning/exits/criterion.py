@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
-from array_api_compat import array_namespace, device, is_array_api_obj
+from array_api_compat import device, is_array_api_obj
 
 from ee_lightning.errors import OptionError, shown
 from ee_lightning.functional import (
@@ -22,6 +22,7 @@ from ee_lightning.functional import (
     absent_or_there,
     at_least,
     log_softmax,
+    namespace,
     predictions_of,
     softmax,
 )
@@ -209,7 +210,7 @@ class Criterion(ABC):
             extras: What else they give.
             like: An array of the kind that is to be judged.
         """
-        xp, where = array_namespace(like), device(like)
+        xp, where = namespace(like), device(like)
         state = self.start(2, target, where)
         for exit_layer in range(1, num_exits + 1):
             logits = xp.zeros((2, target.num_classes), dtype=xp.float32, device=where)
@@ -227,7 +228,7 @@ class Criterion(ABC):
         except (AttributeError, TypeError, ValueError):
             raise self._broken("step", returned, "result") from None
         batch = output.logits.shape[:1]
-        is_number = _is_like(score, output.logits) and array_namespace(score).isdtype(score.dtype, "real floating")
+        is_number = _is_like(score, output.logits) and namespace(score).isdtype(score.dtype, "real floating")
         if not (is_number and score.shape == batch and (score < inf).all()):
             raise self._broken("step", score, "score")
         self._check_label("step", label, output)
@@ -275,7 +276,7 @@ class Criterion(ABC):
 
 
 def _is_like(found: Any, output: Array) -> bool:
-    return is_array_api_obj(found) and array_namespace(found) is array_namespace(output)
+    return is_array_api_obj(found) and namespace(found) is namespace(output)
 
 
 def _recorded(init: Callable[..., None]) -> Callable[..., None]:
@@ -340,12 +341,12 @@ def check_patience(patience: int, option: str) -> None:
 
 def no_values(output: ExitOutput, patience: int) -> Array:
     """Return the window before the first value: -inf, which never reaches a threshold; of shape [batch, patience]."""
-    xp, shape = array_namespace(output.logits), (len(output.logits), patience)
+    xp, shape = namespace(output.logits), (len(output.logits), patience)
     window: Array = xp.full(shape, -inf, dtype=xp.float32, device=device(output.logits))
     return window
 
 
 def push(window: Array, values: Array) -> Array:
     """Return a window [batch, patience] with new values [batch] in place of the oldest."""
-    pushed: Array = array_namespace(window).concat([window[:, 1:], values[:, None]], axis=-1)
+    pushed: Array = namespace(window).concat([window[:, 1:], values[:, None]], axis=-1)
     return pushed

@@ -4,7 +4,6 @@ import math
 from collections.abc import Callable
 from typing import Literal, get_args
 
-from array_api_compat import array_namespace
 from typing_extensions import override
 
 from ee_lightning.errors import require_one_of
@@ -17,7 +16,7 @@ from ee_lightning.exits.criterion import (
     no_values,
     push,
 )
-from ee_lightning.functional import Array, at_least, least, log_softmax
+from ee_lightning.functional import Array, at_least, least, log_softmax, namespace
 
 Divergence = Literal["kl", "reverse_kl", "symmetric_kl", "jsd"]
 
@@ -74,7 +73,7 @@ def _kl(first: Distribution, second: Distribution) -> Array:
 
 
 def _jsd(first: Distribution, second: Distribution) -> Array:
-    both = array_namespace(first[1]).stack([first[1], second[1]], axis=-1)  # [batch, classes, 2]
+    both = namespace(first[1]).stack([first[1], second[1]], axis=-1)  # [batch, classes, 2]
     to_mixture = log_softmax(both) + math.log(2)  # [batch, classes, 2]; the logarithms of p/mean and q/mean
     terms = first[0] * to_mixture[..., 0] + second[0] * to_mixture[..., 1]  # [batch, classes]
     return at_least(0, terms.sum(-1) / 2)  # [batch]

@@ -5,12 +5,12 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-from array_api_compat import array_namespace, device
+from array_api_compat import device
 from numpy.typing import NDArray
 
 from ee_lightning.errors import OptionError
 from ee_lightning.exits.criterion import Criterion, ExitOutput
-from ee_lightning.functional import Array, Device, host
+from ee_lightning.functional import Array, Device, host, namespace
 
 if TYPE_CHECKING:
     from ee_lightning.exits.stored import StoredExits
@@ -92,7 +92,7 @@ class Fitted(Criterion):
                 where="criteria",
                 hint="fit it on a calibration split of this model",
             )
-        xp, there = array_namespace(output.logits), self._there
+        xp, there = namespace(output.logits), self._there
         where = xp.__name__, device(output.logits)
         if there is None or there[0] != where:
             moved = {name: xp.asarray(array, device=where[1]) for name, array in learnt.items()}

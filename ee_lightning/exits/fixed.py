@@ -1,9 +1,10 @@
 """Leave at a layer chosen beforehand."""
 
-from array_api_compat import array_namespace, device
+from array_api_compat import device
 from typing_extensions import override
 
 from ee_lightning.exits.criterion import Criterion, Decision, ExitOutput, State
+from ee_lightning.functional import namespace
 
 
 class Fixed(Criterion):
@@ -21,7 +22,7 @@ class Fixed(Criterion):
     @override
     def step(self, output: ExitOutput, state: State) -> tuple[Decision, State]:
         predictions = output.predictions  # [batch] or [batch, labels]
-        xp = array_namespace(predictions)
+        xp = namespace(predictions)
         score = xp.full((len(predictions),), output.exit_layer, dtype=xp.float32, device=device(predictions))  # [batch]
         return Decision(score, predictions), state
 

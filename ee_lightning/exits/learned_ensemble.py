@@ -2,13 +2,12 @@
 
 from typing import TYPE_CHECKING, ClassVar
 
-from array_api_compat import array_namespace
 from typing_extensions import override
 
 from ee_lightning.exits.criterion import Decision, ExitOutput, State
 from ee_lightning.exits.fitted import NUM_CLASSES, NUM_EXITS, Fitted, Parameters
 from ee_lightning.exits.running_ensemble import bounded_log_probabilities
-from ee_lightning.functional import Array, largest, softmax
+from ee_lightning.functional import Array, largest, namespace, softmax
 
 if TYPE_CHECKING:
     from ee_lightning.exits.stored import StoredExits
@@ -35,7 +34,7 @@ class LearnedEnsemble(Fitted):
         from ee_lightning.functional import fit_geometric_means  # with torch, which judging does without
 
         outputs = [exits.output(exit_layer) for exit_layer in range(1, exits.num_exits + 1)]
-        log_probabilities = array_namespace(exits.logits).stack([bounded_log_probabilities(each) for each in outputs])
+        log_probabilities = namespace(exits.logits).stack([bounded_log_probabilities(each) for each in outputs])
         weights, biases = fit_geometric_means(log_probabilities, exits.class_numbers())
         return {"weights": weights.float(), "biases": biases.float()}  # [exits, exits], [exits, classes]
 
@@ -43,7 +42,7 @@ class LearnedEnsemble(Fitted):
     def step(self, output: ExitOutput, state: State) -> tuple[Decision, State]:
         so_far = bounded_log_probabilities(output)[:, None]  # [batch, 1, classes]
         if output.exit_layer > 1:
-            so_far = array_namespace(so_far).concat([state["log_probabilities"], so_far], axis=1)  # [batch, m, classes]
+            so_far = namespace(so_far).concat([state["log_probabilities"], so_far], axis=1)  # [batch, m, classes]
         following = {"log_probabilities": so_far}
         ensemble = self._ensemble(output, following)  # [batch, classes]
         return Decision(largest(softmax(ensemble)), ensemble.argmax(-1)), following

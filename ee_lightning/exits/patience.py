@@ -2,12 +2,12 @@
 
 import math
 
-from array_api_compat import array_namespace, device
+from array_api_compat import device
 from typing_extensions import override
 
 from ee_lightning.errors import OptionError
 from ee_lightning.exits.criterion import Criterion, Decision, ExitOutput, State
-from ee_lightning.functional import Array, Kind, same_rows
+from ee_lightning.functional import Array, Kind, namespace, same_rows
 
 
 class Patience(Criterion):
@@ -52,7 +52,7 @@ class Patience(Criterion):
     def step(self, output: ExitOutput, state: State) -> tuple[Decision, State]:
         predictions = output.predictions  # [batch] or [batch, labels]
         if output.exit_layer == 1:
-            xp = array_namespace(predictions)
+            xp = namespace(predictions)
             agreements = xp.zeros(len(predictions), dtype=xp.float32, device=device(predictions))  # [batch]
         else:
             agreements = (state["agreements"] + 1) * self._agree(predictions, state["previous"])  # [batch]

@@ -2,12 +2,11 @@
 
 from typing import Literal, get_args
 
-from array_api_compat import array_namespace
 from typing_extensions import override
 
 from ee_lightning.errors import OptionError, require_one_of
 from ee_lightning.exits.criterion import Criterion, Decision, ExitOutput, State
-from ee_lightning.functional import Array, Kind, as_float32, largest, one_hot, scalar
+from ee_lightning.functional import Array, Kind, as_float32, largest, namespace, one_hot, scalar
 
 LARGEST_EXPONENT = 16
 """So that float32 can distinguish m^k for as many as 255 exits m."""
@@ -66,7 +65,7 @@ class Voting(Criterion):
         return _leading(state["votes"], one_hot(output.predictions, output.logits))
 
     def _step_on_sets(self, output: ExitOutput, state: State) -> tuple[Decision, State]:
-        xp, is_first = array_namespace(output.logits), output.exit_layer == 1
+        xp, is_first = namespace(output.logits), output.exit_layer == 1
         voted = output.predictions[:, None]  # [batch, 1, labels]
         ballots = voted if is_first else xp.concat([state["ballots"], voted], axis=1)  # [batch, m, labels]
         for_this_set = as_float32((ballots == voted).all(-1).sum(-1))  # [batch]

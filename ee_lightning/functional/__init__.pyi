@@ -7,8 +7,10 @@ from .arrays import host as host
 from .arrays import largest as largest
 from .arrays import least as least
 from .arrays import log_softmax as log_softmax
+from .arrays import namespace as namespace
 from .arrays import one_hot as one_hot
 from .arrays import scalar as scalar
+from .arrays import sigmoid as sigmoid
 from .arrays import softmax as softmax
 from .bootstrap import Resamples as Resamples
 from .bootstrap import percentile_interval as percentile_interval

@@ -18,6 +18,14 @@ else:
     Array = Device = Any
 
 
+def namespace(array: Array) -> Any:
+    """Return the functions for an array: numpy's own, or of another kind what `array_api_compat` makes of it.
+
+    For arrays of numpy `array_api_compat` would import all of numpy, 20 MiB of it that nothing else needs.
+    """
+    return np if isinstance(array, np.ndarray) else array_namespace(array)
+
+
 def softmax(logits: Array) -> Array:
     """Return the probabilities of logits along the last dimension, in float32; of a tensor by torch's own.
 
@@ -27,7 +35,7 @@ def softmax(logits: Array) -> Array:
                [1. , 0. ]], dtype=float32)
     """
     if is_torch_array(logits):
-        return logits.softmax(-1, dtype=array_namespace(logits).float32)
+        return logits.softmax(-1, dtype=namespace(logits).float32)
     raised: Any = np.exp(_below_largest(logits))
     return raised / raised.sum(-1, keepdims=True)
 
@@ -41,7 +49,7 @@ def log_softmax(logits: Array) -> Array:
                [ 0.000000e+00, -1.000000e+04]], dtype=float32)
     """
     if is_torch_array(logits):
-        return logits.log_softmax(-1, dtype=array_namespace(logits).float32)
+        return logits.log_softmax(-1, dtype=namespace(logits).float32)
     below: Any = _below_largest(logits)
     return below - np.log(np.exp(below).sum(-1, keepdims=True))
 
@@ -52,6 +60,18 @@ def _below_largest(logits: Any) -> NDArray[np.float32]:
     return below
 
 
+def sigmoid(logits: Array) -> Array:
+    """Return the probabilities of labels each for itself, from their logits; of a tensor by torch's own.
+
+    Example:
+        >>> sigmoid(np.array([0.0, 2.0, -1000.0]))
+        array([0.5       , 0.88079708, 0.        ])
+    """
+    if is_torch_array(logits):
+        return logits.sigmoid()
+    return np.exp(-np.logaddexp(0, -np.asarray(logits)))
+
+
 def absent_or_there(logits: Array) -> Array:
     """Return the logits of each label's being absent, which are 0, and of its being there, of shape [..., labels, 2].
 
@@ -60,7 +80,7 @@ def absent_or_there(logits: Array) -> Array:
         array([[0.5       , 0.5       ],
                [0.11920292, 0.880797  ]], dtype=float32)
     """
-    xp = array_namespace(logits)
+    xp = namespace(logits)
     stacked: Array = xp.stack([xp.zeros_like(logits), logits], axis=-1)  # [..., labels, 2]
     return stacked
 
@@ -71,7 +91,7 @@ def scalar(value: float, like: Array) -> Array:
     To divide by: dividing by a plain number, some devices multiply by its reciprocal, and the last bit would differ.
     """
     if is_torch_array(like):
-        return like.new_full((), value, dtype=array_namespace(like).float32)
+        return like.new_full((), value, dtype=namespace(like).float32)
     return np.asarray(value, np.float32)
 
 
@@ -113,5 +133,5 @@ def one_hot(places: Array, like: Array) -> Array:
         array([[0., 1., 0.],
                [1., 0., 0.]], dtype=float32)
     """
-    xp = array_namespace(like)
+    xp = namespace(like)
     return as_float32(places[..., None] == xp.arange(like.shape[-1], device=device(like)))

@@ -3,9 +3,7 @@
 from enum import Enum
 from typing import NamedTuple
 
-from array_api_compat import array_namespace
-
-from ee_lightning.functional.arrays import Array, as_float32
+from ee_lightning.functional.arrays import Array, as_float32, namespace
 
 
 class Kind(Enum):
@@ -66,7 +64,7 @@ def where_rows(condition: Array, these: Array, those: Array) -> Array:
                [0., 0.]])
     """
     rows = condition.reshape((-1, *[1] * (these.ndim - 1)))
-    chosen: Array = array_namespace(condition).where(rows, these, those)
+    chosen: Array = namespace(condition).where(rows, these, those)
     return chosen
 
 

@@ -3,20 +3,21 @@
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING
 
 from pydantic import PositiveInt
-from transformers import AutoConfig, PreTrainedConfig
 
 from ee_lightning import __version__
-from ee_lightning.data import Task
 from ee_lightning.data.row_files import USUAL_TEXTS
 from ee_lightning.data.tasks import LABEL_SEPARATOR
 from ee_lightning.files import check_format, read_json, reading, typed
 from ee_lightning.functional import Kind, Target
 from ee_lightning.inference.policy import ExitPolicy
-from ee_lightning.models import Backbone, HeadOptions
+from ee_lightning.models.head_options import HeadOptions
 from ee_lightning.runs.operating_point import with_layers
+
+if TYPE_CHECKING:
+    from ee_lightning.data import Task
 
 EARLY_EXIT = "early_exit.json"
 FORMAT = 3
@@ -61,7 +62,9 @@ class Deployment:
             raise ValueError(f"Expected as many `label_names` as classes, but got {len(self.label_names)}.")
 
     @classmethod
-    def of_task(cls, task: Task, num_exits: int, max_length: int, heads: HeadOptions, rule: ExitPolicy) -> "Deployment":
+    def of_task(
+        cls, task: "Task", num_exits: int, max_length: int, heads: HeadOptions, rule: ExitPolicy
+    ) -> "Deployment":
         """Deploy a model of a task; the other arguments are the attributes."""
         of_task = ("text_columns", "label_names", "num_classes", "multi_label", "label_separator")
         return cls(
@@ -105,40 +108,3 @@ class Deployment:
             if known < FORMAT and (point := fields["rule"]["operating_point"]) is not None:
                 fields["rule"]["operating_point"] = with_layers(point)
             return typed(cls, fields)
-
-
-Problem = Literal["regression", "single_label_classification", "multi_label_classification"]
-_PROBLEMS: dict[Kind, Problem] = {
-    Kind.REGRESSION: "regression",
-    Kind.SINGLE_LABEL: "single_label_classification",
-    Kind.MULTI_LABEL: "multi_label_classification",
-}
-
-
-class EarlyExitConfig(PreTrainedConfig):  # type: ignore[no-untyped-call]
-    """The configuration of a saved model.
-
-    `AutoConfig` reads it once ee_lightning is imported; there is no such model for `AutoModel` and ``pipeline``. The
-    field ``backbone`` holds those of the backbone's own configuration, and ``adapter`` the name of an adapter's class
-    of your own.
-    """
-
-    model_type = "early_exit"
-    backbone: dict[str, Any] | None = None
-    adapter: str | None = None
-
-    @classmethod
-    def of(cls, backbone: Backbone, deployment: Deployment) -> "EarlyExitConfig":
-        """Make the configuration of a backbone and what the model predicts."""
-        names, config, adapter = deployment.label_names or ("LABEL_0",), backbone.encoder.config, type(backbone)
-        is_ours = adapter.__module__.startswith("ee_lightning.")
-        return cls(
-            backbone=config.to_diff_dict() | {"model_type": config.model_type},
-            adapter=None if is_ours else f"{adapter.__module__}.{adapter.__qualname__}",
-            id2label=dict(enumerate(names)),
-            label2id={name: number for number, name in enumerate(names)},
-            problem_type=_PROBLEMS[deployment.target.kind],
-        )
-
-
-AutoConfig.register(EarlyExitConfig.model_type, EarlyExitConfig, exist_ok=True)

@@ -2,15 +2,17 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
-from ee_lightning.analysis.sweep import fit_spec
 from ee_lightning.errors import OptionError, RunFolderError
 from ee_lightning.exits import Criterion, Fitted, Threshold, as_threshold
 from ee_lightning.exits.naming import CriterionSpec, StoredSpec, spec_of
 from ee_lightning.exits.placement import Layers, numbers_of
 from ee_lightning.exits.threshold import in_words
-from ee_lightning.runs.folder import RunFolder
 from ee_lightning.runs.operating_point import OPERATING_POINT, OperatingPoint, StoredPoint
+
+if TYPE_CHECKING:
+    from ee_lightning.runs.folder import RunFolder
 
 AnyCriterion = str | Criterion | CriterionSpec
 """A name such as ``voting(k=0.5)``, a criterion, or its specification."""
@@ -68,7 +70,7 @@ class ExitPolicy:
 
 
 def policy_of_run(
-    folder: RunFolder,
+    folder: "RunFolder",
     layers_of_exits: Layers,
     criterion: AnyCriterion | None = None,
     threshold: GivenThreshold | None = None,
@@ -103,6 +105,8 @@ def policy_of_run(
     if asked != chosen_for and rule.operating_point is None and spec is None:
         rule = replace(rule, criterion=replace(rule.criterion, fitted={}))  # which was for other exits
     if not rule.criterion.fitted:
+        from ee_lightning.analysis.sweep import fit_spec  # with torch, which deployed models may do without
+
         held_out = folder.read_calibration()
         fitted = fit_spec(rule.criterion, None if held_out is None else held_out.asking(asked))
         rule = replace(rule, criterion=fitted)
@@ -130,7 +134,7 @@ def asked_exits(
     return asked
 
 
-def _operating_point(folder: RunFolder, layers_of_exits: Layers) -> OperatingPoint:
+def _operating_point(folder: "RunFolder", layers_of_exits: Layers) -> OperatingPoint:
     file, choose = folder.path / OPERATING_POINT, f"ee-lightning choose {folder.path}"
     if not file.is_file():
         hint = f"choose one: {choose} --criterion voting --min-speedup 2; or give a criterion and a threshold"

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict, Unpack, overload
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 import torch
 from transformers import PreTrainedTokenizerBase
@@ -18,17 +18,12 @@ from ee_lightning.exits.naming import spec_of
 from ee_lightning.functional import Kind
 from ee_lightning.inference.batches import Sample
 from ee_lightning.inference.deployment import Deployment
+from ee_lightning.inference.encoder import TokenizerEncoder
 from ee_lightning.inference.engine import EarlyExitEngine, Precision
 from ee_lightning.inference.policy import AnyCriterion, ExitPolicy, GivenThreshold, asked_exits, policy_of_run
 from ee_lightning.inference.saved import find_folder, read_folder, write_folder
 from ee_lightning.inference.schedule import Schedule
-from ee_lightning.inference.texts import (
-    TextEncoder,
-    TextPrediction,
-    TextStream,
-    rows_of,
-    side_by_side,
-)
+from ee_lightning.inference.text_predictor import TextPredictor
 from ee_lightning.models import MultiExitModel
 from ee_lightning.models.restoring import find_device
 from ee_lightning.runs.folder import RunFolder
@@ -56,7 +51,7 @@ class PredictorOptions(EngineOptions, total=False):
     device: str
 
 
-class EarlyExitPredictor:
+class EarlyExitPredictor(TextPredictor):
     """Predicts texts with a trained model, each by as few layers as its criterion allows.
 
     Several threads may predict with one predictor at once.
@@ -93,9 +88,8 @@ class EarlyExitPredictor:
         device: str = "auto",
         **options: Unpack[EngineOptions],
     ) -> None:
-        self.deployment = deployment
-        self._encoder = TextEncoder(tokenizer, deployment)
-        self.engine = EarlyExitEngine(
+        self._encoder: TokenizerEncoder = TokenizerEncoder(tokenizer, deployment)
+        self.engine: EarlyExitEngine = EarlyExitEngine(
             model.to(find_device(device)),
             deployment.rule.build(),
             deployment.rule.threshold,
@@ -103,6 +97,7 @@ class EarlyExitPredictor:
             pad_token_id=tokenizer.pad_token_id,
             pad_token_type_id=tokenizer.pad_token_type_id,
         )
+        super().__init__(deployment, self._encoder, self.engine)
 
     @property
     def model(self) -> MultiExitModel:
@@ -245,44 +240,6 @@ class EarlyExitPredictor:
             )
         write_folder(Path(folder), self.model, self._encoder, self.deployment)
 
-    @overload
-    def __call__(self, texts: str, pairs: str | None = None) -> TextPrediction: ...
-    @overload
-    def __call__(self, texts: Iterable[Any], pairs: Iterable[str] | None = None) -> list[TextPrediction]: ...
-    def __call__(
-        self, texts: str | Iterable[Any], pairs: str | Iterable[str] | None = None
-    ) -> TextPrediction | list[TextPrediction]:
-        """Predict one text or several, or the pairs of them and others, or the rows of a table.
-
-        Args:
-            texts: A text, several, or a table: a data frame, a `datasets.Dataset`, or a mapping from names to columns.
-                Its columns of texts have the task's names, or the usual ones, such as ``sentence`` or ``text``.
-            pairs: For tasks on two texts the second one, or as many as there are texts.
-
-        Returns:
-            One prediction for one text, else a list with one for each.
-
-        Raises:
-            DataError: A text is no string, there is one too many or too few, or a table lacks the columns; rows are
-                counted from 0.
-        """
-        predictions = list(self.stream(self._rows(texts, pairs)))
-        return predictions[0] if isinstance(texts, str) and (pairs is None or isinstance(pairs, str)) else predictions
-
-    def _rows(self, texts: str | Iterable[Any], pairs: str | Iterable[str] | None) -> Iterable[Any]:
-        if isinstance(texts, str) and pairs is None:
-            return [texts]
-        return rows_of(texts, self._encoder.choose) if pairs is None else side_by_side(texts, pairs)
-
-    def tokenise(self, texts: str | Iterable[Any], pairs: str | Iterable[str] | None = None) -> list[Sample]:
-        """Return what the model takes of texts, or of pairs of them.
-
-        Raises:
-            DataError: As for predictions.
-        """
-        rows = [self._encoder.check(row, f"row {number}") for number, row in enumerate(self._rows(texts, pairs))]
-        return self._encoder(rows)[0]
-
     @torch.inference_mode()
     def exits_of(self, texts: str | Iterable[Any], pairs: str | Iterable[str] | None = None) -> StoredExits:
         """Return what all exits say of texts, or of pairs of them, as criteria replay it; no text leaves early.
@@ -300,25 +257,6 @@ class EarlyExitPredictor:
             multi_label=self.model.target.kind is Kind.MULTI_LABEL,
             layers_of_exits=self.model.layers_of_exits,
         )
-
-    def stream(self, rows: Iterable[Any], *, skip_bad_rows: bool = False) -> TextStream:
-        """Predict a stream of texts of any length, in memory that does not grow with it.
-
-        Args:
-            rows: Strings, or for tasks on two texts pairs of strings; mappings that hold them by name, as the rows of a
-                data set do; or a table. No more are taken than are needed next.
-            skip_bad_rows: Leave out what is no text, and count it.
-
-        Returns:
-            An iterator over the predictions, in their order, which also counts the texts that were cut and the rows
-            that were left out; its `TextStream.numbered` gives each prediction with its row. Where it meets what
-            is no text, it predicts the rows before, and then raises a `DataError` with the row counted from 0.
-
-        Raises:
-            DataError: It is one text, nothing that gives rows, or a table that lacks the columns.
-        """
-        rows, words = rows_of(rows, self._encoder.choose), self.deployment.label_names
-        return TextStream(rows, self._encoder, self.engine, words, skip_bad_rows=skip_bad_rows)
 
     def __repr__(self) -> str:
         deployed, config = self.deployment, self.model.backbone.encoder.config

@@ -53,8 +53,8 @@ class Engine:
         self.packing = Packing.on(backend.device, max_tokens)
         self._fills = {"input_ids": pad_token_id, "token_type_ids": pad_token_type_id}
         criterion.rehearse(backend.target, backend.num_exits, backend.extras, backend.like)
-        thresholds = at_exits(self.threshold, backend.num_exits)
-        self._descend = Descent(backend, criterion, thresholds, self.packing, keeps_trail=keep_trail)
+        self.thresholds = at_exits(self.threshold, backend.num_exits)
+        self._descend = Descent(backend, criterion, self.thresholds, self.packing, keeps_trail=keep_trail)
 
     def predict(self, samples: Iterable[Sample]) -> Iterator[Predictions]:
         """Predict a stream of samples of any length, in memory that does not grow with it, batch by batch or pool.

@@ -1,21 +1,18 @@
 """From rows of texts to samples, and to predictions for them, one after the other."""
 
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set, Sized
 from itertools import chain, compress, islice
-from pathlib import Path
 from threading import Lock
 from typing import Any, NamedTuple, cast
 
-from transformers import PreTrainedTokenizerBase
-
-from ee_lightning.data.encoding import check_max_length, encode
 from ee_lightning.data.row_files import Chooser, surrogate_in
 from ee_lightning.errors import DataError
-from ee_lightning.functional import Kind
-from ee_lightning.inference.batches import Predictions, Sample, samples_of
+from ee_lightning.functional import Kind, namespace, sigmoid, softmax
+from ee_lightning.inference.batches import Predictions, Sample
 from ee_lightning.inference.deployment import Deployment
-from ee_lightning.inference.engine import EarlyExitEngine
+from ee_lightning.inference.schedule import Engine
 
 Texts = tuple[str, ...]
 """The text of a row, or its two."""
@@ -41,28 +38,26 @@ class LeavesOut:
             self.bad.append(f"{place}: {reason}")
 
 
-class TextEncoder:
-    """Makes samples of texts, for any number of threads; a fast tokenizer alone is not safe for several.
+class TextEncoder(ABC):
+    """Makes samples of texts, for any number of threads; a tokenizer alone is not safe for several.
 
     Args:
-        tokenizer: The model's, a fast one.
         deployment: What the model takes.
-
-    Raises:
-        OptionError: The longest row is too long for the tokenizer, or leaves no room for text.
     """
 
-    def __init__(self, tokenizer: PreTrainedTokenizerBase, deployment: Deployment) -> None:
-        check_max_length(tokenizer, deployment.max_length, pairs=deployment.takes_pairs, option="max_length")
-        self.tokenizer, self._deployment, self._lock = tokenizer, deployment, Lock()
+    def __init__(self, deployment: Deployment) -> None:
+        self._deployment, self._lock = deployment, Lock()
         self.choose = Chooser(deployment.text_choices, advice="rename its columns, or give one, as in table['text']")
 
     def __call__(self, rows: Sequence[Texts]) -> tuple[list[Sample], int]:
         """Tokenise rows, at least one, and count those that were cut."""
         pairs = [second for _, second in rows] if self._deployment.takes_pairs else None
         with self._lock:
-            columns, cut = encode(self.tokenizer, [row[0] for row in rows], pairs, self._deployment.max_length)
-        return samples_of(columns), len(cut)
+            return self.encode([row[0] for row in rows], pairs)
+
+    @abstractmethod
+    def encode(self, texts: Sequence[str], pairs: Sequence[str] | None) -> tuple[list[Sample], int]:
+        """Tokenise texts, or pairs of them, and count those that were cut."""
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in vars(self).items() if name != "_lock"}  # which belongs to one process
@@ -89,11 +84,6 @@ class TextEncoder:
             what = f"the row has {numbers[0]}, and {self._deployment.task} takes {numbers[1]}"
             raise DataError(what, where=place, hint=f"give {' and '.join(expected)}")
         return texts
-
-    def save(self, folder: Path) -> None:
-        """Write the tokenizer's files into a folder."""
-        with self._lock:
-            self.tokenizer.save_pretrained(folder)
 
 
 def rows_of(texts: object, choose: Chooser) -> Iterable[Any]:
@@ -201,8 +191,8 @@ class TextStream(LeavesOut, Iterator[TextPrediction]):
         self,
         rows: Iterable[object],
         encoder: TextEncoder,
-        engine: EarlyExitEngine,
-        words: Sequence[str],
+        engine: Engine,
+        deployment: Deployment,
         *,
         skip_bad_rows: bool = False,
     ) -> None:
@@ -211,7 +201,7 @@ class TextStream(LeavesOut, Iterator[TextPrediction]):
         self._encoder, self._skips = encoder, skip_bad_rows
         self._numbers = deque[int]()
         self._error: Exception | None = None
-        self._portions = self._predict(rows, engine, words)
+        self._portions = self._predict(rows, engine, deployment)
         self._numbered = chain.from_iterable(self._portions)
 
     def __next__(self) -> TextPrediction:
@@ -226,10 +216,10 @@ class TextStream(LeavesOut, Iterator[TextPrediction]):
         return ([prediction for _, prediction in portion] for portion in self._portions)
 
     def _predict(
-        self, rows: Iterable[object], engine: EarlyExitEngine, words: Sequence[str]
+        self, rows: Iterable[object], engine: Engine, deployment: Deployment
     ) -> Iterator[list[tuple[int, TextPrediction]]]:
         for predictions in engine.predict(self._samples(rows, engine.batch_size)):
-            worded = _in_words(predictions, words, engine.model.target.kind)
+            worded = _in_words(predictions, deployment.label_names, deployment.target.kind)
             yield [(self._numbers.popleft(), each) for each in worded]
         if self._error is not None:
             raise self._error
@@ -263,12 +253,12 @@ def _in_words(predictions: Predictions, words: Sequence[str], kind: Kind) -> lis
     labels: Sequence[Any] = predictions.labels.tolist()  # [samples], or [samples, labels]
     probabilities: Sequence[Any] = [None] * len(labels)
     if words and kind is Kind.MULTI_LABEL:
-        probabilities = predictions.logits.sigmoid().tolist()  # [samples, labels]
+        probabilities = sigmoid(predictions.logits).tolist()  # [samples, labels]
         probabilities = [[*compress(row, there)] for row, there in zip(probabilities, labels, strict=True)]
         labels = [[*compress(words, there)] for there in labels]
     elif words:
-        chosen = predictions.labels.unsqueeze(1)  # [samples, 1]
-        probabilities = predictions.logits.softmax(-1).gather(1, chosen).squeeze(1).tolist()  # [samples]
+        every, xp = softmax(predictions.logits), namespace(predictions.logits)  # [samples, classes]
+        probabilities = every[xp.arange(len(labels)), predictions.labels].tolist()  # [samples]
         labels = [words[number] for number in labels]
     trails = [None if each.trail is None else each.trail.tolist() for each in predictions]
     columns = (labels, probabilities, predictions.scores.tolist(), predictions.exit_layers.tolist(), trails)

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from ee_lightning.exits.placement import Layers, numbers_of
 from ee_lightning.functional import Target, scale_gradient
 from ee_lightning.models.backbones import Backbone
-from ee_lightning.models.heads import ExitHeads, HeadOptions
+from ee_lightning.models.head_options import HeadOptions
+from ee_lightning.models.heads import ExitHeads
 
 Part = Literal["backbone", "last_exit", "early_exits"]
 """What a stage of training may train or leave alone."""

@@ -15,7 +15,7 @@ from ee_lightning.models.backbones.loading import (
     make_encoder,
     without_initialisation,
 )
-from ee_lightning.models.heads import HeadOptions
+from ee_lightning.models.head_options import HeadOptions
 from ee_lightning.models.multi_exit import MultiExitModel
 
 

@@ -1,1 +1,5 @@
 """Exported models: what their folders hold, and how they run without torch."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -13,8 +13,8 @@ from ee_lightning.errors import OptionError
 from ee_lightning.exits.naming import CriterionSpec
 from ee_lightning.inference.batches import samples_of
 from ee_lightning.inference.deployment import Deployment
+from ee_lightning.inference.encoder import TokenizerEncoder
 from ee_lightning.inference.policy import ExitPolicy
-from ee_lightning.inference.texts import TextEncoder
 from ee_lightning.models import HeadOptions
 
 TEXTS = st.lists(st.sampled_from(["the", "a", "cat", "dog", "[SEP]", "unknown"]), max_size=14).map(" ".join)
@@ -71,6 +71,6 @@ def test_training_and_predicting_agree_on_token_types(generic):
     trained_on = samples_of(tokenised(rows, generic, 8)[:])
     rule = ExitPolicy(CriterionSpec("ee_lightning.exits.Voting"), 1.1, None)
     deployment = Deployment("pairs", ("a", "b"), ("no", "yes"), 2, 2, 8, HeadOptions(), rule)
-    predicted, _ = TextEncoder(generic, deployment)(list(zip(rows["text_a"], rows["text_b"], strict=True)))
+    predicted, _ = TokenizerEncoder(generic, deployment)(list(zip(rows["text_a"], rows["text_b"], strict=True)))
     assert predicted == trained_on
     assert [set(sample.token_type_ids or ()) for sample in predicted] == [{0, 1}] * 2

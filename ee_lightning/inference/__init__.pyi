@@ -1,0 +1,13 @@
+from .batches import Prediction as Prediction
+from .batches import Predictions as Predictions
+from .batches import Sample as Sample
+from .batches import samples_of as samples_of
+from .deployment import Deployment as Deployment
+from .engine import EarlyExitEngine as EarlyExitEngine
+from .flops import FlopCounter as FlopCounter
+from .policy import ExitPolicy as ExitPolicy
+from .predictor import EarlyExitPredictor as EarlyExitPredictor
+from .speed import FullModel as FullModel
+from .speed import SpeedMeter as SpeedMeter
+from .texts import TextPrediction as TextPrediction
+from .texts import TextStream as TextStream

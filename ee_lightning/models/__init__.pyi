@@ -1,0 +1,13 @@
+from .backbones import Backbone as Backbone
+from .backbones import EncoderState as EncoderState
+from .backbones import load_backbone as load_backbone
+from .head_options import HeadOptions as HeadOptions
+from .heads import ExitHeads as ExitHeads
+from .heads import HeadOutput as HeadOutput
+from .multi_exit import MultiExitModel as MultiExitModel
+from .multi_exit import MultiExitOutput as MultiExitOutput
+from .multi_exit import Part as Part
+from .restoring import find_device as find_device
+from .restoring import model_of_shapes as model_of_shapes
+from .restoring import restore_model as restore_model
+from .restoring import untrained_model as untrained_model

@@ -1,0 +1,46 @@
+"""How the internal classifiers are made; importing it loads no torch."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from ee_lightning.errors import require_one_of, require_within
+from ee_lightning.exits.placement import Layers, ascending, placed
+
+_EXITS = "model.heads.exits"
+
+
+@dataclass(frozen=True)
+class HeadOptions:
+    """Options of the internal classifiers.
+
+    Attributes:
+        exits: ``every`` puts an exit behind every layer; ``last`` one behind the last layer, the plain fine-tuned
+            model that others are compared with; ``[3, 6, 9, 12]`` one behind each of these layers, counted from 1, of
+            which one is the last.
+        pooling: ``cls`` takes the first token, ``mean`` the mean over the tokens (without padding). A mean-pooled
+            sentence encoder needs ``mean``: under ``cls`` its shallow exits stay at chance after a short fine-tune.
+            None suits the backbone in training, and is ``cls`` elsewhere.
+        pooler: ``per_exit`` gives every exit a dense layer of its own, ``shared`` one to all of them, as PABEE does.
+        dropout: Dropout before the linear layer, in [0, 1).
+        gate: Add the gate of BERxiT (Xin et al. 2021): one linear layer, shared by all exits, that tells from what an
+            exit pooled how likely it is wrong. It is trained beside any objective, and read by the criterion ``gate``.
+    """
+
+    exits: Literal["every", "last"] | tuple[int, ...] = "every"
+    pooling: Literal["cls", "mean"] | None = None
+    pooler: Literal["per_exit", "shared"] = "per_exit"
+    dropout: float = 0.1
+    gate: bool = False
+
+    def __post_init__(self) -> None:
+        if isinstance(self.exits, str):
+            require_one_of(self.exits, ("every", "last"), _EXITS)
+        else:
+            object.__setattr__(self, "exits", ascending(self.exits, _EXITS))
+        require_one_of(self.pooling or "cls", ("cls", "mean"), "model.heads.pooling")
+        require_one_of(self.pooler, ("per_exit", "shared"), "model.heads.pooler")
+        require_within(self.dropout, "[0, 1)", "model.heads.dropout", "0.1 is the usual value")
+
+    def layers_of_exits(self, num_layers: int) -> Layers:
+        """Return behind which layers the exits of a model of so many stand; an `OptionError` where they don't fit."""
+        return placed(self.exits, num_layers, _EXITS)

@@ -1,0 +1,10 @@
+from .figures import NAMED_SPEEDUPS as NAMED_SPEEDUPS
+from .figures import MeasuredSpeed as MeasuredSpeed
+from .folder import CALIBRATION as CALIBRATION
+from .folder import RunFolder as RunFolder
+from .folder import run_folder_of as run_folder_of
+from .operating_point import OPERATING_POINT as OPERATING_POINT
+from .operating_point import Asked as Asked
+from .operating_point import Estimate as Estimate
+from .operating_point import OperatingPoint as OperatingPoint
+from .operating_point import StoredPoint as StoredPoint

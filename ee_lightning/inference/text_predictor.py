@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from typing import Any, overload
 
+from ee_lightning.inference.batches import Sample
 from ee_lightning.inference.deployment import Deployment
 from ee_lightning.inference.schedule import Engine
 from ee_lightning.inference.texts import TextEncoder, TextPrediction, TextStream, rows_of, side_by_side
@@ -48,6 +49,15 @@ class TextPredictor:
         if isinstance(texts, str) and pairs is None:
             return [texts]
         return rows_of(texts, self._encoder.choose) if pairs is None else side_by_side(texts, pairs)
+
+    def tokenise(self, texts: str | Iterable[Any], pairs: str | Iterable[str] | None = None) -> list[Sample]:
+        """Return what the model takes of texts, or of pairs of them.
+
+        Raises:
+            DataError: As for predictions.
+        """
+        rows = [self._encoder.check(row, f"row {number}") for number, row in enumerate(self._rows(texts, pairs))]
+        return self._encoder(rows)[0]
 
     def stream(self, rows: Iterable[Any], *, skip_bad_rows: bool = False) -> TextStream:
         """Predict a stream of texts of any length, in memory that does not grow with it.

@@ -7,7 +7,7 @@ from math import inf
 from os.path import realpath
 from pathlib import Path
 from time import perf_counter
-from typing import Annotated, Unpack
+from typing import Annotated, Unpack, cast
 
 import torch
 from pydantic import Field
@@ -28,10 +28,15 @@ from ee_lightning.inference.output import PredictionFile, check_writable, probab
 from ee_lightning.inference.policy import ExitPolicy
 from ee_lightning.inference.predictor import PredictorOptions
 from ee_lightning.inference.schedule import Schedule
+from ee_lightning.inference.text_predictor import TextPredictor
 from ee_lightning.inference.texts import Texts
+from ee_lightning.inference.together import current
 from ee_lightning.models.backbones.loading import load_adapter
 from ee_lightning.runs.folder import RunFolder
 from ee_lightning.runs.load_run import RunOptions
+from ee_lightning.runtime import EarlyExitRuntime
+from ee_lightning.runtime.manifest import MANIFEST
+from ee_lightning.runtime.predictor import RuntimeOptions
 
 SILENCE = 30
 """After how many seconds the progress is printed again where there is no terminal."""
@@ -67,7 +72,7 @@ def predict(
     Predictions stand beside the columns of the file.
 
     Args:
-        model: A run folder, or what save wrote: its folder, or its name on the hub.
+        model: A run folder, or what save or export wrote: its folder, or its name on the hub.
         criterion: Such as confidence or 'voting(k=0.5)', with --threshold (those of the operating point).
         threshold: In the criterion's unit; inf lets nobody leave early.
         exits: Ask only the exits behind these layers, such as 3,6,9,12 (those of the operating point).
@@ -96,11 +101,12 @@ def predict(
     }
     if text is not None or pair is not None:
         _check_one_text(text, {name: value for name, value in of_file.items() if value})
-        _print_one(load(model, criterion, threshold, exits, **options), text or "", pair, probabilities=probabilities)
+        one = _served(model, criterion, threshold, exits, **options)
+        _print_one(one, text or "", pair, probabilities=probabilities)
         return
     checked = _own_output(model, output, text_columns, skip_bad_rows) if input is None else _output(input, output)
     check_writable(checked)
-    predictor = load(model, criterion, threshold, exits, **options)
+    predictor = _served(model, criterion, threshold, exits, **options)
     deployment = predictor.deployment
     kind = deployment.target.kind
     if probabilities and kind is Kind.REGRESSION:
@@ -132,7 +138,7 @@ def _check_one_text(text: str | None, others: Mapping[str, object]) -> None:
         )
 
 
-def _print_one(predictor: EarlyExitPredictor, text: str, pair: str | None, *, probabilities: bool) -> None:
+def _print_one(predictor: TextPredictor, text: str, pair: str | None, *, probabilities: bool) -> None:
     found, deployment = predictor(text, pair), predictor.deployment
     print(f"label: {said(found.label, deployment.label_separator)}")
     if found.probability is not None:
@@ -200,6 +206,29 @@ def load(
     return make(model, criterion=criterion, threshold=threshold, exits=exits, **others)
 
 
+def _served(
+    model: str,
+    criterion: str | None,
+    threshold: float | None,
+    exits: list[int] | None,
+    **options: Unpack[PredictorOptions],
+) -> TextPredictor:
+    """Load what predicts: in ONNX Runtime what export wrote, anything else in torch."""
+    if not (current(Path(model)) / MANIFEST).is_file():
+        return load(model, criterion, threshold, exits, **options)
+    device, precision = options.pop("device", "auto"), options.pop("precision", "fp32")
+    for option, is_served in {
+        "--device": device in ("auto", "cpu"),
+        "--precision": precision == "fp32",
+        "--exits": exits is None,
+    }.items():
+        if not is_served:
+            hint = "leave it out; exits and precision are chosen when it is exported, and it runs on the processor"
+            raise OptionError("this is an exported model, which has no such option", where=option, hint=hint)
+    served = cast(RuntimeOptions, options)
+    return EarlyExitRuntime(model, criterion=criterion, threshold=threshold, **served)
+
+
 def _warn_of_threshold(rule: ExitPolicy, mean_layers: float, layers_of_exits: Layers, samples: str) -> None:
     """Warn where a threshold that a user gave lets all samples leave at once, or none early; infinity is meant so."""
     is_meant = rule.operating_point is not None or rule.threshold == inf
@@ -246,7 +275,7 @@ def choices(text_columns: Texts | None, deployment: Deployment) -> list[Texts]:
     return [text_columns]
 
 
-def _predict(predictor: EarlyExitPredictor, rows: InputRows | OwnRows, file: PredictionFile) -> None:
+def _predict(predictor: TextPredictor, rows: InputRows | OwnRows, file: PredictionFile) -> None:
     """Predict the rows, show the progress, and print the result or where it broke off."""
     taken = deque[Row]()
 
@@ -256,7 +285,7 @@ def _predict(predictor: EarlyExitPredictor, rows: InputRows | OwnRows, file: Pre
             yield row.texts
 
     sum_of_exits = sum_of_layers = 0
-    stream, console, layers = predictor.stream(texts()), Console(stderr=True), predictor.model.layers_of_exits
+    stream, console, layers = predictor.stream(texts()), Console(stderr=True), predictor.layers_of_exits
     started = said = perf_counter()
     try:
         with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:

@@ -97,7 +97,7 @@ class EarlyExitPredictor(TextPredictor):
             pad_token_id=tokenizer.pad_token_id,
             pad_token_type_id=tokenizer.pad_token_type_id,
         )
-        super().__init__(deployment, self._encoder, self.engine)
+        super().__init__(deployment, self._encoder, self.engine, model.layers_of_exits)
 
     @property
     def model(self) -> MultiExitModel:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from typing import Any, overload
 
+from ee_lightning.exits.placement import Layers
 from ee_lightning.inference.batches import Sample
 from ee_lightning.inference.deployment import Deployment
 from ee_lightning.inference.schedule import Engine
@@ -16,10 +17,12 @@ class TextPredictor:
         deployment: What is predicted, and when samples leave.
         encoder: Makes samples of texts.
         engine: Predicts samples.
+        layers_of_exits: The layer behind which each exit stands.
     """
 
-    def __init__(self, deployment: Deployment, encoder: TextEncoder, engine: Engine) -> None:
+    def __init__(self, deployment: Deployment, encoder: TextEncoder, engine: Engine, layers_of_exits: Layers) -> None:
         self.deployment, self._encoder, self.engine = deployment, encoder, engine
+        self.layers_of_exits = layers_of_exits
 
     @overload
     def __call__(self, texts: str, pairs: str | None = None) -> TextPrediction: ...

@@ -80,7 +80,7 @@ class EarlyExitRuntime(TextPredictor):
         engine = OnnxEngine(
             Sessions(place, threads), self.manifest, deployment.target, rule.build(), rule.threshold, **options
         )
-        super().__init__(deployment, encoder, engine)
+        super().__init__(deployment, encoder, engine, self.manifest.exit_layers)
 
     def __repr__(self) -> str:
         deployed, manifest = self.deployment, self.manifest

@@ -12,7 +12,7 @@ import pytest
 
 from ee_lightning.errors import RunFolderError
 from ee_lightning.inference import EarlyExitPredictor
-from ee_lightning.inference.saved import current, written_together
+from ee_lightning.inference.together import current, written_together
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 TEXTS = ["a lovely film", "the dull plot was very boring"]

@@ -23,7 +23,7 @@ from ee_lightning.export.tracing import Stages, trace_stages
 from ee_lightning.functional import Kind
 from ee_lightning.inference import Deployment, EarlyExitPredictor, ExitPolicy, Sample
 from ee_lightning.inference.deployment import EARLY_EXIT
-from ee_lightning.inference.saved import current, written_together
+from ee_lightning.inference.together import current, written_together
 from ee_lightning.runtime.manifest import MANIFEST, Graphs, Manifest, Single, digests
 
 Precision = Literal["fp32", "int8"]

@@ -16,7 +16,6 @@ from ee_lightning.errors import OptionError, listed
 from ee_lightning.exits import GATE, StoredExits
 from ee_lightning.exits.naming import spec_of
 from ee_lightning.functional import Kind
-from ee_lightning.inference.batches import Sample
 from ee_lightning.inference.deployment import Deployment
 from ee_lightning.inference.encoder import TokenizerEncoder
 from ee_lightning.inference.engine import EarlyExitEngine, Precision

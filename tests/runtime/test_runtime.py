@@ -14,11 +14,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from ee_lightning.export.exporting import export_model
 
 from ee_lightning.data.encoding import load_tokenizer
 from ee_lightning.errors import DataError, OptionError, RunFolderError
 from ee_lightning.exits import Confidence, Criterion, Decision, Entropy, Patience, StoredExits, Voting, replay, spec_of
+from ee_lightning.export.exporting import export_model
 from ee_lightning.functional import Target
 from ee_lightning.inference import Deployment, EarlyExitPredictor, ExitPolicy, TextPrediction
 from ee_lightning.models import HeadOptions, MultiExitModel

@@ -158,8 +158,11 @@ BLOCKED = ("torch", "transformers", "lightning", "datasets", "pandas", "pyarrow"
 def test_nothing_of_torch_is_needed(folder: Path) -> None:
     program = f"""
 import sys
-for name in {BLOCKED}:
-    sys.modules[name] = None  # so that importing it fails
+class Missing:
+    def find_spec(self, name, path=None, target=None):
+        if name in {BLOCKED}:
+            raise ModuleNotFoundError(name)
+sys.meta_path.insert(0, Missing())
 from ee_lightning.runtime import EarlyExitRuntime
 runtime = EarlyExitRuntime({str(folder)!r})
 print(runtime(*{PAIRS[0]})[0] == runtime([{PAIRS[0]}, {PAIRS[1]}])[0][0])

@@ -65,7 +65,7 @@ class GraphFiles:
             self._weights.write(data)
             self._places[key] = start, len(data)
         start, size = self._places[key]
-        shape = ir.Shape(list(tensor.shape))
+        shape = ir.Shape(tensor.numpy().shape)
         value.const_value = ir.ExternalTensor(
             WEIGHTS, start, size, tensor.dtype, shape=shape, name=str(value.name), base_dir=self._folder
         )

@@ -309,7 +309,9 @@ class NotImported(OptionError):
 def check_imported(class_path: str, what: str) -> str:
     """Return the full name of a class from a file, which must not make this program import anything."""
     module, _, name = class_path.rpartition(".")
-    if module not in modules or name not in vars(modules[module]):
+    if module in modules and name not in vars(modules[module]):
+        raise OptionError(f"there is no {what} {class_path}", where="class_path")
+    if module not in modules:
         raise NotImported(
             f"the {what} {class_path} is not one of ours, and reading a file imports nothing",
             where="class_path",

@@ -5,7 +5,7 @@ import gc
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -75,7 +75,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         try:
             if arguments is None:
-                sys.path.append(str(Path.cwd()))  # your own modules; its name, as reading a file enters its folder
+                with suppress(OSError):  # where it is gone, the command says so
+                    sys.path.append(str(Path.cwd()))  # your own modules; its name, as reading a file enters its folder
                 _run(sys.argv[1:], importing=_no_collections())
             else:
                 _run(list(arguments), importing=nullcontext())

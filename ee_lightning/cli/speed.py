@@ -58,12 +58,12 @@ def speed(
         adapter: The full name of your own adapter of the backbone's family, such as my_module.MyBackbone.
     """
     load_adapter(adapter)
-    folder = RunFolder(run)
+    folder, named = RunFolder(run), None if criterion is None else spec_of(criterion)  # imported before it is read of
     saved = OperatingPoint.read(folder.path) if (folder.path / OPERATING_POINT).is_file() else None
     stored, metric = folder.read_exits(split), folder.read_figures(split)["metrics"][0]
     asked = exits or (stored if saved is None else saved).layers_of_exits
     stored = stored.asking(asked)
-    points = _points(folder, stored, saved, criterion, speedups, split, metric)
+    points = _points(folder, stored, saved, named, speedups, split, metric)
     model, rows = load_run(folder, split)
     model = model.asking(asked)
     meter = SpeedMeter(
@@ -98,14 +98,13 @@ def _points(
     folder: RunFolder,
     exits: StoredExits,
     saved: OperatingPoint | None,
-    named: str | None,
+    spec: CriterionSpec | None,
     speedups: list[float] | None,
     split: str,
     metric: str,
 ) -> list[Point]:
     """Return the run's operating point, if any, and those of a criterion near the named speed-ups, each once."""
     points: list[Point] = []
-    spec = None if named is None else spec_of(named)
     if saved is not None:
         spec = spec or saved.criterion
         if saved.layers_of_exits == exits.layers_of_exits:

@@ -29,7 +29,9 @@ _OWN_WRONG = re.compile(
 _DATA_MODULE = re.compile(r"""Parser key "data":.*Problem with given class_path '([\w.]+)':\s*([^\n]+)""", re.DOTALL)
 _OWN_MISSING = re.compile(r'Parser key "data\.own":.*arguments are required: (\w+)', re.DOTALL)
 _ABSTRACT = re.compile(r"but ([\w.]+)\.(\w+) is abstract")
-_CLASS = re.compile(r"module '([\w.]+)' has no attribute '(\w+)'|Expected a dot import path string: (\w+)")
+_CLASS = re.compile(
+    r"module '([\w.]+)' has no attribute '(\w+)'|No ([\w.]+) attribute (\w+)|Expected a dot import path string: (\w+)"
+)
 _PLACES = ("ee_lightning.training", "ee_lightning.exits", "lightning.pytorch.callbacks", "lightning.pytorch.loggers")
 _CUSTOM_HINTS = {
     "str": 'put words into quotes, as in ["no", "yes"] or ["0", "1"]: else they are truth values and numbers in YAML',
@@ -118,7 +120,7 @@ def parsing_error(message: str, arguments: Sequence[str], known: Sequence[str]) 
     else:
         what = message.replace("\n\n", "\n").strip()
         if found := _CLASS.search(message):
-            hint = f"{_closest_class(found[1], found[2] or found[3])}{hint}"
+            hint = f"{_closest_class(found[1] or found[3], found[2] or found[4] or found[5])}{hint}"
         if unknown := _UNKNOWN.search(message):
             suggestion = _closest(unknown[1] or unknown[2], known)
             hint = f"did you mean {'--' if unknown[2] else ''}{suggestion}? {hint}" if suggestion else hint

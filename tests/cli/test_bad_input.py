@@ -94,7 +94,7 @@ MISTAKES = {
     ),
     "early exits that are not there": (
         {"model.objective": "ee_lightning.training.JointObjective", "model.heads.exits": "last"},
-        r"early exits, and there are none[\s\S]*exits last[\s\S]*hint:.*LastExitObjective",
+        r"early exits, and there are none[\s\S]*heads.exits[\s\S]*hint:.*LastExitObjective",
     ),
     "early exits of one layer": (
         {"model.num_layers": 1},

@@ -176,7 +176,7 @@ def test_a_file_imports_nothing(place: str, folder: Path, tmp_path: Path, monkey
     rule = fields["rule"] if place == "rule" else fields["rule"]["operating_point"]
     rule["criterion"] = {"class_path": "hostile_criterion.Own"}
     file.write_text(json.dumps(fields))
-    with pytest.raises(RunFolderError, match=r"import hostile_criterion beforehand[\s\S]*early_exit.json"):
+    with pytest.raises(RunFolderError, match=r"early_exit.json[\s\S]*hint: *import hostile_criterion beforehand"):
         EarlyExitPredictor.from_pretrained(folder)
     assert "hostile_criterion" not in sys.modules
     monkeypatch.setitem(sys.modules, "hostile_criterion", SimpleNamespace(Own=Confidence))  # imported by its owner

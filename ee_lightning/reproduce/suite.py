@@ -263,6 +263,5 @@ def _find(name: str) -> Path:
     if file.is_file():
         return file.resolve()
     shipped = sorted(file.stem for file in suites.glob("*.yaml"))
-    raise OptionError(
-        f"there is no suite {name!r}", where=file, hint=f"use one of {', '.join(shipped)}, or the path of a YAML file"
-    )
+    hint = f"{did_you_mean(name, shipped)}use one of {', '.join(shipped)}, or the path of a YAML file"
+    raise OptionError(f"there is no suite {name!r}", where=file, hint=hint)

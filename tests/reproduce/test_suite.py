@@ -131,6 +131,8 @@ def test_a_file_that_is_no_suite_is_refused(content: str, tmp_path: Path) -> Non
 def test_an_unknown_suite_is_refused_with_the_known_ones() -> None:
     with pytest.raises(OptionError, match=r"there is no suite 'glue'[\s\S]*paper_glue, [\s\S]*smoke"):
         load_suite("glue")
+    with pytest.raises(OptionError, match=r"there is no suite 'smok'[\s\S]*did you mean smoke\?"):
+        load_suite("smok")
     with pytest.raises(OptionError, match=r"there is no suite 'glue\.yaml'"):
         load_suite("glue.yaml")
 

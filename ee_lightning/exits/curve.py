@@ -1,7 +1,7 @@
 """Every decision of a criterion on stored exits, and its exact accuracy-speed curve."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -20,6 +20,7 @@ from ee_lightning.functional import (
     operating_points,
     score_at,
     separators,
+    telling_points,
     where_rows,
 )
 from ee_lightning.functional.metrics import Metric
@@ -147,6 +148,12 @@ class Curve:
     def is_all_or_nothing(self) -> bool:
         """Whether no threshold lets some samples leave early and others later."""
         return len(self.thresholds) <= 2
+
+    def telling(self) -> "Curve":
+        """Return the curve of those points that a plot or a choice can tell apart, see `telling_points`."""
+        points = telling_points(self.mean_exit, list(self.scores.values()))
+        columns = {name: getattr(self, name)[points] for name in ("attained", "thresholds", "mean_exit")}
+        return replace(self, **columns, scores={name: score[points] for name, score in self.scores.items()})
 
     def index_at(self, threshold: float) -> int:
         """Return the position of the operating point at which a threshold leaves the samples."""

@@ -1,7 +1,6 @@
 """The tables of a run folder: curves, speeds and exits' scores as CSV files."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,6 @@ import torch
 from ee_lightning.exits import Curve
 from ee_lightning.exits.threshold import from_numbers
 from ee_lightning.files import reading, typed, written_whole
-from ee_lightning.functional import telling_points
 from ee_lightning.runs.figures import MeasuredSpeed
 
 POINT = ("split", "criterion", "threshold", "speedup", "mean_exit")
@@ -19,8 +17,8 @@ _ROUNDING = 1e-9
 
 
 def points_of(split: str, curves: Sequence[Curve], *, all_points: bool = False) -> pd.DataFrame:
-    """Return the operating points of some curves of a split, one a row: all, or those of `telling_points`."""
-    shown = curves if all_points else [_telling(curve) for curve in curves]
+    """Return the operating points of some curves of a split, one a row: all, or those of `Curve.telling`."""
+    shown = curves if all_points else [curve.telling() for curve in curves]
     columns = ("thresholds", "speedup", "mean_exit")
     tables = [
         pd.DataFrame(
@@ -33,12 +31,6 @@ def points_of(split: str, curves: Sequence[Curve], *, all_points: bool = False) 
         for curve in shown
     ]
     return pd.concat(tables, ignore_index=True)
-
-
-def _telling(curve: Curve) -> Curve:
-    points = telling_points(curve.mean_exit, list(curve.scores.values()))
-    columns = {name: getattr(curve, name)[points] for name in ("attained", "thresholds", "mean_exit")}
-    return replace(curve, **columns, scores={name: score[points] for name, score in curve.scores.items()})
 
 
 def read_curves(path: Path) -> dict[str, list[Curve]]:

@@ -11,10 +11,10 @@ import wandb
 from torch import Tensor
 
 from ee_lightning.analysis.sweep import Sweep
-from ee_lightning.exits import Oracle
+from ee_lightning.exits import Curve, Oracle
 
 Logged = dict[str, Any]
-_CHART_POINTS = 200  # a line; the table has them all
+_CHART_POINTS = 200  # a line; the table has more
 _CROSS = (0.01, 0.02)  # half the width and height of a marker, as shares of the chart's
 
 
@@ -35,13 +35,14 @@ def of_evaluation(found: Sweep, picture: Path) -> Logged:
 
 
 def _operating_points(found: Sweep, picture: Path) -> Logged:
-    """Return ``<stage>/curves``, the table of every operating point, and ``<stage>/curves_picture``, which draws them.
+    """Return ``<stage>/curves``, the table of operating points, and ``<stage>/curves_picture``, which draws them.
 
+    The points are those of ``curves.csv`` in the run folder.
     Thresholds are text, as the command line takes them: the first of each criterion is ``inf``, and no number of JSON.
     """
     metrics = found.summary["metrics"]
     rows = []
-    for curve in found.curves:
+    for curve in map(Curve.telling, found.curves):
         columns = [curve.thresholds, curve.speedup, curve.mean_exit, *(curve.scores[name] for name in metrics)]
         points = zip(*(column.tolist() for column in columns), strict=True)
         rows += [[curve.criterion, str(threshold), *point] for threshold, *point in points]
@@ -94,7 +95,7 @@ def _diagnostics(found: Sweep) -> Logged:
 
 
 def _by_speedup(found: Sweep, metric: str) -> Any:
-    curves = [curve for curve in found.curves if curve.criterion != Oracle.name]
+    curves = [curve.telling() for curve in found.curves if curve.criterion != Oracle.name]
     lines = [_Line(curve.criterion, _thin(curve.speedup), _thin(curve.scores[metric])) for curve in curves]
     points = {"full model": (1.0, found.summary["full_model"][metric])}
     if (oracle := found.summary["oracle"]) is not None:

@@ -8,7 +8,7 @@ from factories import exits_of, stored
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ee_lightning.analysis.budgets import BudgetOutOfReach, Consistency, MaxLoss, MinSpeedup
+from ee_lightning.analysis.budgets import BudgetOutOfReach, Consistency, MaxLoss, MaxSpoilt, MinSpeedup
 from ee_lightning.analysis.candidates import list_candidates
 from ee_lightning.errors import OptionError
 from ee_lightning.exits import Confidence, Patience, Voting
@@ -211,7 +211,7 @@ def test_a_loss_that_is_met_exactly_is_met(full_right, early_right):
     assert MaxLoss(10.0 * (full_right - early_right)).select(candidates, guarantee=None) == 1
 
 
-def test_only_what_the_full_model_gets_right_can_be_lost():
+def test_only_what_the_full_model_gets_right_can_be_spoilt_and_what_it_gets_wrong_is_gained():
     labels = torch.zeros(100, dtype=torch.int64)
     predictions = torch.zeros(2, 100, dtype=torch.int64)  # [exits, samples]
     predictions[0, :40] = 1  # 40 that the full model has wrong as well, with a third class
@@ -219,8 +219,10 @@ def test_only_what_the_full_model_gets_right_can_be_lost():
     exits = stored(torch.nn.functional.one_hot(predictions, 3).float(), labels)
     candidates = list_candidates(Confidence(), exits, "accuracy")
     assert candidates.differing.tolist() == [0, 80]
-    assert candidates.spoilt.tolist() == [0, 0]
-    assert MaxLoss(5.0).select(candidates, guarantee=0.95) == 1
+    assert candidates.mean_loss("spoilt").tolist() == [0, 0]
+    assert candidates.mean_loss("net").tolist() == [0, -0.4]
+    for budget in (MaxLoss(5.0), MaxSpoilt(5.0)):
+        assert budget.select(candidates, guarantee=0.95) == 1
     with pytest.raises(BudgetOutOfReach):
         Consistency(0.5).select(candidates, guarantee=0.95)
 

@@ -72,7 +72,8 @@ def test_stored_exits_curves_and_summary_agree(finished: Path) -> None:
         assert points["speedup"].is_monotonic_increasing
         assert points["threshold"].iloc[0] == math.inf
         assert points["speedup"].iloc[-1] == (3 if criterion != "oracle" else pytest.approx(3))
-    fixed = curves[curves["criterion"] == "fixed"].iloc[1:]
+    fixed = curves[curves["criterion"] == "fixed"]
+    assert fixed["mean_exit"].tolist() == [3, 2, 1]  # to leave at the last exit is not to leave early: one point
     assert fixed["accuracy"].tolist() == pytest.approx(accuracy.flip(0).tolist())
 
     summary = json.loads((finished / "summary.json").read_text())["validation"]

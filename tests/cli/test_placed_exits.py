@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from ee_lightning.cli import main
-from ee_lightning.exits import Voting, replay, trace_curve
+from ee_lightning.exits import Fixed, Voting, replay, trace_curve
 from ee_lightning.inference import EarlyExitPredictor
 from ee_lightning.runs.folder import RunFolder
 from ee_lightning.runs.operating_point import OperatingPoint
@@ -112,9 +112,9 @@ def test_a_subset_is_replayed_and_the_run_folder_stays(every: Path, capsys: pyte
     printed = said(capsys, "curves", every, "--criteria", "voting,conformal", "--exits", "2,3")
     assert {file: file.read_bytes() for file in every.rglob("*") if file.is_file()} == before
     assert "2 exits behind layer 2, 3\n" in printed
-    area = trace_curve(Voting(), RunFolder(every).read_exits("validation").asking([2, 3]), ["accuracy"]).area(
-        "accuracy"
-    )
+    exits = RunFolder(every).read_exits("validation").asking([2, 3])
+    voting, fixed = (trace_curve(criterion, exits, ["accuracy"]) for criterion in (Voting(), Fixed()))
+    area = voting.area("accuracy", fixed)
     assert re.search(rf"voting .* {100 * area:.1f} │", printed)
 
 

@@ -1,8 +1,11 @@
-"""Figures and intervals against a loop over samples."""
+"""Figures and intervals against a loop over samples, and those of shares against other ways to work them out."""
+
+from statistics import NormalDist, fmean, pvariance
 
 import pytest
 import torch
 from factories import exits_of, exits_of_labels
+from scipy import stats
 from torch.nn.functional import one_hot
 
 from ee_lightning.analysis.choice import measure
@@ -16,6 +19,7 @@ from ee_lightning.functional import (
 )
 
 THRESHOLD = 0.8
+SHARES = ["accuracy", "exact_match"]
 
 
 def figures(exit_layer, early, full, labels, metric, num_exits):
@@ -40,7 +44,7 @@ def figures(exit_layer, early, full, labels, metric, num_exits):
 
 
 @pytest.mark.parametrize("metric", ["accuracy", "f1", "matthews", "micro_f1", "macro_f1", "exact_match"])
-def test_intervals_are_those_of_drawing_samples_one_by_one(metric):
+def test_intervals_but_those_of_shares_are_those_of_drawing_samples_one_by_one(metric):
     exits = (exits_of_labels if metric in MULTI_LABEL_METRICS else exits_of)(60)
     measured = measure(Confidence(), THRESHOLD, exits, metric, confidence=0.9, seed=0)
 
@@ -52,18 +56,47 @@ def test_intervals_are_those_of_drawing_samples_one_by_one(metric):
 
     samples = torch.randint(60, (15_000, 60), generator=torch.Generator().manual_seed(1))
     drawn = figures(*(values[samples] for values in data), metric, exits.num_exits)
-    for name, estimate in measured.items():
-        values = drawn[name].sort().values.tolist()
+    shares = {"consistency"} | ({"score", "full_score", "loss"} if metric in SHARES else set())
+    for name in measured.keys() - shares:
+        estimate, values = measured[name], drawn[name].sort().values.tolist()
         spread = values[-1] - values[0]
         assert estimate.low == pytest.approx(values[750], abs=0.05 * spread)
         assert estimate.high == pytest.approx(values[14_250], abs=0.05 * spread)
 
 
-def test_the_loss_is_paired_so_that_a_threshold_that_changes_nothing_loses_nothing_for_sure():
-    measured = measure(Confidence(), 2.0, exits_of(60), "accuracy", confidence=0.95, seed=0)
-    assert measured["score"].low < measured["score"].high
-    assert (measured["loss"].low, measured["loss"].high) == (0, 0)
-    assert measured["speedup"].value == measured["consistency"].value == 1
+@pytest.mark.parametrize("threshold", [THRESHOLD, 2.0])
+@pytest.mark.parametrize("metric", SHARES)
+def test_intervals_of_shares_are_exact_and_that_of_the_loss_is_paired(metric, threshold):
+    exits = (exits_of_labels if metric in MULTI_LABEL_METRICS else exits_of)(60)
+    measured = measure(Confidence(), threshold, exits, metric, confidence=0.9, seed=0)
+    rows = [
+        [said.tolist() for said in row]
+        for row in zip(replay(Confidence(), exits).at(threshold)[1], exits.predictions[-1], exits.labels, strict=True)
+    ]
+    holds = {
+        "score": [early == true for early, _, true in rows],
+        "full_score": [full == true for _, full, true in rows],
+        "consistency": [early == full for early, full, _ in rows],
+    }
+    for name, of_rows in holds.items():
+        exact = stats.binomtest(sum(of_rows), 60).proportion_ci(0.9, method="exact")
+        assert (measured[name].low, measured[name].high) == pytest.approx((exact.low, exact.high))
+
+    lost = [full - early for full, early in zip(holds["full_score"], holds["score"], strict=True)]
+    assert measured["loss"].value == pytest.approx(fmean(lost))
+    lost += [1, -1]  # the two rows that Bonett and Price add, before they take the interval of a mean
+    half = NormalDist().inv_cdf(0.95) * (pvariance(lost) / 62) ** 0.5
+    assert (measured["loss"].low, measured["loss"].high) == pytest.approx((fmean(lost) - half, fmean(lost) + half))
+
+
+def test_rows_without_a_loss_are_no_proof_that_no_other_row_has_one_though_they_bound_it_closely():
+    few, many = (measure(Confidence(), 2.0, exits_of(n), "accuracy", confidence=0.95, seed=0) for n in (60, 600))
+    for measured in (few, many):
+        assert measured["speedup"].value == measured["consistency"].value == measured["consistency"].high == 1
+        assert measured["consistency"].low < 1
+        assert measured["loss"].value == 0 == pytest.approx(measured["loss"].low + measured["loss"].high)
+        assert 0 < measured["loss"].high < (measured["score"].high - measured["score"].low) / 2
+    assert few["loss"].high == pytest.approx(10 * many["loss"].high, rel=0.05), "as 1 / n, not as 1 / sqrt(n)"
 
 
 def test_a_higher_confidence_widens_the_intervals():

@@ -52,6 +52,9 @@ def curves(
         wandb: Log the figures to W&B instead, and leave the run folder as it is.
         **of_criteria: The options of criteria by their dotted names, such as voting.k; None where there is none.
     """
+    if all_points and (wandb or exits is not None):
+        what = "--all-points is for curves.csv, which --wandb and --exits leave as it is"
+        raise OptionError(what, where="--all-points", hint="leave it out")
     folder = RunFolder(run)
     asked = [] if criteria is None else criteria_of(criteria)
     specs = with_options(asked, of_criteria)
@@ -105,7 +108,9 @@ def _write(folder: RunFolder, sweeps: Mapping[str, Sweep], kept: Mapping[str, li
     print_summary(folder)
     for split, names in kept.items():
         if names:
-            print(f"kept as they were on {split}, as no name makes them: {', '.join(names)}")
+            print(
+                f"not replayed on {split}, and kept as they were: {', '.join(names)}. Name their classes in --criteria"
+            )
 
 
 curves.__doc__ = str(curves.__doc__).replace("KNOWN", ", ".join(CRITERIA))

@@ -62,7 +62,7 @@ def test_results_of_ones_own_criterion_and_of_one_that_cant_be_fitted_stay(
     assert json.loads((folder.path / "fitted.json").read_text()) == fitted
     assert {"entropy", "margin", "oracle", "fixed"} <= names(folder)
     printed = capsys.readouterr().out
-    assert "kept as they were on validation, as no name makes them: largest(of=logits), conformal\n" in printed
+    assert "not replayed on validation, and kept as they were: largest(of=logits), conformal. " in printed
     picture = (folder.path / "curves.png").read_bytes()
     assert picture.startswith(b"\x89PNG")
 

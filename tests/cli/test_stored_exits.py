@@ -116,7 +116,7 @@ def test_several_labels_are_replayed_by_the_criteria_that_know_them() -> None:
     assert point.asked.metric == "micro_f1"
 
 
-def test_every_split_is_in_the_table_and_in_the_picture(folder: RunFolder) -> None:
+def test_every_split_is_in_the_table_and_in_the_picture(folder: RunFolder, capsys: pytest.CaptureFixture[str]) -> None:
     before = (folder.path / "curves.png").stat().st_size
     folder.write_exits("test", _exits(100, 2))
     (folder.path / "summary.json").write_text(
@@ -137,6 +137,8 @@ def test_every_split_is_in_the_table_and_in_the_picture(folder: RunFolder) -> No
     ):
         assert torch.equal(found, expected[told])
     assert main(["curves", str(folder.path), "--criteria", "voting", "--all-points"]) == 0
+    assert main(["curves", str(folder.path), "--all-points", "--exits", "1,2,3"]) == 1
+    assert "--all-points is for curves.csv" in capsys.readouterr().err
     assert torch.equal(folder.read_curves()["test"][0].thresholds, voting.thresholds)
     assert (folder.path / "curves.png").stat().st_size > 1.3 * before
 

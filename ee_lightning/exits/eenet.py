@@ -3,14 +3,13 @@
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-from array_api_compat import array_namespace
 from typing_extensions import override
 
 from ee_lightning.exits.criterion import Decision, ExitOutput, State
 from ee_lightning.exits.fitted import NUM_CLASSES, NUM_EXITS, Fitted, Parameters
 from ee_lightning.exits.jei_dnn import gate_score
 from ee_lightning.exits.normalised_entropy import negative_normalised_entropy
-from ee_lightning.functional import Array, host, largest
+from ee_lightning.functional import Array, host, largest, namespace
 
 if TYPE_CHECKING:
     from ee_lightning.exits.stored import StoredExits
@@ -58,7 +57,7 @@ class EENet(Fitted):
     @override
     def step(self, output: ExitOutput, state: State) -> tuple[Decision, State]:
         parameters, place = self.parameters(output), output.exit_layer - 1
-        xp = array_namespace(output.logits)
+        xp = namespace(output.logits)
         classes, figures = _features(output)
         if place > 0:
             figures = xp.concat([figures, state["earlier"]], axis=1)  # [batch, 2 + place]
@@ -72,4 +71,4 @@ class EENet(Fitted):
 def _features(output: ExitOutput) -> tuple[Array, Array]:
     """Return the probabilities [batch, classes], and the largest with the negative normalised entropy [batch, 2]."""
     figures = [largest(output.probabilities), negative_normalised_entropy(output)]
-    return output.probabilities, array_namespace(output.logits).stack(figures, axis=-1)
+    return output.probabilities, namespace(output.logits).stack(figures, axis=-1)

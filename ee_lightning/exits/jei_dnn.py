@@ -3,14 +3,13 @@
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-from array_api_compat import array_namespace
 from typing_extensions import override
 
 from ee_lightning.exits.criterion import LEAST_LOG_PROBABILITY, Decision, ExitOutput, State
 from ee_lightning.exits.entropy import negative_entropy
 from ee_lightning.exits.fitted import NUM_EXITS, Fitted, Parameters
 from ee_lightning.exits.margin import margin
-from ee_lightning.functional import Array, at_least, host, largest, log_softmax, softmax
+from ee_lightning.functional import Array, at_least, host, largest, log_softmax, namespace, softmax
 
 if TYPE_CHECKING:
     from ee_lightning.exits.stored import StoredExits
@@ -54,7 +53,7 @@ class JEIDNN(Fitted):
 
 def gate_score(total: Array, output: ExitOutput) -> Array:
     """Return the probability that a gate gives, of its weighted sum [batch]; 1 at the last exit."""
-    xp = array_namespace(total)
+    xp = namespace(total)
     at_last = output.exit_layer == output.num_exits
     score: Array = xp.ones_like(total) if at_last else 1 / (1 + xp.exp(-xp.clip(total, -FARTHEST, FARTHEST)))
     return score
@@ -65,5 +64,5 @@ def _figures(output: ExitOutput) -> Array:
     squares = 2 * output.log_probabilities  # [batch, classes], but for a constant
     of_squares = -(softmax(squares) * at_least(LEAST_LOG_PROBABILITY, log_softmax(squares))).sum(-1)  # [batch]
     figures = [largest(output.probabilities), -negative_entropy(output), margin(output), of_squares]  # [batch] each
-    stacked: Array = array_namespace(of_squares).stack(figures, axis=-1)
+    stacked: Array = namespace(of_squares).stack(figures, axis=-1)
     return stacked

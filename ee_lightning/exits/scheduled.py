@@ -5,7 +5,7 @@ from math import inf
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
 import numpy as np
-from array_api_compat import array_namespace, device
+from array_api_compat import device
 from typing_extensions import override
 
 from ee_lightning.errors import OptionError, counted, require_one_of
@@ -14,7 +14,7 @@ from ee_lightning.exits.fitted import NUM_EXITS, Fitted, Parameters
 from ee_lightning.exits.naming import spec_of
 from ee_lightning.exits.oracle import Oracle
 from ee_lightning.exits.threshold import Threshold
-from ee_lightning.functional import Array, Device, Kind, at_least
+from ee_lightning.functional import Array, Device, Kind, at_least, namespace
 
 if TYPE_CHECKING:
     from ee_lightning.exits.curve import Replay
@@ -91,7 +91,7 @@ class Scheduled(Fitted):
         parameters = self.parameters(output)
         budgets, levels = parameters["budgets"], parameters["thresholds"][output.exit_layer - 1]
         (score, label), following = self.base.step(output, state)
-        xp = array_namespace(score)
+        xp = namespace(score)
         if output.exit_layer == output.num_exits:
             whole = xp.zeros(len(score), dtype=xp.float32, device=device(score)) + budgets[-1]  # [batch]
             return Decision(whole, self.base.fallback(output, following)), following

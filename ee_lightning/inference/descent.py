@@ -178,10 +178,8 @@ class Descent:
     def _joined(self, cohorts: Sequence[Cohort]) -> Cohort:
         if len(cohorts) == 1:
             return cohorts[0]
-        lengths, states = (
-            np.concatenate([each.lengths for each in cohorts]),
-            [each.state for each in cohorts],
-        )  # [batch]
+        lengths = np.concatenate([each.lengths for each in cohorts])  # [batch]
+        states = [each.state for each in cohorts]
         return Cohort(lengths, self._backend.join(states, _longest(lengths), is_padded=_is_padded(lengths)))
 
     def _leaves(self, number: int, score: Array) -> NDArray[np.bool] | None:

@@ -121,7 +121,7 @@ class OnnxEngine(Engine):
             criterion.rehearse(target, backend.num_exits, backend.extras, backend.like)
         except EarlyExitError:
             raise
-        except Exception as error:  # whatever a criterion of one's own makes of arrays
+        except Exception as error:  # whatever a user's criterion makes of arrays
             what = f"the criterion {criterion.name} can't judge numpy arrays: {first_line(error)}"
             hint = "write its step by array_api_compat, as ours are, or run the model in torch (EarlyExitPredictor)"
             raise OptionError(what, where="criterion", hint=hint) from error

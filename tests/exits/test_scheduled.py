@@ -12,21 +12,22 @@ from ee_lightning.errors import OptionError
 from ee_lightning.exits import Confidence, Fixed, Scheduled, replay, spec_of, trace_curve
 
 
-@pytest.fixture(scope="module")
-def calibration():
+def _plateau(num_samples, seed):
     """Return rows whose exits stop improving half-way."""
-    exits = exits_of(300, num_exits=8, seed=1)
+    exits = exits_of(num_samples, num_exits=8, seed=seed)
     logits = exits.logits.clone()
     logits[4:] = logits[3] + 0.1 * logits[4:]
     return stored(logits, exits.labels)
+
+
+@pytest.fixture(scope="module")
+def calibration():
+    return _plateau(300, seed=1)
 
 
 @pytest.fixture(scope="module")
 def reported():
-    exits = exits_of(400, num_exits=8, seed=2)
-    logits = exits.logits.clone()
-    logits[4:] = logits[3] + 0.1 * logits[4:]
-    return stored(logits, exits.labels)
+    return _plateau(400, seed=2)
 
 
 def fitted(calibration, *options):

@@ -170,9 +170,12 @@ class EarlyExitPredictor(TextPredictor):
             **options: Those of the class.
 
         Raises:
-            OptionError: The data are missing or of another task, or an option makes no sense.
+            OptionError: The module is another, the data are missing or of another task, or an option makes no sense.
             BackboneError: The tokenizer of the data is not available.
         """
+        if not isinstance(getattr(module, "model", None), MultiExitModel):
+            what = f"{type(module).__name__} holds no MultiExitModel as its attribute model"
+            raise OptionError(what, where="module", hint="give an EarlyExitModule")
         known: Any = data or getattr(module._trainer, "datamodule", None)
         if known is None:
             what = "it is not known what the model predicts of which texts"

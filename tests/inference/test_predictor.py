@@ -18,7 +18,7 @@ import pytest
 import torch
 import yaml
 from datasets import Dataset
-from lightning import Trainer
+from lightning import LightningModule, Trainer
 
 from ee_lightning.cli import main
 from ee_lightning.errors import BackboneError, DataError, OptionError, RunFolderError
@@ -515,6 +515,8 @@ def test_a_module_trained_from_python_is_deployed(tiny_backbone: Path, glue_fold
     rule = {"criterion": Confidence(), "threshold": 0.6}
     with pytest.raises(OptionError, match="give the data module of its training"):
         EarlyExitPredictor.from_module(module, **rule)
+    with pytest.raises(OptionError, match="LightningModule holds no MultiExitModel"):
+        EarlyExitPredictor.from_module(LightningModule(), data, **rule)  # type: ignore[arg-type]
     quiet = {"max_epochs": 1, "logger": False, "enable_checkpointing": False, "accelerator": "cpu"}
     Trainer(**quiet).fit(module, data)
     predictor = EarlyExitPredictor.from_module(module, **rule)

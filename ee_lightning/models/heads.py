@@ -44,7 +44,14 @@ class ExitHeads(nn.Module):
         return self.classify(exit_layer, self.pool(state))
 
     def classify(self, exit_layer: int, pooled: Tensor) -> HeadOutput:
-        """Classify what was pooled, ``[batch, width]``, behind the exit ``exit_layer`` (1-based)."""
+        """Classify what was pooled, ``[batch, width]``, behind the exit ``exit_layer`` (1-based).
+
+        In mixed precision an exit works in float32, which costs next to nothing: in bfloat16 many rows share a score.
+        """
+        device = pooled.device.type
+        if torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device):
+            with torch.autocast(device, enabled=False):
+                return self.classify(exit_layer, pooled.float())
         pooler = self.poolers[exit_layer - 1 if len(self.poolers) > 1 else 0]
         pooled = torch.tanh(pooler(pooled))  # [batch, width]
         dropout = self.dropouts[exit_layer - 1]

@@ -34,6 +34,16 @@ def test_head_is_pool_dense_tanh_linear(pooling: str, pooler: str) -> None:
     assert len(heads.poolers) == (3 if pooler == "per_exit" else 1)
 
 
+def test_exits_work_in_float32_in_mixed_precision() -> None:
+    heads = ExitHeads(1, 8, 2, HeadOptions(gate=True)).eval()
+    state = _state(torch.randn(3, 5, 8), [5, 5, 5])
+    exact = heads(1, state)
+    with torch.autocast("cpu", torch.bfloat16):
+        mixed = heads(1, state)
+    assert torch.equal(mixed.logits, exact.logits)
+    assert exact.gate is not None and mixed.gate is not None and torch.equal(mixed.gate, exact.gate)
+
+
 def test_mean_pooling_ignores_padding() -> None:
     heads = ExitHeads(1, 8, 2, HeadOptions(pooling="mean")).eval()
     hidden = torch.randn(1, 6, 8)

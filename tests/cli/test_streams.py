@@ -196,4 +196,6 @@ def test_runs_that_may_not_be_read_are_not_left_out_in_silence(
     ids=" ".join,
 )
 def test_a_name_that_is_too_long_is_told(command: list[str], capfd: pytest.CaptureFixture[str]) -> None:
-    check_refused(main([part.format("x" * 300) for part in command]), r"name too long|does not exist|there is no file", capfd)
+    check_refused(
+        main([part.format("x" * 300) for part in command]), r"name too long|does not exist|there is no file", capfd
+    )

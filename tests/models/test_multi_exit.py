@@ -41,7 +41,9 @@ def test_exits_work_in_float32_in_mixed_precision() -> None:
     with torch.autocast("cpu", torch.bfloat16):
         mixed = heads(1, state)
     assert torch.equal(mixed.logits, exact.logits)
-    assert exact.gate is not None and mixed.gate is not None and torch.equal(mixed.gate, exact.gate)
+    assert exact.gate is not None
+    assert mixed.gate is not None
+    assert torch.equal(mixed.gate, exact.gate)
 
 
 def test_mean_pooling_ignores_padding() -> None:

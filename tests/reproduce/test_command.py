@@ -155,9 +155,9 @@ def test_the_tables_are_there_before_the_clock_and_written_again_after_it(
 
 
 def test_a_suite_without_a_backbone_says_how_to_give_one(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["reproduce", "small", "--plan"]) == 1
+    assert main(["reproduce", "study", "--plan"]) == 1
     told = capsys.readouterr().err
-    assert "hint:  ee-lightning reproduce small --model.backbone DIR --data.root DIR\n" in told
+    assert "hint:  ee-lightning reproduce study --model.backbone DIR --data.root DIR\n" in told
     assert "demo.yaml" not in told
 
 

@@ -175,7 +175,8 @@ class Optimization:
             for part, rate in parts
             for parameters, decay in zip(_by_decay(part), (self.weight_decay, 0.0), strict=True)
         ]
-        optimizer = AdamW(groups)
+        is_on_cpu = next(model.parameters()).device.type == "cpu"  # where one pass is six times as fast as several
+        optimizer = AdamW(groups, fused=is_on_cpu)  # on a GPU it would rule out clipping in float16
         return optimizer, _Schedule(optimizer, lambda step: timeline.learning_rate_factor(step, self.warmup_fraction))
 
 

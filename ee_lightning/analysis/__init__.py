@@ -12,7 +12,6 @@ from ee_lightning.analysis.budgets import budget_of as budget_of
 from ee_lightning.analysis.choice import Rival as Rival
 from ee_lightning.analysis.choice import choose as choose
 from ee_lightning.analysis.choice import clear_rival as clear_rival
-from ee_lightning.analysis.choice import one_sided as one_sided
 from ee_lightning.analysis.sweep import Sweep as Sweep
 from ee_lightning.analysis.sweep import SweepSink as SweepSink
 from ee_lightning.analysis.sweep import all_that_apply as all_that_apply

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from math import isclose
 
 import torch
 from torch import Tensor
@@ -13,7 +12,6 @@ from ee_lightning.analysis.row_losses import OF_SHARES, losses_by_exit
 from ee_lightning.errors import DataError, OptionError
 from ee_lightning.exits import Criterion, Oracle, Scheduled, StoredExits, Threshold, replay
 from ee_lightning.exits.naming import CriterionSpec, spec_of
-from ee_lightning.exits.placement import Layers
 from ee_lightning.exits.threshold import at_exits
 from ee_lightning.functional import (
     Kind,
@@ -157,22 +155,6 @@ class _Drawn:
 
 def _estimate(values: Tensor, confidence: float) -> Estimate:
     return Estimate(values[0].item(), *percentile_interval(values[1:], confidence))
-
-
-def one_sided(mean_layers: float, layers_of_exits: Layers, samples: str) -> str | None:
-    """Return what to warn of where all samples leave at the first exit or none before the last; else None.
-
-    Example:
-        >>> one_sided(3.0, (3, 6), "80 samples")
-        'all 80 samples leave at the first exit: the threshold is too low to hold one back'
-    """
-    if len(layers_of_exits) == 1:
-        return None
-    if isclose(mean_layers, layers_of_exits[0]):
-        return f"all {samples} leave at the first exit: the threshold is too low to hold one back"
-    if isclose(mean_layers, layers_of_exits[-1]):
-        return f"none of {samples} leaves before the last exit: the threshold is too high for them"
-    return None
 
 
 @dataclass(frozen=True)

@@ -1,18 +1,19 @@
 """The command line: ``ee-lightning``, ``lightning`` and ``python -m ee_lightning`` are the same command."""
 
 import atexit
-import gc
 import os
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext, suppress
 from functools import partial
 from importlib import import_module
 from pathlib import Path
 
 from ee_lightning import __version__
+from ee_lightning.cli.imports import without_collections
 from ee_lightning.cli.streams import check_output, prepare_streams
 from ee_lightning.errors import USER_MISTAKES, EarlyExitError, as_mistake, did_you_mean
+from ee_lightning.extras import as_missing_extra
 from ee_lightning.fit.signals import INTERRUPTED, Terminated, die_of_termination, ended
 
 COMMANDS = {
@@ -32,7 +33,7 @@ COMMANDS = {
     "submit": "predict GLUE's test sets, and write the files for its server",
 }
 LIGHTNING_CLI = ("fit", "validate", "test")
-_SHARED = {"save": "predict", "fetch-run": "tables"}
+_SHARED = {"fetch-run": "tables"}
 MODULES = {name: _SHARED.get(name, name) for name in COMMANDS if name not in LIGHTNING_CLI}
 """The module of each command that is a function."""
 
@@ -77,7 +78,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if arguments is None:
                 with suppress(OSError):  # where it is gone, the command says so
                     sys.path.append(str(Path.cwd()))  # your own modules; its name, as reading a file enters its folder
-                _run(sys.argv[1:], importing=_no_collections())
+                _run(sys.argv[1:], importing=without_collections())
             else:
                 _run(list(arguments), importing=nullcontext())
         except SystemExit:  # after --help and --print_config
@@ -86,6 +87,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         check_output()
     except USER_MISTAKES as error:
         print(f"error: {as_mistake(error)}", file=sys.stderr)
+        return ended(1)
+    except ImportError as error:
+        if (missing := as_missing_extra(error)) is None:
+            raise
+        print(f"error: {missing}", file=sys.stderr)
         return ended(1)
     except Terminated:
         ended(INTERRUPTED)
@@ -96,20 +102,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         atexit.register(ended, 1)  # after the traceback is printed, which W&B keeps too
         raise
     return ended(0)
-
-
-@contextmanager
-def _no_collections() -> Iterator[None]:
-    """Import without garbage collections, and spare later ones, the last at exit among them, what was imported.
-
-    Each would look at a million objects and find next to nothing to free, which takes a quarter of a short command.
-    """
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()
-        gc.freeze()
 
 
 def _run(arguments: Sequence[str], importing: AbstractContextManager[None]) -> None:

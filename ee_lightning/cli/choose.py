@@ -14,6 +14,7 @@ from ee_lightning.cli.command import Adapter, LayersOfExits, Number, Seed
 from ee_lightning.errors import OptionError, RunFolderError
 from ee_lightning.exits import Criterion, Fitted, StoredExits
 from ee_lightning.exits.naming import CriterionSpec, spec_of
+from ee_lightning.exits.placement import one_sided
 from ee_lightning.exits.threshold import in_words
 from ee_lightning.functional import CLASSIFICATION_METRICS, MULTI_LABEL_METRICS, check_metrics
 from ee_lightning.reporting import print_choice
@@ -151,7 +152,7 @@ def _warnings(point: OperatingPoint) -> Iterator[str]:
     if (samples := point.chosen_on + point.measured_on) < FEW:
         yield f"{samples} samples are few to choose and to measure on; take a split of {FEW} or more"
     mean_layers = point.layers_of_exits[-1] / point.reached["speedup"].value
-    if found := choice.one_sided(mean_layers, point.layers_of_exits, f"{point.measured_on} other samples"):
+    if found := one_sided(mean_layers, point.layers_of_exits, f"{point.measured_on} other samples"):
         yield found
     if point.asked.guarantee is not None and point.asked.split == SELECTED_ON:
         yield _NOT_STRICT

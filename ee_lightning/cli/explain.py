@@ -9,7 +9,8 @@ from rich.table import Table
 from torch import Tensor
 
 from ee_lightning.cli.command import Adapter, LayersOfExits, Number
-from ee_lightning.cli.predict import Model, is_run, load, said
+from ee_lightning.cli.models import Model, is_run, load
+from ee_lightning.cli.predict import said
 from ee_lightning.data.tasks import LABEL_SEPARATOR
 from ee_lightning.errors import DataError, OptionError, shown
 from ee_lightning.exits import StoredExits, at_exits, reaches, replay

@@ -1,7 +1,6 @@
 """``ee-lightning export``: a model as graphs that run without torch."""
 
 from dataclasses import replace
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -14,9 +13,11 @@ from ee_lightning.analysis.budgets import budget_of
 from ee_lightning.analysis.sweep import fit_spec
 from ee_lightning.cli.choose import SCHEDULED
 from ee_lightning.cli.command import Adapter, File, LayersOfExits, Number
-from ee_lightning.cli.predict import Columns, Model, choices, is_run, load
+from ee_lightning.cli.models import Model, is_run, load
+from ee_lightning.cli.predict import Columns, choices
 from ee_lightning.errors import OptionError, RunFolderError, listed
 from ee_lightning.exits import CriterionSpec, Fitted, StoredExits
+from ee_lightning.extras import require_extra
 from ee_lightning.functional import same_rows, weighted_scores
 from ee_lightning.inference import EarlyExitPredictor, ExitPolicy, Sample, samples_of
 from ee_lightning.inference.input import InputRows
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     from ee_lightning.runtime.manifest import Single
 
 Precision = Literal["fp32", "int8"]
-_PACKAGES = ("onnx", "onnxscript", "onnxruntime")
 
 
 def export(
@@ -61,9 +61,7 @@ def export(
         text_columns: What the file calls the texts, if not as the task.
         adapter: The full name of your own adapter of the backbone's family, such as my_module.MyBackbone.
     """
-    if missing := [name for name in _PACKAGES if find_spec(name) is None]:
-        what = f"an export needs packages that are not installed: {', '.join(missing)}"
-        raise OptionError(what, where="export", hint="install them: pip install 'ee_lightning[export]'")
+    require_extra("export")
     load_adapter(adapter)
     from ee_lightning.export.exporting import export_model  # which takes seconds, and packages that not all have
 

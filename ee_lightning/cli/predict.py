@@ -1,4 +1,4 @@
-"""``ee-lightning predict`` and ``save``: a trained model at work, and in a folder of its own."""
+"""``ee-lightning predict``: a trained model at work."""
 
 import sys
 from collections import deque
@@ -7,43 +7,34 @@ from math import inf
 from os.path import realpath
 from pathlib import Path
 from time import perf_counter
-from typing import Annotated, Unpack, cast
+from typing import TYPE_CHECKING, Annotated
 
-import torch
 from pydantic import Field
 from rich.console import Console
 from rich.progress import Progress
 
-from ee_lightning.analysis.choice import one_sided
 from ee_lightning.cli.command import Adapter, AtCommas, BatchSize, Device, File, LayersOfExits, Number, OutputFile
+from ee_lightning.cli.models import Model, is_run, load_served
 from ee_lightning.data.row_files import open_row_file
 from ee_lightning.errors import EarlyExitError, OptionError, counted, listed
-from ee_lightning.exits import replay
-from ee_lightning.exits.placement import Layers
+from ee_lightning.exits.placement import Layers, one_sided
 from ee_lightning.functional import Kind
-from ee_lightning.inference import Deployment, EarlyExitPredictor
-from ee_lightning.inference.engine import Precision
+from ee_lightning.inference import Deployment
 from ee_lightning.inference.input import InputRows, OwnRows, Row
 from ee_lightning.inference.output import PredictionFile, check_writable, probabilities_of, writing
 from ee_lightning.inference.policy import ExitPolicy
-from ee_lightning.inference.predictor import PredictorOptions
-from ee_lightning.inference.schedule import Schedule
+from ee_lightning.inference.schedule import Precision, Schedule
 from ee_lightning.inference.text_predictor import TextPredictor
 from ee_lightning.inference.texts import Texts
-from ee_lightning.inference.together import current
-from ee_lightning.models.backbones.loading import load_adapter
-from ee_lightning.runs.folder import RunFolder
-from ee_lightning.runs.load_run import RunOptions
-from ee_lightning.runtime import EarlyExitRuntime
-from ee_lightning.runtime.manifest import MANIFEST
-from ee_lightning.runtime.predictor import RuntimeOptions
+
+if TYPE_CHECKING:
+    from ee_lightning.inference.predictor import PredictorOptions
 
 SILENCE = 30
 """After how many seconds the progress is printed again where there is no terminal."""
 ENOUGH = 10
 """Of how many texts on it is of note that all of them leave at the same exit."""
 
-Model = Annotated[str, "RUN"]
 Columns = Annotated[tuple[Annotated[str, Field(min_length=1)], ...], AtCommas, "A[,B]"]
 
 
@@ -90,7 +81,10 @@ def predict(
         device: Where to run.
         adapter: The full name of your own adapter of the backbone's family, such as my_module.MyBackbone.
     """
-    load_adapter(adapter)
+    if adapter is not None:
+        from ee_lightning.models.backbones.loading import load_adapter  # with torch, which exported models do without
+
+        load_adapter(adapter)
     of_file = {
         **{"--input": input, "--output": output, "--text-columns": text_columns},
         **{"--skip-bad-rows": skip_bad_rows, "--trail": trail},
@@ -101,20 +95,18 @@ def predict(
     }
     if text is not None or pair is not None:
         _check_one_text(text, {name: value for name, value in of_file.items() if value})
-        one = _served(model, criterion, threshold, exits, **options)
+        one = load_served(model, criterion, threshold, exits, **options)
         _print_one(one, text or "", pair, probabilities=probabilities)
         return
     checked = _own_output(model, output, text_columns, skip_bad_rows) if input is None else _output(input, output)
     check_writable(checked)
-    predictor = _served(model, criterion, threshold, exits, **options)
+    predictor = load_served(model, criterion, threshold, exits, **options)
     deployment = predictor.deployment
     kind = deployment.target.kind
     if probabilities and kind is Kind.REGRESSION:
         raise OptionError("values have no probabilities", where="--probabilities", hint="leave it out")
     if input is None:
-        run = RunOptions.read(RunFolder(model))
-        run.check_rows()
-        rows: InputRows | OwnRows = OwnRows(run.task, run.root)
+        rows: InputRows | OwnRows = _own_rows(model)
     else:
         rows = InputRows(input, choices(text_columns, deployment), skip_bad_rows=skip_bad_rows)
     names = deployment.label_names if probabilities else ()
@@ -145,7 +137,7 @@ def _print_one(predictor: TextPredictor, text: str, pair: str | None, *, probabi
         shares = found.probability if isinstance(found.probability, list) else [found.probability]
         print(f"probability: {', '.join(f'{share:.4f}' for share in shares)}")
     if probabilities and found.trail:
-        likely = probabilities_of(torch.tensor(found.trail[-1]), deployment.target.kind).tolist()
+        likely = probabilities_of(found.trail[-1], deployment.target.kind)
         print(*(f"  {name}: {share:.4f}" for name, share in zip(deployment.label_names, likely, strict=True)), sep="\n")
     print(f"exit: {found.exit_layer} of {deployment.num_exits}, by {deployment.rule} (score {found.score:.4g})")
 
@@ -157,79 +149,7 @@ def said(label: object, separator: str) -> str:
     return f"{label:.4g}" if isinstance(label, float) else str(label)
 
 
-def save(
-    model: Model,
-    folder: str,
-    *,
-    criterion: str | None = None,
-    threshold: Number | None = None,
-    exits: LayersOfExits | None = None,
-    adapter: Adapter | None = None,
-) -> None:
-    """Write a run's model, its tokenizer and its operating point into one folder.
-
-    Args:
-        model: A run folder, or what save wrote: its folder, or its name on the hub.
-        folder: The folder to write.
-        criterion: Such as confidence or 'voting(k=0.5)', with --threshold (those of the operating point).
-        threshold: In the criterion's unit; inf lets nobody leave early.
-        exits: Keep only the exits behind these layers, such as 3,6,9,12 (those of the operating point).
-        adapter: The full name of your own adapter of the backbone's family, such as my_module.MyBackbone.
-    """
-    load_adapter(adapter)
-    predictor = load(model, criterion, threshold, exits, device="cpu")
-    predictor.save_pretrained(folder)
-    rule, run = predictor.deployment.rule, RunFolder(model)
-    print(f"early exit by {rule}")
-    if (split := next(filter(run.has_exits, ("validation", "test")), None)) is not None:
-        stored = run.read_exits(split).asking(predictor.model.layers_of_exits)
-        mean_layers = stored.layers_run(replay(rule.build(), stored).at(rule.threshold)[0]).double().mean().item()
-        samples = f"{stored.num_samples} samples of the split {split}"
-        _warn_of_threshold(rule, mean_layers, stored.layers_of_exits, samples)
-    print(f"saved: {folder}")
-
-
-def is_run(model: str) -> bool:
-    """Whether a model is that of a run folder."""
-    return RunFolder(model).config.is_file()
-
-
-def load(
-    model: str,
-    criterion: str | None,
-    threshold: float | None,
-    exits: list[int] | None,
-    **others: Unpack[PredictorOptions],
-) -> EarlyExitPredictor:
-    """Load the model of a run folder, or one that save wrote."""
-    make = EarlyExitPredictor.from_run if is_run(model) else EarlyExitPredictor.from_pretrained
-    return make(model, criterion=criterion, threshold=threshold, exits=exits, **others)
-
-
-def _served(
-    model: str,
-    criterion: str | None,
-    threshold: float | None,
-    exits: list[int] | None,
-    **options: Unpack[PredictorOptions],
-) -> TextPredictor:
-    """Load what predicts: in ONNX Runtime what export wrote, anything else in torch."""
-    if not (current(Path(model)) / MANIFEST).is_file():
-        return load(model, criterion, threshold, exits, **options)
-    device, precision = options.pop("device", "auto"), options.pop("precision", "fp32")
-    for option, is_served in {
-        "--device": device in ("auto", "cpu"),
-        "--precision": precision == "fp32",
-        "--exits": exits is None,
-    }.items():
-        if not is_served:
-            hint = "leave it out; exits and precision are chosen when it is exported, and it runs on the processor"
-            raise OptionError("this is an exported model, which has no such option", where=option, hint=hint)
-    served = cast(RuntimeOptions, options)
-    return EarlyExitRuntime(model, criterion=criterion, threshold=threshold, **served)
-
-
-def _warn_of_threshold(rule: ExitPolicy, mean_layers: float, layers_of_exits: Layers, samples: str) -> None:
+def warn_of_threshold(rule: ExitPolicy, mean_layers: float, layers_of_exits: Layers, samples: str) -> None:
     """Warn where a threshold that a user gave lets all samples leave at once, or none early; infinity is meant so."""
     is_meant = rule.operating_point is not None or rule.threshold == inf
     if not is_meant and (found := one_sided(mean_layers, layers_of_exits, samples)):
@@ -249,6 +169,15 @@ def _own_output(model: str, output: Path | None, text_columns: Texts | None, ski
             "--text-columns and --skip-bad-rows are for a file", where="the command line", hint="give --input FILE"
         )
     return output or Path(model) / "predictions.csv"
+
+
+def _own_rows(model: str) -> OwnRows:
+    from ee_lightning.runs.folder import RunFolder  # with torch, which exported models do without
+    from ee_lightning.runs.load_run import RunOptions
+
+    run = RunOptions.read(RunFolder(model))
+    run.check_rows()
+    return OwnRows(run.task, run.root)
 
 
 def _output(input: Path, output: Path | None) -> Path:
@@ -308,7 +237,7 @@ def _predict(predictor: TextPredictor, rows: InputRows | OwnRows, file: Predicti
         mean_exit, mean_layers = sum_of_exits / file.num_rows, sum_of_layers / file.num_rows
         print(f"mean exit {mean_exit:.2f} of {len(layers)}: {layers[-1] / mean_layers:.2f}x faster by layers")
         if file.num_rows >= ENOUGH:
-            _warn_of_threshold(deployment.rule, mean_layers, layers, f"{file.num_rows} texts")
+            warn_of_threshold(deployment.rule, mean_layers, layers, f"{file.num_rows} texts")
     if file.num_empty:
         print(f"{counted(file.num_empty, 'row')} with an empty text: see the column 'empty'")
     if stream.num_cut:

@@ -14,7 +14,7 @@ from ee_lightning.exits import CRITERIA, Criterion, Oracle, StoredExits, Thresho
 from ee_lightning.exits.naming import CriterionSpec, spec_of
 from ee_lightning.functional import weighted_scores
 from ee_lightning.inference import SpeedMeter, samples_of
-from ee_lightning.inference.engine import Precision
+from ee_lightning.inference.schedule import Precision
 from ee_lightning.inference.speed import BATCH_SIZES, precision_effects
 from ee_lightning.models.backbones.loading import load_adapter
 from ee_lightning.reporting import print_latencies, print_precision_effects, print_speed, write_speed

@@ -45,6 +45,7 @@ from ee_lightning.exits.threshold import Threshold as Threshold
 from ee_lightning.exits.threshold import as_threshold as as_threshold
 from ee_lightning.exits.threshold import at_exits as at_exits
 from ee_lightning.exits.voting import Voting as Voting
+from ee_lightning.extras import telling_missing
 
 if TYPE_CHECKING:
     from ee_lightning.exits.curve import Curve as Curve
@@ -55,7 +56,7 @@ if TYPE_CHECKING:
     from ee_lightning.exits.stored import StoredExits as StoredExits
 
 _NEEDING_TORCH = {"curve": ["Curve", "Replay", "replay", "trace_curve"], "stored": ["EvaluatedRows", "StoredExits"]}
-__getattr__, _, _ = lazy_loader.attach(__name__, submod_attrs=_NEEDING_TORCH)  # loaded when they are asked for
+__getattr__ = telling_missing()(lazy_loader.attach(__name__, submod_attrs=_NEEDING_TORCH)[0])  # loaded when asked for
 
 CRITERIA: dict[str, type[Criterion]] = {
     criterion.name: criterion

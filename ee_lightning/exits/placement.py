@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from itertools import pairwise
+from math import isclose
 from typing import Literal
 
 from ee_lightning.errors import OptionError
@@ -62,3 +63,19 @@ def numbers_of(asked: Sequence[int], layers: Layers, where: str) -> list[int]:
         what = f"the exit behind the last layer, {layers[-1]}, is not asked"
         raise OptionError(what, where=where, hint="ask it too, and last: it takes all who are left")
     return [layers.index(layer) + 1 for layer in asked]
+
+
+def one_sided(mean_layers: float, layers_of_exits: Layers, samples: str) -> str | None:
+    """Return what to warn of where all samples leave at the first exit or none before the last; else None.
+
+    Example:
+        >>> one_sided(3.0, (3, 6), "80 samples")
+        'all 80 samples leave at the first exit: the threshold is too low to hold one back'
+    """
+    if len(layers_of_exits) == 1:
+        return None
+    if isclose(mean_layers, layers_of_exits[0]):
+        return f"all {samples} leave at the first exit: the threshold is too low to hold one back"
+    if isclose(mean_layers, layers_of_exits[-1]):
+        return f"none of {samples} leaves before the last exit: the threshold is too high for them"
+    return None

@@ -1,7 +1,7 @@
 """The inference engine: samples leave early for real, at any batch size."""
 
 from collections.abc import Sequence
-from typing import Literal, get_args
+from typing import get_args
 
 import torch
 from torch import Tensor
@@ -11,11 +11,9 @@ from ee_lightning.exits import Criterion
 from ee_lightning.functional import host
 from ee_lightning.inference.batches import Batch, Predictions, Sample, pad_samples
 from ee_lightning.inference.descent import Places
-from ee_lightning.inference.schedule import Engine, Schedule
+from ee_lightning.inference.schedule import Engine, Precision, Schedule
 from ee_lightning.inference.torch_backend import TorchBackend
 from ee_lightning.models import MultiExitModel
-
-Precision = Literal["fp32", "bf16"]
 
 
 class EarlyExitEngine(Engine):

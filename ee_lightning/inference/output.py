@@ -10,13 +10,13 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-import torch
-from torch import Tensor
+import numpy as np
+from numpy.typing import ArrayLike
 
 from ee_lightning.data.tasks import LABEL_SEPARATOR
 from ee_lightning.errors import DataError, first_line, hint_for
 from ee_lightning.files import check_replaceable, unfinished_of
-from ee_lightning.functional import Kind
+from ee_lightning.functional import Kind, sigmoid, softmax
 from ee_lightning.inference.input import Row
 from ee_lightning.inference.texts import TextPrediction
 
@@ -95,8 +95,7 @@ class PredictionFile:
     def _records(self, rows: Iterable[Row], predictions: Sequence[TextPrediction]) -> Iterator[dict[str, Any]]:
         likely: list[list[float]] = [[] for _ in predictions]
         if self._likely:
-            logits = torch.tensor([each.trail[-1] for each in predictions if each.trail])  # [predictions, labels]
-            likely = probabilities_of(logits, self._kind).tolist()
+            likely = probabilities_of([each.trail[-1] for each in predictions if each.trail], self._kind)
         for row, prediction, shares in zip(rows, predictions, likely, strict=True):
             said = {name: getattr(prediction, name) for name in self._fields}
             said |= {"empty": not all(map(str.strip, row.texts)), **dict(zip(self._likely, shares, strict=True))}
@@ -151,9 +150,10 @@ class PredictionFile:
             raise DataError(f"predictions can't be written: {first_line(error)}", where=self.path, hint=hint) from error
 
 
-def probabilities_of(logits: Tensor, kind: Kind) -> Tensor:
-    """Return the probabilities of all labels, of the same shape [..., labels]."""
-    return logits.sigmoid() if kind is Kind.MULTI_LABEL else logits.softmax(-1)
+def probabilities_of(logits: ArrayLike, kind: Kind) -> Any:
+    """Return the probabilities of all labels as lists, of the same shape [..., labels]."""
+    given: Any = np.asarray(logits, dtype=np.float32)
+    return (sigmoid(given) if kind is Kind.MULTI_LABEL else softmax(given)).tolist()
 
 
 @contextmanager

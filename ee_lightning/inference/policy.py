@@ -104,8 +104,8 @@ def policy_of_run(
     asked = asked_exits(exits, layers_of_exits, chosen_for, threshold)
     if asked != chosen_for and rule.operating_point is None and spec is None:
         rule = replace(rule, criterion=replace(rule.criterion, fitted={}))  # which was for other exits
-    if not rule.criterion.fitted:
-        from ee_lightning.analysis.sweep import fit_spec  # with torch, which deployed models may do without
+    if not rule.criterion.fitted and isinstance(rule.criterion.build(), Fitted):
+        from ee_lightning.analysis.sweep import fit_spec  # with what training needs, which deployed models do without
 
         held_out = folder.read_calibration()
         fitted = fit_spec(rule.criterion, None if held_out is None else held_out.asking(asked))

@@ -18,10 +18,10 @@ from ee_lightning.exits.naming import spec_of
 from ee_lightning.functional import Kind
 from ee_lightning.inference.deployment import Deployment
 from ee_lightning.inference.encoder import TokenizerEncoder
-from ee_lightning.inference.engine import EarlyExitEngine, Precision
+from ee_lightning.inference.engine import EarlyExitEngine
 from ee_lightning.inference.policy import AnyCriterion, ExitPolicy, GivenThreshold, asked_exits, policy_of_run
 from ee_lightning.inference.saved import find_folder, read_folder, write_folder
-from ee_lightning.inference.schedule import Schedule
+from ee_lightning.inference.schedule import Precision, Schedule
 from ee_lightning.inference.text_predictor import TextPredictor
 from ee_lightning.models import MultiExitModel
 from ee_lightning.models.restoring import find_device

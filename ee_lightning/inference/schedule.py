@@ -12,6 +12,8 @@ from ee_lightning.inference.batches import Batch, Packing, Predictions, Sample, 
 from ee_lightning.inference.descent import Backend, Descent, Places
 
 Schedule = Literal["auto", "depth_first", "breadth_first"]
+Precision = Literal["fp32", "bf16"]
+"""Of matrix products in torch."""
 BATCHES_IN_A_POOL = 16
 
 

@@ -14,8 +14,9 @@ from ee_lightning.errors import DataError, require_at_least_one, require_one_of
 from ee_lightning.exits import Criterion, Fixed, Threshold
 from ee_lightning.inference.batches import Sample, pad_samples
 from ee_lightning.inference.descent import check_finite
-from ee_lightning.inference.engine import EarlyExitEngine, Precision
+from ee_lightning.inference.engine import EarlyExitEngine
 from ee_lightning.inference.flops import FlopCounter
+from ee_lightning.inference.schedule import Precision
 from ee_lightning.models import MultiExitModel
 from ee_lightning.runs.figures import MeasuredSpeed
 

@@ -1,5 +1,5 @@
 """Models: backbones, internal classifiers, and the two together."""
 
-import lazy_loader
+from ee_lightning.extras import load_lazily
 
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)  # so that what needs no torch loads none
+__getattr__, __dir__, __all__ = load_lazily(__name__, __file__)  # so that what needs no torch loads none

@@ -1,8 +1,7 @@
-"""Accuracy against speed-up, and clock against layers, as pictures; and run folders with all that was found."""
+"""Accuracy against speed-up, and clock against layers, as pictures."""
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from itertools import cycle
 
 import numpy as np
@@ -10,11 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from ee_lightning.analysis.sweep import Sweep
-from ee_lightning.exits import Curve, Fitted, Fixed, Oracle
-from ee_lightning.files import reading
+from ee_lightning.exits import Curve, Fixed, Oracle
 from ee_lightning.runs.figures import MeasuredSpeed
-from ee_lightning.runs.folder import CALIBRATION, CURVES, RunFolder
 
 _TICKS = (1, 1.2, 1.5, 2, 2.5, 3, 4, 6, 8, 12, 24)
 STYLES = [f"C{color}{dashes}" for dashes in ("-", "--", ":") for color in (0, 1, 2, 3, 4, 5, 6, 8, 9)]
@@ -111,52 +107,3 @@ def _draw_measured(axes: Axes, measured: Sequence[MeasuredSpeed]) -> None:
         axis.set_major_formatter("{x:g}x")
     axes.grid(alpha=0.3)
     axes.legend(fontsize="small")
-
-
-@dataclass
-class FolderSink:
-    """Writes the sweeps of a run into its folder."""
-
-    folder: RunFolder
-
-    def take_sweep(self, found: Sweep) -> None:
-        """Write the scores of every exit after an epoch, or exits, speeds and all else that an evaluation found."""
-        if found.epoch is not None:
-            self.folder.write_exit_scores(found.epoch, found.exit_scores)
-            return
-        self.folder.write_exits(found.split, found.exits)
-        if found.calibration is not None:
-            self.folder.write_exits(CALIBRATION, found.calibration)
-        if found.measured:
-            write_speed(self.folder, found.split, found.measured)
-        write_sweep(self.folder, found)
-
-
-def write_sweep(folder: RunFolder, found: Sweep, kept: Collection[str] = (), *, all_points: bool = False) -> None:
-    """Write curves, plot, what was fitted, diagnostics and, last, the figures of a split into a run folder.
-
-    The results of the criteria ``kept`` stay as they are there, beside those of the sweep. ``all_points`` is as in
-    `RunFolder.write_curves`.
-    """
-    split, before = found.split, folder.read_results(found.split, kept)
-    folder.write_curves(split, [*found.curves, *before.curves], all_points=all_points)
-    by_title = {f"{found.summary['task']} {name}": curves for name, curves in folder.read_curves().items()}
-    with reading(folder.path / CURVES, hint="delete it, and run curves again"):  # which may hold other splits
-        picture = draw_curves(by_title, found.summary["metrics"][0])
-    with folder.whole(folder.curves_picture.name) as file:
-        picture.savefig(file, format="png")
-    fitted = {criterion.name: criterion.fitted for criterion in found.criteria if isinstance(criterion, Fitted)}
-    histograms = {**found.diagnostics["exit_histograms"], **before.histograms}
-    folder.write_fitted(split, {**fitted, **before.fitted})
-    diagnostics = {**found.diagnostics, "exit_histograms": histograms}
-    if "leaving_auroc" in diagnostics:
-        diagnostics["leaving_auroc"] = {**diagnostics["leaving_auroc"], **before.leaving_aurocs}
-    folder.write_diagnostics(split, diagnostics)
-    folder.write_summary(split, {**found.summary, "criteria": {**found.summary["criteria"], **before.figures}})
-
-
-def write_speed(folder: RunFolder, split: str, measured: Sequence[MeasuredSpeed]) -> None:
-    """Write what was measured on a split, and the plot of all that the run folder holds."""
-    folder.write_speed(split, measured)
-    with folder.whole("speed.png") as file:
-        draw_speed(folder.read_speed()).savefig(file, format="png")

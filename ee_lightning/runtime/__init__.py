@@ -1,5 +1,5 @@
 """Exported models: what their folders hold, and how they run without torch."""
 
-import lazy_loader
+from ee_lightning.extras import load_lazily
 
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+__getattr__, __dir__, __all__ = load_lazily(__name__, __file__)

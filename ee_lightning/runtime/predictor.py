@@ -44,7 +44,8 @@ class EarlyExitRuntime(TextPredictor):
 
     Raises:
         RunFolderError: A file of the folder is missing, damaged, another's, or of another version.
-        OptionError: ONNX Runtime is not installed or can't load a graph, or an option makes no sense.
+        MissingExtraError: ONNX Runtime is not installed.
+        OptionError: It can't load a graph, or an option makes no sense.
 
     Example:
         ::

@@ -6,6 +6,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from ee_lightning.errors import OptionError, RunFolderError, first_line
+from ee_lightning.extras import telling_missing
 from ee_lightning.runtime.manifest import AGAIN
 
 if TYPE_CHECKING:
@@ -27,15 +28,12 @@ class Sessions:
         threads: Number of threads that share an operation; None leaves it to ONNX Runtime.
 
     Raises:
-        OptionError: ONNX Runtime is not installed.
+        MissingExtraError: ONNX Runtime is not installed.
     """
 
     def __init__(self, folder: Path, threads: int | None) -> None:
-        try:
+        with telling_missing():
             import onnxruntime  # noqa: F401
-        except ImportError as error:
-            what = f"exported models run in ONNX Runtime, which can't be imported: {first_line(error)}"
-            raise OptionError(what, where=folder, hint="pip install 'ee_lightning[runtime]'") from error
         self._folder, self._threads = folder, threads
         self._loaded, self._lock = dict[str, Loaded](), Lock()
 

@@ -14,6 +14,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from typing_extensions import override
 
 from ee_lightning.analysis.sweep import Sweep
+from ee_lightning.extras import require_extra
 from ee_lightning.runs.folder import RunFolder
 
 if TYPE_CHECKING:
@@ -79,6 +80,7 @@ class EarlyExitWandbLogger(WandbLogger):
         **options: Options of Lightning's logger and of ``wandb.init``.
 
     Raises:
+        MissingExtraError: The package wandb is not installed.
         OptionError: When the run starts: W&B refuses the options.
     """
 
@@ -91,6 +93,7 @@ class EarlyExitWandbLogger(WandbLogger):
         log_model: Literal["all"] | bool = False,
         **options: Any,
     ) -> None:
+        require_extra("wandb")
         super().__init__(**options)
         self._log_model = log_model  # which the base class refuses offline
         self._has_evaluated = False

@@ -2,13 +2,14 @@
 
 import json
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from refusal import check_refused
 
-from ee_lightning.cli import export, main
+from ee_lightning.cli import main
 from ee_lightning.runs.folder import RunFolder
 from ee_lightning.runtime.manifest import Manifest
 
@@ -65,5 +66,9 @@ def test_a_saved_model_needs_texts_and_keeps_its_threshold(
 def test_packages_that_are_missing_are_told(
     run: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(export, "find_spec", lambda name: None)
-    check_refused(main(["export", str(run), str(tmp_path / "graphs")]), "not installed: onnx, onnxscript", capfd)
+    monkeypatch.setitem(sys.modules, "onnxscript", None)
+    check_refused(
+        main(["export", str(run), str(tmp_path / "graphs")]),
+        r"^error: onnxscript is not installed: pip install 'ee_lightning\[export\]'$",
+        capfd,
+    )

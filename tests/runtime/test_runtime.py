@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from installed import environment
 
 from ee_lightning.data.encoding import load_tokenizer
 from ee_lightning.errors import DataError, OptionError, RunFolderError
@@ -25,6 +26,7 @@ from ee_lightning.models import HeadOptions, MultiExitModel
 from ee_lightning.models.backbones.loading import load_backbone
 from ee_lightning.runtime import EarlyExitRuntime
 
+NO_TORCH = "torch is not installed: pip install 'ee_lightning[torch]'"
 PAIRS = [
     ("a lovely film", "quite funny"),
     ("the dull plot was very very boring and long", "yes"),
@@ -152,28 +154,34 @@ def test_what_is_no_text_is_an_error_and_can_be_left_out(folder: Path) -> None:
     assert len(list(stream)) == stream.num_bad == 1
 
 
-BLOCKED = ("torch", "transformers", "lightning", "datasets", "pandas", "pyarrow", "safetensors.torch")
-
-
-def test_nothing_of_torch_is_needed(folder: Path) -> None:
+def test_the_extra_runtime_is_enough(folder: Path, tmp_path: Path) -> None:
+    python = environment(tmp_path / "env", "runtime")
     program = f"""
-import sys
-class Missing:
-    def find_spec(self, name, path=None, target=None):
-        if name in {BLOCKED}:
-            raise ModuleNotFoundError(name)
-sys.meta_path.insert(0, Missing())
 from ee_lightning.runtime import EarlyExitRuntime
 runtime = EarlyExitRuntime({str(folder)!r})
 print(runtime(*{PAIRS[0]})[0] == runtime([{PAIRS[0]}, {PAIRS[1]}])[0][0])
+try:
+    from ee_lightning.inference import EarlyExitPredictor
+except ImportError as error:
+    print(error)
 """
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
-    assert (done.stdout, done.stderr) == ("True\n", "")
+    done = subprocess.run([python, "-c", program], capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == (f"True\n{NO_TORCH}\n", "")
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps({"first": a, "second": b}) + "\n" for a, b in PAIRS))
+    options = ["--input", tmp_path / "rows.jsonl", "--output", tmp_path / "labels.jsonl", "--probabilities"]
+    command = [python, "-m", "ee_lightning", "predict"]
+    subprocess.run([*command, folder, *options], capture_output=True, check=True)
+    rows = [json.loads(line) for line in (tmp_path / "labels.jsonl").read_text().splitlines()]
+    expected = list(EarlyExitRuntime(folder).stream(PAIRS))
+    assert [(row["label"], row["exit_layer"]) for row in rows] == [told(each) for each in expected]
+    assert [row[f"probability_{row['label']}"] for row in rows] == pytest.approx([row["probability"] for row in rows])
+    refused = subprocess.run([*command, tmp_path, "--text", "a"], capture_output=True, text=True, check=False)
+    assert (refused.returncode, refused.stderr) == (1, f"error: {NO_TORCH}\n")
 
 
 def test_without_onnx_runtime_it_says_what_to_install(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
-    with pytest.raises(OptionError, match=r"can't be imported[\s\S]*pip install 'ee_lightning\[runtime\]'"):
+    with pytest.raises(ImportError, match=r"^onnxruntime is not installed: pip install 'ee_lightning\[runtime\]'$"):
         EarlyExitRuntime(folder)
 
 

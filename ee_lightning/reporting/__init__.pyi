@@ -1,0 +1,13 @@
+from .plots import draw_curves as draw_curves
+from .plots import draw_speed as draw_speed
+from .tables import Terminal as Terminal
+from .tables import describe as describe
+from .tables import print_choice as print_choice
+from .tables import print_figures as print_figures
+from .tables import print_latencies as print_latencies
+from .tables import print_precision_effects as print_precision_effects
+from .tables import print_speed as print_speed
+from .tables import print_summary as print_summary
+from .writing import FolderSink as FolderSink
+from .writing import write_speed as write_speed
+from .writing import write_sweep as write_sweep

@@ -1,0 +1,75 @@
+"""Run folders with all that was found, pictures among it."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from types import ModuleType
+
+from ee_lightning.analysis.sweep import Sweep
+from ee_lightning.exits import Fitted
+from ee_lightning.extras import as_missing_extra
+from ee_lightning.files import reading
+from ee_lightning.runs.figures import MeasuredSpeed
+from ee_lightning.runs.folder import CALIBRATION, CURVES, RunFolder
+
+
+@dataclass
+class FolderSink:
+    """Writes the sweeps of a run into its folder."""
+
+    folder: RunFolder
+
+    def take_sweep(self, found: Sweep) -> None:
+        """Write the scores of every exit after an epoch, or exits, speeds and all else that an evaluation found."""
+        if found.epoch is not None:
+            self.folder.write_exit_scores(found.epoch, found.exit_scores)
+            return
+        self.folder.write_exits(found.split, found.exits)
+        if found.calibration is not None:
+            self.folder.write_exits(CALIBRATION, found.calibration)
+        if found.measured:
+            write_speed(self.folder, found.split, found.measured)
+        write_sweep(self.folder, found)
+
+
+def write_sweep(folder: RunFolder, found: Sweep, kept: Collection[str] = (), *, all_points: bool = False) -> None:
+    """Write curves, plot, what was fitted, diagnostics and, last, the figures of a split into a run folder.
+
+    The results of the criteria ``kept`` stay as they are there, beside those of the sweep. ``all_points`` is as in
+    `RunFolder.write_curves`.
+    """
+    split, before = found.split, folder.read_results(found.split, kept)
+    folder.write_curves(split, [*found.curves, *before.curves], all_points=all_points)
+    by_title = {f"{found.summary['task']} {name}": curves for name, curves in folder.read_curves().items()}
+    if (plots := _plots_for(folder.curves_picture.name)) is not None:
+        with reading(folder.path / CURVES, hint="delete it, and run curves again"):  # which may hold other splits
+            picture = plots.draw_curves(by_title, found.summary["metrics"][0])
+        with folder.whole(folder.curves_picture.name) as file:
+            picture.savefig(file, format="png")
+    fitted = {criterion.name: criterion.fitted for criterion in found.criteria if isinstance(criterion, Fitted)}
+    histograms = {**found.diagnostics["exit_histograms"], **before.histograms}
+    folder.write_fitted(split, {**fitted, **before.fitted})
+    diagnostics = {**found.diagnostics, "exit_histograms": histograms}
+    if "leaving_auroc" in diagnostics:
+        diagnostics["leaving_auroc"] = {**diagnostics["leaving_auroc"], **before.leaving_aurocs}
+    folder.write_diagnostics(split, diagnostics)
+    folder.write_summary(split, {**found.summary, "criteria": {**found.summary["criteria"], **before.figures}})
+
+
+def write_speed(folder: RunFolder, split: str, measured: Sequence[MeasuredSpeed]) -> None:
+    """Write what was measured on a split, and the plot of all that the run folder holds."""
+    folder.write_speed(split, measured)
+    if (plots := _plots_for("speed.png")) is not None:
+        with folder.whole("speed.png") as file:
+            plots.draw_speed(folder.read_speed()).savefig(file, format="png")
+
+
+def _plots_for(picture: str) -> ModuleType | None:
+    """Return what draws, or tell that a picture is not drawn where what draws is not installed."""
+    try:
+        from ee_lightning.reporting import plots
+    except ImportError as error:
+        if (missing := as_missing_extra(error)) is None:
+            raise
+        print(f"{picture} is not drawn: {missing}")
+        return None
+    return plots

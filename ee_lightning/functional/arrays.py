@@ -6,7 +6,7 @@ Both are asked by their own methods where these differ, because it is done at ev
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
-from array_api_compat import array_namespace, device, is_torch_array
+from array_api_compat import array_namespace, device
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
@@ -16,6 +16,11 @@ if TYPE_CHECKING:
     Device: TypeAlias = torch.device
 else:
     Array = Device = Any
+
+
+def _is_tensor(array: Array) -> bool:
+    """Whether an array is a tensor, and none of numpy's arrays and numbers; importing torch is not needed for that."""
+    return not isinstance(array, (np.ndarray, np.generic))
 
 
 def namespace(array: Array) -> Any:
@@ -34,7 +39,7 @@ def softmax(logits: Array) -> Array:
         array([[0.5, 0.5],
                [1. , 0. ]], dtype=float32)
     """
-    if is_torch_array(logits):
+    if _is_tensor(logits):
         return logits.softmax(-1, dtype=namespace(logits).float32)
     raised: Any = np.exp(_below_largest(logits))
     return raised / raised.sum(-1, keepdims=True)
@@ -48,7 +53,7 @@ def log_softmax(logits: Array) -> Array:
         array([[-6.931472e-01, -6.931472e-01],
                [ 0.000000e+00, -1.000000e+04]], dtype=float32)
     """
-    if is_torch_array(logits):
+    if _is_tensor(logits):
         return logits.log_softmax(-1, dtype=namespace(logits).float32)
     below: Any = _below_largest(logits)
     return below - np.log(np.exp(below).sum(-1, keepdims=True))
@@ -67,7 +72,7 @@ def sigmoid(logits: Array) -> Array:
         >>> sigmoid(np.array([0.0, 2.0, -1000.0]))
         array([0.5       , 0.88079708, 0.        ])
     """
-    if is_torch_array(logits):
+    if _is_tensor(logits):
         return logits.sigmoid()
     return np.exp(-np.logaddexp(0, -np.asarray(logits)))
 
@@ -90,7 +95,7 @@ def scalar(value: float, like: Array) -> Array:
 
     To divide by: dividing by a plain number, some devices multiply by its reciprocal, and the last bit would differ.
     """
-    if is_torch_array(like):
+    if _is_tensor(like):
         return like.new_full((), value, dtype=namespace(like).float32)
     return np.asarray(value, np.float32)
 
@@ -102,27 +107,27 @@ def host(array: Array) -> Any:
         >>> host(np.ones(2))
         array([1., 1.])
     """
-    return array.cpu().numpy() if is_torch_array(array) else array
+    return array.cpu().numpy() if _is_tensor(array) else array
 
 
 def as_float32(array: Array) -> Array:
     """Return an array in float32, itself where it is."""
-    return array.float() if is_torch_array(array) else np.asarray(array, np.float32)
+    return array.float() if _is_tensor(array) else np.asarray(array, np.float32)
 
 
 def largest(array: Array) -> Array:
     """Return the largest number along the last dimension."""
-    return array.amax(-1) if is_torch_array(array) else array.max(-1)
+    return array.amax(-1) if _is_tensor(array) else array.max(-1)
 
 
 def least(array: Array) -> Array:
     """Return the least number along the last dimension."""
-    return array.amin(-1) if is_torch_array(array) else array.min(-1)
+    return array.amin(-1) if _is_tensor(array) else array.min(-1)
 
 
 def at_least(number: float, array: Array) -> Array:
     """Return an array with a number for what lies below it."""
-    return array.clamp_min(number) if is_torch_array(array) else np.maximum(array, number)
+    return array.clamp_min(number) if _is_tensor(array) else np.maximum(array, number)
 
 
 def one_hot(places: Array, like: Array) -> Array:

@@ -141,7 +141,7 @@ class Descent:
             if (leaves := self._leaves(number, score)) is None or not leaves.any():
                 continue
             seen, labels, unseen = [*map(host, unseen)], host(label), []
-            check_finite(np.stack(seen))
+            check_finite(np.concatenate(seen))
             if self._keeps_trail:
                 of_late = np.stack(seen, 1)  # [samples, exits, classes]
                 trail = of_late if trail is None else np.concatenate([trail, of_late], 1)

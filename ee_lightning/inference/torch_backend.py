@@ -4,12 +4,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
+import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import pad
 
-from ee_lightning.exits import GATE
+from ee_lightning.exits import CRITERIA, GATE, Criterion
+from ee_lightning.functional import Array
 from ee_lightning.inference.batches import Batch
 from ee_lightning.inference.descent import Places
 from ee_lightning.models import EncoderState, MultiExitModel
@@ -18,18 +20,37 @@ from ee_lightning.models import EncoderState, MultiExitModel
 class TorchBackend:
     """Runs a model in torch, where it is.
 
+    On the processor criteria of ours judge numpy arrays, whose operations on the few numbers of an exit cost less than
+    torch's; others judge tensors, as documented.
+
     Args:
         model: The model.
+        criterion: Judges what its exits say.
         lower: Whether matrix products are in bfloat16.
     """
 
-    def __init__(self, model: MultiExitModel, *, lower: bool) -> None:
+    def __init__(self, model: MultiExitModel, criterion: Criterion, *, lower: bool) -> None:
         self.model, self._lower = model, lower
         self.target, self.num_layers, self.num_exits = model.target, model.backbone.num_layers, model.num_exits
         self.extras: tuple[str, ...] = () if model.heads.gate is None else (GATE,)
         self.where = next(model.parameters()).device
-        self.like, self.device = torch.empty(0, device=self.where), self.where.type
-        self.exit_behind = model.exit_behind
+        self.device = self.where.type
+        self._in_numpy = self.device == "cpu" and self._judges_arrays(criterion)
+        self.like = self._said(torch.empty(0, device=self.where))
+        self._numbers = {layer: number for number, layer in enumerate(model.layers_of_exits, 1)}
+
+    def _judges_arrays(self, criterion: Criterion) -> bool:
+        if type(criterion) not in CRITERIA.values():
+            return False
+        try:
+            criterion.rehearse(self.target, self.num_exits, self.extras, np.empty(0, np.float32))  # type: ignore[arg-type]
+        except Exception:  # of a user's criterion within it, or because it can't judge these exits, which is told later
+            return False
+        return True
+
+    def exit_behind(self, layer: int) -> int:
+        """Return the number of the exit behind a layer, 0 where there is none."""
+        return self._numbers.get(layer, 0)
 
     @contextmanager
     def running(self) -> Iterator[None]:
@@ -49,12 +70,12 @@ class TorchBackend:
         """Return the state behind a layer."""
         return self.model.backbone.layer(layer - 1, state)
 
-    def exit(self, number: int, states: Sequence[EncoderState]) -> tuple[Tensor, Mapping[str, Tensor]]:
+    def exit(self, number: int, states: Sequence[EncoderState]) -> tuple[Array, Mapping[str, Array]]:
         """Return what an exit says."""
         heads = self.model.heads
         pooled = [heads.pool(state) for state in states]  # [batch, width] each
         said = heads.classify(number, pooled[0] if len(pooled) == 1 else torch.cat(pooled))
-        return said.logits.float(), {} if said.gate is None else {GATE: said.gate.float()}
+        return self._said(said.logits), {} if said.gate is None else {GATE: self._said(said.gate)}
 
     def keep(self, state: EncoderState, kept: Places, length: int, *, is_padded: bool) -> EncoderState:
         """Return the state of some samples."""
@@ -69,13 +90,18 @@ class TorchBackend:
         masks = [pad(each.padding_mask, (0, length - each.hidden.shape[1])) for each in states]
         return self.model.backbone.state(torch.cat(hidden), torch.cat(masks), is_padded=is_padded)
 
-    def rows(self, array: Tensor, kept: Places) -> Tensor:
-        """Return rows of a tensor."""
-        return array.index_select(0, self._places(kept))
+    def rows(self, array: Array, kept: Places) -> Array:
+        """Return rows of an array."""
+        return array[kept] if self._in_numpy else array.index_select(0, self._places(kept))
 
     def given(self, array: NDArray[Any]) -> Tensor:
         """Return a tensor on the host."""
         return torch.from_numpy(array)
+
+    def _said(self, tensor: Tensor) -> Array:
+        """Return a tensor in float32, of the kind that the criterion judges."""
+        said: Any = tensor.float()
+        return said.numpy() if self._in_numpy else said  # type: ignore[no-any-return]
 
     def _places(self, kept: Places) -> Tensor:
         return torch.from_numpy(kept).to(self.where, non_blocking=True)

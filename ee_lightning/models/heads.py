@@ -80,7 +80,7 @@ class ExitHeads(nn.Module):
         if self.options.pooling == "cls":
             return state.hidden[:, 0]  # [batch, width]
         if state.attention_mask is None:
-            return state.hidden.mean(1)  # [batch, width]
+            return state.hidden.sum(1) / state.hidden.shape[1]  # [batch, width]; faster than torch's mean
         mask = state.padding_mask.to(state.hidden.dtype)  # [batch, length]
         total = torch.bmm(mask.unsqueeze(1), state.hidden).squeeze(1)  # [batch, width]
         return total / mask.sum(1, keepdim=True)  # [batch, width]

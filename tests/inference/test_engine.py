@@ -4,7 +4,9 @@ from collections.abc import Iterator, Sequence
 from copy import deepcopy
 from dataclasses import replace
 from math import inf, nan
+from typing import ClassVar
 
+import numpy as np
 import pytest
 import torch
 
@@ -306,3 +308,25 @@ def test_logits_that_are_not_finite_are_never_served(
         predict(engine, samples)
     with pytest.raises(BackboneError, match="the logits are not finite"):
         engine.predict_batch(engine.pad(samples[:2]))
+
+
+class Kinds(Confidence):
+    """Writes down what it judges."""
+
+    seen: ClassVar[set[type]] = set()
+
+    def step(self, output, state):
+        self.seen.add(type(output.logits))
+        return super().step(output, state)
+
+
+def test_a_users_criterion_judges_tensors_and_ours_on_the_processor_arrays(
+    model: MultiExitModel, samples: list[Sample]
+) -> None:
+    own = [*EarlyExitEngine(model, Kinds(), 0.5).predict(samples[:3])]
+    assert Kinds.seen == {torch.Tensor}
+    assert type(EarlyExitEngine(model, Confidence(), 0.5)._descend._backend.like) is np.ndarray
+    ours = [*EarlyExitEngine(model, Confidence(), 0.5).predict(samples[:3])]
+    assert torch.equal(own[0].exit_layers, ours[0].exit_layers)
+    assert torch.equal(own[0].logits, ours[0].logits)
+    torch.testing.assert_close(own[0].scores, ours[0].scores, rtol=0, atol=1e-6)

@@ -1,0 +1,42 @@
+"""Products of linear layers by the faster of torch's two libraries for a processor."""
+
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import linear
+from torch.utils.flop_counter import mm_flop, register_flop_formula
+
+_PRODUCT = getattr(torch.ops.mkldnn, "_linear_pointwise", None) if torch.backends.mkldnn.is_available() else None
+
+
+def use_faster_products(model: nn.Module) -> None:
+    """Let the linear layers of a model multiply by oneDNN in inference on a processor in float32.
+
+    Torch takes MKL there. On an AMD EPYC with AVX-512 oneDNN takes 0.5 to 0.7 of its time at 25 to 64 tokens, with AVX2
+    as long. Results differ by rounding. Layers stay of the type that they are, as what quantises them needs it.
+    """
+    for module in model.modules():
+        if type(module) is nn.Linear:
+            module.forward = partial(_forward, module)  # type: ignore[method-assign]
+
+
+def _forward(layer: nn.Linear, input: Tensor) -> Tensor:
+    is_served = (
+        _PRODUCT is not None
+        and torch.is_inference_mode_enabled()
+        and input.is_cpu
+        and input.dtype is layer.weight.dtype is torch.float32
+        and not torch.is_autocast_enabled("cpu")
+    )
+    if not is_served:
+        return linear(input, layer.weight, layer.bias)
+    product: Tensor = _PRODUCT(input, layer.weight, layer.bias, "none", [], "")  # type: ignore[misc]
+    return product
+
+
+if _PRODUCT is not None:
+
+    @register_flop_formula(_PRODUCT)  # type: ignore[untyped-decorator]
+    def _operations(input: torch.Size, weight: torch.Size, *_: object, **__: object) -> int:
+        return mm_flop((input[:-1].numel(), input[-1]), weight[::-1])  # type: ignore[no-any-return]

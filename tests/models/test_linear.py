@@ -1,0 +1,89 @@
+"""Linear layers that multiply by oneDNN in inference, and change nothing else."""
+
+import pickle
+from copy import deepcopy
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import FlopCounterMode
+
+from ee_lightning.functional import Target
+from ee_lightning.models import HeadOptions, MultiExitModel
+from ee_lightning.models.backbones.loading import load_backbone
+from ee_lightning.models.linear import use_faster_products
+
+
+class Own(nn.Linear):
+    """A user's layer."""
+
+
+class Operators(TorchDispatchMode):
+    """Writes down the names of the operators that run."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names = list[str]()
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        self.names.append(str(func))
+        return func(*args, **(kwargs or {}))
+
+
+def operators(module: nn.Module, given: Tensor) -> list[str]:
+    with Operators() as operators:
+        module(given)
+    return operators.names
+
+
+@pytest.fixture
+def layers() -> nn.Sequential:
+    torch.manual_seed(0)
+    layers = nn.Sequential(nn.Linear(6, 5), Own(5, 4), nn.Linear(4, 3, bias=False))
+    use_faster_products(layers)
+    return layers
+
+
+def test_they_keep_weights_and_names_and_leave_a_users_layers(layers: nn.Sequential) -> None:
+    assert [type(layer) for layer in layers] == [nn.Linear, Own, nn.Linear]
+    plain = nn.Sequential(nn.Linear(6, 5), nn.Linear(5, 4), nn.Linear(4, 3, bias=False))
+    plain.load_state_dict(layers.state_dict())
+    given = torch.randn(2, 7, 6)
+    with torch.inference_mode():
+        expected = plain(given)
+        for module in (layers, deepcopy(layers), pickle.loads(pickle.dumps(layers))):
+            torch.testing.assert_close(module(given), expected, rtol=0, atol=1e-6)
+            torch.testing.assert_close(module(given[:, :0]), expected[:, :0])
+            torch.testing.assert_close(module(given.transpose(0, 1)), expected.transpose(0, 1), rtol=0, atol=1e-6)
+
+
+def test_only_inference_in_float32_multiplies_by_onednn(layers: nn.Sequential) -> None:
+    layer, given, onednn = layers[0], torch.randn(2, 6), ["mkldnn._linear_pointwise.default"]
+    with torch.inference_mode():
+        assert operators(layer, given) == onednn
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            assert onednn[0] not in operators(layer, given)
+        assert onednn[0] not in operators(deepcopy(layer).double(), given.double())
+        assert onednn[0] not in operators(deepcopy(layer).to("meta"), given.to("meta"))
+    with torch.no_grad():
+        assert onednn[0] not in operators(layer, given)
+    assert onednn[0] not in operators(layer, given)
+    layer(given).sum().backward()
+    assert layer.weight.grad is not None
+
+
+def test_the_layers_of_a_model_are_such(tiny_backbone: str) -> None:
+    model = MultiExitModel(load_backbone(str(tiny_backbone)), Target.of(2), HeadOptions())
+    layer = next(module for module in model.backbone.modules() if isinstance(module, nn.Linear))
+    with torch.inference_mode():
+        assert operators(layer, torch.zeros(2, layer.in_features)) == ["mkldnn._linear_pointwise.default"]
+
+
+def test_operations_of_both_libraries_are_counted_alike(layers: nn.Sequential) -> None:
+    counted = []
+    for mode in (torch.inference_mode, torch.no_grad):
+        with mode(), FlopCounterMode(display=False) as counter:
+            layers(torch.randn(2, 7, 6))
+        counted.append(counter.get_total_flops())
+    assert counted == [2 * 14 * (6 * 5 + 5 * 4 + 4 * 3)] * 2

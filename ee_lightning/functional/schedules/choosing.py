@@ -23,6 +23,8 @@ FAMILIES: Mapping[str, Mapping[str, Family]] = {
     "free": {f"free({strength:g})": partial(free, strength=strength) for strength in (0.1, 0.01)},
 }
 """The members of every family, simple ones first; they differ in shape or strength."""
+_FEW_NUMBERS = ("equal", "line")
+"""Families whose thresholds hang on two numbers at most, so that few rows tell them."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,28 +52,38 @@ def fit_schedule(calibration: Calibration, family: str | None = None) -> Schedul
     Args:
         calibration: The rows.
         family: The family, a key of `FAMILIES`; None for whichever is best. Members of it, or of them all, are compared
-            by cross-validation among the rows; of equal ones the simplest is taken. Below 20 rows None is "equal".
+            by cross-validation among the rows; of equal ones the simplest is taken. None takes one of "shares" or
+            "free" only where it beats "equal" and "line" by more than the standard error of that difference over the
+            folds; below 20 rows it is "equal".
     """
     if len(calibration.scores) == 0:
         return Schedule("equal", calibration.costs, np.empty((0, 0)), {})
     candidates = [*FAMILIES] if calibration.num_rows >= FEWEST else ["equal"]
     families = candidates if family is None else [family]
     members = {name: fit for each in families for name, fit in FAMILIES[each].items()}
-    scores = _compared(calibration, members) if len(members) > 1 else dict.fromkeys(members, np.nan)
-    best = max(scores, key=lambda name: scores[name])
+    if len(members) == 1:
+        member = next(iter(members))
+        return _levels(calibration, member, members[member](calibration), {member: np.nan})
+    by_fold = _compared(calibration, members)
+    scores = {name: of_folds.mean().item() for name, of_folds in by_fold.items()}
+    simple = [name for each in families if each in _FEW_NUMBERS for name in FAMILIES[each]]
+    best = max(simple or members, key=lambda name: scores[name])
+    gains = {name: of_folds - by_fold[best] for name, of_folds in by_fold.items()}  # [folds] each
+    surer = [best, *(name for name, gain in gains.items() if gain.mean() > gain.std(ddof=1) / len(gain) ** 0.5)]
+    best = max(surer, key=lambda name: scores[name])
     return _levels(calibration, best, members[best](calibration), scores)
 
 
-def _compared(calibration: Calibration, members: Mapping[str, Family]) -> dict[str, float]:
+def _compared(calibration: Calibration, members: Mapping[str, Family]) -> dict[str, Floats]:
+    """Return what each member is worth on the rows of every fold, [folds], of which it saw the others."""
     fold = np.random.default_rng(0).permutation(calibration.num_rows) % min(FOLDS, calibration.num_rows)  # [rows]
     budgets = even_costs(calibration)
-    scores = dict.fromkeys(members, 0.0)
+    scores: dict[str, list[float]] = {name: [] for name in members}
     for number in range(fold.max() + 1):
         fitted_on, held_out = calibration.select(fold != number), calibration.select(fold == number)
-        weight = held_out.num_rows / calibration.num_rows
         for name, fit in members.items():
-            scores[name] += weight * float(best_by_cost(held_out, fit(fitted_on), budgets).mean())
-    return scores
+            scores[name].append(best_by_cost(held_out, fit(fitted_on), budgets).mean())
+    return {name: np.array(of_folds) for name, of_folds in scores.items()}
 
 
 def _levels(calibration: Calibration, member: str, path: Floats, scores: Mapping[str, float]) -> Schedule:

@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow test-docs test-lowest docs docs-serve lint format bench reproduce clean
+.PHONY: help setup demo test test-slow test-docs test-lowest docs docs-serve lint format bench evidence reproduce clean
 
 PYTHON ?= python3# makes .venv; 3.11 or newer
 THREADS ?= 1# threads of a test or benchmark process: on busy cores, several that spin are slower than one
@@ -20,7 +20,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 INSTALL := $(PIP) install --no-compile --constraint constraints.txt
 BIG_STEPS := (Downloading|Using cached|Processing) .*\([0-9]{2,}\.[0-9] [MG]B\)|Installing collected packages
 
-test test-slow test-docs test-lowest bench docs docs-serve: export OMP_NUM_THREADS := $(THREADS)
+test test-slow test-docs test-lowest bench evidence docs docs-serve: export OMP_NUM_THREADS := $(THREADS)
 test test-slow test-docs test-lowest: export PYTHONDONTWRITEBYTECODE :=# so that no process compiles what another has
 
 help: ## list the targets
@@ -99,6 +99,9 @@ bench: $(READY) ## run every benchmark, one after the other
 	for script in "$${scripts[@]}"; do \
 		if [[ -e $$script ]]; then echo "== $$script"; $(BIN)/python "$$script"; fi; \
 	done
+
+evidence: $(READY) ## make docs/evidence/study.md from the kept exits of the suite `study`; fails if it was another
+	$(BIN)/python benchmarks/evidence.py
 
 reproduce: $(READY) ## run a suite, by default the paper's main table, and set its tables beside those published
 	$(BIN)/ee-lightning reproduce $(SUITE) $(OPTIONS)

@@ -1,0 +1,275 @@
+"""The page docs/evidence/study.md, made from the kept exits of the suite `study`.
+
+    python benchmarks/evidence.py                      # makes the page anew; fails if it was another
+    python benchmarks/evidence.py --keep runs/study    # first keeps the finished runs of a folder of the suite
+
+Of every training that is kept, docs/evidence/study/ has what all exits said of the reported rows (the task's validation
+split) and of the calibration rows, and how long it took. The reported labels serve the scores alone: criteria are
+fitted on calibration rows, and rules are compared at equal costs, which need no labels.
+"""
+
+import json
+import sys
+from argparse import ArgumentDefaultsHelpFormatter, ArgumentParser, Namespace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from shutil import copytree
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from decision_rules import Rows, right_at
+
+from ee_lightning.errors import counted
+from ee_lightning.exits import (
+    JEIDNN,
+    Confidence,
+    Criterion,
+    EENet,
+    Fitted,
+    Oracle,
+    Patience,
+    Scheduled,
+    StoredExits,
+    Voting,
+)
+from ee_lightning.files import read_json
+from ee_lightning.runs.folder import RunFolder
+
+KEPT = Path(__file__).parents[1] / "docs" / "evidence" / "study"
+RESAMPLES = 4000
+SPEEDUPS = (1.0, 12 / 9, 1.5, 2.0, 2.5, 3.0, 4.0)
+TASKS = ("SST-2", "MRPC", "RTE", "CoLA")
+INTRODUCTION = f"""# The study: which methods and rules pay
+
+Accuracy in points on the validation split of each task, of gte-small (12 layers) trained for three epochs by the suite
+`configs/reproduce/study.yaml`; 500 training rows are held out to fit criteria on. Speed-ups are all layers over the
+mean of the layers that run, and rules are compared at equal speed-ups. In brackets stand 95 % intervals: percentiles of
+{RESAMPLES:,} bootstrap resamples of rows and of seeds, the same for both sides. A star is a difference that is not 0
+after Holm's correction for all differences of its table, at a level of .05; a dash a speed-up out of reach.
+
+`make evidence` makes this page from `docs/evidence/study/`, and fails if it was another.
+"""
+
+
+@dataclass(eq=False)
+class Run:
+    """One kept training; `seconds` is its time on one core."""
+
+    task: str
+    training: str
+    seed: int
+    seconds: float
+    exits: StoredExits
+    calibration: StoredExits
+    _known: dict[str, dict[float, Rows]] = field(default_factory=dict)
+
+    def right(self, rule: Criterion, speedup: float) -> Rows:
+        """Return how far each row is right at one of the speed-ups, ``[rows]``, by a rule that is fitted here."""
+        if rule.name not in self._known:
+            if isinstance(rule, Fitted):
+                rule.fit(self.calibration)
+            found = right_at(rule, self.exits, [1 / each for each in SPEEDUPS])  # [speedups, rows]
+            self._known[rule.name] = dict(zip(SPEEDUPS, found, strict=True))
+        return self._known[rule.name][speedup]
+
+    def right_in_full(self) -> Rows:
+        """Return whether each row is right at the last exit, ``[rows]``."""
+        return (self.exits.predictions[-1] == self.exits.class_numbers()).double().numpy()
+
+    def disagreement(self) -> Rows:
+        """Return the share of the pairs of exits that disagree about each row, ``[rows]``."""
+        said = self.exits.predictions
+        first, second = torch.triu_indices(len(said), len(said), 1)
+        return (said[first] != said[second]).double().mean(0).numpy()
+
+
+class Difference(NamedTuple):
+    """A mean of paired differences in points, with its interval and its p-value."""
+
+    mean: float
+    low: float
+    high: float
+    p: float
+
+
+Pairs = list[tuple[Run, Run]]
+Cell = Difference | str
+
+
+def differ(pairs: Pairs, ours: Callable[[Run], Rows], theirs: Callable[[Run], Rows]) -> Cell:
+    """Compare what two functions say of each row of the first and of the second runs; a dash where one says NaN."""
+    by_seed = 100 * np.stack([ours(first) - theirs(second) for first, second in pairs])  # [seeds, rows]
+    if np.isnan(by_seed).any():
+        return "–"
+    (seeds, rows), drawn = by_seed.shape, np.random.default_rng(0)
+    of_seeds = drawn.multinomial(seeds, np.full(seeds, 1 / seeds), RESAMPLES) / seeds  # [resamples, seeds]
+    of_rows = drawn.multinomial(rows, np.full(rows, 1 / rows), RESAMPLES) / rows  # [resamples, rows]
+    means = ((of_seeds @ by_seed) * of_rows).sum(1)
+    low, high = np.percentile(means, [2.5, 97.5])
+    beyond = min((means <= 0).sum(), (means >= 0).sum()) + 1
+    return Difference(by_seed.mean().item(), float(low), float(high), min(1.0, 2 * beyond / (RESAMPLES + 1)))
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Return p-values corrected for their number by Holm's method.
+
+    Example:
+        >>> holm([0.01, 0.04, 0.03])
+        [0.03, 0.06, 0.06]
+    """
+    corrected, highest = [0.0] * len(p_values), 0.0
+    for rank, place in enumerate(np.argsort(p_values, kind="stable")):
+        highest = max(highest, min(1.0, p_values[place] * (len(p_values) - rank)))
+        corrected[place] = highest
+    return corrected
+
+
+def as_table(first: str, columns: Sequence[str], rows: dict[str, Sequence[Cell]]) -> str:
+    """Write differences as a Markdown table, with a sentence that counts them."""
+    known = [cell for cells in rows.values() for cell in cells if isinstance(cell, Difference)]
+    certain = {id(cell) for cell, p in zip(known, holm([each.p for each in known]), strict=True) if p < 0.05}
+    lines = [f"| {first} | {' | '.join(columns)} |", "|---" + "|---:" * len(columns) + "|"]
+    for name, cells in rows.items():
+        shown = [
+            cell if isinstance(cell, str)
+            else f"{cell.mean:+.2f} ({cell.low:+.2f}, {cell.high:+.2f}){'*' * (id(cell) in certain)}"
+            for cell in cells
+        ]  # fmt: skip
+        lines.append(f"| {name} | {' | '.join(shown)} |")
+    above = sum(cell.mean > 0 for cell in known if id(cell) in certain)
+    told = f"Of {counted(len(known), 'difference')}, {above} lie above 0 and {len(certain) - above} below, corrected."
+    return "\n".join([*lines, "", told])
+
+
+def pairs_of(runs: Sequence[Run], ours: str, theirs: str) -> Iterator[tuple[str, Pairs]]:
+    """Yield each task that has runs of two trainings, with these runs seed by seed."""
+    found = {(run.task, run.training, run.seed): run for run in runs}
+    for task in TASKS:
+        seeds = [seed for at, training, seed in found if (at, training) == (task, ours)]
+        pairs = [(found[task, ours, seed], found.get((task, theirs, seed))) for seed in sorted(seeds)]
+        both = [(first, second) for first, second in pairs if second is not None]
+        if both:
+            yield f"{task} ({counted(len(both), 'seed')})", both
+
+
+def rules(runs: Sequence[Run]) -> str:
+    shown = (1.5, 2.0, 2.5, 3.0, 4.0)
+    rows: dict[str, Sequence[Cell]] = {}
+    for task, pairs in pairs_of(runs, "joint", "joint"):
+        means = [np.mean([run.right(Confidence(), x).mean() for run, _ in pairs]) for x in shown]
+        rows[f"**{task}, confidence**"] = [f"{100 * mean:.2f}" for mean in means]
+        for rule in (Voting(), Patience(), Scheduled(), EENet(), JEIDNN(), Oracle()):
+            rows[f"{task}, {rule.name}"] = [differ(pairs, at(rule, x), at(Confidence(), x)) for x in shown]
+    return as_table("rule, minus confidence", [f"{x:g}x" for x in shown], rows)
+
+
+def at(rule: Criterion, speedup: float) -> Callable[[Run], Rows]:
+    """Return what tells how far each row of a run is right by a rule at a speed-up."""
+    return lambda run: run.right(rule, speedup)
+
+
+def diversity(runs: Sequence[Run]) -> str:
+    measured: dict[str, Callable[[Run], Rows]] = {
+        "confidence, 2x": at(Confidence(), 2.0),
+        "confidence, 3x": at(Confidence(), 3.0),
+        "voting, 2x": at(Voting(), 2.0),
+        "last exit": Run.right_in_full,
+        "exits that disagree": Run.disagreement,
+    }
+    return side_by_side(runs, {"ours": "joint", "ours-half": "joint"}, measured)
+
+
+def objectives(runs: Sequence[Run]) -> str:
+    others = ("pabee", "sweet", "cosee", "mutual", "deebert", "fastbert")
+    measured = {f"{x:g}x": at(Confidence(), x) for x in (2.0, 3.0, 4.0)}
+    return side_by_side(runs, dict.fromkeys(others, "joint"), {**measured, "last exit": Run.right_in_full})
+
+
+def side_by_side(runs: Sequence[Run], trainings: dict[str, str], measured: dict[str, Callable[[Run], Rows]]) -> str:
+    rows: dict[str, Sequence[Cell]] = {
+        f"{task}, {ours}": [differ(pairs, each, each) for each in measured.values()]
+        for ours, theirs in trainings.items()
+        for task, pairs in pairs_of(runs, ours, theirs)
+    }
+    return as_table("training, minus joint", [*measured], rows)
+
+
+def fewer_layers(runs: Sequence[Run]) -> str:
+    rows: dict[str, Sequence[Cell]] = {}
+    for other, speedups in (("6l", [2.0]), ("9l", [12 / 9]), ("full", [1.5, 2.0, 2.5])):
+        for task, pairs in pairs_of(runs, "joint", other):
+            for x in speedups:
+                cells = [differ(pairs, at(rule, x), Run.right_in_full) for rule in (Confidence(), Scheduled())]
+                rows[f"{task}, early exit at {x:.3g}x, minus {other}"] = cells
+    return as_table("joint, minus another training in full", ["confidence", "scheduled_confidence"], rows)
+
+
+def calibration_rows(runs: Sequence[Run]) -> str:
+    speedups = (2.0, 2.5, 3.0)
+
+    def few(run: Run, size: int) -> Run:
+        drawn = torch.randperm(run.calibration.num_samples, generator=torch.Generator().manual_seed(run.seed))[:size]
+        return Run(run.task, run.training, run.seed, run.seconds, run.exits, run.calibration.select(drawn))
+
+    rows: dict[str, Sequence[Cell]] = {}
+    for task, pairs in pairs_of(runs, "joint", "joint"):
+        for size in (50, 100, 200, 500):
+            drawn = [(few(run, size), run) for run, _ in pairs]
+            rows[f"{task}, {size} rows"] = [differ(drawn, at(Scheduled(), x), at(Confidence(), x)) for x in speedups]
+    return as_table("scheduled_confidence, minus confidence", [f"{x:g}x" for x in speedups], rows)
+
+
+SECTIONS = {
+    "Voting, patience, confidence, and rules that are fitted": rules,
+    "Does the diversity term help?": diversity,
+    "Which training has the best early exits?": objectives,
+    "Early exit or a model of fewer layers?": fewer_layers,
+    "How many calibration rows does a schedule need?": calibration_rows,
+}
+
+
+def keep(suite: Path) -> None:
+    """Copy what is needed of the finished runs of a suite's folder."""
+    for record in sorted(suite.glob("logs/*.json")):
+        task, training, seed, digest = record.stem.rsplit("-", 3)
+        for folder in suite.glob(f"runs/{record.stem}/version_*"):
+            kept = KEPT / f"{task}-{training}-{seed}"
+            copytree(folder / "exits", kept / "exits", dirs_exist_ok=True)
+            about = {"task": task, "training": training, "seed": int(seed)}
+            about |= {"seconds": read_json(record)["seconds"], "options": digest}
+            (kept / "run.json").write_text(json.dumps(about) + "\n", encoding="utf-8")
+
+
+def read_kept() -> list[Run]:
+    found = []
+    for path in sorted(KEPT.glob("*/run.json")):
+        about, folder = read_json(path), RunFolder(path.parent)
+        calibration = folder.read_calibration()
+        assert calibration is not None
+        run = (about["task"], about["training"], about["seed"], about["seconds"] or 0.0)
+        found.append(Run(*run, folder.read_exits("validation"), calibration))
+    return found
+
+
+def main(options: Namespace) -> None:
+    torch.set_num_threads(1)
+    if options.keep is not None:
+        keep(options.keep)
+    runs = read_kept()
+    hours = sum(run.seconds for run in runs) / 3600
+    parts = [INTRODUCTION, f"{counted(len(runs), 'training')} are kept, of {hours:.1f} hours of one core together.\n"]
+    for title, section in SECTIONS.items():
+        parts += [f"## {title}\n", section(runs) + "\n"]
+    page, made = KEPT.with_suffix(".md"), "\n".join(parts)
+    was_same = page.is_file() and page.read_text(encoding="utf-8") == made
+    page.write_text(made, encoding="utf-8")
+    if not was_same:
+        sys.exit(f"{page} was another, and is made anew")
+
+
+if __name__ == "__main__":
+    parser = ArgumentParser(description=__doc__.splitlines()[0], formatter_class=ArgumentDefaultsHelpFormatter)
+    parser.add_argument("--keep", type=Path, help="a folder of the suite whose finished runs are kept first")
+    main(parser.parse_args())

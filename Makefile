@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow test-docs test-lowest docs docs-serve lint format bench evidence reproduce clean
+.PHONY: help setup demo test test-slow test-browser test-docs test-lowest docs docs-serve lint format bench evidence reproduce clean
 
 PYTHON ?= python3# makes .venv; 3.11 or newer
 THREADS ?= 1# threads of a test or benchmark process: on busy cores, several that spin are slower than one
@@ -20,8 +20,8 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 INSTALL := $(PIP) install --no-compile --constraint constraints.txt
 BIG_STEPS := (Downloading|Using cached|Processing) .*\([0-9]{2,}\.[0-9] [MG]B\)|Installing collected packages
 
-test test-slow test-docs test-lowest bench evidence docs docs-serve: export OMP_NUM_THREADS := $(THREADS)
-test test-slow test-docs test-lowest: export PYTHONDONTWRITEBYTECODE :=# so that no process compiles what another has
+test test-slow test-browser test-docs test-lowest bench evidence docs docs-serve: export OMP_NUM_THREADS := $(THREADS)
+test test-slow test-browser test-docs test-lowest: export PYTHONDONTWRITEBYTECODE :=# so that no process compiles what another has
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 12
@@ -55,6 +55,9 @@ test: $(READY) ## run the tests and doctests, but for the slow ones
 
 test-slow: $(READY) ## run the slow tests
 	$(BIN)/pytest --numprocesses $(WORKERS) --dist worksteal -m slow
+
+test-browser: $(READY) ## open a run's page in Chromium, of the system's packages chromium and chromium-driver
+	$(BIN)/pytest --numprocesses 0 -m browser tests/reporting
 
 test-docs: $(DOCS_READY) ## run every block of README and docs, and the notebooks
 	$(BIN)/pytest --numprocesses $(WORKERS) --dist worksteal -m "slow or not slow" tests/test_docs.py tests/test_notebooks.py \

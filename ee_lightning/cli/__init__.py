@@ -26,6 +26,7 @@ COMMANDS = {
     "predict": "label a file, or the test split, by a run's operating point",
     "tables": "compare many runs in one table, over seeds",
     "fetch-run": "restore a run folder that was logged to W&B",
+    "report": "write a page that shows a run, or several side by side",
     "explain": "print what every exit says of a row, where it leaves and why",
     "save": "write a run's model, tokenizer and operating point into one folder",
     "export": "write a model as ONNX graphs, which run without torch",
@@ -57,6 +58,7 @@ examples:
   ee-lightning choose runs/demo/version_0 --criterion voting --min-speedup 2
   ee-lightning speed runs/demo/version_0
   ee-lightning predict runs/demo/version_0 --input texts.csv --output labels.csv
+  ee-lightning report runs/demo/version_0
   ee-lightning explain runs/demo/version_0 --text 'a gripping film'
   ee-lightning tables runs --output tables.csv
   ee-lightning fetch-run ENTITY/PROJECT/RUN

@@ -1,7 +1,7 @@
 """Every decision of a criterion on stored exits, and its exact accuracy-speed curve."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -34,13 +34,18 @@ class Statistics(NamedTuple):
     Attributes:
         tally: Returns, for predictions [events] or [events, labels] of samples [events], what to add up, of shape
             [events, statistics].
-        actual: The sums over the labels themselves.
+        of_labels: What is to be added up of the labels themselves, of shape [samples, actual statistics].
         metric: Returns, for a name, what returns the metric of summed statistics [..., statistics], given `actual`.
     """
 
     tally: Count
-    actual: Tensor
+    of_labels: Tensor
     metric: Callable[[str], Metric]
+
+    @property
+    def actual(self) -> Tensor:
+        """The sums over the labels themselves."""
+        return self.of_labels.sum(0)
 
 
 def statistics_of(exits: StoredExits) -> Statistics:
@@ -55,7 +60,7 @@ def statistics_of(exits: StoredExits) -> Statistics:
     def tally(predictions: Tensor, samples: Tensor) -> Tensor:
         return counting.tally(predictions if middle is None else predictions - middle, labels[samples])
 
-    return Statistics(tally, counting.tally_actual(labels).sum(0), counting.metric)
+    return Statistics(tally, counting.tally_actual(labels), counting.metric)
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,6 +130,8 @@ class Curve:
             leave early; at the last all leave at the first exit that scores them.
         mean_exit: Mean number of executed layers, in float64, of shape [points].
         scores: Each metric at every point, in float64, of shape [points].
+        bands: By metric the ends of its 95 % interval at every point, each of shape [points]; see
+            `ee_lightning.exits.bands`. Empty where they were not worked out.
     """
 
     criterion: str
@@ -133,6 +140,7 @@ class Curve:
     thresholds: Tensor
     mean_exit: Tensor
     scores: Mapping[str, Tensor]
+    bands: Mapping[str, tuple[Tensor, Tensor]] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         reached = [f"{self.speedup.min():.2f}x to {self.speedup.max():.2f}x"]
@@ -153,7 +161,9 @@ class Curve:
         """Return the curve of those points that a plot or a choice can tell apart, see `telling_points`."""
         points = telling_points(self.mean_exit, list(self.scores.values()))
         columns = {name: getattr(self, name)[points] for name in ("attained", "thresholds", "mean_exit")}
-        return replace(self, **columns, scores={name: score[points] for name, score in self.scores.items()})
+        scores = {name: score[points] for name, score in self.scores.items()}
+        bands = {name: (low[points], high[points]) for name, (low, high) in self.bands.items()}
+        return replace(self, **columns, scores=scores, bands=bands)
 
     def index_at(self, threshold: float) -> int:
         """Return the position of the operating point at which a threshold leaves the samples."""
@@ -201,7 +211,8 @@ def trace_curve(
 
     points = operating_points(replayed.scores, replayed.labels, replayed.fallback, tally, exits.layers_of_exits)
     of_task = points.counts[:, len(counts) :]  # [points, statistics of the task]
-    scores = {name: statistics.metric(name)(of_task, statistics.actual) for name in names}
+    actual = statistics.actual
+    scores = {name: statistics.metric(name)(of_task, actual) for name in names}
     scores |= dict(zip(counts, points.counts.T, strict=False))
     num_layers = exits.layers_of_exits[-1]
     return Curve(criterion.name, num_layers, points.attained, separators(points.attained), points.mean_exit, scores)

@@ -85,3 +85,5 @@ from .metrics import micro_f1 as micro_f1
 from .metrics import pearson as pearson
 from .metrics import rank_score as rank_score
 from .metrics import regression_moments as regression_moments
+from .reliability import Reliability as Reliability
+from .reliability import reliability as reliability

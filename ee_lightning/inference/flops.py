@@ -52,6 +52,11 @@ class FlopCounter:
             self._by_length[num_tokens] = self._count(num_tokens)
         return self._by_length[num_tokens]
 
+    def of_lengths(self, lengths: Sequence[int]) -> list[SampleFlops]:
+        """Count what samples take, one of each length."""
+        of_samples = self._of_samples(lengths)
+        return [of_samples[length] for length in lengths]
+
     def of_full(self, num_tokens: Sequence[int]) -> int:
         """Count what samples, of so many tokens each, take of the full model: all layers and the last head alone."""
         of_samples = self._of_samples(num_tokens)

@@ -1,0 +1,36 @@
+"""``ee-lightning report``: a page of a run, or of several side by side."""
+
+from pathlib import Path
+from typing import Annotated
+
+from ee_lightning.cli.command import OutputFile, Samples
+from ee_lightning.errors import OptionError
+from ee_lightning.reporting.page.writing import MOST_ROWS, write_page
+from ee_lightning.runs.folder import RunFolder
+
+REPORT = "report.html"
+
+
+def report(
+    runs: Annotated[list[Path], "RUN ..."],
+    *,
+    split: str | None = None,
+    rows: Samples = MOST_ROWS,
+    output: OutputFile | None = None,
+) -> None:
+    """Write a page that shows a run, or several side by side: one HTML file that needs no network.
+
+    Args:
+        runs: Run folders, such as runs/demo/version_0.
+        split: The split to show, such as test (validation, or the only one there is).
+        rows: How many rows can be looked at one by one, with their texts; of more, so many are drawn.
+        output: The file (report.html in the run folder; of several runs it has to be given).
+    """
+    folders = [RunFolder(run) for run in dict.fromkeys(runs)]
+    if output is None and len(folders) > 1:
+        hint = "name the file of the page, such as --output runs/report.html"
+        raise OptionError("several runs share a page, which needs a place", where="--output", hint=hint)
+    file = folders[0].path / REPORT if output is None else output
+    write_page(folders, file, split, rows)
+    size = file.stat().st_size
+    print(f"page: {file} ({size / 1e6:.1f} MB). It holds texts of the data: share it as you would share these.")

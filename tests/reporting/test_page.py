@@ -1,0 +1,174 @@
+"""What the page of a run holds, without a browser; tests/reporting/test_page_in_browser.py opens it in one."""
+
+import base64
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from factories import exits_of, exits_of_labels, random_exits
+from page_runs import NAMES, NASTY, exits_saying, run_folder
+
+from ee_lightning.analysis.sweep import sweep_exits
+from ee_lightning.cli import main
+from ee_lightning.errors import RunFolderError
+from ee_lightning.exits import Confidence, Patience, SoftVoting, replay
+from ee_lightning.reporting import write_sweep
+from ee_lightning.reporting.page.writing import page_of
+from ee_lightning.runs.folder import RunFolder
+
+TYPES = {"Uint8Array": "u1", "Uint16Array": "<u2", "Float32Array": "<f4", "Float64Array": "<f8"}
+
+
+def data_of(page: str) -> dict[str, Any]:
+    """Read the data that a page carries."""
+    found = re.findall(r'<script id="data" type="application/json">(.*?)</script>', page, re.DOTALL)
+    assert len(found) == 1
+    data: dict[str, Any] = json.loads(found[0])
+    return data
+
+
+def unpacked(packed: dict[str, str]) -> np.ndarray:
+    return np.frombuffer(base64.b64decode(packed["base64"]), TYPES[packed["type"]])
+
+
+@pytest.fixture(scope="module")
+def shown(tmp_path_factory: pytest.TempPathFactory, tiny_backbone: Path) -> RunFolder:
+    return run_folder(tmp_path_factory.mktemp("page") / "run", backbone=tiny_backbone)
+
+
+@pytest.fixture(scope="module")
+def page(shown: RunFolder) -> str:
+    return page_of([shown])
+
+
+def test_texts_and_labels_end_no_element(page: str) -> None:
+    view = data_of(page)["runs"][0]
+    assert view["rows"]["texts"][0] == [NASTY]
+    assert view["labelNames"] == list(NAMES)
+    assert "alert('text')" in page
+    assert page.count("<script") == page.count("</script>") == 2
+    assert "<img" not in page
+    assert NAMES[0] not in page
+
+
+def test_nothing_is_loaded_from_elsewhere(page: str) -> None:
+    outside = page.partition('<script id="data"')[0]
+    assert not re.search(r"""(src|href)\s*=|@import|url\((?!\$|#)""", outside)
+    assert "default-src 'none'" in outside
+    assert page.startswith("<!doctype html>")
+
+
+def test_rows_leave_on_the_page_where_they_leave_by_replay(shown: RunFolder, page: str) -> None:
+    exits = shown.read_exits("validation")
+    view = data_of(page)["runs"][0]
+    for criterion, of_page in zip((Confidence(),), view["criteria"][1:], strict=True):
+        assert of_page["name"] == criterion.name
+        leaves_from = unpacked(of_page["leavesFrom"]).reshape(exits.num_exits, -1)
+        found = replay(criterion, exits)
+        for point, threshold in enumerate(of_page["thresholds"]):
+            exit_layer, _ = found.at(float("inf") if threshold is None else threshold)
+            leaves = leaves_from <= point
+            expected = np.where(leaves.any(0), leaves.argmax(0) + 1, exits.num_exits)
+            assert exit_layer.tolist() == expected.tolist()
+            score = unpacked(of_page["scores"]["accuracy"])[point]
+            assert 0 <= score <= 1
+
+
+def test_operations_are_those_of_the_model(page: str) -> None:
+    flops = data_of(page)["runs"][0]["flops"]
+    until, full = unpacked(flops["until"]).reshape(-1, 3), unpacked(flops["full"])
+    assert (np.diff(until) > 0).all()
+    assert (until[:, 2] > full).all()  # the heads before the last are passed too
+    assert set(unpacked(flops["lengths"]).tolist()) == set(flops["known"])
+
+
+def test_probabilities_are_of_the_likeliest_classes_and_the_right_one(tmp_path: Path) -> None:
+    exits = exits_of(30, num_exits=2, num_classes=9)
+    names = [f"class {number}" for number in range(9)]
+    view = data_of(page_of([run_folder(tmp_path / "run", exits, backbone="missing", names=names)]))["runs"][0]
+    rows = view["rows"]
+    classes = unpacked(rows["classes"]).reshape(30, rows["shown"])
+    assert all(label in of_row for label, of_row in zip(exits.labels.tolist(), classes.tolist(), strict=True))
+    shares = unpacked(rows["probabilities"]).reshape(2, 30, rows["shown"]) / 10_000
+    expected = exits.logits.softmax(-1).gather(2, torch.from_numpy(classes.astype(np.int64)).expand(2, -1, -1))
+    assert np.abs(shares - expected.numpy()).max() < 1e-4
+    assert view["flops"] is None
+    assert any("Floating-point operations are not known" in note for note in view["notes"])
+
+
+def test_calibration_is_that_of_each_exit(tmp_path: Path) -> None:
+    exits = exits_saying([[0.75, 0.75, 0.25, 0.75], [0.95, 0.95, 0.05, 0.05]], [1, 0, 0, 1])
+    view = data_of(page_of([run_folder(tmp_path / "run", exits, backbone="missing")]))["runs"][0]
+    first, last = view["calibration"]
+    assert first["accuracy"] == 0.75
+    assert first["error"] == pytest.approx(0, abs=1e-6)
+    assert last["error"] == pytest.approx(0.45)
+    assert view["lateCorrection"] == 0
+    assert view["overthinking"] == 0.25
+
+
+def test_of_many_rows_some_are_drawn(shown: RunFolder) -> None:
+    view = data_of(page_of([shown], most_rows=1))["runs"][0]  # of one run never fewer than 200
+    assert len(view["rows"]["ids"]) == 60
+    exits = exits_of(300, num_exits=3)
+    folder = RunFolder(shown.path)
+    drawn = sorted(np.random.default_rng(0).choice(300, 200, replace=False).tolist())
+    other = RunFolder(folder.path.parent / "many")
+    other.path.mkdir(exist_ok=True)
+    (other.path / "config.yaml").write_text(folder.config.read_text())
+    other.write_exits("validation", exits)
+    write_sweep(other, sweep_exits([Confidence()], exits, None, split="validation", task="mine", metrics=["accuracy"]))
+    view = data_of(page_of([other], most_rows=200))["runs"][0]
+    assert unpacked(view["rows"]["at"]).tolist() == drawn
+    assert view["samples"] == 300
+    assert view["rows"]["texts"] is None
+    gone = sum(number >= 60 for number in drawn)
+    assert f"The page holds no texts: {gone} of 200 rows are no longer in the data." in view["notes"]
+
+
+@pytest.mark.parametrize("kind", ["values", "labels"])
+def test_values_and_labels_have_pages_too(tmp_path: Path, kind: str) -> None:
+    exits = random_exits(4, 40, 1) if kind == "values" else exits_of_labels(40)
+    criteria = [Patience(tolerance=0.5)] if kind == "values" else [Confidence()]
+    metric = "pearson" if kind == "values" else "micro_f1"
+    folder = RunFolder(tmp_path)
+    own = {"text_columns": ["text"], "label_column": "label"}
+    own |= {"regression": True} if kind == "values" else {"multi_label": True, "label_names": ["a", "b", "c"]}
+    data = {"task": "mine", "root": str(tmp_path), "max_length": 32, "own": own}
+    options = yaml.safe_dump({"model": {"backbone": "missing", "heads": {}}, "data": data})
+    folder.config.write_text(options)
+    folder.write_exits("validation", exits)
+    write_sweep(folder, sweep_exits(criteria, exits, None, split="validation", task="mine", metrics=[metric]))
+    view = data_of(page_of([folder]))["runs"][0]
+    assert view["kind"] == kind
+    assert view["calibration"] is None
+    if kind == "labels":
+        truth = [view["sets"][number] for number in unpacked(view["truth"])]
+        assert truth == [each.nonzero().squeeze(1).tolist() for each in exits.label_sets()]
+
+
+def test_a_criterion_with_labels_of_its_own_brings_them(tmp_path: Path, tiny_backbone: Path) -> None:
+    folder = run_folder(tmp_path / "run", backbone=tiny_backbone)
+    exits = folder.read_exits("validation")
+    write_sweep(folder, sweep_exits([SoftVoting()], exits, None, split="validation", task="mine", metrics=["accuracy"]))
+    (of_page,) = data_of(page_of([folder]))["runs"][0]["criteria"]
+    assert unpacked(of_page["says"]).reshape(3, -1).tolist() == replay(SoftVoting(), exits).labels.tolist()
+
+
+def test_the_command_writes_it_into_the_run_folder(shown: RunFolder, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["report", str(shown.path)]) == 0
+    printed = capsys.readouterr().out
+    assert printed.startswith(f"page: {shown.path}/report.html (0.")
+    assert data_of((shown.path / "report.html").read_text())["runs"][0]["name"].endswith("/run")
+
+
+def test_what_is_not_there_is_an_error(shown: RunFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(RunFolderError, match="the split 'test' are not stored"):
+        page_of([shown], split="test")
+    assert main(["report", str(tmp_path)]) == 1
+    assert "no exits are stored here" in capsys.readouterr().err

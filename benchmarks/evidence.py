@@ -40,7 +40,7 @@ from ee_lightning.runs.folder import RunFolder
 KEPT = Path(__file__).parents[1] / "docs" / "evidence" / "study"
 RESAMPLES = 4000
 SPEEDUPS = (1.0, 12 / 9, 1.5, 2.0, 2.5, 3.0, 4.0)
-TASKS = ("SST-2", "MRPC", "RTE", "CoLA")
+TASKS = ("SST-2", "MRPC", "RTE", "CoLA", "Ratings")
 INTRODUCTION = f"""# The study: which methods and rules pay
 
 Accuracy in points on the validation split of each task, of gte-small (12 layers) trained for three epochs by the suite

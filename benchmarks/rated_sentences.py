@@ -4,9 +4,9 @@
     python benchmarks/rated_sentences.py vaderSentiment-3.3.2.tar.gz ratings
     ee-lightning reproduce study --tasks Ratings --data.root ratings --model.backbone DIR
 
-The package's source has 13,098 tweets, and sentences of product reviews and of newspaper editorials, with the mean of 20
-ratings each (Hutto and Gilbert 2014; MIT licence). Below -1 they are negative here, above 1 positive. Some 2,000
-are the validation split; sentences of the same text are on the same side.
+The package's source has 13,098 tweets, and sentences of product reviews and of newspaper editorials, with the mean of
+20 ratings each (Hutto and Gilbert 2014; MIT licence). Below -1 they are negative here, above 1 positive. Some 2,000 are
+the validation split; sentences of the same text are on the same side.
 """
 
 import csv

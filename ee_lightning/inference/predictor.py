@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 import torch
@@ -16,11 +17,12 @@ from ee_lightning.errors import OptionError, listed
 from ee_lightning.exits import GATE, StoredExits
 from ee_lightning.exits.naming import spec_of
 from ee_lightning.functional import Kind
+from ee_lightning.inference.card import Origin
 from ee_lightning.inference.deployment import Deployment
 from ee_lightning.inference.encoder import TokenizerEncoder
 from ee_lightning.inference.engine import EarlyExitEngine
 from ee_lightning.inference.policy import AnyCriterion, ExitPolicy, GivenThreshold, asked_exits, policy_of_run
-from ee_lightning.inference.saved import find_folder, read_folder, write_folder
+from ee_lightning.inference.saved import HubOptions, find_folder, read_folder, upload_folder, write_folder
 from ee_lightning.inference.schedule import Precision, Schedule
 from ee_lightning.inference.text_predictor import TextPredictor
 from ee_lightning.models import MultiExitModel
@@ -60,6 +62,7 @@ class EarlyExitPredictor(TextPredictor):
         tokenizer: Its tokenizer, a fast one.
         deployment: What it predicts, and when samples leave.
         device: ``cpu``, ``cuda``, ``cuda:1``, or ``auto`` for the GPU if there is one; the model is moved there.
+        origin: Where the model comes from, as its card tells.
         **options: Those of `EarlyExitEngine`: ``schedule``, ``batch_size``, ``max_tokens``, ``precision`` and
             ``keep_trail``.
 
@@ -85,8 +88,10 @@ class EarlyExitPredictor(TextPredictor):
         deployment: Deployment,
         *,
         device: str = "auto",
+        origin: Origin | None = None,
         **options: Unpack[EngineOptions],
     ) -> None:
+        self.origin, self._options = origin or Origin(), options
         self._encoder: TokenizerEncoder = TokenizerEncoder(tokenizer, deployment)
         self.engine: EarlyExitEngine = EarlyExitEngine(
             model.to(find_device(device)),
@@ -145,7 +150,8 @@ class EarlyExitPredictor(TextPredictor):
         model = model.asking(asked)
         heads = replace(settings.heads, exits=model.heads.options.exits)
         deployment = Deployment.of_task(settings.task, model.num_exits, settings.max_length, heads, rule)
-        return cls(model, load_tokenizer(settings.backbone), deployment, **options)
+        origin = Origin.of_folder(folder.path, settings.backbone)
+        return cls(model, load_tokenizer(settings.backbone), deployment, origin=origin, **options)
 
     @classmethod
     def from_module(
@@ -193,7 +199,8 @@ class EarlyExitPredictor(TextPredictor):
         rule = ExitPolicy.given(criterion, threshold)
         model = model.asking(model.layers_of_exits if exits is None else exits)
         deployment = Deployment.of_task(task, model.num_exits, max_length, model.heads.options, rule)
-        return cls(model, load_tokenizer(tokenizer), deployment, **options)
+        origin = Origin(str(module.hparams["backbone"]) if "backbone" in module.hparams else None)
+        return cls(model, load_tokenizer(tokenizer), deployment, origin=origin, **options)
 
     @classmethod
     def from_pretrained(
@@ -203,6 +210,7 @@ class EarlyExitPredictor(TextPredictor):
         criterion: AnyCriterion | None = None,
         threshold: GivenThreshold | None = None,
         exits: Sequence[int] | None = None,
+        hub: HubOptions | None = None,
         **options: Unpack[PredictorOptions],
     ) -> "EarlyExitPredictor":
         """Load a model that `save_pretrained` wrote.
@@ -214,6 +222,7 @@ class EarlyExitPredictor(TextPredictor):
             criterion: As for `from_run`; None takes the one saved.
             threshold: None takes the one saved, which has to be of this criterion and these exits.
             exits: As for `from_run`; None asks all that the model was saved with.
+            hub: How it is asked for on the hub, such as ``{"revision": "v2"}``.
             **options: Those of the class.
 
         Raises:
@@ -222,15 +231,23 @@ class EarlyExitPredictor(TextPredictor):
             OptionError: An option makes no sense.
         """
         spec = None if criterion is None else spec_of(criterion)  # which imports one's own, if the folder names it
-        model, tokenizer, deployment = read_folder(find_folder(str(source)))
+        model, tokenizer, deployment, origin = read_folder(find_folder(str(source), **(hub or {})))
         rule = deployment.rule.changed(spec, threshold)
         model = model.asking(asked_exits(exits, model.layers_of_exits, model.layers_of_exits, threshold))
         heads = replace(deployment.heads, exits=model.heads.options.exits)
         deployment = replace(deployment, rule=rule, num_exits=model.num_exits, heads=heads)
-        return cls(model, tokenizer, deployment, **options)
+        return cls(model, tokenizer, deployment, origin=origin, **options)
+
+    def on(self, device: str | torch.device) -> "EarlyExitPredictor":
+        """Return a predictor with the same model and options on a device, to which the model is moved."""
+        return EarlyExitPredictor(
+            self.model, self.tokenizer, self.deployment, device=str(device), origin=self.origin, **self._options
+        )
 
     def save_pretrained(self, folder: str | Path) -> None:
         """Write everything that it takes to run the model elsewhere into one folder, which need not exist yet.
+
+        Its card, ``README.md``, is written again each time, unless it is a user's own.
 
         Raises:
             RunFolderError: It can't be written.
@@ -240,7 +257,35 @@ class EarlyExitPredictor(TextPredictor):
             raise OptionError(
                 f"{folder!r} names no folder", where="folder", hint="name one, such as my-model; '.' is the present one"
             )
-        write_folder(Path(folder), self.model, self._encoder, self.deployment)
+        write_folder(Path(folder), self.model, self._encoder, self.deployment, self.origin)
+
+    def push_to_hub(
+        self,
+        name: str,
+        *,
+        private: bool | None = None,
+        token: str | None = None,
+        revision: str | None = None,
+        commit_message: str | None = None,
+    ) -> str:
+        """Upload what `save_pretrained` writes, card and curves among it, and return the address of the commit.
+
+        Args:
+            name: The repository, ``name`` or ``organisation/name``; it is made if it is not there.
+            private: Whether a new one is private; None leaves it to the hub.
+            token: The token to log in by; None takes that of ``hf auth login``.
+            revision: The branch; None takes the main one.
+            commit_message: What the commit is called.
+
+        Raises:
+            BackboneError: The name is none, the hub can't be reached, or it refuses.
+            OptionError: The model's weights are quantised.
+        """
+        with TemporaryDirectory() as folder:
+            self.save_pretrained(folder)
+            return upload_folder(
+                Path(folder), name, private=private, token=token, revision=revision, commit_message=commit_message
+            )
 
     @torch.inference_mode()
     def exits_of(self, texts: str | Iterable[Any], pairs: str | Iterable[str] | None = None) -> StoredExits:

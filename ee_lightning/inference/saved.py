@@ -1,8 +1,9 @@
 """The folder of a deployed model: written whole or not at all, and read wherever ee_lightning is installed."""
 
 from pathlib import Path
+from typing import Any, NamedTuple, TypedDict, Unpack
 
-from huggingface_hub import snapshot_download
+from huggingface_hub import HfApi, snapshot_download
 from huggingface_hub.errors import HFValidationError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
@@ -13,6 +14,7 @@ from transformers.utils.peft_utils import ADAPTER_CONFIG_NAME
 from ee_lightning.data.encoding import load_tokenizer
 from ee_lightning.errors import BackboneError, EarlyExitError, OptionError, RunFolderError, first_line
 from ee_lightning.files import check_imported, read_json, reading
+from ee_lightning.inference.card import PICTURE, Origin, write_card
 from ee_lightning.inference.config import EarlyExitConfig
 from ee_lightning.inference.deployment import EARLY_EXIT, Deployment
 from ee_lightning.inference.encoder import TokenizerEncoder
@@ -23,6 +25,7 @@ from ee_lightning.models.backbones.loading import adapter_error, config_of_field
 WEIGHTS = "early_exit.safetensors"
 """Named so that no other loader takes them for a backbone's."""
 WEIGHTS_OF_FORMAT_1 = "model.safetensors"
+_FILES = ["*.json", WEIGHTS, WEIGHTS_OF_FORMAT_1, PICTURE]
 _ATTEMPTS = 20
 _GIVE = (
     "give a folder that save_pretrained (ee-lightning save) wrote, or the folder of a run, such as "
@@ -30,7 +33,19 @@ _GIVE = (
 )
 
 
-def write_folder(folder: Path, model: MultiExitModel, encoder: TokenizerEncoder, deployment: Deployment) -> None:
+class HubOptions(TypedDict, total=False):
+    """How a model is asked for on the hub, as of `huggingface_hub.snapshot_download`."""
+
+    revision: str | None
+    token: str | bool | None
+    cache_dir: str | Path | None
+    local_files_only: bool
+    force_download: bool
+
+
+def write_folder(
+    folder: Path, model: MultiExitModel, encoder: TokenizerEncoder, deployment: Deployment, origin: Origin
+) -> None:
     """Write a model into a folder, where it takes the place of another only when it is complete.
 
     Raises:
@@ -44,20 +59,23 @@ def write_folder(folder: Path, model: MultiExitModel, encoder: TokenizerEncoder,
         raise RunFolderError(what, where=folder, hint="name another folder, or one that does not exist yet")
     with written_together(folder) as unfinished:
         save_file(tensors, unfinished / WEIGHTS)
-        EarlyExitConfig.of(model.backbone, deployment).save_pretrained(unfinished)
+        config = EarlyExitConfig.of(model.backbone, deployment, origin.shown)
+        config.save_pretrained(unfinished)
+        family, depth = model.backbone.encoder.config.model_type, model.backbone.num_layers
+        write_card(unfinished, deployment, family, depth, origin, over=folder)
         encoder.save(unfinished)
         deployment.write(unfinished / EARLY_EXIT)
     if saved_before:
         (folder / WEIGHTS_OF_FORMAT_1).unlink(missing_ok=True)
 
 
-def find_folder(source: str) -> Path:
+def find_folder(source: str, **hub: Unpack[HubOptions]) -> Path:
     """Return the folder of a model, from the hub if there is no such folder here, or raise a BackboneError."""
     if Path(source).is_dir():
         return Path(source)
     hint = f"{_GIVE}; or a name on the hub"
     try:
-        return Path(snapshot_download(source, allow_patterns=["*.json", WEIGHTS, WEIGHTS_OF_FORMAT_1]))
+        return Path(snapshot_download(source, allow_patterns=_FILES, **hub))
     except HFValidationError as error:
         what = "there is no such folder, and models on the hub don't have such names"
         raise BackboneError(what, where=source, hint=hint) from error
@@ -66,7 +84,35 @@ def find_folder(source: str) -> Path:
         raise BackboneError(what, where=source, hint=f"{hint}, and check the network") from error
 
 
-def read_folder(folder: Path) -> tuple[MultiExitModel, PreTrainedTokenizerBase, Deployment]:
+class SavedModel(NamedTuple):
+    """What the folder of a model holds."""
+
+    model: MultiExitModel
+    tokenizer: PreTrainedTokenizerBase
+    deployment: Deployment
+    origin: Origin
+
+
+def upload_folder(folder: Path, name: str, *, private: bool | None, revision: str | None, **hub: Any) -> str:
+    """Upload a folder to a repository of models on the hub, made if need be, and return the address of the commit.
+
+    Raises:
+        BackboneError: The name is none, the hub can't be reached, or it refuses.
+    """
+    api = HfApi(token=hub.pop("token", None))
+    try:
+        made = api.create_repo(name, private=private, exist_ok=True).repo_id
+        message = hub.pop("commit_message", None) or "Upload early-exit model"
+        done = api.upload_folder(
+            repo_id=made, folder_path=folder, revision=revision, commit_message=message, ignore_patterns=[".*"], **hub
+        )
+    except Exception as error:  # the hub's client and the network below it raise their own kinds
+        hint = "check the name and the network, log in (hf auth login), or save into a folder: save_pretrained"
+        raise BackboneError(f"the model can't be uploaded: {first_line(error)}", where=name, hint=hint) from error
+    return str(done.commit_url)
+
+
+def read_folder(folder: Path) -> SavedModel:
     """Read a model from its folder; errors as of `EarlyExitPredictor.from_pretrained`."""
     for _ in range(_ATTEMPTS):
         before = _state(folder)
@@ -92,14 +138,14 @@ def _state(folder: Path) -> tuple[object, ...]:
     return file, stat.st_dev, stat.st_ino, stat.st_mtime_ns
 
 
-def _read(folder: Path) -> tuple[MultiExitModel, PreTrainedTokenizerBase, Deployment]:
+def _read(folder: Path) -> SavedModel:
     if not (folder / EARLY_EXIT).is_file():
         what = f"this folder holds no saved model: it has no {EARLY_EXIT}"
         raise RunFolderError(what, where=folder, hint=_GIVE)
     deployment = Deployment.read(folder / EARLY_EXIT)
     if (folder / ADAPTER_CONFIG_NAME).exists():
         raise adapter_error(str(folder))
-    config, weights = _backbone_of(folder / CONFIG_NAME)
+    config, weights, base_model = _backbone_of(folder / CONFIG_NAME)
     file = folder / weights
     try:
         tensors = load_file(file)
@@ -110,20 +156,21 @@ def _read(folder: Path) -> tuple[MultiExitModel, PreTrainedTokenizerBase, Deploy
     if model.num_exits != deployment.num_exits:
         what = f"{EARLY_EXIT} is for {deployment.num_exits} exits, and the model has {model.num_exits}"
         raise RunFolderError(what, where=folder / EARLY_EXIT, hint="save the model again: ee-lightning save")
-    return model, load_tokenizer(str(folder), config), deployment
+    return SavedModel(model, load_tokenizer(str(folder), config), deployment, Origin.of_folder(folder, base_model))
 
 
-def _backbone_of(file: Path) -> tuple[PreTrainedConfig, str]:
-    """Read the backbone's configuration, and return the name of the weights' file."""
+def _backbone_of(file: Path) -> tuple[PreTrainedConfig, str, str | None]:
+    """Return the backbone's configuration, the name of the weights' file, and that of the pretrained weights."""
     with reading(file, hint="save the model again: ee-lightning save"):
         fields = read_json(file)
         if fields.get("model_type") != EarlyExitConfig.model_type:
-            return config_of_fields(fields, str(file)), WEIGHTS_OF_FORMAT_1
+            return config_of_fields(fields, str(file)), WEIGHTS_OF_FORMAT_1, None
         if not isinstance(fields["backbone"], dict):
             raise ValueError(f"backbone is {fields['backbone']!r:.60}, and no configuration")
         if (adapter := fields.get("adapter")) is not None:
             check_imported(str(adapter), "adapter")
-        return config_of_fields(fields["backbone"], str(file)), WEIGHTS
+        base_model = fields.get("base_model")
+        return config_of_fields(fields["backbone"], str(file)), WEIGHTS, None if base_model is None else str(base_model)
 
 
 def _plain_tensors(model: MultiExitModel) -> dict[str, Tensor]:

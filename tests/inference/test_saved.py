@@ -29,6 +29,7 @@ from ee_lightning.runs.folder import RunFolder
 
 Trained = Callable[..., Path]
 FILES = {"config.json", "early_exit.json", "early_exit.safetensors", "tokenizer.json", "tokenizer_config.json"}
+CARD = {"README.md", "curves.png"}
 TEXTS = ["a lovely film", "the dull plot was very very boring", "", "quite funny"] * 5
 
 
@@ -55,7 +56,7 @@ def folder(saved: Path, tmp_path: Path) -> Path:
 def test_a_saved_model_predicts_the_same_bit_for_bit(
     original: EarlyExitPredictor, folder: Path, tmp_path: Path
 ) -> None:
-    assert {file.name for file in folder.iterdir()} == FILES
+    assert {file.name for file in folder.iterdir()} == FILES | CARD
     again = EarlyExitPredictor.from_pretrained(shutil.move(folder, tmp_path / "elsewhere"), keep_trail=True)
     assert again.deployment == original.deployment
     assert again.deployment.rule.operating_point is not None
@@ -230,7 +231,7 @@ def test_a_name_on_the_hub_is_downloaded(folder: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr("ee_lightning.inference.saved.snapshot_download", download)
     predictor = EarlyExitPredictor.from_pretrained("somebody/model")
     assert predictor("a lovely film").label in {"negative", "positive"}
-    assert asked == [("somebody/model", ["*.json", "early_exit.safetensors", "model.safetensors"])]
+    assert asked == [("somebody/model", ["*.json", "early_exit.safetensors", "model.safetensors", "curves.png"])]
 
 
 def test_a_file_is_no_folder(original: EarlyExitPredictor, tmp_path: Path) -> None:
@@ -325,7 +326,8 @@ def test_a_folder_of_an_earlier_release_is_replaced_and_other_files_stay(
     folder = shutil.copytree(Path(__file__).parents[1] / "fixtures/saved_model_0.1.0", tmp_path / "model")
     (folder / "README.md").write_text("mine")
     original.save_pretrained(folder)
-    assert {file.name for file in folder.iterdir()} == {*FILES, "README.md"}
+    assert {file.name for file in folder.iterdir()} == FILES | CARD
+    assert (folder / "README.md").read_text() == "mine"
     assert EarlyExitPredictor.from_pretrained(folder, keep_trail=True)(TEXTS) == original(TEXTS)
 
 

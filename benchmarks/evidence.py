@@ -13,6 +13,7 @@ import sys
 from argparse import ArgumentDefaultsHelpFormatter, ArgumentParser, Namespace
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from shutil import copytree
 from typing import NamedTuple
@@ -33,6 +34,8 @@ from ee_lightning.exits import (
     Scheduled,
     StoredExits,
     Voting,
+    replay,
+    trace_curve,
 )
 from ee_lightning.files import read_json
 from ee_lightning.runs.folder import RunFolder
@@ -73,6 +76,14 @@ class Run:
             found = right_at(rule, self.exits, [1 / each for each in SPEEDUPS])  # [speedups, rows]
             self._known[rule.name] = dict(zip(SPEEDUPS, found, strict=True))
         return self._known[rule.name][speedup]
+
+    def right_on_average(self, rule: Criterion) -> Rows:
+        """Return how far each row is right on average over the costs from half of the layers to all, ``[rows]``."""
+        if isinstance(rule, Fitted):
+            rule.fit(self.calibration)
+        at_costs = right_at(rule, self.exits, np.linspace(0.5, 1, 21).tolist())  # [costs, rows]
+        mean: Rows = (at_costs[1:] + at_costs[:-1]).mean(0) / 2
+        return mean
 
     def right_in_full(self) -> Rows:
         """Return whether each row is right at the last exit, ``[rows]``."""
@@ -178,7 +189,7 @@ def diversity(runs: Sequence[Run]) -> str:
         "last exit": Run.right_in_full,
         "exits that disagree": Run.disagreement,
     }
-    return side_by_side(runs, {"ours": "joint", "ours-half": "joint"}, measured)
+    return side_by_side(runs, {"ours": "joint", "ours_half": "joint"}, measured)
 
 
 def objectives(runs: Sequence[Run]) -> str:
@@ -203,6 +214,22 @@ def fewer_layers(runs: Sequence[Run]) -> str:
             for x in speedups:
                 cells = [differ(pairs, at(rule, x), Run.right_in_full) for rule in (Confidence(), Scheduled())]
                 rows[f"{task}, early exit at {x:.3g}x, minus {other}"] = cells
+    found = {(run.task, run.training, run.seed): run for run in runs}
+
+    def by_depth(nine: Run) -> Rows:  # the mean of lines through the models of 6, 9 and 12 layers
+        six, full = (found[nine.task, other, nine.seed].right_in_full() for other in ("6l", "full"))
+        return (six + 2 * nine.right_in_full() + full) / 4
+
+    nines = [
+        run
+        for run in runs
+        if run.training == "joint" or {(run.task, each, run.seed) for each in ("6l", "full")} <= {*found}
+    ]
+    for task, pairs in pairs_of(nines, "joint", "9l"):
+        cells = [
+            differ(pairs, partial(Run.right_on_average, rule=rule), by_depth) for rule in (Confidence(), Scheduled())
+        ]
+        rows[f"{task}, mean from 1x to 2x, minus 6l to full"] = cells
     return as_table("joint, minus another training in full", ["confidence", "scheduled_confidence"], rows)
 
 
@@ -221,6 +248,28 @@ def calibration_rows(runs: Sequence[Run]) -> str:
     return as_table("scheduled_confidence, minus confidence", [f"{x:g}x" for x in speedups], rows)
 
 
+def promises(runs: Sequence[Run]) -> str:
+    """Thresholds for a speed-up that are chosen on calibration rows, where labels play no part, and then reported."""
+
+    def decided(run: Run, rule: Criterion, speedup: float) -> tuple[float, Rows]:
+        if isinstance(rule, Fitted):
+            rule.fit(run.calibration)
+        threshold = trace_curve(rule, run.calibration, ["accuracy"]).threshold_near(speedup)
+        exits, said = replay(rule, run.exits).at(threshold)
+        layers = run.exits.layers_run(exits).double().mean().item()
+        return run.exits.layers_of_exits[-1] / layers, (said == run.exits.class_numbers()).double().numpy()
+
+    rows: dict[str, Sequence[Cell]] = {}
+    for task, pairs in pairs_of(runs, "joint", "joint"):
+        for rule in (Confidence(), Scheduled()):
+            for x in (2.0, 2.5, 3.0):
+                reached, right = zip(*(decided(run, rule, x) for run, _ in pairs), strict=True)
+                of_run = dict(zip((id(run) for run, _ in pairs), right, strict=True))
+                cell = differ(pairs, lambda run, of_run=of_run: of_run[id(run)], Run.right_in_full)
+                rows[f"{task}, {rule.name} for {x:g}x"] = [f"{np.mean(reached):.2f}x", cell]
+    return as_table("rule, chosen on calibration rows", ["speed-up", "minus the full model"], rows)
+
+
 def lost_rows(runs: Sequence[Run]) -> str:
     lines = ["| confidence | lost | gained | oracle, minus confidence |", "|---|---:|---:|---:|"]
     for task, pairs in pairs_of(runs, "joint", "joint"):
@@ -235,6 +284,7 @@ def lost_rows(runs: Sequence[Run]) -> str:
 
 SECTIONS = {
     "Voting, patience, confidence, and rules that are fitted": rules,
+    "What does a threshold give that was chosen on other rows?": promises,
     "Which rows does early exit lose?": lost_rows,
     "Does the diversity term help?": diversity,
     "Which training has the best early exits?": objectives,

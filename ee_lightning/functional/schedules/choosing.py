@@ -24,7 +24,7 @@ FAMILIES: Mapping[str, Mapping[str, Family]] = {
 }
 """The members of every family, simple ones first; they differ in shape or strength."""
 _FEW_NUMBERS = ("equal", "line")
-"""Families whose thresholds hang on two numbers at most, so that few rows tell them."""
+"""Families whose thresholds depend on two numbers at most, so that few rows tell them."""
 
 
 @dataclass(frozen=True, eq=False)

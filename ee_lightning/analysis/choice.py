@@ -273,8 +273,15 @@ def choose(
         reached=reached,
         met=budget.met_by(reached[budget.figure_of(reached)].value),
         costs=costs,
+        left_at=_left_at(rule, threshold, measured_on),
         guarantee=None if guarantee is None else _in_words(guarantee, candidates, budget),
     )
+
+
+def _left_at(criterion: Criterion, threshold: float, exits: StoredExits) -> tuple[int, ...]:
+    """Return how many samples leave at each exit."""
+    exit_layers = replay(criterion, exits).at(threshold)[0]  # [samples]; exits' numbers, from 1
+    return tuple(torch.bincount(exit_layers - 1, minlength=exits.num_exits).tolist())
 
 
 def per_exit(point: OperatingPoint) -> OperatingPoint:

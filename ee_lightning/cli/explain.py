@@ -9,7 +9,7 @@ from rich.table import Table
 from torch import Tensor
 
 from ee_lightning.cli.command import Adapter, LayersOfExits, Number
-from ee_lightning.cli.models import Model, is_run, load
+from ee_lightning.cli.models import Model, load
 from ee_lightning.cli.predict import said
 from ee_lightning.data.tasks import LABEL_SEPARATOR
 from ee_lightning.errors import DataError, OptionError, shown
@@ -20,6 +20,7 @@ from ee_lightning.inference.policy import ExitPolicy, policy_of_run
 from ee_lightning.models.backbones.loading import load_adapter
 from ee_lightning.runs.folder import RunFolder
 from ee_lightning.runs.load_run import RunOptions
+from ee_lightning.runtime.loading import is_run
 
 
 def explain(

@@ -13,7 +13,7 @@ from ee_lightning.analysis.budgets import budget_of
 from ee_lightning.analysis.sweep import fit_spec
 from ee_lightning.cli.choose import SCHEDULED
 from ee_lightning.cli.command import Adapter, File, LayersOfExits, Number
-from ee_lightning.cli.models import Model, is_run, load
+from ee_lightning.cli.models import Model, load
 from ee_lightning.cli.predict import Columns, choices
 from ee_lightning.errors import OptionError, RunFolderError, listed
 from ee_lightning.exits import CriterionSpec, Fitted, StoredExits
@@ -25,6 +25,7 @@ from ee_lightning.models.backbones.loading import load_adapter
 from ee_lightning.reporting import print_choice
 from ee_lightning.runs.folder import CALIBRATION, RunFolder
 from ee_lightning.runs.load_run import RunOptions, evaluated_rows
+from ee_lightning.runtime.loading import is_run
 
 if TYPE_CHECKING:
     from ee_lightning.export.checking import RunExits

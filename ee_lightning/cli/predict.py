@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from ee_lightning.cli.command import Adapter, AtCommas, BatchSize, Device, File, LayersOfExits, Number, OutputFile
-from ee_lightning.cli.models import Model, is_run, load_served
+from ee_lightning.cli.models import Model, load_served
 from ee_lightning.data.row_files import open_row_file
 from ee_lightning.errors import EarlyExitError, OptionError, counted, listed
 from ee_lightning.exits.placement import Layers, one_sided
@@ -26,6 +26,7 @@ from ee_lightning.inference.policy import ExitPolicy
 from ee_lightning.inference.schedule import Precision, Schedule
 from ee_lightning.inference.text_predictor import TextPredictor
 from ee_lightning.inference.texts import Texts
+from ee_lightning.runtime.loading import is_run
 
 if TYPE_CHECKING:
     from ee_lightning.inference.predictor import PredictorOptions

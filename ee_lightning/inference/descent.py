@@ -3,7 +3,7 @@
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import inf
 from typing import Any, NamedTuple, Protocol
 
@@ -64,6 +64,9 @@ class Backend(Protocol):
     def rows(self, array: Array, kept: Places) -> Array:
         """Return the rows of an array at some places, ``[kept]``."""
 
+    def append(self, array: Array, other: Array) -> Array:
+        """Return the rows of an array, then those of another."""
+
     def given(self, array: NDArray[Any]) -> Array:
         """Return an array on the host as it is given to users."""
 
@@ -87,6 +90,29 @@ class Departed:
     trail: NDArray[Any] | None
 
 
+@dataclass(eq=False)
+class Wave:
+    """Samples that go down together, of which all that have not left yet went through the same layers.
+
+    Attributes:
+        rows: Which they are, ``[samples]``.
+        cohorts: They, in the same order, in batches of similar length; none once all have left.
+        memory: The criterion's.
+        thresholds: One for each exit.
+        layer: How many layers they went through.
+        unseen: What exits said since anybody could leave, each ``[samples, classes]``, where the model gave it.
+        trail: What exits said before, ``[samples, exits, classes]``, on the host; None where none is kept.
+    """
+
+    rows: Places
+    cohorts: list[Cohort]
+    memory: Mapping[str, Array]
+    thresholds: Sequence[float]
+    layer: int = 0
+    unseen: list[Array] = field(default_factory=list)
+    trail: NDArray[Any] | None = None
+
+
 class Descent:
     """Takes samples through a layer, then those that stay through the next, in batches of similar length.
 
@@ -96,83 +122,129 @@ class Descent:
     Args:
         backend: Runs the model.
         criterion: When to leave.
-        thresholds: One for each exit; infinity lets nobody leave early.
         packing: Says which samples to batch together.
         keeps_trail: Whether to return the logits of all exits that a sample passed.
     """
 
-    def __init__(
-        self,
-        backend: Backend,
-        criterion: Criterion,
-        thresholds: Sequence[float],
-        packing: Packing,
-        *,
-        keeps_trail: bool = False,
-    ) -> None:
-        self._backend, self._criterion, self._thresholds = backend, criterion, thresholds
+    def __init__(self, backend: Backend, criterion: Criterion, packing: Packing, *, keeps_trail: bool = False) -> None:
+        self.backend, self._criterion = backend, criterion
         self._packing, self._keeps_trail = packing, keeps_trail
 
-    def __call__(self, lengths: Places, take: Callable[[Places], Batch]) -> Predictions:
+    def __call__(self, lengths: Places, take: Callable[[Places], Batch], thresholds: Sequence[float]) -> Predictions:
         """Predict samples of so many tokens each, ``[samples]``; `take` makes a batch of some of them.
+
+        Thresholds are one for each exit; infinity lets nobody leave early.
 
         Raises:
             BackboneError: An exit that a sample passed has logits that are not finite.
         """
-        with self._backend.running():
-            departed = [*self._departing(lengths, take)]
-        return _in_order(departed).each(self._backend.given)
+        departed = list[Departed]()
+        with self.backend.running():
+            wave = self.begin(lengths, take, thresholds)
+            while wave.cohorts:
+                departed.extend(self.advance(wave))
+        return _in_order(departed).each(self.backend.given)
 
-    def _departing(self, lengths: Places, take: Callable[[Places], Batch]) -> Iterator[Departed]:
-        backend, criterion = self._backend, self._criterion
-        rows = np.argsort(-lengths, kind="stable")  # [samples]; longest first, as in all that follows
+    def begin(
+        self, lengths: Places, take: Callable[[Places], Batch], thresholds: Sequence[float], first: int = 0
+    ) -> Wave:
+        """Return a wave before the first layer, whose rows are numbered from `first`; other arguments as of a call.
+
+        It goes on within the backend's ``running``, which has to be entered for this too.
+        """
+        rows = np.argsort(-lengths, kind="stable")  # [samples]; longest first
         cohorts = [*self._embedded(rows, lengths, take)]
-        memory = criterion.start(len(rows), backend.target, backend.like.device)
-        unseen, trail = list[Array](), None
-        for layer in range(1, backend.num_layers + 1):
-            cohorts = self._through(layer, cohorts)
-            number = backend.exit_behind(layer)
-            if number < 1:
-                continue
-            logits, extras = backend.exit(number, [cohort.state for cohort in cohorts])
-            output = ExitOutput(number, backend.num_exits, logits, extras, kind=backend.target.kind)
-            (score, label), memory = criterion.step(output, memory)
-            unseen.append(logits)  # and fetched when somebody leaves
-            if (leaves := self._leaves(number, score)) is None or not leaves.any():
-                continue
-            seen, labels, unseen = [*map(host, unseen)], host(label), []
-            check_finite(np.concatenate(seen))
-            if self._keeps_trail:
-                of_late = np.stack(seen, 1)  # [samples, exits, classes]
-                trail = of_late if trail is None else np.concatenate([trail, of_late], 1)
-            if number == backend.num_exits:
-                reached = reaches(host(score), self._thresholds[number - 1])  # [samples]
-                labels = where_rows(reached, labels, host(criterion.fallback(output, memory)))  # like labels
-            everything = Departed(rows, number, labels, host(score), seen[-1], trail)
-            if leaves.all():
-                yield everything
-                return
-            gone, kept = np.flatnonzero(leaves), np.flatnonzero(~leaves)  # [gone], [kept]
-            yield _at(everything, gone)
-            rows, trail = rows[kept], None if trail is None else trail[kept]
-            memory = {name: backend.rows(array, kept) for name, array in memory.items()}
-            cohorts = [*self._staying(cohorts, leaves)]
+        memory = self._criterion.start(len(rows), self.backend.target, self.backend.like.device)
+        return Wave(rows + first, cohorts, memory, thresholds)
+
+    def advance(self, wave: Wave) -> list[Departed]:
+        """Take a wave through its next layer, and return who leaves behind it, at most one element.
+
+        Raises:
+            BackboneError: An exit that a sample passed has logits that are not finite.
+        """
+        backend, criterion = self.backend, self._criterion
+        wave.layer += 1
+        wave.cohorts = self._through(wave.layer, wave.cohorts)
+        number = backend.exit_behind(wave.layer)
+        if number < 1:
+            return []
+        logits, extras = backend.exit(number, [cohort.state for cohort in wave.cohorts])
+        output = ExitOutput(number, backend.num_exits, logits, extras, kind=backend.target.kind)
+        (score, label), wave.memory = criterion.step(output, wave.memory)
+        wave.unseen.append(logits)  # and fetched when somebody leaves
+        if (leaves := self._leaves(number, score, wave.thresholds)) is None or not leaves.any():
+            return []
+        last, labels = self._seen(wave), host(label)
+        if number == backend.num_exits:
+            reached = reaches(host(score), wave.thresholds[number - 1])  # [samples]
+            labels = where_rows(reached, labels, host(criterion.fallback(output, wave.memory)))  # like labels
+        everything = Departed(wave.rows, number, labels, host(score), last, wave.trail)
+        if leaves.all():
+            wave.rows, wave.cohorts = wave.rows[:0], []
+            return [everything]
+        gone, kept = np.flatnonzero(leaves), np.flatnonzero(~leaves)  # [gone], [kept]
+        wave.cohorts = [*self._staying(wave.cohorts, leaves)]
+        self._reorder(wave, kept)
+        return [_at(everything, gone)]
+
+    def join(self, first: Wave, second: Wave) -> Wave:
+        """Return two waves as one, that went through the same layers and have the same thresholds.
+
+        Raises:
+            ValueError: They have not.
+        """
+        if (first.layer, first.thresholds) != (second.layer, second.thresholds):
+            raise ValueError(f"Expected waves behind the same layer, but got {first.layer} and {second.layer}.")
+        for wave in (first, second):
+            if wave.unseen:
+                self._seen(wave)
+        trails = [wave.trail for wave in (first, second) if wave.trail is not None]
+        joined = Wave(
+            np.concatenate([first.rows, second.rows]),
+            [*first.cohorts, *second.cohorts],
+            {name: self.backend.append(array, second.memory[name]) for name, array in first.memory.items()},
+            first.thresholds,
+            first.layer,
+            trail=np.concatenate(trails) if trails else None,
+        )
+        longest = [_longest(cohort.lengths) for cohort in joined.cohorts]
+        order = np.argsort(-np.array(longest), kind="stable")  # [cohorts]; longest first, as packing wants them
+        starts = np.cumsum([0, *(len(cohort.lengths) for cohort in joined.cohorts)])
+        joined.cohorts = [joined.cohorts[place] for place in order]
+        self._reorder(joined, np.concatenate([np.arange(starts[place], starts[place + 1]) for place in order]))
+        return joined
+
+    def _reorder(self, wave: Wave, places: Places) -> None:
+        """Keep what is known of the samples at some places, ``[kept]``, but for their cohorts."""
+        wave.rows = wave.rows[places]
+        wave.trail = None if wave.trail is None else wave.trail[places]
+        wave.memory = {name: self.backend.rows(array, places) for name, array in wave.memory.items()}
+
+    def _seen(self, wave: Wave) -> NDArray[Any]:
+        """Fetch what exits said, into the trail if there is one, and return what the last said, [samples, classes]."""
+        seen, wave.unseen = [*map(host, wave.unseen)], []
+        check_finite(np.concatenate(seen))
+        if self._keeps_trail:
+            of_late = np.stack(seen, 1)  # [samples, exits, classes]
+            wave.trail = of_late if wave.trail is None else np.concatenate([wave.trail, of_late], 1)
+        return seen[-1]
 
     def _embedded(self, rows: Places, lengths: Places, take: Callable[[Places], Batch]) -> Iterator[Cohort]:
         for pack in self._packing([(1, length) for length in lengths[rows].tolist()]):
             some = rows[pack.start : pack.stop]
-            yield Cohort(lengths[some], self._backend.embed(take(some), is_padded=_is_padded(lengths[some])))
+            yield Cohort(lengths[some], self.backend.embed(take(some), is_padded=_is_padded(lengths[some])))
 
     def _through(self, layer: int, cohorts: list[Cohort]) -> list[Cohort]:
         if len(cohorts) == 1:  # and nothing to pack, as for a single sample
             lengths, state = cohorts.pop()
-            return [Cohort(lengths, self._backend.layer(layer, state))]
+            return [Cohort(lengths, self.backend.layer(layer, state))]
         sizes = [(len(cohort.lengths), _longest(cohort.lengths)) for cohort in cohorts]
         packs, waiting, behind = self._packing(sizes), deque(cohorts), list[Cohort]()
         cohorts.clear()  # so that each batch is freed once it went through the layer
         for pack in packs:
             joined = self._joined([waiting.popleft() for _ in pack])
-            behind.append(Cohort(joined.lengths, self._backend.layer(layer, joined.state)))
+            behind.append(Cohort(joined.lengths, self.backend.layer(layer, joined.state)))
         return behind
 
     def _joined(self, cohorts: Sequence[Cohort]) -> Cohort:
@@ -180,12 +252,12 @@ class Descent:
             return cohorts[0]
         lengths = np.concatenate([each.lengths for each in cohorts])  # [batch]
         states = [each.state for each in cohorts]
-        return Cohort(lengths, self._backend.join(states, _longest(lengths), is_padded=_is_padded(lengths)))
+        return Cohort(lengths, self.backend.join(states, _longest(lengths), is_padded=_is_padded(lengths)))
 
-    def _leaves(self, number: int, score: Array) -> NDArray[np.bool] | None:
+    def _leaves(self, number: int, score: Array, thresholds: Sequence[float]) -> NDArray[np.bool] | None:
         """Return who leaves at an exit, ``[samples]``, or None where that is nobody whatever the scores are."""
-        threshold = self._thresholds[number - 1]
-        if number == self._backend.num_exits:
+        threshold = thresholds[number - 1]
+        if number == self.backend.num_exits:
             return np.ones(len(score), dtype=bool)
         if threshold == inf or self._criterion.highest_score(number) < threshold:
             return None
@@ -203,7 +275,7 @@ class Descent:
             elif stays.any():
                 kept = np.flatnonzero(stays)  # [kept]
                 lengths = cohort.lengths[kept]  # [kept]
-                state = self._backend.keep(cohort.state, kept, _longest(lengths), is_padded=_is_padded(lengths))
+                state = self.backend.keep(cohort.state, kept, _longest(lengths), is_padded=_is_padded(lengths))
                 yield Cohort(lengths, state)
 
 

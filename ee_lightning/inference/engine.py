@@ -98,7 +98,7 @@ class EarlyExitEngine(Engine):
             places, longest = torch.from_numpy(rows), int(lengths[rows].max())
             return {name: batch[name][places.to(batch[name].device), :longest] for name in names}
 
-        return self._descend(lengths, take)
+        return self.descent(lengths, take, self.thresholds)
 
     def pad(self, samples: Sequence[Sample]) -> dict[str, Tensor]:
         """Make a batch of samples, padded on the right to the longest."""

@@ -1,6 +1,6 @@
 """In which order a stream of samples is predicted; importing it loads no torch."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain, islice
 from typing import Literal, get_args
 
@@ -9,7 +9,7 @@ import numpy as np
 from ee_lightning.errors import DataError, require_at_least_one, require_one_of
 from ee_lightning.exits import Criterion, as_threshold, at_exits
 from ee_lightning.inference.batches import Batch, Packing, Predictions, Sample, pad_samples
-from ee_lightning.inference.descent import Backend, Descent, Places
+from ee_lightning.inference.descent import Backend, Descent, Places, Wave
 
 Schedule = Literal["auto", "depth_first", "breadth_first"]
 Precision = Literal["fp32", "bf16"]
@@ -56,7 +56,16 @@ class Engine:
         self._fills = {"input_ids": pad_token_id, "token_type_ids": pad_token_type_id}
         criterion.rehearse(backend.target, backend.num_exits, backend.extras, backend.like)
         self.thresholds = at_exits(self.threshold, backend.num_exits)
-        self._descend = Descent(backend, criterion, self.thresholds, self.packing, keeps_trail=keep_trail)
+        self.descent = Descent(backend, criterion, self.packing, keeps_trail=keep_trail)
+
+    def change_threshold(self, threshold: float | Sequence[float]) -> None:
+        """Take another threshold for all samples that are not on their way yet.
+
+        Raises:
+            OptionError: It is no number, or there are not as many as exits.
+        """
+        self.threshold = as_threshold(threshold)
+        self.thresholds = at_exits(self.threshold, self.descent.backend.num_exits)
 
     def predict(self, samples: Iterable[Sample]) -> Iterator[Predictions]:
         """Predict a stream of samples of any length, in memory that does not grow with it, batch by batch or pool.
@@ -73,7 +82,24 @@ class Engine:
         for pool in self._pools(stream) if schedule == "breadth_first" else self._batches(stream):
             yield self._predict(pool)
 
+    def alone(self, sample: Sample) -> Predictions | None:
+        """Predict a sample in a way that is faster for a single one; None where there is no such way."""
+        return None
+
+    def begin(self, samples: Sequence[Sample], first: int = 0) -> Wave:
+        """Return samples, at least one, before the first layer, as `Descent.begin` does, numbered from `first`.
+
+        Raises:
+            DataError: A sample has no tokens.
+        """
+        return self.descent.begin(*self._of(samples), self.thresholds, first)
+
     def _predict(self, samples: Sequence[Sample]) -> Predictions:
+        predicted = self.alone(samples[0]) if len(samples) == 1 else None
+        return self.descent(*self._of(samples), self.thresholds) if predicted is None else predicted
+
+    def _of(self, samples: Sequence[Sample]) -> tuple[Places, Callable[[Places], Batch]]:
+        """Return the numbers of tokens of samples, ``[samples]``, and what makes batches of some of them."""
         lengths = np.array([len(sample.input_ids) for sample in samples])  # [samples]
         if lengths.min() == 0:
             raise DataError("a sample has no tokens", where="input_ids", hint="leave it out")
@@ -81,7 +107,7 @@ class Engine:
         def take(rows: Places) -> Batch:
             return pad_samples([samples[row] for row in rows], self._fills)  # type: ignore[return-value]
 
-        return self._descend(lengths, take)
+        return lengths, take
 
     def _batches(self, samples: Iterator[Sample]) -> Iterator[list[Sample]]:
         while batch := list(islice(samples, self.batch_size)):

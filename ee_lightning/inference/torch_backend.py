@@ -94,6 +94,11 @@ class TorchBackend:
         """Return rows of an array."""
         return array[kept] if self._in_numpy else array.index_select(0, self._places(kept))
 
+    def append(self, array: Array, other: Array) -> Array:
+        """Return the rows of two arrays."""
+        both: Any = (array, other)
+        return np.concatenate(both) if self._in_numpy else torch.cat(both)  # type: ignore[return-value]
+
     def given(self, array: NDArray[Any]) -> Tensor:
         """Return a tensor on the host."""
         return torch.from_numpy(array)

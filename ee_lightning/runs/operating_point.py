@@ -107,10 +107,11 @@ class OperatingPoint:
         guarantee: What is guaranteed, in words; None if nothing is.
         met: Whether the budget was met on the other half; None if the file does not say.
         costs: What a row takes on the machine where the exits were picked; None where they were given.
+        left_at: How many samples left at each exit, ``[exits]``, on the other half; None if the file does not say.
         version: The release of ee_lightning that chose it.
 
     Raises:
-        ValueError: If the threshold is not finite, or none lets anybody leave.
+        ValueError: If the threshold is not finite, or none lets anybody leave; or ``left_at`` is of other exits.
         OptionError: If there are thresholds of another number of exits, or the layers don't ascend.
     """
 
@@ -125,6 +126,7 @@ class OperatingPoint:
     guarantee: str | None
     met: bool | None = None
     costs: Costs | None = None
+    left_at: tuple[int, ...] | None = None
     version: str = __version__
 
     def __repr__(self) -> str:
@@ -138,6 +140,8 @@ class OperatingPoint:
         lowest = min(thresholds)  # an infinite one may stand beside others
         if lowest == math.inf or any(map(math.isnan, thresholds)) or (self.threshold == lowest == -math.inf):
             raise ValueError(f"Expected argument `threshold` to be finite, but got {self.threshold}.")
+        if self.left_at is not None and (len(self.left_at) != len(thresholds) or min(self.left_at) < 0):
+            raise ValueError(f"Expected as many counts in `left_at` as exits, but got {self.left_at}.")
 
     def write(self, file: Path) -> None:
         """Write it as JSON; numbers come back to the last bit, and infinity stands as Python's JSON has it."""

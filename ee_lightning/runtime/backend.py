@@ -87,6 +87,11 @@ class OnnxBackend:
         rows: Any = array
         return rows[kept]  # type: ignore[no-any-return]
 
+    def append(self, array: Array, other: Array) -> Array:
+        """Return the rows of two arrays."""
+        both: Any = np.concatenate([array, other])  # type: ignore[arg-type]
+        return both  # type: ignore[no-any-return]
+
     def given(self, array: NDArray[Any]) -> Array:
         """Return an array as it is."""
         return array  # type: ignore[return-value]
@@ -134,13 +139,12 @@ class OnnxEngine(Engine):
             **options,
         )
         self._sessions, self._single = sessions, None if options.get("keep_trail") else _single(manifest, criterion)
-        self._given = _least_numbers(self.thresholds)
 
     @override
-    def _predict(self, samples: Sequence[Sample]) -> Predictions:
-        if len(samples) > 1 or self._single is None or not samples[0].input_ids:
-            return super()._predict(samples)
-        arrays = {**pad_samples(samples, self._fills), "thresholds": self._given}
+    def alone(self, sample: Sample) -> Predictions | None:
+        if self._single is None or not sample.input_ids:
+            return None
+        arrays = {**pad_samples([sample], self._fills), "thresholds": _least_numbers(self.thresholds)}
         said: list[Any] = self._sessions.run(self._single, ("label", "score", "exit", "logits"), arrays)
         label, score, exit_layer, logits = said
         check_finite(logits)

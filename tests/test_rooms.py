@@ -11,7 +11,7 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "ee_lightning"
 ORDER = (
     *("errors", "extras", "files", "packaged", "functional", "exits", "models", "data", "runs", "training", "analysis"),
-    *("inference", "runtime", "export", "hf", "reporting", "tracking", "fit", "reproduce", "cli"),
+    *("inference", "runtime", "serving", "export", "hf", "reporting", "tracking", "fit", "reproduce", "cli"),
 )  # from the ground up
 
 

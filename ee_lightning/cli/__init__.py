@@ -30,6 +30,7 @@ COMMANDS = {
     "explain": "print what every exit says of a row, where it leaves and why",
     "save": "write a run's model, tokenizer and operating point into one folder",
     "export": "write a model as ONNX graphs, which run without torch",
+    "serve": "answer POST /predict with labels, for many clients at once",
     "reproduce": "run a suite of trainings, and set its tables beside published ones",
     "submit": "predict GLUE's test sets, and write the files for its server",
 }
@@ -60,6 +61,7 @@ examples:
   ee-lightning predict runs/demo/version_0 --input texts.csv --output labels.csv
   ee-lightning report runs/demo/version_0
   ee-lightning explain runs/demo/version_0 --text 'a gripping film'
+  ee-lightning serve my-model --port 8000
   ee-lightning tables runs --output tables.csv
   ee-lightning fetch-run ENTITY/PROJECT/RUN
   ee-lightning reproduce smoke --plan

@@ -7,7 +7,7 @@ from ee_lightning.exits.placement import Layers
 from ee_lightning.inference.batches import Sample
 from ee_lightning.inference.deployment import Deployment
 from ee_lightning.inference.schedule import Engine
-from ee_lightning.inference.texts import TextEncoder, TextPrediction, TextStream, rows_of, side_by_side
+from ee_lightning.inference.texts import TextEncoder, TextPrediction, Texts, TextStream, rows_of, side_by_side
 
 
 class TextPredictor:
@@ -61,6 +61,11 @@ class TextPredictor:
         """
         rows = [self._encoder.check(row, f"row {number}") for number, row in enumerate(self._rows(texts, pairs))]
         return self._encoder(rows)[0]
+
+    def encode(self, texts: Texts) -> tuple[Sample, bool]:
+        """Return what the model takes of a row, its one text or its two, and whether it was cut."""
+        (sample,), num_cut = self._encoder([texts])
+        return sample, bool(num_cut)
 
     def stream(self, rows: Iterable[Any], *, skip_bad_rows: bool = False) -> TextStream:
         """Predict a stream of texts of any length, in memory that does not grow with it.

@@ -219,7 +219,7 @@ class TextStream(LeavesOut, Iterator[TextPrediction]):
         self, rows: Iterable[object], engine: Engine, deployment: Deployment
     ) -> Iterator[list[tuple[int, TextPrediction]]]:
         for predictions in engine.predict(self._samples(rows, engine.batch_size)):
-            worded = _in_words(predictions, deployment.label_names, deployment.target.kind)
+            worded = in_words(predictions, deployment.label_names, deployment.target.kind)
             yield [(self._numbers.popleft(), each) for each in worded]
         if self._error is not None:
             raise self._error
@@ -248,7 +248,7 @@ class TextStream(LeavesOut, Iterator[TextPrediction]):
             self._error = error
 
 
-def _in_words(predictions: Predictions, words: Sequence[str], kind: Kind) -> list[TextPrediction]:
+def in_words(predictions: Predictions, words: Sequence[str], kind: Kind) -> list[TextPrediction]:
     """Return the predictions with words for labels, and their probabilities, one or a list of them a sample."""
     labels: Sequence[Any] = predictions.labels.tolist()  # [samples], or [samples, labels]
     probabilities: Sequence[Any] = [None] * len(labels)

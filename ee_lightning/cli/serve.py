@@ -1,0 +1,116 @@
+"""``ee-lightning serve``: a model behind HTTP."""
+
+import os
+from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Annotated, Literal, TypedDict, Unpack
+
+from pydantic import Field
+
+from ee_lightning.cli.command import Adapter, Device, File, LayersOfExits, Number, Samples, Threads
+from ee_lightning.errors import OptionError
+from ee_lightning.files import reading
+from ee_lightning.inference.text_predictor import TextPredictor
+from ee_lightning.runtime.loading import is_exported, load_predictor
+
+_PACKAGES = ("litserve", "prometheus_client")
+Port = Annotated[int, Field(ge=1024, le=65535), "PORT"]
+Seconds = Annotated[float, Field(gt=0, le=86_400), "SECONDS"]
+
+
+def serve(
+    model: Annotated[str, "MODEL"],
+    *,
+    port: Port = 8000,
+    host: Literal["127.0.0.1", "0.0.0.0", "::"] = "127.0.0.1",
+    criterion: str | None = None,
+    threshold: Number | None = None,
+    exits: LayersOfExits | None = None,
+    device: Device = "auto",
+    threads: Threads | None = None,
+    workers: Threads = 1,
+    api_key: File | None = None,
+    admin_key: File | None = None,
+    max_body: Samples = 4_000_000,
+    max_texts: Samples = 256,
+    max_characters: Samples = 20_000,
+    max_waiting: Samples = 1_000,
+    timeout: Seconds = 30.0,
+    adapter: Adapter | None = None,
+) -> None:
+    """Answer POST /predict with labels, for many clients at once.
+
+    An exported model needs no torch. Ctrl+C or SIGTERM answers what has come, and stops.
+
+    Args:
+        model: A run folder, or what save or export wrote: its folder, or its name on the hub.
+        port: Where to listen, from 1024.
+        host: 127.0.0.1 for this machine alone, 0.0.0.0 or :: for every address.
+        criterion: Such as confidence or 'voting(k=0.5)', with --threshold (those of the operating point).
+        threshold: In the criterion's unit; inf lets nobody leave early.
+        exits: Ask only the exits behind these layers, such as 3,6,9,12 (those of the operating point).
+        device: Where to run.
+        threads: Threads that share an operation on the processor (as the library chooses).
+        workers: Processes that run the model, each with a copy of it.
+        api_key: A file with the key that clients send as X-API-Key (the variable EE_LIGHTNING_API_KEY).
+        admin_key: A file with the key for changing the threshold (the variable EE_LIGHTNING_ADMIN_KEY).
+        max_body: The most bytes of a request.
+        max_texts: The most texts of a request.
+        max_characters: The most characters of a text.
+        max_waiting: The most texts that wait for their answer; more requests are told to come again.
+        timeout: The most seconds that a request waits.
+        adapter: The full name of your own adapter of the backbone's family, such as my_module.MyBackbone.
+    """
+    if missing := [name for name in _PACKAGES if find_spec(name) is None]:
+        what = f"a server needs packages that are not installed: {', '.join(missing)}"
+        raise OptionError(what, where="serve", hint="install them: pip install 'ee_lightning[serve]'")
+    from ee_lightning.serving.gate import Keys
+    from ee_lightning.serving.limits import Limits
+    from ee_lightning.serving.server import check_free
+    from ee_lightning.serving.server import serve as serve_until_stopped
+
+    keys = Keys(_key(api_key, "EE_LIGHTNING_API_KEY"), _key(admin_key, "EE_LIGHTNING_ADMIN_KEY"))
+    check_free(host, port)
+    load = partial(_load, adapter, model, criterion=criterion, threshold=threshold, exits=exits, threads=threads)
+    checked = load(device=device if is_exported(model) else "cpu")  # so that a mistake shows before anything starts
+    deployment, layers_of_exits = checked.deployment, checked.layers_of_exits
+    del checked
+    serve_until_stopped(
+        partial(load, device=device),
+        deployment,
+        layers_of_exits,
+        host=host,
+        port=port,
+        workers=workers,
+        limits=Limits(body=max_body, texts=max_texts, characters=max_characters, waiting=max_waiting, seconds=timeout),
+        keys=keys,
+    )
+
+
+class _Options(TypedDict, total=False):
+    criterion: str | None
+    threshold: float | None
+    exits: list[int] | None
+    threads: int | None
+    device: str
+
+
+def _load(adapter: str | None, model: str, **options: Unpack[_Options]) -> TextPredictor:
+    """Load the predictor, in this process or in one that runs it."""
+    if adapter is not None:
+        from ee_lightning.models.backbones.loading import load_adapter  # with torch
+
+        load_adapter(adapter)
+    return load_predictor(model, **options)
+
+
+def _key(file: Path | None, variable: str) -> str | None:
+    """Return the key in a file, or in an environment variable."""
+    if file is None:
+        return os.environ.get(variable) or None
+    with reading(file, hint="write the key into it, on one line"):
+        key = file.read_text(encoding="utf-8").strip()
+        if not key:
+            raise ValueError("it is empty")
+        return key

@@ -13,10 +13,14 @@ import signal
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 from zlib import crc32
 
 import pytest
 from filelock import FileLock
+
+if TYPE_CHECKING:
+    from ee_lightning.inference import EarlyExitPredictor
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # which jobs in the background of a shell ignore
 
@@ -86,6 +90,37 @@ def tiny_backbone(made_once: MadeOnce) -> Path:
         BertModel(config).save_pretrained(folder)
 
     return made_once("tiny-bert", save)
+
+
+@pytest.fixture(scope="session")
+def small_predictor(tiny_backbone: Path) -> "EarlyExitPredictor":
+    """Return a predictor of three moods by voting, with three exits that disagree."""
+    import torch
+
+    from ee_lightning.data.encoding import load_tokenizer
+    from ee_lightning.exits import Voting
+    from ee_lightning.exits.naming import spec_of
+    from ee_lightning.functional import Target
+    from ee_lightning.inference import Deployment, EarlyExitPredictor, ExitPolicy
+    from ee_lightning.models import HeadOptions, MultiExitModel
+    from ee_lightning.models.backbones.loading import load_backbone
+
+    torch.manual_seed(1)
+    heads = HeadOptions(pooling="mean")
+    model = MultiExitModel(load_backbone(str(tiny_backbone)), Target.of(3), heads).eval()
+    for linear in model.heads.classifiers:
+        torch.nn.init.normal_(linear.weight, std=1.0)
+    deployment = Deployment(
+        task="mood",
+        text_columns=("sentence",),
+        label_names=("good", "bad", "neither"),
+        num_classes=3,
+        num_exits=3,
+        max_length=32,
+        heads=heads,
+        rule=ExitPolicy(spec_of(Voting(k=0.5)), 1.2),
+    )
+    return EarlyExitPredictor(model, load_tokenizer(str(tiny_backbone)), deployment, device="cpu")
 
 
 @pytest.fixture(scope="session")

@@ -82,6 +82,11 @@ class Engine:
         for pool in self._pools(stream) if schedule == "breadth_first" else self._batches(stream):
             yield self._predict(pool)
 
+    @property
+    def has_single(self) -> bool:
+        """Whether `alone` predicts, faster than a batch of one does."""
+        return False
+
     def alone(self, sample: Sample) -> Predictions | None:
         """Predict a sample in a way that is faster for a single one; None where there is no such way."""
         return None

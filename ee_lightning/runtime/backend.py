@@ -140,6 +140,11 @@ class OnnxEngine(Engine):
         )
         self._sessions, self._single = sessions, None if options.get("keep_trail") else _single(manifest, criterion)
 
+    @property
+    @override
+    def has_single(self) -> bool:
+        return self._single is not None
+
     @override
     def alone(self, sample: Sample) -> Predictions | None:
         if self._single is None or not sample.input_ids:

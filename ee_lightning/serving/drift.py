@@ -12,7 +12,7 @@ def population_stability_index(expected: Sequence[int], seen: Sequence[int]) -> 
     """Return Σ (s − e) ln(s / e) over the exits, of the shares expected and seen; 0 where they are equal.
 
     Half a row is added to every exit, as an empty one would make it infinite. By the usual reading up to 0.1 is no
-    change, and from 0.25 on a large one. Without any change it is about (exits − 1) (1 / rows expected + 1 / rows seen).
+    change, and from 0.25 on a large one. Without any change it is about (exits − 1) (1 / rows then + 1 / rows now).
 
     Args:
         expected: How many rows left at each exit, ``[exits]``.

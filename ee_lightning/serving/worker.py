@@ -24,6 +24,9 @@ from ee_lightning.inference.text_predictor import TextPredictor
 from ee_lightning.inference.texts import TextPrediction, Texts, in_words
 from ee_lightning.serving.flow import Flow
 
+_FEW = 4
+"""Up to so many rows that wait are predicted one after another, where the engine has a way for single ones: measured on
+int8 sentences of 25 tokens, a wave of 4 takes as long a row, and one of 2 a fifth more."""
 _LOOKS = 1.0
 """Seconds after which an idle process looks whether the server is still there."""
 
@@ -199,6 +202,8 @@ class Desk:
 
     def _fitting(self) -> int:
         """Return how many of those that wait go into a batch, at least one."""
+        if self._engine.has_single and len(self._waiting) <= _FEW and self._flow.is_empty:
+            return min(1, len(self._waiting))
         tokens = 0
         for number, (sample, _) in enumerate(self._waiting):
             tokens += len(sample.input_ids)

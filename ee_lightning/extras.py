@@ -27,6 +27,10 @@ EXTRA_OF = {
     "onnx": "export",
     "onnx_ir": "export",
     "onnxscript": "export",
+    "litserve": "serve",
+    "prometheus_client": "serve",
+    "ray": "ray",
+    "optuna": "optuna",
 }
 """The extra of each package, by the name that it is imported by."""
 

@@ -2,19 +2,17 @@
 
 import os
 from functools import partial
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Literal, TypedDict, Unpack
 
 from pydantic import Field
 
 from ee_lightning.cli.command import Adapter, Device, File, LayersOfExits, Number, Samples, Threads
-from ee_lightning.errors import OptionError
+from ee_lightning.extras import require_extra
 from ee_lightning.files import reading
 from ee_lightning.inference.text_predictor import TextPredictor
 from ee_lightning.runtime.loading import is_exported, load_predictor
 
-_PACKAGES = ("litserve", "prometheus_client")
 Port = Annotated[int, Field(ge=1024, le=65535), "PORT"]
 Seconds = Annotated[float, Field(gt=0, le=86_400), "SECONDS"]
 
@@ -62,9 +60,7 @@ def serve(
         timeout: The most seconds that a request waits.
         adapter: The full name of your own adapter of the backbone's family, such as my_module.MyBackbone.
     """
-    if missing := [name for name in _PACKAGES if find_spec(name) is None]:
-        what = f"a server needs packages that are not installed: {', '.join(missing)}"
-        raise OptionError(what, where="serve", hint="install them: pip install 'ee_lightning[serve]'")
+    require_extra("serve")
     from ee_lightning.serving.gate import Keys
     from ee_lightning.serving.limits import Limits
     from ee_lightning.serving.server import check_free

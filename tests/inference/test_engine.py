@@ -325,7 +325,7 @@ def test_a_users_criterion_judges_tensors_and_ours_on_the_processor_arrays(
 ) -> None:
     own = [*EarlyExitEngine(model, Kinds(), 0.5).predict(samples[:3])]
     assert Kinds.seen == {torch.Tensor}
-    assert type(EarlyExitEngine(model, Confidence(), 0.5)._descend._backend.like) is np.ndarray
+    assert type(EarlyExitEngine(model, Confidence(), 0.5).descent.backend.like) is np.ndarray
     ours = [*EarlyExitEngine(model, Confidence(), 0.5).predict(samples[:3])]
     assert torch.equal(own[0].exit_layers, ours[0].exit_layers)
     assert torch.equal(own[0].logits, ours[0].logits)

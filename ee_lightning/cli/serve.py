@@ -56,7 +56,7 @@ def serve(
         max_body: The most bytes of a request.
         max_texts: The most texts of a request.
         max_characters: The most characters of a text.
-        max_waiting: The most texts that wait for their answer; more requests are told to come again.
+        max_waiting: The most texts that wait for their answer; more get the status 503.
         timeout: The most seconds that a request waits.
         adapter: The full name of your own adapter of the backbone's family, such as my_module.MyBackbone.
     """

@@ -20,9 +20,9 @@ from ee_lightning.inference.deployment import EARLY_EXIT, Deployment
 from ee_lightning.inference.encoder import TokenizerEncoder
 from ee_lightning.inference.together import current, written_together
 from ee_lightning.models import MultiExitModel, restore_model
-from ee_lightning.models.backbones.loading import adapter_error, config_of_fields
+from ee_lightning.models.backbones.loading import SAVED_WEIGHTS, adapter_error, config_of_fields
 
-WEIGHTS = "early_exit.safetensors"
+WEIGHTS = SAVED_WEIGHTS
 """Named so that no other loader takes them for a backbone's."""
 WEIGHTS_OF_FORMAT_1 = "model.safetensors"
 _FILES = ["*.json", WEIGHTS, WEIGHTS_OF_FORMAT_1, PICTURE]

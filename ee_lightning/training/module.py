@@ -1,6 +1,6 @@
 """The LightningModule: wires model, objective, optimisation and log; computes nothing itself."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, replace
 from typing import Any, Literal, NamedTuple, Self
 
@@ -16,6 +16,7 @@ from ee_lightning.files import check_imported
 from ee_lightning.functional import Kind, Target, exit_losses, gate_loss, label_decisions
 from ee_lightning.models import HeadOptions, MultiExitModel, MultiExitOutput, Part
 from ee_lightning.models.backbones.loading import load_adapter, load_backbone, usual_pooling
+from ee_lightning.models.warm_start import start_heads
 from ee_lightning.training.data_module import check_batch
 from ee_lightning.training.distributed import check_strategy, num_processes, shared_out, whole_batch
 from ee_lightning.training.labels import LabelOptions
@@ -75,6 +76,8 @@ class EarlyExitModule(LightningModule):
             label is then a decision between two classes, its being absent and its being there, and an objective gets
             the decisions on all labels of all samples in place of the samples.
         adapter: The full name of your own adapter of the backbone's family, such as ``my_module.MyBackbone``.
+        keep_heads: Whether training starts from heads that the weights have: a fine-tuned classifier's for the last
+            exit, a saved model's for all. None keeps them where they fit; true makes it an error where they don't.
 
     Attributes:
         operating_point: The criterion and the threshold, or one for each exit, by which `trainer.predict` lets samples
@@ -96,6 +99,7 @@ class EarlyExitModule(LightningModule):
         labels: LabelOptions = LabelOptions(),
         multi_label: bool = False,
         adapter: str | None = None,
+        keep_heads: bool | None = None,
     ) -> None:
         super().__init__()
         load_adapter(adapter)
@@ -120,10 +124,12 @@ class EarlyExitModule(LightningModule):
             "metrics": list(metrics),
             "multi_label": multi_label,
             "adapter": adapter,
+            "keep_heads": keep_heads,
             "objective": objective.saved(),
         }
         options |= {"heads": asdict(heads), "optimization": asdict(optimization), "labels": asdict(labels)}
         self.save_hyperparameters(options, logger=False)  # loggers have the whole configuration
+        self._keeps_heads = keep_heads  # until it has weights of its own
         self._class_weights: Tensor | None = None
         if optimization.gradient_checkpointing:
             self.model.backbone.recompute_layers()
@@ -229,11 +235,24 @@ class EarlyExitModule(LightningModule):
             )
         if stage != "fit":
             return
+        self._start_heads(getattr(data, "label_names", ()) or ())
         stages = self.objective.stages()
         check_strategy(self.trainer.strategy, stages)
         self._class_weights = self.labels.weights_for(data, self.target.kind)
         for module, trains in self._modules_and_whether_trained(frozenset().union(*(each.trains for each in stages))):
             module.requires_grad_(trains)
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Know that the heads are trained."""
+        self._keeps_heads = False
+
+    def _start_heads(self, labels: Sequence[str]) -> None:
+        if self._keeps_heads is not False:
+            backbone, num_layers = self.hparams["backbone"], self.hparams["num_layers"]
+            said = start_heads(self.model, backbone, num_layers, labels, required=bool(self._keeps_heads))
+            self._keeps_heads = False
+            if said is not None and self.trainer.is_global_zero:
+                print(said)
 
     def configure_model(self) -> None:
         """Let a strategy that shares out the model wrap it; `load_from_checkpoint` calls this without a trainer."""

@@ -270,9 +270,23 @@ def test_its_configuration_names_the_labels(folder: Path) -> None:
     assert config.problem_type == "single_label_classification"
 
 
-def test_a_saved_model_is_no_backbone(folder: Path) -> None:
-    with pytest.raises(BackboneError, match="a saved early-exit model, and no backbone"):
+def test_a_saved_model_with_damaged_weights_is_no_backbone(folder: Path) -> None:
+    (folder / "early_exit.safetensors").write_bytes(b"half")
+    with pytest.raises(BackboneError, match="the weights of the saved model can't be loaded"):
         load_backbone(str(folder))
+
+
+def test_training_goes_on_from_a_saved_model(folder: Path, tmp_path: Path, glue_folder: Path, capsys) -> None:
+    options = {"run.root": tmp_path / "runs", "data.root": glue_folder, "data.task": "sst2", "data.max_length": 32}
+    options |= {"model.backbone": folder, "trainer.max_epochs": 1, "trainer.limit_train_batches": 1}
+    options |= {"trainer.accelerator": "cpu", "trainer.enable_progress_bar": "false", "trainer.log_every_n_steps": 1}
+    options |= {"trainer.enable_model_summary": "false", "model.optimization.learning_rate": 1e-7}
+    assert main(["fit", *(f"--{name}={value}" for name, value in options.items())]) == 0
+    assert "the saved model's heads are kept\n" in capsys.readouterr().out
+    went_on = EarlyExitPredictor.from_run(tmp_path / "runs/run/version_0", criterion="confidence", threshold=inf)
+    before = EarlyExitPredictor.from_pretrained(folder, criterion="confidence", threshold=inf)(TEXTS)
+    assert [each.label for each in went_on(TEXTS)] == [each.label for each in before]
+    assert [each.probability for each in went_on(TEXTS)] == pytest.approx([each.probability for each in before], 1e-3)
 
 
 @pytest.mark.parametrize("value", [nan, inf])

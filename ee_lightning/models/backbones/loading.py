@@ -23,7 +23,9 @@ from ee_lightning.files import check_folder_readable, class_at, read_json, readi
 from ee_lightning.models.backbones.backbone import FAMILIES, Backbone
 
 SAVED_MODEL = "early_exit"
-"""The ``model_type`` of a saved model, which is no backbone."""
+"""The ``model_type`` of a saved model, which holds a backbone's configuration as ``backbone``."""
+SAVED_WEIGHTS = "early_exit.safetensors"
+_OF_SAVED = "backbone.encoder."
 ATTENTION = ("eager", "sdpa")
 """What a config.json may ask for; other names let transformers import or download kernels."""
 _UNUSED = ("num_labels", "chunk_size_feed_forward")  # of a head, and of a loop that saves memory
@@ -37,15 +39,18 @@ def load_backbone(source: str, num_layers: int | None = None) -> Backbone:
     """Load pretrained weights, through safetensors only and in float32, into the adapter of their family.
 
     Args:
-        source: A hub name (``google-bert/bert-base-uncased``), a local folder, or ``packaged:NAME``.
+        source: A hub name (``google-bert/bert-base-uncased``), a local folder, or ``packaged:NAME``; also a saved
+            model, of which the backbone is taken.
         num_layers: Keep the first layers only; None keeps all.
 
     Raises:
         OptionError: The encoder has fewer layers than are to be kept.
         BackboneError: The weights can't be found, are damaged or not safetensors, or the family is not known.
     """
-    path = _path_of(source)
+    path = path_of(source)
     config = _config_at(path, source, num_layers)
+    if PreTrainedConfig.get_config_dict(path)[0].get("model_type") == SAVED_MODEL:
+        return FAMILIES[config.model_type](_encoder_of_saved(path, config, source)).train()
     check_pretrained_shapes(path, config, source)
     check_folder_readable(path)
     with _quiet_transformers():
@@ -72,6 +77,10 @@ def load_adapter(class_path: str | None) -> None:
 
 def usual_pooling(source: str) -> Literal["cls", "mean"]:
     """Return how a sentence encoder was trained to pool its tokens; ``cls`` for any other backbone."""
+    saved = Path(source) / "early_exit.json"
+    if saved.is_file():
+        with reading(saved, hint="save the model again: ee-lightning save"):
+            return "mean" if read_json(saved)["heads"].get("pooling") == "mean" else "cls"
     file = Path(source) / "1_Pooling" / "config.json"
     if not file.is_file():  # those that are packaged, and nearly all of this name on the hub, are mean-pooled
         return "mean" if source.startswith((packaged.PREFIX, "sentence-transformers/")) else "cls"
@@ -81,7 +90,7 @@ def usual_pooling(source: str) -> Literal["cls", "mean"]:
 
 def backbone_config(source: str, num_layers: int | None = None) -> PreTrainedConfig:
     """Read the configuration of a backbone; arguments and errors as of `load_backbone`."""
-    return _config_at(_path_of(source), source, num_layers)
+    return _config_at(path_of(source), source, num_layers)
 
 
 def config_of_fields(fields: Mapping[str, Any], source: str) -> PreTrainedConfig:
@@ -94,9 +103,6 @@ def config_of_fields(fields: Mapping[str, Any], source: str) -> PreTrainedConfig
     if family is None:
         what = "config.json names no model_type, so the backbone's family is not known"
         hint = f"name it there: one of {known}"
-    elif family == SAVED_MODEL:
-        what = "this is a saved early-exit model, and no backbone"
-        hint = "give the backbone that it was trained from; the saved model is for predict and from_pretrained"
     elif family not in FAMILIES:
         what = f"the backbone family {family!r:.80} is not known"
         hint = f"choose a backbone of one of the families {known}, or name an adapter of your own: --model.adapter for "
@@ -126,6 +132,8 @@ def _config_at(path: str, source: str, num_layers: int | None) -> PreTrainedConf
         fields = PreTrainedConfig.get_config_dict(path)[0]
         if not fields:
             raise FileNotFoundError("there is no config.json")
+        if fields.get("model_type") == SAVED_MODEL:
+            fields = typed(dict[str, Any], fields.get("backbone"), at="backbone")
     config = config_of_fields(fields, source)
     if num_layers is not None:
         adapter = FAMILIES[config.model_type]
@@ -147,6 +155,21 @@ def adapter_error(source: str) -> BackboneError:
     )
 
 
+def _encoder_of_saved(path: str, config: PreTrainedConfig, source: str) -> PreTrainedModel:
+    """Return the encoder of a saved model, of which a shortened configuration takes the first layers."""
+    with without_initialisation():
+        encoder = make_encoder(config, source)
+    encoder.pooler = None  # the exits pool for themselves
+    try:
+        with safe_open(str(cached_file(path, SAVED_WEIGHTS)), framework="pt") as stored:
+            encoder.load_state_dict({name: stored.get_tensor(_OF_SAVED + name) for name in encoder.state_dict()})
+    except Exception as error:  # safetensors, PyTorch and the hub's client each raise their own kinds
+        what = f"the weights of the saved model can't be loaded: {first_line(error)}"
+        raise BackboneError(what, where=source, hint="save the model again: ee-lightning save") from error
+    check_finite_weights(encoder.state_dict(), source)
+    return encoder
+
+
 @contextmanager
 def _reading_config(path: str, source: str) -> Iterator[None]:
     try:
@@ -158,7 +181,8 @@ def _reading_config(path: str, source: str) -> Iterator[None]:
         raise BackboneError(what, where=source, hint=_hint(path)) from error
 
 
-def _path_of(source: str) -> str:
+def path_of(source: str) -> str:
+    """Return where weights are: the folder of packaged ones, or the name itself."""
     return str(packaged.resolve(source)) if source.startswith(packaged.PREFIX) else source
 
 
@@ -239,7 +263,7 @@ def _stored_shapes(path: str) -> Mapping[str, tuple[int, ...]]:
     """Return the shapes of all tensors; none where the files can't be read, which the loader says better."""
     try:
         shapes: dict[str, tuple[int, ...]] = {}
-        for file in _files(path):
+        for file in weight_files(path):
             with safe_open(file, framework="pt") as tensors:
                 shapes.update({name: tuple(tensors.get_slice(name).get_shape()) for name in tensors.keys()})  # noqa: SIM118
         return shapes
@@ -247,7 +271,8 @@ def _stored_shapes(path: str) -> Mapping[str, tuple[int, ...]]:
         return {}
 
 
-def _files(path: str) -> list[str]:
+def weight_files(path: str) -> list[str]:
+    """Return the files of the weights of a folder, or of a repository on the hub."""
     whole = cached_file(path, "model.safetensors", _raise_exceptions_for_missing_entries=False)
     if whole is not None:
         return [whole]

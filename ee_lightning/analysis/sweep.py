@@ -24,6 +24,7 @@ from ee_lightning.exits import (
     replay,
     trace_curve,
 )
+from ee_lightning.exits.bands import Bands
 from ee_lightning.exits.naming import CriterionSpec, spec_of
 from ee_lightning.functional import (
     WITHOUT_CURVE,
@@ -256,6 +257,29 @@ class Sweep:
     def diagnostics(self) -> dict[str, Any]:
         """The figures of ``diagnostics.json``."""
         return diagnose(self.exits, self.criteria, self.curves)
+
+    @cached_property
+    def banded_curves(self) -> list[Curve]:
+        """The curves with their bands; see `ee_lightning.exits.bands`."""
+        bands = Bands(self.exits)
+        references = {each.name: each for each in (Oracle(), Fixed())}
+        by_name = references | {criterion.name: criterion for criterion in self.criteria}
+        return [bands.around(curve, by_name[curve.criterion]) for curve in self.curves]
+
+    def __repr__(self) -> str:
+        metric, *_ = self.summary["metrics"]
+        columns = [f"score_at_{speedup:g}x" for speedup in NAMED_SPEEDUPS] + ["area"]
+        heads = [f"{metric} (%)", *(name.removeprefix("score_at_") for name in columns)]
+        lines = [
+            [name, *(by_metric[metric][column] for column in columns)]
+            for name, by_metric in self.summary["criteria"].items()
+        ]
+        lines.append(["full model", self.summary["full_model"][metric], *[None] * (len(columns) - 1)])
+        width = max(len(str(line[0])) for line in (heads, *lines))
+        shown = [["–" if value is None else f"{100 * value:.1f}" for value in line[1:]] for line in lines]
+        rows = [[line[0], *figures] for line, figures in zip(lines, shown, strict=True)]
+        table = ["".join([f"{line[0]:<{width}}", *(f"{each:>7}" for each in line[1:])]) for line in (heads, *rows)]
+        return "\n".join([f"Sweep of {self.split}: {self.exits}", *table])
 
     @property
     def stage(self) -> str:

@@ -8,14 +8,18 @@ from pathlib import Path
 from typing import Any
 
 from ee_lightning.analysis.sweep import Sweep, all_that_apply, distinct, named, scalars, sweep_exits
-from ee_lightning.cli.command import CommandParser, LayersOfExits
-from ee_lightning.errors import OptionError
+from ee_lightning.cli.command import CommandParser, LayersOfExits, OutputFile
+from ee_lightning.errors import OptionError, require_one_of
 from ee_lightning.exits import CRITERIA, Fixed, Oracle
 from ee_lightning.exits.naming import CriterionSpec, spec_of
 from ee_lightning.exits.naming import criteria as criteria_of
+from ee_lightning.files import written_whole
 from ee_lightning.functional import check_metrics
-from ee_lightning.reporting import print_figures, print_summary, write_sweep
+from ee_lightning.reporting import draw_curves, print_figures, print_summary, write_sweep
+from ee_lightning.reporting.writing import chosen_in
 from ee_lightning.runs.folder import RunFolder
+
+PICTURES = (".pdf", ".svg", ".png")
 
 
 def parser() -> CommandParser:
@@ -34,6 +38,7 @@ def curves(
     metrics: str | None = None,
     exits: LayersOfExits | None = None,
     all_points: bool = False,
+    picture: OutputFile | None = None,
     wandb: bool = False,
     **of_criteria: Any,
 ) -> None:
@@ -49,12 +54,15 @@ def curves(
         exits: Ask only the exits behind these layers, such as 3,6,9,12, as if the model had no others; prints the
             figures, and leaves the run folder as it is.
         all_points: Write every operating point into curves.csv, also those that no plot or choice can tell from others.
+        picture: Draw these curves into a file of its own too, a .pdf, .svg or .png.
         wandb: Log the figures to W&B instead, and leave the run folder as it is.
         **of_criteria: The options of criteria by their dotted names, such as voting.k; None where there is none.
     """
     if all_points and (wandb or exits is not None):
         what = "--all-points is for curves.csv, which --wandb and --exits leave as it is"
         raise OptionError(what, where="--all-points", hint="leave it out")
+    if picture is not None:
+        require_one_of(picture.suffix.lower(), PICTURES, "--picture")
     folder = RunFolder(run)
     asked = [] if criteria is None else criteria_of(criteria)
     specs = with_options(asked, of_criteria)
@@ -89,6 +97,12 @@ def curves(
             else check_metrics(metrics.split(","), stored.target, "--metrics"),
             checkpoint=figures.get("checkpoint"),
         )
+    if picture is not None:
+        by_title = {f"{found.summary['task']} {split}": found.banded_curves for split, found in sweeps.items()}
+        figure = draw_curves(by_title, next(iter(sweeps.values())).summary["metrics"][0], chosen_in(folder))
+        with written_whole(picture) as file:
+            figure.savefig(file, format=picture.suffix[1:].lower())
+        print(f"picture: {picture}")
     if wandb or exits is not None:
         print_figures({split: found.summary for split, found in sweeps.items()})
     else:

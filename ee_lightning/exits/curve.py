@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -25,6 +25,11 @@ from ee_lightning.functional import (
 )
 from ee_lightning.functional.metrics import Metric
 
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+
+BAND_ENDS = ("low", "high")
 Count = Callable[[Tensor, Tensor], Tensor]
 
 
@@ -77,6 +82,12 @@ class Replay:
     scores: Tensor
     labels: Tensor
     fallback: Tensor
+
+    def __repr__(self) -> str:
+        exits, samples = self.scores.shape
+        known = self.scores[self.scores.isfinite()]
+        between = f", scores from {known.min():.3g} to {known.max():.3g}" if len(known) else ""
+        return f"Replay({counted(exits, 'exit')}, {counted(samples, 'sample')}{between})"
 
     def at(self, threshold: Threshold) -> tuple[Tensor, Tensor]:
         """Apply a threshold, or one for each exit, in the criterion's own unit; infinity lets nobody leave.
@@ -146,6 +157,39 @@ class Curve:
         reached = [f"{self.speedup.min():.2f}x to {self.speedup.max():.2f}x"]
         reached += [f"{name} {score.min():.3f} to {score.max():.3f}" for name, score in self.scores.items()]
         return f"Curve({self.criterion}: {counted(len(self.thresholds), 'point')}, {', '.join(reached)})"
+
+    def to_frame(self) -> "pd.DataFrame":
+        """Return the operating points as a data frame, one a row, from slow to fast.
+
+        Its columns are ``threshold``, ``speedup``, ``mean_exit``, every metric and, where they were worked out, the
+        ends of its band as ``<metric>_low`` and ``<metric>_high``.
+        """
+        import pandas as pd  # which deployed models do without
+
+        columns = {"threshold": self.thresholds, "speedup": self.speedup, "mean_exit": self.mean_exit, **self.scores}
+        for name, ends in self.bands.items():
+            columns |= {f"{name}_{end}": values for end, values in zip(BAND_ENDS, ends, strict=True)}
+        return pd.DataFrame({name: values.numpy() for name, values in columns.items()})
+
+    def plot(self, metric: str | None = None, axes: "Axes | None" = None, **of_line: Any) -> "Axes":
+        """Draw a metric, the first one unless another is named, against speed-up, with its band.
+
+        Args:
+            metric: The metric.
+            axes: Those of matplotlib to draw on, beside what is there; new ones if there are none.
+            **of_line: Of ``matplotlib.axes.Axes.plot``, such as ``color``.
+        """
+        from matplotlib.figure import Figure  # the extra `plot`
+
+        from ee_lightning.exits.drawing import draw_curve, lay_out
+
+        name = metric or next(iter(self.scores))
+        if axes is None:
+            axes = Figure(figsize=(7, 4), layout="constrained").subplots()
+        draw_curve(axes, self, name, **{"label": self.criterion, **of_line})
+        lay_out(axes, self.num_layers, name)
+        axes.legend(loc="lower left", fontsize="small")
+        return axes
 
     @property
     def speedup(self) -> Tensor:

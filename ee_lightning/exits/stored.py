@@ -7,10 +7,10 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from ee_lightning.errors import DataError, TrainingDiverged
+from ee_lightning.errors import DataError, TrainingDiverged, counted
 from ee_lightning.exits.criterion import ExitOutput
 from ee_lightning.exits.placement import Layers, ascending, numbers_of
-from ee_lightning.functional import Target, predictions_of
+from ee_lightning.functional import Kind, Target, predictions_of
 
 
 @dataclass(frozen=True)
@@ -84,6 +84,14 @@ class StoredExits:
         if self.num_samples == 0:
             raise DataError("There is no sample to store exits of", hint="choose a split that is not empty")
         self._check_finite()
+
+    def __repr__(self) -> str:
+        what = {Kind.SINGLE_LABEL: "classes", Kind.MULTI_LABEL: "labels", Kind.REGRESSION: "a value"}[self.target.kind]
+        predicted = what if self.target.kind is Kind.REGRESSION else f"{self.num_classes} {what}"
+        more = "".join([", with right ones" * (self.labels is not None), *(f", {name}" for name in self.extras)])
+        layers = ", ".join(map(str, self.layers_of_exits))
+        samples = counted(self.num_samples, "sample")
+        return f"StoredExits({samples}, {counted(self.num_exits, 'exit')} behind layer {layers}: {predicted}{more})"
 
     @property
     def num_exits(self) -> int:

@@ -3,11 +3,13 @@
 from collections.abc import Iterable
 from typing import Any, overload
 
+from ee_lightning.errors import listed
 from ee_lightning.exits.placement import Layers
 from ee_lightning.inference.batches import Sample
 from ee_lightning.inference.deployment import Deployment
 from ee_lightning.inference.schedule import Engine
 from ee_lightning.inference.texts import TextEncoder, TextPrediction, Texts, TextStream, rows_of, side_by_side
+from ee_lightning.notebook import html_table
 
 
 class TextPredictor:
@@ -23,6 +25,18 @@ class TextPredictor:
     def __init__(self, deployment: Deployment, encoder: TextEncoder, engine: Engine, layers_of_exits: Layers) -> None:
         self.deployment, self._encoder, self.engine = deployment, encoder, engine
         self.layers_of_exits = layers_of_exits
+
+    def _repr_html_(self) -> str:
+        """Return what it predicts, by what model and rule, as a table for a notebook."""
+        deployed = self.deployment
+        lines = [
+            ("task", deployed.task),
+            ("texts", " and ".join(deployed.text_columns)),
+            ("predicts", listed(deployed.label_names) or "a value"),
+            ("exits behind layers", ", ".join(map(str, self.layers_of_exits))),
+            ("rule", deployed.rule),
+        ]
+        return html_table(type(self).__name__, ["", ""], lines)
 
     @overload
     def __call__(self, texts: str, pairs: str | None = None) -> TextPrediction: ...

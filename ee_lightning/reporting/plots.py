@@ -4,68 +4,73 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from itertools import cycle
 
-import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 
 from ee_lightning.exits import Curve, Fixed, Oracle
+from ee_lightning.exits.drawing import alike, draw_curve, lay_out
 from ee_lightning.runs.figures import MeasuredSpeed
 
-_TICKS = (1, 1.2, 1.5, 2, 2.5, 3, 4, 6, 8, 12, 24)
 STYLES = [f"C{color}{dashes}" for dashes in ("-", "--", ":") for color in (0, 1, 2, 3, 4, 5, 6, 8, 9)]
 """Of lines, as matplotlib writes colour and dashes, all different and without C7, the grey of the exits."""
 
 
-def draw_curves(by_title: Mapping[str, Sequence[Curve]], metric: str) -> Figure:
-    """Draw a score against speed-up: a line a criterion, a dot each exit alone, a star the oracle.
+def draw_curves(
+    by_title: Mapping[str, Sequence[Curve]], metric: str, chosen: tuple[str, float] | None = None
+) -> Figure:
+    """Draw a score against speed-up: a line a criterion with its band, and a dot each exit alone.
 
     The axis of speed-ups is spaced by executed layers, so that straight lines are what is read off between two
-    operating points and the space under a line is its reported area. Criteria whose points are the same share a line.
-    The curves of each title, of a split that was evaluated, have axes of their own.
+    operating points and the space under a line is its reported area. Criteria that differ nowhere by more than 0.2
+    points share a line. The oracle, far above, is noted at the edge. The curves of each title, of a split that was
+    evaluated, have axes of their own.
+
+    Args:
+        by_title: The curves.
+        metric: The score.
+        chosen: The criterion and threshold of the operating point to mark; None marks none.
     """
-    figure = Figure(figsize=(9, 5 * len(by_title)), dpi=150, layout="constrained")
+    figure = Figure(figsize=(8, 4.6 * len(by_title)), dpi=150, layout="constrained")
     for axes, (title, curves) in zip(figure.subplots(len(by_title), squeeze=False).flat, by_title.items(), strict=True):
-        _draw(axes, curves, metric)
-        axes.set_title(title)
+        _draw(axes, curves, metric, chosen)
+        axes.set_title(title, loc="left", fontsize="medium", fontweight="bold")
     return figure
 
 
-def _draw(axes: Axes, curves: Sequence[Curve], metric: str) -> None:
-    styles, by_points = cycle(STYLES), defaultdict(list)
-    for curve in curves:
-        by_points[*curve.mean_exit.tolist(), *curve.scores[metric].tolist()].append(curve)
-    for same in by_points.values():
-        curve, label = same[0], " = ".join(curve.criterion for curve in same)
-        speedup, score = curve.speedup.tolist(), (100 * curve.scores[metric]).tolist()
-        if curve.criterion == Oracle.name:
-            at = curve.index_at(Oracle.THRESHOLD)
-            axes.plot(speedup[at], score[at], "*", color="black", markersize=12, label=label)
-        elif curve.criterion == Fixed.name:
-            axes.plot(speedup, score, "o", color="grey", markersize=5, label="one exit alone")
-            axes.axhline(score[0], color="grey", linewidth=0.8, linestyle=":", label="full model")
-        else:
-            few = len(score) <= 4 * curve.num_layers
-            axes.plot(speedup, score, next(styles), linewidth=1.6, marker="." if few else None, label=label)
+_MOST_BANDS = 5
+
+
+def _draw(axes: Axes, curves: Sequence[Curve], metric: str, chosen: tuple[str, float] | None) -> None:
+    methods = [curve for curve in curves if curve.criterion not in (Oracle.name, Fixed.name)]
+    styles, groups = cycle(STYLES), alike(methods, metric)
+    for group in groups:
+        label, style = " \u2248 ".join(methods[place].criterion for place in group), next(styles)
+        band = 0.14 if len(groups) <= _MOST_BANDS else 0.04
+        draw_curve(axes, methods[group[0]], metric, style, band=band, label=label)
+        for place in group:
+            if chosen is not None and methods[place].criterion == chosen[0]:
+                _mark(axes, methods[place], metric, chosen[1], style)
+    by_name = {curve.criterion: curve for curve in curves}
+    if (fixed := by_name.get(Fixed.name)) is not None:
+        speedup, score = fixed.speedup.tolist(), (100 * fixed.scores[metric]).tolist()
+        axes.plot(speedup, score, "o", color="grey", markersize=4, label="one exit alone")
+        axes.axhline(score[0], color="grey", linewidth=0.8, linestyle=":", label="full model")
     lay_out(axes, curves[0].num_layers, metric)
+    if (oracle := by_name.get(Oracle.name)) is not None:
+        at = oracle.index_at(Oracle.THRESHOLD)
+        note = f"oracle: {100 * oracle.scores[metric][at].item():.1f} at {oracle.speedup[at].item():.2f}x \u2191"
+        axes.text(1, 1.02, note, transform=axes.transAxes, ha="right", va="bottom", fontsize="small", color="grey")
+    columns = 1 + len(groups) // 9
+    axes.legend(loc="lower left", fontsize="small", frameon=False, ncols=columns)
 
 
-def lay_out(axes: Axes, num_layers: int, metric: str) -> None:
-    """Set the scale of speed-ups up to all layers, spaced by executed layers, labels, grid and legend, at the end."""
-    axes.set_xscale("function", functions=(_cost, _cost))
-    axes.set_xlim(0.97, 1.2 * num_layers)
-    axes.set_xticks([tick for tick in _TICKS if tick <= num_layers], minor=False)
-    axes.xaxis.set_major_formatter("{x:g}x")
-    axes.set(xlabel="speed-up: all layers / mean executed layers", ylabel=f"{metric} (%)")
-    axes.grid(alpha=0.3)
-    if axes.get_legend_handles_labels()[0]:
-        axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), fontsize="small")
-
-
-def _cost(speedup: NDArray[np.floating]) -> NDArray[np.floating]:
-    """Turn speed-ups into relative costs with the sign turned, and back: it is its own inverse."""
-    with np.errstate(divide="ignore"):
-        return -1 / np.asarray(speedup)
+def _mark(axes: Axes, curve: Curve, metric: str, threshold: float, style: str) -> None:
+    """Mark an operating point on its curve, with what it reaches."""
+    at = curve.index_at(threshold)
+    speedup, score = curve.speedup[at].item(), 100 * curve.scores[metric][at].item()
+    color = style.rstrip("-:.")
+    axes.plot(speedup, score, "D", color=color, markersize=8, markeredgecolor="white", label="chosen", zorder=5)
+    axes.annotate(f"{score:.1f} at {speedup:.2f}x", (speedup, score), (7, 7), textcoords="offset points")
 
 
 def draw_speed(by_split: Mapping[str, Sequence[MeasuredSpeed]]) -> Figure:

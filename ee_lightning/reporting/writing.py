@@ -5,11 +5,13 @@ from dataclasses import dataclass
 from types import ModuleType
 
 from ee_lightning.analysis.sweep import Sweep
+from ee_lightning.errors import EarlyExitError
 from ee_lightning.exits import Fitted
 from ee_lightning.extras import as_missing_extra
 from ee_lightning.files import reading
 from ee_lightning.runs.figures import MeasuredSpeed
 from ee_lightning.runs.folder import CALIBRATION, CURVES, RunFolder
+from ee_lightning.runs.operating_point import OperatingPoint
 
 
 @dataclass
@@ -38,11 +40,11 @@ def write_sweep(folder: RunFolder, found: Sweep, kept: Collection[str] = (), *, 
     `RunFolder.write_curves`.
     """
     split, before = found.split, folder.read_results(found.split, kept)
-    folder.write_curves(split, [*found.curves, *before.curves], all_points=all_points)
+    folder.write_curves(split, [*found.banded_curves, *before.curves], all_points=all_points)
     by_title = {f"{found.summary['task']} {name}": curves for name, curves in folder.read_curves().items()}
     if (plots := _plots_for(folder.curves_picture.name)) is not None:
         with reading(folder.path / CURVES, hint="delete it, and run curves again"):  # which may hold other splits
-            picture = plots.draw_curves(by_title, found.summary["metrics"][0])
+            picture = plots.draw_curves(by_title, found.summary["metrics"][0], chosen_in(folder))
         with folder.whole(folder.curves_picture.name) as file:
             picture.savefig(file, format="png")
     fitted = {criterion.name: criterion.fitted for criterion in found.criteria if isinstance(criterion, Fitted)}
@@ -53,6 +55,16 @@ def write_sweep(folder: RunFolder, found: Sweep, kept: Collection[str] = (), *, 
         diagnostics["leaving_auroc"] = {**diagnostics["leaving_auroc"], **before.leaving_aurocs}
     folder.write_diagnostics(split, diagnostics)
     folder.write_summary(split, {**found.summary, "criteria": {**found.summary["criteria"], **before.figures}})
+
+
+def chosen_in(folder: RunFolder) -> tuple[str, float] | None:
+    """Return the criterion's name and the threshold of a run's operating point, if one for all exits was chosen."""
+    try:
+        point = OperatingPoint.read(folder.path)
+        name = point.criterion.build().name
+    except EarlyExitError:
+        return None
+    return (name, point.threshold) if isinstance(point.threshold, float) else None
 
 
 def write_speed(folder: RunFolder, split: str, measured: Sequence[MeasuredSpeed]) -> None:

@@ -8,6 +8,7 @@ import pandas as pd
 import torch
 
 from ee_lightning.exits import Curve
+from ee_lightning.exits.curve import BAND_ENDS
 from ee_lightning.exits.threshold import from_numbers
 from ee_lightning.files import reading, typed, written_whole
 from ee_lightning.runs.figures import MeasuredSpeed
@@ -19,17 +20,12 @@ _ROUNDING = 1e-9
 def points_of(split: str, curves: Sequence[Curve], *, all_points: bool = False) -> pd.DataFrame:
     """Return the operating points of some curves of a split, one a row: all, or those of `Curve.telling`."""
     shown = curves if all_points else [curve.telling() for curve in curves]
-    columns = ("thresholds", "speedup", "mean_exit")
-    tables = [
-        pd.DataFrame(
-            {
-                **{"split": split, "criterion": curve.criterion},
-                **{name.removesuffix("s"): getattr(curve, name).numpy() for name in columns},
-                **{metric: score.numpy() for metric, score in curve.scores.items()},
-            }
-        )
-        for curve in shown
-    ]
+    tables = []
+    for curve in shown:
+        table = curve.to_frame()
+        table.insert(0, "split", split)
+        table.insert(1, "criterion", curve.criterion)
+        tables.append(table)
     return pd.concat(tables, ignore_index=True)
 
 
@@ -101,4 +97,15 @@ def _curve(criterion: str, points: pd.DataFrame) -> Curve:
     columns = {name: torch.tensor(points[name].to_numpy(), dtype=torch.float64) for name in points.columns[2:]}
     thresholds, speedup, mean_exit = (columns.pop(name) for name in ("threshold", "speedup", "mean_exit"))
     num_layers = round((speedup * mean_exit)[0].item())
-    return Curve(criterion, num_layers, attained=thresholds, thresholds=thresholds, mean_exit=mean_exit, scores=columns)
+    suffixes = tuple(f"_{end}" for end in BAND_ENDS)
+    scores = {name: values for name, values in columns.items() if not name.endswith(suffixes)}
+    ends = {name: [columns.get(f"{name}{suffix}") for suffix in suffixes] for name in scores}
+    return Curve(
+        criterion,
+        num_layers,
+        attained=thresholds,
+        thresholds=thresholds,
+        mean_exit=mean_exit,
+        scores=scores,
+        bands={name: (low, high) for name, (low, high) in ends.items() if low is not None and high is not None},
+    )

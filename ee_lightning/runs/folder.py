@@ -99,6 +99,12 @@ class RunFolder:
         state = "finished" if self.is_finished else "not finished"
         return f"RunFolder({str(self.path)!r}: {state}, exits stored: {stored})"
 
+    def _repr_html_(self) -> str:
+        """Return the figures of every split as tables, and the picture of the curves, for a notebook."""
+        from ee_lightning.runs.notebook import html_of_run
+
+        return html_of_run(self)
+
     def name_of(self, checkpoint: str | Path) -> str:
         """Name a checkpoint: by its place in this folder, which may be moved, or else by its full path."""
         if "://" in str(checkpoint):

@@ -263,5 +263,8 @@ def test_it_says_what_it_is(tmp_path: Path, exits: StoredExits) -> None:
     assert repr(trace_curve(Fixed(), exits, ["accuracy"])).startswith(
         "Curve(fixed: 5 points, 1.00x to 4.00x, accuracy 0."
     )
+    assert repr(exits).startswith("StoredExits(")
+    assert len(repr(exits)) < 120
+    assert repr(replay(Fixed(), exits)) == f"Replay(4 exits, {exits.num_samples} samples, scores from 1 to 4)"
     point = "OperatingPoint(voting(k=0.5, fallback=majority) at 1.2: speedup 2.040; min_speedup 2, missed)"
     assert repr(operating_point(met=False)) == point

@@ -11,7 +11,7 @@ from torch import Tensor
 from ee_lightning.analysis.sweep import Sweep, named, sweep_exits
 from ee_lightning.errors import EarlyExitError, RunFolderError
 from ee_lightning.exits import Criterion, Curve, StoredExits, replay
-from ee_lightning.exits.bands import Bands
+from ee_lightning.exits.drawing import alike
 from ee_lightning.exits.threshold import in_words
 from ee_lightning.functional import Kind, reliability, same_rows, set_numbers
 from ee_lightning.reporting.page.data_rows import LONGEST_TEXT, costs_of, texts_of
@@ -65,11 +65,8 @@ def view_of(folder: RunFolder, name: str, found: Sweep, unknown: Sequence[str], 
     exits, options = found.exits, RunOptions.read(folder)
     notes = [f"The criterion {each} is not shown: its class can't be made here." for each in unknown]
     said = _Said(exits)
-    bands = Bands(exits)
-    criteria = [
-        _criterion(bands.around(curve, criterion).telling(), criterion, exits, said)
-        for curve, criterion in zip(found.curves, found.criteria, strict=False)
-    ]
+    curves = [curve.telling() for curve in found.banded_curves[: len(found.criteria)]]
+    criteria = [_criterion(*each, exits, said) for each in zip(curves, found.criteria, strict=True)]
     costs = costs_of(options, exits, found.split)
     if isinstance(costs, str):
         notes.append(f"Floating-point operations are not known: {costs}.")
@@ -96,6 +93,7 @@ def view_of(folder: RunFolder, name: str, found: Sweep, unknown: Sequence[str], 
         "exitScores": summary["exits"],
         "oracle": summary["oracle"],
         "criteria": criteria,
+        "alike": alike(found.curves[: len(criteria)], summary["metrics"][0]),
         "chosen": _chosen(folder, found),
         "clock": _clock(folder, found.split),
         "flops": None

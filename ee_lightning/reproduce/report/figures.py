@@ -11,7 +11,8 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from ee_lightning.exits import Curve, Oracle
-from ee_lightning.reporting.plots import STYLES, lay_out
+from ee_lightning.exits.drawing import lay_out
+from ee_lightning.reporting.plots import STYLES
 from ee_lightning.reproduce.evaluation import Evaluation, StoredRun
 from ee_lightning.reproduce.report.words import reported
 from ee_lightning.reproduce.results import Results
@@ -49,6 +50,7 @@ def draw_task(found: Evaluation, results: Results, task: str) -> Figure | None:
     run = found.runs_of(task, trained[0].training)[0]
     layers = [each.exits.layers_of_exits[-1] for row in trained for each in found.runs_of(task, row.training)]
     lay_out(axes, max(layers), run.metric)
+    axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), fontsize="small", frameon=False)
     seeds = max(len(found.runs_of(task, row.training)) for row in trained)
     axes.set_title(f"{task}, {reported(found.suite).removeprefix('the ')}, {seeds} seed{'s' if seeds > 1 else ''}")
     return figure

@@ -1,37 +1,25 @@
 const hidden = new Set();
 
-const SAME = 0.002;
-
-/** The criteria of the run, those whose curves differ nowhere by more than 0.2 points together, as {criteria, number, name}. */
+/** The lines of the run, each of criteria whose curves are all but the same: {criteria: positions, number, name}. */
 function lines(run) {
-  if (!run.lines) {
-    run.lines = [];
-    run.criteria.forEach((criterion, place) => {
-      const same = run.lines.find(({ criteria: [first] }) => areAlike(run, criterion, run.criteria[first]));
-      if (same) same.criteria.push(place);
-      else run.lines.push({ criteria: [place], number: run.lines.length });
-    });
-    for (const line of run.lines) line.name = line.criteria.map((place) => run.criteria[place].name).join(" ≈ ");
-  }
+  run.lines ??= run.alike.map((criteria, number) => ({ criteria, number, name: criteria.map((place) => run.criteria[place].name).join(" ≈ ") }));
   return run.lines;
 }
 
-function areAlike(run, one, other) {
-  if (one.layers.length < 5 !== other.layers.length < 5) return false;
-  const [low, high] = [run.layers[0], run.depth];
-  for (let step = 0; step <= 40; step++) {
-    const layers = low + ((high - low) * step) / 40;
-    if (!(Math.abs(scoreAt(one, run.metrics[0], layers) - scoreAt(other, run.metrics[0], layers)) <= SAME)) return false;
-  }
-  return true;
-}
+const MOST_LINES = 6;
 
-/** Reads a criterion's curve at a mean number of layers, linearly between two points. */
-function scoreAt({ layers, scores }, metric, at) {
-  const faster = layers.findIndex((each) => each <= at + 1e-9);
-  if (faster <= 0) return faster === 0 ? scores[metric][0] : NaN;
-  const weight = (layers[faster - 1] - at) / (layers[faster - 1] - layers[faster]);
-  return scores[metric][faster - 1] * (1 - weight) + scores[metric][faster] * weight;
+/** Of many lines hides all but those that are best at twice the speed, and the best known ones. */
+function hideSome() {
+  const run = currentRun();
+  hidden.clear();
+  if (lines(run).length <= MOST_LINES) return;
+  const scoreOf = ({ criteria: [place] }) => {
+    const criterion = run.criteria[place], point = pointNear(run, criterion, 2);
+    return speedupAt(run, criterion, point) < 1.7 ? -Infinity : criterion.scores[run.metrics[0]][point];
+  };
+  const usual = (line) => line.criteria.some((place) => ["voting", "confidence"].includes(run.criteria[place].name));
+  const rank = [...lines(run)].sort((one, other) => usual(other) - usual(one) || scoreOf(other) - scoreOf(one));
+  for (const line of rank.slice(MOST_LINES - 1)) hidden.add(line.name);
 }
 
 const lineOf = (run, place) => lines(run).find(({ criteria }) => criteria.includes(place));
@@ -64,7 +52,7 @@ function drawCurves(width) {
     const isCurrent = criteria.includes(state.criterion), criterion = run.criteria[isCurrent ? state.criterion : criteria[0]], ends = criterion.bands[state.metric];
     if (!ends) return null;
     const edge = (end) => Array.from(end, (score, point) => [at(criterion, point)[0], chart.up(score)]);
-    return s("path", { d: `${path([...edge(ends[0]), ...edge(ends[1]).reverse()])}Z`, fill: colorOf(number), opacity: isCurrent ? 0.2 : shown.length > 4 ? 0 : 0.07 });
+    return s("path", { d: `${path([...edge(ends[0]), ...edge(ends[1]).reverse()])}Z`, fill: colorOf(number), opacity: isCurrent ? 0.2 : 0.06 });
   });
   chart.inside.append(
     s("line", { x1: chart.edges.left, x2: chart.edges.right, y1: chart.up(full), y2: chart.up(full), stroke: "var(--neutral)", "stroke-dasharray": "2 3" }),
@@ -140,5 +128,6 @@ function drawLegend() {
 }
 
 const redrawCurves = draws(byId("curves"), drawCurves);
+watch(["run"], hideSome);
 watch(["run", "criterion", "metric"], drawLegend);
 watch(["run", "criterion", "point", "metric", "zoomed"], redrawCurves);

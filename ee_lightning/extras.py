@@ -23,6 +23,7 @@ EXTRA_OF = {
     "matplotlib": "plot",
     "jinja2": "plot",
     "wandb": "wandb",
+    "peft": "peft",
     "onnxruntime": "runtime",
     "onnx": "export",
     "onnx_ir": "export",

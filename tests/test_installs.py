@@ -1,5 +1,6 @@
 """What an installation holds, and what a command says where its extra is missing."""
 
+import re
 import subprocess
 import sys
 from importlib.metadata import packages_distributions
@@ -23,7 +24,7 @@ import ee_lightning.training
 def test_every_extra_installs_what_it_is_asked_for_and_all_holds_every_one() -> None:
     distributions = packages_distributions()
     for package, extra in EXTRA_OF.items():
-        needs = {each.partition(">")[0].lower() for each in PROJECT["optional-dependencies"][extra]}
+        needs = {re.split(r"[\[<>=]", each)[0].lower() for each in PROJECT["optional-dependencies"][extra]}
         assert {each.lower() for each in distributions[package]} & needs, package
     of_users = PROJECT["optional-dependencies"].keys() - {"all", "demo", "dev", "docs"}
     (every,) = PROJECT["optional-dependencies"]["all"]

@@ -50,7 +50,7 @@ from ee_lightning.runs.run_options import options_digest
 from ee_lightning.tracking import EarlyExitWandbLogger
 from ee_lightning.training import EarlyExitModule
 from ee_lightning.training.data_module import TaskDataModule
-from ee_lightning.training.module import suited_to
+from ee_lightning.training.suiting import suited_to
 
 
 class SaveConfig(SaveConfigCallback):

@@ -26,6 +26,7 @@ from ee_lightning.inference.saved import HubOptions, find_folder, read_folder, u
 from ee_lightning.inference.schedule import Precision, Schedule
 from ee_lightning.inference.text_predictor import TextPredictor
 from ee_lightning.models import MultiExitModel
+from ee_lightning.models.lora import merge_adapters
 from ee_lightning.models.restoring import find_device
 from ee_lightning.runs.folder import RunFolder
 from ee_lightning.runs.load_run import RunOptions, read_model
@@ -187,6 +188,7 @@ class EarlyExitPredictor(TextPredictor):
             what = "it is not known what the model predicts of which texts"
             raise OptionError(what, where="data", hint="give the data module of its training")
         task, model = getattr(known, "task", None), deepcopy(module.model)
+        merge_adapters(model)
         if isinstance(task, Task):
             max_length, tokenizer = known.max_length, known.tokenizer_name
         else:

@@ -14,6 +14,7 @@ from ee_lightning.exits import StoredExits
 from ee_lightning.files import check_imported, found_in, read_yaml, reading, typed
 from ee_lightning.models import HeadOptions, MultiExitModel, restore_model, untrained_model
 from ee_lightning.models.backbones.loading import backbone_config
+from ee_lightning.models.lora import LoraOptions, merged
 from ee_lightning.models.restoring import find_device
 from ee_lightning.runs.folder import RunFolder
 
@@ -40,6 +41,7 @@ class RunOptions:
     root: str | None
     max_length: int
     has_own_module: bool = False
+    lora: LoraOptions | None = None
 
     def check_rows(self) -> None:
         """Raise a `DataError` where a data module of the user's own alone can read the task's rows."""
@@ -77,6 +79,7 @@ class RunOptions:
                 backbone=model.backbone,
                 num_layers=model.num_layers,
                 heads=typed(HeadOptions, model.heads, at="model.heads"),
+                lora=None if model.lora is None else typed(LoraOptions, model.lora, at="model.lora"),
                 task=described.as_task() if own_module else resolve_task(data.task, own, data.root),
                 own=own,
                 root=data.root,
@@ -91,6 +94,7 @@ class _ModelConfig:
     heads: dict[str, Any]
     num_layers: PositiveInt | None = None
     adapter: str | None = None
+    lora: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -158,7 +162,10 @@ def read_model(folder: RunFolder, options: RunOptions, checkpoint: str | Path | 
     """
     file = _checkpoint(folder, checkpoint)
     config = backbone_config(options.backbone, options.num_layers)
-    return restore_model(config, options.task.target, options.heads, _tensors(file), where=file)
+    tensors = _tensors(file)
+    if options.lora is not None:
+        tensors = merged(tensors, options.lora, file)
+    return restore_model(config, options.task.target, options.heads, tensors, where=file)
 
 
 def _checkpoint(folder: RunFolder, named: str | Path | None) -> Path:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, replace
-from typing import Any, Literal, NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 from lightning import LightningModule
 from lightning.fabric.utilities.cloud_io import _load
@@ -15,7 +15,8 @@ from ee_lightning.exits import GATE, Criterion, Fixed, StoredExits, Threshold, r
 from ee_lightning.files import check_imported
 from ee_lightning.functional import Kind, Target, exit_losses, gate_loss, label_decisions
 from ee_lightning.models import HeadOptions, MultiExitModel, MultiExitOutput, Part
-from ee_lightning.models.backbones.loading import load_adapter, load_backbone, usual_pooling
+from ee_lightning.models.backbones.loading import load_adapter, load_backbone
+from ee_lightning.models.lora import LoraOptions, add_adapters, train_adapters_alone, trained_share
 from ee_lightning.models.warm_start import start_heads
 from ee_lightning.training.data_module import check_batch
 from ee_lightning.training.distributed import check_strategy, num_processes, shared_out, whole_batch
@@ -31,13 +32,14 @@ from ee_lightning.training.optimization import (
     total_steps,
 )
 from ee_lightning.training.recorder import ExitRecorder, exit_scores
+from ee_lightning.training.suiting import check_adapters, check_gate, suited_to
 
 Batch = dict[str, Tensor]
-Pooling = Literal["cls", "mean"]
 _REQUIRED = {"backbone", "num_classes", "metrics", "objective"}
 _MADE_AGAIN: dict[str, Callable[..., Any]] = {
     "heads": HeadOptions,
     "labels": LabelOptions,
+    "lora": LoraOptions,
     "objective": Objective.of_saved,
     "optimization": Optimization,
 }
@@ -78,6 +80,7 @@ class EarlyExitModule(LightningModule):
         adapter: The full name of your own adapter of the backbone's family, such as ``my_module.MyBackbone``.
         keep_heads: Whether training starts from heads that the weights have: a fine-tuned classifier's for the last
             exit, a saved model's for all. None keeps them where they fit; true makes it an error where they don't.
+        lora: Options of adapters, which are trained in place of the backbone's own weights; None trains these.
 
     Attributes:
         operating_point: The criterion and the threshold, or one for each exit, by which `trainer.predict` lets samples
@@ -100,6 +103,7 @@ class EarlyExitModule(LightningModule):
         multi_label: bool = False,
         adapter: str | None = None,
         keep_heads: bool | None = None,
+        lora: LoraOptions | None = None,
     ) -> None:
         super().__init__()
         load_adapter(adapter)
@@ -113,7 +117,10 @@ class EarlyExitModule(LightningModule):
         heads, optimization = replace(heads, pooling=pooling), replace(optimization, head_learning_rate=head_rate)
         self.model = MultiExitModel(load_backbone(backbone, num_layers), self.target, heads)
         objective.check_exits(self.model.layers_of_exits)
-        _check_gate(objective, heads)
+        check_gate(objective, heads)
+        self.lora = lora
+        if lora is not None:
+            add_adapters(self.model.backbone.encoder, lora)
         self.metrics = metrics
         self.objective = objective
         self.optimization = optimization
@@ -125,6 +132,7 @@ class EarlyExitModule(LightningModule):
             "multi_label": multi_label,
             "adapter": adapter,
             "keep_heads": keep_heads,
+            "lora": None if lora is None else asdict(lora),
             "objective": objective.saved(),
         }
         options |= {"heads": asdict(heads), "optimization": asdict(optimization), "labels": asdict(labels)}
@@ -240,7 +248,12 @@ class EarlyExitModule(LightningModule):
         check_strategy(self.trainer.strategy, stages)
         self._class_weights = self.labels.weights_for(data, self.target.kind)
         for module, trains in self._modules_and_whether_trained(frozenset().union(*(each.trains for each in stages))):
-            module.requires_grad_(trains)
+            self._let_train(module, trains)
+        if self.lora is not None:
+            by_callback, freezes = self._is_finetuned_by_callback(), self.optimization.freeze_backbone
+            check_adapters(self.trainer.strategy, freeze_backbone=freezes, by_callback=by_callback)
+            if self.trainer.is_global_zero:
+                print(f"trained: {trained_share(self.model)}")
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Know that the heads are trained."""
@@ -358,7 +371,12 @@ class EarlyExitModule(LightningModule):
     def _enter(self, stage: int) -> None:
         self._stage = stage
         for module, trains in self._modules_and_whether_trained(self._timeline.stages[stage].trains):
-            module.requires_grad_(trains).train(trains)
+            self._let_train(module.train(trains), trains)
+
+    def _let_train(self, module: nn.Module, trains: bool) -> None:
+        module.requires_grad_(trains)
+        if self.lora is not None and module is self.model.backbone:
+            train_adapters_alone(module, trains=trains)
 
     def _modules_and_whether_trained(self, parts: frozenset[Part]) -> Iterator[tuple[nn.Module, bool]]:
         for part in EVERYTHING - ({"backbone"} if self._is_finetuned_by_callback() else set()):
@@ -369,25 +387,3 @@ class EarlyExitModule(LightningModule):
     def _is_finetuned_by_callback(self) -> bool:
         """Return whether a callback such as `BackboneFinetuning` freezes the backbone, and adds it to the optimiser."""
         return any(isinstance(each, BaseFinetuning) for each in self.trainer.callbacks)  # type: ignore[attr-defined]
-
-
-def suited_to(
-    backbone: str, pooling: Pooling | None, rate: float, head_rate: float | None
-) -> tuple[Pooling, float | None]:
-    """Return the pooling and the heads' learning rate, those that suit a backbone where no pooling is given.
-
-    The heads of a mean-pooled sentence encoder learn ten times as fast, or its shallow exits would stay at chance.
-    """
-    if pooling is not None:
-        return pooling, head_rate
-    pooling = usual_pooling(backbone)
-    return pooling, 10 * rate if pooling == "mean" and head_rate is None else head_rate
-
-
-def _check_gate(objective: Objective, heads: HeadOptions) -> None:
-    if heads.gate and not objective.has_early_exits:
-        raise OptionError(
-            f"{type(objective).__name__} trains no early exits, and no gate beside them",
-            where="--model.heads.gate",
-            hint="leave the gate out, or take another objective",
-        )

@@ -15,6 +15,7 @@ from torch import Tensor
 from ee_lightning.errors import counted
 from ee_lightning.functional import resample, weighted_scores
 from ee_lightning.runs.figures import NAMED_SPEEDUPS
+from ee_lightning.runs.run_options import is_free, leaves
 
 FIGURES = {f"{speedup:g}x": f"score_at_{speedup:g}x" for speedup in NAMED_SPEEDUPS} | {"area": "area"}
 """The headings of the figures that runs are compared by, and their names in ``summary.json``."""
@@ -33,6 +34,25 @@ class ComparedRun:
     name: str
     options: Mapping[str, str]
     summary: Mapping[str, Mapping[str, Any]]
+
+
+NOT_COMPARED = ("run", "seed_everything")
+"""Options by which runs of one configuration differ."""
+
+
+def compared_run(options: Mapping[str, Any], summary: Mapping[str, Mapping[str, Any]]) -> ComparedRun:
+    """Return a run that is to be compared, by its nested options and its figures by split."""
+    compared = {option: value for option, value in leaves(options).items() if not is_free(option, NOT_COMPARED)}
+    return ComparedRun(str(options["run"]["name"]), compared, summary)
+
+
+def configurations(runs: Sequence[ComparedRun]) -> list[str]:
+    """Name the configuration of each run: those that differ in the seed alone have the same."""
+    varied = {name: _varied([run.options for run in runs if run.name == name]) for name in {run.name for run in runs}}
+    return [
+        ", ".join([run.name, *(f"{_last(each)} {run.options.get(each, 'none')}" for each in varied[run.name])])
+        for run in runs
+    ]
 
 
 def compare(runs: Sequence[ComparedRun]) -> pd.DataFrame:
@@ -90,6 +110,10 @@ def _varied(options: Sequence[Mapping[str, str]]) -> list[str]:
     return [name for name in names if len({each.get(name) for each in options}) > 1]
 
 
+def _last(option: str) -> str:
+    return option.rpartition(".")[2]
+
+
 def _rows(summary: Mapping[str, Any], metric: str) -> dict[str, Mapping[str, float | None]]:
     full = {"full model": {FIGURES["1x"]: summary["full_model"][metric]}}
     return {criterion: by_metric[metric] for criterion, by_metric in summary["criteria"].items()} | full
@@ -100,7 +124,7 @@ def _by_configuration(rows: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
     configuration = list(rows.columns[3 : rows.columns.get_loc("criterion")])
     for (name, *options), of_one in rows.groupby(configuration, sort=False, dropna=False):
         varied = [
-            f"{option.rpartition('.')[2]} {value}"
+            f"{_last(option)} {value}"
             for option, value in zip(configuration[1:], options, strict=True)
             if isinstance(value, str)
         ]

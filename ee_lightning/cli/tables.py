@@ -6,15 +6,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
-from ee_lightning.analysis.comparison import ComparedRun, compare, print_comparison
+from ee_lightning.analysis.comparison import ComparedRun, compare, compared_run, print_comparison
 from ee_lightning.cli.command import OutputFile
 from ee_lightning.errors import OptionError, RunFolderError, first_line, require_one_of, shown
 from ee_lightning.files import UNFINISHED, read_yaml, reading, written_whole
 from ee_lightning.runs.folder import RunFolder
-from ee_lightning.runs.run_options import is_free, leaves
 
-NOT_COMPARED = ("run", "seed_everything")
-"""Options by which runs of one configuration differ."""
 RESOLVED_CONFIG = "resolved_config"
 """The key under which W&B has the options of a run."""
 _PATIENCE = 20
@@ -98,12 +95,7 @@ def _of_folders(paths: Sequence[Path]) -> list[tuple[str, ComparedRun | None]]:
 
 def _read(folder: RunFolder) -> ComparedRun:
     with reading(folder.config, hint="leave this run folder out"):
-        return _compared(read_yaml(folder.config), folder.read_summary())
-
-
-def _compared(options: dict[str, Any], summary: dict[str, Any]) -> ComparedRun:
-    compared = {option: value for option, value in leaves(options).items() if not is_free(option, NOT_COMPARED)}
-    return ComparedRun(str(options["run"]["name"]), compared, summary)
+        return compared_run(read_yaml(folder.config), folder.read_summary())
 
 
 def _of_project(project: str) -> list[tuple[str, ComparedRun | None]]:
@@ -120,7 +112,7 @@ def _of_project(project: str) -> list[tuple[str, ComparedRun | None]]:
             hint="log in (wandb login), and write ENTITY/PROJECT as in the address of the project's page",
         ) from error
     return [
-        (run.id, _compared(run.config[RESOLVED_CONFIG], summary) if run.state == "finished" and summary else None)
+        (run.id, compared_run(run.config[RESOLVED_CONFIG], summary) if run.state == "finished" and summary else None)
         for run in runs
         for summary in [_summary(run.config[RESOLVED_CONFIG]["data"]["task"], run.summary_metrics)]
     ]

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 
 _TICKS = (1, 1.25, 1.5, 2, 3, 4, 6, 12, 24)
 _SAME = 0.002
-_READ_AT = 41
+POINTS = 201
+"""At how many costs curves are read that are set side by side."""
 
 
 def draw_curve(
@@ -68,8 +69,25 @@ def alike(curves: "Sequence[Curve]", metric: str) -> list[list[int]]:
     return groups
 
 
+def mean_curve(curves: "Sequence[Curve]", metric: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Read the curves of several seeds, of as many layers, at the same speed-ups, evenly spaced by executed layers.
+
+    Returns:
+        Speed-ups, of shape [points], and scores in percent, of shape [curves, points]; NaN where a curve does not
+        reach.
+    """
+    num_layers = curves[0].num_layers
+    speedups = num_layers / np.linspace(num_layers, 1, POINTS)  # [points]
+    return speedups, np.stack([100 * _read(curve, metric)[::-1] for curve in curves])
+
+
 def _read(curve: "Curve", metric: str) -> NDArray[np.float64]:
-    """Return a curve's score at numbers of layers, evenly spaced from 1 to all; NaN where it does not reach."""
-    layers, score = curve.mean_exit.numpy()[::-1], curve.scores[metric].numpy()[::-1]
-    at = np.linspace(1, curve.num_layers, _READ_AT)
+    """Return a curve's score at numbers of layers, evenly spaced from 1 to all, [points]; NaN where it does not reach.
+
+    Of operating points with the same mean number of layers the one with the highest threshold counts.
+    """
+    layers, score = curve.mean_exit.numpy(), curve.scores[metric].numpy()
+    is_first = np.diff(layers, prepend=np.inf) != 0
+    layers, score = layers[is_first][::-1], score[is_first][::-1]
+    at = np.linspace(1, curve.num_layers, POINTS)
     return np.where(at < layers[0] - 1e-9, np.nan, np.interp(at, layers, score))

@@ -16,7 +16,7 @@ from page_runs import NAMES, NASTY, exits_saying, run_folder
 from ee_lightning.analysis.sweep import sweep_exits
 from ee_lightning.cli import main
 from ee_lightning.errors import RunFolderError
-from ee_lightning.exits import Confidence, Patience, SoftVoting, replay
+from ee_lightning.exits import Confidence, Patience, SoftVoting, replay, trace_curve
 from ee_lightning.reporting import write_sweep
 from ee_lightning.reporting.page.writing import page_of
 from ee_lightning.runs.folder import RunFolder
@@ -158,6 +158,37 @@ def test_a_criterion_with_labels_of_its_own_brings_them(tmp_path: Path, tiny_bac
     write_sweep(folder, sweep_exits([SoftVoting()], exits, None, split="validation", task="mine", metrics=["accuracy"]))
     (of_page,) = data_of(page_of([folder]))["runs"][0]["criteria"]
     assert unpacked(of_page["says"]).reshape(3, -1).tolist() == replay(SoftVoting(), exits).labels.tolist()
+
+
+def test_seeds_of_one_configuration_are_one_line(tmp_path: Path) -> None:
+    folders = [
+        run_folder(
+            tmp_path / f"{name}-{seed}",
+            exits_of(80, num_exits=3, seed=seed),
+            backbone=name,
+            seed=seed,
+            name=f"{name}-{seed}",
+        )
+        for name, seed in (("small", 1), ("small", 2), ("large", 1))
+    ]
+    for folder in folders:  # of the same data, as seeds are
+        folder.config.write_text(folder.config.read_text().replace(str(folder.path), "here"))
+    (task,) = data_of(page_of(folders))["compared"]
+    lines = {(line["name"], line["criterion"]): line for line in task["lines"]}
+    assert {name for name, _ in lines} == {"small", "large-1"}
+    two, one = lines["small", "confidence"], lines["large-1", "confidence"]
+    assert (two["runs"], one["runs"], one["deviation"]) == (2, 1, None)
+    curves = [trace_curve(Confidence(), folder.read_exits("validation"), ["accuracy"]) for folder in folders[:2]]
+    at_two = [curve.score_at(2, "accuracy") for curve in curves]
+    mean, deviation = two["figures"][task["heads"].index("2x")]
+    assert (mean, deviation) == pytest.approx((np.mean(at_two), np.std(at_two, ddof=1)))
+    halfway = unpacked(two["mean"])[round(200 * (3 - 1.5) / 2)]
+    assert halfway == pytest.approx(np.mean(at_two), abs=1e-6)
+
+
+def test_several_runs_need_a_place(shown: RunFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["report", str(shown.path), str(tmp_path)]) == 1
+    assert "--output" in capsys.readouterr().err
 
 
 def test_the_command_writes_it_into_the_run_folder(shown: RunFolder, capsys: pytest.CaptureFixture[str]) -> None:

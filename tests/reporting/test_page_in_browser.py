@@ -142,6 +142,23 @@ def test_every_control_has_a_name(page: Any) -> None:
     ] == []
 
 
+def test_runs_stand_side_by_side(driver: Any, tmp_path: Path) -> None:
+    from selenium.webdriver.support.ui import Select
+
+    folders = [
+        run_folder(tmp_path / f"run-{seed}", exits_of(60, seed=seed), backbone="missing", seed=seed) for seed in (1, 2)
+    ]
+    write_page(folders, tmp_path / "several.html")
+    driver.get((tmp_path / "several.html").as_uri())
+    shown = by_id(driver, "compared")
+    assert all(line.text.startswith("shown") for line in shown.find_elements("css selector", "tbody tr"))
+    assert shown.find_elements("css selector", "svg path")
+    before = by_id(driver, "leaving").get_attribute("innerHTML")
+    Select(by_id(driver, "run")).select_by_index(1)
+    assert by_id(driver, "leaving").get_attribute("innerHTML") != before
+    assert [entry for entry in driver.get_log("browser") if entry["level"] != "INFO"] == []
+
+
 @pytest.mark.parametrize("width", [360, 768, 1280])
 def test_it_fits_its_width_in_light_and_dark(page: Any, width: int) -> None:
     metrics = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": width < 600}

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
+from ee_lightning.exits.drawing import mean_curve
 from ee_lightning.reproduce.evaluation import StoredRun, evaluate
-from ee_lightning.reproduce.report.figures import draw_task, mean_curve
+from ee_lightning.reproduce.report.figures import draw_task
 from ee_lightning.reproduce.results import tabulate
 
 

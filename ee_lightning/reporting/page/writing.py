@@ -12,10 +12,11 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from ee_lightning import __version__
 from ee_lightning.files import written_whole
 from ee_lightning.reporting.page.packing import as_script_data
+from ee_lightning.reporting.page.side_by_side import compared
 from ee_lightning.reporting.page.views import split_of, sweep_of, view_of
 from ee_lightning.runs.folder import RunFolder
 
-SCRIPTS = ("base", "outcomes", "chart", "curves", "point", "classes", "rows", "exits", "main")
+SCRIPTS = ("base", "outcomes", "chart", "curves", "point", "classes", "rows", "exits", "compare", "main")
 MOST_ROWS = 2000
 _FEWEST_ROWS = 200
 
@@ -29,12 +30,13 @@ def page_of(folders: Sequence[RunFolder], split: str | None = None, most_rows: i
         most_rows: Rows that can be looked at one by one, in all; of more, so many are drawn.
     """
     rows_each = max(_FEWEST_ROWS, most_rows // len(folders))
-    views = []
+    views, shown = [], []
     for folder in folders:
         found, unknown = sweep_of(folder, split_of(folder, split))
         views.append(view_of(folder, _name_of(folder, folders), found, unknown, rows_each))
-    names = ", ".join(view["name"] for view in views)
-    return _render(f"{names}: early exit", {"runs": views, "compared": None})
+        shown.append((folder, found))
+    title = views[0]["name"] if len(views) == 1 else f"{len(views)} runs side by side"
+    return _render(f"{title}: early exit", {"runs": views, "compared": compared(shown) if len(views) > 1 else []})
 
 
 def write_page(

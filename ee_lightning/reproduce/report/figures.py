@@ -8,17 +8,14 @@ from itertools import cycle
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 
 from ee_lightning.exits import Curve, Oracle
-from ee_lightning.exits.drawing import lay_out
+from ee_lightning.exits.drawing import POINTS, lay_out, mean_curve
 from ee_lightning.reporting.plots import STYLES
 from ee_lightning.reproduce.evaluation import Evaluation, StoredRun
 from ee_lightning.reproduce.report.words import reported
 from ee_lightning.reproduce.results import Results
 from ee_lightning.reproduce.suite import Row
-
-_POINTS = 201
 
 
 def draw_task(found: Evaluation, results: Results, task: str) -> Figure | None:
@@ -63,26 +60,13 @@ def _draw_curve(axes: Axes, found: Evaluation, task: str, row: Row, style: str) 
     if curves is None:
         return
     speedup, scores = mean_curve(curves, runs[0].metric)
-    mean, deviation = scores.mean(0), scores.std(0, ddof=1) if len(scores) > 1 else np.zeros(_POINTS)
+    mean, deviation = scores.mean(0), scores.std(0, ddof=1) if len(scores) > 1 else np.zeros(POINTS)
     axes.plot(speedup, mean, style, linewidth=1.6, label=row.label)
     axes.fill_between(speedup, mean - deviation, mean + deviation, color=style.rstrip("-:."), alpha=0.12, linewidth=0)
 
 
 def _curves(runs: Sequence[StoredRun], criterion: str) -> list[Curve]:
     return [run.curve(run.criterion(criterion)) for run in runs]
-
-
-def mean_curve(curves: Sequence[Curve], metric: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Read the curves of several seeds, of as many layers, at the same speed-ups, evenly spaced by executed layers.
-
-    Returns:
-        Speed-ups, of shape [points], and scores in percent, of shape [curves, points]; NaN where a curve does not
-        reach.
-    """
-    num_layers = curves[0].num_layers
-    speedups = num_layers / np.linspace(num_layers, 1, _POINTS)  # [points]
-    scores = [[100 * curve.score_at(speedup, metric) for speedup in speedups.tolist()] for curve in curves]
-    return speedups, np.array(scores)
 
 
 def _draw_points(axes: Axes, results: Results, task: str, row: Row, color: str) -> None:

@@ -15,7 +15,7 @@ def stored(logits: Tensor, labels: Tensor | None = None, extras: dict[str, Tenso
 
 
 def random_exits(num_exits, num_samples, num_classes, *, seed=0, kind="continuous", multi_label=False):
-    """Make random ones with a gate: of continuous logits, of many tied ones, or of equal ones; one class is a value."""
+    """Make random ones with all extras: of continuous, many tied, or equal logits; one class is a value."""
     generator = torch.Generator().manual_seed(seed)
     logits = 2 * torch.randn(num_exits, num_samples, num_classes, generator=generator)
     gate = torch.rand(num_exits, num_samples, generator=generator)
@@ -25,7 +25,7 @@ def random_exits(num_exits, num_samples, num_classes, *, seed=0, kind="continuou
         labels = torch.randint(2, (num_samples, num_classes), generator=generator)
     elif num_classes == 1:
         labels = labels + torch.rand(num_samples, generator=generator)
-    extras = {"gate": coarse(4 * gate) / 4}
+    extras = dict.fromkeys(("gate", "nsp"), coarse(4 * gate) / 4)
     return StoredExits(coarse(logits), labels, torch.arange(num_samples) + 100, extras, multi_label)
 
 

@@ -12,12 +12,10 @@ from torch import Tensor
 from ee_lightning.errors import OptionError
 from ee_lightning.exits import (
     CRITERIA,
-    GATE,
     Criterion,
     Curve,
     Fitted,
     Fixed,
-    Gate,
     Oracle,
     Replay,
     StoredExits,
@@ -415,6 +413,6 @@ def _applies(criterion: Criterion, exits: StoredExits, calibration: StoredExits 
         criterion.check_task(exits.target.kind)
     except OptionError:
         return False
-    if isinstance(criterion, Gate) and GATE not in exits.extras:
+    if criterion.reads is not None and criterion.reads not in exits.extras:
         return False
     return not isinstance(criterion, Fitted) or calibration is not None

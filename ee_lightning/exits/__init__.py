@@ -10,6 +10,8 @@ import lazy_loader
 
 from ee_lightning.exits.beem import BEEM as BEEM
 from ee_lightning.exits.calibrated_confidence import CalibratedConfidence as CalibratedConfidence
+from ee_lightning.exits.cap import CAP as CAP
+from ee_lightning.exits.cap import NSP as NSP
 from ee_lightning.exits.confidence import Confidence as Confidence
 from ee_lightning.exits.conformal import Conformal as Conformal
 from ee_lightning.exits.criterion import Criterion as Criterion
@@ -70,6 +72,7 @@ CRITERIA: dict[str, type[Criterion]] = {
         NormalisedEntropy,
         Margin,
         Energy,
+        CAP,
         PCEE,
         FPABEE,
         BEEM,

@@ -20,6 +20,7 @@ from ee_lightning.functional import (
     Kind,
     Target,
     absent_or_there,
+    as_float32,
     at_least,
     log_softmax,
     namespace,
@@ -58,6 +59,14 @@ class ExitOutput:
     extras: Mapping[str, Array] = field(default_factory=dict)
     labels: Array | None = None
     kind: Kind = Kind.SINGLE_LABEL
+
+    def extra(self, name: str, hint: str) -> Array:
+        """Return an extra in float32, of shape [batch]; an OptionError with a hint where the exits lack it."""
+        if name not in self.extras:
+            found = ", ".join(sorted(self.extras)) or "no extras"
+            what = f"The criterion reads the extra {name!r}, and these exits have {found}"
+            raise OptionError(what, where="criteria", hint=hint)
+        return as_float32(self.extras[name])
 
     @property
     def predictions(self) -> Array:
@@ -141,12 +150,14 @@ class Criterion(ABC):
         init_args: Those options.
         handles_regression: Whether it can judge exits that predict a value and no class.
         handles_multi_label: Whether it can judge exits that predict any number of labels.
+        reads: The name of the extra that it reads, if any.
     """
 
     name: str
     init_args: Mapping[str, Any] = MappingProxyType({})
     handles_regression: bool = False
     handles_multi_label: bool = False
+    reads: str | None = None
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)

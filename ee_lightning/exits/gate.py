@@ -2,9 +2,7 @@
 
 from typing_extensions import override
 
-from ee_lightning.errors import OptionError
 from ee_lightning.exits.criterion import Criterion, Decision, ExitOutput, State
-from ee_lightning.functional import as_float32
 
 GATE = "gate"
 """The extra that the gate reads."""
@@ -23,16 +21,11 @@ class Gate(Criterion):
     """
 
     name = "gate"
+    reads = GATE
     handles_regression = True
     handles_multi_label = True
 
     @override
     def step(self, output: ExitOutput, state: State) -> tuple[Decision, State]:
-        if GATE not in output.extras:
-            found = ", ".join(sorted(output.extras)) or "no extras"
-            raise OptionError(
-                f"The criterion gate reads the extra {GATE!r}, and these exits have {found}",
-                where="criteria",
-                hint="train a model with a gate (--model.heads.gate true), or leave the gate out",
-            )
-        return Decision(-as_float32(output.extras[GATE]), output.predictions), state
+        unsure = output.extra(GATE, "train a model with a gate (--model.heads.gate true), or leave the gate out")
+        return Decision(-unsure, output.predictions), state

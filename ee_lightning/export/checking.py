@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ee_lightning.errors import BackboneError
-from ee_lightning.exits import GATE, Criterion, StoredExits, replay
+from ee_lightning.exits import Criterion, StoredExits, replay
 from ee_lightning.export.sessions import StageSessions, run, session_of
 from ee_lightning.export.single import EXIT, LABEL, THRESHOLDS
 from ee_lightning.functional import Kind, same_rows
@@ -51,18 +51,20 @@ def exits_of_stages(
 ) -> StoredExits:
     """Return what exported exits say of samples, in their order; those of similar length are run together."""
     order = sorted(range(len(samples)), key=lambda place: len(samples[place].input_ids))
-    logits, gates = list[Tensor](), list[Tensor]()
+    logits = list[Tensor]()
+    extras: dict[str, list[Tensor]] = {name: [] for name in model.heads.extras}
     for start in range(0, len(order), _AT_ONCE):
         batch = pad([samples[place] for place in order[start : start + _AT_ONCE]])
-        said, gate = sessions({name: tensor.numpy() for name, tensor in batch.items()})
+        said, more = sessions({name: tensor.numpy() for name, tensor in batch.items()})
         logits.append(torch.from_numpy(said))  # [exits, batch, classes]
-        gates += [] if gate is None else [torch.from_numpy(gate)]  # [exits, batch]
+        for of_extra, extra in zip(extras.values(), more, strict=True):
+            of_extra.append(torch.from_numpy(extra))  # [exits, batch]
     back = torch.tensor(order).argsort()  # [samples]
     return StoredExits(
         logits=torch.cat(logits, 1)[:, back],  # [exits, samples, classes]
         labels=None,
         ids=torch.arange(len(samples)),
-        extras={GATE: torch.cat(gates, 1)[:, back]} if gates else {},  # [exits, samples]
+        extras={name: torch.cat(of_extra, 1)[:, back] for name, of_extra in extras.items()},  # [exits, samples] each
         multi_label=model.target.kind is Kind.MULTI_LABEL,
         layers_of_exits=model.layers_of_exits,
     )
@@ -77,12 +79,11 @@ def check_stages(
     with torch.inference_mode():
         said = [predictor.model(**predictor.engine.pad([sample])) for sample in some]
     logits = torch.cat([each.logits for each in said], 1)  # [exits, samples, classes]
-    gates = [each.gate for each in said if each.gate is not None]  # [exits, 1] each
     theirs = StoredExits(
         logits=logits,
         labels=None,
         ids=ours.ids,
-        extras={GATE: torch.cat(gates, 1)} if gates else {},  # [exits, samples]
+        extras={name: torch.cat([each.extras[name] for each in said], 1) for name in ours.extras},
         multi_label=ours.multi_label,
         layers_of_exits=ours.layers_of_exits,
     )

@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ee_lightning.errors import BackboneError, RunFolderError
+from ee_lightning.errors import BackboneError, OptionError, RunFolderError
 from ee_lightning.exits import Confidence, Criterion, Entropy, Margin, Patience, StoredExits, Voting
 from ee_lightning.exits.naming import CriterionSpec, spec_of
 from ee_lightning.export.checking import Checks, RunExits, check_single, check_stages, exits_of_stages
@@ -78,8 +78,12 @@ def export_model(
     Raises:
         BackboneError: The model can't be traced, or the graphs say something else than it does.
         RunFolderError: The folder can't be written, or holds a model of another kind.
+        OptionError: The model's heads have ``nsp``.
     """
     _check_free(folder)
+    if predictor.model.heads.options.nsp:
+        what, hint = "no graph holds the null space projection", "run it with the torch engine: save and predict"
+        raise OptionError(what, where="model.heads.nsp", hint=hint)
     model, layers = predictor.model, predictor.model.layers_of_exits
     stages = trace_stages(model, layers)
     graphs = (stages.embed, *stages.layers.values(), *stages.exits.values())
@@ -141,7 +145,7 @@ def _write_stages(stages: Stages, predictor: EarlyExitPredictor, precision: Prec
         depth=backbone.num_layers,
         exit_layers=tuple(stages.exits),
         inputs=tuple(str(value.name) for value in stages.embed.inputs),
-        gate=predictor.model.heads.gate is not None,
+        extras=predictor.model.heads.extras,
         fills={"input_ids": tokenizer.pad_token_id, "token_type_ids": tokenizer.pad_token_type_id},
         graphs=Graphs(files.write(stages.embed.clone(), "embed.onnx"), layers, exits),
         single=(),

@@ -51,16 +51,16 @@ class StageSessions:
         files = zip(manifest.exit_layers, manifest.graphs.exits, strict=True)
         self._exits = {layer: loaded[name] for layer, name in files}
 
-    def __call__(self, batch: Arrays) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
-        """Return the logits of all exits, ``[exits, batch, classes]``, and the gates, ``[exits, batch]``, or None."""
+    def __call__(self, batch: Arrays) -> tuple[NDArray[np.float32], list[NDArray[np.float32]]]:
+        """Return the logits of all exits, ``[exits, batch, classes]``, and their extras, ``[exits, batch]`` each."""
         (hidden,) = run(self._embed, batch, [NEXT])
         said = []
         for number, layer in enumerate(self._layers, start=1):
             (hidden,) = run(layer, {HIDDEN: hidden, MASK: batch[MASK]}, [NEXT])
             if (head := self._exits.get(number)) is not None:
                 said.append(run(head, {HIDDEN: hidden, MASK: batch[MASK]}, None))
-        logits, *gates = (np.stack(each) for each in zip(*said, strict=True))
-        return logits, gates[0] if gates else None
+        logits, *extras = (np.stack(each) for each in zip(*said, strict=True))
+        return logits, extras
 
 
 def run(session: InferenceSession, arrays: Arrays, outputs: list[str] | None) -> list[NDArray[np.float32]]:

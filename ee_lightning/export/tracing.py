@@ -20,9 +20,9 @@ from ee_lightning.models import MultiExitModel
 
 OPSET = 23
 """The first whose attention is one operator."""
-IDS, MASK, TYPES, HIDDEN, NEXT, LOGITS, GATE = (
+IDS, MASK, TYPES, HIDDEN, NEXT, LOGITS = (
     *("input_ids", "attention_mask", "token_type_ids"),
-    *("hidden", "next_hidden", "logits", "gate"),
+    *("hidden", "next_hidden", "logits"),
 )
 
 
@@ -35,7 +35,7 @@ class Stages:
             ``[batch, length]`` each, to ``next_hidden``, ``[batch, length, width]``.
         layers: By layer, from 1: from ``hidden`` and ``attention_mask`` to ``next_hidden``.
         exits: By the layer that they are behind: from ``hidden`` and ``attention_mask`` to ``logits``,
-            ``[batch, classes]``, and ``gate``, ``[batch]``, where the model has one.
+            ``[batch, classes]``, and the model's extras, ``[batch]`` each.
     """
 
     embed: ir.Graph
@@ -59,7 +59,7 @@ def trace_stages(model: MultiExitModel, exit_layers: Sequence[int]) -> Stages:
     if takes_types:
         tokens[-1] = torch.zeros_like(tokens[0])
     hidden, mask = torch.randn(2, 5, model.backbone.hidden_size), torch.ones(2, 5, dtype=torch.int64)
-    said = [LOGITS] if model.heads.gate is None else [LOGITS, GATE]
+    said = [LOGITS, *model.heads.extras]
     return Stages(
         embed=tracer(_Embed(model), tokens, [IDS, MASK, TYPES][: len(tokens)], [NEXT]),
         layers={
@@ -95,7 +95,7 @@ class _Exit(nn.Module):
 
     def forward(self, hidden: Tensor, attention_mask: Tensor) -> tuple[Tensor, ...]:
         said = self.heads(self.number, self.backbone.state(hidden, attention_mask, is_padded=True))
-        return (said.logits,) if said.gate is None else (said.logits, said.gate)
+        return (said.logits, *said.extras.values())
 
 
 class _Tracer:

@@ -16,7 +16,7 @@ from ee_lightning.analysis.sweep import Sweep, SweepSink, distinct, fit_criteria
 from ee_lightning.data.custom import ModuleTask
 from ee_lightning.data.encoding import LengthBucketedBatches
 from ee_lightning.errors import DataError, OptionError
-from ee_lightning.exits import GATE, Criterion, EvaluatedRows, Fitted
+from ee_lightning.exits import Criterion, EvaluatedRows, Fitted
 from ee_lightning.fit.callbacks import check_monitors
 from ee_lightning.inference import SpeedMeter, samples_of
 from ee_lightning.models import MultiExitModel
@@ -91,11 +91,10 @@ class ExitSweep(Callback):
                 hint="leave it out, and measure afterwards: ee-lightning speed RUN",
             )
         module = _as_ours(pl_module)
-        extras = () if module.model.heads.gate is None else (GATE,)
         for criterion in self.criteria:
             criterion.check_task(module.target.kind)
             if not isinstance(criterion, Fitted):
-                criterion.rehearse(module.target, module.model.num_exits, extras, torch.zeros(0))
+                criterion.rehearse(module.target, module.model.num_exits, module.model.heads.extras, torch.zeros(0))
         if data is not None and not data.calibration:
             fit_criteria(self.criteria, None)  # which raises an error for one that has to be fitted
         if stage == TrainerFn.FITTING:

@@ -14,7 +14,7 @@ from ee_lightning.data import Task
 from ee_lightning.data.custom import ModuleTask
 from ee_lightning.data.encoding import load_tokenizer
 from ee_lightning.errors import OptionError, listed
-from ee_lightning.exits import GATE, StoredExits
+from ee_lightning.exits import StoredExits
 from ee_lightning.exits.naming import spec_of
 from ee_lightning.functional import Kind
 from ee_lightning.inference.card import Origin
@@ -302,7 +302,7 @@ class EarlyExitPredictor(TextPredictor):
             logits=said.logits.float().cpu(),  # [exits, texts, classes]
             labels=None,
             ids=torch.arange(len(samples)),
-            extras={} if said.gate is None else {GATE: said.gate.float().cpu()},  # [exits, texts]
+            extras={name: extra.float().cpu() for name, extra in said.extras.items()},  # [exits, texts] each
             multi_label=self.model.target.kind is Kind.MULTI_LABEL,
             layers_of_exits=self.model.layers_of_exits,
         )

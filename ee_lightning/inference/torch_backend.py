@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import pad
 
-from ee_lightning.exits import CRITERIA, GATE, Criterion
+from ee_lightning.exits import CRITERIA, Criterion
 from ee_lightning.functional import Array
 from ee_lightning.inference.batches import Batch
 from ee_lightning.inference.descent import Places
@@ -32,7 +32,7 @@ class TorchBackend:
     def __init__(self, model: MultiExitModel, criterion: Criterion, *, lower: bool) -> None:
         self.model, self._lower = model, lower
         self.target, self.num_layers, self.num_exits = model.target, model.backbone.num_layers, model.num_exits
-        self.extras: tuple[str, ...] = () if model.heads.gate is None else (GATE,)
+        self.extras: tuple[str, ...] = model.heads.extras
         self.where = next(model.parameters()).device
         self.device = self.where.type
         self._in_numpy = self.device == "cpu" and self._judges_arrays(criterion)
@@ -75,7 +75,7 @@ class TorchBackend:
         heads = self.model.heads
         pooled = [heads.pool(state) for state in states]  # [batch, width] each
         said = heads.classify(number, pooled[0] if len(pooled) == 1 else torch.cat(pooled))
-        return self._said(said.logits), {} if said.gate is None else {GATE: self._said(said.gate)}
+        return self._said(said.logits), {name: self._said(extra) for name, extra in said.extras.items()}
 
     def keep(self, state: EncoderState, kept: Places, length: int, *, is_padded: bool) -> EncoderState:
         """Return the state of some samples."""

@@ -24,6 +24,8 @@ class HeadOptions:
         dropout: Dropout before the linear layer, in [0, 1).
         gate: Add the gate of BERxiT (Xin et al. 2021): one linear layer, shared by all exits, that tells from what an
             exit pooled how likely it is wrong. It is trained beside any objective, and read by the criterion ``gate``.
+        nsp: Let every exit also give the share of its feature that no logit sees (the null space projection of He
+            2025), which takes no parameters, and is read by the criterion ``cap``. Such a model can't be exported.
     """
 
     exits: Literal["every", "last"] | tuple[int, ...] = "every"
@@ -31,6 +33,7 @@ class HeadOptions:
     pooler: Literal["per_exit", "shared"] = "per_exit"
     dropout: float = 0.1
     gate: bool = False
+    nsp: bool = False
 
     def __post_init__(self) -> None:
         if isinstance(self.exits, str):

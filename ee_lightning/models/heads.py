@@ -1,12 +1,13 @@
 """The internal classifiers, one on each exit, and the gate beside them."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from ee_lightning.exits import GATE, NSP
 from ee_lightning.models.backbones import EncoderState
 from ee_lightning.models.head_options import HeadOptions
 
@@ -15,7 +16,7 @@ class HeadOutput(NamedTuple):
     """What the head of one exit says of a batch, of the shapes that `MultiExitOutput` has for all."""
 
     logits: Tensor
-    gate: Tensor | None
+    extras: Mapping[str, Tensor]
 
 
 class ExitHeads(nn.Module):
@@ -56,8 +57,15 @@ class ExitHeads(nn.Module):
         pooled = torch.tanh(pooler(pooled))  # [batch, width]
         dropout = self.dropouts[exit_layer - 1]
         logits = self.classifiers[exit_layer - 1](dropout(pooled) if dropout.training else pooled)  # [batch, classes]
-        gate = None if self.gate is None else self.gate(pooled).squeeze(-1).sigmoid()  # [batch]
-        return HeadOutput(logits, gate)
+        extras = {} if self.gate is None else {GATE: self.gate(pooled).squeeze(-1).sigmoid()}  # [batch]
+        if self.options.nsp:
+            extras[NSP] = unseen_share(pooled, self.classifiers[exit_layer - 1])  # [batch]
+        return HeadOutput(logits, extras)
+
+    @property
+    def extras(self) -> tuple[str, ...]:
+        """The names of what the exits give beside their logits."""
+        return (*(() if self.gate is None else (GATE,)), *((NSP,) if self.options.nsp else ()))
 
     def of_last_exit(self) -> Iterable[nn.Module]:
         """Return what the last exit uses; a shared pooler is the last exit's."""
@@ -84,6 +92,23 @@ class ExitHeads(nn.Module):
         mask = state.padding_mask.to(state.hidden.dtype)  # [batch, length]
         total = torch.bmm(mask.unsqueeze(1), state.hidden).squeeze(1)  # [batch, width]
         return total / mask.sum(1, keepdim=True)  # [batch, width]
+
+
+def unseen_share(pooled: Tensor, classifier: nn.Linear) -> Tensor:
+    r"""Return the share of each feature that no logit sees, :math:`\sqrt{1 - |P h|^2 / |h|^2}`, ``[batch]``.
+
+    P projects on the rows of the classifier's weights, and the origin of the features h is moved so that the bias is 0
+    (the null space projection of He 2025). It says nothing of weights, so no gradient flows through them.
+
+    Args:
+        pooled: The features, ``[batch, width]``.
+        classifier: Their linear layer.
+    """
+    weight = classifier.weight.detach()  # [classes, width]
+    inverse = torch.linalg.pinv(weight)  # [width, classes]
+    moved = pooled + inverse @ classifier.bias.detach()  # [batch, width]
+    seen = moved @ weight.T @ inverse.T  # [batch, width]
+    return (1 - seen.square().sum(-1) / moved.square().sum(-1)).clamp(0, 1).sqrt()
 
 
 def _at(modules: nn.ModuleList, places: Sequence[int]) -> nn.ModuleList:

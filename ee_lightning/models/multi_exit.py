@@ -1,7 +1,8 @@
 """The multi-exit model: a backbone with internal classifiers."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Literal, NamedTuple, Self
 
 import torch
@@ -24,11 +25,12 @@ class MultiExitOutput(NamedTuple):
     Attributes:
         logits: ``[exits, batch, classes]``; for regression the predicted values, ``[exits, batch, 1]``; of several
             labels a sample ``[exits, batch, labels]``.
-        gate: How likely each exit is wrong, between 0 and 1, ``[exits, batch]``; None without a gate.
+        extras: What else the exits give, by name, ``[exits, batch]`` each: ``gate``, how likely an exit is wrong, and
+            ``nsp``, the share of its feature that no logit sees, where the heads have them.
     """
 
     logits: Tensor
-    gate: Tensor | None
+    extras: Mapping[str, Tensor] = MappingProxyType({})
 
 
 class MultiExitModel(nn.Module):
@@ -85,10 +87,9 @@ class MultiExitModel(nn.Module):
                 state = replace(state, hidden=state.hidden.detach())
             if gradient_equilibrium:
                 state = replace(state, hidden=scale_gradient(state.hidden, self.num_exits - exit_layer))
-        gates = [output.gate for output in outputs if output.gate is not None]
         return MultiExitOutput(
             torch.stack([output.logits for output in outputs]),  # [exits, batch, classes]
-            torch.stack(gates) if gates else None,  # [exits, batch]
+            {name: torch.stack([output.extras[name] for output in outputs]) for name in self.heads.extras},
         )
 
     def exit_behind(self, layer: int) -> int:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from typing_extensions import override
 
 from ee_lightning.errors import EarlyExitError, OptionError, first_line
-from ee_lightning.exits import GATE, Criterion, spec_of
+from ee_lightning.exits import Criterion, spec_of
 from ee_lightning.functional import Array, Target
 from ee_lightning.inference.batches import Batch, Predictions, Sample, pad_samples
 from ee_lightning.inference.descent import Places, check_finite
@@ -41,7 +41,7 @@ class OnnxBackend:
         self._sessions, self._manifest, self.target = sessions, manifest, target
         self.num_layers, self.num_exits = len(manifest.graphs.layers), len(manifest.exit_layers)
         self._numbers = {layer: number for number, layer in enumerate(manifest.exit_layers, 1)}
-        self.extras: tuple[str, ...] = (GATE,) if manifest.gate else ()
+        self.extras: tuple[str, ...] = manifest.extras
         self.like: Array = np.empty(0, np.float32)  # type: ignore[assignment]
 
     def exit_behind(self, layer: int) -> int:

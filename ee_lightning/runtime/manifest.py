@@ -61,7 +61,7 @@ class Manifest:
         depth: Number of layers of the model that was exported.
         exit_layers: The layers that exits are behind, from 1, in rising order.
         inputs: What the embedding takes: ``input_ids``, ``attention_mask`` and perhaps ``token_type_ids``.
-        gate: Whether exits give a gate too.
+        extras: What else the exits give beside their logits, such as ``gate``.
         fills: What fills padding of ``input_ids`` and ``token_type_ids``.
         graphs: The files of the stages.
         single: The files for single rows.
@@ -75,7 +75,7 @@ class Manifest:
     depth: int
     exit_layers: tuple[int, ...]
     inputs: tuple[str, ...]
-    gate: bool
+    extras: tuple[str, ...]
     fills: dict[str, int]
     graphs: Graphs
     single: tuple[Single, ...]

@@ -64,8 +64,8 @@ def whole_batch(output: MultiExitOutput, labels: Tensor) -> tuple[MultiExitOutpu
     if num_processes() == 1:
         return output, labels
     logits = _joined(output.logits.transpose(0, 1)).transpose(0, 1)  # [exits, batch, classes]
-    gate = None if output.gate is None else _joined(output.gate.T).T  # [exits, batch]
-    return MultiExitOutput(logits, gate), _joined(labels)
+    extras = {name: _joined(extra.T).T for name, extra in output.extras.items()}  # [exits, batch] each
+    return MultiExitOutput(logits, extras), _joined(labels)
 
 
 def _joined(share: Tensor) -> Tensor:

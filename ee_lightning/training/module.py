@@ -212,8 +212,8 @@ class EarlyExitModule(LightningModule):
             gradient_equilibrium=self.training and self.objective.gradient_equilibrium,
             separate_exits=self.training and self.objective.separates_exits,
         )
-        gate = None if output.gate is None else output.gate.float()
-        return MultiExitOutput(output.logits.float(), gate)  # losses are computed in full precision
+        extras = {name: extra.float() for name, extra in output.extras.items()}
+        return MultiExitOutput(output.logits.float(), extras)  # losses are computed in full precision
 
     def setup(self, stage: str) -> None:
         """Check the trainer and its data; for training also freeze what no stage trains, and weigh the classes.
@@ -304,8 +304,8 @@ class EarlyExitModule(LightningModule):
             )
         loss: Tensor = terms.loss
         named = dict(terms.terms)
-        if output.gate is not None:
-            gate = gate_loss(output.gate, output.logits, labels)
+        if GATE in output.extras:
+            gate = gate_loss(output.extras[GATE], output.logits, labels)
             if self.objective.trains_early_exits(progress):
                 named["gate_term"] = gate.detach()
             else:
@@ -350,10 +350,11 @@ class EarlyExitModule(LightningModule):
     def predict_step(self, batch: Batch) -> BatchPrediction:
         """Predict the labels of a batch, and the exits that they are from, at the operating point."""
         output = self.forward(batch)
-        extras = {} if output.gate is None else {GATE: output.gate}
         multi_label = self.target.kind is Kind.MULTI_LABEL
         layers = self.model.layers_of_exits
-        exits = StoredExits(output.logits, None, batch["ids"], extras, multi_label=multi_label, layers_of_exits=layers)
+        exits = StoredExits(
+            output.logits, None, batch["ids"], output.extras, multi_label=multi_label, layers_of_exits=layers
+        )
         criterion, threshold = self.operating_point or (Fixed(), exits.num_exits)
         exit_layer, label = replay(criterion, exits).at(threshold)
         return BatchPrediction(batch["ids"], label, exit_layer, output)

@@ -6,11 +6,13 @@ import torch
 from torch import Tensor, distributed
 
 from ee_lightning.errors import DataError, TrainingDiverged
-from ee_lightning.exits import GATE, StoredExits
+from ee_lightning.exits import StoredExits
 from ee_lightning.exits.curve import statistics_of
 from ee_lightning.exits.placement import Layers
 from ee_lightning.functional import WITHOUT_CURVE, Kind, rank_score
 from ee_lightning.models import MultiExitOutput
+
+_OWN = {"logits", "labels", "ids"}
 
 
 class ExitRecorder:
@@ -27,8 +29,7 @@ class ExitRecorder:
     def add(self, output: MultiExitOutput, labels: Tensor | None, ids: Tensor) -> None:
         """Record a batch: what all exits say of it, labels ``[batch(, labels)]`` or None, ids ``[batch]``."""
         batch = {"logits": output.logits.transpose(0, 1).float(), "ids": ids}  # logits [batch, exits, classes]
-        if output.gate is not None:
-            batch[GATE] = output.gate.transpose(0, 1).float()  # [batch, exits]
+        batch |= {name: extra.transpose(0, 1).float() for name, extra in output.extras.items()}  # [batch, exits]
         if labels is not None:
             batch["labels"] = labels
         self._batches.append({name: tensor.detach().cpu() for name, tensor in batch.items()})
@@ -69,7 +70,7 @@ class ExitRecorder:
             logits=joined["logits"][first].transpose(0, 1).contiguous(),  # [exits, samples, classes]
             labels=joined["labels"][first] if "labels" in joined else None,  # [samples], or [samples, labels]
             ids=ids,
-            extras={GATE: joined[GATE][first].T.contiguous()} if GATE in joined else {},  # [exits, samples]
+            extras={name: joined[name][first].T.contiguous() for name in joined.keys() - _OWN},  # [exits, samples]
             multi_label=self._kind is Kind.MULTI_LABEL,
             layers_of_exits=self._layers,
         )

@@ -9,6 +9,7 @@ from factories import random_exits
 
 from ee_lightning.exits import (
     BEEM,
+    CAP,
     FPABEE,
     JEIDNN,
     PCEE,
@@ -90,6 +91,7 @@ CASES = [
             Gate(),
             Conformal(),
             Energy(),
+            CAP(),
             EENet(),
             JEIDNN(),
             Scheduled(),

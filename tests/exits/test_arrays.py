@@ -81,7 +81,8 @@ for name, kind in CRITERIA.items():
         criterion.restore({"num_exits": 2, "num_classes": 3, **learnt})
     state = criterion.start(2, Target.of(3), "cpu")
     for exit_layer in (1, 2):
-        output = ExitOutput(exit_layer, 2, np.eye(2, 3, dtype=np.float32), {"gate": np.zeros(2, np.float32)}, labels)
+        extras = dict.fromkeys(("gate", "nsp"), np.zeros(2, np.float32))
+        output = ExitOutput(exit_layer, 2, np.eye(2, 3, dtype=np.float32), extras, labels)
         decision, state = criterion.step(output, state)
     assert decision.label.tolist() == criterion.fallback(output, state).tolist() == [0, 1], name
     assert spec_of(name).build().name == name

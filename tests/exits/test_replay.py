@@ -56,10 +56,11 @@ def assert_steps_leave_their_state_alone(criterion, exits):
 
 
 def assert_later_exits_are_not_looked_at(criterion, exits, replayed, seen):
-    logits, gate = exits.logits.clone(), exits.extras["gate"].clone()
+    logits, extras = exits.logits.clone(), {name: extra.clone() for name, extra in exits.extras.items()}
     logits[seen:] = -logits[seen:] + 1
-    gate[seen:] = 1 - gate[seen:]
-    after = replay(criterion, replace(exits, logits=logits, extras={"gate": gate}))
+    for extra in extras.values():
+        extra[seen:] = 1 - extra[seen:]
+    after = replay(criterion, replace(exits, logits=logits, extras=extras))
     assert torch.equal(replayed.scores[:seen], after.scores[:seen])
     assert torch.equal(replayed.labels[:seen], after.labels[:seen])
 
@@ -118,7 +119,7 @@ def test_extreme_logits_half_precision_and_an_empty_batch_are_judged(case):
     if case.is_regression:
         logits = logits[..., :1]
     labels = torch.eye(3, 2).long() if case.multi_label else torch.tensor([0, 1, 1])
-    exits = stored(logits, labels, {"gate": torch.ones(4, 3)}, multi_label=case.multi_label)
+    exits = stored(logits, labels, dict.fromkeys(("gate", "nsp"), torch.ones(4, 3)), multi_label=case.multi_label)
     scores = replay(case.ready_for(exits), exits).scores
     assert scores.is_floating_point()
     assert (scores < math.inf).all()  # which NaN isn't
@@ -136,7 +137,8 @@ def test_extreme_logits_half_precision_and_an_empty_batch_are_judged(case):
         assert torch.equal(of_halved.label, of_widened.label)
 
     output = exits.output(1)
-    nobody = replace(output, logits=output.logits[:0], extras={"gate": torch.zeros(0)}, labels=output.labels[:0])
+    extras = {name: extra[:0] for name, extra in output.extras.items()}
+    nobody = replace(output, logits=output.logits[:0], extras=extras, labels=output.labels[:0])
     decision, state = criterion.step(nobody, criterion.start(0, exits.target, exits.logits.device))
     assert decision.score.shape == (0,)
     assert decision.label.shape == criterion.fallback(nobody, state).shape == nobody.predictions.shape

@@ -50,7 +50,7 @@ def test_all_exits_say_what_the_models_do_and_the_folder_says_what_it_holds(
     assert manifest == exported.manifest
     assert {file.name for file in folder.iterdir()} == {*manifest.files, MANIFEST}
     assert manifest.graphs.layers == ("layer_01.onnx", "layer_02.onnx", "layer_03.onnx")
-    assert (manifest.exit_layers, manifest.depth, manifest.gate) == ((1, 2, 3), 3, False)
+    assert (manifest.exit_layers, manifest.depth, manifest.extras) == ((1, 2, 3), 3, ())
     manifest.check(folder)
 
 

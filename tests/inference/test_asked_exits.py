@@ -7,7 +7,7 @@ from math import inf
 import pytest
 import torch
 
-from ee_lightning.exits import CRITERIA, GATE, Criterion, Fitted, Oracle, StoredExits, Voting, replay
+from ee_lightning.exits import CRITERIA, Criterion, Fitted, Oracle, StoredExits, Voting, replay
 from ee_lightning.inference import EarlyExitEngine, Prediction, Sample, SpeedMeter
 from ee_lightning.inference.flops import FlopCounter
 from ee_lightning.models import MultiExitModel
@@ -22,7 +22,7 @@ def predict(engine: EarlyExitEngine, samples: list[Sample]) -> list[Prediction]:
 
 @pytest.fixture(scope="module")
 def deep(small_backbone: Callable[..., object], model_of: Callable[..., MultiExitModel]) -> MultiExitModel:
-    """Return a model of 6 layers with exits behind 1, 2, 4 and 6, and a gate."""
+    """Return a model of 6 layers with exits behind 1, 2, 4 and 6, and all extras."""
     return model_of(small_backbone("bert", num_hidden_layers=6), pooling="mean", exits=(1, 2, 4, 6))
 
 
@@ -33,9 +33,10 @@ def stored(deep: MultiExitModel, samples: list[Sample]) -> StoredExits:
             deep(torch.tensor([ids]), torch.ones(1, len(ids), dtype=torch.long), torch.tensor([types]))
             for ids, types in samples
         ]
-    logits, gate = (torch.cat([each[part] for each in said], dim=1) for part in (0, 1))  # [exits, samples, ...]
+    logits = torch.cat([each.logits for each in said], dim=1)  # [exits, samples, classes]
+    extras = {name: torch.cat([each.extras[name] for each in said], dim=1) for name in deep.heads.extras}
     labels = torch.arange(len(samples)) % 3
-    return StoredExits(logits, labels, torch.arange(len(samples)), {GATE: gate}, layers_of_exits=deep.layers_of_exits)
+    return StoredExits(logits, labels, torch.arange(len(samples)), extras, layers_of_exits=deep.layers_of_exits)
 
 
 @pytest.mark.parametrize("kind", [kind for kind in CRITERIA.values() if kind is not Oracle])

@@ -14,7 +14,6 @@ from ee_lightning.errors import BackboneError, DataError, OptionError
 from ee_lightning.exits import (
     BEEM,
     CRITERIA,
-    GATE,
     PCEE,
     CalibratedConfidence,
     Confidence,
@@ -57,12 +56,12 @@ def one_by_one(model: MultiExitModel, samples: Sequence[Sample]) -> StoredExits:
         for ids, types in samples
     ]
     logits = torch.cat([output.logits for output in outputs], dim=1)  # [exits, samples, classes]
-    gate = torch.cat([output.gate for output in outputs], dim=1)  # [exits, samples]
+    extras = {name: torch.cat([output.extras[name] for output in outputs], dim=1) for name in model.heads.extras}
     labels = torch.arange(len(samples)) % logits.shape[-1]
     several = model.target.kind is Kind.MULTI_LABEL
     if several:
         labels = (logits[-1] > 0).long()  # [samples, labels]
-    return StoredExits(logits, labels, torch.arange(len(samples)), {GATE: gate}, several)
+    return StoredExits(logits, labels, torch.arange(len(samples)), extras, several)
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from ee_lightning.errors import OptionError
@@ -13,6 +13,7 @@ from ee_lightning.functional import Target
 from ee_lightning.models import ExitHeads, HeadOptions, MultiExitModel, MultiExitOutput
 from ee_lightning.models.backbones.backbone import EncoderState
 from ee_lightning.models.backbones.loading import load_backbone
+from ee_lightning.models.heads import unseen_share
 
 
 def _state(hidden: torch.Tensor, lengths: list[int]) -> EncoderState:
@@ -41,9 +42,30 @@ def test_exits_work_in_float32_in_mixed_precision() -> None:
     with torch.autocast("cpu", torch.bfloat16):
         mixed = heads(1, state)
     assert torch.equal(mixed.logits, exact.logits)
-    assert exact.gate is not None
-    assert mixed.gate is not None
-    assert torch.equal(mixed.gate, exact.gate)
+    assert torch.equal(mixed.extras["gate"], exact.extras["gate"])
+
+
+def test_what_no_logit_sees_is_what_changes_no_logit() -> None:
+    """Move the feature by all that the classifier can't tell apart, and compare lengths."""
+    torch.manual_seed(0)
+    classifier, pooled = nn.Linear(8, 3).double(), torch.randn(5, 8).double()
+    nn.init.normal_(classifier.bias)
+    weight = classifier.weight.detach()
+    without_bias = pooled + torch.linalg.lstsq(weight, classifier.bias.detach().unsqueeze(1)).solution.T
+    torch.testing.assert_close(without_bias @ weight.T, classifier(pooled))
+    null_space = torch.linalg.svd(weight).Vh[3:]  # [5, 8]: directions that change no logit
+    unseen = (without_bias @ null_space.T).norm(dim=1) / without_bias.norm(dim=1)
+    torch.testing.assert_close(unseen_share(pooled, classifier), unseen)
+    assert not unseen_share(pooled, nn.Linear(8, 9).double()).isnan().any()  # of as many classes nothing is unseen
+
+
+def test_heads_give_their_extras_in_order(tiny_backbone: Path) -> None:
+    options = HeadOptions(gate=True, nsp=True)
+    model = MultiExitModel(load_backbone(str(tiny_backbone)), Target.of(3), options).eval()
+    output = model(**_batch())
+    assert [*output.extras] == [*model.heads.extras] == ["gate", "nsp"]
+    assert output.extras["nsp"].shape == output.logits.shape[:2]
+    assert ((output.extras["nsp"] > 0) & (output.extras["nsp"] < 1)).all()
 
 
 def test_mean_pooling_ignores_padding() -> None:
@@ -110,7 +132,7 @@ def test_gradient_equilibrium_sends_every_layer_the_mean_of_the_exits_gradients(
 
     def loss_of(output: MultiExitOutput, exit_layer: int) -> Tensor:
         loss = cross_entropy(output.logits[exit_layer - 1], labels)
-        return loss if output.gate is None else loss + output.gate[exit_layer - 1].square().mean()
+        return loss + output.extras["gate"][exit_layer - 1].square().mean() if output.extras else loss
 
     by_exit = []  # of every exit, the gradients that its own loss sends back
     exits = range(1, model.num_exits + 1)
@@ -150,7 +172,7 @@ def test_gradient_equilibrium_leaves_values_in_training_bit_for_bit(tiny_backbon
         torch.manual_seed(7)  # of the dropout
         outputs.append(model(**_batch(), gradient_equilibrium=gradient_equilibrium))
     assert torch.equal(outputs[0].logits, outputs[1].logits)
-    assert torch.equal(outputs[0].gate, outputs[1].gate)
+    assert torch.equal(outputs[0].extras["gate"], outputs[1].extras["gate"])
 
 
 @pytest.mark.parametrize("pooler", ["per_exit", "shared"])
@@ -165,7 +187,7 @@ def test_gate_is_one_linear_layer_on_what_every_exit_pooled(pooler: str, tiny_ba
             dense = model.heads.poolers[index if pooler == "per_exit" else 0]
             pooled = torch.tanh(hidden[index + 1][:, 0] @ dense.weight.T + dense.bias)
             score = pooled @ model.heads.gate.weight[0] + model.heads.gate.bias
-            torch.testing.assert_close(output.gate[index], 1 / (1 + torch.exp(-score)))
+            torch.testing.assert_close(output.extras["gate"][index], 1 / (1 + torch.exp(-score)))
 
 
 @pytest.mark.parametrize("num_layers", [1, 2, None])
@@ -232,7 +254,8 @@ def test_exits_asked_alone_say_what_they_say_beside_the_others(
         all_say = model(**_batch())
     places = [layer - 1 for layer in layers]
     assert torch.equal(said.logits, all_say.logits[places])
-    assert said.gate is None if all_say.gate is None else torch.equal(said.gate, all_say.gate[places])
+    assert said.extras.keys() == all_say.extras.keys()
+    assert all(torch.equal(extra, all_say.extras[name][places]) for name, extra in said.extras.items())
     assert {id(parameter) for parameter in asked.parameters()} <= {id(parameter) for parameter in model.parameters()}
 
     placed = replace(options, exits=layers)

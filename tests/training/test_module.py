@@ -418,7 +418,7 @@ def test_losses_are_in_full_precision_under_autocast(tiny_backbone: Path) -> Non
     module = EarlyExitModule(str(tiny_backbone), 2, ["accuracy"], JointObjective(), heads=HeadOptions(gate=True))
     with torch.autocast("cpu", dtype=torch.bfloat16):
         output = module(next(iter(_loader(2))))
-    assert output.logits.dtype == output.gate.dtype == torch.float32
+    assert output.logits.dtype == output.extras["gate"].dtype == torch.float32
 
 
 @pytest.mark.parametrize("regime", ["ours", "full", "fastbert", "berxit"])

@@ -54,7 +54,7 @@ def test_the_joint_loss_is_the_sum_of_the_exits_binary_cross_entropies(
 ) -> None:
     module = _module(JointObjective(), tiny_backbone)
     assert module.target == module.model.target == Target(Kind.MULTI_LABEL, LABELS)
-    loss = _loss(module, MultiExitOutput(batch[0], None), batch[1], monkeypatch)
+    loss = _loss(module, MultiExitOutput(batch[0]), batch[1], monkeypatch)
     torch.testing.assert_close(loss, sum(_entropies(*batch)))
 
 
@@ -62,7 +62,7 @@ def test_the_paper_s_loss_takes_diversity_between_labels(
     batch: tuple[Tensor, Tensor], tiny_backbone: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     logits, labels = batch
-    loss = _loss(_module(EnsembleObjective(0.3), tiny_backbone), MultiExitOutput(logits, None), labels, monkeypatch)
+    loss = _loss(_module(EnsembleObjective(0.3), tiny_backbone), MultiExitOutput(logits), labels, monkeypatch)
     between = {
         (m, j): binary_cross_entropy_with_logits(logits[m], logits[j].sigmoid()) for m in range(3) for j in range(m)
     }
@@ -77,7 +77,7 @@ def test_weights_and_smoothing_reach_the_loss(
     options = LabelOptions(smoothing=0.2, class_weights=[1.0, 2.0, 3.0, 4.0])
     module = _module(LastExitObjective(), tiny_backbone, labels=options)
     module._class_weights = options.weights_for(None, Kind.MULTI_LABEL)
-    loss = _loss(module, MultiExitOutput(logits, None), labels, monkeypatch)
+    loss = _loss(module, MultiExitOutput(logits), labels, monkeypatch)
     weights = torch.where(labels == 1, torch.tensor([1.0, 2.0, 3.0, 4.0]), 1.0)
     expected = binary_cross_entropy_with_logits(logits[-1], 0.8 * labels + 0.1, weight=weights)
     torch.testing.assert_close(loss, expected)
@@ -103,8 +103,8 @@ def test_every_objective_takes_several_labels(
     logits, labels = batch
     logits.requires_grad_()
     module = _module(objective, tiny_backbone, heads=HeadOptions(gate=not isinstance(objective, LastExitObjective)))
-    gate = None if module.model.heads.gate is None else torch.full((EXITS, BATCH), 0.5)
-    loss = _loss(module, MultiExitOutput(logits, gate), labels, monkeypatch)
+    extras = {name: torch.full((EXITS, BATCH), 0.5) for name in module.model.heads.extras}
+    loss = _loss(module, MultiExitOutput(logits, extras), labels, monkeypatch)
     (gradient,) = torch.autograd.grad(loss, logits)
     assert gradient.isfinite().all()
     assert gradient.abs().max() > 0

@@ -18,7 +18,7 @@ def test_batches_are_joined_in_the_order_of_their_ids() -> None:
     recorder = ExitRecorder("validation", Kind.SINGLE_LABEL)
     for ids in ([4, 0], [2, 1], [3]):
         index = torch.tensor(ids)
-        recorder.add(MultiExitOutput(logits[:, index], gate[:, index]), labels[index], index)
+        recorder.add(MultiExitOutput(logits[:, index], {"gate": gate[:, index]}), labels[index], index)
     exits = recorder.join()
     assert torch.equal(exits.ids, torch.arange(5))
     assert torch.equal(exits.logits, logits)
@@ -30,7 +30,7 @@ def test_batches_are_joined_in_the_order_of_their_ids() -> None:
 def test_repeats_are_an_error_unless_processes_share_the_rows(tmp_path: Path) -> None:
     recorder = ExitRecorder("validation", Kind.SINGLE_LABEL)
     for ids in ([0, 1], [0, 1]):  # as of a loader that counts within each batch
-        recorder.add(MultiExitOutput(torch.randn(2, 2, 2), None), torch.tensor([0, 1]), torch.tensor(ids))
+        recorder.add(MultiExitOutput(torch.randn(2, 2, 2)), torch.tensor([0, 1]), torch.tensor(ids))
     with pytest.raises(
         DataError, match=r"4 rows have only 2 different ids\n  where: .* validation split[\s\S]*batch\['ids'\]"
     ):
@@ -44,7 +44,7 @@ def test_repeats_are_an_error_unless_processes_share_the_rows(tmp_path: Path) ->
 
 def test_samples_without_labels_are_joined_too() -> None:
     recorder = ExitRecorder("validation", Kind.SINGLE_LABEL)
-    recorder.add(MultiExitOutput(torch.zeros(2, 3, 2, dtype=torch.bfloat16), None), None, torch.tensor([7, 5, 6]))
+    recorder.add(MultiExitOutput(torch.zeros(2, 3, 2, dtype=torch.bfloat16)), None, torch.tensor([7, 5, 6]))
     exits = recorder.join()
     assert exits.labels is None
     assert exits.logits.dtype == torch.float32
@@ -55,7 +55,7 @@ def test_several_labels_a_sample_are_joined_and_known_as_such() -> None:
     recorder = ExitRecorder("validation", Kind.MULTI_LABEL)
     for ids in ([1, 2], [0]):
         labels = torch.tensor([[number, 1] for number in ids])
-        recorder.add(MultiExitOutput(torch.zeros(2, len(ids), 2), None), labels, torch.tensor(ids))
+        recorder.add(MultiExitOutput(torch.zeros(2, len(ids), 2)), labels, torch.tensor(ids))
     exits = recorder.join()
     assert exits.multi_label
     assert exits.known_labels().tolist() == [[0, 1], [1, 1], [2, 1]]
@@ -69,6 +69,6 @@ def test_nothing_recorded_is_an_error() -> None:
 def test_logits_that_are_not_finite_are_refused_with_their_split_exit_and_sample() -> None:
     recorder, logits = ExitRecorder("calibration", Kind.SINGLE_LABEL), torch.zeros(2, 3, 2)  # [exits, samples, classes]
     logits[1, 2, 0] = torch.nan
-    recorder.add(MultiExitOutput(logits, None), None, torch.tensor([7, 5, 6]))
+    recorder.add(MultiExitOutput(logits), None, torch.tensor([7, 5, 6]))
     with pytest.raises(TrainingDiverged, match=r"(?s)Exit 2 gives logits .*calibration split, sample with id 6.*lower"):
         recorder.join()

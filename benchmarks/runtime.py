@@ -1,25 +1,41 @@
-"""Early exit on ONNX Runtime beside full depth, beside the torch engine, and beside an earlier release's.
+"""Early exit on ONNX Runtime beside full depth, beside the torch engine, and beside that of an earlier commit.
 
 All contestants run the same real rows on one thread, each in a process of its own, in turns; what counts is CPU time.
-Operating points are chosen on one half of a run's validation rows and scored on the other, whose rows are timed. A
-ratio of two contestants is the median of their ratios in every turn, with the quartiles.
+Operating points are chosen on one half of a run's validation rows, by what the exported exits say, and scored on the
+other, whose rows are timed. Int8 is calibrated on the first half too.
 """
 
-import json
-import os
-import resource
 import subprocess
 import sys
-import time
 from argparse import ArgumentDefaultsHelpFormatter, ArgumentParser, Namespace
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import asdict, replace
 from math import inf
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-BATCHES = (8, 16, 32)
-BARS = [  # faster, slower, how often, on what
+import numpy as np
+import torch
+from contest.full_depth import quantise_as_usual, run_alone, write_flat
+from contest.race import ROOT, Entry, Process, print_bars, print_table, race
+from torch import Tensor
+
+from ee_lightning.cli.export import RunRows
+from ee_lightning.exits import Confidence, StoredExits, replay, trace_curve
+from ee_lightning.export.checking import NEAR, exits_of_stages
+from ee_lightning.export.exporting import export_model
+from ee_lightning.export.sessions import StageSessions
+from ee_lightning.functional import halves
+from ee_lightning.inference import EarlyExitEngine, EarlyExitPredictor
+from ee_lightning.runs.folder import RunFolder
+from ee_lightning.runtime import EarlyExitRuntime
+from ee_lightning.runtime.manifest import MANIFEST, Manifest
+
+EARLIER = "4b70e66"
+BUDGET = 0.5
+STARTS = 3
+BARS = [  # faster, slower, at least how often, on what
     ("exported fp32 2x", "earlier engine 2x", 2.3, "single"),
     ("exported int8 2x", "earlier engine 2x", 3.9, "single"),
     ("engine 2x", "earlier engine 2x", 1.15, "single"),
@@ -30,346 +46,271 @@ BARS = [  # faster, slower, how often, on what
     ("exported fp32 2x", "ORT fp32 full", 2.2, "pool"),
     ("exported int8 2x", "ORT int8 full", 2.2, "pool"),
 ]
+JUDGE = Confidence()
+FEW = 200
+"""Rows of a pool, where it is run for its memory."""
 
 
-def work(plan: dict[str, Any]) -> None:
-    """Load one contestant, say how long that took, and run the rows whenever a line asks for it."""
-    started = time.perf_counter()
-    run_one, run_pool = CONTESTANTS[plan["kind"]](plan)
-    rows = plan["rows"]
-    run_one(rows[0])
-    first = time.perf_counter() - started
-    for row in rows[:5]:
-        run_one(row)
-    answer({"start": first, "memory": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024})
-    for line in sys.stdin:
-        if line.strip() == "single":
-            seconds = []
-            for row in rows:
-                before = time.process_time()
-                run_one(row)
-                seconds.append(time.process_time() - before)
-            answer(seconds)
-        else:
-            best = inf
-            for size in BATCHES if plan["kind"] in ("ort", "eager") else (0,):
-                before = time.process_time()
-                run_pool(plan["pool"], size)
-                best = min(best, time.process_time() - before)
-            answer(best)
+class Contest:
+    """Prepares the contestants of a run.
+
+    Args:
+        options: The command line's.
+        folder: Where to put what they need.
+    """
+
+    def __init__(self, options: Namespace, folder: Path) -> None:
+        self.options, self.folder, self.entries = options, folder, dict[str, Entry]()
+        self.predictor = predictor_of(options.run)
+        self.rows = RunRows(RunFolder(options.run), self.predictor)
+        self.chosen_on, self.measured_on = halves(len(self.rows.samples), options.seed)
+        self.labels = self.rows.stored.known_labels()
+        model = self.predictor.model
+        model.backbone.encoder.save_pretrained(folder / "backbone")
+        torch.save(model.state_dict(), folder / "weights.pt")
+        decode = self.predictor.tokenizer.decode
+        pool = [
+            {"input_ids": ids, "token_type_ids": types or [0] * len(ids), "text": decode(ids, skip_special_tokens=True)}
+            for ids, types in self.rows.samples
+        ]
+        self.common = {
+            **{"backbone": str(folder / "backbone"), "weights": str(folder / "weights.pt")},
+            "heads": {name: value for name, value in asdict(model.heads.options).items() if name != "exits"},
+            "num_classes": model.target.num_classes,
+            "rows": [pool[place] for place in self.measured_on.tolist()][: options.rows],
+            "pool": pool,
+        }
+
+    def score(self, said: Tensor) -> float:
+        """Return the accuracy on the other half, in percent, of labels of all rows, ``[samples]``."""
+        return 100 * (said == self.labels)[self.measured_on].double().mean().item()
+
+    def add(self, name: str, kind: str, said: Tensor, layers: float = 1.0, **plan: Any) -> None:
+        """Add a contestant that predicts these labels."""
+        checkout, has_pool = plan.pop("checkout", ROOT), any(what == "pool" and name in bar for *bar, _, what in BARS)
+        self.entries[name] = Entry({**self.common, "kind": kind, **plan}, self.score(said), layers, checkout, has_pool)
+
+    def export(self, predictor: EarlyExitPredictor, name: str, precision: Any) -> tuple[Path, StoredExits]:
+        """Export a model, and return the folder and what its exits say of all rows."""
+        there, calibration = self.folder / name, [self.rows.samples[place] for place in self.chosen_on]
+        if not (there / MANIFEST).exists():
+            export_model(predictor, there, calibration, precision=precision)
+        sessions = StageSessions(there, Manifest.read(there))
+        exits = exits_of_stages(sessions, predictor.engine.pad, predictor.model, self.rows.samples)
+        return there, replace(exits, labels=self.labels)
+
+    def add_full_depth(self, precision: str, fp32: Path, name: str) -> None:
+        """Add one flat graph of full depth, in int8 quantised as one usually does, scored row by row."""
+        flat = self.folder / f"{fp32.name} flat.onnx"
+        write_flat(fp32, flat)
+        if precision == "int8":
+            quantise_as_usual(flat, flat := self.folder / f"{fp32.name} flat int8.onnx")
+        self.add(name, "ort", run_alone(flat, self.rows.samples).argmax(-1), file=str(flat))
+
+    def add_point(self, name: str, exits: StoredExits, thresholds: Any, **plan: Any) -> None:
+        """Add an operating point, for which the plan says what runs it."""
+        layers, said = replay(JUDGE, exits).at(thresholds)
+        ran = exits.layers_run(layers)[self.measured_on].double().mean().item()
+        self.add(name, said=said, layers=self.rows.stored.layers_of_exits[-1] / ran, threshold=thresholds, **plan)
+
+    def add_exported(self, precision: str, there: Path, exits: StoredExits) -> None:
+        """Add operating points of an exported folder, and in float32 the torch engines at the same."""
+        curve = trace_curve(JUDGE, exits.select(self.chosen_on), ["accuracy"])
+        for speedup in self.options.speedups:
+            threshold = curve.threshold_near(speedup)
+            self.add_point(f"exported {precision} {speedup:g}x", exits, threshold, kind="exported", folder=str(there))
+            if precision == "fp32":
+                self.add_point(f"engine {speedup:g}x", exits, threshold, kind="engine")
+                for other in self.options.other:
+                    name = f"earlier engine {speedup:g}x"
+                    self.add_point(name, exits, threshold, kind="engine", checkout=other)
+        self.add_point(f"exported {precision} full", exits, nobody_early(exits), kind="exported", folder=str(there))
+
+    def add_for_p95(self, int8: StoredExits) -> None:
+        """Add the fewest layers behind which all have left, within the budget of points, and exits before them."""
+        found = point_for_p95(int8.select(self.chosen_on), self.rows.stored.select(self.chosen_on))
+        if found is None:
+            print(f"no layer but the last at which all may leave loses {BUDGET} points or less")
+            return
+        layers, thresholds = found
+        print(f"for p95: exits behind layers {layers}, of which the last but one takes all; {thresholds[0]:.4f}")
+        there, exits = self.export(predictor_of(self.options.run, layers), "p95", "int8")
+        self.add_point("exported int8 p95", exits, thresholds, kind="exported", folder=str(there))
+
+    def add_truncated(self, run: Path) -> None:
+        """Add a model of fewer layers that was trained as such, at its full depth."""
+        predictor = predictor_of(run)
+        layers = f"{predictor.model.backbone.num_layers} layers"
+        fp32, _ = self.export(predictor, "truncated fp32", "fp32")
+        self.add_full_depth("int8", fp32, f"ORT int8 {layers}")
+        int8, exits = self.export(predictor, "truncated int8", "int8")
+        self.add_point(f"exported int8 {layers}", exits, nobody_early(exits), kind="exported", folder=str(int8))
 
 
-def answer(what: object) -> None:
-    print(json.dumps(what), flush=True)
+def predictor_of(run: Path, exits: Sequence[int] | None = None) -> EarlyExitPredictor:
+    return EarlyExitPredictor.from_run(run, criterion="confidence", threshold=inf, device="cpu", exits=exits)
 
 
-Runs = tuple[Callable[[dict[str, Any]], object], Callable[[list[dict[str, Any]], int], object]]
+def nobody_early(exits: StoredExits) -> tuple[float, ...]:
+    return (inf,) * (exits.num_exits - 1) + (-inf,)
 
 
-def engine(plan: dict[str, Any]) -> Runs:
-    """Run the torch engine of the release that is on the path."""
-    import torch
-
-    from ee_lightning.inference import EarlyExitPredictor, Sample
-
-    torch.set_num_threads(1)
-    load = EarlyExitPredictor.from_run
-    predictor = load(plan["run"], criterion=plan["criterion"], threshold=plan["threshold"], device="cpu")
-
-    def run(rows: list[dict[str, Any]], _: int = 0) -> None:
-        for _ in predictor.engine.predict([Sample(row["input_ids"], row["token_type_ids"]) for row in rows]):
-            pass
-
-    return lambda row: run([row]), run
-
-
-def eager(plan: dict[str, Any]) -> Runs:
-    """Run transformers' own forward and the last head."""
-    import torch
-
-    from ee_lightning.inference import EarlyExitPredictor
-
-    torch.set_num_threads(1)
-    predictor = EarlyExitPredictor.from_run(plan["run"], criterion="fixed", threshold=inf, device="cpu")
-    model = predictor.model
-    encoder, heads = model.backbone.encoder, model.heads
-
-    def run(batch: dict[str, Any]) -> None:
-        with torch.inference_mode():
-            given = {name: torch.tensor(array) for name, array in batch.items()}
-            hidden = encoder(**given).last_hidden_state
-            heads(model.num_exits, model.backbone.state(hidden, given["attention_mask"]))
-
-    return lambda row: run(padded([row])), in_batches(run)
+def point_for_p95(exits: StoredExits, full: StoredExits) -> tuple[list[int], tuple[float, ...]] | None:
+    """Return layers of exits, and thresholds with which all leave at the last but one, that lose the budget at most."""
+    labels = full.labels
+    least = (full.predictions[-1] == labels).double().mean().item() - BUDGET / 100
+    for last in exits.layers_of_exits[1:-1]:
+        best: tuple[float, list[int], tuple[float, ...]] | None = None
+        for step in (1, 2, 3):
+            before = [layer for layer in exits.layers_of_exits if layer < last and (last - layer) % step == 0]
+            some = exits.asking(layers := [*before, last, exits.layers_of_exits[-1]])
+            replayed = replay(JUDGE, some)
+            for threshold in trace_curve(JUDGE, some, ["accuracy"]).thresholds.tolist():
+                thresholds = (*[threshold] * len(before), -inf, -inf)
+                at, said = replayed.at(thresholds)
+                ran = some.layers_run(at).double().mean().item() + 0.1 * at.double().mean().item()  # an exit costs too
+                if (said == labels).double().mean().item() >= least and (best is None or ran < best[0]):
+                    best = ran, layers, thresholds
+        if best is not None:
+            return best[1], best[2]
+    return None
 
 
-def ort(plan: dict[str, Any]) -> Runs:
-    """Run one flat graph of full depth."""
-    session = session_of(plan["file"])
-    names = [each.name for each in session.get_inputs()]
-
-    def run(batch: dict[str, Any]) -> None:
-        session.run(None, {name: batch[name] for name in names})
-
-    return lambda row: run(padded([row])), in_batches(run)
-
-
-def exported(plan: dict[str, Any]) -> Runs:
-    """Run an exported folder by the runtime."""
-    from ee_lightning.inference.batches import Sample
-    from ee_lightning.runtime import EarlyExitRuntime
-
-    predictor = EarlyExitRuntime(plan["folder"], criterion=plan["criterion"], threshold=plan["threshold"], threads=1)
-
-    def run(rows: list[dict[str, Any]], _: int = 0) -> None:
-        for _ in predictor.engine.predict([Sample(row["input_ids"], row["token_type_ids"]) for row in rows]):
-            pass
-
-    return lambda row: run([row]), run
-
-
-CONTESTANTS: dict[str, Callable[[dict[str, Any]], Runs]] = {
-    "engine": engine,
-    "eager": eager,
-    "ort": ort,
-    "exported": exported,
-}
-
-
-def session_of(file: str) -> Any:
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    return onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
-
-
-def in_batches(run: Callable[[dict[str, Any]], None]) -> Callable[[list[dict[str, Any]], int], None]:
-    """Return what runs rows, sorted by length, in batches of a size."""
-
-    def runs(rows: list[dict[str, Any]], size: int) -> None:
-        ordered = sorted(rows, key=lambda row: len(row["input_ids"]))
-        for start in range(0, len(ordered), size):
-            run(padded(ordered[start : start + size]))
-
-    return runs
-
-
-def padded(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    import numpy as np
-
-    longest = max(len(row["input_ids"]) for row in rows)
-    batch = {name: np.zeros((len(rows), longest), np.int64) for name in ("input_ids", "attention_mask")}
-    batch["token_type_ids"] = np.zeros((len(rows), longest), np.int64)
-    for place, row in enumerate(rows):
-        size = len(row["input_ids"])
-        batch["input_ids"][place, :size], batch["attention_mask"][place, :size] = row["input_ids"], 1
-    return batch
-
-
-class Contestant:
-    """A process that runs one contestant."""
-
-    def __init__(self, name: str, plan: dict[str, Any], folder: Path, checkout: Path | None) -> None:
-        self.name, self.single, self.pool = name, list[float](), list[float]()
-        file = folder / f"{name.replace(' ', '_')}.json"
-        file.write_text(json.dumps(plan))
-        environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(checkout or Path(__file__).parents[1])}
-        started = time.perf_counter()
-        self._process = subprocess.Popen(
-            [sys.executable, __file__, "--work", file],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            env=environment,
-        )
-        self.said = self._answer()
-        self.start = time.perf_counter() - started
-
-    def turn(self, what: str) -> None:
-        """Run the rows once more."""
-        assert self._process.stdin is not None
-        self._process.stdin.write(f"{what}\n")
-        self._process.stdin.flush()
-        found = self._answer()
-        if what == "single":
-            self.single.append(sum(found) / len(found))
-            self.rows = (
-                found if not hasattr(self, "rows") else [min(each) for each in zip(self.rows, found, strict=True)]
+def print_equality(contest: Contest, folders: dict[str, Path], exits: dict[str, StoredExits]) -> None:
+    """Print how many rows get the same exits and labels by the runtime alone and pooled, and by the torch engine."""
+    samples = contest.rows.samples
+    print(f"\nof {len(samples)} rows")
+    for precision, there in folders.items():
+        threshold = contest.entries[f"exported {precision} {contest.options.speedups[0]:g}x"].plan["threshold"]
+        replayed = replay(JUDGE, exits[precision])
+        near = (replayed.scores[:-1] - threshold).abs().amin(0) <= NEAR  # [samples]
+        runtime = EarlyExitRuntime(there, criterion="confidence", threshold=threshold, threads=1).engine
+        alone = gathered(each for sample in samples for each in runtime.predict([sample]))
+        found = {"a pool": gathered(runtime.predict(samples)), "a replay": replayed.at(threshold)}
+        if precision == "fp32":
+            engine = EarlyExitEngine(contest.predictor.model, JUDGE, threshold)
+            found["the torch engine"] = gathered(engine.predict(samples))
+        for name, other in found.items():
+            differ = [(mine != theirs) & ~near for mine, theirs in zip(alone, other, strict=True)]
+            exits_differ, labels_differ = (int(each.sum()) for each in differ)
+            print(
+                f"{precision}, alone and by {name}: {exits_differ} exits and {labels_differ} labels differ, but for "
+                f"{int(near.sum())} rows within {NEAR:g} of the threshold"
             )
-        else:
-            self.pool.append(found)
-
-    def end(self) -> None:
-        """End the process."""
-        assert self._process.stdin is not None
-        self._process.stdin.close()
-        self._process.wait()
-
-    def _answer(self) -> Any:
-        assert self._process.stdout is not None
-        line = self._process.stdout.readline()
-        if not line:
-            raise SystemExit(f"{self.name} ended early")
-        return json.loads(line)
 
 
-def quartiles(values: Sequence[float]) -> tuple[float, float, float]:
-    import numpy as np
-
-    low, middle, high = np.quantile(values, (0.25, 0.5, 0.75)).tolist()
-    return low, middle, high
-
-
-def points_of(exits: Any, full: Any, labels: Any, criterion: str, speedups: Sequence[float], seed: int) -> list[Any]:
-    """Choose thresholds on one half of the samples, and give their speed-ups and the points they lose on the other."""
-    from dataclasses import replace
-
-    from ee_lightning.exits import replay, trace_curve
-    from ee_lightning.exits.naming import spec_of
-    from ee_lightning.functional import halves
-
-    exits = replace(exits, labels=labels)
-    chosen_on, measured_on = halves(exits.num_samples, seed)
-    judge = spec_of(criterion).build()
-    curve, other = trace_curve(judge, exits.select(chosen_on), ["accuracy"]), exits.select(measured_on)
-    right = full.select(measured_on).predictions[-1] == labels[measured_on]
-    points = []
-    for speedup in speedups:
-        threshold = curve.threshold_near(speedup)
-        layers, said = replay(judge, other).at(threshold)
-        reached = exits.layers_of_exits[-1] / other.layers_run(layers).double().mean().item()
-        lost = 100 * (right.double().mean() - (said == other.labels).double().mean()).item()
-        points.append((speedup, threshold, reached, lost))
-    return points
+def gathered(predictions: Any) -> tuple[Tensor, Tensor]:
+    """Return the exits and labels of some predictions, ``[samples]`` each."""
+    found = [(torch.as_tensor(each.exit_layers), torch.as_tensor(each.labels)) for each in predictions]
+    exits, labels = (torch.cat(each) for each in zip(*found, strict=True))
+    return exits, labels
 
 
-def write_flat(folder: Path, manifest: Any, file: Path) -> None:
-    """Write the stages of an exported folder as one graph of full depth, as one exports a model without exits."""
-    import onnx
-
-    inputs, hidden, nodes, weights = {"input_ids", "attention_mask", "token_type_ids"}, "", list[Any](), list[Any]()
-    stages = [manifest.graphs.embed, *manifest.graphs.layers, manifest.graphs.exits[-1]]
-    for place, stage in enumerate(stages):
-        model = onnx.load(folder / stage)
-
-        def name(of: str, place: int = place, before: str = hidden) -> str:
-            if of in inputs or not of:
-                return of
-            return before if of == "hidden" else "logits" if of == "logits" else f"{place}/{of}"
-
-        for node in model.graph.node:
-            node.name = name(node.name)
-            node.input[:], node.output[:] = map(name, node.input), map(name, node.output)
-        for weight in model.graph.initializer:
-            weight.name = name(weight.name)
-        nodes += model.graph.node
-        weights += model.graph.initializer
-        hidden = f"{place}/next_hidden"
-        if place == 0:
-            given = [value for value in model.graph.input if value.name in inputs]
-    graph = onnx.helper.make_graph(nodes, "full", given, list(model.graph.output), weights)
-    opsets = list(model.opset_import)
-    onnx.save(onnx.helper.make_model(graph, opset_imports=opsets, ir_version=model.ir_version), file)
+def print_int8(fp32: StoredExits, int8: StoredExits, measured_on: Tensor) -> None:
+    """Print what int8 does to every exit."""
+    print(
+        f"\n{'exit behind layer':<20}{'accuracy, fp32':>15}{'int8':>8}{'same labels, %':>16}{'largest difference':>20}"
+    )
+    for place, layer in enumerate(fp32.layers_of_exits):
+        said = [each.predictions[place][measured_on] for each in (fp32, int8)]
+        scores = [100 * (each == fp32.known_labels()[measured_on]).double().mean().item() for each in said]
+        same = 100 * (said[0] == said[1]).double().mean().item()
+        difference = (fp32.logits[place] - int8.logits[place]).abs().max().item()
+        print(f"{layer:<20}{scores[0]:>15.2f}{scores[1]:>8.2f}{same:>16.1f}{difference:>20.2f}")
 
 
-def quantise_as_usual(file: Path, quantised: Path) -> None:
-    """Quantise a graph by ONNX Runtime's own tool, dynamically, by channel."""
-    from onnx import TensorProto
-    from onnxruntime.quantization import QuantType, quantize_dynamic
+def print_start_and_memory(contest: Contest, folders: dict[str, Path]) -> None:
+    """Print what a process of the runtime takes to its first prediction and at most, beside ONNX Runtime alone."""
+    titles = "".join(f"{'CPU s':>8}{'wall s':>8}{f'MiB, {what}':>18}" for what in ("single rows", "pool"))
+    print(f"\n{'start and memory':<22}{titles}")
+    for precision, there in folders.items():
+        point = contest.entries[f"exported {precision} {contest.options.speedups[0]:g}x"].plan
+        single = next(each.file for each in Manifest.read(there).single if each.class_path.endswith("Confidence"))
+        thresholds = [point["threshold"]] * len(contest.rows.stored.layers_of_exits)
+        seen: dict[str, list[float]] = {}
+        for kind in ("deployed", "bare"):
+            for _ in range(STARTS):
+                for what in ("single", "pool"):
+                    plan = {**point, "kind": kind, "file": single, "for": what, "pool": point["pool"][:FEW]}
+                    plan |= {"threshold": thresholds} if kind == "bare" else {}
+                    process = Process(plan, contest.folder)
+                    process.ask(f"{what} 16" if what == "pool" else what)
+                    figures = [process.start_cpu, process.start_wall, float(process.ask("peak"))]
+                    process.end()
+                    seen.setdefault(f"{kind} {what}", []).append(figures)  # type: ignore[arg-type]
+        medians = {name: np.median(figures, axis=0) for name, figures in seen.items()}
+        for kind, name in (("deployed", f"runtime, {precision}"), ("bare", f"bare, {precision}")):
+            cells = [*medians[f"{kind} single"], *medians[f"{kind} pool"]]
+            print(
+                f"{name:<22}{cells[0]:>8.2f}{cells[1]:>8.2f}{cells[2]:>18.0f}"
+                f"{cells[3]:>8.2f}{cells[4]:>8.2f}{cells[5]:>18.0f}"
+            )
+        ratios = [medians[f"deployed {what}"][2] / medians[f"bare {what}"][2] for what in ("single", "pool")]
+        print(f"{'times the memory':<22}{ratios[0]:>34.2f}{ratios[1]:>34.2f}")
 
-    options = {"DefaultTensorType": TensorProto.FLOAT}
-    quantize_dynamic(file, quantised, per_channel=True, weight_type=QuantType.QInt8, extra_options=options)
+
+def print_p95(entries: dict[str, Entry]) -> None:
+    names = "exported int8 p95", "ORT int8 full"
+    if all(name in entries for name in names):
+        mine, theirs = (float(np.quantile(entries[name].rows(), 0.95)) for name in names)
+        verdict = "reached" if mine <= 0.9 * theirs else "MISSED"
+        print(f"p95 of exported int8 p95 / ORT int8 full: {mine / theirs:.2f}, bar 0.9 at most: {verdict}")
 
 
 def main(options: Namespace) -> None:
-    import torch
-
-    from ee_lightning.cli.export import RunRows
-    from ee_lightning.export.checking import exits_of_stages
-    from ee_lightning.export.exporting import export_model
-    from ee_lightning.export.sessions import StageSessions
-    from ee_lightning.functional import halves
-    from ee_lightning.inference import EarlyExitPredictor
-    from ee_lightning.runs.folder import RunFolder
-
     torch.set_num_threads(1)
-    predictor = EarlyExitPredictor.from_run(options.run, criterion=options.criterion, threshold=inf, device="cpu")
-    rows = RunRows(RunFolder(options.run), predictor)
-    _, timed = halves(len(rows.samples), options.seed)
-    pool = [sample._asdict() for sample in rows.samples]
-    some = [pool[place] for place in timed.tolist()[: options.rows]]
-    common = {"rows": some, "pool": pool, "run": str(options.run), "criterion": options.criterion}
     with TemporaryDirectory() as temporary:
-        folder = Path(temporary)
-        plans: dict[str, tuple[dict[str, Any], Path | None]] = {"eager full": ({**common, "kind": "eager"}, None)}
+        folder = options.folder or Path(temporary)
+        folder.mkdir(exist_ok=True)
+        if options.run is None:
+            options.run = trained(folder)
+        options.other = [checkout_of(options.earlier, folder)] if options.earlier else []
+        contest = Contest(options, folder)
+        contest.add("eager full", "eager", contest.rows.stored.predictions[-1])
+        folders, exits = dict[str, Path](), dict[str, StoredExits]()
         for precision in ("fp32", "int8"):
-            there = folder / precision
-            manifest = export_model(predictor, there, rows.samples, precision=precision).manifest
-            run = StageSessions(there, manifest)
-            exits = exits_of_stages(run, predictor.engine.pad, predictor.model, rows.samples)
-            right = (exits.predictions[-1] == rows.stored.labels).double().mean().item()
-            print(f"{precision} full depth: accuracy {100 * right:.1f}")
-            file = folder / f"full_{precision}.onnx"
-            if precision == "fp32":
-                write_flat(there, manifest, file)
-            else:
-                quantise_as_usual(folder / "full_fp32.onnx", file)
-            plans[f"ORT {precision} full"] = {**common, "kind": "ort", "file": str(file)}, None
-            points = points_of(
-                exits, rows.stored, rows.stored.labels, options.criterion, options.speedups, options.seed
-            )
-            for speedup, threshold, reached, lost in points:
-                print(f"{precision} {speedup:g}x: {reached:.2f}x by layers, {lost:.2f} points lost on the other half")
-                at = {**common, "threshold": threshold}
-                plans[f"exported {precision} {speedup:g}x"] = {**at, "kind": "exported", "folder": str(there)}, None
-                if precision == "fp32":
-                    plans[f"engine {speedup:g}x"] = {**at, "kind": "engine"}, None
-                    if options.other is not None:
-                        plans[f"earlier engine {speedup:g}x"] = {**at, "kind": "engine"}, options.other
-        race(plans, folder, options)
+            folders[precision], exits[precision] = contest.export(contest.predictor, precision, precision)
+            contest.add_full_depth(precision, folders["fp32"], f"ORT {precision} full")
+            contest.add_exported(precision, folders[precision], exits[precision])
+        contest.add_for_p95(exits["int8"])
+        if options.truncated is not None:
+            contest.add_truncated(options.truncated)
+        print(f"{len(contest.entries)} contestants", flush=True)
+        race(contest.entries, folder, options.repeats)
+        full = contest.entries["eager full"].score
+        print(f"{contest.predictor!r}, {len(contest.common['rows'])} rows timed alone")
+        print_table(contest.entries, full)
+        print_bars(contest.entries, BARS)
+        print_p95(contest.entries)
+        print_int8(exits["fp32"], exits["int8"], contest.measured_on)
+        print_equality(contest, folders, exits)
+        print_start_and_memory(contest, folders)
+        for other in options.other:
+            subprocess.run(["git", "worktree", "remove", "--force", other], cwd=ROOT, check=True)
 
 
-def race(plans: dict[str, tuple[dict[str, Any], Path | None]], folder: Path, options: Namespace) -> None:
-    """Run all contestants in turns, and print what they took."""
-    contestants = {name: Contestant(name, plan, folder, checkout) for name, (plan, checkout) in plans.items()}
-    for what, turns in (("single", options.repeats), ("pool", options.pool_repeats)):
-        for _ in range(turns):
-            for each in contestants.values():
-                each.turn(what)
-    print(f"\n{'contestant':<22}{'median ms':>10}{'p95':>8}{'rows/s of the pool':>20}{'start, s':>10}{'MiB':>7}")
-    for name, each in contestants.items():
-        _, middle, late = (
-            quartiles(each.rows)[1],
-            quartiles(each.rows)[1],
-            sorted(each.rows)[int(0.95 * len(each.rows))],
-        )
-        pool = len(plans[name][0]["pool"]) / quartiles(each.pool)[1] if each.pool else float("nan")
-        print(
-            f"{name:<22}{1000 * middle:>10.1f}{1000 * late:>8.1f}{pool:>20.1f}"
-            f"{each.said['start']:>10.2f}{each.said['memory']:>7.0f}"
-        )
-        each.end()
-    print("\nhow many times faster, by the mean of the rows: median (quartiles)")
-    for faster, slower, bar, what in BARS:
-        if faster in contestants and slower in contestants and getattr(contestants[faster], what):
-            pairs = zip(getattr(contestants[slower], what), getattr(contestants[faster], what), strict=True)
-            low, middle, high = quartiles([one / other for one, other in pairs])
-            verdict = "reached" if middle >= bar else "missed"
-            print(f"{what:<7}{faster} / {slower}: {middle:.2f} ({low:.2f} to {high:.2f}), bar {bar:g}: {verdict}")
+def trained(folder: Path) -> Path:
+    """Train the packaged model on the packaged task, in minutes."""
+    command = [sys.executable, "-m", "ee_lightning", "fit", "--config", "demo", "--run.root", folder]
+    subprocess.run(command, check=True, cwd=ROOT)
+    return next(folder.glob("demo/version_*"))
+
+
+def checkout_of(commit: str, folder: Path) -> Path:
+    """Check an earlier commit out, to run its engine beside today's."""
+    there = folder / "earlier"
+    subprocess.run(["git", "worktree", "add", "--detach", "--quiet", there, commit], cwd=ROOT, check=True)
+    return there
 
 
 if __name__ == "__main__":
     parser = ArgumentParser(description=__doc__.splitlines()[0], formatter_class=ArgumentDefaultsHelpFormatter)
-    parser.add_argument("run", type=Path, nargs="?", help="a run folder with exits of its validation split")
-    parser.add_argument("--other", type=Path, help="a checkout of an earlier release")
-    parser.add_argument("--criterion", default="confidence", help="when to leave; one that fits nothing")
+    parser.add_argument("--run", type=Path, help="a run of several exits, by default one that is trained first")
+    parser.add_argument("--truncated", type=Path, help="a run of a model of fewer layers, on the same rows")
+    parser.add_argument("--earlier", default=EARLIER, help="a commit whose engine runs too; '' for none")
     parser.add_argument("--speedups", type=float, nargs="+", default=[2.0, 3.0], help="by layers")
     parser.add_argument("--rows", type=int, default=100, help="rows that are run one by one")
-    parser.add_argument("--repeats", type=int, default=5, help="turns of each contestant, row by row")
-    parser.add_argument("--pool-repeats", type=int, default=5, help="turns of each contestant on all rows")
+    parser.add_argument("--repeats", type=int, default=5, help="turns of each contestant")
+    parser.add_argument("--folder", type=Path, help="keep the graphs there")
     parser.add_argument("--seed", type=int, default=0, help="of the halves")
-    parser.add_argument("--work", type=Path, help="run one contestant; used by the script itself")
-    given = parser.parse_args()
-    work(json.loads(given.work.read_text())) if given.work else main(given)
+    main(parser.parse_args())

@@ -72,10 +72,9 @@ def load_predictor(
     for option, is_served in {
         "--device": device in ("auto", "cpu"),
         "--precision": precision == "fp32",
-        "--exits": exits is None,
     }.items():
         if not is_served:
-            hint = "leave it out; exits and precision are chosen when it is exported, and it runs on the processor"
+            hint = "leave it out; the precision is chosen when it is exported, and it runs on the processor"
             raise OptionError("this is an exported model, which has no such option", where=option, hint=hint)
     served = cast(RuntimeOptions, options)
-    return EarlyExitRuntime(model, criterion=criterion, threshold=threshold, threads=threads, **served)
+    return EarlyExitRuntime(model, criterion=criterion, threshold=threshold, exits=exits, threads=threads, **served)

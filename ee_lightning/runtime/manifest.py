@@ -2,13 +2,14 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from ee_lightning import __version__
 from ee_lightning.errors import RunFolderError
+from ee_lightning.exits.placement import numbers_of
 from ee_lightning.files import check_format, read_json, reading, typed
 
 MANIFEST = "manifest.json"
@@ -96,6 +97,19 @@ class Manifest:
             check_format(fields, FORMAT, file, hint=AGAIN)
             del fields["version"]
             return typed(cls, fields)
+
+    def asking(self, layers: Sequence[int]) -> "Manifest":
+        """Return what a model has that asks the exits behind some layers only.
+
+        Graphs for single rows ask all exits, so there is none then.
+
+        Raises:
+            OptionError: The model lacks such an exit, or the last one is not asked.
+        """
+        if (asked := tuple(layers)) == self.exit_layers:
+            return self
+        exits = tuple(self.graphs.exits[number - 1] for number in numbers_of(asked, self.exit_layers, "--exits"))
+        return replace(self, exit_layers=asked, graphs=replace(self.graphs, exits=exits), single=())
 
     def check(self, folder: Path) -> None:
         """Raise a RunFolderError where a file of a folder is missing or is not the one that was written."""

@@ -8,7 +8,7 @@ from typing import TypedDict, Unpack
 from ee_lightning.errors import RunFolderError, listed, require_at_least_one
 from ee_lightning.exits import spec_of
 from ee_lightning.inference.deployment import EARLY_EXIT, Deployment
-from ee_lightning.inference.policy import AnyCriterion
+from ee_lightning.inference.policy import AnyCriterion, asked_exits
 from ee_lightning.inference.schedule import Schedule
 from ee_lightning.inference.text_predictor import TextPredictor
 from ee_lightning.inference.together import current
@@ -39,6 +39,8 @@ class EarlyExitRuntime(TextPredictor):
         folder: The folder.
         criterion: A name such as ``voting(k=0.5)``, a criterion or its specification; None takes the exported one.
         threshold: In the criterion's own unit, one for all exits or one for each; None takes the exported one.
+        exits: The layers of the exits to ask, such as ``[3, 6, 9, 12]``, the last one among them; others cost nothing.
+            A single row goes layer by layer then: it is faster to export these exits. None asks all.
         threads: Number of threads that share an operation; None leaves it to ONNX Runtime.
         **options: ``schedule``, ``batch_size``, ``max_tokens`` and ``keep_trail``, as for `EarlyExitEngine`.
 
@@ -60,6 +62,7 @@ class EarlyExitRuntime(TextPredictor):
         *,
         criterion: AnyCriterion | None = None,
         threshold: float | Sequence[float] | None = None,
+        exits: Sequence[int] | None = None,
         threads: int | None = None,
         **options: Unpack[RuntimeOptions],
     ) -> None:
@@ -75,9 +78,11 @@ class EarlyExitRuntime(TextPredictor):
         if deployment.num_exits != len(self.manifest.exit_layers):
             what = f"{EARLY_EXIT} is for {deployment.num_exits} exits, and there are {len(self.manifest.exit_layers)}"
             raise RunFolderError(what, where=place / EARLY_EXIT, hint=AGAIN)
-        deployment = replace(deployment, rule=deployment.rule.changed(spec, threshold))
+        layers = self.manifest.exit_layers
+        self.manifest = self.manifest.asking(asked_exits(exits, layers, layers, threshold))
+        rule = deployment.rule.changed(spec, threshold)
+        deployment = replace(deployment, rule=rule, num_exits=len(self.manifest.exit_layers))
         encoder = JsonEncoder(place, deployment, with_types="token_type_ids" in self.manifest.inputs)
-        rule = deployment.rule
         engine = OnnxEngine(
             Sessions(place, threads), self.manifest, deployment.target, rule.build(), rule.threshold, **options
         )

@@ -78,6 +78,14 @@ def test_single_rows_leave_where_a_replay_lets_them_by_every_criterion_at_every_
     assert left == {1, 2, 3}
 
 
+def test_sums_before_normalisation_are_left_to_fast_operators(exported: Exported, folder: Path) -> None:
+    """ONNX Runtime would make its slow operator for both of two sums and a normalisation."""
+    nodes = [node.op_type for node in ir.load(folder / exported.manifest.graphs.layers[0]).graph]
+    assert [each for each in nodes if each in ("Add", "Sum", "LayerNormalization", "SkipLayerNormalization")] == [
+        *("Sum", "LayerNormalization") * 2
+    ]
+
+
 def test_weights_stand_once_in_their_file(exported: Exported, folder: Path, predictor: EarlyExitPredictor) -> None:
     of_model = sum(tensor.nbytes for tensor in predictor.model.state_dict().values())
     assert (folder / "weights.bin").stat().st_size < 1.2 * of_model + 4096 * len(predictor.model.state_dict())

@@ -136,6 +136,28 @@ def test_one_threshold_for_each_exit_holds_for_a_single_row_and_for_batches(fold
         assert [each.exit_layer for each in found] == expected
 
 
+@pytest.mark.parametrize("options", SCHEDULES, ids=str)
+def test_exits_that_are_not_asked_cost_nothing_and_have_no_vote(
+    options: dict, folder: Path, stored: StoredExits
+) -> None:
+    threshold = 1.2  # two of two votes reach it
+    runtime = EarlyExitRuntime(folder, criterion=Voting(k=0.5), threshold=threshold, exits=[2, 3], **options)
+    exits, labels = replay(Voting(k=0.5), stored.asking([2, 3])).at(threshold)
+    assert [each.exit_layer for each in runtime.stream(PAIRS)] == exits.tolist()
+    assert [each.label for each in runtime.stream(PAIRS)] == [("good", "bad", "neither")[label] for label in labels]
+    assert runtime.layers_of_exits == (2, 3)
+    assert {"layer_01.onnx", "exit_02.onnx"} <= {*runtime.engine._sessions._loaded}
+    assert "exit_01.onnx" not in runtime.engine._sessions._loaded
+    assert not any(name.startswith("single") for name in runtime.engine._sessions._loaded)
+
+
+def test_exits_are_those_of_the_model_and_come_with_a_threshold(folder: Path) -> None:
+    with pytest.raises(OptionError, match="no exit behind layer 4"):
+        EarlyExitRuntime(folder, exits=[4], threshold=1)
+    with pytest.raises(OptionError, match="threshold was chosen for exits behind the layers 1, 2, 3"):
+        EarlyExitRuntime(folder, exits=[1, 3])
+
+
 def test_copies_and_pickles_and_several_threads_predict_alike(folder: Path) -> None:
     runtime = EarlyExitRuntime(folder, threads=1)
     expected = [runtime(*pair) for pair in PAIRS]

@@ -132,7 +132,7 @@ def _run(arguments: Sequence[str], importing: AbstractContextManager[None]) -> N
             import_module(f"ee_lightning.cli.{MODULES[command]}")
             run = partial(import_module("ee_lightning.cli.command").run_command, command, options)
         else:
-            run = partial(import_module("ee_lightning.fit.command").run, arguments)
+            run = partial(import_module("ee_lightning.fit.command").run, arguments, COMMANDS[command])
     run()
 
 

@@ -2,20 +2,21 @@
 
 import inspect
 import re
-from argparse import SUPPRESS, Action, ArgumentError, _StoreTrueAction
+from argparse import Action, ArgumentError, _StoreTrueAction
 from argparse import ArgumentParser as PlainParser
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
 
-from jsonargparse import ArgumentParser, DefaultHelpFormatter
+from jsonargparse import ArgumentParser
 from pydantic import BeforeValidator, Field
 from typing_extensions import override
 
 from ee_lightning.cli import MODULES
 from ee_lightning.errors import OptionError, require_one_of
 from ee_lightning.files import named_by_user
+from ee_lightning.fit.help import Help
 from ee_lightning.fit.parsing import parsing_error
 
 
@@ -45,22 +46,6 @@ Device = Literal["auto", "cpu", "cuda"]
 Adapter = Annotated[str, Field(), "CLASS"]
 
 
-class _Help(DefaultHelpFormatter):
-    """Shows a default in parentheses after the help, and no types."""
-
-    @override
-    def _get_help_string(self, action: Action) -> str:
-        text, default = action.help or "", action.default
-        if not action.option_strings or default is None or default is False or default == SUPPRESS:
-            return text
-        shown = ",".join(map(str, default)) if isinstance(default, list | tuple) else default
-        return f"{text.removesuffix('.')} ({shown})."
-
-    @override
-    def _fill_text(self, text: str, width: int, indent: str) -> str:
-        return "\n\n".join(super(_Help, self)._fill_text(part, width, indent) for part in text.split("\n\n"))
-
-
 class CommandParser(ArgumentParser):
     """The parser of a command: the parameters of its function, ``--config`` and ``--print_config``.
 
@@ -78,7 +63,7 @@ class CommandParser(ArgumentParser):
         super().__init__(
             prog=f"ee-lightning {name}",
             description=inspect.cleandoc(function.__doc__ or "").partition("\n\nArgs:")[0],
-            formatter_class=_Help,
+            formatter_class=Help,
             exit_on_error=False,
             **options,
         )

@@ -15,15 +15,17 @@ from lightning.pytorch.callbacks import (
     LearningRateFinder,
     LearningRateMonitor,
     ModelCheckpoint,
+    ModelSummary,
     SpikeDetection,
     StochasticWeightAveraging,
 )
 from lightning.pytorch.trainer.states import TrainerFn
 from typing_extensions import override
 
-from ee_lightning.errors import OptionError, require_at_least_one
+from ee_lightning.errors import OptionError, counted, require_at_least_one
 from ee_lightning.exits import Criterion
 from ee_lightning.fit.metrics_log import MetricsFile, MetricsLog
+from ee_lightning.models.lora import trained_share
 from ee_lightning.runs.folder import run_folder_of
 from ee_lightning.training import EarlyExitModule
 
@@ -127,6 +129,22 @@ class StepSeed(Callback):
     @override
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self._seed = state_dict["seed"]
+
+
+class PartsSummary(ModelSummary):
+    """Prints how many parameters the backbone and the exits have, and how many of them are trained, as training starts.
+
+    Lightning's own summary counts FLOPs of an example, and 0 where there is none.
+    """
+
+    @override
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if not isinstance(pl_module, EarlyExitModule) or not trainer.is_global_zero:
+            return
+        model = pl_module.model
+        backbone = f"backbone ({model.backbone.encoder.config.model_type}, {model.backbone.num_layers} layers)"
+        parts = {backbone: model.backbone, counted(model.num_exits, "exit"): model.heads}
+        print(*(f"{name}: {trained_share(part)} are trained" for name, part in parts.items()), sep="\n")
 
 
 class LastCheckpoint(Callback):

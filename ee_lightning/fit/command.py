@@ -1,18 +1,16 @@
 """``fit``, ``validate`` and ``test``, by LightningCLI."""
 
-import inspect
 import warnings
 from argparse import ArgumentError
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from pkgutil import resolve_name
 from typing import Any
 
 import yaml
-from jsonargparse import Namespace, _typehints, set_parsing_settings
+from jsonargparse import Namespace, set_parsing_settings
 from lightning import LightningDataModule, LightningModule, Trainer
-from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.callbacks import ModelCheckpoint, ModelSummary, RichModelSummary
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI, SaveConfigCallback
 from lightning.pytorch.loggers import WandbLogger
 from omegaconf.errors import OmegaConfBaseException
@@ -21,7 +19,7 @@ from typing_extensions import override
 from ee_lightning.data import CustomTask
 from ee_lightning.data.custom import ModuleTask
 from ee_lightning.errors import OptionError, RunFolderError
-from ee_lightning.fit.callbacks import LastCheckpoint, StepSeed, check_suitable
+from ee_lightning.fit.callbacks import LastCheckpoint, PartsSummary, StepSeed, check_suitable
 from ee_lightning.fit.checkpoints import WholeCheckpointIO, loading_checkpoints, refuse_missing
 from ee_lightning.fit.earlier_runs import (
     RunIsFinished,
@@ -32,6 +30,8 @@ from ee_lightning.fit.earlier_runs import (
     refuse_finished,
     run_to_resume,
 )
+from ee_lightning.fit.help import asked_help, help_of
+from ee_lightning.fit.loggers import name_after_run
 from ee_lightning.fit.messages import (
     check_trainer_options,
     check_values,
@@ -41,6 +41,7 @@ from ee_lightning.fit.messages import (
     wording_lightning,
 )
 from ee_lightning.fit.metrics_log import MetricsLog
+from ee_lightning.fit.options_parser import LINKED, OptionsParser
 from ee_lightning.fit.parsing import data_module_first, names_data_module, parsing_error, whole_numbers_first
 from ee_lightning.fit.signals import telling_interrupts
 from ee_lightning.fit.sweep_callback import ExitSweep
@@ -71,52 +72,6 @@ class SaveConfig(SaveConfigCallback):
         for logger in trainer.loggers:
             if isinstance(logger, WandbLogger):
                 logger.log_hyperparams({"resolved_config": yaml.safe_load(text)})
-
-
-LINKED = {
-    "data.tokenizer": "model.backbone",
-    "data.seed": "seed_everything",
-    "model.num_classes": "data.num_classes",
-    "model.multi_label": "data.multi_label",
-    "model.metrics": "data.metrics",
-}
-"""The options that nobody gives, each with the option, or the attribute of the data, that it is taken from."""
-
-
-class OptionsParser(LightningArgumentParser):
-    """Rejects linked options in files too, and lets a class that is named again start from its own defaults."""
-
-    def _parse_common(self, cfg: Namespace, *args: Any, **kwargs: Any) -> Namespace:
-        for target, source in LINKED.items():
-            if target in cfg:  # which the links would overwrite
-                raise TypeError(f'Linked "{target}" must be given via "{source}".')
-        parsed: Namespace = super()._parse_common(cfg, *args, **kwargs)
-        return parsed
-
-    @override
-    def parse_args(self, *args: Any, **kwargs: Any) -> Namespace:  # type: ignore[override]
-        notes: dict[str, None] = {}
-
-        def drop(_: object, before: Any, after: Any) -> None:
-            old, new = before and before["class_path"], after["class_path"]
-            if not before or "init_args" not in before or old == new or resolve_name(old) is resolve_name(new):
-                return
-            known = inspect.signature(resolve_name(new)).parameters
-            start = f"{new.rpartition('.')[2]} starts from its own defaults"
-            for name, value in dict(before["init_args"]).items():
-                if name in known and value != known[name].default:  # which may have been meant for both
-                    notes[f"{start}: {name}={value}, given for {old.rpartition('.')[2]}, is left out"] = None
-            before["init_args"].__dict__.clear()
-
-        as_it_was = _typehints.discard_init_args_on_class_path_change  # which keeps what both classes have
-        _typehints.discard_init_args_on_class_path_change = drop
-        try:
-            parsed = super().parse_args(*args, **kwargs)
-        finally:
-            _typehints.discard_init_args_on_class_path_change = as_it_was
-        for note in notes:
-            warn(note)
-        return parsed
 
 
 CRITERIA = ("Voting", "Patience", "Confidence", "Entropy")
@@ -254,7 +209,11 @@ class EarlyExitCLI(LightningCLI):
         check_trainer_options(options)
         with wording_lightning("--trainer", str(self.subcommand)):
             plugins = [WholeCheckpointIO(), *_listed(options["plugins"])]
-            return super().instantiate_trainer(logger=loggers, plugins=plugins, **kwargs)
+            trainer = super().instantiate_trainer(logger=loggers, plugins=plugins, **kwargs)
+        name_after_run(loggers, folder)
+        usual = (ModelSummary, RichModelSummary)  # those that the Trainer adds
+        trainer.callbacks = [PartsSummary() if type(each) in usual else each for each in trainer.callbacks]
+        return trainer
 
     @override
     def instantiate_classes(self) -> None:
@@ -348,10 +307,14 @@ def settings() -> dict[str, Any]:
     }
 
 
-def run(arguments: Sequence[str]) -> None:
-    """Run a command of LightningCLI, which comes first among its options."""
+def run(arguments: Sequence[str], what: str = "") -> None:
+    """Run a command of LightningCLI, which comes first among its options; its help says what it does."""
     quiet_lightning()
     command = arguments[0]
+    if (topic := asked_help(arguments[1:])) is not None:
+        parser = FitOptionsParser()._subcommand_parsers[command]
+        print(help_of(command, what, parser, topic), end="")
+        return
 
     class OneCommand(EarlyExitCLI):
         """Collects the options of the command alone, as those of each take time."""

@@ -2,12 +2,11 @@
 
 import sys
 from collections.abc import Sized
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import torch
 from lightning import LightningModule, Trainer
 from lightning.pytorch import Callback
-from lightning.pytorch.loggers import Logger
 from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities import CombinedLoader
 from typing_extensions import override
@@ -18,6 +17,7 @@ from ee_lightning.data.encoding import LengthBucketedBatches
 from ee_lightning.errors import DataError, OptionError
 from ee_lightning.exits import Criterion, EvaluatedRows, Fitted
 from ee_lightning.fit.callbacks import check_monitors
+from ee_lightning.fit.loggers import LoggerSink
 from ee_lightning.inference import SpeedMeter, samples_of
 from ee_lightning.models import MultiExitModel
 from ee_lightning.reporting import FolderSink, Terminal
@@ -48,18 +48,6 @@ def rows_evaluated(trainer: Trainer, loader: int, split: str) -> EvaluatedRows:
     has_batches = getattr(used, "batch_size", None) is None and not isinstance(sampler, LengthBucketedBatches)
     total = len(rows) if isinstance(rows, Sized) and not has_batches else None
     return EvaluatedRows(total=total, is_drawn=is_ours or is_whole, files=[] if data is None else data.files[split])
-
-
-@dataclass
-class LoggerSink:
-    """Any logger."""
-
-    logger: Logger
-
-    def take_sweep(self, found: Sweep) -> None:
-        """Log the figures of an evaluation; after an epoch Lightning does."""
-        if found.epoch is None:
-            self.logger.log_metrics(found.scalars(), step=found.step)
 
 
 class ExitSweep(Callback):

@@ -42,7 +42,7 @@ def write_sweep(folder: RunFolder, found: Sweep, kept: Collection[str] = (), *, 
     split, before = found.split, folder.read_results(found.split, kept)
     folder.write_curves(split, [*found.banded_curves, *before.curves], all_points=all_points)
     by_title = {f"{found.summary['task']} {name}": curves for name, curves in folder.read_curves().items()}
-    if (plots := _plots_for(folder.curves_picture.name)) is not None:
+    if (plots := plots_for(folder.curves_picture.name)) is not None:
         with reading(folder.path / CURVES, hint="delete it, and run curves again"):  # which may hold other splits
             picture = plots.draw_curves(by_title, found.summary["metrics"][0], chosen_in(folder))
         with folder.whole(folder.curves_picture.name) as file:
@@ -70,12 +70,12 @@ def chosen_in(folder: RunFolder) -> tuple[str, float] | None:
 def write_speed(folder: RunFolder, split: str, measured: Sequence[MeasuredSpeed]) -> None:
     """Write what was measured on a split, and the plot of all that the run folder holds."""
     folder.write_speed(split, measured)
-    if (plots := _plots_for("speed.png")) is not None:
+    if (plots := plots_for("speed.png")) is not None:
         with folder.whole("speed.png") as file:
             plots.draw_speed(folder.read_speed()).savefig(file, format="png")
 
 
-def _plots_for(picture: str) -> ModuleType | None:
+def plots_for(picture: str) -> ModuleType | None:
     """Return what draws, or tell that a picture is not drawn where what draws is not installed."""
     try:
         from ee_lightning.reporting import plots

@@ -7,7 +7,8 @@ import pytest
 from lightning.pytorch.cli import LightningArgumentParser
 
 from ee_lightning.errors import OptionError
-from ee_lightning.fit.command import LINKED, FitOptionsParser
+from ee_lightning.fit.command import FitOptionsParser
+from ee_lightning.fit.options_parser import LINKED
 from ee_lightning.fit.parsing import whole_numbers_first
 
 CONFIGS = Path(__file__).parents[2] / "configs"

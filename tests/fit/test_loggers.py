@@ -1,0 +1,103 @@
+"""Lightning's own loggers, its summary and its `trainer.predict`, with early exit."""
+
+import csv
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from lightning import Trainer
+from lightning.pytorch.loggers import MLFlowLogger
+from tensorboardX.proto.event_pb2 import Event
+
+from ee_lightning.cli import main
+from ee_lightning.exits import Confidence
+from ee_lightning.fit.loggers import name_after_run
+from ee_lightning.fit.metrics_log import MetricsLog
+from ee_lightning.fit.prediction_writer import PredictionWriter
+from ee_lightning.inference import EarlyExitPredictor
+from ee_lightning.training import EarlyExitModule, TaskDataModule
+
+QUICK = {
+    "data.task": "sst2",
+    "data.max_length": 32,
+    "model.heads.pooling": "mean",
+    "trainer.max_epochs": 1,
+    "trainer.limit_train_batches": 3,
+    "trainer.accelerator": "cpu",
+    "trainer.enable_progress_bar": "false",
+    "trainer.log_every_n_steps": 1,
+}
+Printed = tuple[Path, str]
+
+
+def events(folder: Path) -> Iterator[Event]:
+    """Read what TensorBoard's files in a folder hold."""
+    for file in folder.glob("events.out.tfevents.*"):
+        content = file.read_bytes()
+        while content:
+            (length,) = struct.unpack("<Q", content[:8])
+            yield Event.FromString(content[12 : 12 + length])
+            content = content[16 + length :]
+
+
+@pytest.fixture(scope="module")
+def run(glue_folder: Path, tiny_backbone: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("logged")
+    options = {"config": "tensorboard", "run.root": root, "run.name": "mine", **QUICK}
+    options |= {"data.root": glue_folder, "model.backbone": tiny_backbone}
+    assert main(["fit", *(f"--{name}={value}" for name, value in options.items())]) == 0
+    return root / "mine" / "version_0"
+
+
+def test_tensorboard_lies_in_the_run_folder_with_figures_and_curves(run: Path) -> None:
+    values = {value.tag: value for event in events(run) for value in event.summary.value}
+    assert {"val/full_model/score", "val/confidence/area"} <= values.keys()
+    picture = values["val/curves"].image
+    assert picture.encoded_image_string.startswith(b"\x89PNG")
+    assert [each.name for each in run.parent.iterdir()] == ["version_0"]
+
+
+def test_parameters_are_counted_and_flops_are_not(
+    glue_folder: Path, tiny_backbone: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = {"run.root": tmp_path, **QUICK, "data.root": glue_folder, "model.backbone": tiny_backbone}
+    options |= {"trainer.limit_train_batches": 1, "model.optimization.freeze_backbone": "true"}
+    assert main(["fit", *(f"--{name}={value}" for name, value in options.items())]) == 0
+    printed = "".join(capsys.readouterr())
+    assert "FLOPs" not in printed
+    assert "backbone (bert, 3 layers): 0 of 28,864 parameters (0.0%) are trained" in printed
+    assert "3 exits: 3,366 of 3,366 parameters (100.0%) are trained" in printed
+
+
+def test_the_trainer_predicts_labels_and_exits_and_writes_them(
+    run: Path, glue_folder: Path, tiny_backbone: Path, tmp_path: Path
+) -> None:
+    (checkpoint,) = [file for file in (run / "checkpoints").glob("*.ckpt") if file.name != "last.ckpt"]
+    module = EarlyExitModule.load_from_checkpoint(checkpoint)
+    module.operating_point = (Confidence(), 0.55)
+    data = TaskDataModule("sst2", root=str(glue_folder), tokenizer=str(tiny_backbone), max_length=32)
+    writer = PredictionWriter(tmp_path / "new" / "labels.csv")
+    trainer = Trainer(accelerator="cpu", logger=False, enable_progress_bar=False, callbacks=[writer])
+    found = trainer.predict(module, data)
+    labels, exits = (torch.cat([getattr(each, name) for each in found]) for name in ("label", "exit_layer"))
+    with writer.file.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [int(row["exit_layer"]) for row in rows] == exits.tolist()
+    assert [row["label"] for row in rows] == [("negative", "positive")[label] for label in labels.tolist()]
+    predictor = EarlyExitPredictor.from_run(run, criterion="confidence", threshold=0.55)
+    texts = {int(row["id"]): row for row in data.rows("test")}
+    assert {int(row["id"]) for row in rows} == texts.keys()
+    engine = predictor.engine.predict_batch
+    for row in rows[:8]:
+        ids = torch.tensor([texts[int(row["id"])]["input_ids"]])  # [1, length]
+        batch = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
+        assert int(row["exit_layer"]) == engine(batch).exit_layers.item()
+
+
+def test_mlflow_has_the_name_of_the_run_and_the_curves(run: Path, tmp_path: Path) -> None:
+    pytest.importorskip("mlflow", reason="mlflow is not among what make setup installs")
+    logger = MLFlowLogger(save_dir=str(tmp_path / "mlruns"))
+    name_after_run([logger], MetricsLog(tmp_path, "mine", 3))
+    assert (logger._experiment_name, logger._run_name) == ("mine", "mine/version_3")

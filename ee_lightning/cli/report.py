@@ -5,10 +5,8 @@ from typing import Annotated
 
 from ee_lightning.cli.command import OutputFile, Samples
 from ee_lightning.errors import OptionError
-from ee_lightning.reporting.page.writing import MOST_ROWS, write_page
+from ee_lightning.reporting.page.writing import MOST_ROWS, tell_page
 from ee_lightning.runs.folder import RunFolder
-
-REPORT = "report.html"
 
 
 def report(
@@ -30,7 +28,4 @@ def report(
     if output is None and len(folders) > 1:
         hint = "name the file of the page, such as --output runs/report.html"
         raise OptionError("several runs share a page, which needs a place", where="--output", hint=hint)
-    file = folders[0].path / REPORT if output is None else output
-    write_page(folders, file, split, rows)
-    size = file.stat().st_size
-    print(f"page: {file} ({size / 1e6:.1f} MB). It holds texts of the data: share it as you would share these.")
+    tell_page(folders, output, split, rows)

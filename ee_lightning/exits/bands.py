@@ -50,15 +50,25 @@ class Bands:
     def around(self, curve: Curve, criterion: Criterion) -> Curve:
         """Return a curve of these exits with its band, by metric; the criterion is the one that it is of."""
         points = _spread(curve.mean_exit)  # [grid]
-        replayed = replay(criterion, self._exits)
-        thresholds = curve.thresholds[points].tolist()
-        outcomes = [replayed.at(threshold) for threshold in thresholds]
-        costs, sums = self._along(outcomes)  # [1 + resamples, grid], [1 + resamples, grid, statistics]
+        costs, sums = self._resampled(curve, criterion, points)
         bands = {}
         for name in curve.scores:
             scores = torch.vmap(self._statistics.metric(name))(sums, self._actual)  # [1 + resamples, grid]
             bands[name] = self._band(curve, name, points, costs.numpy(), scores.numpy())
         return replace(curve, bands=bands)
+
+    def scores_at(self, curve: Curve, criterion: Criterion, metric: str, speedup: float) -> Tensor:
+        """Return the metric at a speed-up, on the rows themselves and on every resample, of shape [1 + resamples]."""
+        costs, sums = self._resampled(curve, criterion, _spread(curve.mean_exit))
+        scores = torch.vmap(self._statistics.metric(metric))(sums, self._actual).numpy()  # [1 + resamples, grid]
+        at = curve.num_layers / speedup
+        read = [np.interp(at, cost[::-1], score[::-1]) for cost, score in zip(costs.numpy(), scores, strict=True)]
+        return torch.tensor(read, dtype=torch.float64)
+
+    def _resampled(self, curve: Curve, criterion: Criterion, points: Tensor) -> tuple[Tensor, Tensor]:
+        """Return mean layers [1 + resamples, grid] and summed statistics [1 + resamples, grid, statistics]."""
+        replayed = replay(criterion, self._exits)
+        return self._along([replayed.at(threshold) for threshold in curve.thresholds[points].tolist()])
 
     def _along(self, outcomes: Sequence[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
         """Return mean layers and summed statistics of every data set at every point, by what changes between points."""

@@ -62,10 +62,12 @@ class ExitSweep(Callback):
             otherwise. The oracle and the fixed exits are always traced beside them.
         speed: Whether to measure, after ``validate`` and ``test``, the speed of each criterion on the clock near 1.5x,
             2x and 3x. This takes minutes.
+        report: Whether to write the page of ``ee-lightning report`` after ``validate`` and ``test``, and print what
+            the figures say.
     """
 
-    def __init__(self, criteria: list[Criterion], speed: bool = False) -> None:
-        self.criteria, self.speed, self.terminal = distinct(criteria), speed, Terminal()
+    def __init__(self, criteria: list[Criterion], speed: bool = False, report: bool = False) -> None:
+        self.criteria, self.speed, self.report, self.terminal = distinct(criteria), speed, report, Terminal()
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Raise an `OptionError` for criteria, monitored figures and a speed that can't come about, before training."""
@@ -133,7 +135,11 @@ class ExitSweep(Callback):
     @override
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         if (folder := run_folder_of(trainer)) is not None:
-            self.terminal.show(folder)  # now that the progress bar is over
+            is_shown = self.terminal.show(folder)  # now that the progress bar is over
+            if is_shown and self.report:
+                from ee_lightning.reporting.page.writing import tell_page  # the extra `plot`
+
+                tell_page([folder])
 
     def _evaluate(self, trainer: Trainer, module: EarlyExitModule, split: str) -> None:
         found = self._sweep(trainer, module, split)

@@ -31,8 +31,8 @@ class Terminal:
         if found.epoch is None:
             self._evaluations.append(found)
 
-    def show(self, folder: RunFolder) -> None:
-        """Print what was taken since the last time, and where the run lies."""
+    def show(self, folder: RunFolder) -> bool:
+        """Print what was taken since the last time, and where the run lies; return whether there was anything."""
         evaluations, self._evaluations = self._evaluations, []
         for found in evaluations:
             if found.measured:
@@ -40,6 +40,7 @@ class Terminal:
         if evaluations:
             print_figures({found.split: found.summary for found in evaluations})
             _print_place(folder)
+        return bool(evaluations)
 
 
 def print_summary(folder: RunFolder) -> None:

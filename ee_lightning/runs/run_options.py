@@ -24,7 +24,7 @@ FREE_TO_DIFFER = (
 )
 """The options, with all below them, that don't change what a run computes."""
 
-_LATER = {"data.metrics": None, "model.keep_heads": None, "model.lora": None}
+_LATER = {"data.metrics": None, "model.keep_heads": None, "model.lora": None, "sweep.report": False}
 """The options of later releases, at the value that earlier runs had without them."""
 _KNOWN_OTHERWISE = ("run.name", "model.backbone")
 """The options that name a folder: the run's own, and that of the weights, which are identified by their content."""

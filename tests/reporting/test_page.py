@@ -43,7 +43,7 @@ def shown(tmp_path_factory: pytest.TempPathFactory, tiny_backbone: Path) -> RunF
 
 @pytest.fixture(scope="module")
 def page(shown: RunFolder) -> str:
-    return page_of([shown])
+    return page_of([shown])[0]
 
 
 def test_texts_and_labels_end_no_element(page: str) -> None:
@@ -90,7 +90,7 @@ def test_operations_are_those_of_the_model(page: str) -> None:
 def test_probabilities_are_of_the_likeliest_classes_and_the_right_one(tmp_path: Path) -> None:
     exits = exits_of(30, num_exits=2, num_classes=9)
     names = [f"class {number}" for number in range(9)]
-    view = data_of(page_of([run_folder(tmp_path / "run", exits, backbone="missing", names=names)]))["runs"][0]
+    view = data_of(page_of([run_folder(tmp_path / "run", exits, backbone="missing", names=names)])[0])["runs"][0]
     rows = view["rows"]
     classes = unpacked(rows["classes"]).reshape(30, rows["shown"])
     assert all(label in of_row for label, of_row in zip(exits.labels.tolist(), classes.tolist(), strict=True))
@@ -103,7 +103,7 @@ def test_probabilities_are_of_the_likeliest_classes_and_the_right_one(tmp_path: 
 
 def test_calibration_is_that_of_each_exit(tmp_path: Path) -> None:
     exits = exits_saying([[0.75, 0.75, 0.25, 0.75], [0.95, 0.95, 0.05, 0.05]], [1, 0, 0, 1])
-    view = data_of(page_of([run_folder(tmp_path / "run", exits, backbone="missing")]))["runs"][0]
+    view = data_of(page_of([run_folder(tmp_path / "run", exits, backbone="missing")])[0])["runs"][0]
     first, last = view["calibration"]
     assert first["accuracy"] == 0.75
     assert first["error"] == pytest.approx(0, abs=1e-6)
@@ -113,7 +113,7 @@ def test_calibration_is_that_of_each_exit(tmp_path: Path) -> None:
 
 
 def test_of_many_rows_some_are_drawn(shown: RunFolder) -> None:
-    view = data_of(page_of([shown], most_rows=1))["runs"][0]  # of one run never fewer than 200
+    view = data_of(page_of([shown], most_rows=1)[0])["runs"][0]  # of one run never fewer than 200
     assert len(view["rows"]["ids"]) == 60
     exits = exits_of(300, num_exits=3)
     folder = RunFolder(shown.path)
@@ -123,7 +123,7 @@ def test_of_many_rows_some_are_drawn(shown: RunFolder) -> None:
     (other.path / "config.yaml").write_text(folder.config.read_text())
     other.write_exits("validation", exits)
     write_sweep(other, sweep_exits([Confidence()], exits, None, split="validation", task="mine", metrics=["accuracy"]))
-    view = data_of(page_of([other], most_rows=200))["runs"][0]
+    view = data_of(page_of([other], most_rows=200)[0])["runs"][0]
     assert unpacked(view["rows"]["at"]).tolist() == drawn
     assert view["samples"] == 300
     assert view["rows"]["texts"] is None
@@ -144,7 +144,7 @@ def test_values_and_labels_have_pages_too(tmp_path: Path, kind: str) -> None:
     folder.config.write_text(options)
     folder.write_exits("validation", exits)
     write_sweep(folder, sweep_exits(criteria, exits, None, split="validation", task="mine", metrics=[metric]))
-    view = data_of(page_of([folder]))["runs"][0]
+    view = data_of(page_of([folder])[0])["runs"][0]
     assert view["kind"] == kind
     assert view["calibration"] is None
     if kind == "labels":
@@ -156,7 +156,7 @@ def test_a_criterion_with_labels_of_its_own_brings_them(tmp_path: Path, tiny_bac
     folder = run_folder(tmp_path / "run", backbone=tiny_backbone)
     exits = folder.read_exits("validation")
     write_sweep(folder, sweep_exits([SoftVoting()], exits, None, split="validation", task="mine", metrics=["accuracy"]))
-    (of_page,) = data_of(page_of([folder]))["runs"][0]["criteria"]
+    (of_page,) = data_of(page_of([folder])[0])["runs"][0]["criteria"]
     assert unpacked(of_page["says"]).reshape(3, -1).tolist() == replay(SoftVoting(), exits).labels.tolist()
 
 
@@ -173,7 +173,7 @@ def test_seeds_of_one_configuration_are_one_line(tmp_path: Path) -> None:
     ]
     for folder in folders:  # of the same data, as seeds are
         folder.config.write_text(folder.config.read_text().replace(str(folder.path), "here"))
-    (task,) = data_of(page_of(folders))["compared"]
+    (task,) = data_of(page_of(folders)[0])["compared"]
     lines = {(line["name"], line["criterion"]): line for line in task["lines"]}
     assert {name for name, _ in lines} == {"small", "large-1"}
     two, one = lines["small", "confidence"], lines["large-1", "confidence"]
@@ -195,11 +195,13 @@ def test_the_command_writes_it_into_the_run_folder(shown: RunFolder, capsys: pyt
     assert main(["report", str(shown.path)]) == 0
     printed = capsys.readouterr().out
     assert printed.startswith(f"page: {shown.path}/report.html (0.")
+    assert "confidence leads with" in " ".join(printed.split())
+    assert max(map(len, printed.splitlines()[1:])) <= 80
     assert data_of((shown.path / "report.html").read_text())["runs"][0]["name"].endswith("/run")
 
 
 def test_what_is_not_there_is_an_error(shown: RunFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(RunFolderError, match="the split 'test' are not stored"):
-        page_of([shown], split="test")
+        page_of([shown], split="test")[0]
     assert main(["report", str(tmp_path)]) == 1
     assert "no exits are stored here" in capsys.readouterr().err

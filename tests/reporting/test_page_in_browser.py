@@ -11,7 +11,7 @@ from page_runs import NASTY, run_folder
 
 from ee_lightning.exits import Confidence, StoredExits, replay, trace_curve
 from ee_lightning.functional import same_rows
-from ee_lightning.reporting.page.writing import write_page
+from ee_lightning.reporting.page.writing import tell_page
 
 pytestmark = pytest.mark.browser
 
@@ -30,7 +30,7 @@ def exits() -> StoredExits:
 @pytest.fixture(scope="module")
 def file(tmp_path_factory: pytest.TempPathFactory, tiny_backbone: Path, exits: StoredExits) -> Path:
     folder = run_folder(tmp_path_factory.mktemp("page") / "run", exits, backbone=tiny_backbone)
-    write_page([folder], folder.path / "report.html")
+    tell_page([folder])
     return folder.path / "report.html"
 
 
@@ -148,7 +148,7 @@ def test_runs_stand_side_by_side(driver: Any, tmp_path: Path) -> None:
     folders = [
         run_folder(tmp_path / f"run-{seed}", exits_of(60, seed=seed), backbone="missing", seed=seed) for seed in (1, 2)
     ]
-    write_page(folders, tmp_path / "several.html")
+    tell_page(folders, tmp_path / "several.html")
     driver.get((tmp_path / "several.html").as_uri())
     shown = by_id(driver, "compared")
     assert all(line.text.startswith("shown") for line in shown.find_elements("css selector", "tbody tr"))

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ee_lightning.analysis.sweep import Sweep, named, sweep_exits
+from ee_lightning.analysis.verdict import verdict
 from ee_lightning.errors import EarlyExitError, RunFolderError
 from ee_lightning.exits import Criterion, Curve, StoredExits, replay
 from ee_lightning.exits.drawing import alike
@@ -84,6 +85,7 @@ def view_of(folder: RunFolder, name: str, found: Sweep, unknown: Sequence[str], 
         "total": exits.rows.total,
         "drawn": exits.rows.is_drawn,
         "backbone": options.backbone,
+        "verdict": verdict(found),
         "metrics": list(found.curves[0].scores) if found.curves else [],
         "labelNames": [*map(str, options.task.label_names)] or [str(each) for each in range(exits.num_classes)],
         "layers": list(exits.layers_of_exits),

@@ -5,6 +5,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
+from textwrap import fill
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -17,12 +18,15 @@ from ee_lightning.reporting.page.views import split_of, sweep_of, view_of
 from ee_lightning.runs.folder import RunFolder
 
 SCRIPTS = ("base", "outcomes", "chart", "curves", "point", "classes", "rows", "exits", "compare", "main")
+REPORT = "report.html"
 MOST_ROWS = 2000
 _FEWEST_ROWS = 200
 
 
-def page_of(folders: Sequence[RunFolder], split: str | None = None, most_rows: int = MOST_ROWS) -> str:
-    """Return the page of some runs, in HTML.
+def page_of(
+    folders: Sequence[RunFolder], split: str | None = None, most_rows: int = MOST_ROWS
+) -> tuple[str, list[str]]:
+    """Return the page of some runs, in HTML, and what it says of the first, in two sentences.
 
     Args:
         folders: The run folders.
@@ -36,16 +40,24 @@ def page_of(folders: Sequence[RunFolder], split: str | None = None, most_rows: i
         views.append(view_of(folder, _name_of(folder, folders), found, unknown, rows_each))
         shown.append((folder, found))
     title = views[0]["name"] if len(views) == 1 else f"{len(views)} runs side by side"
-    return _render(f"{title}: early exit", {"runs": views, "compared": compared(shown) if len(views) > 1 else []})
+    content = {"runs": views, "compared": compared(shown) if len(views) > 1 else []}
+    return _render(f"{title}: early exit", content), views[0]["verdict"]
 
 
-def write_page(
-    folders: Sequence[RunFolder], output: Path, split: str | None = None, most_rows: int = MOST_ROWS
+def tell_page(
+    folders: Sequence[RunFolder], output: Path | None = None, split: str | None = None, most_rows: int = MOST_ROWS
 ) -> None:
-    """Write the page of some runs, whole or not at all; see `page_of`."""
-    page = page_of(folders, split, most_rows)
-    with written_whole(output) as file:
-        file.write_text(page, encoding="utf-8")
+    """Write the page of some runs, whole or not at all, and print where it is and what it says; see `page_of`.
+
+    Unless ``output`` names another place, it is in the first run folder.
+    """
+    page, said = page_of(folders, split, most_rows)
+    file = folders[0].path / REPORT if output is None else output
+    with written_whole(file) as unfinished:
+        unfinished.write_text(page, encoding="utf-8")
+    print(f"page: {file} ({len(page.encode()) / 1e6:.1f} MB)")
+    if len(folders) == 1:
+        print(*(fill(sentence, 80) for sentence in said), sep="\n")
 
 
 def _name_of(folder: RunFolder, folders: Sequence[RunFolder]) -> str:

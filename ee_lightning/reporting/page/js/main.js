@@ -1,6 +1,7 @@
 function drawAbout() {
   const run = currentRun(), part = run.total !== null && run.total !== run.samples ? ` of ${run.total.toLocaleString("en")}${run.drawn ? " drawn at random" : ""}` : "";
   byId("about").textContent = `${run.task}, ${run.split} split: ${run.samples.toLocaleString("en")}${part} rows, ${run.exits} exits on ${run.depth} layers of ${run.backbone}`;
+  byId("verdict").textContent = run.verdict.join(" ");
   byId("criterion").replaceChildren(...run.criteria.map(({ name }, place) => h("option", { value: place }, name)));
   byId("metric").replaceChildren(...run.metrics.map((name) => h("option", { value: name }, metricName(name))));
   byId("config").textContent = run.config;

@@ -1,0 +1,74 @@
+"""What the figures of a run say, in two sentences."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from ee_lightning.analysis.sweep import Sweep
+from ee_lightning.exits.bands import LEVEL, Bands
+from ee_lightning.functional import percentile_interval
+from ee_lightning.runs.figures import NAMED_SPEEDUPS
+
+_COUNTING = ("voting", "patience")
+"""Criteria that count exits which agree."""
+
+
+def verdict(found: Sweep) -> list[str]:
+    """Say which criterion leads at twice the speed and by how much, why one that counts exits does not, and what next.
+
+    Where no criterion is as fast, it is about the fastest named speed-up that one reaches.
+    """
+    metric = found.summary["metrics"][0]
+    for speedup in sorted(NAMED_SPEEDUPS, key=lambda each: abs(each - 2)):
+        scores = {
+            name: by_metric[metric][f"score_at_{speedup:g}x"]
+            for name, by_metric in found.summary["criteria"].items()
+            if by_metric[metric][f"score_at_{speedup:g}x"] is not None
+        }
+        if scores:
+            break
+    else:
+        return ["No criterion lets rows leave early on these exits."]
+    best = max(scores, key=lambda name: scores[name])
+    lost = 100 * (found.summary["full_model"][metric] - scores[best])
+    against = f"{abs(lost):.1f} points {'below' if lost > 0 else 'above'} the full model"
+    if abs(lost) < 0.05:
+        against = "the same as the full model"
+    first = f"At {speedup:g}x {best} leads with {100 * scores[best]:.1f} % {metric.replace('_', ' ')}, {against}"
+    counting = [name for name in scores if name.partition("(")[0] in _COUNTING and name != best]
+    if not counting or best.partition("(")[0] in _COUNTING:
+        return [f"{first}.", _next(best)]
+    rival = counting[0]
+    lead = 100 * (scores[best] - scores[rival])
+    low, high = _interval(found, best, rival, speedup, lead)
+    behind = f"{rival} is {lead:.1f} points behind (95 % interval {low:.1f} to {high:.1f})"
+    if low <= 0:
+        return [f"{first}; {behind}, which may be chance.", _next(best)]
+    return [f"{first}; {behind}.", f"{_why(rival, found.diagnostics)}{_next(best)}"]
+
+
+def _interval(found: Sweep, best: str, rival: str, speedup: float, lead: float) -> tuple[float, float]:
+    """Return the ends of the interval, over rows, of the points by which one criterion is ahead of another."""
+    metric, bands = found.summary["metrics"][0], Bands(found.exits)
+    read = {
+        each.name: bands.scores_at(curve, each, metric, speedup)
+        for curve, each in zip(found.curves, found.criteria, strict=False)
+        if each.name in (best, rival)
+    }
+    ahead = 100 * (read[best] - read[rival])  # [1 + resamples]
+    return percentile_interval(ahead[1:] - ahead[0] + lead, LEVEL)
+
+
+def _why(rival: str, diagnostics: Mapping[str, Any]) -> str:
+    """Say what is known of why counting exits that agree tells little."""
+    matrices = diagnostics.get("diversity")
+    if matrices is None or len(matrices["double_fault"]["matrix"]) < 2:
+        return ""
+    agree, wrong = (1 - matrices["disagreement"]["matrix"][0][1], matrices["double_fault"]["matrix"][0][1])
+    return (
+        f"{rival} counts exits that agree, but the first two agree on {100 * agree:.0f} % of the rows, and both are "
+        f"wrong on {100 * wrong:.0f} %: that they agree tells less here than how sure they are. "
+    )
+
+
+def _next(best: str) -> str:
+    return f"Next: choose a threshold of {best} for the speed or the loss that you want (ee-lightning choose)."

@@ -1,0 +1,42 @@
+"""The two sentences that a run ends with."""
+
+import torch
+from factories import exits_of, random_exits
+
+from ee_lightning.analysis.sweep import Sweep, sweep_exits
+from ee_lightning.analysis.verdict import verdict
+from ee_lightning.exits import Confidence, Criterion, Patience, StoredExits, Voting
+
+
+def swept(exits: StoredExits, *criteria: Criterion, metric: str = "accuracy") -> Sweep:
+    return sweep_exits(criteria, exits, None, split="validation", task="mine", metrics=[metric])
+
+
+def test_it_names_the_leader_its_lead_and_why_counting_lags() -> None:
+    exits = exits_of(2000, num_exits=6, seed=1)
+    found = swept(exits, Voting(), Confidence())
+    first, second = verdict(found)
+    at_two = {name: figures["accuracy"]["score_at_2x"] for name, figures in found.summary["criteria"].items()}
+    assert first.startswith(f"At 2x confidence leads with {100 * at_two['confidence']:.1f} % accuracy, ")
+    lead = 100 * (at_two["confidence"] - at_two["voting"])
+    assert f"voting is {lead:.1f} points behind (95 % interval " in first
+    said, labels = exits.predictions, exits.class_numbers()
+    agree = (said[0] == said[1]).double().mean().item()
+    wrong = ((said[:2] != labels).all(0)).double().mean().item()
+    assert f"agree on {100 * agree:.0f} % of the rows, and both are wrong on {100 * wrong:.0f} %" in second
+    assert second.endswith("(ee-lightning choose).")
+
+
+def test_a_lead_that_may_be_chance_is_called_so() -> None:
+    first, second = verdict(swept(exits_of(40, num_exits=6, seed=4), Voting(), Confidence()))
+    assert "accuracy, the same as the full model" in first
+    assert first.endswith(", which may be chance.")
+    assert second.startswith("Next: ")
+
+
+def test_values_and_exits_that_let_nobody_leave_have_sentences_too() -> None:
+    (first, second) = verdict(swept(random_exits(4, 40, 1), Patience(tolerance=0.5), metric="pearson"))
+    assert first.startswith("At ")
+    assert second.startswith("Next: ")
+    lone = StoredExits(torch.randn(1, 5, 2), torch.tensor([0, 1, 0, 1, 0]), torch.arange(5))
+    assert verdict(swept(lone, Confidence()))[0].startswith("At 1x confidence leads")

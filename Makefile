@@ -47,7 +47,8 @@ $(READY): pyproject.toml constraints.txt
 	@touch $@
 	@echo "Ready: try 'make demo' or '$(BIN)/ee-lightning --help'"
 
-demo: $(READY) ## train, exit early and draw the curves, on the packaged sentences and weights
+demo: export OMP_WAIT_POLICY := passive# threads that spin while they wait take the time of busy cores
+demo: $(READY) ## train, exit early and write the run's page, on the packaged sentences and weights
 	$(BIN)/ee-lightning fit --config configs/demo.yaml
 
 test: $(READY) ## run the tests and doctests, but for the slow ones

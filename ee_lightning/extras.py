@@ -1,5 +1,6 @@
 """Packages that not every installation has, and the extra of ee_lightning that installs each."""
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
@@ -47,8 +48,16 @@ def require_extra(extra: str) -> None:
             raise _missing(package)
 
 
+_TOLD = re.compile(r"\w+ is not installed: pip install 'ee_lightning\[\w+\]'")
+
+
 def as_missing_extra(error: BaseException | None) -> MissingExtraError | None:
-    """Return what to install about an error of an import, or None where no package of an extra is its cause."""
+    """Return what to install about an error of an import, or None where no package of an extra is its cause.
+
+    An error that quotes a `MissingExtraError`, as jsonargparse's do, has it as its cause.
+    """
+    if (quoted := _TOLD.search(str(error))) is not None:
+        return MissingExtraError(quoted[0])
     while error is not None:
         package = (error.name or "").partition(".")[0] if isinstance(error, ImportError) else ""
         if isinstance(error, MissingExtraError):

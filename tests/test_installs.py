@@ -57,6 +57,8 @@ def test_a_package_that_is_broken_is_told_with_the_reason(monkeypatch: pytest.Mo
     )
     assert str(as_missing_extra(wrapped)) == expected
     assert as_missing_extra(ImportError("no", name="my_module")) is None
+    quoting = ValueError("Problem with class_path: wandb is not installed: pip install 'ee_lightning[wandb]' and more")
+    assert str(as_missing_extra(quoting)) == "wandb is not installed: pip install 'ee_lightning[wandb]'"
     require_extra("plot")
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     with pytest.raises(ImportError, match=r"^matplotlib is not installed: pip install 'ee_lightning\[plot\]'$"):

@@ -212,7 +212,8 @@ class EarlyExitCLI(LightningCLI):
             trainer = super().instantiate_trainer(logger=loggers, plugins=plugins, **kwargs)
         name_after_run(loggers, folder)
         usual = (ModelSummary, RichModelSummary)  # those that the Trainer adds
-        trainer.callbacks = [PartsSummary() if type(each) in usual else each for each in trainer.callbacks]
+        callbacks: list[Any] = trainer.callbacks  # type: ignore[attr-defined]
+        callbacks[:] = [PartsSummary() if type(each) in usual else each for each in callbacks]
         return trainer
 
     @override

@@ -13,6 +13,7 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.utilities import rank_zero_only
 
 from ee_lightning.errors import USER_MISTAKES, EarlyExitError, OptionError
+from ee_lightning.extras import as_missing_extra
 from ee_lightning.files import with_home
 
 
@@ -78,6 +79,8 @@ def wording_lightning(where: str, command: str) -> Iterator[None]:
     except Exception as error:
         if isinstance(error.__cause__, EarlyExitError):  # in which jsonargparse wraps what an attribute lacks
             raise error.__cause__ from None
+        if (missing := as_missing_extra(error)) is not None:
+            raise missing from None
         said, hint = str(error).strip() or type(error).__name__, f"'ee-lightning {command} --help' lists the options"
         if not isinstance(error, USER_MISTAKES) and (callback := _failed_callback(error)) is not None:
             where = "--checkpoint" if callback == "ModelCheckpoint" else "--trainer.callbacks"

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -55,8 +56,9 @@ def add_adapters(encoder: nn.Module, options: LoraOptions) -> None:
     from peft import LoraConfig, inject_adapter_in_model
 
     targets = options.targets if isinstance(options.targets, str) else list(options.targets)
+    alpha: Any = options.alpha  # which peft declares as a whole number, and divides by the rank
     config = LoraConfig(
-        r=options.r, lora_alpha=options.alpha, lora_dropout=options.dropout, target_modules=targets, bias="none"
+        r=options.r, lora_alpha=alpha, lora_dropout=options.dropout, target_modules=targets, bias="none"
     )
     try:
         inject_adapter_in_model(config, encoder)
@@ -77,9 +79,9 @@ def merge_adapters(model: nn.Module) -> None:
     """Add the adapters of a model, if there are any, to the weights that they stand beside, and drop them."""
     for name, module in list(model.named_modules()):
         if hasattr(module, "lora_A"):
-            module.merge()  # type: ignore[operator]
+            module.merge()
             parent, _, own = name.rpartition(".")
-            setattr(model.get_submodule(parent), own, module.get_base_layer())  # type: ignore[operator]
+            setattr(model.get_submodule(parent), own, module.get_base_layer())
 
 
 def merged(tensors: Mapping[str, Tensor], options: LoraOptions, where: object) -> dict[str, Tensor]:

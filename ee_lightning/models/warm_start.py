@@ -141,7 +141,7 @@ def _are_behind(exits: Any, model: MultiExitModel) -> bool:
 
 def _read(files: Sequence[str], names: Mapping[str, str]) -> dict[str, Tensor]:
     """Return the tensors of some files, by new names of the old, in float32; those that are missing are left out."""
-    found = {}
+    found: dict[str, Tensor] = {}
     for file in files:
         with safe_open(file, framework="pt") as stored:
             there = set(stored.keys())

@@ -159,7 +159,8 @@ def _encoder_of_saved(path: str, config: PreTrainedConfig, source: str) -> PreTr
     """Return the encoder of a saved model, of which a shortened configuration takes the first layers."""
     with without_initialisation():
         encoder = make_encoder(config, source)
-    encoder.pooler = None  # the exits pool for themselves
+    if hasattr(encoder, "pooler"):
+        encoder.pooler = None  # type: ignore[assignment] # the exits pool for themselves
     try:
         with safe_open(str(cached_file(path, SAVED_WEIGHTS)), framework="pt") as stored:
             encoder.load_state_dict({name: stored.get_tensor(_OF_SAVED + name) for name in encoder.state_dict()})

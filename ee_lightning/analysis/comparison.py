@@ -2,7 +2,8 @@
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import takewhile
 from typing import Any
 
 import pandas as pd
@@ -34,6 +35,7 @@ class ComparedRun:
     name: str
     options: Mapping[str, str]
     summary: Mapping[str, Mapping[str, Any]]
+    seed: int | None = None
 
 
 NOT_COMPARED = ("run", "seed_everything")
@@ -43,14 +45,31 @@ NOT_COMPARED = ("run", "seed_everything")
 def compared_run(options: Mapping[str, Any], summary: Mapping[str, Mapping[str, Any]]) -> ComparedRun:
     """Return a run that is to be compared, by its nested options and its figures by split."""
     compared = {option: value for option, value in leaves(options).items() if not is_free(option, NOT_COMPARED)}
-    return ComparedRun(str(options["run"]["name"]), compared, summary)
+    seed = options.get("seed_everything")
+    return ComparedRun(str(options["run"]["name"]), compared, summary, seed if isinstance(seed, int) else None)
+
+
+def named_alike(runs: Sequence[ComparedRun]) -> list[ComparedRun]:
+    """Give runs of the same options and other seeds, which a suite names one by one, what their names begin with."""
+    renamed = []
+    for run in runs:
+        alike = [other for other in runs if other.options == run.options]
+        names, seeds = [other.name for other in alike], [other.seed for other in alike]
+        is_one = len({*names}) == len(names) == len({*seeds}) > 1
+        renamed.append(replace(run, name=(_beginning(names).rstrip("-_ ") or run.name) if is_one else run.name))
+    return renamed
+
+
+def _beginning(names: Sequence[str]) -> str:
+    alike = takewhile(lambda characters: len({*characters}) == 1, zip(*names, strict=False))
+    return "".join(first for first, *_ in alike)
 
 
 def configurations(runs: Sequence[ComparedRun]) -> list[str]:
     """Name the configuration of each run: those that differ in the seed alone have the same."""
     varied = {name: _varied([run.options for run in runs if run.name == name]) for name in {run.name for run in runs}}
     return [
-        ", ".join([run.name, *(f"{_last(each)} {run.options.get(each, 'none')}" for each in varied[run.name])])
+        ", ".join([run.name, *(f"{_last(each)} {run.options.get(each, '')}" for each in varied[run.name])])
         for run in runs
     ]
 
@@ -64,6 +83,7 @@ def compare(runs: Sequence[ComparedRun]) -> pd.DataFrame:
         `FIGURES` the mean and, as ``<figure>_std``, the sample standard deviation; empty where a run lacks the figure,
         or where one run deviates from none.
     """
+    runs = named_alike(runs)
     varied = {name: _varied([run.options for run in runs if run.name == name]) for name in {run.name for run in runs}}
     found = [
         {
@@ -100,8 +120,9 @@ def print_comparison(table: pd.DataFrame, asked: str | None = None) -> None:
             continue
         console.print(f"\n{task} {split}: {metric} (%) by speed-up, mean±deviation over seeds")
         console.print(_table(rows[:0], show_header=True))
-        for configuration, of_one in _by_configuration(rows[rows["metric"] == metric]):
-            console.print(configuration, _table(of_one, show_header=False), sep="\n")
+        for configuration, of_one in by_configuration(rows[rows["metric"] == metric]):
+            runs = counted(of_one["runs"].iloc[0], "run")
+            console.print(f"{configuration} ({runs})", _table(of_one, show_header=False), sep="\n")
 
 
 def _varied(options: Sequence[Mapping[str, str]]) -> list[str]:
@@ -119,8 +140,8 @@ def _rows(summary: Mapping[str, Any], metric: str) -> dict[str, Mapping[str, flo
     return {criterion: by_metric[metric] for criterion, by_metric in summary["criteria"].items()} | full
 
 
-def _by_configuration(rows: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
-    """Return the rows of each configuration, and what to call it."""
+def by_configuration(rows: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
+    """Return the rows of each configuration, and what `configurations` calls it."""
     configuration = list(rows.columns[3 : rows.columns.get_loc("criterion")])
     for (name, *options), of_one in rows.groupby(configuration, sort=False, dropna=False):
         varied = [
@@ -128,7 +149,7 @@ def _by_configuration(rows: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
             for option, value in zip(configuration[1:], options, strict=True)
             if isinstance(value, str)
         ]
-        yield f"{', '.join([name, *varied])} ({counted(of_one['runs'].iloc[0], 'run')})", of_one
+        yield ", ".join([name, *varied]), of_one
 
 
 def _table(rows: pd.DataFrame, *, show_header: bool) -> Table:

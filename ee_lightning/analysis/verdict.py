@@ -50,7 +50,7 @@ def _interval(found: Sweep, best: str, rival: str, speedup: float, lead: float) 
     """Return the ends of the interval, over rows, of the points by which one criterion is ahead of another."""
     metric, bands = found.summary["metrics"][0], Bands(found.exits)
     read = {
-        each.name: bands.scores_at(curve, each, metric, speedup)
+        each.name: bands.scores_at(curve, each, metric, [speedup])[:, 0]
         for curve, each in zip(found.curves, found.criteria, strict=False)
         if each.name in (best, rival)
     }

@@ -1,15 +1,16 @@
 """``ee-lightning tables`` and ``fetch-run``: many runs in one table, and one from W&B."""
 
-import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any
 
-from ee_lightning.analysis.comparison import ComparedRun, compare, compared_run, print_comparison
+from ee_lightning.analysis.comparison import ComparedRun, compared_run, print_comparison
+from ee_lightning.analysis.comparison import compare as compare_runs
 from ee_lightning.cli.command import OutputFile
+from ee_lightning.cli.paper import draw, paper_table, tell_differences, training_runs
 from ee_lightning.errors import OptionError, RunFolderError, first_line, require_one_of, shown
-from ee_lightning.files import UNFINISHED, read_yaml, reading, written_whole
+from ee_lightning.files import read_yaml, reading, written_whole
 from ee_lightning.runs.folder import RunFolder
 
 RESOLVED_CONFIG = "resolved_config"
@@ -17,6 +18,7 @@ RESOLVED_CONFIG = "resolved_config"
 _PATIENCE = 20
 """Seconds that W&B may be silent."""
 _FIGURE = re.compile(r"(val|test)/(.+)/(area|score_at_[\d.]+x)")
+_WRITTEN, _DRAWN = (".csv", ".md", ".tex"), (".png", ".pdf", ".svg")
 _SPLITS = {"val": "validation", "test": "test"}
 
 
@@ -25,7 +27,10 @@ def tables(
     *,
     wandb: Annotated[str | None, "ENTITY/PROJECT"] = None,
     metric: str | None = None,
+    compare: Annotated[str | None, "METHOD"] = None,
+    against: Annotated[str | None, "METHOD"] = None,
     output: OutputFile | None = None,
+    plot: OutputFile | None = None,
 ) -> None:
     """Compare the finished training runs below some folders, or of a W&B project.
 
@@ -35,7 +40,11 @@ def tables(
         folders: Folders with run folders, such as runs.
         wandb: Take the runs of this project instead.
         metric: The metric to print, in place of every task's first; the CSV file has all.
-        output: A CSV file for the table.
+        compare: Test a method, such as confidence or 'ours: confidence', with --against.
+        against: The method that it is tested against, over the same seeds and rows.
+        output: A file for the table: .csv, or for a paper .md or .tex, in which the best is bold where it is
+            significantly better.
+        plot: A picture of the runs, each by its best criterion: .png, .pdf or .svg.
     """
     if bool(folders) == bool(wandb):
         raise OptionError(
@@ -43,6 +52,12 @@ def tables(
             where="the command line",
             hint="'ee-lightning tables --help' lists the options",
         )
+    for option, file, kinds in (("--output", output, _WRITTEN), ("--plot", plot, _DRAWN)):
+        if file is not None:
+            require_one_of(file.suffix.lower(), kinds, option)
+    if (compare is None) != (against is None) or (wandb and (compare or plot)):
+        what = "--compare and --against go together, and they and --plot need run folders"
+        raise OptionError(what, where="the command line", hint="name two methods, and folders")
     sources = _of_project(wandb) if wandb else _of_folders(folders)
     finished = [found for _, found in sources if found is not None]
     unfinished = [name for name, found in sources if found is None]
@@ -52,16 +67,24 @@ def tables(
             where=wandb or ", ".join(map(str, folders)),
             hint="name a folder of run folders, such as runs, or one of them, or a W&B project that fit logged to",
         )
-    table = compare(finished)
+    table = compare_runs(finished)
     if metric is not None:
         require_one_of(metric, table["metric"].unique(), "--metric")
     print_comparison(table, metric)
     if unfinished:
         print(f"left out, for they are not finished: {shown(', '.join(unfinished), 1500)}")
+    if compare is not None and against is not None:
+        tell_differences(folders, compare, against)
     if output is not None:
         with written_whole(output) as file:
-            table.to_csv(file, index=False)
+            if output.suffix.lower() == ".csv":
+                table.to_csv(file, index=False)
+            else:
+                file.write_text(paper_table(table, folders, metric, output.suffix.lower()), encoding="utf-8")
         print(f"saved: {output}")
+    if plot is not None:
+        draw(folders, plot)
+        print(f"picture: {plot}")
 
 
 def fetch_run(run: Annotated[str, "ENTITY/PROJECT/RUN"], *, root: Path = Path("runs")) -> None:
@@ -74,18 +97,6 @@ def fetch_run(run: Annotated[str, "ENTITY/PROJECT/RUN"], *, root: Path = Path("r
     from ee_lightning.tracking.artifacts import fetch_run_folder  # which takes seconds
 
     print(f"run folder: {fetch_run_folder(run, root).path}")
-
-
-def training_runs(path: Path) -> Iterator[RunFolder]:
-    """Find the folders of training runs at and below a folder, each once, but for those that are being fetched."""
-
-    def fail(error: OSError) -> NoReturn:
-        raise error
-
-    for place in sorted(place for place, folders, _ in os.walk(path, onerror=fail) if "checkpoints" in folders):
-        folder = RunFolder(place)
-        if folder.config.is_file() and not folder.path.name.endswith(UNFINISHED):
-            yield folder
 
 
 def _of_folders(paths: Sequence[Path]) -> list[tuple[str, ComparedRun | None]]:

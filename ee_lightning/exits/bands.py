@@ -57,13 +57,20 @@ class Bands:
             bands[name] = self._band(curve, name, points, costs.numpy(), scores.numpy())
         return replace(curve, bands=bands)
 
-    def scores_at(self, curve: Curve, criterion: Criterion, metric: str, speedup: float) -> Tensor:
-        """Return the metric at a speed-up, on the rows themselves and on every resample, of shape [1 + resamples]."""
+    def scores_at(self, curve: Curve, criterion: Criterion, metric: str, speedups: Sequence[float]) -> Tensor:
+        """Return the metric at some speed-ups, on the rows themselves and on every resample.
+
+        Exits of as many rows have the same resamples, so that others' scores can be set beside these one by one.
+
+        Returns:
+            Of shape [1 + resamples, speed-ups]; NaN where the curve does not reach.
+        """
         costs, sums = self._resampled(curve, criterion, _spread(curve.mean_exit))
         scores = torch.vmap(self._statistics.metric(metric))(sums, self._actual).numpy()  # [1 + resamples, grid]
-        at = curve.num_layers / speedup
+        at = curve.num_layers / np.array(speedups)  # [speed-ups]
         read = [np.interp(at, cost[::-1], score[::-1]) for cost, score in zip(costs.numpy(), scores, strict=True)]
-        return torch.tensor(read, dtype=torch.float64)
+        is_reached = at >= curve.mean_exit[-1].item() * (1 - 1e-9)
+        return torch.from_numpy(np.where(is_reached, np.stack(read), np.nan))
 
     def _resampled(self, curve: Curve, criterion: Criterion, points: Tensor) -> tuple[Tensor, Tensor]:
         """Return mean layers [1 + resamples, grid] and summed statistics [1 + resamples, grid, statistics]."""

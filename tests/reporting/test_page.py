@@ -3,6 +3,7 @@
 import base64
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -133,7 +134,7 @@ def test_of_many_rows_some_are_drawn(shown: RunFolder) -> None:
 
 @pytest.mark.parametrize("kind", ["values", "labels"])
 def test_values_and_labels_have_pages_too(tmp_path: Path, kind: str) -> None:
-    exits = random_exits(4, 40, 1) if kind == "values" else exits_of_labels(40)
+    exits = replace(random_exits(4, 40, 1), extras={}) if kind == "values" else exits_of_labels(40)
     criteria = [Patience(tolerance=0.5)] if kind == "values" else [Confidence()]
     metric = "pearson" if kind == "values" else "micro_f1"
     folder = RunFolder(tmp_path)

@@ -1,14 +1,12 @@
 """What a page holds of several runs: a line a configuration, folded over seeds."""
 
 from collections.abc import Sequence
-from dataclasses import replace
-from itertools import takewhile
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ee_lightning.analysis.comparison import FIGURES, ComparedRun, compare, compared_run, configurations
+from ee_lightning.analysis.comparison import FIGURES, compare, compared_run, configurations, named_alike
 from ee_lightning.analysis.sweep import Sweep
 from ee_lightning.exits.drawing import mean_curve
 from ee_lightning.files import read_yaml, reading
@@ -24,7 +22,7 @@ def compared(shown: Sequence[Shown]) -> list[dict[str, Any]]:
     for folder, found in shown:
         with reading(folder.config, hint="leave this run folder out"):
             runs.append(compared_run(read_yaml(folder.config), {found.split: found.summary}))
-    runs = _named_alike(runs)
+    runs = named_alike(runs)
     names = configurations(runs)
     table = compare(runs)
     tasks = dict.fromkeys((found.summary["task"], found.split, found.exits.layers_of_exits[-1]) for _, found in shown)
@@ -35,18 +33,6 @@ def compared(shown: Sequence[Shown]) -> list[dict[str, Any]]:
         for key in tasks
         if len(table)
     ]
-
-
-def _named_alike(runs: Sequence[ComparedRun]) -> list[ComparedRun]:
-    """Give runs of the same options, which a suite names one by one, what their names begin with."""
-    alike = [[other.name for other in runs if other.options == run.options] for run in runs]
-    begins = [_beginning(names).rstrip("-_ ") if len({*names}) > 1 else names[0] for names in alike]
-    return [replace(run, name=begin or run.name) for run, begin in zip(runs, begins, strict=True)]
-
-
-def _beginning(names: Sequence[str]) -> str:
-    alike = takewhile(lambda characters: len({*characters}) == 1, zip(*names, strict=False))
-    return "".join(first for first, *_ in alike)
 
 
 def _is_of(shown: Shown, key: tuple[str, str, int]) -> bool:

@@ -6,13 +6,13 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
-from itertools import groupby
 from pathlib import Path
 
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from ee_lightning.files import written_whole
+from ee_lightning.reporting.layout import Table, Text, escape, latex_table, markdown_table
 from ee_lightning.reproduce.evaluation import VARIANTS, Evaluation, RunKey, evaluate
 from ee_lightning.reproduce.report.figures import draw_task
 from ee_lightning.reproduce.report.words import (
@@ -29,40 +29,6 @@ from ee_lightning.reproduce.report.words import (
 from ee_lightning.reproduce.results import Cell, Comparison, Results, compare, tabulate
 from ee_lightning.reproduce.suite import Suite
 from ee_lightning.runs.folder import RunFolder
-
-
-@dataclass(frozen=True)
-class Text:
-    """What stands in a cell of a table: figure or words, what stands beside it in small print, whether it is best."""
-
-    main: str
-    asides: Sequence[str] = ()
-    is_best: bool = False
-
-
-@dataclass(frozen=True)
-class Table:
-    """A table of a short name and a title, line by line.
-
-    A heading is that of a group of columns and of a column within it, which may be empty. The separator stands between
-    a cell's main text and its asides where they share a line.
-    """
-
-    name: str
-    title: str
-    columns: Sequence[tuple[str, str]]
-    lines: Sequence[Sequence[Text]]
-    separator: str = " "
-
-    @property
-    def groups(self) -> list[tuple[str, int]]:
-        """The headings of the groups, and of how many columns each is."""
-        return [(name, len(list(columns))) for name, columns in groupby(name for name, _ in self.columns)]
-
-    @property
-    def subheadings(self) -> list[str]:
-        """The headings within the groups; empty where there is none."""
-        return [name for _, name in self.columns] if any(name for _, name in self.columns) else []
 
 
 @dataclass(frozen=True)
@@ -94,30 +60,13 @@ def as_markdown(report: Report) -> str:
     """Write a report as Markdown."""
     parts = [f"# {report.title}", *report.paragraphs]
     for table in report.tables:
-        parts += [f"## {table.title}", _markdown_table(table)]
+        parts += [f"## {table.title}", markdown_table(table)]
     parts += ["## Notes", "\n".join(f"- {note}" for note in report.notes)]
     if report.trainings.lines:
-        parts += [f"## {report.trainings.title}", _markdown_table(report.trainings)]
+        parts += [f"## {report.trainings.title}", markdown_table(report.trainings)]
     return "\n\n".join(parts) + "\n"
 
 
-def _markdown_table(table: Table) -> str:
-    heads = [" ".join(filter(None, column)) for column in table.columns]
-    lines = [
-        [table.separator.join([f"**{cell.main}**" if cell.is_best else cell.main, *cell.asides]) for cell in line]
-        for line in table.lines
-    ]
-    every = [heads, ["---"] * len(heads), *lines]
-    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in every)
-
-
-_SPECIAL = str.maketrans(
-    {character: f"\\{character}" for character in "&%$#_{}"}
-    | {"~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "\\": r"\textbackslash{}", "<": "$<$", ">": "$>$"}
-    | {"±": r"$\pm$", "−": "$-$", "–": "--", "·": r"$\cdot$", "×": r"$\times$", "→": r"$\to$", "…": r"\ldots{}"}
-    | {"≤": r"$\leq$", "≥": r"$\geq$", "α": r"$\alpha$", "β": r"$\beta$", "λ": r"$\lambda$", "τ": r"$\tau$"}
-)
-_NOT_LATIN_1 = re.compile(r"[^\n -~\u00a0-\u00ff]")
 _DOCUMENT = r"""\documentclass{article}
 \usepackage[T1]{fontenc}
 \usepackage[utf8]{inputenc}
@@ -128,54 +77,18 @@ _DOCUMENT = r"""\documentclass{article}
 %s
 \end{document}
 """
-_TABLE = r"""\begin{table}[h]
-\centering
-\caption{%s}
-\resizebox{\ifdim\width>\textwidth\textwidth\else\width\fi}{!}{%%
-\begin{tabular}{%s}
-\toprule
-%s
-\midrule
-%s
-\bottomrule
-\end{tabular}}
-\end{table}
-"""
 
 
 def as_latex(report: Report) -> str:
     """Write title, results and notes of a report as a LaTeX document."""
-    items = "\n".join(rf"\item {_escape(note)}" for note in report.notes)
+    items = "\n".join(rf"\item {escape(note)}" for note in report.notes)
     parts = [
-        rf"\section*{{{_escape(report.title)}}}",
-        *map(_escape, report.paragraphs),
-        *map(_latex_table, report.tables),
+        rf"\section*{{{escape(report.title)}}}",
+        *map(escape, report.paragraphs),
+        *map(latex_table, report.tables),
         f"\\begin{{itemize}}\n{items}\n\\end{{itemize}}",
     ]
     return _DOCUMENT % "\n\n".join(parts)
-
-
-def _latex_table(table: Table) -> str:
-    groups = [
-        rf"\multicolumn{{{span}}}{{c}}{{{_escape(name)}}}" if span > 1 else _escape(name) for name, span in table.groups
-    ]
-    heads = [groups, list(map(_escape, table.subheadings))] if table.subheadings else [groups]
-    lines = [[_latex_cell(cell, table.separator) for cell in line] for line in table.lines]
-    layout = "ll" + "c" * (len(table.columns) - 2)
-    return _TABLE % (_escape(table.title), layout, _latex_lines(heads), _latex_lines(lines))
-
-
-def _latex_lines(lines: Sequence[Sequence[str]]) -> str:
-    return "\n".join(" & ".join(line) + r" \\" for line in lines)
-
-
-def _latex_cell(cell: Text, separator: str) -> str:
-    main = rf"\textbf{{{_escape(cell.main)}}}" if cell.is_best else _escape(cell.main)
-    return _escape(separator).join([main, *map(_escape, cell.asides)])
-
-
-def _escape(text: str) -> str:
-    return _NOT_LATIN_1.sub("?", text.translate(_SPECIAL))
 
 
 def as_page(report: Report) -> str:

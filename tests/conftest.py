@@ -124,6 +124,15 @@ def small_predictor(tiny_backbone: Path) -> "EarlyExitPredictor":
 
 
 @pytest.fixture(scope="session")
+def exported(made_once: MadeOnce, small_predictor: "EarlyExitPredictor") -> Path:
+    """Return the folder of that predictor as an exported model."""
+    from ee_lightning.export.exporting import export_model
+
+    texts = ["a lovely film", "the dull plot was very very boring", "quite funny"] * 6
+    return made_once("exported", lambda folder: export_model(small_predictor, folder, small_predictor.tokenise(texts)))
+
+
+@pytest.fixture(scope="session")
 def small_backbone(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
     """Return a function that makes a folder with a 4-layer random encoder of a family, without a tokenizer.
 

@@ -11,8 +11,8 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "ee_lightning"
 ORDER = (
     *("errors", "extras", "files", "packaged", "notebook", "functional", "exits", "models", "data", "runs"),
-    *("training", "analysis", "inference", "runtime", "serving", "export", "hf", "reporting", "tracking", "fit"),
-    *("reproduce", "cli"),
+    *("training", "analysis", "inference", "runtime", "serving", "scoring", "export", "hf", "reporting", "tracking"),
+    *("fit", "tuning", "reproduce", "cli"),
 )  # from the ground up
 
 

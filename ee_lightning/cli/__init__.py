@@ -31,6 +31,7 @@ COMMANDS = {
     "save": "write a run's model, tokenizer and operating point into one folder",
     "export": "write a model as ONNX graphs, which run without torch",
     "serve": "answer POST /predict with labels, for many clients at once",
+    "tune": "run a sweep of trainings on this machine, by Optuna",
     "reproduce": "run a suite of trainings, and set its tables beside published ones",
     "submit": "predict GLUE's test sets, and write the files for its server",
 }
@@ -62,6 +63,7 @@ examples:
   ee-lightning report runs/demo/version_0
   ee-lightning explain runs/demo/version_0 --text 'a gripping film'
   ee-lightning serve my-model --port 8000
+  ee-lightning tune sweeps/lambda_grid.yaml
   ee-lightning tables runs --output tables.csv
   ee-lightning fetch-run ENTITY/PROJECT/RUN
   ee-lightning reproduce smoke --plan

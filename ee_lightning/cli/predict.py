@@ -7,14 +7,25 @@ from math import inf
 from os.path import realpath
 from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 from rich.console import Console
 from rich.progress import Progress
 
-from ee_lightning.cli.command import Adapter, AtCommas, BatchSize, Device, File, LayersOfExits, Number, OutputFile
+from ee_lightning.cli.command import (
+    Adapter,
+    AtCommas,
+    BatchSize,
+    Device,
+    File,
+    LayersOfExits,
+    Number,
+    OutputFile,
+    Threads,
+)
 from ee_lightning.cli.models import Model, load_served
+from ee_lightning.cli.scoring import score
 from ee_lightning.data.row_files import open_row_file
 from ee_lightning.errors import EarlyExitError, OptionError, counted, listed
 from ee_lightning.exits.placement import Layers, one_sided
@@ -57,6 +68,9 @@ def predict(
     batch_size: BatchSize = 32,
     precision: Precision = "fp32",
     device: Device = "auto",
+    engine: Literal["local", "ray"] = "local",
+    workers: Threads = 2,
+    keep_order: bool = False,
     adapter: Adapter | None = None,
 ) -> None:
     """Label the rows of a file or one --text, or without either the test split of the run's own task.
@@ -80,6 +94,9 @@ def predict(
         batch_size: Texts in a batch, where the schedule is depth_first.
         precision: The precision of matrix products.
         device: Where to run.
+        engine: Ray scores a folder of Parquet files into another, in many processes; what is there is left alone.
+        workers: The number of these processes.
+        keep_order: Keep the order of rows there, for which processes may wait for each other.
         adapter: The full name of your own adapter of the backbone's family, such as my_module.MyBackbone.
     """
     if adapter is not None:
@@ -90,6 +107,19 @@ def predict(
         **{"--input": input, "--output": output, "--text-columns": text_columns},
         **{"--skip-bad-rows": skip_bad_rows, "--trail": trail},
     }
+    if engine == "ray":
+        alone = {"--text": text, "--pair": pair, "--probabilities": probabilities, "--trail": trail, "--exits": exits}
+        rule = {"criterion": criterion, "threshold": threshold, "text_columns": text_columns, "device": device}
+        score(
+            model,
+            input,
+            output,
+            workers=workers,
+            keeps_order=keep_order,
+            others=alone,
+            options={**rule, "skip_bad_rows": skip_bad_rows},
+        )
+        return
     options: PredictorOptions = {
         **{"device": device, "schedule": schedule, "batch_size": batch_size, "precision": precision},
         "keep_trail": trail or probabilities,

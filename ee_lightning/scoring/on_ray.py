@@ -1,0 +1,143 @@
+"""A Parquet data set scored by the processes of a Ray cluster, or of one that is started here."""
+
+import logging
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pyarrow.compute as pc
+
+from ee_lightning.errors import EarlyExitError, OptionError, first_line
+from ee_lightning.extras import require_extra
+from ee_lightning.scoring.files import Part, PartWriters, Place, parts_of
+from ee_lightning.scoring.scorer import BatchScorer
+
+ROWS = 2048
+"""Rows of a block, the part of a data set that an actor takes at once."""
+_PATH = "path"  # which Ray calls it
+
+
+def score_on_ray(
+    model: str,
+    input: str,
+    output: str,
+    *,
+    workers: int = 2,
+    keeps_order: bool = False,
+    told: Callable[[int, int], object] | None = None,
+    **options: Any,
+) -> tuple[int, int, int]:
+    """Score the Parquet files of a folder, each into a file of the same name; files that are there are left alone.
+
+    Rows flow through in blocks, so that memory doesn't grow with the data set. Every actor loads the model once. If an
+    actor dies, Ray starts another, which takes over its blocks.
+
+    Args:
+        model: As for `BatchScorer`; all machines of the cluster have to see it under this name.
+        input: The folder, a file, or an address such as ``s3://bucket/folder``.
+        output: The folder of the predictions, or an address.
+        workers: Number of actors.
+        keeps_order: Whether the rows of a file stay in their order, for which actors may wait for each other.
+        told: Is called after every block, with the number of rows that are done and that of all.
+        **options: Those of `BatchScorer`.
+
+    Returns:
+        How many files were scored, how many rows they have, and how many files were there before.
+
+    Raises:
+        MissingExtraError: Ray is not installed.
+        DataError: The data set can't be read.
+        OptionError: The output lies in the input, or Ray can't be started.
+        EarlyExitError: A block can't be scored; files that are complete stay.
+    """
+    require_extra("ray")
+    source, target = Place.of(input), Place.of(output)
+    if source.system.type_name == target.system.type_name and f"{target.path}/".startswith(f"{source.path}/"):
+        hint = "name a folder elsewhere, or its results would be read as texts"
+        raise OptionError("the output lies within the input", where=output, hint=hint)
+    parts = parts_of(source)
+    undone = PartWriters.undone(target, parts)
+    if undone:
+        BatchScorer(model, **options)  # here first, so that a mistake shows at once
+        with cluster(workers):
+            _score(model, source, target, undone, workers, keeps_order, told, options)
+    return len(undone), sum(part.rows for part in undone), len(parts) - len(undone)
+
+
+def _score(
+    model: str,
+    source: Place,
+    target: Place,
+    parts: list[Part],
+    workers: int,
+    keeps_order: bool,
+    told: Callable[[int, int], object] | None,
+    options: dict[str, Any],
+) -> None:
+    import ray
+    from ray.data import ActorPoolStrategy, DataContext
+
+    context = DataContext.get_current()
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
+    context.enable_progress_bars = False
+    context.execution_options.preserve_order = keeps_order
+    paths = [part.path for part in parts]
+    rows = ray.data.read_parquet(paths, filesystem=source.system, include_paths=True)
+    scored = rows.repartition(target_num_rows_per_block=ROWS).map_batches(
+        BatchScorer,
+        fn_constructor_args=[model],
+        fn_constructor_kwargs=options,
+        batch_format="pyarrow",
+        batch_size=None,
+        compute=ActorPoolStrategy(size=workers),
+        num_cpus=1,
+    )
+    writers, done = PartWriters(target, parts), 0
+    whole = {path.removeprefix("/"): path for path in paths}
+    try:
+        for block in scored.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=1):
+            for path in pc.unique(block[_PATH]).to_pylist():
+                some = block.filter(pc.equal(block[_PATH], path)).drop_columns([_PATH])
+                for _ in writers.write(whole[path.removeprefix("/")], some):
+                    pass
+            done += block.num_rows
+            if told is not None:
+                told(done, sum(part.rows for part in parts))
+    except ray.exceptions.RayError as error:
+        raise EarlyExitError(
+            f"a part can't be scored: {_cause(error)}",
+            where=source.path,
+            hint="files that are complete stay, and the same command goes on with the others",
+        ) from error
+    finally:
+        writers.give_up()
+
+
+def _cause(error: BaseException) -> str:
+    """Return what an actor said of the error that ended it."""
+    cause = getattr(error, "cause", None) or error
+    return cause.what if isinstance(cause, EarlyExitError) else first_line(cause)
+
+
+@contextmanager
+def cluster(workers: int) -> Iterator[None]:
+    """Join the cluster that the variable ``RAY_ADDRESS`` names, or one that runs in this process; else start one."""
+    import ray
+
+    if ray.is_initialized():
+        yield
+        return
+    quiet: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
+    if "RAY_ADDRESS" not in os.environ:  # on loopback, with a processor for what reads beside the actors
+        quiet |= {"num_cpus": workers + 1, "include_dashboard": False, "_node_ip_address": "127.0.0.1"}
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
+    try:
+        ray.init(**quiet)
+    except Exception as error:  # of many kinds
+        hint = "unset RAY_ADDRESS to start Ray here, or start the cluster that it names: ray start --head"
+        raise OptionError(f"Ray can't be reached: {first_line(error)}", where="--engine ray", hint=hint) from error
+    try:
+        yield
+    finally:
+        ray.shutdown()

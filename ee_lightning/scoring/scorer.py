@@ -1,0 +1,108 @@
+"""What scores one part of a table after the other, in whatever process it is made."""
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+import pyarrow as pa
+
+from ee_lightning.data.row_files import Chooser
+from ee_lightning.functional import Kind
+from ee_lightning.inference.texts import TextPrediction
+from ee_lightning.runtime.loading import load_predictor
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Batch = TypeVar("Batch", pa.Table, "pd.DataFrame")
+_ADVICE = "name the columns of the texts (text_columns, on the command line --text-columns)"
+
+
+class BatchScorer:
+    """Loads a model once, and adds its predictions to every table that it is called with.
+
+    All columns are kept, in their order, and ``label``, ``probability`` (not for regression), ``score`` and
+    ``exit_layer`` follow; a column that has one of these names is called ``input_NAME``. It is made in the process that
+    scores, as an actor of Ray or in a task of Spark.
+
+    Args:
+        model: A run folder, or what save or export wrote: its folder, or its name on the hub.
+        criterion: Such as ``voting(k=0.5)``; None takes the operating point's.
+        threshold: In the criterion's unit.
+        text_columns: What the tables call the text, or the two texts, if not as the task.
+        skip_bad_rows: Give rows whose text is missing no prediction; else they are errors.
+        device: Where a model runs that is not exported.
+        threads: Number of threads that share an operation on the processor.
+
+    Raises:
+        EarlyExitError: As of `EarlyExitPredictor` and `EarlyExitRuntime`.
+
+    Example:
+        ::
+
+            scorer = BatchScorer("my-graphs")
+            scored = scorer(table)  # of pyarrow, or a frame of pandas
+
+
+            def score(frames):  # for mapInPandas of Spark
+                scorer = BatchScorer("my-graphs")
+                yield from map(scorer, frames)
+    """
+
+    def __init__(
+        self,
+        model: str,
+        *,
+        criterion: str | None = None,
+        threshold: float | None = None,
+        text_columns: Sequence[str] | None = None,
+        skip_bad_rows: bool = False,
+        device: str = "auto",
+        threads: int = 1,
+    ) -> None:
+        self.predictor = load_predictor(model, criterion, threshold, threads=threads, device=device)
+        deployment = self.predictor.deployment
+        named = deployment.text_choices if text_columns is None else [tuple(text_columns)]
+        self._choose, self._skips = Chooser(named, advice=_ADVICE), skip_bad_rows
+        several = deployment.target.kind is Kind.MULTI_LABEL
+        of_label = pa.float64() if deployment.target.kind is Kind.REGRESSION else pa.string()
+        self.columns: dict[str, pa.DataType] = {
+            "label": pa.list_(of_label) if several else of_label,
+            "probability": pa.list_(pa.float64()) if several else pa.float64(),
+            "score": pa.float64(),
+            "exit_layer": pa.int32(),
+        }
+        """The columns that are added, and their types."""
+        if deployment.target.kind is Kind.REGRESSION:
+            del self.columns["probability"]
+
+    def __call__(self, batch: Batch) -> Batch:
+        """Return a table, or a frame of pandas, with its predictions.
+
+        Raises:
+            DataError: It lacks the columns of the texts, or a text is missing or no string.
+        """
+        if isinstance(batch, pa.Table):
+            names = batch.column_names
+            kept = batch.rename_columns([self._renamed(name) for name in names])
+            for name, column in self._predicted(names, [batch[each].to_pylist() for each in self._texts(names)]):
+                kept = kept.append_column(name, column)
+            return cast(Batch, kept)
+        names = [*map(str, batch.columns)]
+        frame = batch.rename(columns=self._renamed)
+        found = self._predicted(names, [batch[each].tolist() for each in self._texts(names)])
+        return cast(Batch, frame.assign(**{name: column.to_pandas().array for name, column in found}))
+
+    def _texts(self, names: Sequence[str]) -> tuple[str, ...]:
+        return self._choose(names, "the table").texts
+
+    def _renamed(self, name: str) -> str:
+        return f"input_{name}" if name in self.columns else name
+
+    def _predicted(self, names: Sequence[str], texts: list[list[Any]]) -> Iterator[tuple[str, pa.Array]]:
+        rows = [*zip(*texts, strict=True)]
+        stream = self.predictor.stream(rows, skip_bad_rows=self._skips)
+        found: list[TextPrediction | None] = [None] * len(rows)
+        for number, prediction in stream.numbered():
+            found[number] = prediction
+        for name, kind in self.columns.items():
+            yield name, pa.array([None if each is None else getattr(each, name) for each in found], kind)

@@ -1,0 +1,1 @@
+"""Sweeps on this machine, by Optuna; needs the extra ``optuna``."""

@@ -1,0 +1,161 @@
+"""Runs the trainings of a sweep, one process each, and lets Optuna choose their options."""
+
+import csv
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO, Any
+
+import optuna
+from optuna.samplers import BaseSampler, GridSampler, RandomSampler, TPESampler
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import FrozenTrial, Trial, TrialState
+
+from ee_lightning.errors import OptionError, first_line
+from ee_lightning.tuning.sweep_file import Parameter, SweepFile
+
+JOURNAL, LOG = "journal.log", "fit.log"
+FOLDER = "folder"
+"""The attribute of a trial that holds its folder."""
+_LOOKS = 1.0
+"""Seconds after which the figures of a run are read again."""
+_STOPS = 60.0
+"""Seconds that a run has to end."""
+
+
+class Sweep:
+    """A sweep in a folder, which another process may go on with.
+
+    Every trial is a folder with the runs of one training, so that ``tables`` compares them all.
+
+    Args:
+        file: What varies.
+        folder: Where it goes.
+        seed: Of the choice of options.
+
+    Raises:
+        OptionError: The folder holds another sweep, or can't be used.
+    """
+
+    def __init__(self, file: SweepFile, folder: Path, *, seed: int) -> None:
+        self._file, self._folder = file, folder
+        folder.mkdir(parents=True, exist_ok=True)
+        optuna.logging.set_verbosity(optuna.logging.ERROR)
+        terminate = file.early_terminate
+        pruner: Any = optuna.pruners.NopPruner()
+        if terminate is not None:
+            pruner = optuna.pruners.HyperbandPruner(min_resource=terminate.min_iter, reduction_factor=terminate.eta)
+        try:
+            self.study = optuna.create_study(
+                storage=JournalStorage(JournalFileBackend(str(folder / JOURNAL))),
+                study_name="sweep",
+                direction=file.metric.goal,
+                sampler=_sampler(file, seed),
+                pruner=pruner,
+                load_if_exists=True,
+            )
+        except Exception as error:  # of many kinds
+            hint = "name a folder that is not there yet"
+            raise OptionError(f"the sweep can't be kept: {first_line(error)}", where=folder, hint=hint) from error
+        names = {name for trial in self.study.trials for name in trial.params}
+        if not names <= {*file.parameters}:
+            what = f"the folder holds another sweep, of {', '.join(sorted(names))}"
+            raise OptionError(what, where=folder, hint="name another folder")
+
+    @property
+    def size(self) -> int | None:
+        """How many trials a grid has; None for a sweep without an end."""
+        if self._file.method != "grid":
+            return None
+        size = 1
+        for each in self._file.parameters.values():
+            size *= len(each.choices or ())
+        return size
+
+    def run(self, trials: int, jobs: int) -> None:
+        """Go on until there are so many trials in all, several at a time; those that a dead process left are redone."""
+        for trial in self.study.get_trials(states=[TrialState.RUNNING]):
+            self.study.tell(trial.number, state=TrialState.FAIL)
+            self.study.enqueue_trial(trial.params)
+        left = trials - len(self.study.get_trials(states=[TrialState.COMPLETE, TrialState.PRUNED]))
+        if left > 0:
+            self.study.optimize(self._trial, n_trials=left, n_jobs=jobs, catch=(TrialFailed,))
+
+    def finished(self) -> list[FrozenTrial]:
+        """Return the trials that were completed, the best first."""
+        found = self.study.get_trials(states=[TrialState.COMPLETE])
+        is_more_better = self._file.metric.goal == "maximize"
+        return sorted(found, key=lambda trial: trial.value or 0.0, reverse=is_more_better)
+
+    def _trial(self, trial: Trial) -> float:
+        values = {name: _suggested(trial, name, each) for name, each in self._file.parameters.items()}
+        folder = self._folder / f"trial_{trial.number:04d}"
+        folder.mkdir(exist_ok=True)
+        trial.set_user_attr(FOLDER, folder.name)
+        command = [sys.executable, "-m", "ee_lightning", *self._file.arguments(values), f"--run.root={folder}"]
+        print(f"trial {trial.number}: {' '.join(f'{name}={value}' for name, value in values.items())}", flush=True)
+        with (folder / LOG).open("w", encoding="utf-8") as log, _started(command, log) as process:
+            reported = 0
+            while process.poll() is None:
+                with suppress(subprocess.TimeoutExpired):
+                    process.wait(_LOOKS)
+                for value in [*self._logged(folder)][reported:]:
+                    reported += 1
+                    trial.report(value, reported)
+                    if trial.should_prune():
+                        print(f"trial {trial.number}: stopped, as it lags behind", flush=True)
+                        raise optuna.TrialPruned
+        found = [*self._logged(folder)]
+        if process.returncode or not found:
+            why = f"status {process.returncode}" if process.returncode else f"no {self._file.metric.name} was logged"
+            print(f"trial {trial.number}: failed ({why}); see {folder / LOG}", flush=True)
+            raise TrialFailed
+        print(f"trial {trial.number}: {self._file.metric.name} {found[-1]:.4f}", flush=True)
+        return found[-1]
+
+    def _logged(self, folder: Path) -> Iterator[float]:
+        """Return the values of the metric that the run of a trial logged so far."""
+        for file in folder.glob("*/version_*/metrics.csv"):
+            with file.open(encoding="utf-8", newline="") as lines:
+                for row in csv.DictReader(lines):
+                    if value := row.get(self._file.metric.name):
+                        yield float(value)
+
+
+class TrialFailed(Exception):
+    """A run of a sweep ended in an error; the others go on."""
+
+
+@contextmanager
+def _started(command: list[str], log: IO[str]) -> Iterator["subprocess.Popen[bytes]"]:
+    """Start a process, which is asked to end where the block is left before it has."""
+    process = subprocess.Popen(command, stdout=log, stderr=log)
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.terminate()
+            try:
+                process.wait(_STOPS)
+            except subprocess.TimeoutExpired:
+                process.kill()
+
+
+def _sampler(file: SweepFile, seed: int) -> BaseSampler:
+    if file.method == "grid":
+        return GridSampler({name: [*(each.choices or ())] for name, each in file.parameters.items()}, seed=seed)
+    return TPESampler(seed=seed) if file.method == "bayes" else RandomSampler(seed=seed)
+
+
+def _suggested(trial: Trial, name: str, each: Parameter) -> Any:
+    if each.choices is not None:
+        return trial.suggest_categorical(name, each.choices)
+    assert each.min is not None
+    assert each.max is not None
+    is_log = each.distribution == "log_uniform_values"
+    if isinstance(each.min, int) and isinstance(each.max, int) and each.distribution in (None, "int_uniform"):
+        return trial.suggest_int(name, each.min, each.max)
+    return trial.suggest_float(name, each.min, each.max, log=is_log)

@@ -1,0 +1,112 @@
+"""A data set scored by Ray on loopback, with two actors."""
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from ee_lightning.cli import main
+from ee_lightning.errors import EarlyExitError, OptionError
+from ee_lightning.runtime import EarlyExitRuntime
+from ee_lightning.scoring import on_ray
+from ee_lightning.scoring.on_ray import score_on_ray
+
+ray = pytest.importorskip("ray", reason="the extra ray is not installed")
+pytestmark = pytest.mark.filterwarnings("ignore")  # Ray's own, of many kinds
+ROWS = 150
+
+
+def texts(file: int) -> list[str]:
+    return [f"the film {'was very ' * (row % 5)}{'lovely' if (row + file) % 3 else 'dull'}" for row in range(ROWS)]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def cluster() -> Iterator[None]:
+    """Start Ray once for all tests."""
+    with on_ray.cluster(2):
+        yield
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    folder = tmp_path / "data"
+    for file, name in enumerate(("a.parquet", "b.parquet", "more/a.parquet")):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        pq.write_table(pa.table({"row": range(ROWS), "sentence": texts(file), "label": ["?"] * ROWS}), folder / name)
+    (folder / "notes.txt").write_text("not a table")
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(on_ray, "ROWS", 20)
+
+
+def check(output: Path, exported: Path) -> None:
+    predictor = EarlyExitRuntime(exported, threads=1)
+    for file, name in enumerate(("a.parquet", "b.parquet", "more/a.parquet")):
+        scored = pq.read_table(output / name).sort_by("row")
+        assert scored.column_names[:3] == ["row", "sentence", "input_label"]
+        assert scored["sentence"].to_pylist() == texts(file)
+        expected = predictor(texts(file))
+        for field in ("label", "exit_layer"):
+            assert scored[field].to_pylist() == [getattr(each, field) for each in expected]
+
+
+def test_every_file_is_scored_in_order_and_only_once(exported: Path, data: Path, tmp_path: Path) -> None:
+    output = tmp_path / "scored"
+    assert score_on_ray(str(exported), str(data), str(output), keeps_order=True) == (3, 3 * ROWS, 0)
+    check(output, exported)
+    assert pq.read_table(output / "b.parquet")["row"].to_pylist() == [*range(ROWS)]
+    (output / "b.parquet").unlink()
+    (output / "a.parquet").write_text("left alone")
+    assert score_on_ray(str(exported), str(data), str(output)) == (1, ROWS, 2)
+    assert (output / "a.parquet").read_text() == "left alone"
+    assert sorted(str(file.relative_to(output)) for file in output.rglob("*") if file.is_file()) == [
+        "a.parquet",
+        "b.parquet",
+        "more/a.parquet",
+    ]
+
+
+def test_another_actor_takes_the_place_of_a_dead_one(exported: Path, data: Path, tmp_path: Path) -> None:
+    killed = list[int]()
+
+    def kill_one(done: int, rows: int) -> None:
+        if not killed:
+            for each in Path("/proc").iterdir():
+                if each.name.isdigit() and b"MapWorker(MapBatches" in (each / "cmdline").read_bytes():
+                    os.kill(int(each.name), signal.SIGKILL)
+                    killed.append(done)
+                    break
+
+    score_on_ray(str(exported), str(data), str(tmp_path / "scored"), told=kill_one)
+    assert killed
+    assert killed[0] < 3 * ROWS
+    check(tmp_path / "scored", exported)
+
+
+def test_a_bad_row_is_said_and_complete_files_stay(exported: Path, data: Path, tmp_path: Path) -> None:
+    pq.write_table(pa.table({"sentence": ["good", None]}), data / "z.parquet")
+    with pytest.raises(EarlyExitError, match="a text must be a string, but is None"):
+        score_on_ray(str(exported), str(data / "z.parquet"), str(tmp_path / "scored"))
+    assert not [*(tmp_path / "scored").glob("*")]
+    with pytest.raises(OptionError, match="the output lies within the input"):
+        score_on_ray(str(exported), str(data), str(data / "scored"))
+
+
+def test_the_command(exported: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    output = tmp_path / "scored"
+    command = ["predict", str(exported), "--engine", "ray", f"--output={output}"]
+    assert main([*command, f"--input={data / 'more'}"]) == 0
+    assert f"{ROWS} rows in 1 file, " in capsys.readouterr().out
+    assert main([*command, f"--input={data / 'more'}", "--trail"]) == 1
+    assert main([*command, f"--input={tmp_path / 'nowhere'}"]) == 1
+    assert main(command) == 1
+    said = capsys.readouterr().err
+    for part in ("--engine ray has no --trail", "the data set can't be read", "--engine ray scores folders"):
+        assert part in said

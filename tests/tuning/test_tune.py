@@ -1,0 +1,48 @@
+"""A sweep of real trainings on this machine."""
+
+from pathlib import Path
+
+import pytest
+
+from ee_lightning.cli import main
+
+pytest.importorskip("optuna", reason="the extra optuna is not installed")
+
+
+@pytest.fixture
+def sweep(tmp_path: Path, tiny_backbone: Path, glue_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a grid of two trainings, of which one can't be made."""
+    monkeypatch.chdir(tmp_path)
+    file = tmp_path / "grid.yaml"
+    file.write_text(
+        f"""
+program: ee-lightning
+method: grid
+metric: {{name: val/voting/area, goal: maximize}}
+parameters:
+  model.heads.pooling: {{values: [mean, nonsense]}}
+command: ["${{program}}", fit, --data.task=sst2, --data.root={glue_folder}, --model.backbone={tiny_backbone},
+  --data.max_length=32, --trainer.max_epochs=1, --trainer.accelerator=cpu, --trainer.enable_progress_bar=false,
+  --trainer.enable_model_summary=false, --config, configs/trainer/wandb.yaml, "${{args}}"]
+"""
+    )
+    return file
+
+
+def test_a_sweep_runs_what_it_can_and_tables_compare_it(
+    sweep: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    repository = Path(__file__).parents[2]
+    monkeypatch.setenv("PYTHONPATH", str(repository))
+    assert main(["tune", str(sweep)]) == 0
+    said = capsys.readouterr().out
+    assert "failed (status 1)" in said
+    assert "compare them: ee-lightning tables sweeps-out/grid" in said
+    best = next(line for line in said.splitlines() if line.endswith("model.heads.pooling=mean") and "trial_" in line)
+    assert main(["tables", "sweeps-out/grid"]) == 0
+    assert "voting" in capsys.readouterr().out
+    assert main(["tune", str(sweep), "--trials=1"]) == 0, "there is nothing left to do"
+    assert best in capsys.readouterr().out
+    sweep.write_text(sweep.read_text().replace("model.heads.pooling", "model.heads.dropout"))
+    assert main(["tune", str(sweep)]) == 1
+    assert "the folder holds another sweep" in capsys.readouterr().err

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -115,9 +116,9 @@ def _score(
 
 
 def _cause(error: BaseException) -> str:
-    """Return what an actor said of the error that ended it."""
-    cause = getattr(error, "cause", None) or error
-    return cause.what if isinstance(cause, EarlyExitError) else first_line(cause)
+    """Return what an actor said of the error that ended it, which Ray gives as the text of a traceback."""
+    said = re.findall(r"ee_lightning\.errors\.\w+: (.+)", str(error))
+    return str(said[-1]) if said else first_line(error)
 
 
 @contextmanager

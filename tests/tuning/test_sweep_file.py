@@ -8,7 +8,7 @@ from ee_lightning.errors import EarlyExitError
 from ee_lightning.tuning.sweep_file import SweepFile
 
 SWEEPS = Path(__file__).parents[2] / "sweeps"
-GRID = "method: grid\nmetric: {name: val/voting/area}\ncommand: [fit, '${args}', --x, 1]\nparameters:\n"
+GRID = "method: grid\nmetric: {name: val/voting/area}\ncommand: [fit, '${args}', --x, '1']\nparameters:\n"
 
 
 def test_the_packaged_sweeps_of_trainings_are_read_without_the_service() -> None:

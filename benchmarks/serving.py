@@ -1,0 +1,466 @@
+"""Servers under load, with early exit, without, and of transformers; mistakes and deaths; Ray beside one process.
+
+Everything runs here, on loopback. Clients send at random moments (a Poisson process), whether or not earlier requests
+are answered. The process that runs the model has one thread, and a core of its own where two are given.
+"""
+
+import asyncio
+import json
+import os
+import random
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from argparse import ArgumentDefaultsHelpFormatter, ArgumentParser, Namespace
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from functools import partial
+from math import inf
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import litserve
+
+P95 = 0.2
+HOST = "127.0.0.1"
+SCRIPT = Path(__file__).resolve()
+
+
+# Servers, each in processes of its own
+
+
+class Server:
+    """A server of one contestant.
+
+    Args:
+        command: Its command line, without the port.
+        cores: The core of the model's process, and that of all others.
+        nice: Of all its processes.
+    """
+
+    def __init__(self, command: list[str], cores: tuple[int, int], nice: int, port: int | None = None) -> None:
+        self.port = port or free_port()
+        self.process = subprocess.Popen(
+            [*command, "--port", str(self.port)],
+            stdout=subprocess.DEVNULL,
+            start_new_session=True,
+            env={**os.environ, "OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"},
+        )
+        be_nice(self.process.pid, nice)
+        self.wait_until_ready()
+        for number in self.numbers():
+            core = cores[0] if self.is_model(number) else cores[1]
+            for thread in Path(f"/proc/{number}/task").iterdir():
+                os.sched_setaffinity(int(thread.name), {core})
+                os.setpriority(os.PRIO_PROCESS, int(thread.name), nice)
+
+    def wait_until_ready(self) -> None:
+        """Wait until it answers a prediction."""
+        for _ in range(600):
+            try:
+                with socket.create_connection((HOST, self.port), 1) as client:
+                    client.settimeout(60)
+                    client.sendall(request({"text": "a film"}))
+                    if b" 200 " in client.recv(1000):
+                        return
+            except OSError:
+                pass
+            if self.process.poll() is not None:
+                raise SystemExit("a server ended early")
+            time.sleep(0.2)
+        raise SystemExit("a server did not start")
+
+    def numbers(self) -> list[int]:
+        """Return the numbers of its processes."""
+        found = [int(each.name) for each in Path("/proc").iterdir() if each.name.isdigit()]
+        return [each for each in found if session_of(each) == self.process.pid]
+
+    @staticmethod
+    def is_model(number: int) -> bool:
+        """Whether a process runs the model: started anew by LitServe, and not the tracker of shared memory."""
+        command = Path(f"/proc/{number}/cmdline").read_bytes()
+        return b"spawn_main" in command
+
+    def seconds(self) -> tuple[float, float]:
+        """Return the CPU seconds so far of the model's process, and of the others."""
+        of = {True: 0.0, False: 0.0}
+        for number in self.numbers():
+            fields = Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()
+            of[self.is_model(number)] += (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        return of[True], of[False]
+
+    def end(self) -> None:
+        """End all its processes: LitServe leaves some behind where it is asked to end by a signal."""
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            self.process.wait(40)
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(self.process.pid, signal.SIGKILL)
+
+
+def be_nice(number: int, nice: int) -> None:
+    """Give a process its share of the processor, and its session too, where Linux shares among sessions."""
+    os.setpriority(os.PRIO_PROCESS, number, nice)
+    if nice and (group := Path(f"/proc/{number}/autogroup")).exists():
+        group.write_text(str(nice))
+
+
+def session_of(number: int) -> int:
+    try:
+        return os.getsid(number)
+    except ProcessLookupError:
+        return 0
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        return int(probe.getsockname()[1])
+
+
+def flat(file: str, folder: str) -> Any:
+    """Return a predictor of one flat graph of full depth, a row at a time, which was its fastest batch size."""
+    import numpy as np
+    from runtime import padded, session_of
+
+    from ee_lightning.inference.batches import Packing, Predictions
+    from ee_lightning.runtime import EarlyExitRuntime
+
+    predictor = EarlyExitRuntime(folder, threads=1)
+    session, last = session_of(file), len(predictor.layers_of_exits)
+    names = [each.name for each in session.get_inputs()]
+
+    class Flat(type(predictor.engine)):  # type: ignore[misc]
+        def alone(self, sample: Any) -> Predictions:
+            row = padded([sample._asdict()])
+            (logits,) = session.run(None, {name: row[name] for name in names})
+            return Predictions(logits.argmax(1), logits.max(1), np.array([last]), logits)
+
+    predictor.engine.__class__ = Flat
+    predictor.engine.packing = Packing(max_tokens=1, overhead=1)
+    return predictor
+
+
+def serve_flat(options: Namespace) -> None:
+    """Serve the flat graph by the same server."""
+    from ee_lightning.runtime import EarlyExitRuntime
+    from ee_lightning.serving.server import serve
+
+    known = EarlyExitRuntime(options.model, threads=1)
+    serve(partial(flat, options.flat, options.model), known.deployment, known.layers_of_exits, port=options.port)
+
+
+class PipelineAPI(litserve.LitAPI):
+    """Transformers' pipeline of a plain classifier of the same backbone, as in LitServe's own examples."""
+
+    def __init__(self, folder: str) -> None:
+        super().__init__()
+        self.folder = folder
+
+    def setup(self, device: str) -> None:
+        """Load it."""
+        import torch
+        from transformers import AutoModelForSequenceClassification, AutoTokenizer, pipeline
+
+        torch.set_num_threads(1)
+        model = AutoModelForSequenceClassification.from_pretrained(self.folder)
+        tokenizer = AutoTokenizer.from_pretrained(self.folder)
+        self.pipe = pipeline("text-classification", model=model, tokenizer=tokenizer, device="cpu")
+
+    def decode_request(self, request: dict[str, str]) -> str:
+        """Return the text."""
+        return request["text"]
+
+    def predict(self, text: str) -> Any:
+        """Return its label."""
+        return self.pipe(text)[0]
+
+
+def serve_pipeline(options: Namespace) -> None:
+    """Serve transformers' pipeline."""
+    server = litserve.LitServer(PipelineAPI(options.pipeline), accelerator="cpu")
+    server.run(HOST, options.port, num_api_servers=1, log_level="warning", generate_client_file=False)
+
+
+# Clients
+
+
+def request(body: object) -> bytes:
+    sent = body if isinstance(body, bytes) else json.dumps(body).encode()
+    lines = [
+        "POST /predict HTTP/1.1",
+        f"Host: {HOST}",
+        "Content-Type: application/json",
+        f"Content-Length: {len(sent)}",
+    ]
+    return "\r\n".join([*lines, "", ""]).encode() + sent
+
+
+class Connections:
+    """Connections to a server that are kept open, and taken when they are free."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self._free: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
+
+    @asynccontextmanager
+    async def one(self) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+        """Return a connection, which is kept unless the block ends in an error."""
+        pair = self._free.pop() if self._free else await asyncio.open_connection(HOST, self._port)
+        yield pair
+        self._free.append(pair)
+
+    async def ask(self, sent: bytes) -> tuple[int, Any]:
+        """Return the status and the answer."""
+        async with self.one() as (reader, writer):
+            writer.write(sent)
+            head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
+            length = re.search(r"content-length: (\d+)", head)
+            body = await reader.readexactly(int(length[1]) if length else 0)
+        return int(head.split()[1]), json.loads(body)
+
+    def close(self) -> None:
+        """Close all that are free."""
+        for _, writer in self._free:
+            writer.close()
+
+
+async def poisson(port: int, rate: float, seconds: float, texts: list[str], seed: int) -> list[float]:
+    """Send requests at a mean rate, and return their latencies; infinity for those that failed."""
+    rng, connections, tasks = random.Random(seed), Connections(port), []
+
+    async def ask(text: str) -> float:
+        began = time.perf_counter()
+        try:
+            status, _ = await asyncio.wait_for(connections.ask(request({"text": text})), 30)
+        except (OSError, EOFError, TimeoutError):
+            return inf
+        return time.perf_counter() - began if status == 200 else inf
+
+    due, ends = time.perf_counter(), time.perf_counter() + seconds
+    while due < ends:
+        due += rng.expovariate(rate)
+        await asyncio.sleep(max(0.0, due - time.perf_counter()))
+        tasks.append(asyncio.create_task(ask(rng.choice(texts))))
+    latencies = [*await asyncio.gather(*tasks)]
+    connections.close()
+    return latencies
+
+
+def quantile(values: list[float], share: float) -> float:
+    return sorted(values)[min(len(values) - 1, int(share * len(values)))]
+
+
+def load(options: Namespace) -> None:
+    """Find the highest rate of each contestant at which p95 is held, in turns."""
+    python, early = [sys.executable, str(SCRIPT)], [sys.executable, "-m", "ee_lightning", "serve", options.model]
+    rule = ["--criterion", "confidence", "--threshold", str(options.threshold), "--threads", "1"]
+    commands = {
+        "early exit, int8": [*early, *rule],
+        "full depth, int8": [*python, "--serve-flat", "--model", options.model, "--flat", options.flat],
+        "transformers pipeline": [*python, "--serve-pipeline", "--pipeline", options.pipeline],
+    }
+    held: dict[str, list[float]] = {name: [] for name in commands}
+    cores = options.cores[0], options.cores[-1]
+    os.sched_setaffinity(0, {cores[1]})
+    be_nice(os.getpid(), options.nice)
+    print(f"{'contestant':<24}{'rate':>7}{'p50 ms':>9}{'p95 ms':>9}{'CPU ms a request: model':>26}{'rest':>7}")
+    servers = dict[str, Server]()
+    try:
+        for name, command in commands.items():
+            servers[name] = Server(command, cores, options.nice)
+        _race(servers, held, options)
+    finally:
+        for server in servers.values():
+            server.end()
+    names = [*held]
+    print("\nrequests a second held at p95 <= 200 ms, by turn")
+    for name in names:
+        print(f"{name:<24}" + "".join(f"{rate:>8.0f}" for rate in held[name]))
+    for other, bar in zip(names[1:], (1.8, 4.0), strict=True):
+        ratios = sorted(mine / theirs for mine, theirs in zip(held[names[0]], held[other], strict=True) if theirs)
+        if ratios:
+            middle = ratios[len(ratios) // 2]
+            print(f"early exit / {other}: {middle:.2f} ({', '.join(f'{each:.2f}' for each in ratios)}), bar {bar:g}")
+
+
+def _race(servers: dict[str, Server], held: dict[str, list[float]], options: Namespace) -> None:
+    texts = options.texts
+    for turn in range(options.turns):
+        for name, server in servers.items():
+            rate, best, factor = options.rates[[*servers].index(name)], 0.0, options.factor
+            for step in range(options.steps):
+                before = server.seconds()
+                latencies = asyncio.run(poisson(server.port, rate, options.seconds, texts, 100 * turn + step))
+                used = [
+                    1000 * (now - then) / len(latencies) for now, then in zip(server.seconds(), before, strict=True)
+                ]
+                p50, p95 = (quantile(latencies, share) for share in (0.5, 0.95))
+                print(
+                    f"{name:<24}{rate:>7.0f}{1000 * p50:>9.0f}{1000 * p95:>9.0f}{used[0]:>26.2f}{used[1]:>7.2f}",
+                    flush=True,
+                )
+                if p95 <= P95:
+                    best = max(best, rate)
+                else:
+                    factor **= 0.5
+                rate = rate * factor if p95 <= P95 else rate / factor
+            held[name].append(best)
+
+
+def faults(options: Namespace) -> None:
+    """Send requests, some malformed, kill clients and the model's process, restart the server; count answers."""
+    from ee_lightning.runtime import EarlyExitRuntime
+
+    texts = options.texts
+    predictor = EarlyExitRuntime(options.model, threads=1)
+    expected = dict(zip(texts, predictor(texts), strict=True))
+    command = [sys.executable, "-m", "ee_lightning", "serve", options.model, "--threads", "1"]
+    server, cores, counts = Server(command, (0, 0), 0), (0, 0), Counter[str]()
+    port, rng = server.port, random.Random(0)
+
+    async def client(share: list[int], connections: Connections) -> None:
+        for number in share:
+            text = texts[number % len(texts)]
+            is_bad = number % 100 == 50
+            sent = request(b'{"text": "a') if is_bad else request({"text": text})
+            while True:
+                try:
+                    status, said = await asyncio.wait_for(connections.ask(sent), 90)
+                except ConnectionRefusedError:  # nobody listens, so nothing was accepted
+                    counts["refused, sent again"] += 1
+                    await asyncio.sleep(0.2)
+                    continue
+                except (OSError, EOFError, TimeoutError) as error:
+                    counts["lost" if isinstance(error, TimeoutError) else "cut off, sent again"] += 1
+                    if isinstance(error, TimeoutError):
+                        break
+                    await asyncio.sleep(0.2)
+                    continue
+                if status == 503:
+                    counts["told to come again"] += 1
+                    await asyncio.sleep(0.2)
+                    continue
+                break
+            if is_bad:
+                counts["malformed, answered 400" if status == 400 else "malformed, answered otherwise"] += 1
+            elif status != 200:
+                counts[f"answered {status}"] += 1
+            else:
+                right = expected[text]
+                is_right = said["label"] == right.label and abs(said["probability"] - right.probability) < 1e-3
+                close = abs(right.score - predictor.engine.thresholds[0]) < 1e-3
+                counts["right" if is_right or close else "wrong"] += 1
+
+    async def killed(connections: int) -> None:
+        for _ in range(connections):
+            _, writer = await asyncio.open_connection(HOST, port)
+            for text in rng.sample(texts, 5):
+                writer.write(request({"text": text}))
+            await asyncio.sleep(0.01)
+            writer.transport.abort()
+            counts["clients killed"] += 1
+
+    async def everything() -> None:
+        nonlocal server
+        connections = Connections(port)
+        clients = [
+            asyncio.create_task(client([*range(start, options.requests, 40)], connections)) for start in range(40)
+        ]
+
+        def done() -> int:
+            return counts["right"] + counts["wrong"]
+
+        async def until(share: float) -> None:
+            while done() < share * options.requests and not all(each.done() for each in clients):
+                await asyncio.sleep(0.05)
+
+        await until(0.2)
+        await killed(5)
+        await until(0.4)
+        os.kill(next(each for each in server.numbers() if server.is_model(each)), signal.SIGKILL)
+        counts["model's process killed"] += 1
+        await until(0.7)
+        await asyncio.to_thread(server.end)
+        counts["server stopped and started"] += 1
+        server = await asyncio.to_thread(Server, command, cores, 0, port)
+        await asyncio.gather(*clients)
+
+    began = time.perf_counter()
+    asyncio.run(everything())
+    server.end()
+    print(f"{options.requests} requests of 40 clients in {time.perf_counter() - began:.0f} s")
+    for what, number in sorted(counts.items()):
+        print(f"{what:<32}{number:>7}")
+
+
+def ray(options: Namespace) -> None:
+    """Score a data set by two actors and by one process, and compare rows, order and columns."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from ee_lightning.scoring import BatchScorer
+    from ee_lightning.scoring.on_ray import cluster, score_on_ray
+
+    rule = {"criterion": "confidence", "threshold": options.threshold, "threads": 1}
+    with TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        (folder / "data").mkdir()
+        per_file = options.rows // 8
+        for file in range(8):
+            some = [options.texts[(file * per_file + row) % len(options.texts)] for row in range(per_file)]
+            table = pa.table({"row": range(file * per_file, (file + 1) * per_file), "sentence": some})
+            pq.write_table(table, folder / "data" / f"{file}.parquet")
+        scorer, began = BatchScorer(options.model, **rule), time.perf_counter()
+        cpu = time.process_time()
+        for file in sorted((folder / "data").glob("*.parquet")):
+            (folder / "one").mkdir(exist_ok=True)
+            pq.write_table(scorer(pq.read_table(file)), folder / "one" / file.name)
+        alone = time.perf_counter() - began
+        print(f"one process: {8 * per_file / alone:.0f} rows/s, {time.process_time() - cpu:.0f} CPU s of {alone:.0f} s")
+        with cluster(2):
+            began = time.perf_counter()
+            places = str(folder / "data"), str(folder / "ray")
+            score_on_ray(options.model, *places, workers=2, keeps_order=True, **rule)
+            two = time.perf_counter() - began
+        print(f"two actors:  {8 * per_file / two:.0f} rows/s, {two:.0f} s: {alone / two:.2f} times, bar 1.7")
+        one, other = (pq.read_table(folder / name) for name in ("one", "ray"))
+        same = [name for name in one.column_names if one[name].equals(other[name])]
+        print(f"rows {other.num_rows}, order kept: {other['row'].equals(one['row'])}, equal columns: {', '.join(same)}")
+
+
+if __name__ == "__main__":
+    parser = ArgumentParser(description=__doc__.splitlines()[0], formatter_class=ArgumentDefaultsHelpFormatter)
+    parser.add_argument("what", nargs="?", choices=["load", "faults", "ray"], default="load")
+    parser.add_argument("--model", help="an exported folder, in int8")
+    parser.add_argument("--flat", help="the flat graph of full depth, in int8 (benchmarks/runtime.py makes one)")
+    parser.add_argument("--pipeline", help="a folder with a classifier of the same backbone for transformers")
+    parser.add_argument("--texts", type=Path, help="a file with a text on each line")
+    parser.add_argument("--threshold", type=float, default=0.9, help="of confidence")
+    parser.add_argument("--rates", type=float, nargs=3, default=[150.0, 80.0, 30.0], help="where each search begins")
+    parser.add_argument("--seconds", type=float, default=5.0, help="of each rate")
+    parser.add_argument("--steps", type=int, default=5, help="rates that are tried in a turn")
+    parser.add_argument("--factor", type=float, default=1.3, help="from one rate to the next, less after each miss")
+    parser.add_argument("--turns", type=int, default=2)
+    parser.add_argument("--cores", type=int, nargs="+", default=[0], help="that of the model, and that of the rest")
+    parser.add_argument("--nice", type=int, default=0, help="of all processes")
+    parser.add_argument("--requests", type=int, default=10_000)
+    parser.add_argument("--rows", type=int, default=200_000)
+    parser.add_argument("--serve-flat", action="store_true", help="used by the script itself")
+    parser.add_argument("--serve-pipeline", action="store_true", help="used by the script itself")
+    parser.add_argument("--port", type=int)
+    given = parser.parse_args()
+    if given.texts is not None:
+        given.texts = [line for line in given.texts.read_text(encoding="utf-8").splitlines() if line]
+    if given.serve_flat:
+        serve_flat(given)
+    elif given.serve_pipeline:
+        serve_pipeline(given)
+    else:
+        {"load": load, "faults": faults, "ray": ray}[given.what](given)

@@ -3,9 +3,12 @@
 from ee_lightning.cli.command import Adapter, LayersOfExits, Number
 from ee_lightning.cli.models import Model, load
 from ee_lightning.cli.predict import warn_of_threshold
+from ee_lightning.errors import OptionError
 from ee_lightning.exits import replay
 from ee_lightning.models.backbones.loading import load_adapter
 from ee_lightning.runs.folder import RunFolder
+from ee_lightning.runs.load_run import RunOptions, read_adapters
+from ee_lightning.runtime.loading import is_run
 
 
 def save(
@@ -15,6 +18,7 @@ def save(
     criterion: str | None = None,
     threshold: Number | None = None,
     exits: LayersOfExits | None = None,
+    as_adapter: bool = False,
     adapter: Adapter | None = None,
 ) -> None:
     """Write a run's model, its tokenizer and its operating point into one folder.
@@ -25,12 +29,15 @@ def save(
         criterion: Such as confidence or 'voting(k=0.5)', with --threshold (those of the operating point).
         threshold: In the criterion's unit; inf lets nobody leave early.
         exits: Keep only the exits behind these layers, such as 3,6,9,12 (those of the operating point).
+        as_adapter: Of a run with model.lora write the low-rank adapters in place of the whole backbone.
         adapter: The full name of your own adapter of the backbone's family, such as my_module.MyBackbone.
     """
     load_adapter(adapter)
     predictor = load(model, criterion, threshold, exits, device="cpu")
-    predictor.save_pretrained(folder)
     rule, run = predictor.deployment.rule, RunFolder(model)
+    if as_adapter and not is_run(model):
+        raise OptionError("only a run has adapters of its own", where="--as-adapter", hint="name a run folder")
+    predictor.save_pretrained(folder, adapters=read_adapters(run, RunOptions.read(run)) if as_adapter else None)
     print(f"early exit by {rule}")
     if (split := next(filter(run.has_exits, ("validation", "test")), None)) is not None:
         stored = run.read_exits(split).asking(predictor.model.layers_of_exits)

@@ -26,6 +26,7 @@ from ee_lightning.inference.saved import HubOptions, find_folder, read_folder, u
 from ee_lightning.inference.schedule import Precision, Schedule
 from ee_lightning.inference.text_predictor import TextPredictor
 from ee_lightning.models import MultiExitModel
+from ee_lightning.models.adapter_files import Adapters
 from ee_lightning.models.lora import merge_adapters
 from ee_lightning.models.restoring import find_device
 from ee_lightning.runs.folder import RunFolder
@@ -246,10 +247,15 @@ class EarlyExitPredictor(TextPredictor):
             self.model, self.tokenizer, self.deployment, device=str(device), origin=self.origin, **self._options
         )
 
-    def save_pretrained(self, folder: str | Path) -> None:
+    def save_pretrained(self, folder: str | Path, *, adapters: Adapters | None = None) -> None:
         """Write everything that it takes to run the model elsewhere into one folder, which need not exist yet.
 
         Its card, ``README.md``, is written again each time, unless it is a user's own.
+
+        Args:
+            folder: The folder.
+            adapters: Those that the model was trained with, of `ee_lightning.runs.load_run.read_adapters`, to write in
+                place of the backbone with them merged; the pretrained weights are then needed elsewhere, too.
 
         Raises:
             RunFolderError: It can't be written.
@@ -259,7 +265,7 @@ class EarlyExitPredictor(TextPredictor):
             raise OptionError(
                 f"{folder!r} names no folder", where="folder", hint="name one, such as my-model; '.' is the present one"
             )
-        write_folder(Path(folder), self.model, self._encoder, self.deployment, self.origin)
+        write_folder(Path(folder), self.model, self._encoder, self.deployment, self.origin, adapters)
 
     def push_to_hub(
         self,

@@ -9,7 +9,6 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import PreTrainedConfig, PreTrainedTokenizerBase
 from transformers.utils import CONFIG_NAME
-from transformers.utils.peft_utils import ADAPTER_CONFIG_NAME
 
 from ee_lightning.data.encoding import load_tokenizer
 from ee_lightning.errors import BackboneError, EarlyExitError, OptionError, RunFolderError, first_line
@@ -20,12 +19,18 @@ from ee_lightning.inference.deployment import EARLY_EXIT, Deployment
 from ee_lightning.inference.encoder import TokenizerEncoder
 from ee_lightning.inference.together import current, written_together
 from ee_lightning.models import MultiExitModel, restore_model
-from ee_lightning.models.backbones.loading import SAVED_WEIGHTS, adapter_error, config_of_fields
+from ee_lightning.models.adapter_files import BASE as ADAPTER_BASE
+from ee_lightning.models.adapter_files import CONFIG as ADAPTER_CONFIG
+from ee_lightning.models.adapter_files import WEIGHTS as ADAPTER_WEIGHTS
+from ee_lightning.models.adapter_files import Adapters
+from ee_lightning.models.backbones import FAMILIES
+from ee_lightning.models.backbones.loading import SAVED_WEIGHTS, config_of_fields
 
 WEIGHTS = SAVED_WEIGHTS
 """Named so that no other loader takes them for a backbone's."""
 WEIGHTS_OF_FORMAT_1 = "model.safetensors"
-_FILES = ["*.json", WEIGHTS, WEIGHTS_OF_FORMAT_1, PICTURE]
+_FILES = ["*.json", WEIGHTS, ADAPTER_WEIGHTS, WEIGHTS_OF_FORMAT_1, PICTURE]
+_HEADS = "heads."
 _ATTEMPTS = 20
 _GIVE = (
     "give a folder that save_pretrained (ee-lightning save) wrote, or the folder of a run, such as "
@@ -44,9 +49,16 @@ class HubOptions(TypedDict, total=False):
 
 
 def write_folder(
-    folder: Path, model: MultiExitModel, encoder: TokenizerEncoder, deployment: Deployment, origin: Origin
+    folder: Path,
+    model: MultiExitModel,
+    encoder: TokenizerEncoder,
+    deployment: Deployment,
+    origin: Origin,
+    adapters: Adapters | None = None,
 ) -> None:
     """Write a model into a folder, where it takes the place of another only when it is complete.
+
+    With adapters, these take the place of the backbone's weights, which are then needed wherever the folder is read.
 
     Raises:
         RunFolderError: It can't be written, or holds a model of another kind.
@@ -57,7 +69,11 @@ def write_folder(
     if not saved_before and (folder / CONFIG_NAME).exists() and current(folder) == folder:
         what = "the folder holds another model: it has a config.json, but no early_exit.json"
         raise RunFolderError(what, where=folder, hint="name another folder, or one that does not exist yet")
+    if adapters is not None:
+        tensors = {name: tensor for name, tensor in tensors.items() if name.startswith(_HEADS)}
     with written_together(folder) as unfinished:
+        if adapters is not None:
+            adapters.write(unfinished)
         save_file(tensors, unfinished / WEIGHTS)
         config = EarlyExitConfig.of(model.backbone, deployment, origin.shown)
         config.save_pretrained(unfinished)
@@ -67,6 +83,8 @@ def write_folder(
         deployment.write(unfinished / EARLY_EXIT)
     if saved_before:
         (folder / WEIGHTS_OF_FORMAT_1).unlink(missing_ok=True)
+        for file in (ADAPTER_CONFIG, ADAPTER_WEIGHTS, ADAPTER_BASE) if adapters is None else ():
+            (folder / file).unlink(missing_ok=True)
 
 
 def find_folder(source: str, **hub: Unpack[HubOptions]) -> Path:
@@ -143,8 +161,6 @@ def _read(folder: Path) -> SavedModel:
         what = f"this folder holds no saved model: it has no {EARLY_EXIT}"
         raise RunFolderError(what, where=folder, hint=_GIVE)
     deployment = Deployment.read(folder / EARLY_EXIT)
-    if (folder / ADAPTER_CONFIG_NAME).exists():
-        raise adapter_error(str(folder))
     config, weights, base_model = _backbone_of(folder / CONFIG_NAME)
     file = folder / weights
     try:
@@ -152,6 +168,9 @@ def _read(folder: Path) -> SavedModel:
     except Exception as error:  # safetensors raises its own kinds
         what = f"the weights can't be read: {first_line(error)}"
         raise BackboneError(what, where=file, hint="save the model again") from error
+    if (folder / ADAPTER_CONFIG).exists():
+        depth = FAMILIES[config.model_type].depth(config)
+        tensors |= Adapters.read(folder).applied(depth, folder)
     model = restore_model(config, deployment.target, deployment.heads, tensors, where=file)
     if model.num_exits != deployment.num_exits:
         what = f"{EARLY_EXIT} is for {deployment.num_exits} exits, and the model has {model.num_exits}"

@@ -9,10 +9,11 @@ from pydantic import PositiveInt
 from torch import Tensor
 
 from ee_lightning.data import CustomTask, Task, resolve_task
-from ee_lightning.errors import DataError, RunFolderError
+from ee_lightning.errors import DataError, OptionError, RunFolderError
 from ee_lightning.exits import StoredExits
 from ee_lightning.files import check_imported, found_in, read_yaml, reading, typed
 from ee_lightning.models import HeadOptions, MultiExitModel, restore_model, untrained_model
+from ee_lightning.models.adapter_files import Adapters
 from ee_lightning.models.backbones.loading import backbone_config
 from ee_lightning.models.lora import LoraOptions, merged
 from ee_lightning.models.restoring import find_device
@@ -166,6 +167,14 @@ def read_model(folder: RunFolder, options: RunOptions, checkpoint: str | Path | 
     if options.lora is not None:
         tensors = merged(tensors, options.lora, file)
     return restore_model(config, options.task.target, options.heads, tensors, where=file)
+
+
+def read_adapters(folder: RunFolder, options: RunOptions) -> Adapters:
+    """Read the adapters that a run trained, from the checkpoint of `read_model`, or raise an `OptionError`."""
+    if options.lora is None:
+        what = "this run trained no adapters, but the backbone's own weights"
+        raise OptionError(what, where="--as-adapter", hint="leave it out")
+    return Adapters.of(_tensors(_checkpoint(folder, None)), options.lora, options.backbone)
 
 
 def _checkpoint(folder: RunFolder, named: str | Path | None) -> Path:

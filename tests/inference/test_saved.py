@@ -231,7 +231,8 @@ def test_a_name_on_the_hub_is_downloaded(folder: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr("ee_lightning.inference.saved.snapshot_download", download)
     predictor = EarlyExitPredictor.from_pretrained("somebody/model")
     assert predictor("a lovely film").label in {"negative", "positive"}
-    assert asked == [("somebody/model", ["*.json", "early_exit.safetensors", "model.safetensors", "curves.png"])]
+    weights = ["early_exit.safetensors", "adapter_model.safetensors", "model.safetensors"]
+    assert asked == [("somebody/model", ["*.json", *weights, "curves.png"])]
 
 
 def test_a_file_is_no_folder(original: EarlyExitPredictor, tmp_path: Path) -> None:

@@ -1,11 +1,15 @@
 """Adapters on the backbone: trained alone, merged wherever the model predicts."""
 
 import json
+import shutil
 from math import inf
 from pathlib import Path
 
 import pytest
 import torch
+from peft import PeftModel
+from safetensors.torch import load_file, save_file
+from transformers import AutoModel
 
 from ee_lightning.cli import main
 from ee_lightning.errors import BackboneError, OptionError
@@ -86,6 +90,37 @@ def test_targets_that_are_nowhere_name_those_that_are_there(tiny_backbone: Path)
         add_adapters(load_backbone(str(tiny_backbone)).encoder, LoraOptions(targets=("q_proj",)))
 
 
+def check_adapter_folder(run, backbone, tmp_path, merged_one, capsys) -> None:
+    """Save a run's adapters in place of its backbone, as a command, and load them here and by `peft`."""
+    base, folder = tmp_path / "runs" / "base", tmp_path / "adapter"
+    command = ["save", str(run), str(folder), "--criterion", "confidence", "--threshold", "inf"]
+    assert main([*command, "--as-adapter"]) == 0
+    assert EarlyExitPredictor.from_pretrained(folder)(TEXTS) == merged_one(TEXTS)
+    tensors = load_file(folder / "early_exit.safetensors")
+    assert all(name.startswith("heads.") for name in tensors)
+    encoder = PeftModel.from_pretrained(AutoModel.from_pretrained(backbone), folder).merge_and_unload()
+    expected = merged_one.model.backbone.encoder.state_dict()
+    found = {name: tensor for name, tensor in encoder.state_dict().items() if not name.startswith("pooler.")}
+    assert found.keys() == expected.keys()
+    assert all(tensor.allclose(expected[name], atol=1e-6) for name, tensor in found.items())
+    shutil.copytree(backbone, base)
+    weights = load_file(base / "model.safetensors")
+    weights["encoder.layer.0.output.dense.bias"] += 1
+    save_file(weights, base / "model.safetensors", {"format": "pt"})
+    of_base = (folder / "adapter_base.json").read_text()
+    (folder / "adapter_base.json").write_text(of_base.replace(str(backbone), str(base)))
+    with pytest.raises(BackboneError, match=r"the adapters are for other weights than those that .*base has now"):
+        EarlyExitPredictor.from_pretrained(folder)
+    assert main(command) == 0
+    assert not list(folder.glob("adapter_*"))
+    assert EarlyExitPredictor.from_pretrained(folder)(TEXTS) == merged_one(TEXTS)
+    assert main(["save", str(folder), str(tmp_path / "none"), "--as-adapter"]) == 1
+    assert "only a run has adapters of its own" in capsys.readouterr().err
+
+
+@pytest.mark.filterwarnings(
+    "ignore:.is_gradient_checkpointing. is deprecated:FutureWarning"
+)  # which PeftModel asks for
 def test_a_run_trains_adapters_and_heads_and_predicts_without_peft(
     tiny_backbone: Path, glue_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -110,6 +145,7 @@ def test_a_run_trains_adapters_and_heads_and_predicts_without_peft(
     predictor.save_pretrained(tmp_path / "model")
     saved = EarlyExitPredictor.from_pretrained(tmp_path / "model")
     assert saved(TEXTS) == predictor(TEXTS)
+    check_adapter_folder(run, tiny_backbone, tmp_path, saved, capsys)
     (checkpoint,) = [file for file in (run / "checkpoints").glob("*.ckpt") if file.name != "last.ckpt"]
     module = EarlyExitModule.load_from_checkpoint(checkpoint).eval()
     with torch.inference_mode():

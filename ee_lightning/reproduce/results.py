@@ -28,8 +28,8 @@ class Cell:
     Attributes:
         deviation: The sample standard deviation of the score; None for one seed.
         published: The published figure, in percent.
-        is_best: Whether, of the rows that can be deployed and have the most seeds in this column, none has a higher
-            score, as printed.
+        is_best: Whether, of the rows that can be deployed and have the most seeds in this column, all others have a
+            lower score, as printed.
     """
 
     score: float
@@ -62,6 +62,10 @@ class Results:
     def cell(self, row: Row, column: str, variant: Variant) -> Cell | None:
         """Return a cell; None where nothing was measured."""
         return self.cells.get((row, column, variant))
+
+    def leaders(self, column: str, variant: Variant) -> list[Row]:
+        """Return the rows of the highest score in a column, as printed: several where they tie."""
+        return _leaders({place[0]: cell for place, cell in self.cells.items() if place[1:] == (column, variant)})
 
     @property
     def num_seeds(self) -> int:
@@ -110,16 +114,18 @@ def _known(figure: float) -> float | None:
 
 
 def _with_best(cells: dict[tuple[Row, str, Variant], Cell]) -> dict[tuple[Row, str, Variant], Cell]:
+    columns: dict[tuple[str, Variant], dict[Row, Cell]] = {}
+    for (row, *column), cell in cells.items():
+        columns.setdefault((column[0], column[1]), {})[row] = cell
+    leaders = {column: _leaders(of_column) for column, of_column in columns.items()}
+    return {place: replace(cell, is_best=leaders[place[1:]] == [place[0]]) for place, cell in cells.items()}
+
+
+def _leaders(column: Mapping[Row, Cell]) -> list[Row]:
     ranks = {
-        place: (cell.num_seeds, round(cell.score, 1))
-        for place, cell in cells.items()
-        if place[0].criterion != Oracle.name
+        row: (cell.num_seeds, round(cell.score, 1)) for row, cell in column.items() if row.criterion != Oracle.name
     }
-    best = {place[1:]: max(rank for other, rank in ranks.items() if other[1:] == place[1:]) for place in ranks}
-    return {
-        place: replace(cell, is_best=place in ranks and ranks[place] == best[place[1:]])
-        for place, cell in cells.items()
-    }
+    return [row for row, rank in ranks.items() if rank == max(ranks.values())]
 
 
 @dataclass(frozen=True)

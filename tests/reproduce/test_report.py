@@ -83,7 +83,8 @@ def test_a_reader_sees_the_verdict_and_the_table_first(report):
     assert re.match(
         r"With thresholds chosen on rows held out of training, Ours w/ Voting scores \d+\.\d points above PABEE on "
         r"average over 2 tasks, at \d\.\d\dx and \d\.\d\dx \(p [<=] [\d.]+, ahead for 2 of 2 seeds\): "
-        r"(on these 2 seeds it is better|the speeds differ by more than 5 %, so neither is called better)\. With",
+        r"(on these 2 seeds it is better|the speeds differ by more than 5 %, so neither is called better)\. "
+        r"Chosen on the dev set instead: [+−]\d+\.\d points \(p [<=] [\d.]+\)\.",
         first,
     )
     assert "23 of 24 trainings are there" in body

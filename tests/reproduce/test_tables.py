@@ -30,7 +30,9 @@ def test_markdown_has_both_ways_of_choosing_for_every_task(made, whole):
     text = as_markdown(replace(report_of(whole, results, comparisons, {}), notes=["A note."]))
     assert text.startswith("# A made-up suite\n\nWith thresholds chosen on rows held out of training, Ours w/ Voting ")
     scores, speeds, tests, trainings = markdown_tables(text)
-    assert scores[0] == ["method", "stated", "RTE (a)", "RTE (b)", "CoLA (a)", "CoLA (b)", "avg (a)", "avg (b)"]
+    assert scores[0] == ["method", "stated"] + [
+        f"{column} {chosen}" for column in ("RTE", "CoLA", "avg") for chosen in ("(a) dev", "(b) held out")
+    ]
     assert [line[0] for line in scores[2:]] == [row.label for row in results.suite.rows]
     assert all(len(line) == 8 for line in scores + speeds)
     for line, row in zip(scores[2:], results.suite.rows, strict=True):
@@ -41,8 +43,8 @@ def test_markdown_has_both_ways_of_choosing_for_every_task(made, whole):
             own = score(cell, 3)
             assert line[place] == f"{f'**{own}**' if cell.is_best else own} {beside(cell)}".strip()
     assert [line[:2] for line in tests[2:]] == [
-        ["PABEE", "(a)"], ["PABEE", "(b)"], ["Ours w/ Patience", "(a)"], ["Ours w/ Patience", "(b)"],
-    ]  # fmt: skip
+        [rival, chosen] for rival in ("PABEE", "Ours w/ Patience") for chosen in ("(a) dev", "(b) held out")
+    ]
     assert re.fullmatch(r"[+−]\d+\.\d \([+−]\d+\.\d to [+−]\d+\.\d\), p [=<] [\d.e-]+, \d/3", tests[2][2])
     assert trainings[0][:2] == ["training", "backbone"]
     assert [line[0] for line in trainings[2:]] == ["full", "6l", "pabee", "ours"]

@@ -16,7 +16,7 @@ from ee_lightning.reporting.layout import Table, Text, escape, latex_table, mark
 from ee_lightning.reproduce.evaluation import VARIANTS, Evaluation, RunKey, evaluate
 from ee_lightning.reproduce.report.figures import draw_task
 from ee_lightning.reproduce.report.words import (
-    LETTERS,
+    CHOSEN,
     about,
     beside,
     difference_in_words,
@@ -164,17 +164,21 @@ def result_tables(results: Results, comparisons: Sequence[Comparison]) -> list[T
         return Text(score(cell, results.num_seeds), list(filter(None, [beside(cell)])), cell.is_best)
 
     def of_speeds(cell: Cell) -> Text:
-        by_layers, *others = map(speed, (cell.layer_speedup, cell.flops_speedup, cell.wall_speedup))
-        return Text(by_layers, others)
+        reached = {"layers": cell.layer_speedup, "FLOPs": cell.flops_speedup, "clock": cell.wall_speedup}
+        known = [f"{speed(factor)} {name}" for name, factor in reached.items() if factor is not None] or [speed(None)]
+        return Text(known[0], known[1:])
 
-    title = "Scores in percent; in brackets what was published, and the difference"
+    title = (
+        "Scores in percent, thresholds chosen (a) on the dev set or (b) on rows held out of training; in brackets what "
+        "was published, and the difference"
+    )
     tables = [
         _of_cells(results, "scores", title, of_score),
-        _of_cells(results, "speeds", "Speed-ups reached: layers · FLOPs · clock", of_speeds, " · "),
+        _of_cells(results, "speeds", "Speed-ups reached, by layers, by FLOPs and on the clock", of_speeds, " · "),
     ]
     if comparisons:
         lines = [
-            [each.other.label, f"({LETTERS[each.variant]})"]
+            [each.other.label, CHOSEN[each.variant]]
             + [
                 difference_in_words(each.by_task.get(column) if column in results.suite.tasks else each.average)
                 for column in results.columns
@@ -188,7 +192,7 @@ def result_tables(results: Results, comparisons: Sequence[Comparison]) -> list[T
 
 def _of_cells(results: Results, name: str, title: str, text: Callable[[Cell], Text], separator: str = " ") -> Table:
     places = [(column, variant) for column in results.columns for variant in VARIANTS]
-    heads = [("method", ""), ("stated", ""), *((column, f"({LETTERS[variant]})") for column, variant in places)]
+    heads = [("method", ""), ("stated", ""), *((column, CHOSEN[variant]) for column, variant in places)]
     lines = [
         [Text(row.label), Text(f"{row.speedup:g}x")]
         + [text(cell) if (cell := results.cells.get((row, *place))) else Text("–") for place in places]

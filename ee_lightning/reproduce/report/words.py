@@ -15,7 +15,8 @@ from ee_lightning.reproduce.suite import Suite
 from ee_lightning.runs.folder import RunFolder
 from ee_lightning.runs.run_options import leaves
 
-LETTERS: dict[Variant, str] = {"dev": "a", "held_out": "b"}
+CHOSEN: dict[Variant, str] = {"dev": "(a) dev", "held_out": "(b) held out"}
+"""On which rows thresholds are chosen, as headings have it."""
 
 
 def reported(suite: Suite) -> str:
@@ -66,7 +67,8 @@ def about(found: Evaluation) -> str:
     return (
         f"Suite {suite.name}: {len(found.runs)} of {planned} trainings are there; {counted(len(suite.tasks), 'task')}, "
         f"seeds {', '.join(map(str, suite.seeds))}. (a): the threshold is chosen on the dev set{usual}. (b): it is "
-        f"chosen on rows held out of training{honest}. Both are scored on {reported(suite)}. Bold: a column's best."
+        f"chosen on rows held out of training{honest}. Both are scored on {reported(suite)}. Bold: the one best of "
+        "a column; on ties nothing is."
     )
 
 
@@ -79,7 +81,16 @@ def verdict(results: Results, comparisons: Sequence[Comparison]) -> str:
     headline = [each for each in reversed(comparisons) if each.other.label == results.suite.compare[1]]
     if not headline:
         return f"{' and '.join(results.suite.compare)} have no finished runs of the same seed yet. {_best(results)}"
-    return " ".join(_sentence(results, comparison) for comparison in headline)
+    first, *others = headline
+    return " ".join([_sentence(results, first), *filter(None, map(_beside, others))])
+
+
+def _beside(comparison: Comparison) -> str:
+    """Say in short what the test says with thresholds chosen on other rows."""
+    if (difference := comparison.average) is None:
+        return ""
+    rows = "the dev set" if comparison.variant == "dev" else "rows held out of training"
+    return f"Chosen on {rows} instead: {signed(difference.value)} points ({p_value(difference)})."
 
 
 def _sentence(results: Results, comparison: Comparison) -> str:
@@ -110,7 +121,7 @@ def _told(difference: Difference, speedups: tuple[float, float] | None) -> str:
 
 def _best(results: Results) -> str:
     column = results.columns[-1]
-    best = [row.label for row in results.suite.rows if (cell := results.cell(row, column, "dev")) and cell.is_best]
+    best = [row.label for row in results.leaders(column, "dev")]
     where = "on average" if len(results.suite.tasks) > 1 else f"on {column}"
     return f"The best score {where}, over {counted(results.num_seeds, 'seed')}: {' and '.join(best) or 'none yet'}."
 
@@ -186,7 +197,7 @@ def footnotes(
     notes = [
         f"Scores on {rows} ({suite.split} split) in percent: {', '.join(f'{t} {m}' for t, m in metrics.items())}. "
         f"Mean ± sample standard deviation over {counted(results.num_seeds, 'seed')}; a cell of fewer says so. Bold: "
-        "the best of its column among those of the most seeds.",
+        "the one best of its column among those of the most seeds; on ties nothing is.",
         f"(a) The threshold is chosen on the dev set{' itself, as papers report it' if is_dev else ''}: of all "
         "operating points that are at least as fast there as stated, by layers, the one with the best score, of equals "
         "the fastest. The paper's own rule is not known. No grid of thresholds: every threshold that changes an "

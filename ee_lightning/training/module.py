@@ -320,7 +320,10 @@ class EarlyExitModule(LightningModule):
         """AdamW with warm-up and linear decay over the real number of steps."""
         self._timeline = Timeline(self.objective.stages(), total_steps(self.trainer))
         with_backbone = not self._is_finetuned_by_callback()
-        optimizer, schedule = self.optimization.build(self.model, self._timeline, with_backbone=with_backbone)
+        clips_in_mixed = bool(self.trainer.gradient_clip_val) and "mixed" in str(self.trainer.precision)
+        optimizer, schedule = self.optimization.build(
+            self.model, self._timeline, with_backbone=with_backbone, may_fuse=not clips_in_mixed
+        )  # Lightning clips no gradients of a fused optimiser then
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def on_validation_epoch_start(self) -> None:

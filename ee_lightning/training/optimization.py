@@ -164,7 +164,9 @@ class Optimization:
         hint = "it is a share of all steps: 0.1 is the usual value"
         require_within(self.warmup_fraction, "[0, 1]", "model.optimization.warmup_fraction", hint)
 
-    def build(self, model: MultiExitModel, timeline: Timeline, *, with_backbone: bool = True) -> tuple[AdamW, LambdaLR]:
+    def build(
+        self, model: MultiExitModel, timeline: Timeline, *, with_backbone: bool = True, may_fuse: bool = True
+    ) -> tuple[AdamW, LambdaLR]:
         """Make the optimiser of a model's parameters and the schedule along the stages of training."""
         head_rate = self.learning_rate if self.head_learning_rate is None else self.head_learning_rate
         parts: list[tuple[nn.Module, float]] = [(model.heads, head_rate)]
@@ -176,7 +178,7 @@ class Optimization:
             for parameters, decay in zip(_by_decay(part), (self.weight_decay, 0.0), strict=True)
         ]
         is_on_cpu = next(model.parameters()).device.type == "cpu"  # where one pass is six times as fast as several
-        optimizer = AdamW(groups, fused=is_on_cpu)  # on a GPU it would rule out clipping in float16
+        optimizer = AdamW(groups, fused=is_on_cpu and may_fuse)  # on a GPU it would rule out clipping in float16
         return optimizer, _Schedule(optimizer, lambda step: timeline.learning_rate_factor(step, self.warmup_fraction))
 
 

@@ -113,4 +113,5 @@ def _spread(mean_exit: Tensor) -> Tensor:
     costs = torch.linspace(mean_exit[-1].item(), mean_exit[0].item(), _GRID, dtype=torch.float64)  # [grid]
     ascending = mean_exit.flip(0).contiguous()
     found = torch.searchsorted(ascending, costs).clamp(max=len(mean_exit) - 1)
-    return torch.unique(len(mean_exit) - 1 - found)
+    points: Tensor = torch.unique(len(mean_exit) - 1 - found)
+    return points

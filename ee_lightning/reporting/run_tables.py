@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import cycle
+from typing import Any
 
 import pandas as pd
 from matplotlib.figure import Figure
@@ -40,14 +41,14 @@ def run_tables(table: pd.DataFrame, methods: Methods, asked: str | None = None) 
             yield Table(f"{task}-{split}", title, [(head, "") for head in heads], lines)
 
 
-def _line(row: Mapping[str, object], place: Place, best: Mapping[str, Place | None]) -> list[Text]:
+def _line(row: Mapping[str, Any], place: Place, best: Mapping[str, Place | None]) -> list[Text]:
     cells = [
         Text(_figure(row[name], row[f"{name}_std"]), is_best=best.get(head) == place) for head, name in FIGURES.items()
     ]
     return [Text(place[2]), Text(place[3]), Text(str(row["runs"])), *cells]
 
 
-def _figure(mean: object, deviation: object) -> str:
+def _figure(mean: float, deviation: float) -> str:
     if pd.isna(mean):
         return "–"
     return f"{100 * mean:.1f}" if pd.isna(deviation) else f"{100 * mean:.1f} ± {100 * deviation:.1f}"

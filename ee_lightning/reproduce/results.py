@@ -115,8 +115,8 @@ def _known(figure: float) -> float | None:
 
 def _with_best(cells: dict[tuple[Row, str, Variant], Cell]) -> dict[tuple[Row, str, Variant], Cell]:
     columns: dict[tuple[str, Variant], dict[Row, Cell]] = {}
-    for (row, *column), cell in cells.items():
-        columns.setdefault((column[0], column[1]), {})[row] = cell
+    for (row, column, variant), cell in cells.items():
+        columns.setdefault((column, variant), {})[row] = cell
     leaders = {column: _leaders(of_column) for column, of_column in columns.items()}
     return {place: replace(cell, is_best=leaders[place[1:]] == [place[0]]) for place, cell in cells.items()}
 

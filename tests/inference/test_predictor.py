@@ -230,6 +230,7 @@ def test_a_predictor_says_what_it_is(predictor: EarlyExitPredictor) -> None:
         "EarlyExitPredictor(sst2: sentence -> negative, positive; bert of 3 layers and 3 exits, "
         "voting(k=0.5) at threshold 1.4, on cpu)"
     )
+    assert "<tr><td>predicts</td><td>negative, positive</td></tr>" in predictor._repr_html_()
 
 
 def test_a_table_is_no_second_text(pair_predictor: EarlyExitPredictor) -> None:

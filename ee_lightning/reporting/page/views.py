@@ -14,7 +14,7 @@ from ee_lightning.errors import EarlyExitError, RunFolderError
 from ee_lightning.exits import Criterion, Curve, StoredExits, replay
 from ee_lightning.exits.drawing import alike
 from ee_lightning.exits.threshold import in_words
-from ee_lightning.functional import Kind, reliability, same_rows, set_numbers
+from ee_lightning.functional import Kind, reliability, same_rows
 from ee_lightning.reporting.page.data_rows import LONGEST_TEXT, costs_of, texts_of
 from ee_lightning.reporting.page.packing import packed, packed_counts
 from ee_lightning.runs.folder import RunFolder
@@ -119,35 +119,29 @@ class _Said:
     """What the exits predict, as whole numbers: classes, or sets of labels; or as values."""
 
     def __init__(self, exits: StoredExits) -> None:
-        self._kind, self._plain, self.sets = exits.target.kind, exits.predictions, None
-        if self._kind is Kind.MULTI_LABEL:
-            both = torch.cat(
-                [exits.predictions, exits.label_sets().bool().unsqueeze(0)]
-            )  # [exits + 1, samples, labels]
-            numbers, self._sets = set_numbers(both)  # [exits + 1, samples], [sets, labels]
-            self.sets = [each.nonzero().squeeze(1).tolist() for each in self._sets]
-            self.predictions, self.truth = packed_counts(numbers[:-1]), packed_counts(numbers[-1])
-        elif self._kind is Kind.SINGLE_LABEL:
-            self.predictions, self.truth = packed_counts(self._plain), packed_counts(exits.class_numbers())
-        else:
-            self.predictions, self.truth = packed(self._plain, "f4"), packed(exits.known_labels(), "f4")
+        self._kind, self._plain = exits.target.kind, exits.predictions
+        self._known: dict[tuple[bool, ...], int] = {}
+        is_set = self._kind is Kind.MULTI_LABEL
+        self.predictions, self.truth = (
+            self.pack(self._plain),
+            self.pack(exits.label_sets().bool() if is_set else exits.known_labels()),
+        )
+
+    @property
+    def sets(self) -> list[list[int]] | None:
+        """The labels of each set that was packed, by its number; None where samples have no sets of them."""
+        if self._kind is not Kind.MULTI_LABEL:
+            return None
+        return [[place for place, there in enumerate(each) if there] for each in self._known]
 
     def pack(self, labels: Tensor) -> dict[str, str]:
-        """Pack predictions of a criterion, of any number of samples."""
+        """Pack predictions or labels, of any number of samples."""
         if self._kind is Kind.REGRESSION:
             return packed(labels, "f4")
         if self._kind is Kind.SINGLE_LABEL:
             return packed_counts(labels)
-        known = {tuple(each.tolist()): number for number, each in enumerate(self._sets)}
-        flat = labels.flatten(0, -2)  # [predictions, labels]
-        numbers = []
-        for each in map(tuple, flat.tolist()):
-            if each not in known:
-                known[each] = len(known)
-                self.sets.append([place for place, there in enumerate(each) if there])
-            numbers.append(known[each])
-        self._sets = torch.tensor([*known])
-        return packed_counts(numbers)
+        every = map(tuple, labels.flatten(0, -2).tolist())  # labels: [..., samples, labels]
+        return packed_counts([self._known.setdefault(each, len(self._known)) for each in every])
 
     def differs(self, labels: Tensor) -> bool:
         """Return whether labels, of every exit, are other ones than the exits' own."""

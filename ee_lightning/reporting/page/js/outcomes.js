@@ -63,7 +63,7 @@ function outcome() {
   const run = currentRun(), criterion = currentCriterion(), { point } = state;
   if (lastOutcome.criterion === criterion && lastOutcome.point === point) return lastOutcome;
   const { samples, exits } = run, says = criterion.says ?? run.predictions, last = (exits - 1) * samples;
-  const exit = new Uint16Array(samples), label = new says.constructor(samples);
+  const exit = new Uint16Array(samples), label = run.judged ? new Uint32Array(samples) : new Float32Array(samples);
   for (let row = 0; row < samples; row++) {
     let place = row;
     while (place < last && criterion.leavesFrom[place] > point) place += samples;

@@ -97,7 +97,7 @@ function scoreChart(run, scores, threshold, leaves) {
   if (!known.length) return null;
   const low = Math.min(...known), high = Math.max(...known), room = 0.12 * (high - low || 1), y = [low - room, high + room];
   const chart = axes({
-    width: 640, height: 190, x: [0.5, run.exits + 0.5], y, xTicks: run.layers.map((_, at) => [at + 1, String(at + 1)]), yTicks: ticksBetween(...y, 4).map((tick) => [tick, short(tick)]),
+    width: Math.min(640, byId("rows").parentElement.clientWidth - 26), height: 190, x: [0.5, run.exits + 0.5], y, xTicks: run.layers.map((_, at) => [at + 1, String(at + 1)]), yTicks: ticksBetween(...y, 4).map((tick) => [tick, short(tick)]),
     xTitle: "exit", yTitle: "score", label: `Score at every exit: ${scores.map(short).join(", ")}; threshold ${short(threshold)}`,
   });
   const points = scores.map((score, at) => [chart.across(at + 1), chart.up(Math.max(y[0], score))]);

@@ -21,19 +21,26 @@ from contest.full_depth import quantise_as_usual, run_alone, write_flat
 from contest.race import ROOT, Entry, Process, print_bars, print_table, race
 from torch import Tensor
 
+from ee_lightning.analysis.budgets import MinSpeedup
+from ee_lightning.analysis.candidates import list_candidates
+from ee_lightning.analysis.exit_choice import choose_exits
 from ee_lightning.cli.export import RunRows
-from ee_lightning.exits import Confidence, StoredExits, replay, trace_curve
+from ee_lightning.exits import Confidence, StoredExits, replay, spec_of, trace_curve
 from ee_lightning.export.checking import NEAR, exits_of_stages
 from ee_lightning.export.exporting import export_model
 from ee_lightning.export.sessions import StageSessions
 from ee_lightning.functional import halves
 from ee_lightning.inference import EarlyExitEngine, EarlyExitPredictor
 from ee_lightning.runs.folder import RunFolder
+from ee_lightning.runs.operating_point import Costs
 from ee_lightning.runtime import EarlyExitRuntime
 from ee_lightning.runtime.manifest import MANIFEST, Manifest
 
 EARLIER = "4b70e66"
+NAMES = ("2x", "3x")
 BUDGET = 0.5
+EXIT = 0.2
+"""What an exit costs, in layers, where exits are picked."""
 STARTS = 3
 BARS = [  # faster, slower, at least how often, on what
     ("exported fp32 2x", "earlier engine 2x", 2.3, "single"),
@@ -43,6 +50,9 @@ BARS = [  # faster, slower, at least how often, on what
     ("exported int8 2x", "eager full", 6.2, "single"),
     ("exported fp32 2x", "ORT fp32 full", 2.1, "single"),
     ("exported int8 3x", "ORT int8 full", 3.0, "single"),
+    ("placed int8 2x", "ORT int8 full", 2.0, "single"),
+    ("placed fp32 2x", "ORT fp32 full", 2.1, "single"),
+    ("placed int8 3x", "ORT int8 full", 3.0, "single"),
     ("exported fp32 2x", "ORT fp32 full", 2.2, "pool"),
     ("exported int8 2x", "ORT int8 full", 2.2, "pool"),
 ]
@@ -116,26 +126,41 @@ class Contest:
     def add_exported(self, precision: str, there: Path, exits: StoredExits) -> None:
         """Add operating points of an exported folder, and in float32 the torch engines at the same."""
         curve = trace_curve(JUDGE, exits.select(self.chosen_on), ["accuracy"])
-        for speedup in self.options.speedups:
+        for name, speedup in zip(NAMES, self.options.speedups, strict=True):
             threshold = curve.threshold_near(speedup)
-            self.add_point(f"exported {precision} {speedup:g}x", exits, threshold, kind="exported", folder=str(there))
+            self.add_point(f"exported {precision} {name}", exits, threshold, kind="exported", folder=str(there))
             if precision == "fp32":
-                self.add_point(f"engine {speedup:g}x", exits, threshold, kind="engine")
+                self.add_point(f"engine {name}", exits, threshold, kind="engine")
                 for other in self.options.other:
-                    name = f"earlier engine {speedup:g}x"
-                    self.add_point(name, exits, threshold, kind="engine", checkout=other)
+                    self.add_point(f"earlier engine {name}", exits, threshold, kind="engine", checkout=other)
         self.add_point(f"exported {precision} full", exits, nobody_early(exits), kind="exported", folder=str(there))
 
     def add_for_p95(self, int8: StoredExits) -> None:
-        """Add the fewest layers behind which all have left, within the budget of points, and exits before them."""
+        """Add a point at which all have left behind three quarters of the layers; exits before are picked."""
         found = point_for_p95(int8.select(self.chosen_on), self.rows.stored.select(self.chosen_on))
         if found is None:
-            print(f"no layer but the last at which all may leave loses {BUDGET} points or less")
+            print(f"no exit behind three quarters of the layers loses {BUDGET} points or less")
             return
         layers, thresholds = found
         print(f"for p95: exits behind layers {layers}, of which the last but one takes all; {thresholds[0]:.4f}")
         there, exits = self.export(predictor_of(self.options.run, layers), "p95", "int8")
         self.add_point("exported int8 p95", exits, thresholds, kind="exported", folder=str(there))
+
+    def add_placed(self, precision: str, stored: StoredExits) -> None:
+        """Add a point of few exits, picked together with the threshold for a speed-up by layers and exits."""
+        depth = stored.layers_of_exits[-1]
+        costs = Costs(start=0, layer=1, exit=EXIT, full=depth + EXIT, device="cpu", threads=1)
+        asked = {"metric": "accuracy", "seed": self.options.seed}
+        for name, speedup in zip(NAMES, self.options.speedups, strict=True):
+            budget = MinSpeedup(speedup)
+            layers = choose_exits(stored, None, spec_of("confidence"), budget, costs, **asked)
+            there, exits = self.export(predictor_of(self.options.run, layers), f"placed {precision} {name}", precision)
+            chosen = exits.select(self.chosen_on)
+            candidates = list_candidates(JUDGE, chosen, "accuracy", costs)
+            place = budget.find(candidates, guarantee=None)
+            threshold = float(candidates.curve.thresholds[-1 if place is None else place])
+            print(f"{precision} {name} placed: exits behind layers {layers}, threshold {threshold:.4f}")
+            self.add_point(f"placed {precision} {name}", exits, threshold, kind="exported", folder=str(there))
 
     def add_truncated(self, run: Path) -> None:
         """Add a model of fewer layers that was trained as such, at its full depth."""
@@ -159,21 +184,19 @@ def point_for_p95(exits: StoredExits, full: StoredExits) -> tuple[list[int], tup
     """Return layers of exits, and thresholds with which all leave at the last but one, that lose the budget at most."""
     labels = full.labels
     least = (full.predictions[-1] == labels).double().mean().item() - BUDGET / 100
-    for last in exits.layers_of_exits[1:-1]:
-        best: tuple[float, list[int], tuple[float, ...]] | None = None
-        for step in (1, 2, 3):
-            before = [layer for layer in exits.layers_of_exits if layer < last and (last - layer) % step == 0]
-            some = exits.asking(layers := [*before, last, exits.layers_of_exits[-1]])
-            replayed = replay(JUDGE, some)
-            for threshold in trace_curve(JUDGE, some, ["accuracy"]).thresholds.tolist():
-                thresholds = (*[threshold] * len(before), -inf, -inf)
-                at, said = replayed.at(thresholds)
-                ran = some.layers_run(at).double().mean().item() + 0.1 * at.double().mean().item()  # an exit costs too
-                if (said == labels).double().mean().item() >= least and (best is None or ran < best[0]):
-                    best = ran, layers, thresholds
-        if best is not None:
-            return best[1], best[2]
-    return None
+    last = max(layer for layer in exits.layers_of_exits if layer <= 0.75 * exits.layers_of_exits[-1])
+    best: tuple[float, list[int], tuple[float, ...]] | None = None
+    for step in (1, 2, 3):
+        before = [layer for layer in exits.layers_of_exits if layer < last and (last - layer) % step == 0]
+        some = exits.asking(layers := [*before, last, exits.layers_of_exits[-1]])
+        replayed = replay(JUDGE, some)
+        for threshold in trace_curve(JUDGE, some, ["accuracy"]).thresholds.tolist():
+            thresholds = (*[threshold] * len(before), -inf, -inf)
+            at, said = replayed.at(thresholds)
+            ran = some.layers_run(at).double().mean().item() + EXIT * at.double().mean().item()
+            if (said == labels).double().mean().item() >= least and (best is None or ran < best[0]):
+                best = ran, layers, thresholds
+    return None if best is None else best[1:]
 
 
 def print_equality(contest: Contest, folders: dict[str, Path], exits: dict[str, StoredExits]) -> None:
@@ -181,7 +204,7 @@ def print_equality(contest: Contest, folders: dict[str, Path], exits: dict[str, 
     samples = contest.rows.samples
     print(f"\nof {len(samples)} rows")
     for precision, there in folders.items():
-        threshold = contest.entries[f"exported {precision} {contest.options.speedups[0]:g}x"].plan["threshold"]
+        threshold = contest.entries[f"exported {precision} 2x"].plan["threshold"]
         replayed = replay(JUDGE, exits[precision])
         near = (replayed.scores[:-1] - threshold).abs().amin(0) <= NEAR  # [samples]
         runtime = EarlyExitRuntime(there, criterion="confidence", threshold=threshold, threads=1).engine
@@ -224,7 +247,7 @@ def print_start_and_memory(contest: Contest, folders: dict[str, Path]) -> None:
     titles = "".join(f"{'CPU s':>8}{'wall s':>8}{f'MiB, {what}':>18}" for what in ("single rows", "pool"))
     print(f"\n{'start and memory':<22}{titles}")
     for precision, there in folders.items():
-        point = contest.entries[f"exported {precision} {contest.options.speedups[0]:g}x"].plan
+        point = contest.entries[f"exported {precision} 2x"].plan
         single = next(each.file for each in Manifest.read(there).single if each.class_path.endswith("Confidence"))
         thresholds = [point["threshold"]] * len(contest.rows.stored.layers_of_exits)
         seen: dict[str, list[float]] = {}
@@ -272,6 +295,8 @@ def main(options: Namespace) -> None:
             folders[precision], exits[precision] = contest.export(contest.predictor, precision, precision)
             contest.add_full_depth(precision, folders["fp32"], f"ORT {precision} full")
             contest.add_exported(precision, folders[precision], exits[precision])
+        for precision in ("fp32", "int8"):
+            contest.add_placed(precision, exits[precision])
         contest.add_for_p95(exits["int8"])
         if options.truncated is not None:
             contest.add_truncated(options.truncated)
@@ -308,7 +333,7 @@ if __name__ == "__main__":
     parser.add_argument("--run", type=Path, help="a run of several exits, by default one that is trained first")
     parser.add_argument("--truncated", type=Path, help="a run of a model of fewer layers, on the same rows")
     parser.add_argument("--earlier", default=EARLIER, help="a commit whose engine runs too; '' for none")
-    parser.add_argument("--speedups", type=float, nargs="+", default=[2.0, 3.0], help="by layers")
+    parser.add_argument("--speedups", type=float, nargs=2, default=[2.26, 3.23], help="by layers, called 2x and 3x")
     parser.add_argument("--rows", type=int, default=100, help="rows that are run one by one")
     parser.add_argument("--repeats", type=int, default=5, help="turns of each contestant")
     parser.add_argument("--folder", type=Path, help="keep the graphs there")

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from functools import lru_cache
 from math import inf
 from typing import Any, NamedTuple
 
@@ -12,7 +13,7 @@ from typing_extensions import override
 from ee_lightning.errors import EarlyExitError, OptionError, first_line
 from ee_lightning.exits import Criterion, spec_of
 from ee_lightning.functional import Array, Target
-from ee_lightning.inference.batches import Batch, Predictions, Sample, pad_samples
+from ee_lightning.inference.batches import Batch, Predictions, Sample
 from ee_lightning.inference.descent import Places, check_finite
 from ee_lightning.inference.schedule import Engine
 from ee_lightning.runtime.manifest import Manifest
@@ -149,7 +150,12 @@ class OnnxEngine(Engine):
     def alone(self, sample: Sample) -> Predictions | None:
         if self._single is None or not sample.input_ids:
             return None
-        arrays = {**pad_samples([sample], self._fills), "thresholds": _least_numbers(self.thresholds)}
+        arrays: dict[str, NDArray[Any]] = {
+            "input_ids": np.array([sample.input_ids]),
+            "thresholds": _least_numbers(self.thresholds),
+        }
+        if sample.token_type_ids is not None:
+            arrays["token_type_ids"] = np.array([sample.token_type_ids])
         said: list[Any] = self._sessions.run(self._single, ("label", "score", "exit", "logits"), arrays)
         label, score, exit_layer, logits = said
         check_finite(logits)
@@ -165,7 +171,8 @@ def _single(manifest: Manifest, criterion: Criterion) -> str | None:
     return None
 
 
-def _least_numbers(thresholds: Sequence[float]) -> NDArray[np.float32]:
+@lru_cache
+def _least_numbers(thresholds: tuple[float, ...]) -> NDArray[np.float32]:
     """Return, of each threshold, the least number in float32 that is no less."""
     exact = np.asarray(thresholds, np.float64)
     with np.errstate(over="ignore"):

@@ -14,7 +14,7 @@ from ee_lightning.inference.text_predictor import TextPredictor
 from ee_lightning.inference.together import current
 from ee_lightning.runtime.backend import OnnxEngine
 from ee_lightning.runtime.encoder import JsonEncoder
-from ee_lightning.runtime.manifest import AGAIN, MANIFEST, Manifest
+from ee_lightning.runtime.manifest import AGAIN, MANIFEST, WEIGHTS, Manifest
 from ee_lightning.runtime.sessions import Sessions
 
 
@@ -80,6 +80,8 @@ class EarlyExitRuntime(TextPredictor):
             raise RunFolderError(what, where=place / EARLY_EXIT, hint=AGAIN)
         layers = self.manifest.exit_layers
         self.manifest = self.manifest.asking(asked_exits(exits, layers, layers, threshold))
+        if (place / WEIGHTS).stat().st_nlink > 1:  # ONNX Runtime takes no branches whose weights have several names
+            self.manifest = replace(self.manifest, single=())
         rule = deployment.rule.changed(spec, threshold)
         deployment = replace(deployment, rule=rule, num_exits=len(self.manifest.exit_layers))
         encoder = JsonEncoder(place, deployment, with_types="token_type_ids" in self.manifest.inputs)

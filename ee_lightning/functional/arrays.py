@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 from array_api_compat import array_namespace, device
 from numpy.typing import NDArray
+from typing_extensions import TypeIs
 
 if TYPE_CHECKING:
     import torch
@@ -18,7 +19,7 @@ else:
     Array = Device = Any
 
 
-def _is_tensor(array: Array) -> bool:
+def _is_tensor(array: Array) -> "TypeIs[torch.Tensor]":
     """Whether an array is a tensor, and none of numpy's arrays and numbers; importing torch is not needed for that."""
     return not isinstance(array, (np.ndarray, np.generic))
 

@@ -7,7 +7,8 @@ from torch import Tensor, nn
 from torch.nn.functional import linear
 from torch.utils.flop_counter import mm_flop, register_flop_formula
 
-_PRODUCT = getattr(torch.ops.mkldnn, "_linear_pointwise", None) if torch.backends.mkldnn.is_available() else None
+_HAS_ONEDNN: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+_PRODUCT = getattr(torch.ops.mkldnn, "_linear_pointwise", None) if _HAS_ONEDNN else None
 
 
 def use_faster_products(model: nn.Module) -> None:
@@ -37,6 +38,6 @@ def _forward(layer: nn.Linear, input: Tensor) -> Tensor:
 
 if _PRODUCT is not None:
 
-    @register_flop_formula(_PRODUCT)  # type: ignore[untyped-decorator]
+    @register_flop_formula(_PRODUCT)
     def _operations(input: torch.Size, weight: torch.Size, *_: object, **__: object) -> int:
-        return mm_flop((input[:-1].numel(), input[-1]), weight[::-1])  # type: ignore[no-any-return]
+        return mm_flop((input[:-1].numel(), input[-1]), weight[::-1])

@@ -127,18 +127,21 @@ def free_port() -> int:
 def flat(file: str, folder: str) -> Any:
     """Return a predictor of one flat graph of full depth, a row at a time, which was its fastest batch size."""
     import numpy as np
-    from runtime import padded, session_of
+    from onnxruntime import InferenceSession, SessionOptions
 
-    from ee_lightning.inference.batches import Packing, Predictions
+    from ee_lightning.inference.batches import Packing, Predictions, pad_samples
     from ee_lightning.runtime import EarlyExitRuntime
 
     predictor = EarlyExitRuntime(folder, threads=1)
-    session, last = session_of(file), len(predictor.layers_of_exits)
+    alone = SessionOptions()
+    alone.intra_op_num_threads, alone.log_severity_level = 1, 3
+    session = InferenceSession(file, alone, providers=["CPUExecutionProvider"])
+    last = len(predictor.layers_of_exits)
     names = [each.name for each in session.get_inputs()]
 
     class Flat(type(predictor.engine)):  # type: ignore[misc]
         def alone(self, sample: Any) -> Predictions:
-            row = padded([sample._asdict()])
+            row = pad_samples([sample], {"input_ids": 0, "token_type_ids": 0})
             (logits,) = session.run(None, {name: row[name] for name in names})
             return Predictions(logits.argmax(1), logits.max(1), np.array([last]), logits)
 
@@ -439,7 +442,9 @@ if __name__ == "__main__":
     parser = ArgumentParser(description=__doc__.splitlines()[0], formatter_class=ArgumentDefaultsHelpFormatter)
     parser.add_argument("what", nargs="?", choices=["load", "faults", "ray"], default="load")
     parser.add_argument("--model", help="an exported folder, in int8")
-    parser.add_argument("--flat", help="the flat graph of full depth, in int8 (benchmarks/runtime.py makes one)")
+    parser.add_argument(
+        "--flat", help="the graph of full depth in int8, as contest/full_depth.py makes it"
+    )
     parser.add_argument("--pipeline", help="a folder with a classifier of the same backbone for transformers")
     parser.add_argument("--texts", type=Path, help="a file with a text on each line")
     parser.add_argument("--threshold", type=float, default=0.9, help="of confidence")

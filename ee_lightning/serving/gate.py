@@ -3,6 +3,7 @@
 import hmac
 import time
 from collections.abc import MutableMapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -68,7 +69,8 @@ class Gate:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-            await send(message)
+            with suppress(RuntimeError):  # uvloop's, where the client is gone
+                await send(message)
 
         try:
             refusal = self._keys.refusal(scope["method"], path, headers.get(KEY, ""))

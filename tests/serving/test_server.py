@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import time
@@ -206,6 +207,24 @@ def test_too_many_that_wait_are_told_to_come_again(server: Server) -> None:
             time.sleep(0.05)
         os.kill(number, signal.SIGCONT)
         assert sorted(reply.result().status for reply in replies) == [*[200] * 10, 503]
+
+
+def test_clients_that_are_gone_leave_no_trace(server: Server) -> None:
+    number = server.process_of_the_model()
+    os.kill(number, signal.SIGSTOP)
+    sent = json.dumps({"text": TEXTS[0]}).encode()
+    head = f"POST /predict HTTP/1.1\r\nHost: a\r\nX-API-Key: {API_KEY}\r\nContent-Length: {len(sent)}\r\n\r\n"
+    for _ in range(5):
+        with socket.create_connection(("127.0.0.1", server.port)) as client:
+            client.sendall(head.encode() + sent)
+            while server.metric("ee_rows_waiting") < 1:
+                time.sleep(0.02)
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # so that closing resets it
+    os.kill(number, signal.SIGCONT)
+    while server.metric("ee_rows_waiting"):
+        time.sleep(0.02)
+    assert server.predict(text=TEXTS[0]).status == 200
+    assert "Traceback" not in server.log
 
 
 def test_a_taken_port_is_said(server: Server, exported: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,4 +1,4 @@
-"""Servers under load, with early exit, without, and of transformers; mistakes and deaths; Ray beside one process.
+"""Servers under load: with early exit, of full depth, and of transformers' pipeline.
 
 Everything runs here, on loopback. Clients send at random moments (a Poisson process), whether or not earlier requests
 are answered. The process that runs the model has one thread, and a core of its own where two are given.
@@ -15,13 +15,11 @@ import subprocess
 import sys
 import time
 from argparse import ArgumentDefaultsHelpFormatter, ArgumentParser, Namespace
-from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from math import inf
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import litserve
@@ -317,155 +315,27 @@ def _race(servers: dict[str, Server], held: dict[str, list[float]], options: Nam
             held[name].append(best)
 
 
-def faults(options: Namespace) -> None:
-    """Send requests, some malformed, kill clients and the model's process, restart the server; count answers."""
-    from ee_lightning.runtime import EarlyExitRuntime
-
-    texts = options.texts
-    predictor = EarlyExitRuntime(options.model, threads=1)
-    expected = dict(zip(texts, predictor(texts), strict=True))
-    command = [sys.executable, "-m", "ee_lightning", "serve", options.model, "--threads", "1"]
-    server, cores, counts = Server(command, (0, 0), 0), (0, 0), Counter[str]()
-    port, rng = server.port, random.Random(0)
-
-    async def client(share: list[int], connections: Connections) -> None:
-        for number in share:
-            text = texts[number % len(texts)]
-            is_bad = number % 100 == 50
-            sent = request(b'{"text": "a') if is_bad else request({"text": text})
-            while True:
-                try:
-                    status, said = await asyncio.wait_for(connections.ask(sent), 90)
-                except ConnectionRefusedError:  # nobody listens, so nothing was accepted
-                    counts["refused, sent again"] += 1
-                    await asyncio.sleep(0.2)
-                    continue
-                except (OSError, EOFError, TimeoutError) as error:
-                    counts["lost" if isinstance(error, TimeoutError) else "cut off, sent again"] += 1
-                    if isinstance(error, TimeoutError):
-                        break
-                    await asyncio.sleep(0.2)
-                    continue
-                if status == 503:
-                    counts["told to come again"] += 1
-                    await asyncio.sleep(0.2)
-                    continue
-                break
-            if is_bad:
-                counts["malformed, answered 400" if status == 400 else "malformed, answered otherwise"] += 1
-            elif status != 200:
-                counts[f"answered {status}"] += 1
-            else:
-                right = expected[text]
-                is_right = said["label"] == right.label and abs(said["probability"] - right.probability) < 1e-3
-                close = abs(right.score - predictor.engine.thresholds[0]) < 1e-3
-                counts["right" if is_right or close else "wrong"] += 1
-
-    async def killed(connections: int) -> None:
-        for _ in range(connections):
-            _, writer = await asyncio.open_connection(HOST, port)
-            for text in rng.sample(texts, 5):
-                writer.write(request({"text": text}))
-            await asyncio.sleep(0.01)
-            writer.transport.abort()
-            counts["clients killed"] += 1
-
-    async def everything() -> None:
-        nonlocal server
-        connections = Connections(port)
-        clients = [
-            asyncio.create_task(client([*range(start, options.requests, 40)], connections)) for start in range(40)
-        ]
-
-        def done() -> int:
-            return counts["right"] + counts["wrong"]
-
-        async def until(share: float) -> None:
-            while done() < share * options.requests and not all(each.done() for each in clients):
-                await asyncio.sleep(0.05)
-
-        await until(0.2)
-        await killed(5)
-        await until(0.4)
-        os.kill(next(each for each in server.numbers() if server.is_model(each)), signal.SIGKILL)
-        counts["model's process killed"] += 1
-        await until(0.7)
-        await asyncio.to_thread(server.end)
-        counts["server stopped and started"] += 1
-        server = await asyncio.to_thread(Server, command, cores, 0, port)
-        await asyncio.gather(*clients)
-
-    began = time.perf_counter()
-    asyncio.run(everything())
-    server.end()
-    print(f"{options.requests} requests of 40 clients in {time.perf_counter() - began:.0f} s")
-    for what, number in sorted(counts.items()):
-        print(f"{what:<32}{number:>7}")
-
-
-def ray(options: Namespace) -> None:
-    """Score a data set by two actors and by one process, and compare rows, order and columns."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    from ee_lightning.scoring import BatchScorer
-    from ee_lightning.scoring.on_ray import cluster, score_on_ray
-
-    rule = {"criterion": "confidence", "threshold": options.threshold, "threads": 1}
-    with TemporaryDirectory() as temporary:
-        folder = Path(temporary)
-        (folder / "data").mkdir()
-        per_file = options.rows // 8
-        for file in range(8):
-            some = [options.texts[(file * per_file + row) % len(options.texts)] for row in range(per_file)]
-            table = pa.table({"row": range(file * per_file, (file + 1) * per_file), "sentence": some})
-            pq.write_table(table, folder / "data" / f"{file}.parquet")
-        scorer, began = BatchScorer(options.model, **rule), time.perf_counter()
-        cpu = time.process_time()
-        for file in sorted((folder / "data").glob("*.parquet")):
-            (folder / "one").mkdir(exist_ok=True)
-            pq.write_table(scorer(pq.read_table(file)), folder / "one" / file.name)
-        alone = time.perf_counter() - began
-        print(f"one process: {8 * per_file / alone:.0f} rows/s, {time.process_time() - cpu:.0f} CPU s of {alone:.0f} s")
-        with cluster(2):
-            began = time.perf_counter()
-            places = str(folder / "data"), str(folder / "ray")
-            score_on_ray(options.model, *places, workers=2, keeps_order=True, **rule)
-            two = time.perf_counter() - began
-        print(f"two actors:  {8 * per_file / two:.0f} rows/s, {two:.0f} s: {alone / two:.2f} times, bar 1.7")
-        one, other = (pq.read_table(folder / name) for name in ("one", "ray"))
-        same = [name for name in one.column_names if one[name].equals(other[name])]
-        print(f"rows {other.num_rows}, order kept: {other['row'].equals(one['row'])}, equal columns: {', '.join(same)}")
+def main(options: Namespace) -> None:
+    options.texts = [line for line in options.texts.read_text(encoding="utf-8").splitlines() if line]
+    load(options)
 
 
 if __name__ == "__main__":
     parser = ArgumentParser(description=__doc__.splitlines()[0], formatter_class=ArgumentDefaultsHelpFormatter)
-    parser.add_argument("what", nargs="?", choices=["load", "faults", "ray"], default="load")
     parser.add_argument("--model", help="an exported folder, in int8")
-    parser.add_argument(
-        "--flat", help="the graph of full depth in int8, as contest/full_depth.py makes it"
-    )
+    parser.add_argument("--flat", help="the graph of full depth in int8, as contest/full_depth.py makes it")
     parser.add_argument("--pipeline", help="a folder with a classifier of the same backbone for transformers")
     parser.add_argument("--texts", type=Path, help="a file with a text on each line")
     parser.add_argument("--threshold", type=float, default=0.9, help="of confidence")
-    parser.add_argument("--rates", type=float, nargs=3, default=[150.0, 80.0, 30.0], help="where each search begins")
-    parser.add_argument("--seconds", type=float, default=5.0, help="of each rate")
+    parser.add_argument("--rates", type=float, nargs=3, default=[400.0, 230.0, 15.0], help="where each search begins")
+    parser.add_argument("--seconds", type=float, default=4.0, help="of each rate")
     parser.add_argument("--steps", type=int, default=5, help="rates that are tried in a turn")
-    parser.add_argument("--factor", type=float, default=1.3, help="from one rate to the next, less after each miss")
+    parser.add_argument("--factor", type=float, default=1.12, help="from one rate to the next, less after each miss")
     parser.add_argument("--turns", type=int, default=2)
     parser.add_argument("--cores", type=int, nargs="+", default=[0], help="that of the model, and that of the rest")
     parser.add_argument("--nice", type=int, default=0, help="of all processes")
-    parser.add_argument("--requests", type=int, default=10_000)
-    parser.add_argument("--rows", type=int, default=200_000)
     parser.add_argument("--serve-flat", action="store_true", help="used by the script itself")
     parser.add_argument("--serve-pipeline", action="store_true", help="used by the script itself")
     parser.add_argument("--port", type=int)
     given = parser.parse_args()
-    if given.texts is not None:
-        given.texts = [line for line in given.texts.read_text(encoding="utf-8").splitlines() if line]
-    if given.serve_flat:
-        serve_flat(given)
-    elif given.serve_pipeline:
-        serve_pipeline(given)
-    else:
-        {"load": load, "faults": faults, "ray": ray}[given.what](given)
+    (serve_flat if given.serve_flat else serve_pipeline if given.serve_pipeline else main)(given)

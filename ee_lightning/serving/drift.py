@@ -25,7 +25,7 @@ def population_stability_index(expected: Sequence[int], seen: Sequence[int]) -> 
         0.87
     """
     shares = [[(count + 0.5) / (sum(counts) + 0.5 * len(counts)) for count in counts] for counts in (expected, seen)]
-    return sum((s - e) * log(s / e) for e, s in zip(*shares, strict=True))
+    return float(sum((s - e) * log(s / e) for e, s in zip(*shares, strict=True)))
 
 
 class ExitDrift:

@@ -23,30 +23,31 @@ class Metrics:
     """
 
     def __init__(self, layers_of_exits: Layers, expected: Sequence[int] | None) -> None:
-        self._registry = CollectorRegistry()
+        self._registry = registry = CollectorRegistry()
         self._layers_of_exits, self._drift = layers_of_exits, ExitDrift(expected, len(layers_of_exits), WINDOW)
         self._latest = deque[tuple[int, bool]](maxlen=WINDOW)  # layers, and whether the row was cut
-        into = {"registry": self._registry}
-        self._requests = Counter("ee_requests", "Requests answered, by status", ["status"], **into)
+        self._requests = Counter("ee_requests", "Requests answered, by status", ["status"], registry=registry)
         self._seconds = Histogram(
-            "ee_request_seconds", "Seconds from a request to its answer", buckets=_SECONDS, **into
+            "ee_request_seconds", "Seconds from a request to its answer", buckets=_SECONDS, registry=registry
         )
         exits = [*map(float, range(1, len(layers_of_exits) + 1))]
-        self._exits = Histogram("ee_exit", "The exit where a row left, from 1", buckets=exits, **into)
-        self._cut = Counter("ee_rows_cut", "Rows that were cut to the longest that the model takes", **into)
-        self.waiting = Gauge("ee_rows_waiting", "Rows that wait for their answer", **into)
-        mean = Gauge("ee_mean_layers", f"Mean layers of the latest {WINDOW} rows", **into)
+        self._exits = Histogram("ee_exit", "The exit where a row left, from 1", buckets=exits, registry=registry)
+        self._cut = Counter("ee_rows_cut", "Rows that were cut to the longest that the model takes", registry=registry)
+        self.waiting = Gauge("ee_rows_waiting", "Rows that wait for their answer", registry=registry)
+        mean = Gauge("ee_mean_layers", f"Mean layers of the latest {WINDOW} rows", registry=registry)
         mean.set_function(lambda: self._mean(0))
-        share = Gauge("ee_cut_share", f"Share of the latest {WINDOW} rows that were cut", **into)
+        share = Gauge("ee_cut_share", f"Share of the latest {WINDOW} rows that were cut", registry=registry)
         share.set_function(lambda: self._mean(1))
         drift = Gauge(
             "ee_exit_drift_psi",
             f"Population stability index of the latest {WINDOW} rows' exits against the operating point's; NaN if "
             "unknown",
-            **into,
+            registry=registry,
         )
         drift.set_function(lambda: float("nan") if self._drift.figure is None else self._drift.figure)
-        self._own_threshold = Gauge("ee_threshold_is_own", "1 at the model's own threshold, 0 at another", **into)
+        self._own_threshold = Gauge(
+            "ee_threshold_is_own", "1 at the model's own threshold, 0 at another", registry=registry
+        )
         self.threshold_changed(is_own=True)
 
     def answered(self, status: int, seconds: float) -> None:

@@ -62,7 +62,7 @@ def serve(
         middlewares=[(Gate, {"keys": keys or Keys(), "limits": limits, "metrics": metrics})],
         restart_workers=True,
     )
-    _announce(server, endpoints, f"http://{f'[{host}]' if ':' in host else host}:{port}")
+    _announce(server, endpoints, host, port)
     _end_gracefully()
     try:
         server.run(
@@ -90,18 +90,29 @@ def check_free(host: str, port: int) -> None:
             raise OptionError(f"port {port} can't be used: {error.strerror}", where=host, hint=hint) from error
 
 
-def _announce(server: LitServer, endpoints: Endpoints, address: str) -> None:
+def _announce(server: LitServer, endpoints: Endpoints, host: str, port: int) -> None:
     """Say when the server listens, and watch over its processes while it does."""
     router = server.app.router
     inner = router.lifespan_context
 
+    async def tell() -> None:
+        while True:
+            try:
+                _, writer = await asyncio.open_connection("localhost" if host == "::" else host, port)
+                break
+            except OSError:
+                await asyncio.sleep(0.05)
+        writer.close()
+        address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+        print(f"serving at {address}: POST /predict, GET /health, GET /metrics", flush=True)
+
     @asynccontextmanager
     async def announced(app: Any) -> AsyncIterator[None]:
         async with inner(app):
-            watching = asyncio.create_task(endpoints.watch())
-            print(f"serving at {address}: POST /predict, GET /health, GET /metrics", flush=True)
+            tasks = [asyncio.create_task(each) for each in (tell(), endpoints.watch())]
             yield
-            watching.cancel()
+            for task in tasks:
+                task.cancel()
 
     router.lifespan_context = announced
 

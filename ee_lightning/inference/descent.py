@@ -106,7 +106,7 @@ class Wave:
 
     rows: Places
     cohorts: list[Cohort]
-    memory: Mapping[str, Array]
+    memory: dict[str, Array]
     thresholds: Sequence[float]
     layer: int = 0
     unseen: list[Array] = field(default_factory=list)
@@ -228,7 +228,7 @@ class Descent:
         if self._keeps_trail:
             of_late = np.stack(seen, 1)  # [samples, exits, classes]
             wave.trail = of_late if wave.trail is None else np.concatenate([wave.trail, of_late], 1)
-        return seen[-1]
+        return seen[-1]  # type: ignore[no-any-return]
 
     def _embedded(self, rows: Places, lengths: Places, take: Callable[[Places], Batch]) -> Iterator[Cohort]:
         for pack in self._packing([(1, length) for length in lengths[rows].tolist()]):

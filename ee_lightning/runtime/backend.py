@@ -90,7 +90,7 @@ class OnnxBackend:
 
     def append(self, array: Array, other: Array) -> Array:
         """Return the rows of two arrays."""
-        both: Any = np.concatenate([array, other])  # type: ignore[arg-type]
+        both: Any = np.concatenate([array, other])
         return both  # type: ignore[no-any-return]
 
     def given(self, array: NDArray[Any]) -> Array:

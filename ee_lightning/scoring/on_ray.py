@@ -3,7 +3,7 @@
 import logging
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -97,7 +97,8 @@ def _score(
     writers, done = PartWriters(target, parts), 0
     whole = {path.removeprefix("/"): path for path in paths}
     try:
-        for block in scored.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=1):
+        blocks: Iterable[Any] = scored.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=1)
+        for block in blocks:
             for path in pc.unique(block[_PATH]).to_pylist():
                 some = block.filter(pc.equal(block[_PATH], path)).drop_columns([_PATH])
                 for _ in writers.write(whole[path.removeprefix("/")], some):

@@ -35,7 +35,7 @@ class _Pending:
     was_sent_again: bool = False
 
 
-class Endpoints(LitSpec):
+class Endpoints(LitSpec):  # type: ignore[misc]
     """``POST /predict``, ``GET`` and ``PUT /threshold``, and ``GET /metrics``.
 
     A request is checked whole before it is handed to the process that runs the model. If that process dies, requests

@@ -82,7 +82,7 @@ def rows_of_body(body: bytes, deployment: Deployment, limits: Limits) -> tuple[l
         raise BadRequest(f"{deployment.task} takes {wanted}")
     if pairs is not None and len(pairs) != len(texts):
         raise BadRequest(f"there are {counted(len(texts), 'text')} and {counted(len(pairs), 'pair')}")
-    rows = [*zip(texts, pairs, strict=True)] if pairs is not None else [(text,) for text in texts]
+    rows: list[Texts] = [(text,) for text in texts] if pairs is None else [*zip(texts, pairs, strict=True)]
     for number, row in enumerate(rows):
         for text in row:
             if len(text) > limits.characters:

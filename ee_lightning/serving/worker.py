@@ -58,7 +58,7 @@ class Shared:
     def thresholds(self) -> tuple[float, ...] | None:
         """The threshold of each exit; None for the model's own."""
         with self._thresholds.get_lock():
-            return tuple(self._thresholds) if self._is_changed.value else None
+            return tuple(self._thresholds[:]) if self._is_changed.value else None
 
     @thresholds.setter
     def thresholds(self, thresholds: Sequence[float] | None) -> None:
@@ -93,7 +93,7 @@ Place = tuple[Request, int]
 """A request and the number of a row of it."""
 
 
-class WaveLoop(LitLoop):
+class WaveLoop(LitLoop):  # type: ignore[misc]  # LitServe ships no type information
     """Takes the rows of all requests through the model, layer by layer, and answers each when its last row left.
 
     Requests that came since are started before the next layer where `Flow.takes` them. What a model can't predict
@@ -234,7 +234,7 @@ class Desk:
                 self._answer((request, first_line(error)))
 
 
-class EarlyExitAPI(LitAPI):
+class EarlyExitAPI(LitAPI):  # type: ignore[misc]
     """A model, as LitServe's processes hold it.
 
     Args:

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from shutil import copytree
+from textwrap import fill
 from typing import NamedTuple
 
 import numpy as np
@@ -285,23 +286,25 @@ def lost_rows(runs: Sequence[Run]) -> str:
 SECTIONS = {
     "Voting, patience, confidence, and rules that are fitted": (
         rules,
-        "Confidence is the rule to start with. Voting and patience lose to it where they differ for certain, and the more\n"
-        "so the faster the model has to be. Fitted rules show no gain over it beyond noise.",
+        "Confidence is the rule to start with. Voting and patience lose to it where they differ for certain, and the "
+        "more so the faster the model has to be. Fitted rules show no gain over it beyond noise.",
     ),
     "What does a threshold give that was chosen on other rows?": (
         promises,
-        "On SST-2 thresholds give less speed than they did on the calibration rows: those are phrases from the training\n"
-        "rows, and the validation rows are whole sentences. Hold out rows that look like those that will come.",
+        "On SST-2 thresholds give less speed than they did on the calibration rows: those are phrases from the "
+        "training rows, and the validation rows are whole sentences. Hold out rows that "
+        "look like those that will come.",
     ),
     "Which rows does early exit lose?": (
         lost_rows,
-        "The oracle leaves at the first exit that is right, so it also gains from exits that are right by luck; a rule\n"
-        "that sees no labels can't reach it. Where a task is near chance, as RTE is here, most of its lead is luck.",
+        "The oracle leaves at the first exit that is right, so it also gains from exits that are right by luck; a "
+        "rule that sees no labels can't reach it. Where a task is near chance, as RTE is here, most of its "
+        "lead is luck.",
     ),
     "Does the diversity term help?": (
         diversity,
-        "The last column is what the term is meant to raise: the share of the pairs of exits that disagree about a row.\n"
-        "At λ = 0.1 it rises by next to nothing, and the scores don't change beyond noise.",
+        "The last column is what the term is meant to raise: the share of the pairs of exits that disagree about a "
+        "row. At λ = 0.1 it rises by next to nothing, and the scores don't change beyond noise.",
     ),
     "Which training has the best early exits?": (
         objectives,
@@ -309,8 +312,8 @@ SECTIONS = {
     ),
     "Early exit or a model of fewer layers?": (
         fewer_layers,
-        "A model of 6 layers is trained as the full one is, and costs what early exit costs at 2x. The last rows of each\n"
-        "task are the score of ELUE: the mean over costs, against lines through the models of 6, 9 and 12 layers.",
+        "A model of 6 layers is trained as the full one is, and costs what early exit costs at 2x. The last rows of "
+        "each task are the score of ELUE: the mean over costs, against lines through the models of 6, 9 and 12 layers.",
     ),
     "How many calibration rows does a schedule need?": (
         calibration_rows,
@@ -350,7 +353,7 @@ def main(options: Namespace) -> None:
     hours = sum(run.seconds for run in runs) / 3600
     parts = [INTRODUCTION, f"{counted(len(runs), 'training')} are kept, of {hours:.1f} hours of one core together.\n"]
     for title, (section, told) in SECTIONS.items():
-        parts += [f"## {title}\n", told + "\n", section(runs) + "\n"]
+        parts += [f"## {title}\n", fill(told, 120) + "\n", section(runs) + "\n"]
     page, made = KEPT.with_suffix(".md"), "\n".join(parts)
     was_same = page.is_file() and page.read_text(encoding="utf-8") == made
     page.write_text(made, encoding="utf-8")

@@ -7,7 +7,7 @@ import pytest
 import torch
 from factories import stored
 
-from ee_lightning.analysis.sweep import diagnose, diagnostic_scalars
+from ee_lightning.analysis.diagnostics import diagnose, diagnostic_scalars
 from ee_lightning.errors import DataError
 from ee_lightning.exits import Confidence, Fixed, Oracle, Patience, StoredExits, Voting, replay, trace_curve
 from ee_lightning.functional import joint_states, q_statistic

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -59,7 +59,7 @@ class ExitHeads(nn.Module):
         logits = self.classifiers[exit_layer - 1](dropout(pooled) if dropout.training else pooled)  # [batch, classes]
         extras = {} if self.gate is None else {GATE: self.gate(pooled).squeeze(-1).sigmoid()}  # [batch]
         if self.options.nsp:
-            extras[NSP] = unseen_share(pooled, self.classifiers[exit_layer - 1])  # [batch]
+            extras[NSP] = unseen_share(pooled.detach(), cast(nn.Linear, self.classifiers[exit_layer - 1]))  # [batch]
         return HeadOutput(logits, extras)
 
     @property
@@ -98,7 +98,7 @@ def unseen_share(pooled: Tensor, classifier: nn.Linear) -> Tensor:
     r"""Return the share of each feature that no logit sees, :math:`\sqrt{1 - |P h|^2 / |h|^2}`, ``[batch]``.
 
     P projects on the rows of the classifier's weights, and the origin of the features h is moved so that the bias is 0
-    (the null space projection of He 2025). It says nothing of weights, so no gradient flows through them.
+    (the null space projection of He 2025). No gradient flows through the weights.
 
     Args:
         pooled: The features, ``[batch, width]``.
@@ -108,7 +108,8 @@ def unseen_share(pooled: Tensor, classifier: nn.Linear) -> Tensor:
     inverse = torch.linalg.pinv(weight)  # [width, classes]
     moved = pooled + inverse @ classifier.bias.detach()  # [batch, width]
     seen = moved @ weight.T @ inverse.T  # [batch, width]
-    return (1 - seen.square().sum(-1) / moved.square().sum(-1)).clamp(0, 1).sqrt()
+    share: Tensor = (1 - seen.square().sum(-1) / moved.square().sum(-1)).clamp(0, 1).sqrt()
+    return share
 
 
 def _at(modules: nn.ModuleList, places: Sequence[int]) -> nn.ModuleList:

@@ -16,14 +16,10 @@ import pytest
 import torch
 from installed import environment
 
-from ee_lightning.data.encoding import load_tokenizer
 from ee_lightning.errors import DataError, OptionError, RunFolderError
-from ee_lightning.exits import Confidence, Criterion, Decision, Entropy, Patience, StoredExits, Voting, replay, spec_of
+from ee_lightning.exits import Confidence, Criterion, Decision, Entropy, Patience, StoredExits, Voting, replay
 from ee_lightning.export.exporting import export_model
-from ee_lightning.functional import Target
-from ee_lightning.inference import Deployment, EarlyExitPredictor, ExitPolicy, TextPrediction
-from ee_lightning.models import HeadOptions, MultiExitModel
-from ee_lightning.models.backbones.loading import load_backbone
+from ee_lightning.inference import EarlyExitPredictor, TextPrediction
 from ee_lightning.runtime import EarlyExitRuntime
 
 NO_TORCH = "torch is not installed: pip install 'ee_lightning[torch]'"
@@ -43,24 +39,10 @@ SCHEDULES = [
 
 
 @pytest.fixture(scope="module")
-def predictor(tiny_backbone: Path) -> EarlyExitPredictor:
+def predictor(small_predictor: EarlyExitPredictor) -> EarlyExitPredictor:
     """Return a predictor on pairs of texts, whose exits disagree."""
-    torch.manual_seed(1)
-    heads = HeadOptions(pooling="mean")
-    model = MultiExitModel(load_backbone(str(tiny_backbone)), Target.of(3), heads).eval()
-    for linear in model.heads.classifiers:
-        torch.nn.init.normal_(linear.weight, std=1.0)
-    deployment = Deployment(
-        task="mood",
-        text_columns=("first", "second"),
-        label_names=("good", "bad", "neither"),
-        num_classes=3,
-        num_exits=3,
-        max_length=24,
-        heads=heads,
-        rule=ExitPolicy(spec_of(Voting(k=0.5)), 1.2),
-    )
-    return EarlyExitPredictor(model, load_tokenizer(str(tiny_backbone)), deployment, device="cpu")
+    deployment = replace(small_predictor.deployment, text_columns=("first", "second"), max_length=24)
+    return EarlyExitPredictor(small_predictor.model, small_predictor.tokenizer, deployment, device="cpu")
 
 
 @pytest.fixture(scope="module")

@@ -22,7 +22,7 @@ def population_stability_index(expected: Sequence[int], seen: Sequence[int]) -> 
         >>> round(population_stability_index([50, 50], [500, 500]), 6)
         0.0
         >>> round(population_stability_index([50, 50], [10, 90]), 2)
-        0.87
+        0.85
     """
     shares = [[(count + 0.5) / (sum(counts) + 0.5 * len(counts)) for count in counts] for counts in (expected, seen)]
     return float(sum((s - e) * log(s / e) for e, s in zip(*shares, strict=True)))

@@ -66,7 +66,10 @@ def test_stored_exits_curves_and_summary_agree(finished: Path) -> None:
     accuracy = (exits["logits"].argmax(-1) == exits["labels"]).double().mean(1)
 
     curves = pd.read_csv(finished / "curves.csv")
-    assert list(curves.columns) == ["split", "criterion", "threshold", "speedup", "mean_exit", "accuracy"]
+    columns = ["split", "criterion", "threshold", "speedup", "mean_exit", "accuracy", "accuracy_low", "accuracy_high"]
+    assert list(curves.columns) == columns
+    is_within = (curves["accuracy_low"] <= curves["accuracy"]) & (curves["accuracy"] <= curves["accuracy_high"])
+    assert is_within[curves["criterion"] != "oracle"].all()
     assert set(curves["criterion"]) == {"voting", "patience", "confidence", "entropy", "oracle", "fixed"}
     for criterion, points in curves.groupby("criterion"):
         assert points["speedup"].is_monotonic_increasing

@@ -366,7 +366,8 @@ def test_the_operating_point_of_another_model_is_refused(run: Path) -> None:
     file = run / OPERATING_POINT
     fields = json.loads(file.read_text())
     for layers, shown in (([1, 2], "1, 2"), ([1, 2, 3, 4], "1, 2, 3, 4")):
-        file.write_text(json.dumps({**fields, "layers_of_exits": layers}))
+        left_at = [fields["chosen_on"], *[0] * (len(layers) - 1)]
+        file.write_text(json.dumps({**fields, "layers_of_exits": layers, "left_at": left_at}))
         with pytest.raises(RunFolderError, match=rf"{shown}, and the model has 1, 2, 3\n[\s\S]*operating_point.json"):
             EarlyExitPredictor.from_run(run)
 

@@ -97,11 +97,9 @@ format: $(READY) ## fix style and format where ruff can
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-bench: $(READY) ## run every benchmark, one after the other
-	@scripts=(benchmarks/*.py); \
-	if [[ ! -e $${scripts[0]} ]]; then echo "There are no benchmarks yet: benchmarks/ holds no script."; fi; \
-	for script in "$${scripts[@]}"; do \
-		if [[ -e $$script ]]; then echo "== $$script"; $(BIN)/python "$$script"; fi; \
+bench: $(READY) ## run the benchmarks that need nothing but themselves, one after the other
+	@for script in start_up curves data_memory training inference runtime coverage guarantees 'decision_rules --synthetic 500'; do \
+		set -- $$script; echo "== benchmarks/$$1.py $${@:2}"; $(BIN)/python "benchmarks/$$1.py" "$${@:2}"; \
 	done
 
 evidence: $(READY) ## make docs/evidence/study.md from the kept exits of the suite `study`; fails if it was another

@@ -8,6 +8,7 @@ from typing import Annotated, Literal, TypedDict, Unpack
 from pydantic import Field
 
 from ee_lightning.cli.command import Adapter, Device, File, LayersOfExits, Number, Samples, Threads
+from ee_lightning.errors import OptionError
 from ee_lightning.extras import require_extra
 from ee_lightning.files import reading
 from ee_lightning.inference.text_predictor import TextPredictor
@@ -102,9 +103,13 @@ def _load(adapter: str | None, model: str, **options: Unpack[_Options]) -> TextP
 
 
 def _key(file: Path | None, variable: str) -> str | None:
-    """Return the key in a file, or in an environment variable."""
+    """Return the key in a file, or in an environment variable; one that is empty opens no server by mistake."""
     if file is None:
-        return os.environ.get(variable) or None
+        key = os.environ.get(variable)
+        if key is not None and not key.strip():
+            hint = f"give it the key, or unset {variable} to serve without one"
+            raise OptionError("the variable is set, but empty", where=variable, hint=hint)
+        return key
     with reading(file, hint="write the key into it, on one line"):
         key = file.read_text(encoding="utf-8").strip()
         if not key:

@@ -32,7 +32,10 @@ class _Body(BaseModel):
 
 
 def _numbers(value: Any) -> Any:
-    return value if isinstance(value, list) or value is None else [value]
+    values = value if isinstance(value, list) or value is None else [value]
+    if any(isinstance(each, bool) for each in values or ()):
+        raise ValueError("true and false are no numbers")
+    return values
 
 
 class _NewThreshold(BaseModel):
@@ -74,8 +77,9 @@ def rows_of_body(body: bytes, deployment: Deployment, limits: Limits) -> tuple[l
         raise BadRequest('"pair" goes with "text", and "pairs" with "texts"')
     if not texts:
         raise BadRequest('"texts" is empty')
-    if len(texts) > limits.texts:
-        raise BadRequest(f"{len(texts)} texts are too many for one request, which may have {limits.texts}", 413)
+    most = min(limits.texts, limits.waiting)  # more could never wait, however often they came
+    if len(texts) > most:
+        raise BadRequest(f"{len(texts)} texts are too many for one request, which may have {most}", 413)
     if (pairs is not None) != deployment.takes_pairs:
         takes = " and ".join(deployment.text_columns)
         wanted = f'two texts ({takes}): "text" and "pair"' if deployment.takes_pairs else "one text, without a pair"

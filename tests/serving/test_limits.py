@@ -65,10 +65,23 @@ def test_pairs_are_asked_for_and_counted(small_predictor: EarlyExitPredictor) ->
         rows_of_body(body(texts=["a"], pairs=["b", "c"]), pairs, LIMITS)
 
 
+def test_a_request_that_could_never_wait_is_refused_for_good(small_predictor: EarlyExitPredictor) -> None:
+    with pytest.raises(BadRequest, match="3 texts are too many for one request, which may have 2") as refused:
+        rows_of_body(body(texts=["a"] * 3), small_predictor.deployment, Limits(texts=3, waiting=2))
+    assert refused.value.status == 413
+
+
 def test_thresholds() -> None:
     assert threshold_of_body(b'{"threshold": 0.5}', 3) == (0.5, 0.5, 0.5)
     assert threshold_of_body(b'{"threshold": [0.5, "inf", 1]}', 3) == (0.5, inf, 1.0)
     assert threshold_of_body(b'{"threshold": null}', 3) is None
-    for sent in (b'{"threshold": [1, 2]}', b'{"threshold": "nan"}', b"{}", b'{"threshold": "high"}', b'{"other": 1}'):
+    for sent in (
+        b'{"threshold": [1, 2]}',
+        b'{"threshold": "nan"}',
+        b"{}",
+        b'{"threshold": "high"}',
+        b'{"other": 1}',
+        b'{"threshold": true}',
+    ):
         with pytest.raises(BadRequest):
             threshold_of_body(sent, 3)

@@ -232,6 +232,14 @@ def test_a_taken_port_is_said(server: Server, exported: Path, capsys: pytest.Cap
     assert f"port {server.port} can't be used: Address already in use" in capsys.readouterr().err
 
 
+def test_an_empty_key_opens_no_server(
+    exported: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EE_LIGHTNING_API_KEY", " ")
+    assert main(["serve", str(exported)]) == 1
+    assert "the variable is set, but empty\n  where: EE_LIGHTNING_API_KEY" in capsys.readouterr().err
+
+
 def test_the_end_answers_what_has_come(server: Server, expected: list[dict]) -> None:
     number = server.process_of_the_model()
     os.kill(number, signal.SIGSTOP)

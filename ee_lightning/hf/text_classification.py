@@ -23,7 +23,11 @@ class EarlyExitTextClassification(TextClassificationPipeline):
 
     @override
     def preprocess(self, inputs: Any, **tokenizer_kwargs: Any) -> Any:  # type: ignore[override]
-        if tokenizer_kwargs or not isinstance(self.model, EarlyExitForSequenceClassification):
+        if not isinstance(self.model, EarlyExitForSequenceClassification):
+            return super().preprocess(inputs, **tokenizer_kwargs)
+        if tokenizer_kwargs:
+            if tokenizer_kwargs.get("truncation"):  # the tokenizer alone knows the pretrained weights' length only
+                tokenizer_kwargs.setdefault("max_length", self.model.predictor.deployment.max_length)
             return super().preprocess(inputs, **tokenizer_kwargs)
         if isinstance(inputs, Mapping) and "text_pair" in inputs:
             inputs = (inputs["text"], inputs["text_pair"])

@@ -53,6 +53,7 @@ def test_the_pipeline_gives_the_predictors_labels_probabilities_and_exits(
     expected = [told(each) for each in EarlyExitPredictor.from_pretrained(folder)(TEXTS)]
     same(classify(TEXTS), expected)
     same(classify(TEXTS, batch_size=4), expected)
+    same(classify(TEXTS, truncation=True), expected)
     same(classify(TEXTS[0]), expected[:1])
     assert len({each["exit_layer"] for each in expected}) > (1 if threshold == 0.9 else 0)
     both = classify(TEXTS[1], top_k=None)

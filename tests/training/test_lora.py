@@ -159,3 +159,6 @@ def test_an_adapter_is_no_backbone_until_it_is_merged(tiny_backbone: Path, tmp_p
     (tmp_path / "adapter_config.json").write_text(json.dumps({"base_model_name_or_path": str(tiny_backbone)}))
     with pytest.raises(BackboneError, match=r"this is a PEFT adapter[\s\S]*merge_and_unload"):
         load_backbone(str(tmp_path))
+    (tmp_path / "early_exit.json").write_text("{}")  # as of save --as-adapter
+    with pytest.raises(BackboneError, match=r"this is a PEFT adapter[\s\S]*ee-lightning save .* FOLDER"):
+        load_backbone(str(tmp_path))

@@ -147,12 +147,15 @@ def _config_at(path: str, source: str, num_layers: int | None) -> PreTrainedConf
 
 def adapter_error(source: str) -> BackboneError:
     """Return the error for a folder, or a repository on the hub, that holds a PEFT adapter."""
-    return BackboneError(
-        "this is a PEFT adapter (adapter_config.json), which is not applied to the weights",
-        where=source,
-        hint="merge it, in Python: merge_and_unload().save_pretrained(FOLDER), and give that folder; "
-        "or remove the adapter's files to use the weights without it",
-    )
+    what = "this is a PEFT adapter (adapter_config.json), which is not applied to the weights"
+    if (Path(source) / "early_exit.json").is_file():  # of save --as-adapter, without the weights
+        hint = f"write it merged, and give that folder: ee-lightning save {source} FOLDER"
+    else:
+        hint = (
+            "merge it, in Python: merge_and_unload().save_pretrained(FOLDER), and give that folder; "
+            "or remove the adapter's files to use the weights without it"
+        )
+    return BackboneError(what, where=source, hint=hint)
 
 
 def _encoder_of_saved(path: str, config: PreTrainedConfig, source: str) -> PreTrainedModel:

@@ -3,6 +3,7 @@
 import logging
 import os
 import re
+import socket
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -17,6 +18,7 @@ from ee_lightning.scoring.scorer import BatchScorer
 ROWS = 2048
 """Rows of a block, the part of a data set that an actor takes at once."""
 _PATH = "path"  # which Ray calls it
+_SECONDS = 5  # that a cluster may take to answer at its address
 
 
 def score_on_ray(
@@ -122,6 +124,13 @@ def _cause(error: BaseException) -> str:
     return str(said[-1]) if said else first_line(error)
 
 
+def _check_there(address: str) -> None:
+    """Raise an OSError where nothing listens at ``host:port``, for which Ray itself would try for minutes."""
+    host, colon, port = address.rpartition(":")
+    if colon and port.isdigit() and "/" not in host:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=_SECONDS).close()
+
+
 @contextmanager
 def cluster(workers: int) -> Iterator[None]:
     """Join the cluster that the variable ``RAY_ADDRESS`` names, or one that runs in this process; else start one."""
@@ -135,6 +144,7 @@ def cluster(workers: int) -> Iterator[None]:
         quiet |= {"num_cpus": workers + 1, "include_dashboard": False, "_node_ip_address": "127.0.0.1"}
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     try:
+        _check_there(os.environ.get("RAY_ADDRESS", ""))
         ray.init(**quiet)
     except Exception as error:  # of many kinds
         hint = "unset RAY_ADDRESS to start Ray here, or start the cluster that it names: ray start --head"

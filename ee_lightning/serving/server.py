@@ -5,7 +5,9 @@ import os
 import signal
 import socket
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
+from multiprocessing import connection
+from threading import Thread
 from typing import Any, Literal
 
 from litserve import LitServer
@@ -49,12 +51,12 @@ def serve(
         keys: The keys that clients send.
 
     Raises:
-        OptionError: The model could not be loaded.
+        OptionError: The model could not be loaded, or the process for clients died.
     """
     limits, shared, point = limits or Limits(), Shared(len(layers_of_exits)), deployment.rule.operating_point
     metrics = Metrics(layers_of_exits, None if point is None else point.left_at)
     endpoints = Endpoints(deployment, layers_of_exits, shared, limits, metrics)
-    server = LitServer(
+    server = _Server(
         EarlyExitAPI(load, shared, endpoints, limits.seconds),
         accelerator="cpu",  # the predictor knows its own device
         workers_per_device=workers,
@@ -76,6 +78,35 @@ def serve(
     except RuntimeError as error:
         hint = "see the message above; the same model loads in 'ee-lightning predict' if it is whole"
         raise OptionError("the process of the model could not start", where="serve", hint=hint) from error
+    if server.has_lost_clients:
+        what, hint = "the process for clients died, so that the server ended", "start it again"
+        raise OptionError(what, where="serve", hint=hint)
+
+
+class _Server(LitServer):
+    """Ends where the process for clients does, which they would wait for; LitServe looks after that of the model alone.
+
+    Attributes:
+        has_lost_clients: Whether that is why it ended.
+    """
+
+    has_lost_clients = False
+
+    def _start_server(self, *args: Any, **options: Any) -> dict[int, Any]:
+        processes: dict[int, Any] = super()._start_server(*args, **options)
+        sentinels = [process.sentinel for process in processes.values()]
+
+        def watch() -> None:
+            connection.wait(sentinels)
+            with suppress(OSError, EOFError):  # where the server ends anyway
+                self._shutdown_event.set()
+
+        Thread(target=watch, daemon=True).start()
+        return processes
+
+    def _perform_graceful_shutdown(self, manager: Any, processes: dict[int, Any], reason: str = "normal") -> None:
+        self.has_lost_clients = reason == "normal"
+        super()._perform_graceful_shutdown(manager, processes, reason)
 
 
 def check_free(host: str, port: int) -> None:

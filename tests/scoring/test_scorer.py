@@ -1,13 +1,14 @@
 """Tables with predictions: every column stays."""
 
 import pickle
+import socket
 from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
 import pytest
 
-from ee_lightning.errors import DataError
+from ee_lightning.errors import DataError, OptionError
 from ee_lightning.inference import EarlyExitPredictor
 from ee_lightning.scoring import BatchScorer
 
@@ -86,3 +87,14 @@ def test_values_have_no_probability(small_predictor: EarlyExitPredictor, tmp_pat
 
 def test_a_scorer_can_be_sent_to_another_process(scorer: BatchScorer, table: pa.Table) -> None:
     assert pickle.loads(pickle.dumps(scorer))(table) == scorer(table)
+
+
+def test_a_cluster_that_is_not_there_is_said_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("ray", reason="the extra ray is not installed")
+    from ee_lightning.scoring.on_ray import cluster
+
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))  # where nobody listens
+        monkeypatch.setenv("RAY_ADDRESS", f"127.0.0.1:{free.getsockname()[1]}")
+        with pytest.raises(OptionError, match=r"Ray can't be reached: .*refused\n[\s\S]*unset RAY_ADDRESS"), cluster(2):
+            pass

@@ -255,3 +255,18 @@ def test_the_end_answers_what_has_come(server: Server, expected: list[dict]) -> 
             assert same(reply.result().said, each)
     assert server.process.wait(60) in (0, 130)
     assert "Traceback" not in server.log
+
+
+def test_the_server_ends_where_the_process_for_clients_dies(exported: Path, tmp_path: Path) -> None:
+    server = Server(exported, tmp_path)
+    try:
+        main_process = server.process.pid
+        forks = (each for each in Path("/proc").iterdir() if each.name.isdigit() and int(each.name) != main_process)
+        same = [int(each.name) for each in forks if os.getpgid(int(each.name)) == main_process]
+        of_command = [each for each in same if b"\0serve\0" in Path(f"/proc/{each}/cmdline").read_bytes()]
+        os.kill(max(of_command), signal.SIGKILL)  # the latest
+        assert server.process.wait(30) == 1
+        assert "error: the process for clients died" in server.log
+        assert "Traceback" not in server.log
+    finally:
+        server.end()

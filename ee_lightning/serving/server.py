@@ -83,7 +83,7 @@ def serve(
         raise OptionError(what, where="serve", hint=hint)
 
 
-class _Server(LitServer):
+class _Server(LitServer):  # type: ignore[misc]  # which has no types
     """Ends where the process for clients does, which they would wait for; LitServe looks after that of the model alone.
 
     Attributes:

@@ -148,7 +148,8 @@ def _config_at(path: str, source: str, num_layers: int | None) -> PreTrainedConf
 def adapter_error(source: str) -> BackboneError:
     """Return the error for a folder, or a repository on the hub, that holds a PEFT adapter."""
     what = "this is a PEFT adapter (adapter_config.json), which is not applied to the weights"
-    if (Path(source) / "early_exit.json").is_file():  # of save --as-adapter, without the weights
+    folder = Path(source)
+    if (folder / "early_exit.json").is_file() and not [*folder.glob("model*.safetensors")]:  # of save --as-adapter
         hint = f"write it merged, and give that folder: ee-lightning save {source} FOLDER"
     else:
         hint = (

@@ -149,7 +149,7 @@ def adapter_error(source: str) -> BackboneError:
     """Return the error for a folder, or a repository on the hub, that holds a PEFT adapter."""
     what = "this is a PEFT adapter (adapter_config.json), which is not applied to the weights"
     folder = Path(source)
-    if (folder / "early_exit.json").is_file() and not [*folder.glob("model*.safetensors")]:  # of save --as-adapter
+    if (folder / "early_exit.json").is_file() and not (folder / SAVED_WEIGHTS).exists():  # of save --as-adapter
         hint = f"write it merged, and give that folder: ee-lightning save {source} FOLDER"
     else:
         hint = (

@@ -63,6 +63,7 @@ def serve(
         timeout=limits.seconds,
         middlewares=[(Gate, {"keys": keys or Keys(), "limits": limits, "metrics": metrics})],
         restart_workers=True,
+        disable_openapi_url=True,  # its page would load scripts from elsewhere
     )
     _announce(server, endpoints, host, port)
     _end_gracefully()

@@ -22,7 +22,7 @@ class Entry:
 
     Attributes:
         plan: What its process is told.
-        score: Its accuracy on the half that nothing was chosen on, in percent.
+        score: Its accuracy in percent, on the half that no choice has seen.
         layers: The speed-up by layers there.
         checkout: Where its package is.
         has_pool: Whether it runs the pool too.

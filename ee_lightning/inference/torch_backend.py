@@ -44,7 +44,7 @@ class TorchBackend:
             return False
         try:
             criterion.rehearse(self.target, self.num_exits, self.extras, np.empty(0, np.float32))  # type: ignore[arg-type]
-        except Exception:  # of a user's criterion within it, or because it can't judge these exits, which is told later
+        except Exception:  # the user's own base within it fails, or it can't judge these exits: that is told later
             return False
         return True
 

@@ -30,11 +30,12 @@ class Place(NamedTuple):
 
 
 class Part(NamedTuple):
-    """A Parquet file of a data set: its path, that within the data set, and its number of rows."""
+    """A Parquet file of a data set: its path, that within the data set, its number of rows, and its columns' names."""
 
     path: str
     name: str
     rows: int
+    columns: tuple[str, ...]
 
 
 def parts_of(place: Place) -> list[Part]:
@@ -52,7 +53,7 @@ def parts_of(place: Place) -> list[Part]:
             paths = sorted(each.path for each in below if each.type == fs.FileType.File)
             found = [(path, str(PurePosixPath(path).relative_to(place.path))) for path in paths]
         found = [(path, name) for path, name in found if name.endswith(".parquet")]
-        parts = [Part(path, name, rows) for path, name in found if (rows := _rows(place.system, path))]
+        parts = [part for path, name in found if (part := _part(place.system, path, name)).rows]
     except (pa.ArrowException, OSError) as error:
         what = f"the data set can't be read: {first_line(error)}"
         raise DataError(what, where=place.path, hint="give a folder with Parquet files") from error
@@ -63,9 +64,10 @@ def parts_of(place: Place) -> list[Part]:
     return parts
 
 
-def _rows(system: fs.FileSystem, path: str) -> int:
+def _part(system: fs.FileSystem, path: str, name: str) -> Part:
     with system.open_input_file(path) as file:
-        return int(pq.read_metadata(file).num_rows)
+        about = pq.read_metadata(file)
+    return Part(path, name, about.num_rows, tuple(about.schema.to_arrow_schema().names))
 
 
 class PartWriters:

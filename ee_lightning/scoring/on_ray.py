@@ -50,7 +50,7 @@ def score_on_ray(
 
     Raises:
         MissingExtraError: Ray is not installed.
-        DataError: The data set can't be read.
+        DataError: The data set can't be read, or a file lacks the columns of the texts.
         OptionError: The output lies in the input, or Ray can't be started.
         EarlyExitError: A block can't be scored; files that are complete stay.
     """
@@ -62,7 +62,9 @@ def score_on_ray(
     parts = parts_of(source)
     undone = PartWriters.undone(target, parts)
     if undone:
-        BatchScorer(model, **options)  # here first, so that a mistake shows at once
+        scorer = BatchScorer(model, **options)  # here first, so that a mistake shows at once
+        for part in undone:
+            scorer.check(part.columns, part.path)
         with cluster(workers):
             _score(model, source, target, undone, workers, keeps_order, told, options)
     return len(undone), sum(part.rows for part in undone), len(parts) - len(undone)

@@ -84,16 +84,21 @@ class BatchScorer:
         if isinstance(batch, pa.Table):
             names = batch.column_names
             kept = batch.rename_columns([self._renamed(name) for name in names])
-            for name, column in self._predicted(names, [batch[each].to_pylist() for each in self._texts(names)]):
+            for name, column in self._predicted(names, [batch[each].to_pylist() for each in self.check(names)]):
                 kept = kept.append_column(name, column)
             return cast(Batch, kept)
         names = [*map(str, batch.columns)]
         frame = batch.rename(columns=self._renamed)
-        found = self._predicted(names, [batch[each].tolist() for each in self._texts(names)])
+        found = self._predicted(names, [batch[each].tolist() for each in self.check(names)])
         return cast(Batch, frame.assign(**{name: column.to_pandas().array for name, column in found}))
 
-    def _texts(self, names: Sequence[str]) -> tuple[str, ...]:
-        return self._choose(names, "the table").texts
+    def check(self, columns: Sequence[str], where: str = "the table") -> tuple[str, ...]:
+        """Return which of a table's columns hold the text, or the two texts.
+
+        Raises:
+            DataError: It lacks them.
+        """
+        return self._choose(columns, where).texts
 
     def _renamed(self, name: str) -> str:
         return f"input_{name}" if name in self.columns else name

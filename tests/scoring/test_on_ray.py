@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from ee_lightning.cli import main
-from ee_lightning.errors import EarlyExitError, OptionError
+from ee_lightning.errors import DataError, EarlyExitError, OptionError
 from ee_lightning.runtime import EarlyExitRuntime
 from ee_lightning.scoring import on_ray
 from ee_lightning.scoring.on_ray import score_on_ray
@@ -97,6 +97,17 @@ def test_a_bad_row_is_said_and_complete_files_stay(exported: Path, data: Path, t
     assert not [*(tmp_path / "scored").glob("*")]
     with pytest.raises(OptionError, match="the output lies within the input"):
         score_on_ray(str(exported), str(data), str(data / "scored"))
+
+
+def test_missing_columns_are_said_before_ray_starts(
+    exported: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pq.write_table(pa.table({"review": ["good"]}), data / "z.parquet")
+    monkeypatch.setattr(on_ray, "cluster", lambda workers: pytest.fail("Ray was started"))
+    with pytest.raises(DataError, match=r"no column 'sentence'\n  where: .*z\.parquet"):
+        score_on_ray(str(exported), str(data), str(tmp_path / "scored"))
+    with pytest.raises(DataError, match=r"no column 'text'\n  where: .*a\.parquet"):
+        score_on_ray(str(exported), str(data / "a.parquet"), str(tmp_path / "scored"), text_columns=["text"])
 
 
 def test_the_command(exported: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow test-browser test-docs test-lowest docs docs-serve lint format bench evidence reproduce clean
+.PHONY: help setup demo test test-slow test-browser test-docs test-lowest docs docs-serve outputs lint format bench evidence reproduce clean
 
 PYTHON ?= python3# makes .venv; 3.11 or newer
 THREADS ?= 1# threads of a test or benchmark process: on busy cores, several that spin are slower than one
@@ -20,7 +20,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 INSTALL := $(PIP) install --no-compile --constraint constraints.txt
 BIG_STEPS := (Downloading|Using cached|Processing) .*\([0-9]{2,}\.[0-9] [MG]B\)|Installing collected packages
 
-test test-slow test-browser test-docs test-lowest bench evidence docs docs-serve: export OMP_NUM_THREADS := $(THREADS)
+test test-slow test-browser test-docs test-lowest bench evidence docs docs-serve outputs: export OMP_NUM_THREADS := $(THREADS)
 test test-slow test-browser test-docs test-lowest: export PYTHONDONTWRITEBYTECODE :=# so that no process compiles what another has
 
 help: ## list the targets
@@ -70,6 +70,9 @@ docs: $(DOCS_READY) ## build the site into site/, offline; a broken link fails
 
 docs-serve: $(DOCS_READY) ## show the site at http://127.0.0.1:8000, and again after every change
 	$(BIN)/mkdocs serve
+
+outputs: $(READY) ## run the commands whose outputs the pages show, and write what they print today into the pages
+	$(BIN)/python docs/outputs.py
 
 $(DOCS_READY): $(READY)
 	@echo "Installing what builds the site"

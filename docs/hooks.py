@@ -2,6 +2,7 @@
 
 import ast
 import io
+import itertools
 import re
 import sys
 from argparse import SUPPRESS, Action
@@ -14,7 +15,7 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 
 sys.path.insert(0, str(Path(__file__).parent))
-from figures import FIGURES
+from figures import FIGURES, LOOKS, draw
 
 REPOSITORY = Path(__file__).parents[1]
 ROOMS = {
@@ -57,10 +58,10 @@ def on_files(files: Files, *, config: MkDocsConfig) -> Files:
     }
     for name, text in pages.items():
         files.append(File.generated(config, name, content=text))
-    for name, draw in FIGURES.items():
+    for name, look in itertools.product(FIGURES, LOOKS):
         picture = io.BytesIO()
-        draw(picture)
-        files.append(File.generated(config, f"images/{name}.svg", content=picture.getvalue()))
+        draw(name, look, picture)
+        files.append(File.generated(config, f"images/{name}-{look}.svg", content=picture.getvalue()))
     return files
 
 

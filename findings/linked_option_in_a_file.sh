@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Guess: an option that is the target of link_arguments is refused wherever it is given, or else it counts.
-# Really: as a flag it is refused; in a configuration file it is taken without a word, and the linked value is used.
+# Really: as a flag it is refused; in a configuration file it is taken silently, and the linked value is used.
 # Version: jsonargparse 4.53.0
 # Seen: file 2 | flag refused
 set -euo pipefail

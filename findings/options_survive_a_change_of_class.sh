@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Guess: an option that names another class starts from the defaults of that class.
 # Really: where both classes have an argument of the same name, the value that a configuration file gave the first class
-#   is kept for the second, without a word; only arguments that the second lacks are dropped.
+#   is kept for the second, silently; only arguments that the second lacks are dropped.
 # Version: jsonargparse 4.53.0
 # Seen: TreeB {'weight': 'linear'}
 set -euo pipefail

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Guess: jsonargparse tries the types of a Union in the order in which the option's own annotation has them.
-# Really: inside List and other generic types the order is that of whoever wrote the equal Union first in the process.
+# Really: inside List and other generic types the order is that of the equal Union that was written first in the process.
 #   typing keeps List[Union[int, float]] and hands it out for List[Union[float, int]], which is equal to it. So an
 #   import elsewhere decides whether 1 is parsed as 1 or as 1.0.
 # Version: jsonargparse 4.53.0

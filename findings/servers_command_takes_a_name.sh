@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Guess: to install litserve into an environment adds a command litserve, and leaves those of other packages alone.
-# Really: its wheel also has a command `lightning`. pip writes it over that of any other package without a word, such as of
+# Really: its wheel also has a command `lightning`. pip writes it over that of any other package silently, such as of
 #   one whose users type `lightning fit`; uninstalling litserve then removes it.
 # Version: litserve 0.2.19
 # Seen: before: of the other package | after: of litserve | uninstalled: no command

@@ -37,7 +37,7 @@ class Block:
         language: What stands behind its fence.
         title: The file that it shows, if it shows one.
         code: Its text.
-        comment: The comment right above it: why it is not run, or when its output was seen.
+        comment: The comment right above it: why it is not run, or when its output was seen and of which command.
     """
 
     language: str
@@ -61,7 +61,7 @@ def blocks_of(page: Path) -> Iterator[Block]:
     """Return the blocks of a page, in order."""
     text = page.read_text(encoding="utf-8")
     for found in FENCE.finditer(text):
-        above = re.search(r"<!-- ([^>]*) -->\n\Z", text[: found.start()])
+        above = re.search(r"^<!-- (.*) -->\n\Z", text[: found.start()], re.MULTILINE)
         yield Block(found[1], found[2] or "", found[3], above[1] if above else "")
 
 

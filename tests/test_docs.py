@@ -1,14 +1,16 @@
 """What the README and the pages of the site say is so: their blocks run, and their files, targets and names exist."""
 
+import ast
 import re
 import shlex
 import shutil
 from datetime import date, timedelta
+from importlib import import_module
 from pathlib import Path
 
 import pandas as pd
 import pytest
-from docs_blocks import PAGES, REPOSITORY, blocks_of, parse_command, run_block
+from docs_blocks import PAGES, REPOSITORY, Block, blocks_of, parse_command, run_block
 from lightning import seed_everything
 
 from ee_lightning import __version__
@@ -26,8 +28,17 @@ RUN = [
     if any(block.is_run for block in blocks_of(page))
 ]
 BLOCKS = [(name, block) for page, name in NAMES.items() for block in blocks_of(page)]
+DEMO = "ee-lightning fit --config demo"
+"""The command of the outputs that several pages show."""
 GOOD, BAD = ("lovely", "warm", "clever"), ("dull", "cold", "stupid")
 PLAIN = ("the", "a", "film", "story", "plot", "actor", "was")
+
+
+def _seen(block: Block) -> tuple[date, str]:
+    """Return when an output was seen, and the command that printed it."""
+    found = re.fullmatch(r"seen (\d{4}-\d\d-\d\d): (.+)", block.comment)
+    assert found, f"no date and command in the comment above:\n{block.code}"
+    return date.fromisoformat(found[1]), found[2]
 
 
 def _sentences(number: int) -> list[tuple[str, int]]:
@@ -122,27 +133,44 @@ def test_commands_that_are_not_run_are_read(monkeypatch: pytest.MonkeyPatch) -> 
         if block.language == "bash" and not block.is_run:
             for command in block.commands:
                 words = shlex.split(command.partition(" && ")[0], comments=True)
-                if words[:2] == ["ee-lightning", "fit"] and "FOLDER" not in words:
+                if words[0] == "ee-lightning" and words[1] not in {"reproduce", "--print_completion"}:
                     parse_command(words[1:])
                     read += 1
-    assert read >= 3
+    assert read >= 15
+
+
+def test_python_that_is_not_run_imports_what_is_there() -> None:
+    for _, block in BLOCKS:
+        if block.language == "python" and not block.is_run and not block.title and "--8<--" not in block.code:
+            for node in ast.parse(block.code).body:
+                if isinstance(node, ast.ImportFrom):
+                    module = import_module(str(node.module))
+                    assert all(hasattr(module, each.name) for each in node.names), block.code
 
 
 @pytest.mark.parametrize("page", PAGES, ids=NAMES.values())
-def test_every_block_has_a_language_and_every_output_a_date(page: Path) -> None:
+def test_every_block_has_a_language_and_every_output_a_date_and_its_command(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
     for block in blocks_of(page):
         assert block.language in {"bash", "python", "yaml", "csv", "text", "latex"}, block.code
         if block.language == "text":
-            assert re.fullmatch(r"seen \d{4}-\d\d-\d\d", block.comment), block.code
-            assert date.fromisoformat(block.comment.removeprefix("seen ")) <= date.today()
+            seen, command = _seen(block)
+            assert seen <= date.today()
+            assert command in {DEMO, "the block above"} or ";" in command or f"\n{command}\n" in text, command
 
 
-@pytest.mark.slow
+@pytest.mark.release
 def test_output_was_seen_in_the_last_month() -> None:
     for name, block in BLOCKS:
         if block.language == "text":
-            seen = date.fromisoformat(block.comment.removeprefix("seen "))
-            assert date.today() - seen <= timedelta(days=31), f"{name}: run it again\n{block.code}"
+            assert date.today() - _seen(block)[0] <= timedelta(days=31), f"{name}: make outputs\n{block.code}"
+
+
+def test_pages_show_the_same_demo() -> None:
+    shown = {name: block.code for name, block in BLOCKS if block.language == "text" and _seen(block)[1] == DEMO}
+    longest = shown["start/demo.md"]
+    assert shown.keys() == {"README.md", "start/demo.md", "guides/report.md"}
+    assert [name for name, code in shown.items() if not longest.startswith(code)] == []
 
 
 def test_the_readme_is_short() -> None:
@@ -173,6 +201,12 @@ def test_backbones_are_the_families_with_an_adapter_and_their_files() -> None:
     assert [family for (family,), _ in rows] == sorted(FAMILIES)
     files = {f"{name}.yaml" for _, names in rows for name in names}
     assert files == {file.name for file in (REPOSITORY / "configs/backbones").iterdir()}
+
+
+def test_suites_are_on_their_page() -> None:
+    page = (REPOSITORY / "docs/guides/reproducing.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE)
+    assert sorted(rows) == sorted(file.stem for file in (REPOSITORY / "configs/reproduce").glob("*.yaml"))
 
 
 @pytest.mark.parametrize("page", PAGES, ids=NAMES.values())

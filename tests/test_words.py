@@ -3,6 +3,7 @@
 import ast
 import re
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -30,13 +31,23 @@ AVOIDED = {
     r"\bbespoke\b": "own, special",
     r"\bsave for\b": "except",
     r"\bwithout a word\b": "silently",
+    r"\banew\b": "again",
+    r"\bnobody (?:can )?leaves?\b|\blets nobody leave": "no sample leaves",
+    r"\b(?:break|breaks|broke|broken|breaking) off\b": "stop",
+    r"\bof like\b": "of similar",
+    r"\bis dear\b": "takes long, costs much",
+    r"\bupon\b": "on",
+    r"\bprior to\b": "before",
+    r"\bin order to\b": "to",
+    r"\b(?:there|where)(?:of|upon|after)\b": "of it, then",
 }
 """Words to avoid, as regular expressions, each with a plainer one."""
 
 
 def _texts() -> Iterator[tuple[str, str]]:
     """Yield the texts that users read, each with its place."""
-    for page in [*REPOSITORY.glob("*.md"), *sorted((REPOSITORY / "docs").rglob("*.md"))]:
+    found = (sorted(REPOSITORY.glob(each)) for each in ("*.md", "docs/**/*.md", "benchmarks/*.md", "findings/*.sh"))
+    for page in chain.from_iterable(found):
         yield str(page.relative_to(REPOSITORY)), page.read_text(encoding="utf-8")
     for module in [*sorted((REPOSITORY / "ee_lightning").rglob("*.py")), *(REPOSITORY / "examples").glob("*.py")]:
         for node in ast.walk(ast.parse(module.read_text(encoding="utf-8"))):

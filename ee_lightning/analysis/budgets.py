@@ -103,7 +103,7 @@ class Budget(ABC):
         in expectation over these too; None if it is enough that it holds on these.
 
         Raises:
-            BudgetOutOfReach: No threshold keeps to the bound, or none can be proven to, or nobody ever leaves early.
+            BudgetOutOfReach: No threshold keeps to the bound, or none can be proven to, or no sample ever leaves early.
         """
         if not candidates.is_early.any():
             raise BudgetOutOfReach(

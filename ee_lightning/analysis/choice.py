@@ -213,8 +213,8 @@ def choose(
     """Choose a threshold on one half of the samples, and measure it on the other.
 
     The halves are drawn at random. Every threshold that makes a difference on the first half is a candidate, half-way
-    between two neighbouring scores, but for those at which nobody leaves before the last exit. With a guarantee, only
-    thresholds are candidates that are proven, by Learn then Test (Angelopoulos et al. 2021, arXiv 2110.01052,
+    between two neighbouring scores, but for those at which no sample leaves before the last exit. With a guarantee,
+    only thresholds are candidates that are proven, by Learn then Test (Angelopoulos et al. 2021, arXiv 2110.01052,
     Theorem 1; see `ee_lightning.functional.guarantees`), to keep to the budget in expectation over new samples. It
     holds if these are drawn as the stored ones were, and if nothing of the criterion or the model was fitted or
     selected on the stored ones.

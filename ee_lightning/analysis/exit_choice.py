@@ -35,7 +35,7 @@ def choose_exits(
 
     Args:
         exits: The stored exits of a split, with labels.
-        calibration: Those of the rows held out for criteria that fit something, which is fitted to every set anew.
+        calibration: Those of the rows held out for criteria that fit something, which is fitted to every set again.
         criterion: How to make the criterion.
         budget: What the threshold has to keep to; its speed-up is that on the clock.
         costs: What a row takes.

@@ -30,7 +30,7 @@ class Scored:
 
 
 def scored(folder: RunFolder, configuration: str) -> Iterator[tuple[Place, Scored]]:
-    """Score the criteria of a run, on every split that it has, but for those that can't be made anew."""
+    """Score the criteria of a run, on every split that it has, but for those that can't be computed again."""
     calibration = folder.read_calibration()
     for split, figures in folder.read_summary().items():
         if not folder.has_exits(split):

@@ -82,7 +82,7 @@ def curves(
         kept[split] = [name for name in unknown if name not in {method.name for method in methods}]
         if metrics is not None and kept[split]:
             raise OptionError(
-                f"the results of {', '.join(kept[split])} can't be made anew, and lack other metrics",
+                f"the results of {', '.join(kept[split])} can't be computed again, and lack other metrics",
                 where="--metrics",
                 hint="leave --metrics out, or name these criteria by their class paths in --criteria",
             )

@@ -44,7 +44,7 @@ def explain(
         pair: Its second text, for a task on two.
         split: The split of the row.
         criterion: Such as confidence or 'voting(k=0.5)', with --threshold (those of the operating point).
-        threshold: In the criterion's unit; inf lets nobody leave early.
+        threshold: In the criterion's unit; with inf no text leaves early.
         exits: Ask only the exits behind these layers, such as 3,6,9,12 (those of the operating point).
         adapter: The full name of your own adapter of the backbone's family, such as my_module.MyBackbone.
     """

@@ -57,7 +57,7 @@ def export(
         precision: The precision of matrix products.
         exits: Keep only the exits behind these layers, such as 3,6,9,12 (those of the operating point).
         criterion: Such as confidence or 'voting(k=0.5)', with --threshold (those of the operating point).
-        threshold: In the criterion's unit; inf lets nobody leave early.
+        threshold: In the criterion's unit; with inf no text leaves early.
         input: Texts to check the graphs on; a run has rows of its own.
         text_columns: What the file calls the texts, if not as the task.
         adapter: The full name of your own adapter of the backbone's family, such as my_module.MyBackbone.

@@ -80,7 +80,7 @@ def predict(
     Args:
         model: A run folder, or what save or export wrote: its folder, or its name on the hub.
         criterion: Such as confidence or 'voting(k=0.5)', with --threshold (those of the operating point).
-        threshold: In the criterion's unit; inf lets nobody leave early.
+        threshold: In the criterion's unit; with inf no text leaves early.
         exits: Ask only the exits behind these layers, such as 3,6,9,12 (those of the operating point).
         input: Rows of texts: .csv, .tsv, .jsonl, .txt or .parquet; - for lines of standard input, -.jsonl for rows.
         output: A .csv, .jsonl or .parquet file; for the test split RUN/predictions.csv if left out.
@@ -236,7 +236,7 @@ def choices(text_columns: Texts | None, deployment: Deployment) -> list[Texts]:
 
 
 def _predict(predictor: TextPredictor, rows: InputRows | OwnRows, file: PredictionFile) -> None:
-    """Predict the rows, show the progress, and print the result or where it broke off."""
+    """Predict the rows, show the progress, and print the result or where it stopped."""
     taken = deque[Row]()
 
     def texts() -> Iterator[Texts]:
@@ -260,7 +260,7 @@ def _predict(predictor: TextPredictor, rows: InputRows | OwnRows, file: Predicti
                     print(f"{file.num_rows} texts{share}", file=sys.stderr)
     except (EarlyExitError, KeyboardInterrupt):
         done = f"{counted(file.num_rows, 'row')} written to {file.path}" if file.num_rows else "nothing written"
-        print(f"broken off: {done}", file=sys.stderr)
+        print(f"stopped: {done}", file=sys.stderr)
         raise
     seconds, deployment = perf_counter() - started, predictor.deployment
     print(f"{counted(file.num_rows, 'text')}, {file.num_rows / seconds:.0f} a second, by {deployment.rule}")

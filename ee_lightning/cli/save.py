@@ -27,7 +27,7 @@ def save(
         model: A run folder, or what save wrote: its folder, or its name on the hub.
         folder: The folder to write.
         criterion: Such as confidence or 'voting(k=0.5)', with --threshold (those of the operating point).
-        threshold: In the criterion's unit; inf lets nobody leave early.
+        threshold: In the criterion's unit; with inf no text leaves early.
         exits: Keep only the exits behind these layers, such as 3,6,9,12 (those of the operating point).
         as_adapter: Of a run with model.lora write the low-rank adapters in place of the whole backbone.
         adapter: The full name of your own adapter of the backbone's family, such as my_module.MyBackbone.

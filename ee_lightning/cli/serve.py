@@ -47,7 +47,7 @@ def serve(
         port: Where to listen, from 1024.
         host: 127.0.0.1 for this machine alone, 0.0.0.0 or :: for every address.
         criterion: Such as confidence or 'voting(k=0.5)', with --threshold (those of the operating point).
-        threshold: In the criterion's unit; inf lets nobody leave early.
+        threshold: In the criterion's unit; with inf no text leaves early.
         exits: Ask only the exits behind these layers, such as 3,6,9,12 (those of the operating point).
         device: Where to run.
         threads: Threads that share an operation on the processor (as the library chooses).

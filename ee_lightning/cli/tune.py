@@ -18,7 +18,7 @@ def tune(
 ) -> None:
     """Run a sweep of trainings on this machine, by Optuna and without W&B.
 
-    The same command goes on with a sweep that was broken off.
+    The same command goes on with a sweep that was stopped.
 
     Args:
         sweep: A file such as sweeps/lambda_grid.yaml.

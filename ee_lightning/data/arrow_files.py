@@ -61,7 +61,7 @@ def blaming(place: Path) -> Iterator[None]:
         yield
     except (OSError, ValueError, KeyError, TypeError, pa.ArrowException, DatasetsError) as error:
         reason = first_line(error.__cause__ or error)
-        raise DataError(f"it can't be read: {reason}", where=place, hint="get it anew, or write it anew") from error
+        raise DataError(f"it can't be read: {reason}", where=place, hint="get it again, or write it again") from error
 
 
 class ParquetFile(RowFile):
@@ -166,7 +166,7 @@ def read_saved(folder: Path, choose: Chooser) -> Table:
             hint = "name a file, or a folder that Dataset.save_to_disk wrote"
             raise DataError("the folder is no data set", where=folder, hint=hint)
         if not json.loads((folder / STATE).read_text(encoding="utf-8"))["_data_files"]:
-            raise DataError("the folder has no rows", where=folder, hint="save the data set anew")
+            raise DataError("the folder has no rows", where=folder, hint="save the data set again")
         rows = Dataset.load_from_disk(str(folder))
     columns = choose(rows.column_names, folder)
     rows = rows.select_columns(list(columns.names))
@@ -186,7 +186,7 @@ def require_decoded(table: Table) -> Table:
                 chunk.validate(full=True)
             except pa.ArrowInvalid:
                 if bad := [row for row, value in enumerate(chunk) if not _is_decoded(value)]:
-                    hint = "get the data anew, or write them anew in UTF-8"
+                    hint = "get the data again, or write them again in UTF-8"
                     raise table.error(f"{name!r} is not UTF-8", hint, start + bad[0]) from None
             start += len(chunk)
     return table

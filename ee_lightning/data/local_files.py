@@ -150,7 +150,7 @@ class LocalSource(Source):
                 raise DataError(
                     f"the {split} split of the saved data set is gone",
                     where=place / STATE,
-                    hint=f"save the data set anew, or remove the folder {place.name} and its name in {SPLIT_LIST}",
+                    hint=f"save the data set again, or remove the folder {place.name} and its name in {SPLIT_LIST}",
                 )
 
     def _refuse_used_twice(self, split: str, found: list[Path]) -> None:

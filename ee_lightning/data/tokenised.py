@@ -148,7 +148,7 @@ def positions_of(rows: Dataset, ids: NDArray[np.int64], where: object) -> NDArra
         raise DataError(
             f"{missing.size} of {ids.size} rows are no longer there, such as row {missing[0]} (from 0)",
             where=where,
-            hint="bring the data back that was evaluated, or evaluate anew",
+            hint="bring the data back that was evaluated, or evaluate again",
         )
     return positions
 

@@ -28,7 +28,7 @@ class Conformal(Fitted):
     :math:`\lceil (n + 1)(1 - \epsilon) \rceil`-th smallest of the :math:`S_i` with +inf appended, so that the label is
     the full model's with probability at least :math:`1 - \epsilon`. That holds for a threshold chosen beforehand, and
     for samples exchangeable with the calibration split, on average over both; it says nothing of the true labels, nor
-    of each class apart. With fewer than :math:`1 / \epsilon - 1` samples nobody leaves. No labels are needed to fit it.
+    of each class apart. With fewer than :math:`1 / \epsilon - 1` samples none leaves. No labels are needed to fit it.
 
     The shares are in float64, as thresholds are: in float32 the share 19/20 is below a promised 0.95.
     """

@@ -269,7 +269,7 @@ class Criterion(ABC):
     def highest_score(self, exit_layer: int) -> float:
         """Return a bound that no sample's score exceeds after an exit, numbered from 1; unless overridden, infinity.
 
-        Where it is below the threshold, nobody leaves, and inference need not look.
+        Where it is below the threshold, no sample leaves, and inference need not look.
         """
         return inf
 

@@ -90,7 +90,7 @@ class Replay:
         return f"Replay({counted(exits, 'exit')}, {counted(samples, 'sample')}{between})"
 
     def at(self, threshold: Threshold) -> tuple[Tensor, Tensor]:
-        """Apply a threshold, or one for each exit, in the criterion's own unit; infinity lets nobody leave.
+        """Apply a threshold, or one for each exit, in the criterion's own unit; with infinity no sample leaves.
 
         Returns:
             The number of the exit, from 1, at which each sample leaves, of shape [samples], and what is predicted, of
@@ -137,8 +137,8 @@ class Curve:
         attained: Infinity, then the scores at which an outcome changes, descending, in float64, of shape [points]; of a
             curve that was read from a file its `thresholds`.
         thresholds: For use and for files: each half-way between an attained score and the next lower one, written with
-            few decimals, in float64, of shape [points]; see `ee_lightning.functional.curves`. Infinity lets nobody
-            leave early; at the last all leave at the first exit that scores them.
+            few decimals, in float64, of shape [points]; see `ee_lightning.functional.curves`. With infinity no sample
+            leaves early; at the last all leave at the first exit that scores them.
         mean_exit: Mean number of executed layers, in float64, of shape [points].
         scores: Each metric at every point, in float64, of shape [points].
         bands: By metric the ends of its 95 % interval at every point, each of shape [points]; see

@@ -26,9 +26,9 @@ class FPABEE(Criterion):
 
     Its rule is "t exits in a row differ from the one before by less than a bound". So the score after exit m is the
     least of :math:`-D(p_{j-1}, p_j)` over the last t exits j, with :math:`p_j` the softmax of exit j's logits and D a
-    divergence in nats; up to exit t it is -inf, and nobody leaves, so that t + 1 is the earliest exit. The label is
+    divergence in nats; up to exit t it is -inf, and no sample leaves, so that t + 1 is the earliest exit. The label is
     exit m's most likely class. The threshold is a negative divergence: a sample leaves once the last t of them are at
-    most :math:`-\tau`. The paper has "below" for "at most". A patience of M exits or more lets nobody leave.
+    most :math:`-\tau`. The paper has "below" for "at most". With a patience of M exits or more no sample leaves.
 
     The decision after exit m reads exits 1 to m. (The authors' code runs layer m + 1 to decide on layer m, so that its
     saving is overstated about twofold.)

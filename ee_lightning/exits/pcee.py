@@ -26,9 +26,9 @@ class PCEE(Criterion):
 
     Its rule is "t exits in a row have a normalised entropy below a bound". So the score after exit m is the least of
     :math:`-H(p_j) / \ln C` over the last t exits j, with :math:`p_j` the softmax of exit j's logits over the C classes
-    and H the entropy in nats; before exit t it is -inf, and nobody leaves. The threshold is a negative share as for
+    and H the entropy in nats; before exit t it is -inf, and no sample leaves. The threshold is a negative share as for
     `NormalisedEntropy`, with which t = 1 agrees: a sample leaves once the last t shares are at most :math:`-\tau`.
-    The paper has "below" for "at most". A patience beyond the number of exits lets nobody leave.
+    The paper has "below" for "at most". With a patience beyond the number of exits no sample leaves.
 
     Args:
         patience: The t of the rule, from 1. The paper tunes it; the default is the least that tells it from

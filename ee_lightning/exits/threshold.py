@@ -13,7 +13,7 @@ Threshold = float | tuple[float, ...]
 def as_threshold(given: float | Sequence[float]) -> Threshold:
     """Return a threshold as it is kept: a floating-point number, or a tuple of them.
 
-    Infinity lets nobody leave early.
+    With infinity no sample leaves early.
 
     Raises:
         OptionError: There is none, or one is no number.
@@ -26,7 +26,7 @@ def as_threshold(given: float | Sequence[float]) -> Threshold:
     numbers = threshold if isinstance(threshold, tuple) else (threshold,)
     if not numbers or any(map(isnan, numbers)):
         what = "the threshold is no number" if numbers else "there is no threshold"
-        raise OptionError(what, where="threshold", hint="infinity lets nobody leave early")
+        raise OptionError(what, where="threshold", hint="with infinity no sample leaves early")
     return threshold
 
 

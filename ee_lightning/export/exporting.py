@@ -55,7 +55,7 @@ class Exported:
 
 
 Choice = Callable[[ExitPolicy, StoredExits, RunExits], ExitPolicy]
-"""Chooses the rule anew by what the exported exits say of the rows; others can be run by the function beside them."""
+"""Chooses the rule again by what the exported exits say of the rows; others can be run by the function beside them."""
 
 
 def export_model(
@@ -73,7 +73,7 @@ def export_model(
         folder: The folder; an exported model that it holds stays until the new one is complete.
         samples: Real rows, on which the graphs are checked, and int8 is calibrated.
         precision: ``fp32``, or ``int8`` for products in whole numbers.
-        choice: Chooses the rule anew, for int8.
+        choice: Chooses the rule again, for int8.
 
     Raises:
         BackboneError: The model can't be traced, or the graphs say something else than it does.

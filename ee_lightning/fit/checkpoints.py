@@ -32,7 +32,7 @@ class WholeCheckpointIO(TorchCheckpointIO):
         with written_whole(Path(path)) as unfinished, unfinished.open("wb") as file:
             try:
                 torch.save(checkpoint, file)
-            except RuntimeError as error:  # torch, which can't end the archive whose writing was broken off
+            except RuntimeError as error:  # torch, which can't end the archive whose writing was stopped
                 if isinstance(error.__context__, OSError | KeyboardInterrupt):
                     raise error.__context__ from None
                 raise

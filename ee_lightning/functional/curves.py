@@ -81,8 +81,8 @@ class OperatingPoints(NamedTuple):
     """Every operating point there is, from slow to fast.
 
     Attributes:
-        attained: Infinity (nobody leaves early), then the scores at which an outcome changes, descending, in float64,
-            of shape [points]. Each is a threshold, and so is every number from it down to above the next.
+        attained: Infinity (no sample leaves early), then the scores at which an outcome changes, descending, in
+            float64, of shape [points]. Each is a threshold, and so is every number from it down to above the next.
         mean_exit: In float64, of shape [points].
         counts: Summed statistics of the predictions at each threshold, of shape [points, statistics].
     """

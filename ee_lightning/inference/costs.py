@@ -29,7 +29,7 @@ def measure_costs(
 ) -> Costs:
     """Measure what a row takes, on its own, of a model that has several exits.
 
-    Four contestants take turns, row by row: the engine with all exits, from which nobody leaves; with the last exit
+    Four contestants take turns, row by row: the engine with all exits, from which no sample leaves; with the last exit
     alone; with all exits, at the first of which all leave; and the full model. The first two differ by the exits
     between, the second and the third by the layers between. Times are medians over the repeats, of the mean row.
 

@@ -117,7 +117,7 @@ class Descent:
     """Takes samples through a layer, then those that stay through the next, in batches of similar length.
 
     One exit judges all samples together. What decides who goes where is on the host, in numpy, and an accelerator is
-    waited for at most once per layer: not where nobody can leave.
+    waited for at most once per layer: not where no sample can leave.
 
     Args:
         backend: Runs the model.
@@ -133,7 +133,7 @@ class Descent:
     def __call__(self, lengths: Places, take: Callable[[Places], Batch], thresholds: Sequence[float]) -> Predictions:
         """Predict samples of so many tokens each, ``[samples]``; `take` makes a batch of some of them.
 
-        Thresholds are one for each exit; infinity lets nobody leave early.
+        Thresholds are one for each exit; with infinity no sample leaves early.
 
         Raises:
             BackboneError: An exit that a sample passed has logits that are not finite.
@@ -255,7 +255,7 @@ class Descent:
         return Cohort(lengths, self.backend.join(states, _longest(lengths), is_padded=_is_padded(lengths)))
 
     def _leaves(self, number: int, score: Array, thresholds: Sequence[float]) -> NDArray[np.bool] | None:
-        """Return who leaves at an exit, ``[samples]``, or None where that is nobody whatever the scores are."""
+        """Return who leaves at an exit, ``[samples]``, or None where that is none whatever the scores are."""
         threshold = thresholds[number - 1]
         if number == self.backend.num_exits:
             return np.ones(len(score), dtype=bool)

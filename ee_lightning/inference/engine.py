@@ -32,7 +32,7 @@ class EarlyExitEngine(Engine):
     Args:
         model: The model; it is put into evaluation mode.
         criterion: When to leave; already fitted if it needs to be.
-        threshold: In the criterion's unit, one for all exits or one for each; infinity lets nobody leave early.
+        threshold: In the criterion's unit, one for all exits or one for each; with infinity no sample leaves early.
         schedule: ``auto``, ``depth_first`` or ``breadth_first``.
         batch_size: Samples on their way at a time by ``depth_first``.
         max_tokens: Tokens a batch in a layer, padding included; a pool of ``breadth_first`` has 16 times as many. None

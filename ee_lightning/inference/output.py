@@ -167,7 +167,7 @@ def writing(
 ) -> Iterator[PredictionFile]:
     """Open a file for predictions, which takes the place of what stands there once there is something in it.
 
-    That is at the end, or where an error or an interrupt breaks off after the first prediction; without any, what stood
+    That is at the end, or where an error or an interrupt stops it after the first prediction; without any, what stood
     there stays. A process that is killed leaves a hidden file beside it whose name ends in ``.unfinished``.
 
     Args:

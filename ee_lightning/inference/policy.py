@@ -26,7 +26,7 @@ class ExitPolicy:
 
     Attributes:
         criterion: How to make the criterion, with what it has learnt.
-        threshold: In the criterion's own unit, one for all exits or one for each; infinity lets nobody leave early.
+        threshold: In the criterion's own unit, one for all exits or one for each; with infinity no sample leaves early.
         operating_point: How the two were chosen and what may be expected of them; None where that is not known.
 
     Raises:

@@ -173,7 +173,7 @@ class EarlyExitPredictor(TextPredictor):
             data: The data module of its training; None takes that of its trainer. One of your own says by its
                 attributes what is predicted, as in ``examples/own_data.py``; the tokenizer is then the backbone's.
             criterion: A name such as ``voting(k=0.5)``, a criterion or its specification; fitted if it has to be.
-            threshold: In the criterion's own unit, one for all exits or one for each; infinity lets nobody leave early.
+            threshold: In the criterion's own unit, one for all exits or one for each; with infinity none leaves early.
             exits: The layers of the exits to ask, as for `from_run`; None asks all.
             **options: Those of the class.
 

@@ -94,7 +94,7 @@ class OperatingPoint:
     Attributes:
         criterion: How to make the criterion.
         threshold: In the criterion's own unit, finite: a sample leaves where its score is at least this. Of thresholds
-            for each exit some may be infinite: with infinity nobody leaves there, with minus infinity everybody.
+            for each exit some may be infinite: with infinity no sample leaves there, with minus infinity all do.
         layers_of_exits: The layers behind which the exits stand that it was chosen for; others are not asked.
         asked: What was asked for.
         chosen_on: Number of samples of the half it was chosen on.

@@ -65,7 +65,7 @@ class Metrics:
         self._cut.inc(sum(cut))
 
     def threshold_changed(self, *, is_own: bool) -> None:
-        """Begin the figure of the drift anew, which there is at the model's own threshold alone."""
+        """Begin the figure of the drift again, which there is at the model's own threshold alone."""
         self._is_own = is_own
         self._own_threshold.set(is_own)
         self._drift.restart()

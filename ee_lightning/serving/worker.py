@@ -225,7 +225,7 @@ class Desk:
                     self._answer((request, answer))
 
     def _one_by_one(self, requests: Collection[Request]) -> None:
-        """Predict requests anew, each alone, of which one or more can't be predicted."""
+        """Predict requests again, each alone, of which one or more can't be predicted."""
         self._waiting = deque(each for each in self._waiting if each[1][0] not in requests)
         for request in requests:
             try:

@@ -188,7 +188,7 @@ def test_bad_rows_are_left_out_counted_and_listed(
     lines = [json.dumps({"text": text}) for text in TEXTS]
     Path("in.jsonl").write_text("\n".join([lines[0], *["{"] * 12, *lines[1:], '{"text": "half']))
     options = ["predict", str(run), "--input", "in.jsonl", "--output", "out.csv"]
-    check_refused(main(options), r"broken off: 1 row written[\s\S]*it is no JSON[\s\S]*in.jsonl, line 2\n", capfd)
+    check_refused(main(options), r"stopped: 1 row written[\s\S]*it is no JSON[\s\S]*in.jsonl, line 2\n", capfd)
     assert predicted("out.csv") == as_written(expected[:1])
     assert main([*options, "--skip-bad-rows"]) == 0
     assert [row["id"] for row in read_csv("out.csv")] == ["0", "13", "14", "15"]
@@ -216,7 +216,7 @@ def test_what_stands_there_stays_until_there_is_something_to_put_in_its_place(
         "c.jsonl": b"{\n",
     }.items():
         Path(name).write_bytes(content)
-        check_refused(main(["predict", str(run), "--input", name, "--output", "out.csv"]), "broken off: nothing", capfd)
+        check_refused(main(["predict", str(run), "--input", name, "--output", "out.csv"]), "stopped: nothing", capfd)
         assert Path("out.csv").read_text() == "old"
     assert not list(Path().glob(".*"))
 
@@ -303,7 +303,7 @@ def test_an_interrupt_keeps_what_was_done(run: Path) -> None:
     assert 0 < len(rows) < 300_000
     assert [int(row["id"]) for row in rows] == list(range(len(rows)))
     assert all(row["exit_layer"] for row in rows)
-    assert started.printed.splitlines()[-1] == f"broken off: {len(rows)} rows written to out.csv"
+    assert started.printed.splitlines()[-1] == f"stopped: {len(rows)} rows written to out.csv"
     assert "Traceback" not in started.printed
 
 

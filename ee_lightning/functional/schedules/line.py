@@ -46,6 +46,6 @@ def _swept(calibration: Calibration, fall: Floats, budgets: Floats) -> tuple[Flo
     lifted = calibration.normal_scores + fall[:, None]  # [early exits, rows]
     top = np.maximum.accumulate(lifted, axis=0)
     grid = np.unique(np.quantile(top[np.isfinite(top)], np.linspace(0, 1, 4 * len(budgets)))) if top.size else fall
-    grid = np.concatenate([grid[:1] - 1, grid, grid[-1:] + 1])  # at the ends everybody leaves at once, or nobody
+    grid = np.concatenate([grid[:1] - 1, grid, grid[-1:] + 1])  # at the ends all leave at once, or none
     cost, right = calibration.sweep(lifted, grid)  # ascending in cost
     return np.interp(budgets, cost, right), np.interp(budgets, cost, grid)

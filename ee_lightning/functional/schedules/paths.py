@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 """A path is thresholds of shape [levels, early exits], from fast to slow: no threshold falls from level to level. Exit
-m lets a row leave at a level where the row's score is at least the level's threshold of m; an infinite one lets nobody
+m lets a row leave at a level where the row's score is at least the level's threshold of m; an infinite one lets none
 leave. Early exits are all but the last."""
 
 LEVELS = 96
@@ -112,7 +112,7 @@ class NormalScale:
         return np.where(np.isneginf(scores), -np.inf, mapped)
 
     def to_scores(self, normal: Floats) -> Floats:
-        """Map thresholds back: what lies above all scores lets nobody leave, what lies below them everybody."""
+        """Map thresholds back: what lies above all scores lets no sample leave, what lies below them all."""
         mapped = np.interp(normal, self.normal, self.scores)
         beyond = np.where(normal > self.normal[-1], np.inf, np.where(normal < self.normal[0], -np.inf, 0))
         return np.where(beyond == 0, mapped, beyond)

@@ -38,7 +38,7 @@ def split_of(folder: RunFolder, asked: str | None) -> str:
 
 
 def sweep_of(folder: RunFolder, split: str) -> tuple[Sweep, list[str]]:
-    """Trace the criteria of a run on a split again, with bands; and name those that can't be made anew."""
+    """Trace the criteria of a run on a split again, with bands; and name those that can't be computed again."""
     exits, calibration, figures = folder.read_exits(split), folder.read_calibration(), folder.read_figures(split)
     criteria, unknown = named(list(figures["criteria"]), exits, calibration)
     found = sweep_exits(

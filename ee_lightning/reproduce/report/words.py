@@ -209,7 +209,7 @@ def footnotes(
         "Speed-up by layers: all layers of the whole backbone / mean of those executed. By FLOPs: those of the whole "
         "backbone with its last head over those spent, heads passed included, without padding. On the clock: by "
         "the engine in batches of 32, at the very thresholds of the cell, beside the plain model of all layers, of up "
-        f"to 256 samples{_clock(found)}; – where nothing was measured. The engine takes samples of like length "
+        f"to 256 samples{_clock(found)}; – where nothing was measured. The engine takes samples of similar length "
         "together: what that gives is in all rows, and alone in one that runs all layers.",
     ]
     if len(suite.tasks) > 1:

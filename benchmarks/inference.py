@@ -44,6 +44,7 @@ from ee_lightning.exits import CRITERIA, Criterion, ExitOutput, StoredExits, rea
 from ee_lightning.inference import EarlyExitEngine, Sample, SpeedMeter
 from ee_lightning.inference.batches import samples_of
 from ee_lightning.inference.speed import FullModel, paired_ratio, pinned_threads, stopwatch, time_alternately
+from ee_lightning.inference.torch_backend import TorchBackend
 from ee_lightning.models import HeadOptions, MultiExitModel
 from ee_lightning.models.backbones.backbone import EncoderState
 from ee_lightning.models.backbones.loading import load_backbone
@@ -150,7 +151,13 @@ def beside_the_full_model(
     model: MultiExitModel, rows: Rows, criterion: Criterion, points: Sequence[Point], options: Namespace
 ) -> list[MeasuredSpeed]:
     meter = SpeedMeter(
-        model, rows.samples, options.batch_sizes, options.repeats, options.threads, options.precision, options.samples
+        model,
+        rows.samples,
+        batch_sizes=options.batch_sizes,
+        repeats=options.repeats,
+        threads=options.threads,
+        precision=options.precision,
+        max_samples=options.samples,
     )
     print(f"\n1. {len(meter.samples)} rows of {mean(len(sample.input_ids) for sample in meter.samples):.1f} tokens")
     print(
@@ -235,8 +242,9 @@ def contend_for_memory(contender: str, size: int, threshold: float, options: Nam
     model, rows = random_model(options), read(options, "validation", 4 * size)
     model.heads.load_state_dict(torch.load(options.heads, weights_only=True))
     warm_up = sorted(rows.samples, key=lambda sample: len(sample.input_ids))[:1]
+    full = FullModel(TorchBackend(model, lower=options.precision == "bf16"))
     contestants: dict[str, Callable[[list[Sample]], object]] = {
-        "full model": lambda samples: FullModel(model, options.precision).predict(list(batches(samples, size))),
+        "full model": lambda samples: full.predict(list(batches(samples, size))),
         "depth_first": partial(run_engine, model, "depth_first", size, threshold, options),
         "breadth_first": partial(run_engine, model, "breadth_first", size, threshold, options),
     }

@@ -26,9 +26,8 @@ from ee_lightning.analysis.candidates import list_candidates
 from ee_lightning.analysis.exit_choice import choose_exits
 from ee_lightning.cli.export import RunRows
 from ee_lightning.exits import Confidence, StoredExits, replay, spec_of, trace_curve
-from ee_lightning.export.checking import NEAR, exits_of_stages
+from ee_lightning.export.checking import NEAR, exits_in_runtime
 from ee_lightning.export.exporting import export_model
-from ee_lightning.export.sessions import StageSessions
 from ee_lightning.functional import halves
 from ee_lightning.inference import EarlyExitEngine, EarlyExitPredictor
 from ee_lightning.runs.folder import RunFolder
@@ -105,8 +104,7 @@ class Contest:
         there, calibration = self.folder / name, [self.rows.samples[place] for place in self.chosen_on]
         if not (there / MANIFEST).exists():
             export_model(predictor, there, calibration, precision=precision)
-        sessions = StageSessions(there, Manifest.read(there))
-        exits = exits_of_stages(sessions, predictor.engine.pad, predictor.model, self.rows.samples)
+        exits = exits_in_runtime(there, Manifest.read(there), predictor.model.target)(self.rows.samples)
         return there, replace(exits, labels=self.labels)
 
     def add_full_depth(self, precision: str, fp32: Path, name: str) -> None:

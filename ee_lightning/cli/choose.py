@@ -1,25 +1,29 @@
 """``ee-lightning choose``: a budget goes in, an operating point comes out."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from textwrap import fill
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from ee_lightning.analysis import choice
 from ee_lightning.analysis.budgets import BUDGETS, Budget, budget_of
 from ee_lightning.analysis.calibration import doubts
 from ee_lightning.analysis.exit_choice import choose_exits
 from ee_lightning.analysis.sweep import all_that_apply, fit_criteria, fit_spec
-from ee_lightning.cli.command import Adapter, LayersOfExits, Number, Seed
+from ee_lightning.cli.command import Adapter, File, LayersOfExits, Number, Seed
+from ee_lightning.cli.exported import EXPORT_EXITS, ExportedModel, refuse_of_run, refuse_rows
+from ee_lightning.cli.predict import Columns
 from ee_lightning.errors import OptionError, RunFolderError
 from ee_lightning.exits import Criterion, Fitted, StoredExits
 from ee_lightning.exits.naming import CriterionSpec, spec_of
 from ee_lightning.exits.placement import one_sided
 from ee_lightning.exits.threshold import in_words
 from ee_lightning.functional import CLASSIFICATION_METRICS, MULTI_LABEL_METRICS, check_metrics
+from ee_lightning.inference.deployment import EARLY_EXIT
 from ee_lightning.reporting import print_choice
 from ee_lightning.runs.folder import CALIBRATION, RunFolder
 from ee_lightning.runs.operating_point import OPERATING_POINT, Costs, OperatingPoint
+from ee_lightning.runtime.loading import is_exported
 
 SELECTED_ON = "validation"
 """The split whose scores decide which checkpoint is kept."""
@@ -29,6 +33,7 @@ _NOT_STRICT = (
     "not hold strictly; it does on rows that nothing was selected on: --split test, or --split calibration for a "
     "criterion that fits nothing."
 )
+_NOT_SEEN = "the guarantee holds if nothing was trained or selected on these rows before"
 _CHOSEN = ("criterion", "threshold", "layers_of_exits", "asked")
 FEW = 200
 """Of how many rows on a warning is left out."""
@@ -52,15 +57,18 @@ def choose(
     guarantee: Number | Literal["mean"] | None = None,
     split: str = SELECTED_ON,
     seed: Seed = 0,
+    input: File | None = None,
+    text_columns: Columns | None = None,
+    label_column: str | None = None,
     adapter: Adapter | None = None,
     wandb: bool = False,
 ) -> None:
     """Choose a threshold by a budget on one half of a split, and measure it on the other.
 
-    One budget is needed, such as --min-speedup or --max-loss. The operating point is saved in the run folder.
+    One budget is needed, such as --min-speedup or --max-loss. The operating point is saved in the folder.
 
     Args:
-        run: The run folder, such as runs/demo/version_0.
+        run: The run folder, such as runs/demo/version_0, or what export wrote, with rows of a file in place of a split.
         criterion: Such as confidence or 'voting(k=0.5)'.
         exits: Ask only the exits behind these layers, such as 3,6,9,12; auto picks them, and counts the speed-up on the
             clock: it measures what a layer and an exit take on this machine (all).
@@ -77,12 +85,28 @@ def choose(
             made once: trying other seeds, budgets or criteria until one succeeds voids it.
         split: The split whose exits are used: validation, test or calibration.
         seed: The seed of the halves and of the intervals.
+        input: For an exported model, labelled rows: .csv, .tsv, .jsonl or .parquet.
+        text_columns: What that file calls the texts, if not as the task.
+        label_column: What it calls the label, if not as the task.
         adapter: For --exits auto, the full name of your own adapter of the backbone's family.
         wandb: Log the run folder with its operating point to W&B too, as an artifact.
     """
-    folder = RunFolder(run)
     budget = _budget([min_speedup, max_loss, max_spoilt, max_brier, max_hellinger, consistency])
     spec = CriterionSpec(SCHEDULED, {"base": criterion}) if per_exit else spec_of(criterion)
+    if is_exported(str(run)):
+        refused = {
+            "--exits": (exits is not None, EXPORT_EXITS),
+            "--split": (split != SELECTED_ON, "give labelled rows: --input FILE"),
+            "--adapter": (adapter is not None, "leave it out"),
+            "--wandb": (wandb, "leave it out"),
+        }
+        refuse_of_run(refused)
+        _choose_exported(
+            ExportedModel(run), spec, budget, _Rows(input, text_columns, label_column), metric, guarantee, seed
+        )
+        return
+    refuse_rows(input=input, text_columns=text_columns, label_column=label_column)
+    folder = RunFolder(run)
     is_fitted = isinstance(spec.build(), Fitted)
     if split == CALIBRATION and is_fitted:
         raise OptionError(
@@ -114,15 +138,12 @@ def choose(
     replaced = _replaced(folder, point)
     with folder.whole(OPERATING_POINT) as file:
         point.write(file)
-    print_choice(point, criterion_name=point.criterion.build().name)
     doubtful = doubts(calibration, stored) if is_fitted and calibration is not None else ()
-    for line in (*_warnings(point), *doubtful):
-        _print_wrapped(f"warning: {line}")
+    rivals = list[Criterion]()
     if guarantee is None and costs is None:
-        rivals = all_that_apply(stored, None if split == CALIBRATION else calibration)
+        rivals = [*all_that_apply(stored, None if split == CALIBRATION else calibration)]
         fit_criteria(rivals, calibration)
-        if (rival := choice.clear_rival(point, budget, rivals, stored)) is not None:
-            _print_wrapped(_praise(rival, budget))
+    _print(point, budget, stored, rivals, doubtful)
     if replaced:
         _print_wrapped(f"replaced: {replaced}")
     print(f"saved: {folder.path / OPERATING_POINT}")
@@ -131,6 +152,60 @@ def choose(
 
 
 choose.__doc__ = str(choose.__doc__).replace("METRICS", ", ".join(METRICS))
+
+
+class _Rows(NamedTuple):
+    """A file of labelled rows, and what it calls texts and label."""
+
+    file: Path | None
+    text_columns: Columns | None
+    label_column: str | None
+
+
+def _choose_exported(
+    model: ExportedModel,
+    spec: CriterionSpec,
+    budget: Budget,
+    rows: _Rows,
+    metric: str | None,
+    guarantee: float | Literal["mean"] | None,
+    seed: int,
+) -> None:
+    """Choose by what the exported exits say of the rows of a file, and save the point in the folder."""
+    spec, target = model.known(spec), model.deployment.target
+    if metric is not None:
+        check_metrics([metric], target, "--metric")
+    stored, split = model.labelled(*rows), "" if rows.file is None else rows.file.name
+    point = choice.choose(
+        stored, spec, budget, metric=metric or model.metric, split=split, guarantee=guarantee, seed=seed
+    )
+    old = model.deployment.rule
+    model.save(point)
+    rivals = all_that_apply(stored, None) if guarantee is None else []
+    _print(point, budget, stored, rivals, [] if guarantee is None else [_NOT_SEEN])
+    if not model.has_single(spec):
+        _print_wrapped(
+            f"note: no graph for single rows holds {spec.build().name}, so that they go layer by layer; for one, "
+            "choose it for the run, and export that again"
+        )
+    if (old.criterion, old.threshold) != (point.criterion, point.threshold):
+        _print_wrapped(f"replaced: {old}")
+    print(f"saved: {model.folder / EARLY_EXIT}")
+
+
+def _print(
+    point: OperatingPoint,
+    budget: Budget,
+    stored: StoredExits,
+    rivals: Sequence[Criterion],
+    doubtful: Iterable[str],
+) -> None:
+    """Print an operating point, what to doubt about it, and a rival that is clearly better."""
+    print_choice(point, criterion_name=point.criterion.build().name)
+    for line in (*_warnings(point), *doubtful):
+        _print_wrapped(f"warning: {line}")
+    if rivals and (rival := choice.clear_rival(point, budget, rivals, stored)) is not None:
+        _print_wrapped(_praise(rival, budget))
 
 
 def _measured(folder: RunFolder, split: str, stored: StoredExits, criterion: Criterion, adapter: str | None) -> Costs:

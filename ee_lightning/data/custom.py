@@ -18,7 +18,7 @@ from ee_lightning.packaged import PREFIX
 if TYPE_CHECKING:
     from datasets import DatasetDict  # which takes a second to import
 
-_METRICS = {
+USUAL_METRICS = {
     Kind.SINGLE_LABEL: ["accuracy"],
     Kind.MULTI_LABEL: ["micro_f1", "macro_f1", "exact_match"],
     Kind.REGRESSION: ["pearson", "spearman"],
@@ -95,7 +95,7 @@ class CustomTask:
             self._refuse(self._mistakes(name, root, None))
             task = replace(task, label_names=_inferred_labels(task, root))
         self._refuse(self._mistakes(name, root, task.label_names))
-        asked = self.metrics or _METRICS[self._kind]
+        asked = self.metrics or USUAL_METRICS[self._kind]
         return replace(task, metrics=tuple(check_metrics(asked, task.target, "--data.own.metrics")))
 
     @property
@@ -179,7 +179,7 @@ class ModuleTask:
         if not isinstance(count, int) or count < 1:
             raise OptionError(f"{name}.num_classes is {count!r}", where=name, hint=MODULE_CONTRACT)
         target = Target.of(count, multi_label=bool(given["multi_label"]))
-        given["metrics"] = check_metrics(given["metrics"] or _METRICS[target.kind], target, f"{name}.metrics")
+        given["metrics"] = check_metrics(given["metrics"] or USUAL_METRICS[target.kind], target, f"{name}.metrics")
         numbers = () if target.kind is Kind.REGRESSION else map(str, range(count))
         given["label_names"] = numbers if given["label_names"] is None else given["label_names"]
         task = cls(name, **{key: _frozen(value) for key, value in given.items() if value is not None})

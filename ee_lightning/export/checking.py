@@ -1,27 +1,29 @@
 """Exported graphs beside the model that they were made of, on real rows."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from ee_lightning.errors import BackboneError
 from ee_lightning.exits import Criterion, StoredExits, replay
-from ee_lightning.export.sessions import StageSessions, run, session_of
+from ee_lightning.export.sessions import run, session_of
 from ee_lightning.export.single import EXIT, LABEL, THRESHOLDS
-from ee_lightning.functional import Kind, same_rows
+from ee_lightning.functional import Target, same_rows
 from ee_lightning.inference import EarlyExitPredictor, ExitPolicy, Sample
-from ee_lightning.models import MultiExitModel
+from ee_lightning.inference.all_exits import exits_of
+from ee_lightning.runtime.backend import OnnxBackend
+from ee_lightning.runtime.manifest import Manifest
+from ee_lightning.runtime.sessions import Sessions
 
 TOLERANCE = 1e-4
 """The most that a logit in float32 may differ from the model's."""
 NEAR = 1e-5
 """How near a score has to be to the threshold for rounding to change the exit."""
-_ROWS, _SINGLE_ROWS, _AT_ONCE = 64, 8, 16
+_ROWS, _SINGLE_ROWS = 64, 8
 
 RunExits = Callable[[Sequence[Sample]], StoredExits]
 
@@ -43,31 +45,16 @@ class Checks:
     same_labels: int
 
 
-def exits_of_stages(
-    sessions: StageSessions,
-    pad: Callable[[Sequence[Sample]], Mapping[str, Tensor]],
-    model: MultiExitModel,
-    samples: Sequence[Sample],
-) -> StoredExits:
-    """Return what exported exits say of samples, in their order; those of similar length are run together."""
-    order = sorted(range(len(samples)), key=lambda place: len(samples[place].input_ids))
-    logits = list[Tensor]()
-    extras: dict[str, list[Tensor]] = {name: [] for name in model.heads.extras}
-    for start in range(0, len(order), _AT_ONCE):
-        batch = pad([samples[place] for place in order[start : start + _AT_ONCE]])
-        said, more = sessions({name: tensor.numpy() for name, tensor in batch.items()})
-        logits.append(torch.from_numpy(said))  # [exits, batch, classes]
-        for of_extra, extra in zip(extras.values(), more, strict=True):
-            of_extra.append(torch.from_numpy(extra))  # [exits, batch]
-    back = torch.tensor(order).argsort()  # [samples]
-    return StoredExits(
-        logits=torch.cat(logits, 1)[:, back],  # [exits, samples, classes]
-        labels=None,
-        ids=torch.arange(len(samples)),
-        extras={name: torch.cat(of_extra, 1)[:, back] for name, of_extra in extras.items()},  # [exits, samples] each
-        multi_label=model.target.kind is Kind.MULTI_LABEL,
-        layers_of_exits=model.layers_of_exits,
-    )
+def exits_in_runtime(folder: Path, manifest: Manifest, target: Target) -> RunExits:
+    """Return what runs the exported exits of a folder on samples, in ONNX Runtime with as many threads as torch has."""
+    backend = OnnxBackend(Sessions(folder, torch.get_num_threads()), manifest, target)
+    has_types = "token_type_ids" in manifest.inputs
+
+    def run_exits(samples: Sequence[Sample]) -> StoredExits:
+        typed = [Sample(ids, types or [0] * len(ids)) for ids, types in samples] if has_types else samples
+        return exits_of(backend, manifest.exit_layers, typed, manifest.fills)
+
+    return run_exits
 
 
 def check_stages(

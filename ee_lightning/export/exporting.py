@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Literal
@@ -13,11 +12,10 @@ from numpy.typing import NDArray
 from ee_lightning.errors import BackboneError, OptionError, RunFolderError
 from ee_lightning.exits import Confidence, Criterion, Entropy, Margin, Patience, StoredExits, Voting
 from ee_lightning.exits.naming import CriterionSpec, spec_of
-from ee_lightning.export.checking import Checks, RunExits, check_single, check_stages, exits_of_stages
+from ee_lightning.export.checking import Checks, RunExits, check_single, check_stages, exits_in_runtime
 from ee_lightning.export.fusion import count, fuse
 from ee_lightning.export.int8 import calibrate, quantise
 from ee_lightning.export.serialising import GraphFiles
-from ee_lightning.export.sessions import StageSessions
 from ee_lightning.export.single import alone, single_graph
 from ee_lightning.export.tracing import Stages, trace_stages
 from ee_lightning.functional import Kind
@@ -99,8 +97,7 @@ def export_model(
     with written_together(folder) as unfinished, GraphFiles(unfinished) as files:
         manifest = _write_stages(stages, predictor, precision, files)
         files.flush()
-        sessions = StageSessions(unfinished, manifest)
-        run = partial(exits_of_stages, sessions, predictor.engine.pad, predictor.model)
+        run = exits_in_runtime(unfinished, manifest, predictor.model.target)
         checks = check_stages(predictor, run, samples, exactly=precision == "fp32")
         deployment, exits = predictor.deployment, None
         if precision == "int8":

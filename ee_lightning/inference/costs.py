@@ -10,6 +10,7 @@ from ee_lightning.exits import Criterion, Fixed
 from ee_lightning.inference.batches import Sample
 from ee_lightning.inference.engine import EarlyExitEngine
 from ee_lightning.inference.speed import Clock, FullModel, Work, pinned_threads, stopwatch, time_alternately
+from ee_lightning.inference.torch_backend import TorchBackend
 from ee_lightning.models import MultiExitModel
 from ee_lightning.runs.operating_point import Costs
 
@@ -46,7 +47,8 @@ def measure_costs(
     rows = [samples[place * len(samples) // number] for place in range(number)]
     first, last = model.layers_of_exits[0], model.layers_of_exits[-1]
     engine = partial(EarlyExitEngine, schedule="depth_first", batch_size=1)
-    full = FullModel(model.eval())
+    backend = TorchBackend(model.eval())
+    full = FullModel(backend)
     predict_early = [
         partial(_predict, made)
         for made in (
@@ -61,7 +63,7 @@ def measure_costs(
     with pinned_threads(threads):
         for work in turns[0]:
             work()
-        seconds = time_alternately(turns, repeats, stopwatch(full.device, clock))  # [contestants, repeats, rows]
+        seconds = time_alternately(turns, repeats, stopwatch(backend.where, clock))  # [contestants, repeats, rows]
     every, alone, at_first, whole = (1000 * seconds.mean(2).quantile(0.5, dim=1)).tolist()  # in milliseconds
     layer = max(_LEAST, (alone - at_first) / (last - first))
     exit = max(0.0, (every - alone) / (model.num_exits - 1))
@@ -70,7 +72,7 @@ def measure_costs(
         layer=layer,
         exit=exit,
         full=max(_LEAST, whole),
-        device=torch.cuda.get_device_name(full.device) if full.device.type == "cuda" else full.device.type,
+        device=torch.cuda.get_device_name(backend.where) if backend.device == "cuda" else backend.device,
         threads=threads,
     )
 

@@ -62,7 +62,7 @@ class EarlyExitEngine(Engine):
     ) -> None:
         require_one_of(precision, get_args(Precision), "precision")
         self.model, self.precision = model.eval(), precision
-        backend = TorchBackend(model, criterion, lower=precision == "bf16")
+        backend = TorchBackend(model, lower=precision == "bf16")
         self.device = backend.where
         super().__init__(
             backend,

@@ -1,25 +1,32 @@
 """Early exit beside the full model, on the clock, taking turns; and what bfloat16 does to the scores of both."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from math import inf
 from time import perf_counter
-from typing import NamedTuple, get_args
+from types import MappingProxyType
+from typing import Any, NamedTuple, get_args
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from ee_lightning.errors import DataError, require_at_least_one, require_one_of
 from ee_lightning.exits import Criterion, Fixed, Threshold
+from ee_lightning.exits.placement import Layers
+from ee_lightning.functional import Array, host
 from ee_lightning.inference.batches import Sample, pad_samples
-from ee_lightning.inference.descent import check_finite
+from ee_lightning.inference.descent import Backend, check_finite
 from ee_lightning.inference.engine import EarlyExitEngine
 from ee_lightning.inference.flops import FlopCounter
-from ee_lightning.inference.schedule import Precision
+from ee_lightning.inference.schedule import Engine, Precision
+from ee_lightning.inference.torch_backend import TorchBackend
 from ee_lightning.models import MultiExitModel
 from ee_lightning.runs.figures import MeasuredSpeed
 
+NO_TOKENS = MappingProxyType({"input_ids": 0, "token_type_ids": 0})
 Work = Callable[[], object]
 Clock = Callable[[], float]
 
@@ -102,33 +109,35 @@ def pinned_threads(threads: int) -> Iterator[None]:
 
 
 class FullModel:
-    """Runs all layers and only the last head of a model in evaluation mode, as the plain fine-tuned model would."""
+    """Runs all layers and only the last exit of a model, as the plain fine-tuned model would.
 
-    def __init__(self, model: MultiExitModel, precision: Precision = "fp32") -> None:
-        self.model, self.precision = model, precision
-        self.device = next(model.parameters()).device
+    Args:
+        backend: Runs the model.
+        fills: What fills ``input_ids`` and ``token_type_ids``, of which nothing takes notice.
+    """
 
-    @torch.inference_mode()
-    def predict(self, batches: Iterable[Sequence[Sample]]) -> Tensor:
+    def __init__(self, backend: Backend, fills: Mapping[str, int] = NO_TOKENS) -> None:
+        self.backend, self._fills = backend, fills
+
+    def predict(self, batches: Iterable[Sequence[Sample]]) -> NDArray[Any]:
         """Pad batches, at least one, and return the last exit's logits, ``[samples, classes]`` in float32, on the host.
 
         Raises:
             BackboneError: Logits are not finite.
         """
-        logits = torch.cat([self._logits(batch) for batch in batches]).float().cpu()  # [samples, classes]
-        check_finite(logits.numpy())
+        logits = np.concatenate([*map(host, [self._logits(batch) for batch in batches])])  # [samples, classes]
+        check_finite(logits)
         return logits
 
-    def _logits(self, samples: Sequence[Sample]) -> Tensor:
+    def _logits(self, samples: Sequence[Sample]) -> Array:
         lengths = [len(sample.input_ids) for sample in samples]
-        padded = pad_samples(samples, {"input_ids": 0, "token_type_ids": 0})  # nothing attends to padding
-        batch = {name: torch.from_numpy(array).to(self.device) for name, array in padded.items()}
-        backbone = self.model.backbone
-        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.precision == "bf16"):
-            state = backbone.embed(**batch, is_padded=min(lengths) < max(lengths))
-            for layer in range(backbone.num_layers):
-                state = backbone.layer(layer, state)
-            logits: Tensor = self.model.heads(self.model.num_exits, state).logits  # [batch, classes]
+        batch: Any = pad_samples(samples, self._fills)
+        backend = self.backend
+        with backend.running():
+            state = backend.embed(batch, is_padded=min(lengths) < max(lengths))
+            for layer in range(1, backend.num_layers + 1):
+                state = backend.layer(layer, state)
+            logits, _ = backend.exit(backend.num_exits, [state])  # [batch, classes]
         return logits
 
 
@@ -136,7 +145,30 @@ BATCH_SIZES = (1, 8, 32, 128)
 POOL = "pool"
 
 
-class SpeedMeter:
+class Contest(NamedTuple):
+    """A model that is measured: by early exit, and at its full depth.
+
+    Attributes:
+        engine: Makes an engine of a criterion, a threshold, a schedule and a batch size.
+        full: The full model.
+        full_layers: Its number of layers.
+        layers_of_exits: The layer behind which each exit stands.
+        flops: Returns the speed-up by floating-point operations of samples of so many tokens each that leave at some
+            exits, numbered from 1; None where these can't be counted.
+        device: Where it runs.
+        conditions: The precision and the version of what runs it, as `MeasuredSpeed` has them.
+    """
+
+    engine: Callable[..., Engine]
+    full: FullModel
+    full_layers: int
+    layers_of_exits: Layers
+    flops: Callable[[Sequence[int], Sequence[int]], float] | None
+    device: torch.device
+    conditions: Mapping[str, Any]
+
+
+class Meter:
     """Measures operating points beside the full model, which runs all layers and only the last head.
 
     At every batch size both get the same batches in the same order, tokenised in advance and padded while timed. They
@@ -149,16 +181,13 @@ class SpeedMeter:
     Operations on padding are not counted.
 
     Args:
-        model: The model, where it is to be measured; it is put into evaluation mode.
+        contest: The model, where it is to be measured.
         samples: Tokenised samples.
         batch_sizes: Samples a batch; the last batch may have fewer.
         repeats: How often everything is timed.
         threads: Number of threads that share an operation on the processor.
-        precision: ``fp32``, or ``bf16`` for matrix products in bfloat16, of both.
         max_samples: At most this many samples are taken, spread evenly over all.
         pool: Whether ``breadth_first`` is measured too.
-        full: The model of all layers, in the same place, where ``model`` has the first of them alone; its weights
-            don't matter. None if ``model`` has all.
         clock: Returns the time in seconds.
 
     Attributes:
@@ -171,38 +200,31 @@ class SpeedMeter:
 
     def __init__(
         self,
-        model: MultiExitModel,
+        contest: Contest,
         samples: Sequence[Sample],
         batch_sizes: Sequence[int] = BATCH_SIZES,
         repeats: int = 5,
         threads: int = 1,
-        precision: Precision = "fp32",
         max_samples: int = 256,
         pool: bool = True,
-        full: MultiExitModel | None = None,
         clock: Clock = perf_counter,
     ) -> None:
-        require_one_of(precision, get_args(Precision), "precision")
         require_at_least_one(
             batch_sizes=min(batch_sizes, default=0), repeats=repeats, threads=threads, max_samples=max_samples
         )
         if not samples:
             raise DataError("there are no samples to measure the speed on", hint="take a split that is not empty")
-        self.model, self.batch_sizes = model.eval(), batch_sizes
-        self.repeats, self.threads, self.precision, self.pool = repeats, threads, precision, pool
+        self._contest, self.batch_sizes = contest, batch_sizes
+        self.repeats, self.threads, self.pool = repeats, threads, pool
         kept = min(len(samples), max_samples)
         self.places = [place * len(samples) // kept for place in range(kept)]
         self.samples = [samples[place] for place in self.places]
-        whole = model if full is None else full.eval()
-        self._full, self._full_layers = FullModel(whole, precision), whole.backbone.num_layers
-        self._flops = FlopCounter(model)
-        self._full_flops = self._flops if full is None else FlopCounter(full)
-        self._timed = stopwatch(self._full.device, clock)
+        self._timed = stopwatch(contest.device, clock)
 
     @property
     def device(self) -> str:
         """The name of the device that is measured on."""
-        on = self._full.device
+        on = self._contest.device
         return torch.cuda.get_device_name(on) if on.type == "cuda" else on.type
 
     def measure(self, criterion: Criterion, threshold: Threshold) -> list[MeasuredSpeed]:
@@ -211,24 +233,26 @@ class SpeedMeter:
         Raises:
             OptionError: The threshold is no number, or the criterion can't judge the model's exits.
         """
-        engine = partial(EarlyExitEngine, self.model, criterion, threshold, precision=self.precision)
+        engine = partial(self._contest.engine, criterion, threshold)
         with pinned_threads(self.threads):
             measured = [
                 self._depth_first(engine(schedule="depth_first", batch_size=size), size) for size in self.batch_sizes
             ]
             return [*measured, self._breadth_first(engine(schedule="breadth_first"))] if self.pool else measured
 
-    def _depth_first(self, engine: EarlyExitEngine, size: int) -> MeasuredSpeed:
-        batches = _batches(self.samples, size)
+    def _depth_first(self, engine: Engine, size: int) -> MeasuredSpeed:
+        batches, predict_full = _batches(self.samples, size), self._contest.full.predict
         exit_layers = _exit_layers(engine, self.samples)  # which warms up
-        self._full.predict(batches)
-        turns = [(partial(_exit_layers, engine, batch), partial(self._full.predict, [batch])) for batch in batches]
+        predict_full(batches)
+        turns: list[Sequence[Work]] = [
+            (partial(_exit_layers, engine, batch), partial(predict_full, [batch])) for batch in batches
+        ]
         early, full = time_alternately(turns, self.repeats, self._timed)  # [repeats, batches] each
         return self._measured(engine, exit_layers, early, full, str(size), size)
 
-    def _breadth_first(self, engine: EarlyExitEngine) -> MeasuredSpeed:
+    def _breadth_first(self, engine: Engine) -> MeasuredSpeed:
         by_length = sorted(self.samples, key=lambda sample: len(sample.input_ids), reverse=True)
-        at_sizes = [partial(self._full.predict, _batches(by_length, size)) for size in self.batch_sizes]
+        at_sizes = [partial(self._contest.full.predict, _batches(by_length, size)) for size in self.batch_sizes]
         exit_layers = _exit_layers(engine, self.samples)  # which warms up
         for predict in at_sizes:
             predict()
@@ -238,11 +262,11 @@ class SpeedMeter:
         return self._measured(engine, exit_layers, early, fulls[fastest], POOL, self.batch_sizes[fastest])
 
     def _measured(
-        self, engine: EarlyExitEngine, exits: Tensor, early: Tensor, full: Tensor, size: str, full_size: int
+        self, engine: Engine, exits: Tensor, early: Tensor, full: Tensor, size: str, full_size: int
     ) -> MeasuredSpeed:
         """Reduce exits ``[samples]`` and seconds, ``[repeats, batches]`` of both, to the figures."""
-        lengths = [len(sample.input_ids) for sample in self.samples]
-        layers = torch.tensor(self.model.layers_of_exits)[exits - 1].double().mean().item()
+        contest, lengths = self._contest, [len(sample.input_ids) for sample in self.samples]
+        layers = torch.tensor(contest.layers_of_exits)[exits - 1].double().mean().item()
         wall = paired_ratio(full, early)
         (latency, latency_p95), (full_latency, full_latency_p95) = latencies(early), latencies(full)
         return MeasuredSpeed(
@@ -251,10 +275,10 @@ class SpeedMeter:
             schedule=engine.schedule,
             batch_size=size,
             full_batch_size=full_size,
-            full_layers=self._full_layers,
+            full_layers=contest.full_layers,
             samples=len(self.samples),
-            layer_speedup=self._full_layers / layers,
-            flops_speedup=self._full_flops.of_full(lengths) / self._flops.of_exits(lengths, exits.tolist()),
+            layer_speedup=contest.full_layers / layers,
+            flops_speedup=None if contest.flops is None else contest.flops(lengths, exits.tolist()),
             wall_speedup=wall.median,
             wall_speedup_low=wall.low,
             wall_speedup_high=wall.high,
@@ -266,18 +290,58 @@ class SpeedMeter:
             full_throughput=len(self.samples) / full.sum(1).quantile(0.5).item(),
             device=self.device,
             threads=self.threads,
-            precision=self.precision,
-            torch=torch.__version__,
+            **contest.conditions,
         )
+
+
+class SpeedMeter(Meter):
+    """Measures operating points of a model in torch beside its full depth.
+
+    Args:
+        model: The model, where it is to be measured; it is put into evaluation mode.
+        samples: Tokenised samples.
+        precision: ``fp32``, or ``bf16`` for matrix products in bfloat16, of both.
+        full: The model of all layers, in the same place, where ``model`` has the first of them alone; its weights
+            don't matter. None if ``model`` has all.
+        **options: Those of `Meter`.
+
+    Raises:
+        OptionError: An option makes no sense.
+        DataError: There are no samples.
+    """
+
+    def __init__(
+        self,
+        model: MultiExitModel,
+        samples: Sequence[Sample],
+        *,
+        precision: Precision = "fp32",
+        full: MultiExitModel | None = None,
+        **options: Any,
+    ) -> None:
+        require_one_of(precision, get_args(Precision), "precision")
+        whole, flops = (model if full is None else full).eval(), FlopCounter(model)
+        of_full = flops if full is None else FlopCounter(full)
+        backend = TorchBackend(whole, lower=precision == "bf16")
+        contest = Contest(
+            engine=partial(EarlyExitEngine, model, precision=precision),
+            full=FullModel(backend),
+            full_layers=whole.backbone.num_layers,
+            layers_of_exits=model.layers_of_exits,
+            flops=lambda lengths, exits: of_full.of_full(lengths) / flops.of_exits(lengths, exits),
+            device=backend.where,
+            conditions={"precision": precision, "torch": torch.__version__},
+        )
+        super().__init__(contest, samples, **options)
 
 
 def _batches(samples: Sequence[Sample], size: int) -> list[Sequence[Sample]]:
     return [samples[start : start + size] for start in range(0, len(samples), size)]
 
 
-def _exit_layers(engine: EarlyExitEngine, samples: Sequence[Sample]) -> Tensor:
+def _exit_layers(engine: Engine, samples: Sequence[Sample]) -> Tensor:
     """Run the engine and return the exits at which samples leave, ``[samples]``."""
-    return torch.cat([predictions.exit_layers for predictions in engine.predict(samples)])  # [samples]
+    return torch.cat([torch.as_tensor(each.exit_layers) for each in engine.predict(samples)])  # [samples]
 
 
 class PrecisionEffect(NamedTuple):

@@ -4,13 +4,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
-import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import pad
 
-from ee_lightning.exits import CRITERIA, Criterion
 from ee_lightning.functional import Array
 from ee_lightning.inference.batches import Batch
 from ee_lightning.inference.descent import Places
@@ -20,33 +18,19 @@ from ee_lightning.models import EncoderState, MultiExitModel
 class TorchBackend:
     """Runs a model in torch, where it is.
 
-    On the processor criteria of ours judge numpy arrays, whose operations on the few numbers of an exit cost less than
-    torch's; others judge tensors, as documented.
-
     Args:
         model: The model.
-        criterion: Judges what its exits say.
         lower: Whether matrix products are in bfloat16.
     """
 
-    def __init__(self, model: MultiExitModel, criterion: Criterion, *, lower: bool) -> None:
+    def __init__(self, model: MultiExitModel, *, lower: bool = False) -> None:
         self.model, self._lower = model, lower
         self.target, self.num_layers, self.num_exits = model.target, model.backbone.num_layers, model.num_exits
         self.extras: tuple[str, ...] = model.heads.extras
         self.where = next(model.parameters()).device
         self.device = self.where.type
-        self._in_numpy = self.device == "cpu" and self._judges_arrays(criterion)
-        self.like = self._said(torch.empty(0, device=self.where))
+        self.like: Array = torch.empty(0, device=self.where)
         self._numbers = {layer: number for number, layer in enumerate(model.layers_of_exits, 1)}
-
-    def _judges_arrays(self, criterion: Criterion) -> bool:
-        if type(criterion) not in CRITERIA.values():
-            return False
-        try:
-            criterion.rehearse(self.target, self.num_exits, self.extras, np.empty(0, np.float32))  # type: ignore[arg-type]
-        except Exception:  # the user's own base within it fails, or it can't judge these exits: that is told later
-            return False
-        return True
 
     def exit_behind(self, layer: int) -> int:
         """Return the number of the exit behind a layer, 0 where there is none."""
@@ -75,7 +59,7 @@ class TorchBackend:
         heads = self.model.heads
         pooled = [heads.pool(state) for state in states]  # [batch, width] each
         said = heads.classify(number, pooled[0] if len(pooled) == 1 else torch.cat(pooled))
-        return self._said(said.logits), {name: self._said(extra) for name, extra in said.extras.items()}
+        return said.logits.float(), {name: extra.float() for name, extra in said.extras.items()}
 
     def keep(self, state: EncoderState, kept: Places, length: int, *, is_padded: bool) -> EncoderState:
         """Return the state of some samples."""
@@ -92,21 +76,17 @@ class TorchBackend:
 
     def rows(self, array: Array, kept: Places) -> Array:
         """Return rows of an array."""
-        return array[kept] if self._in_numpy else array.index_select(0, self._places(kept))
+        rows: Any = array
+        return rows.index_select(0, self._places(kept))  # type: ignore[no-any-return]
 
     def append(self, array: Array, other: Array) -> Array:
         """Return the rows of two arrays."""
         both: Any = (array, other)
-        return np.concatenate(both) if self._in_numpy else torch.cat(both)  # type: ignore[return-value]
+        return torch.cat(both)
 
     def given(self, array: NDArray[Any]) -> Tensor:
         """Return a tensor on the host."""
         return torch.from_numpy(array)
-
-    def _said(self, tensor: Tensor) -> Array:
-        """Return a tensor in float32, of the kind that the criterion judges."""
-        said: Any = tensor.float()
-        return said.numpy() if self._in_numpy else said  # type: ignore[no-any-return]
 
     def _places(self, kept: Places) -> Tensor:
         return torch.from_numpy(kept).to(self.where, non_blocking=True)

@@ -151,7 +151,9 @@ def _percent(score: float | None) -> str:
 def print_latencies(measured: Sequence[MeasuredSpeed]) -> None:
     """Print what an operating point reaches at every batch size: speed-up, latency and throughput."""
     first = measured[0]
-    theory = f"{first.layer_speedup:.2f}x by layers, {first.flops_speedup:.2f}x by FLOPs"
+    theory = f"{first.layer_speedup:.2f}x by layers"
+    if first.flops_speedup is not None:
+        theory += f", {first.flops_speedup:.2f}x by FLOPs"
     table = _columns("batch", "clock", "quartiles", "ms, p95", "full model's", "per s", "full's")
     for each in measured:
         table.add_row(
@@ -172,13 +174,16 @@ def print_speed(measured: Sequence[MeasuredSpeed]) -> None:
     for each in measured:
         points[each.criterion, each.threshold].append(each)
     sizes = list(dict.fromkeys(each.batch_size for each in measured))
-    table = _columns("", "layers", "FLOPs", *sizes)
+    has_flops = measured[0].flops_speedup is not None
+    table = _columns("", "layers", *["FLOPs"][: int(has_flops)], *sizes)
     for point, at_sizes in points.items():
         wall = {each.batch_size: f"{each.wall_speedup:.2f}x" for each in at_sizes}
-        in_theory = (f"{at_sizes[0].layer_speedup:.2f}x", f"{at_sizes[0].flops_speedup:.2f}x")
-        table.add_row(_named(*point), *in_theory, *(wall.get(size, "–") for size in sizes))
+        in_theory = [each for each in (at_sizes[0].layer_speedup, at_sizes[0].flops_speedup) if each is not None]
+        cells = (*(f"{each:.2f}x" for each in in_theory), *(wall.get(size, "–") for size in sizes))
+        table.add_row(_named(*point), *cells)
     on = f"speed-up of {measured[0].samples} samples on {measured[0].conditions}"
-    _console().print(f"\n{on}\nby layers, by FLOPs, and on the clock by batch size", table, sep="\n")
+    by = "by layers, by FLOPs," if has_flops else "by layers"
+    _console().print(f"\n{on}\n{by} and on the clock by batch size", table, sep="\n")
 
 
 def print_precision_effects(effects: Sequence["PrecisionEffect"], metric: str) -> None:

@@ -89,7 +89,8 @@ class MeasuredSpeed:
         full_layers: The full model's layers.
         samples: Number of samples.
         layer_speedup: The full model's layers / mean of those executed.
-        flops_speedup: The full model's floating-point operations / those of early exit with all heads passed.
+        flops_speedup: The full model's floating-point operations / those of early exit with all heads passed; None
+            of an exported model, of which they are not counted.
         wall_speedup: The full model's time / that of early exit, the median over repeats.
         wall_speedup_low: Its first quartile.
         wall_speedup_high: Its third quartile.
@@ -101,8 +102,8 @@ class MeasuredSpeed:
         full_throughput: The full model's samples a second.
         device: Where it was measured, such as ``cpu``.
         threads: Number of threads that share an operation on the processor.
-        precision: ``fp32`` or ``bf16``, of both.
-        torch: The version of PyTorch.
+        precision: ``fp32`` or ``bf16`` of both, or ``int8`` of an exported model.
+        torch: The version of PyTorch; None where ONNX Runtime ran the model.
 
     Raises:
         ValueError: The speed-up on the clock is not between its quartiles.
@@ -116,7 +117,7 @@ class MeasuredSpeed:
     full_layers: PositiveInt
     samples: PositiveInt
     layer_speedup: _Measured
-    flops_speedup: _Measured
+    flops_speedup: _Measured | None
     wall_speedup: _Measured
     wall_speedup_low: _Measured
     wall_speedup_high: _Measured
@@ -129,7 +130,7 @@ class MeasuredSpeed:
     device: str
     threads: PositiveInt
     precision: str
-    torch: str
+    torch: str | None
 
     def __post_init__(self) -> None:
         """Check the quartiles."""
@@ -139,4 +140,5 @@ class MeasuredSpeed:
     @property
     def conditions(self) -> str:
         """Where and how it was measured, in words."""
-        return f"{self.device}, {counted(self.threads, 'thread')}, {self.precision}, torch {self.torch}"
+        engine = "ONNX Runtime" if self.torch is None else f"torch {self.torch}"
+        return f"{self.device}, {counted(self.threads, 'thread')}, {self.precision}, {engine}"

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TypedDict, Unpack
 
@@ -44,6 +45,10 @@ class EarlyExitRuntime(TextPredictor):
         threads: Number of threads that share an operation; None leaves it to ONNX Runtime.
         **options: ``schedule``, ``batch_size``, ``max_tokens`` and ``keep_trail``, as for `EarlyExitEngine`.
 
+    Attributes:
+        manifest: What the folder holds.
+        engine_of: Makes engines of the same graphs, each of a criterion, a threshold and options.
+
     Raises:
         RunFolderError: A file of the folder is missing, damaged, another's, or of another version.
         MissingExtraError: ONNX Runtime is not installed.
@@ -85,9 +90,8 @@ class EarlyExitRuntime(TextPredictor):
         rule = deployment.rule.changed(spec, threshold)
         deployment = replace(deployment, rule=rule, num_exits=len(self.manifest.exit_layers))
         encoder = JsonEncoder(place, deployment, with_types="token_type_ids" in self.manifest.inputs)
-        engine = OnnxEngine(
-            Sessions(place, threads), self.manifest, deployment.target, rule.build(), rule.threshold, **options
-        )
+        self.engine_of = partial(OnnxEngine, Sessions(place, threads), self.manifest, deployment.target)
+        engine = self.engine_of(rule.build(), rule.threshold, **options)
         super().__init__(deployment, encoder, engine, self.manifest.exit_layers)
 
     def __repr__(self) -> str:

@@ -12,10 +12,10 @@ import torch
 from ee_lightning.errors import BackboneError, RunFolderError
 from ee_lightning.exits import StoredExits, replay
 from ee_lightning.export import exporting
-from ee_lightning.export.checking import exits_of_stages, thresholds_of
+from ee_lightning.export.checking import exits_in_runtime, thresholds_of
 from ee_lightning.export.exporting import Exported, export_model
 from ee_lightning.export.int8 import Range
-from ee_lightning.export.sessions import StageSessions, run, session_of
+from ee_lightning.export.sessions import run, session_of
 from ee_lightning.inference import EarlyExitPredictor, Sample
 from ee_lightning.runtime.manifest import MANIFEST, Manifest
 
@@ -31,8 +31,8 @@ def exported(folder: Path, predictor: EarlyExitPredictor, samples: list[Sample])
 
 
 def stored_of(folder: Path, predictor: EarlyExitPredictor, *batches: list[Sample]) -> list[StoredExits]:
-    sessions = StageSessions(folder, Manifest.read(folder))
-    return [exits_of_stages(sessions, predictor.engine.pad, predictor.model, batch) for batch in batches]
+    run_exits = exits_in_runtime(folder, Manifest.read(folder), predictor.model.target)
+    return [run_exits(batch) for batch in batches]
 
 
 def test_all_exits_say_what_the_models_do_and_the_folder_says_what_it_holds(

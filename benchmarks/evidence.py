@@ -51,13 +51,13 @@ INTRODUCTION = f"""# The study: which methods and rules pay
 
 Accuracy in points on the validation split of each task, of gte-small (12 layers) trained for three epochs by the suite
 `configs/reproduce/study.yaml`; 500 training rows are held out to fit criteria on. Speed-ups are all layers over the
-mean of the layers that run, and rules are compared at equal speed-ups. In brackets stand 95 % intervals: percentiles of
-{RESAMPLES:,} bootstrap resamples of rows and of seeds, the same for both sides. A star is a difference that is not 0
-by its bootstrap standard error, after Holm's correction for all differences of its table, at a level of .05; a dash is
-a speed-up out of reach. With one seed, an interval is about these trained models on other rows; it does not say what
-another seed would give.
+mean of the layers that run, and rules are compared at equal speed-ups. In brackets are 95 % intervals: percentiles of
+{RESAMPLES:,} bootstrap resamples of rows and of seeds, the same for both sides. A star marks a significant difference:
+it is not 0 by its bootstrap standard error, after Holm's correction for all differences of its table, at a level of
+.05. A dash is a speed-up that a rule does not reach. With one seed, an interval is about these trained models on other
+rows; it does not say what another seed would give.
 
-`make evidence` makes this page from `docs/evidence/study/`, and fails if it was another.
+`make evidence` makes this page from `docs/evidence/study/`, and fails if the page was different.
 """
 
 
@@ -280,32 +280,32 @@ def lost_rows(runs: Sequence[Run]) -> str:
             change = right - np.stack([run.right_in_full() for run, _ in pairs])  # [seeds, rows]
             figures = (abs(change.clip(max=0)).mean(), change.clip(min=0).mean(), (best - right).mean())
             lines.append(f"| {task}, {x:g}x | {' | '.join(f'{100 * each:.2f}' for each in figures)} |")
-    told = "Lost rows are right in full and wrong early, gained rows the other way round; in points of all rows."
+    told = "Lost rows are right in full and wrong early; gained rows are wrong in full and right early. In points."
     return "\n".join([*lines, "", told])
 
 
 SECTIONS = {
     "Voting, patience, confidence, and rules that are fitted": (
         rules,
-        "Confidence is the rule to start with. Voting and patience lose to it where they differ for certain, and the "
-        "more so the faster the model has to be. Fitted rules seldom gain anything over it beyond noise.",
+        "Start with confidence. Wherever voting or patience differ from it significantly, they are worse, and more "
+        "so the faster the model has to be. Fitted rules seldom gain more than noise.",
     ),
     "What does a threshold give that was chosen on other rows?": (
         promises,
-        "On SST-2 thresholds give less speed than they did on the calibration rows: those are phrases from the "
-        "training rows, and the validation rows are whole sentences. Hold out rows that "
-        "look like those that will come.",
+        "On SST-2 the thresholds give less speed than on the calibration rows. Those are phrases from the training "
+        "rows, but the validation rows are whole sentences. So hold out rows that look like those you expect "
+        "later.",
     ),
     "Which rows does early exit lose?": (
         lost_rows,
-        "The oracle leaves at the first exit that is right, so it also gains from exits that are right by luck; a "
-        "rule that sees no labels can't reach it. Where a task is near chance, as RTE is here, most of its "
-        "lead is luck.",
+        "The oracle leaves at the first exit that is right, so it also gains from exits that are right by luck. A "
+        "rule that sees no labels can't reach it. If the model is hardly better than chance, as on RTE here, most "
+        "of the oracle's lead is luck.",
     ),
     "Does the diversity term help?": (
         diversity,
-        "The last column is what the term is meant to raise: the share of the pairs of exits that disagree about a "
-        "row. At λ = 0.1 it rises by next to nothing, and the scores don't change beyond noise.",
+        "The term should raise the share of the pairs of exits that disagree about a row: the last column. At λ = "
+        "0.1 this share hardly rises, and the scores change no more than noise.",
     ),
     "Which training has the best early exits?": (
         objectives,
@@ -313,12 +313,14 @@ SECTIONS = {
     ),
     "Early exit or a model of fewer layers?": (
         fewer_layers,
-        "A model of 6 layers is trained as the full one is, and costs what early exit costs at 2x. The last rows of "
-        "each task are the score of ELUE: the mean over costs, against lines through the models of 6, 9 and 12 layers.",
+        "A model of 6 layers is trained like the full one, and costs as much as early exit at 2x. The last rows of "
+        "each task are the score of ELUE: the mean over costs, compared with lines through the models of 6, 9 and "
+        "12 layers.",
     ),
     "Do the orders hold with six layers?": (
         rules_of_six_layers,
-        "The same with the first 6 layers alone, six exits; speed-ups are against these 6 layers.",
+        "The same comparisons for a model of the first 6 layers only, with six exits. Speed-ups are relative to "
+        "these 6 layers.",
     ),
     "Do the orders of the paper hold here?": (
         orders_of_the_paper,
@@ -328,7 +330,8 @@ SECTIONS = {
     ),
     "How many calibration rows does a schedule need?": (
         calibration_rows,
-        "Few rows do no harm beyond noise, because a schedule of many numbers has to prove itself by cross-validation.",
+        "Few rows do no significant harm: a schedule with many numbers is used only if cross-validation shows that "
+        "it is better.",
     ),
 }
 
@@ -369,7 +372,7 @@ def main(options: Namespace) -> None:
     was_same = page.is_file() and page.read_text(encoding="utf-8") == made
     page.write_text(made, encoding="utf-8")
     if not was_same:
-        sys.exit(f"{page} was another, and is made anew")
+        sys.exit(f"{page} was different, and is written again")
 
 
 if __name__ == "__main__":

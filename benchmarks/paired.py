@@ -65,5 +65,5 @@ def as_table(first: str, columns: Sequence[str], rows: dict[str, Sequence[Cell]]
         ]  # fmt: skip
         lines.append(f"| {name} | {' | '.join(shown)} |")
     above = sum(cell.mean > 0 for cell in known if id(cell) in certain)
-    told = f"Of {counted(len(known), 'difference')}, {above} lie above 0 and {len(certain) - above} below, corrected."
+    told = f"Significant among {counted(len(known), 'difference')}: {above} above 0, {len(certain) - above} below."
     return "\n".join([*lines, "", told])

@@ -90,7 +90,8 @@ def resolve(name: str) -> Path:
         DataError: Packaged data are not installed, or differ from the known ones.
     """
     if name not in ASSETS:
-        raise OptionError(f"unknown packaged asset {name!r}", hint=f"use one of {', '.join(ASSETS)}")
+        hint = f"{did_you_mean(name, ASSETS)}use one of {', '.join(ASSETS)}"
+        raise OptionError(f"unknown packaged asset {name!r}", hint=hint)
     asset = ASSETS[name]
     spec, again = find_spec(asset.package), f"{asset.install} --force-reinstall"
     if spec is None or not spec.submodule_search_locations:

@@ -10,7 +10,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "ee_lightning"
 ORDER = (
-    *("errors", "extras", "files", "packaged", "notebook", "functional", "exits", "models", "data", "runs"),
+    *("errors", "terminal", "extras", "files", "packaged", "notebook", "functional", "exits", "models", "data", "runs"),
     *("training", "analysis", "inference", "runtime", "serving", "scoring", "export", "hf", "reporting", "tracking"),
     *("fit", "tuning", "reproduce", "cli"),
 )  # from the ground up

@@ -1,8 +1,8 @@
 """``ee-lightning choose``: a budget goes in, an operating point comes out."""
 
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from textwrap import fill
 from typing import Any, Literal, NamedTuple
 
 from ee_lightning.analysis import choice
@@ -24,6 +24,7 @@ from ee_lightning.reporting import print_choice
 from ee_lightning.runs.folder import CALIBRATION, RunFolder
 from ee_lightning.runs.operating_point import OPERATING_POINT, Costs, OperatingPoint
 from ee_lightning.runtime.loading import is_exported
+from ee_lightning.terminal import wrapped
 
 SELECTED_ON = "validation"
 """The split whose scores decide which checkpoint is kept."""
@@ -145,7 +146,7 @@ def choose(
         fit_criteria(rivals, calibration)
     _print(point, budget, stored, rivals, doubtful)
     if replaced:
-        _print_wrapped(f"replaced: {replaced}")
+        print(wrapped(f"replaced: {replaced}", sys.stdout))
     print(f"saved: {folder.path / OPERATING_POINT}")
     if wandb:
         _log(folder, {"criterion": criterion, "threshold": point.threshold})
@@ -189,7 +190,7 @@ def _choose_exported(
             "choose it for the run, and export that again"
         )
     if (old.criterion, old.threshold) != (point.criterion, point.threshold):
-        _print_wrapped(f"replaced: {old}")
+        print(wrapped(f"replaced: {old}", sys.stdout))
     print(f"saved: {model.folder / EARLY_EXIT}")
 
 
@@ -203,9 +204,9 @@ def _print(
     """Print an operating point, what to doubt about it, and a rival that is clearly better."""
     print_choice(point, criterion_name=point.criterion.build().name)
     for line in (*_warnings(point), *doubtful):
-        _print_wrapped(f"warning: {line}")
+        print(wrapped(f"warning: {line}", sys.stdout))
     if rivals and (rival := choice.clear_rival(point, budget, rivals, stored)) is not None:
-        _print_wrapped(_praise(rival, budget))
+        print(wrapped(_praise(rival, budget), sys.stdout))
 
 
 def _measured(folder: RunFolder, split: str, stored: StoredExits, criterion: Criterion, adapter: str | None) -> Costs:
@@ -240,10 +241,6 @@ def _praise(rival: choice.Rival, budget: Budget) -> str:
         f"note: --criterion '{rival.criterion}' keeps to {budget} too, and is {gained} by {gain:.2g}{unit} "
         f"(interval {low:.2g} to {high:.2g}) on the samples it was chosen on"
     )
-
-
-def _print_wrapped(line: str) -> None:
-    print(fill(line, 80, break_long_words=False, break_on_hyphens=False))
 
 
 def _replaced(folder: RunFolder, point: OperatingPoint) -> str | None:

@@ -2,7 +2,7 @@
 
 import inspect
 import re
-from argparse import Action, ArgumentError, _StoreTrueAction
+from argparse import SUPPRESS, Action, ArgumentError, _StoreTrueAction
 from argparse import ArgumentParser as PlainParser
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
@@ -196,6 +196,9 @@ def print_completion(shell: str, commands: Mapping[str, str]) -> None:
     whole = ArgumentParser(prog="ee-lightning")
     parsers = whole.add_subcommands()
     of_fit = FitOptionsParser()._subcommand_parsers if "fit" in commands else {}
+    for action in (each for parser in of_fit.values() for each in parser._actions):
+        if any(" " in name for name in action.option_strings):  # a link from one option to another, which nobody gives
+            action.help = SUPPRESS
     for name, what in commands.items():
         parsers.add_subcommand(name, of_fit.get(name) or parser_of(name), help=what)
     print(whole.get_completion_script(f"shtab-{shell}"))

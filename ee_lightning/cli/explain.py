@@ -1,5 +1,6 @@
 """``ee-lightning explain``: what every exit says of a row, where it leaves and why."""
 
+import sys
 from itertools import compress
 from typing import Annotated, Literal
 
@@ -21,6 +22,7 @@ from ee_lightning.models.backbones.loading import load_adapter
 from ee_lightning.runs.folder import RunFolder
 from ee_lightning.runs.load_run import RunOptions
 from ee_lightning.runtime.loading import is_run
+from ee_lightning.terminal import wrapped
 
 
 def explain(
@@ -111,4 +113,4 @@ def _print(exits: StoredExits, rule: ExitPolicy, names: tuple[str, ...], separat
     Console(markup=False).print(table)
     is_reached = bool(reaches(found.scores[exit_layer - 1], thresholds[exit_layer - 1]))
     why = "its score reaches the threshold" if is_reached else "no score reaches the threshold"
-    print(f"{word(label[0])} at exit {exit_layer} of {exits.num_exits}, by {rule}: {why}")
+    print(wrapped(f"{word(label[0])} at exit {exit_layer} of {exits.num_exits}, by {rule}: {why}", sys.stdout))

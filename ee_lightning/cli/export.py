@@ -1,5 +1,6 @@
 """``ee-lightning export``: a model as graphs that run without torch."""
 
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -26,6 +27,7 @@ from ee_lightning.reporting import print_choice
 from ee_lightning.runs.folder import CALIBRATION, RunFolder
 from ee_lightning.runs.load_run import RunOptions, evaluated_rows
 from ee_lightning.runtime.loading import is_run
+from ee_lightning.terminal import wrapped
 
 if TYPE_CHECKING:
     from ee_lightning.export.checking import RunExits
@@ -75,7 +77,8 @@ def export(
     if exported.exits is not None:
         _print_effects(exported, rows)
         if again is None:
-            print("warning: the threshold was chosen for fp32, and is kept: to choose it again give a run's folder")
+            warning = "warning: the threshold was chosen for fp32, and is kept: to choose it again give a run's folder"
+            print(wrapped(warning, sys.stdout))
     print(f"early exit by {exported.deployment.rule}")
     print(f"saved: {folder}")
 
@@ -154,13 +157,13 @@ def _print(exported: "Exported", num_rows: int) -> None:
     layers, last = ", ".join(map(str, manifest.exit_layers)), manifest.exit_layers[-1]
     print(f"{manifest.model_type}, {last} layers in {manifest.precision}, exits behind layers {layers}")
     print(f"attention fused in {exported.fused} of {last} layers")
-    print(
+    lines = [
         f"checked on {checks.rows} of {num_rows} rows: logits differ by {checks.difference:.2g} at most; "
-        f"{checks.same_exits} exits and {checks.same_labels} labels are the model's"
-    )
-    print(f"single rows: {listed([_name(each) for each in manifest.single])}")
-    for name, reason in exported.left_out.items():
-        print(f"single rows by {name} go layer by layer: {reason}")
+        f"{checks.same_exits} exits and {checks.same_labels} labels are the model's",
+        f"single rows: {listed([_name(each) for each in manifest.single])}",
+        *(f"single rows by {name} go layer by layer: {reason}" for name, reason in exported.left_out.items()),
+    ]
+    print(*(wrapped(line, sys.stdout) for line in lines), sep="\n")
     if (point := exported.deployment.rule.operating_point) is not None and exported.exits is not None:
         print_choice(point, criterion_name=point.criterion.build().name)
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, TextIO
 from typing_extensions import override
 
 from ee_lightning.errors import EarlyExitError, shown
+from ee_lightning.terminal import wrapped
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
@@ -89,7 +90,8 @@ class _Warnings(logging.Handler):
 
     @override
     def emit(self, record: logging.LogRecord) -> None:
-        print(shown(record.getMessage(), _LONGEST_WARNING, lines=True), file=sys.stderr)
+        said = shown(record.getMessage(), _LONGEST_WARNING, lines=True)
+        print(wrapped(said, sys.stderr), file=sys.stderr)
 
 
 def _prepared(stream: TextIO | None, original: TextIO | None) -> TextIO:

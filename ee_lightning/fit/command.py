@@ -43,6 +43,7 @@ from ee_lightning.fit.messages import (
 from ee_lightning.fit.metrics_log import MetricsLog
 from ee_lightning.fit.options_parser import LINKED, OptionsParser
 from ee_lightning.fit.parsing import data_module_first, names_data_module, parsing_error, whole_numbers_first
+from ee_lightning.fit.progress import suited_to_output
 from ee_lightning.fit.signals import telling_interrupts
 from ee_lightning.fit.sweep_callback import ExitSweep
 from ee_lightning.packaged import find_config
@@ -213,7 +214,7 @@ class EarlyExitCLI(LightningCLI):
         name_after_run(loggers, folder)
         usual = (ModelSummary, RichModelSummary)  # those that the Trainer adds
         callbacks: list[Any] = trainer.callbacks  # type: ignore[attr-defined]
-        callbacks[:] = [PartsSummary() if type(each) in usual else each for each in callbacks]
+        callbacks[:] = [PartsSummary() if type(each) in usual else each for each in suited_to_output(callbacks)]
         return trainer
 
     @override

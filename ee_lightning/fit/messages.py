@@ -1,6 +1,9 @@
 """Turns what Lightning says into what the user should do."""
 
 import logging
+import re
+import sys
+import sysconfig
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -15,6 +18,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from ee_lightning.errors import USER_MISTAKES, EarlyExitError, OptionError
 from ee_lightning.extras import as_missing_extra
 from ee_lightning.files import with_home
+from ee_lightning.terminal import wrapped
 
 
 def check_values(value: object, option: str = "") -> None:
@@ -112,10 +116,24 @@ warn = rank_zero_only(logging.getLogger(__name__).warning)
 """Warns the user, on the first process."""
 
 
+def _worded_warning(message: Warning | str, category: type[Warning], filename: str, lineno: int, *_: object) -> str:
+    """Return what is printed of a warning; without the place, where that is in an installed library."""
+    if filename.startswith((sysconfig.get_path("purelib"), sysconfig.get_path("platlib"))):
+        return wrapped(f"warning: {message}", sys.stderr) + "\n"
+    return f"{filename}:{lineno}: {category.__name__}: {message}\n"
+
+
+_IDLE = re.compile(
+    "Tip:|available: False|^Loading `train_dataloader`|stopped: `max_epochs|^Restoring states|^Loaded model weights"
+)
+"""Advertisements of other products, devices that are not there, and steps that every run has."""
+
+
 def quiet_lightning() -> None:
-    """Leave out messages of Lightning."""
+    """Leave out messages of Lightning that nobody acts on, and word warnings of any library in lines of their own."""
     messages = logging.getLogger("lightning.pytorch.utilities.rank_zero")
-    messages.addFilter(lambda record: "Tip:" not in record.getMessage())  # which advertise other products
+    messages.addFilter(lambda record: _IDLE.search(record.getMessage()) is None)
+    warnings.formatwarning = _worded_warning
     warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")  # when a run goes on
     warnings.filterwarnings("ignore", message="You're resuming from a checkpoint that ended before")  # which ours can
     warnings.filterwarnings("ignore", category=FutureWarning, module=r"lightning\.pytorch\.utilities\._pytree")

@@ -13,7 +13,7 @@ from operator import or_
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
-from ee_lightning.errors import OptionError
+from ee_lightning.errors import OptionError, did_you_mean
 from ee_lightning.files import read_yaml
 
 if TYPE_CHECKING:
@@ -30,7 +30,14 @@ _DATA_MODULE = re.compile(r"""Parser key "data":.*Problem with given class_path 
 _OWN_MISSING = re.compile(r'Parser key "data\.own":.*arguments are required: (\w+)', re.DOTALL)
 _ABSTRACT = re.compile(r"but ([\w.]+)\.(\w+) is abstract")
 _CLASS = re.compile(
-    r"module '([\w.]+)' has no attribute '(\w+)'|No ([\w.]+) attribute (\w+)|Expected a dot import path string: (\w+)"
+    r"given class_path '(?:([\w.]+)\.)?(\w+)':\s+(?:module '[\w.]+' has no attribute|No module named)"
+    r"|No ([\w.]+) attribute (\w+)|Expected a dot import path string: (\w+)"
+)
+_NO_LIST = re.compile(r'Parser key "([\w.]+)":.*Expected a list\. (?:Got|Given) value: ([\w.]+)', re.DOTALL)
+_CHOICE = re.compile(
+    r'Parser key "([\w.]+)":\s+(?:Does not .*Subtypes: \[typing\.Literal\[[^\]]*\], NoneType\].*)?'
+    r"Expected a typing\.Literal\[([^\]]*)\].*(?:Got|Given) value: ([^\n]*)",
+    re.DOTALL,
 )
 _PLACES = ("ee_lightning.training", "ee_lightning.exits", "lightning.pytorch.callbacks", "lightning.pytorch.loggers")
 _CUSTOM_HINTS = {
@@ -117,6 +124,13 @@ def parsing_error(message: str, arguments: Sequence[str], known: Sequence[str]) 
         hint = f"give it as --{missing[1]}, or start from a configuration: --config configs/demo.yaml; {hint}"
         if arguments[0] != "fit":
             hint = f"name a checkpoint that lies in its run folder, whose config.yaml has all options; or {hint}"
+    elif choice := _CHOICE.search(message):
+        known = re.findall(r"'([^']*)'", choice[2])
+        what = f"{choice[1]} is {choice[3]}"
+        hint = f"{did_you_mean(choice[3], known)}give one of {', '.join(known)}"
+    elif listed := _NO_LIST.search(message):
+        what = f"{listed[1]} is {listed[2]}, where a list is needed"
+        hint = f"{_closest_class(None, listed[2])}give --{listed[1]} '[{listed[2]}]'; {hint}"
     else:
         what = message.replace("\n\n", "\n").strip()
         if found := _CLASS.search(message):
@@ -131,10 +145,18 @@ def parsing_error(message: str, arguments: Sequence[str], known: Sequence[str]) 
 
 def _closest_class(module: str | None, name: str) -> str:
     """Return the beginning of a hint that names the class that was meant, in its module or in those of options."""
-    places = [module] if module else _PLACES
+    places = [module] if module and _can_be_imported(module) else _PLACES
     known = {each: f"{place}.{each}" for place in places for each in dir(import_module(place))}
     closest = get_close_matches(name, known, n=1, cutoff=0.8)
     return f"did you mean {known[closest[0]]}? " if closest else ""
+
+
+def _can_be_imported(module: str) -> bool:
+    try:
+        import_module(module)
+    except ImportError:
+        return False
+    return True
 
 
 def _closest(unknown: str, known: Sequence[str]) -> str | None:
@@ -142,7 +164,7 @@ def _closest(unknown: str, known: Sequence[str]) -> str | None:
     if whole := get_close_matches(unknown, known, n=1, cutoff=0.8):
         return whole[0]
     by_last = {name.rpartition(".")[2]: name for name in reversed(known)}
-    last = get_close_matches(unknown.rpartition(".")[2], by_last, n=1, cutoff=0.8)
+    last = get_close_matches(unknown.rpartition(".")[2], by_last, n=1, cutoff=0.7)
     return by_last[last[0]] if last else None
 
 

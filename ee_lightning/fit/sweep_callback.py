@@ -1,6 +1,5 @@
 """Sweeps all exit thresholds after an evaluation."""
 
-import sys
 from collections.abc import Sized
 from dataclasses import replace
 
@@ -107,8 +106,8 @@ class ExitSweep(Callback):
             )
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Print a line where no progress bar shows how training goes, as in a pipe."""
-        if trainer.is_global_zero and not (sys.stdout.isatty() and trainer.progress_bar_callback):
+        """Print a line, also above a progress bar."""
+        if trainer.is_global_zero:
             logged = trainer.callback_metrics
             shown = [f"{name} {logged[name]:.4f}" for name in ("train/loss", "val/loss", "val/score") if name in logged]
             print(f"epoch {trainer.current_epoch + 1}: {', '.join(shown)}", flush=True)

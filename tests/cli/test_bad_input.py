@@ -31,7 +31,7 @@ MISTAKES = {
     ),
     "run-away rate": ({"model.optimization.learning_rate": 1e30}, r"training was stopped|not finite[\s\S]*hint:"),
     "unknown backbone": ({"model.backbone": "no/such-model"}, r"no/such-model[\s\S]*packaged:all-minilm"),
-    "unknown pooling": ({"model.heads.pooling": "max"}, r"pooling[\s\S]*'cls', 'mean'[\s\S]*hint:"),
+    "unknown pooling": ({"model.heads.pooling": "max"}, r"heads.pooling is max\n[\s\S]*hint:  give one of cls, mean"),
     "wrong type": ({"data.batch_size": "many"}, r"data.batch_size[\s\S]*many[\s\S]*hint:"),
     "typo in a flag": ({"data.bach_size": 8}, r"data.bach_size[\s\S]*did you mean --data.batch_size"),
     "typo in an objective's flag": (

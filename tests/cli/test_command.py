@@ -175,6 +175,7 @@ def test_the_shell_completes_what_fit_takes(capsys: pytest.CaptureFixture[str]) 
     for command in COMMANDS:
         assert "--help" in _completed(script, f"ee-lightning {command} --h")
     assert "--sweep.criteria" in _completed(script, "ee-lightning fit --sweep.crit")
+    assert "-->" not in script  # a link between options is no option, and zsh stops at one
     assert main(["predict", "--print_completion=ksh"]) == 1
     assert "bash, zsh" in capsys.readouterr().err
 

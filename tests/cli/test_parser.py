@@ -125,6 +125,9 @@ def test_a_file_comes_before_a_shipped_configuration(parser: FitOptionsParser) -
     [
         ("--model.objective=JontObjective", "ee_lightning.training.JointObjective"),
         ("--model.objective=ee_lightning.training.EnsembelObjective", "ee_lightning.training.EnsembleObjective"),
+        ("--model.objective=ee_lightning.trainning.EnsembleObjective", "ee_lightning.training.EnsembleObjective"),
+        ("--sweep.criteria=Votin", "ee_lightning.exits.Voting"),
+        ("--model.heads.pooling=maen", "mean"),
         ("--sweep.criteria=[{class_path: ee_lightning.exits.Votin}]", "ee_lightning.exits.Voting"),
         ("--trainer.callbacks=EarlyStoping", "lightning.pytorch.callbacks.EarlyStopping"),
     ],

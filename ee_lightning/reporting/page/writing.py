@@ -2,10 +2,10 @@
 
 import base64
 import hashlib
+import sys
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
-from textwrap import fill
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -16,6 +16,7 @@ from ee_lightning.reporting.page.packing import as_script_data
 from ee_lightning.reporting.page.side_by_side import compared
 from ee_lightning.reporting.page.views import split_of, sweep_of, view_of
 from ee_lightning.runs.folder import RunFolder
+from ee_lightning.terminal import wrapped
 
 SCRIPTS = ("base", "outcomes", "chart", "curves", "point", "classes", "rows", "exits", "compare", "main")
 REPORT = "report.html"
@@ -57,7 +58,7 @@ def tell_page(
         unfinished.write_text(page, encoding="utf-8")
     print(f"page: {file} ({len(page.encode()) / 1e6:.1f} MB)")
     if len(folders) == 1:
-        print(*(fill(sentence, 80) for sentence in said), sep="\n")
+        print(*(wrapped(sentence, sys.stdout) for sentence in said), sep="\n")
 
 
 def _name_of(folder: RunFolder, folders: Sequence[RunFolder]) -> str:

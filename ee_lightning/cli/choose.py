@@ -185,10 +185,11 @@ def _choose_exported(
     rivals = all_that_apply(stored, None) if guarantee is None else []
     _print(point, budget, stored, rivals, [] if guarantee is None else [_NOT_SEEN])
     if not model.has_single(spec):
-        _print_wrapped(
+        note = (
             f"note: no graph for single rows holds {spec.build().name}, so that they go layer by layer; for one, "
             "choose it for the run, and export that again"
         )
+        print(wrapped(note, sys.stdout))
     if (old.criterion, old.threshold) != (point.criterion, point.threshold):
         print(wrapped(f"replaced: {old}", sys.stdout))
     print(f"saved: {model.folder / EARLY_EXIT}")

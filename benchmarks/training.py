@@ -57,7 +57,7 @@ from ee_lightning.fit.command import CRITERIA
 from ee_lightning.fit.metrics_log import MetricsLog
 from ee_lightning.fit.sweep_callback import ExitSweep
 from ee_lightning.functional import accuracy_term, diversity_term
-from ee_lightning.models import HeadOptions
+from ee_lightning.models import HeadOptions, MultiExitOutput
 from ee_lightning.models.backbones.loading import load_backbone
 from ee_lightning.runs.folder import RunFolder
 from ee_lightning.training import EarlyExitModule, Optimization, Progress, Stage, Timeline
@@ -124,8 +124,9 @@ class OneHead(nn.Module):
 class LossAlone(EnsembleObjective):
     """The paper's objective without what it computes for the log."""
 
-    def forward(self, logits: Tensor, labels: Tensor, progress: Progress) -> ObjectiveTerms:
+    def forward(self, output: MultiExitOutput, labels: Tensor, progress: Progress) -> ObjectiveTerms:
         """See `Objective.forward`; without parts."""
+        logits = output.logits  # [exits, batch, classes]
         accuracy = accuracy_term(logits, labels, LAYER_WEIGHTS[self.layer_weights](len(logits)).to(logits))
         return ObjectiveTerms(accuracy - self.diversity_weight * diversity_term(logits), {})
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ee_lightning.functional import exit_losses
+from ee_lightning.models import MultiExitOutput
 from ee_lightning.training import Objective, ObjectiveTerms
 from ee_lightning.training.optimization import Progress
 
@@ -24,8 +25,9 @@ class EarlyFirstObjective(Objective):
         super().__init__()
         self.rate = rate
 
-    def forward(self, logits: Tensor, labels: Tensor, progress: Progress) -> ObjectiveTerms:
+    def forward(self, output: MultiExitOutput, labels: Tensor, progress: Progress) -> ObjectiveTerms:
         """Return the loss [] of a batch, and its parts for the log, which carry no gradient."""
+        logits = output.logits  # [exits, batch, classes]
         depth = torch.arange(len(logits), device=logits.device)  # [exits]
         weights = (-self.rate * (1 - progress.share) * depth).softmax(0)  # [exits]
         losses = exit_losses(logits, labels)  # [exits]; cross entropies, for regression squared errors

@@ -40,6 +40,7 @@ from ee_lightning.exits.normalised_entropy import NormalisedEntropy as Normalise
 from ee_lightning.exits.oracle import Oracle as Oracle
 from ee_lightning.exits.patience import Patience as Patience
 from ee_lightning.exits.pcee import PCEE as PCEE
+from ee_lightning.exits.q_exit import QExit as QExit
 from ee_lightning.exits.running_ensemble import RunningEnsemble as RunningEnsemble
 from ee_lightning.exits.scheduled import Scheduled as Scheduled
 from ee_lightning.exits.soft_voting import SoftVoting as SoftVoting
@@ -79,6 +80,7 @@ CRITERIA: dict[str, type[Criterion]] = {
         RunningEnsemble,
         LearnedEnsemble,
         Gate,
+        QExit,
         Conformal,
         Scheduled,
         EENet,

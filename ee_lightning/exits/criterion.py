@@ -183,13 +183,13 @@ class Criterion(ABC):
             raise OptionError(
                 f"The criterion {self.name} needs one class a sample, and these exits predict several labels",
                 where="criteria",
-                hint="for several labels use voting, patience, confidence, entropy, gate or fixed",
+                hint="for several labels use voting, patience, confidence, entropy, gate, q_exit or fixed",
             )
         if kind is Kind.REGRESSION and not self.handles_regression:
             raise OptionError(
                 f"The criterion {self.name} needs classes, and these exits predict a value",
                 where="criteria",
-                hint="for regression use patience with a tolerance, gate or fixed, as configs/tasks/stsb.yaml does",
+                hint="for regression use patience with a tolerance (configs/tasks/stsb.yaml), gate, q_exit or fixed",
             )
 
     def initial_state(self, batch_size: int, num_classes: int, device: Device) -> State:

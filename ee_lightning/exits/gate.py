@@ -1,4 +1,4 @@
-"""Leave when a learnt gate finds it unlikely that the exit is wrong."""
+"""Leave when a learnt gate finds it unlikely that going on is worth it."""
 
 from typing_extensions import override
 
@@ -9,13 +9,12 @@ GATE = "gate"
 
 
 class Gate(Criterion):
-    """Learning to exit, from BERxiT (Xin et al. 2021).
+    """Learning to exit, from BERxiT (Xin et al. 2021), and the policy of ConsistentEE (Zeng et al. 2024).
 
-    Beside its logits every exit gives a number u between 0 and 1, the probability of being wrong that a small layer,
-    shared by all exits and trained with them, predicts from the pooled hidden state. After exit m the score is -u; the
-    label is what exit m predicts. The threshold is a probability of being wrong with its sign turned: a sample leaves
-    once u is at most that. Serves every kind of task; of several labels being wrong
-    is having any of them wrong.
+    Beside its logits every exit gives a number u between 0 and 1, by a gate trained with the exits on what they pooled:
+    the probability of being wrong, or after `ee_lightning.training.ConsistentEEObjective` that of going on. After exit
+    m the score is -u; the label is what exit m predicts. The threshold is a probability with its sign turned: a sample
+    leaves once u is at most that. Serves every kind of task; of several labels being wrong is having any of them wrong.
 
     It reads the exits' extra "gate", of shape [batch], which only models that were trained with a gate give.
     """

@@ -56,13 +56,14 @@ from .losses import balanced_weights as balanced_weights
 from .losses import divergences_from as divergences_from
 from .losses import diversity_term as diversity_term
 from .losses import equal_weights as equal_weights
-from .losses import exit_cross_entropies as exit_cross_entropies
 from .losses import exit_losses as exit_losses
 from .losses import gate_loss as gate_loss
+from .losses import halting_log_probabilities as halting_log_probabilities
 from .losses import label_decision_targets as label_decision_targets
 from .losses import label_decisions as label_decisions
 from .losses import linear_weights as linear_weights
 from .losses import pairwise_cross_entropies as pairwise_cross_entropies
+from .losses import sample_losses as sample_losses
 from .losses import scale_gradient as scale_gradient
 from .losses import soft_targets as soft_targets
 from .metrics import CLASSIFICATION_METRICS as CLASSIFICATION_METRICS

@@ -19,32 +19,50 @@ from torch.nn.functional import one_hot
 from ee_lightning.functional.arrays import absent_or_there
 
 Minimum = Literal["batch", "sample"]
+_SUREST = 1e-6
 
 
-def exit_cross_entropies(logits: Tensor, labels: Tensor) -> Tensor:
-    """Return every exit's cross entropy with the labels, as a mean over the batch, in nats, of shape [exits].
+def sample_losses(logits: Tensor, labels: Tensor) -> Tensor:
+    """Return every exit's loss on every sample, [exits, batch]: cross entropy in nats, for regression squared error.
 
     Example:
-        >>> exit_cross_entropies(torch.zeros(3, 4, 2), torch.tensor([0, 1, 1, 0]))
-        tensor([0.6931, 0.6931, 0.6931])
+        >>> sample_losses(torch.tensor([[[1.0], [2.0]]]), torch.tensor([1.0, 4.0]))
+        tensor([[0., 4.]])
     """
+    if logits.shape[-1] == 1:
+        return (logits.squeeze(-1) - labels).square()  # [exits, batch]
     if labels.ndim == 2:
-        return -(labels * _log_probabilities(logits)).sum(-1).mean(-1)  # [exits]
+        return -(labels * _log_probabilities(logits)).sum(-1)  # [exits, batch]
     targets = labels.expand(len(logits), -1).unsqueeze(-1)  # [exits, batch, 1]
-    log_likelihoods = _log_probabilities(logits).gather(-1, targets).squeeze(-1)  # [exits, batch]
-    return -log_likelihoods.mean(-1)  # [exits]
+    return -_log_probabilities(logits).gather(-1, targets).squeeze(-1)  # [exits, batch]
 
 
 def exit_losses(logits: Tensor, labels: Tensor) -> Tensor:
-    """Return every exit's mean loss, of shape [exits]: cross entropy in nats, for regression the squared error.
+    """Return every exit's mean loss, of shape [exits]; see `sample_losses`.
 
     Example:
-        >>> exit_losses(torch.tensor([[[1.0], [2.0]]]), torch.tensor([1.0, 4.0]))
-        tensor([2.])
+        >>> exit_losses(torch.zeros(3, 4, 2), torch.tensor([0, 1, 1, 0]))
+        tensor([0.6931, 0.6931, 0.6931])
     """
-    if logits.shape[-1] > 1:
-        return exit_cross_entropies(logits, labels)
-    return (logits.squeeze(-1) - labels).square().mean(-1)  # [exits]
+    return sample_losses(logits, labels).mean(-1)  # [exits]
+
+
+def halting_log_probabilities(gate: Tensor) -> Tensor:
+    r"""Return the logarithms of how likely a sample leaves at each exit, of shape [exits, batch].
+
+    .. math:: p_m = (1 - u_m) \prod_{j<m} u_j, \qquad p_M = \prod_{j<M} u_j
+
+    with the gate's probabilities :math:`u_m` of going on behind exit m, of shape [exits, batch]. Who reaches the last
+    exit leaves there. A gate counts as no surer than a millionth from 0 and 1, so that the logarithms are finite.
+
+    Example:
+        >>> halting_log_probabilities(torch.tensor([[0.5], [0.75], [0.3]])).exp().T
+        tensor([[0.5000, 0.1250, 0.3750]])
+    """
+    bounded = gate[:-1].clamp(_SUREST, 1 - _SUREST)  # [early exits, batch]
+    reaches = torch.cat([torch.zeros_like(gate[:1]), bounded.log().cumsum(0)])  # [exits, batch]
+    leaves = torch.cat([(-bounded).log1p(), torch.zeros_like(gate[:1])])  # [exits, batch]
+    return reaches + leaves
 
 
 def divergences_from(teacher: Tensor, students: Tensor) -> Tensor:
@@ -182,7 +200,7 @@ def soft_targets(
     Label smoothing is `Szegedy et al. 2016 <https://arxiv.org/abs/1512.00567>`_'s, with ε in [0, 1). A class weight w
     [classes] multiplies a sample's whole loss, with its smoothing; the batch mean stays a mean over samples. (PyTorch's
     ``cross_entropy`` divides by the sum of the weights, and weighs the smoothing's share of every class by that class's
-    own.) The shares are of shape [batch, classes], for `exit_cross_entropies`.
+    own.) The shares are of shape [batch, classes], for `sample_losses`.
 
     Example:
         >>> soft_targets(torch.tensor([1, 0]), 2, smoothing=0.2, class_weights=torch.tensor([1.0, 3.0]))

@@ -22,8 +22,11 @@ class HeadOptions:
             None suits the backbone in training, and is ``cls`` elsewhere.
         pooler: ``per_exit`` gives every exit a dense layer of its own, ``shared`` one to all of them, as PABEE does.
         dropout: Dropout before the linear layer, in [0, 1).
-        gate: Add the gate of BERxiT (Xin et al. 2021): one linear layer, shared by all exits, that tells from what an
-            exit pooled how likely it is wrong. It is trained beside any objective, and read by the criterion ``gate``.
+        gate: Add a gate, which tells from what an exit pooled how likely it is that a sample should go on: true for one
+            linear layer, shared by all exits (BERxiT, Xin et al. 2021); ``deep`` for three more layers before it,
+            with tanh (PALBERT, Balagansky and Gavrilov 2022); ``per_exit`` for two layers with 32 units between them,
+            of each exit its own (ConsistentEE, Zeng et al. 2024). Beside most objectives it learns whether its exit is
+            wrong. The criteria ``gate`` and ``q_exit`` read it.
         nsp: Let every exit also give the share of its feature that no logit sees (the null space projection of He
             2025), which takes no parameters, and is read by the criterion ``cap``. Such a model can't be exported.
     """
@@ -32,7 +35,7 @@ class HeadOptions:
     pooling: Literal["cls", "mean"] | None = None
     pooler: Literal["per_exit", "shared"] = "per_exit"
     dropout: float = 0.1
-    gate: bool = False
+    gate: bool | Literal["deep", "per_exit"] = False
     nsp: bool = False
 
     def __post_init__(self) -> None:
@@ -42,6 +45,8 @@ class HeadOptions:
             object.__setattr__(self, "exits", ascending(self.exits, _EXITS))
         require_one_of(self.pooling or "cls", ("cls", "mean"), "model.heads.pooling")
         require_one_of(self.pooler, ("per_exit", "shared"), "model.heads.pooler")
+        if isinstance(self.gate, str):
+            require_one_of(self.gate, ("deep", "per_exit"), "model.heads.gate")
         require_within(self.dropout, "[0, 1)", "model.heads.dropout", "0.1 is the usual value")
 
     def layers_of_exits(self, num_layers: int) -> Layers:

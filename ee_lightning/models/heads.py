@@ -1,7 +1,8 @@
-"""The internal classifiers, one on each exit, and the gate beside them."""
+"""The internal classifiers, one on each exit, and the gates beside them."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import chain
 from typing import NamedTuple, cast
 
 import torch
@@ -35,8 +36,8 @@ class ExitHeads(nn.Module):
         self.poolers = nn.ModuleList(nn.Linear(hidden_size, hidden_size) for _ in range(num_poolers))
         self.dropouts = nn.ModuleList(nn.Dropout(options.dropout) for _ in range(num_exits))
         self.classifiers = nn.ModuleList(nn.Linear(hidden_size, num_classes) for _ in range(num_exits))
-        self.gate = nn.Linear(hidden_size, 1) if options.gate else None
-        for linear in (*self.poolers, *self.classifiers, *([self.gate] if self.gate else [])):
+        self.gates = nn.ModuleList(_gates(options, hidden_size, num_exits))
+        for linear in [module for module in self.modules() if isinstance(module, nn.Linear)]:
             nn.init.normal_(linear.weight, std=0.02)  # as BERT initialises its own
             nn.init.zeros_(linear.bias)
 
@@ -53,11 +54,10 @@ class ExitHeads(nn.Module):
         if torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device):
             with torch.autocast(device, enabled=False):
                 return self.classify(exit_layer, pooled.float())
-        pooler = self.poolers[exit_layer - 1 if len(self.poolers) > 1 else 0]
-        pooled = torch.tanh(pooler(pooled))  # [batch, width]
+        pooled = torch.tanh(_of(self.poolers, exit_layer)(pooled))  # [batch, width]
         dropout = self.dropouts[exit_layer - 1]
         logits = self.classifiers[exit_layer - 1](dropout(pooled) if dropout.training else pooled)  # [batch, classes]
-        extras = {} if self.gate is None else {GATE: self.gate(pooled).squeeze(-1).sigmoid()}  # [batch]
+        extras = {GATE: _of(self.gates, exit_layer)(pooled).squeeze(-1).sigmoid()} if self.gates else {}  # [batch]
         if self.options.nsp:
             extras[NSP] = unseen_share(pooled.detach(), cast(nn.Linear, self.classifiers[exit_layer - 1]))  # [batch]
         return HeadOutput(logits, extras)
@@ -65,23 +65,21 @@ class ExitHeads(nn.Module):
     @property
     def extras(self) -> tuple[str, ...]:
         """The names of what the exits give beside their logits."""
-        return (*(() if self.gate is None else (GATE,)), *((NSP,) if self.options.nsp else ()))
+        return (*((GATE,) if self.gates else ()), *((NSP,) if self.options.nsp else ()))
 
     def of_last_exit(self) -> Iterable[nn.Module]:
         """Return what the last exit uses; a shared pooler is the last exit's."""
         return (self.poolers[-1], self.dropouts[-1], self.classifiers[-1])
 
     def of_early_exits(self) -> Iterable[nn.Module]:
-        """Return what only the other exits use, and the gate."""
-        gate = () if self.gate is None else (self.gate,)
-        return (*self.poolers[:-1], *self.dropouts[:-1], *self.classifiers[:-1], *gate)
+        """Return what only the other exits use, but for gates."""
+        return (*self.poolers[:-1], *self.dropouts[:-1], *self.classifiers[:-1])
 
     def share(self, other: "ExitHeads", exits: Sequence[int]) -> None:
         """Take the modules of some exits of others, numbered from 1, for these exits."""
         places = [number - 1 for number in exits]
-        self.poolers = other.poolers if len(other.poolers) == 1 else _at(other.poolers, places)
+        self.poolers, self.gates = _at(other.poolers, places), _at(other.gates, places)
         self.dropouts, self.classifiers = _at(other.dropouts, places), _at(other.classifiers, places)
-        self.gate = other.gate
 
     def pool(self, state: EncoderState) -> Tensor:
         """Return what an exit sees of a state, ``[batch, width]``."""
@@ -112,5 +110,22 @@ def unseen_share(pooled: Tensor, classifier: nn.Linear) -> Tensor:
     return share
 
 
+def _gates(options: HeadOptions, hidden_size: int, num_exits: int) -> Iterator[nn.Module]:
+    if options.gate == "per_exit":
+        for _ in range(num_exits):
+            yield nn.Sequential(nn.Linear(hidden_size, 32), nn.GELU(), nn.Linear(32, 1))
+    elif options.gate == "deep":
+        layers = [(nn.Linear(hidden_size, hidden_size), nn.Tanh()) for _ in range(3)]
+        yield nn.Sequential(*chain.from_iterable(layers), nn.Linear(hidden_size, 1))
+    elif options.gate:
+        yield nn.Linear(hidden_size, 1)
+
+
+def _of(modules: nn.ModuleList, exit_layer: int) -> nn.Module:
+    """Return the module of an exit, 1-based, which may be shared by all."""
+    return modules[exit_layer - 1 if len(modules) > 1 else 0]
+
+
 def _at(modules: nn.ModuleList, places: Sequence[int]) -> nn.ModuleList:
-    return nn.ModuleList(modules[place] for place in places)
+    """Return the modules at some places; all where the exits share one or have none."""
+    return modules if len(modules) < 2 else nn.ModuleList(modules[place] for place in places)

@@ -15,7 +15,7 @@ from ee_lightning.models.head_options import HeadOptions
 from ee_lightning.models.heads import ExitHeads
 from ee_lightning.models.linear import use_faster_products
 
-Part = Literal["backbone", "last_exit", "early_exits"]
+Part = Literal["backbone", "last_exit", "early_exits", "gates"]
 """What a stage of training may train or leave alone."""
 
 
@@ -25,8 +25,8 @@ class MultiExitOutput(NamedTuple):
     Attributes:
         logits: ``[exits, batch, classes]``; for regression the predicted values, ``[exits, batch, 1]``; of several
             labels a sample ``[exits, batch, labels]``.
-        extras: What else the exits give, by name, ``[exits, batch]`` each: ``gate``, how likely an exit is wrong, and
-            ``nsp``, the share of its feature that no logit sees, where the heads have them.
+        extras: What else the exits give, by name, ``[exits, batch]`` each: ``gate``, how likely it is that a sample
+            should go on, and ``nsp``, the share of its feature that no logit sees, where the heads have them.
     """
 
     logits: Tensor
@@ -114,4 +114,6 @@ class MultiExitModel(nn.Module):
         """Return the modules of a part; together the parts hold every parameter, and each one once."""
         if name == "backbone":
             return (self.backbone,)
+        if name == "gates":
+            return (self.heads.gates,)
         return self.heads.of_last_exit() if name == "last_exit" else self.heads.of_early_exits()

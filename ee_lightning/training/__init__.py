@@ -7,6 +7,7 @@ with telling_missing():
     from ee_lightning.training.labels import LabelOptions as LabelOptions
     from ee_lightning.training.module import EarlyExitModule as EarlyExitModule
     from ee_lightning.training.objectives import AlternatingObjective as AlternatingObjective
+    from ee_lightning.training.objectives import ConsistentEEObjective as ConsistentEEObjective
     from ee_lightning.training.objectives import COSEEObjective as COSEEObjective
     from ee_lightning.training.objectives import EnsembleObjective as EnsembleObjective
     from ee_lightning.training.objectives import JointObjective as JointObjective
@@ -14,6 +15,7 @@ with telling_missing():
     from ee_lightning.training.objectives import MutualDistillationObjective as MutualDistillationObjective
     from ee_lightning.training.objectives import Objective as Objective
     from ee_lightning.training.objectives import ObjectiveTerms as ObjectiveTerms
+    from ee_lightning.training.objectives import PALBERTObjective as PALBERTObjective
     from ee_lightning.training.objectives import RampedObjective as RampedObjective
     from ee_lightning.training.objectives import SelfDistillationObjective as SelfDistillationObjective
     from ee_lightning.training.objectives import SWEETObjective as SWEETObjective

@@ -294,7 +294,7 @@ class EarlyExitModule(LightningModule):
         targets = self.labels.targets(labels, self.target.num_classes, weights)  # [batch] or [batch, classes]
         logits = label_decisions(output.logits) if self.target.kind is Kind.MULTI_LABEL else output.logits
         progress = self._timeline.at(self.global_step)
-        terms = self.objective.checked(logits, targets, progress)
+        terms = self.objective.checked(output._replace(logits=logits), targets, progress)
         if (reason := self.objective.divergence(terms, logits)) is not None:
             raise TrainingDiverged(
                 f"training was stopped: {reason}",
@@ -304,7 +304,7 @@ class EarlyExitModule(LightningModule):
             )
         loss: Tensor = terms.loss
         named = dict(terms.terms)
-        if GATE in output.extras:
+        if GATE in output.extras and not self.objective.trains_gates:
             gate = gate_loss(output.extras[GATE], output.logits, labels)
             if self.objective.trains_early_exits(progress):
                 named["gate_term"] = gate.detach()

@@ -17,7 +17,7 @@ from typing_extensions import override
 from ee_lightning.errors import OptionError, require_within
 from ee_lightning.models import MultiExitModel, Part
 
-EVERYTHING: frozenset[Part] = frozenset({"backbone", "last_exit", "early_exits"})
+EVERYTHING: frozenset[Part] = frozenset({"backbone", "last_exit", "early_exits", "gates"})
 _CHANGE_THE_STEPS = {
     BatchSizeFinder: "look for the largest --data.batch_size that fits in memory with short runs "
     "(--trainer.max_steps 3), and leave the callback out",

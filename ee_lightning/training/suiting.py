@@ -26,7 +26,13 @@ def suited_to(
 
 
 def check_gate(objective: Objective, heads: HeadOptions) -> None:
-    """Raise an `OptionError` for a gate beside an objective that trains no early exits."""
+    """Raise an `OptionError` for a gate that nothing would train, or an objective that lacks the gate it trains."""
+    if objective.trains_gates and not heads.gate:
+        raise OptionError(
+            f"{type(objective).__name__} trains a gate, and the exits have none",
+            where="--model.heads.gate",
+            hint="give the exits one: --model.heads.gate deep, per_exit or true",
+        )
     if heads.gate and not objective.has_early_exits:
         raise OptionError(
             f"{type(objective).__name__} trains no early exits, and no gate beside them",

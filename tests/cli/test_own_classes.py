@@ -167,18 +167,18 @@ class Forwardless(Objective):
 
 
 class Bare(Objective):
-    def forward(self, logits, labels, progress):
-        return logits.mean()
+    def forward(self, output, labels, progress):
+        return output.logits.mean()
 
 
 class PerExit(Objective):
-    def forward(self, logits, labels, progress):
-        return ObjectiveTerms(logits.mean((1, 2)), {})
+    def forward(self, output, labels, progress):
+        return ObjectiveTerms(output.logits.mean((1, 2)), {})
 
 
 class Detached(Objective):
-    def forward(self, logits, labels, progress):
-        return ObjectiveTerms(logits.detach().mean(), {})
+    def forward(self, output, labels, progress):
+        return ObjectiveTerms(output.logits.detach().mean(), {})
 
 
 class Foreign:
@@ -200,7 +200,7 @@ class Foreign:
         (
             "objective",
             "Bare",
-            "Bare.forward returns a Tensor\n  where: own_criterion\n  hint:  forward(logits, labels, ",
+            "Bare.forward returns a Tensor\n  where: own_criterion\n  hint:  forward(output, labels, ",
         ),
         ("objective", "PerExit", "PerExit.forward returns a Tensor of shape [3] as loss\n"),
         ("objective", "Detached", "Detached.forward returns a loss without gradient\n"),

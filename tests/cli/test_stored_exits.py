@@ -54,7 +54,7 @@ def test_every_criterion_that_applies_is_replayed(folder: RunFolder) -> None:
     (folder.path / "curves.png").unlink()
     assert main(["curves", str(folder.path)]) == 0
     curves = pd.read_csv(folder.path / "curves.csv")
-    assert set(curves["criterion"]) == set(CRITERIA) - FITTED - {"gate", "cap"}
+    assert set(curves["criterion"]) == set(CRITERIA) - FITTED - {"gate", "q_exit", "cap"}
     assert {"accuracy", "matthews"} <= set(curves.columns)
     assert (folder.path / "curves.png").read_bytes().startswith(b"\x89PNG")
     assert not (folder.path / "fitted.json").exists()
@@ -64,7 +64,7 @@ def test_held_out_rows_let_the_rest_be_fitted_and_are_not_reported(folder: RunFo
     folder.write_exits(CALIBRATION, _exits(200, 1))
     assert main(["curves", str(folder.path)]) == 0
     curves = pd.read_csv(folder.path / "curves.csv")
-    assert set(curves["criterion"]) == set(CRITERIA) - {"gate", "cap"}
+    assert set(curves["criterion"]) == set(CRITERIA) - {"gate", "q_exit", "cap"}
     assert set(curves["split"]) == {"validation"}
     assert set(json.loads((folder.path / "fitted.json").read_text())["validation"]) == FITTED
 

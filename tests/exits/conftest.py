@@ -28,6 +28,7 @@ from ee_lightning.exits import (
     NormalisedEntropy,
     Oracle,
     Patience,
+    QExit,
     RunningEnsemble,
     Scheduled,
     SoftVoting,
@@ -89,6 +90,7 @@ CASES = [
             RunningEnsemble(),
             LearnedEnsemble(),
             Gate(),
+            QExit(),
             Conformal(),
             Energy(),
             CAP(),
@@ -102,7 +104,7 @@ CASES = [
         ],
     ),
     Case(BEEM([0.5, 1, 2, 0]), num_exits=4),
-    *(Case(criterion, is_regression=True) for criterion in (Patience(tolerance=1.5), Gate(), Fixed())),
+    *(Case(criterion, is_regression=True) for criterion in (Patience(tolerance=1.5), Gate(), QExit(), Fixed())),
     *(
         Case(criterion, multi_label=True)
         for criterion in (
@@ -114,6 +116,7 @@ CASES = [
             Confidence(fallback="most_confident"),
             Entropy(),
             Gate(),
+            QExit(),
             Fixed(),
             Oracle(),
         )

@@ -154,7 +154,7 @@ def test_every_criterion_of_the_table_is_tried_here_and_names_are_distinct(all_c
     assert len(set(names)) == len(names)
 
 
-OF_LABELS = ("voting", "patience", "confidence", "entropy", "scheduled_confidence", "gate", "fixed", "oracle")
+OF_LABELS = ("voting", "patience", "confidence", "entropy", "scheduled_confidence", "gate", "q_exit", "fixed", "oracle")
 
 
 @pytest.mark.parametrize("name", sorted({*CRITERIA} - {*OF_LABELS}))
@@ -162,7 +162,7 @@ def test_a_criterion_of_one_class_refuses_labels_and_names_those_that_take_them(
     criterion, exits = CRITERIA[name](), random_exits(2, 3, 4, multi_label=True)
     with pytest.raises(OptionError, match=f"{name} needs one class a sample") as caught:
         replay(criterion, exits)
-    assert caught.value.hint == "for several labels use voting, patience, confidence, entropy, gate or fixed"
+    assert caught.value.hint == "for several labels use voting, patience, confidence, entropy, gate, q_exit or fixed"
     if isinstance(criterion, Fitted):
         with pytest.raises(OptionError, match="one class a sample"):
             criterion.fit(exits)
@@ -173,10 +173,12 @@ def test_patience_within_a_tolerance_is_of_values_alone():
         replay(Patience(tolerance=1.0), random_exits(2, 3, 4, multi_label=True))
 
 
-@pytest.mark.parametrize("name", sorted(set(CRITERIA) - {"patience", "gate", "fixed"}))
+@pytest.mark.parametrize("name", sorted(set(CRITERIA) - {"patience", "gate", "q_exit", "fixed"}))
 def test_a_criterion_of_classes_refuses_values(name):
     criterion, exits = CRITERIA[name](), random_exits(2, 3, 1)
-    with pytest.raises(OptionError, match=rf"(?s){name} needs classes.*patience with a tolerance, gate or fixed"):
+    with pytest.raises(
+        OptionError, match=rf"(?s){name} needs classes.*patience with a tolerance .*, gate, q_exit or fixed"
+    ):
         replay(criterion, exits)
     if isinstance(criterion, Fitted):
         with pytest.raises(OptionError, match="needs classes"):

@@ -10,7 +10,7 @@ from ee_lightning.functional import (
     accuracy_term,
     divergences_from,
     diversity_term,
-    exit_cross_entropies,
+    exit_losses,
     gate_loss,
     pairwise_cross_entropies,
 )
@@ -102,7 +102,7 @@ def test_exits_that_are_all_alike_pass_the_gradient_to_the_first_of_them(minimum
 @pytest.mark.parametrize(("num_exits", "classes"), [(1, 2), (2, 2), (12, 3)])
 def test_uniform_exits_have_closed_forms(num_exits, classes):
     logits, labels = torch.zeros(num_exits, 5, classes), torch.tensor([0, 1, 0, 1, 1])
-    torch.testing.assert_close(exit_cross_entropies(logits, labels), torch.full((num_exits,), math.log(classes)))
+    torch.testing.assert_close(exit_losses(logits, labels), torch.full((num_exits,), math.log(classes)))
     torch.testing.assert_close(diversity_term(logits), torch.tensor((num_exits - 1) * math.log(classes)))
 
 

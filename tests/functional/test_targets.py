@@ -7,7 +7,7 @@ from torch.nn.functional import cross_entropy
 from ee_lightning.functional import (
     accuracy_term,
     balanced_weights,
-    exit_cross_entropies,
+    exit_losses,
     soft_targets,
 )
 
@@ -26,7 +26,7 @@ def test_smoothed_cross_entropies_are_those_of_torch(batch, smoothing):
     logits, labels = batch
     targets = soft_targets(labels, logits.shape[-1], smoothing)
     expected = torch.stack([cross_entropy(each, labels, label_smoothing=smoothing) for each in logits])
-    torch.testing.assert_close(exit_cross_entropies(logits, targets), expected)
+    torch.testing.assert_close(exit_losses(logits, targets), expected)
 
 
 @settings(deadline=None, max_examples=30)

@@ -14,10 +14,11 @@ from ee_lightning.models.backbones.loading import load_backbone
 def make_model(backbone: Path, num_classes: int = 3, **heads: object) -> MultiExitModel:
     """Make a model with all extras, whose exits disagree."""
     torch.manual_seed(1)
-    options = HeadOptions(gate=True, nsp=True, **heads)
+    options = HeadOptions(**{"gate": True, "nsp": True, **heads})
     model = MultiExitModel(load_backbone(str(backbone)), Target.of(num_classes), options).eval()
-    for linear in [*model.heads.classifiers, model.heads.gate]:
-        torch.nn.init.normal_(linear.weight, std=1.0)
+    for linear in [*model.heads.classifiers.modules(), *model.heads.gates.modules()]:
+        if isinstance(linear, torch.nn.Linear):
+            torch.nn.init.normal_(linear.weight, std=1.0)
     return model
 
 

@@ -60,6 +60,18 @@ def test_samples_leave_where_the_replay_of_the_subset_lets_them(
         assert [each.label for each in found] == labels.tolist()
 
 
+@pytest.mark.parametrize("gate", ["deep", "per_exit"])
+def test_exits_are_asked_with_the_gates_they_have(
+    gate: str, small_backbone: Callable[..., object], model_of: Callable[..., MultiExitModel]
+) -> None:
+    model = model_of(small_backbone("bert", num_hidden_layers=4), gate=gate)
+    tokens = torch.tensor([[5, 6, 7], [8, 9, 10]])
+    with torch.inference_mode():
+        whole, asked = (some(tokens, torch.ones_like(tokens)).extras["gate"] for some in (model, model.asking([2, 4])))
+    assert torch.equal(asked, whole[[1, 3]])
+    assert whole.std() > 0.01
+
+
 def test_an_exit_that_is_not_asked_is_neither_run_nor_judged(deep: MultiExitModel, samples: list[Sample]) -> None:
     judged, run = [], []
 

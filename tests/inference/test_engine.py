@@ -252,7 +252,7 @@ def test_criteria_that_cannot_judge_the_model_are_refused_at_once(
     criterion: Criterion, match: str, model: MultiExitModel
 ) -> None:
     model = deepcopy(model)
-    model.heads.gate = None
+    model.heads.gates = torch.nn.ModuleList()
     with pytest.raises(OptionError, match=match):
         EarlyExitEngine(model, criterion, 1.0)
 

@@ -19,7 +19,7 @@ from transformers import AutoConfig, AutoModel, BertModel, pipeline
 from ee_lightning.cli import main
 from ee_lightning.data.encoding import load_tokenizer
 from ee_lightning.errors import BackboneError, EarlyExitError, OptionError, RunFolderError
-from ee_lightning.exits import Confidence, Conformal, Criterion, Gate, StoredExits, Voting
+from ee_lightning.exits import Confidence, Conformal, Criterion, Gate, QExit, StoredExits, Voting
 from ee_lightning.exits.naming import spec_of
 from ee_lightning.functional import Target
 from ee_lightning.inference import Deployment, EarlyExitPredictor, ExitPolicy
@@ -71,11 +71,13 @@ def test_a_saved_model_predicts_the_same_bit_for_bit(
     [
         ({"pooler": "shared", "pooling": "cls"}, 2, Voting(fallback="majority"), 1.1),
         ({"gate": True, "pooling": "mean"}, None, Gate(), -0.5),
+        ({"gate": "deep", "pooling": "mean"}, None, QExit(), 0.6),
+        ({"gate": "per_exit", "pooling": "mean"}, None, Gate(), -0.5),
         ({"exits": "last"}, None, Voting(), inf),
         ({"exits": (1, 3)}, None, Voting(), 1.2),
         ({"pooling": "mean"}, None, Conformal(), 0.5),
     ],
-    ids=["shared pooler, 2 layers", "gate", "one exit", "placed exits", "fitted"],
+    ids=["shared pooler, 2 layers", "gate", "deep gate", "gates of exits", "one exit", "placed exits", "fitted"],
 )
 def test_every_kind_of_model_comes_back(
     heads: dict, num_layers: int | None, criterion: Criterion, threshold: float, tiny_backbone: Path, tmp_path: Path

@@ -85,6 +85,7 @@ def test_mean_pooling_ignores_padding() -> None:
         ({"exits": [0, 3]}, "exits"),
         ({"pooling": "max"}, "pooling"),
         ({"pooler": "none"}, "pooler"),
+        ({"gate": "deeper"}, "gate"),
         ({"dropout": 1.0}, "dropout"),
     ],
 )
@@ -175,19 +176,26 @@ def test_gradient_equilibrium_leaves_values_in_training_bit_for_bit(tiny_backbon
     assert torch.equal(outputs[0].extras["gate"], outputs[1].extras["gate"])
 
 
+@pytest.mark.parametrize("gate", [True, "deep", "per_exit"])
 @pytest.mark.parametrize("pooler", ["per_exit", "shared"])
-def test_gate_is_one_linear_layer_on_what_every_exit_pooled(pooler: str, tiny_backbone: Path) -> None:
-    model = MultiExitModel(
-        load_backbone(str(tiny_backbone)), Target.of(2), HeadOptions(pooler=pooler, gate=True)
-    ).eval()  # type: ignore[arg-type]
+def test_gates_are_layers_on_what_every_exit_pooled(pooler: str, gate: object, tiny_backbone: Path) -> None:
+    options = HeadOptions(pooler=pooler, gate=gate)  # type: ignore[arg-type]
+    model = MultiExitModel(load_backbone(str(tiny_backbone)), Target.of(2), options).eval()
+    for parameter in model.heads.gates.parameters():
+        torch.nn.init.normal_(parameter, std=0.5)
+    activations = {True: [], "deep": [torch.tanh] * 3, "per_exit": [torch.nn.functional.gelu]}[gate]  # type: ignore[index]
     with torch.inference_mode():
         output = model(**_batch())
         hidden = model.backbone.encoder(**_batch(), output_hidden_states=True).hidden_states
         for index in range(3):
             dense = model.heads.poolers[index if pooler == "per_exit" else 0]
-            pooled = torch.tanh(hidden[index + 1][:, 0] @ dense.weight.T + dense.bias)
-            score = pooled @ model.heads.gate.weight[0] + model.heads.gate.bias
+            said = torch.tanh(hidden[index + 1][:, 0] @ dense.weight.T + dense.bias)
+            weights = iter(model.heads.gates[index if gate == "per_exit" else 0].parameters())
+            for activation in activations:
+                said = activation(said @ next(weights).T + next(weights))
+            score = said @ next(weights)[0] + next(weights)
             torch.testing.assert_close(output.extras["gate"][index], 1 / (1 + torch.exp(-score)))
+            assert [*weights] == []
 
 
 @pytest.mark.parametrize("num_layers", [1, 2, None])
@@ -215,6 +223,8 @@ def test_layers_that_are_not_there_can_not_be_kept(num_layers: int, tiny_backbon
     [
         HeadOptions(),
         HeadOptions(pooler="shared", gate=True),
+        HeadOptions(gate="deep"),
+        HeadOptions(gate="per_exit"),
         HeadOptions(exits="last"),
         HeadOptions(exits=(1, 3), gate=True),
     ],
@@ -224,7 +234,7 @@ def test_the_parts_hold_every_leaf_of_the_model_once(options: HeadOptions, tiny_
     model = MultiExitModel(load_backbone(str(tiny_backbone)), Target.of(2), options)
     held = [
         leaf
-        for part in ("backbone", "last_exit", "early_exits")
+        for part in ("backbone", "last_exit", "early_exits", "gates")
         for module in model.part(part)  # type: ignore[arg-type]
         for leaf in module.modules()
         if not [*leaf.children()]

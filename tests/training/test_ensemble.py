@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from ee_lightning.errors import OptionError
+from ee_lightning.models import MultiExitOutput
 from ee_lightning.training import Progress
 from ee_lightning.training.objectives.ensemble import EnsembleObjective
 
@@ -49,7 +50,7 @@ def test_loss_and_gradient_equal_the_formula(
     logits = (2 * torch.randn(5, 7, 3, generator=generator, dtype=torch.float64)).requires_grad_()
     labels = torch.randint(3, (7,), generator=generator)
     objective = EnsembleObjective(0.3, minimum, last_exit, layer_weights, stop_gradient)  # type: ignore[arg-type]
-    loss = objective(logits, labels, START).loss
+    loss = objective(MultiExitOutput(logits), labels, START).loss
     expected = _formula(logits, labels, 0.3, minimum, last_exit, layer_weights == "linear", stop_gradient)
     torch.testing.assert_close(loss, expected)
     torch.testing.assert_close(*(torch.autograd.grad(value, logits)[0] for value in (loss, expected)))
@@ -57,13 +58,15 @@ def test_loss_and_gradient_equal_the_formula(
 
 def test_terms_are_separate_and_without_weight() -> None:
     logits, labels = torch.randn(4, 6, 2), torch.randint(2, (6,))
-    loss, terms = EnsembleObjective(0.25)(logits, labels, START)
+    loss, terms = EnsembleObjective(0.25)(MultiExitOutput(logits), labels, START)
     torch.testing.assert_close(loss, terms["accuracy_term"] - 0.25 * terms["diversity_term"])
-    torch.testing.assert_close(EnsembleObjective(0.0)(logits, labels, START).loss, terms["accuracy_term"])
+    torch.testing.assert_close(
+        EnsembleObjective(0.0)(MultiExitOutput(logits), labels, START).loss, terms["accuracy_term"]
+    )
 
 
 def test_exits_that_only_guess_cost_log_c_each() -> None:
-    _, terms = EnsembleObjective(0.5)(torch.zeros(4, 6, 3), torch.randint(3, (6,)), START)
+    _, terms = EnsembleObjective(0.5)(MultiExitOutput(torch.zeros(4, 6, 3)), torch.randint(3, (6,)), START)
     assert terms["accuracy_term"].item() == pytest.approx(4 * log(3))
     assert terms["diversity_term"].item() == pytest.approx(3 * log(3))
 
@@ -85,30 +88,35 @@ def test_confident_disagreement_counts_as_a_run_away_once_it_outweighs_being_rig
     for confidence, runs_away in ((0.5, False), (50.0, True)):
         sign = torch.tensor([1.0, -1.0]).view(2, 1)  # two exits that contradict each other
         logits = confidence * torch.stack([sign, -sign], -1).expand(2, 8, 2)
-        reason = objective.divergence(objective(logits, labels, START), logits)
+        reason = objective.divergence(objective(MultiExitOutput(logits), labels, START), logits)
         assert (reason is not None) == runs_away
-    assert EnsembleObjective(0.01).divergence(EnsembleObjective(0.01)(logits, labels, START), logits) is None
+    assert (
+        EnsembleObjective(0.01).divergence(EnsembleObjective(0.01)(MultiExitOutput(logits), labels, START), logits)
+        is None
+    )
 
 
 @pytest.mark.parametrize("num_classes", [2, 20])
 @pytest.mark.parametrize("last_exit", [True, False])
 def test_exits_that_only_guess_are_no_run_away_however_large_the_weight(num_classes: int, last_exit: bool) -> None:
     objective, logits = EnsembleObjective(100.0, last_exit=last_exit), torch.zeros(12, 4, num_classes)
-    terms = objective(logits, torch.zeros(4, dtype=torch.long), START)
+    terms = objective(MultiExitOutput(logits), torch.zeros(4, dtype=torch.long), START)
     assert terms.loss < -12 * log(num_classes)
     assert objective.divergence(terms, logits) is None
 
 
 def test_a_loss_that_is_not_finite_counts_as_a_run_away() -> None:
     objective, logits = EnsembleObjective(), torch.full((2, 3, 2), float("nan"))
-    reason = objective.divergence(objective(logits, torch.zeros(3, dtype=torch.long), START), logits)
+    reason = objective.divergence(objective(MultiExitOutput(logits), torch.zeros(3, dtype=torch.long), START), logits)
     assert reason == "the loss is nan"
 
 
 def test_share_and_disagreement_of_four_samples_by_hand() -> None:
     predicted = torch.tensor([[0, 1, 2, 2], [0, 1, 1, 0], [0, 2, 1, 2]])  # [exits, batch]
     logits = torch.nn.functional.one_hot(predicted, 3).double() * 3
-    _, terms = EnsembleObjective(0.4, diversity_warmup=0.5)(logits, torch.tensor([0, 1, 1, 2]), Progress(25, 100))
+    _, terms = EnsembleObjective(0.4, diversity_warmup=0.5)(
+        MultiExitOutput(logits), torch.tensor([0, 1, 1, 2]), Progress(25, 100)
+    )
     assert terms["disagreement"].item() == pytest.approx((2 / 4 + 2 / 4 + 2 / 4) / 3)
     assert terms["diversity_weight"].item() == pytest.approx(0.2)
     diversity = 0.2 * terms["diversity_term"].item()
@@ -118,11 +126,11 @@ def test_share_and_disagreement_of_four_samples_by_hand() -> None:
 def test_exits_that_are_right_beyond_rounding_leave_the_diversity_no_share() -> None:
     labels = torch.tensor([0, 1, 1])
     logits = 200 * torch.nn.functional.one_hot(labels, 2).float().expand(3, 3, 2)  # [exits, batch, classes]
-    loss, terms = EnsembleObjective()(logits, labels, START)
+    loss, terms = EnsembleObjective()(MultiExitOutput(logits), labels, START)
     assert loss == terms["diversity_share"] == 0
 
 
 def test_a_single_exit_differs_from_none() -> None:
-    loss, terms = EnsembleObjective()(torch.randn(1, 5, 2), torch.randint(2, (5,)), START)
+    loss, terms = EnsembleObjective()(MultiExitOutput(torch.randn(1, 5, 2)), torch.randint(2, (5,)), START)
     assert loss == terms["accuracy_term"]
     assert terms["diversity_share"] == terms["disagreement"] == 0

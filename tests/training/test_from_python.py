@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader
 from ee_lightning.errors import OptionError, RunFolderError
 from ee_lightning.exits import Confidence, Voting
 from ee_lightning.fit.sweep_callback import ExitSweep
-from ee_lightning.models import HeadOptions
+from ee_lightning.models import HeadOptions, MultiExitOutput
 from ee_lightning.training import EarlyExitModule, LabelOptions, Optimization, Progress
 from ee_lightning.training.objectives.joint import JointObjective
 from ee_lightning.training.objectives.objective import Objective, ObjectiveTerms
@@ -184,8 +184,8 @@ def test_a_sweep_from_python_prints_a_line_an_epoch_and_its_table(
 
 
 class NoProgress(JointObjective):
-    def forward(self, logits: Tensor, labels: Tensor) -> ObjectiveTerms:  # type: ignore[override]
-        return ObjectiveTerms(logits.mean(), {})
+    def forward(self, output: MultiExitOutput, labels: Tensor) -> ObjectiveTerms:  # type: ignore[override]
+        return ObjectiveTerms(output.logits.mean(), {})
 
 
 class OtherStages(JointObjective):
@@ -207,7 +207,7 @@ def test_what_is_no_objective_is_refused_with_the_contract(objective: Any, reaso
         OptionError, match=rf"{type(objective).__name__} can't be used as an objective: {reason}"
     ) as caught:
         module_of(tiny_backbone, objective)
-    assert "forward(logits, labels, progress)" in str(caught.value.hint)
+    assert "forward(output, labels, progress)" in str(caught.value.hint)
 
 
 class Returns(Objective):
@@ -217,7 +217,7 @@ class Returns(Objective):
         super().__init__()
         self.what = what
 
-    def forward(self, logits: Tensor, labels: Tensor, progress: Progress) -> Any:
+    def forward(self, output: MultiExitOutput, labels: Tensor, progress: Progress) -> Any:
         return self.what
 
 

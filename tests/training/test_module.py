@@ -17,21 +17,24 @@ from torch.optim import Optimizer
 from torch.utils.data import DataLoader
 
 from ee_lightning.errors import OptionError
-from ee_lightning.models import HeadOptions
+from ee_lightning.models import HeadOptions, MultiExitOutput
 from ee_lightning.training import EarlyExitModule, Optimization, Progress
 from ee_lightning.training.data_module import TaskDataModule
 from ee_lightning.training.objectives.alternating import AlternatingObjective
+from ee_lightning.training.objectives.consistentee import ConsistentEEObjective
 from ee_lightning.training.objectives.ensemble import EnsembleObjective
 from ee_lightning.training.objectives.joint import JointObjective
 from ee_lightning.training.objectives.last_exit import LastExitObjective
 from ee_lightning.training.objectives.mutual_distillation import MutualDistillationObjective
 from ee_lightning.training.objectives.objective import Objective, ObjectiveTerms
+from ee_lightning.training.objectives.palbert import PALBERTObjective
 from ee_lightning.training.objectives.ramped import RampedObjective
 from ee_lightning.training.objectives.two_stage import SelfDistillationObjective, TwoStageObjective
 
 METHODS = Path(__file__).parents[2] / "configs" / "methods"
-ALL = {"backbone", "last", "early"}
-TWO_STAGES = [{"backbone", "last"}, {"early"}]
+ALL = {"backbone", "last", "early", "gate"}
+TWO_STAGES = [{"backbone", "last"}, {"early", "gate"}]
+THREE_STAGES = [{"backbone", "last", "early"}, {"gate"}, ALL]
 REGIMES: dict[str, list[set[str]]] = {
     "cosee": [ALL],
     "sweet": [ALL],
@@ -40,10 +43,12 @@ REGIMES: dict[str, list[set[str]]] = {
     "elasticbert": [ALL],
     "shallow_deep": [ALL],
     "berxit": [ALL],
+    "palbert": [ALL],
+    "consistentee": THREE_STAGES,
     "deebert": TWO_STAGES,
     "fastbert": TWO_STAGES,
-    "full": [ALL],
-    "truncated": [ALL],
+    "full": [{"backbone", "last"}],
+    "truncated": [{"backbone", "last"}],
 }
 QUIET = {
     "accelerator": "cpu",
@@ -58,8 +63,8 @@ def _part(name: str, names: Sequence[str]) -> str:
     """Return the part of the model that a parameter or module belongs to, by its name."""
     if name.startswith("backbone."):
         return "backbone"
-    if name.startswith("heads.gate"):
-        return "early"
+    if name.startswith("heads.gates"):
+        return "gate"
     kind, index = name.split(".")[1:3]
     deepest = max(int(other.split(".")[2]) for other in names if other.startswith(f"heads.{kind}."))
     return "last" if int(index) == deepest else "early"
@@ -94,6 +99,8 @@ def _configured(config: str, backbone: Path, **others: dict[str, Any]) -> EarlyE
     options = yaml.safe_load((METHODS / f"{config}.yaml").read_text())["model"]
     for section, values in others.items():
         options[section] = {**options.get(section, {}), **values}
+    if config == "consistentee":
+        options["objective"]["init_args"] = {"first_stage": 1 / 3, "second_stage": 1 / 3}
     if "num_layers" in options:
         options["num_layers"] = 2
     parser = ArgumentParser(exit_on_error=False)
@@ -115,6 +122,10 @@ def _check(spy: Spy, model: nn.Module, stages: list[set[str]], steps_of_stage: i
         trained = parts - set(frozen)
         steps = slice(index * steps_of_stage, (index + 1) * steps_of_stage)
         expected = {name for name in names if _part(name, names) in trained}
+        if (
+            model.heads.options.gate == "per_exit"
+        ):  # all leave at the last exit: of its gate only the weights move, decaying
+            expected -= {f"heads.gates.{model.num_exits - 1}.{place}.bias" for place in (0, 2)}
         assert set().union(*spy.moved[steps]) == expected
         for modes in spy.in_training[steps]:
             assert modes == {name: _part(name, [*modes]) in trained for name in modes}
@@ -152,13 +163,15 @@ def test_a_frozen_backbone_stays_in_every_stage(config: str, tiny_backbone: Path
     _check(spy, module.model, stages, 6 // len(stages), frozen=["backbone"])
 
 
-@pytest.mark.parametrize("config", [name for name in REGIMES if name not in {"full", "truncated"}])
+@pytest.mark.parametrize(
+    "config", [name for name in REGIMES if name not in {"full", "truncated", "palbert", "consistentee"}]
+)
 def test_the_gate_is_trained_beside_the_early_exits(config: str, tiny_backbone: Path, glue_folder: Path) -> None:
     module, stages, spy = _configured(config, tiny_backbone, heads={"gate": True}), REGIMES[config], Spy()
     trainer = Trainer(max_epochs=1, limit_train_batches=4, limit_val_batches=0, callbacks=[spy], **QUIET)
     trainer.fit(module, _data(glue_folder, tiny_backbone))
     _check(spy, module.model, stages, 4 // len(stages))
-    assert "heads.gate.weight" in spy.moved[-1]
+    assert "heads.gates.0.weight" in spy.moved[-1]
     for step, logged in enumerate(spy.logged):
         learns = step % 2 == 1 if config == "berxit" else "early" in stages[step * len(stages) // 4]
         assert ("train/gate_term" in logged) == (learns or (config == "berxit" and step > 0))  # the latest stays
@@ -182,7 +195,7 @@ class NoteTaught(Callback):
         parameters = dict(pl_module.model.named_parameters())
         names = [*parameters]
         taught = {name for name, value in parameters.items() if value.grad is not None and value.grad.any()}
-        self.taught.append({"gate" if name.startswith("heads.gate") else _part(name, names) for name in taught})
+        self.taught.append({_part(name, names) for name in taught})
 
 
 @pytest.mark.parametrize("accumulated", [1, 2])
@@ -232,9 +245,9 @@ def _noting(kind: type[Objective]) -> type[Objective]:
     """Make a subclass that notes the progress it gets, batch by batch."""
 
     class Noting(kind):  # type: ignore[misc, valid-type]
-        def forward(self, logits: Tensor, labels: Tensor, progress: Progress) -> ObjectiveTerms:
+        def forward(self, output: MultiExitOutput, labels: Tensor, progress: Progress) -> ObjectiveTerms:
             self.__dict__.setdefault("noted", []).append(progress)
-            return super().forward(logits, labels, progress)
+            return super().forward(output, labels, progress)
 
     return Noting
 
@@ -396,6 +409,8 @@ def test_gradient_checkpointing_runs_layers_again_and_changes_nothing(tiny_backb
     [
         (JointObjective(), None, HeadOptions(exits="last"), r"early exits, and there are none[\s\S]*heads.exits"),
         (TwoStageObjective(), 1, HeadOptions(), r"early exits, and there are none[\s\S]*num_layers[\s\S]*LastExit"),
+        (PALBERTObjective(), None, HeadOptions(), r"trains a gate, and the exits have none[\s\S]*heads.gate deep"),
+        (ConsistentEEObjective(), 1, HeadOptions(gate=True), r"early exits, and there are none[\s\S]*num_layers"),
         (LastExitObjective(), None, HeadOptions(gate=True), r"no gate beside them[\s\S]*model.heads.gate"),
         (LastExitObjective(), 4, HeadOptions(), r"4 layers are to be kept of 3[\s\S]*num_layers[\s\S]*1 to 3"),
         (LastExitObjective(), 0, HeadOptions(), r"0 layers are to be kept of 3[\s\S]*num_layers[\s\S]*1 to 3"),
@@ -421,7 +436,7 @@ def test_losses_are_in_full_precision_under_autocast(tiny_backbone: Path) -> Non
     assert output.logits.dtype == output.extras["gate"].dtype == torch.float32
 
 
-@pytest.mark.parametrize("regime", ["ours", "full", "fastbert", "berxit"])
+@pytest.mark.parametrize("regime", ["ours", "full", "fastbert", "berxit", "palbert"])
 def test_smoothed_and_weighted_labels_are_taught_and_gates_still_learn_from_the_classes(
     regime: str, tiny_backbone: Path, glue_folder: Path
 ) -> None:

@@ -12,11 +12,13 @@ from ee_lightning.functional import Kind, Target
 from ee_lightning.models import HeadOptions, MultiExitOutput
 from ee_lightning.training import EarlyExitModule, LabelOptions
 from ee_lightning.training.objectives.alternating import AlternatingObjective
+from ee_lightning.training.objectives.consistentee import ConsistentEEObjective
 from ee_lightning.training.objectives.ensemble import EnsembleObjective
 from ee_lightning.training.objectives.joint import JointObjective
 from ee_lightning.training.objectives.last_exit import LastExitObjective
 from ee_lightning.training.objectives.mutual_distillation import MutualDistillationObjective
 from ee_lightning.training.objectives.objective import Objective
+from ee_lightning.training.objectives.palbert import PALBERTObjective
 from ee_lightning.training.objectives.ramped import RampedObjective
 from ee_lightning.training.objectives.two_stage import SelfDistillationObjective, TwoStageObjective
 
@@ -94,6 +96,8 @@ def test_weights_and_smoothing_reach_the_loss(
         TwoStageObjective(),
         SelfDistillationObjective(),
         MutualDistillationObjective(),
+        PALBERTObjective(),
+        ConsistentEEObjective(),
     ],
     ids=lambda objective: type(objective).__name__,
 )

@@ -11,6 +11,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from ee_lightning.errors import OptionError
 from ee_lightning.functional import Kind, Target
+from ee_lightning.models import MultiExitOutput
 from ee_lightning.training import Progress
 from ee_lightning.training.objectives.alternating import AlternatingObjective
 from ee_lightning.training.objectives.cosee import COSEEObjective
@@ -159,12 +160,12 @@ def test_loss_and_gradient_follow_the_formula(case: str, classes: int) -> None:
     objective, progress, formula = CASES[case]
     objective.check_task(Target.of(classes).kind)
     logits, labels = _batch(classes)
-    loss, terms = objective(logits, labels, progress)
+    loss, terms = objective(MultiExitOutput(logits), labels, progress)
     expected = formula(logits, labels)
     torch.testing.assert_close(loss, expected)
     torch.testing.assert_close(*(torch.autograd.grad(value, logits)[0] for value in (loss, expected)))
     assert not any(term.requires_grad for term in terms.values())
-    assert objective.divergence(objective(logits, labels, progress), logits) is None
+    assert objective.divergence(objective(MultiExitOutput(logits), labels, progress), logits) is None
 
 
 class Reads(TorchDispatchMode):
@@ -185,7 +186,7 @@ def test_a_step_waits_for_the_loss_once(case: str) -> None:
     objective, progress, _ = CASES[case]
     logits, labels = _batch(3)
     with Reads() as reads:
-        objective.divergence(objective(logits, labels, progress), logits)
+        objective.divergence(objective(MultiExitOutput(logits), labels, progress), logits)
     assert reads.count == 1
 
 
@@ -197,7 +198,7 @@ def test_regression_is_refused_with_the_reason_where_distributions_are_compared(
 
 def test_the_last_exit_learns_nothing_from_teaching() -> None:
     logits, labels = _batch(3)
-    loss = SelfDistillationObjective()(logits, labels, Progress(0, 10, 1)).loss
+    loss = SelfDistillationObjective()(MultiExitOutput(logits), labels, Progress(0, 10, 1)).loss
     gradient = torch.autograd.grad(loss, logits)[0]
     assert gradient[-1].abs().max() == 0
     p = logits.detach().softmax(-1)
@@ -206,7 +207,10 @@ def test_the_last_exit_learns_nothing_from_teaching() -> None:
 
 def test_every_exit_learns_from_the_others_and_nothing_from_teaching_them() -> None:
     logits, labels = _batch(3)
-    loss = MutualDistillationObjective(0.5)(logits, labels, START).loss - JointObjective()(logits, labels, START).loss
+    loss = (
+        MutualDistillationObjective(0.5)(MultiExitOutput(logits), labels, START).loss
+        - JointObjective()(MultiExitOutput(logits), labels, START).loss
+    )
     p = logits.detach().softmax(-1)
     expected = [sum(p[m] - p[j] for j in range(M)) * 0.5 / (M - 1) / BATCH for m in range(M)]
     torch.testing.assert_close(torch.autograd.grad(loss, logits)[0], torch.stack(expected))
@@ -237,12 +241,14 @@ def test_the_ramp_rises_to_the_share_of_the_layers_that_an_exit_takes() -> None:
     objective.check_exits((1, 3, 6, 12))
     logits, labels = torch.randn(M, BATCH, 3, dtype=torch.float64), torch.tensor([0, 2, 1, 1, 0])
     expected = _weighted(1 / 12, 3 / 12, 6 / 12, 1)(logits, labels)
-    torch.testing.assert_close(objective(logits, labels, Progress(10, 10)).loss, expected)
+    torch.testing.assert_close(objective(MultiExitOutput(logits), labels, Progress(10, 10)).loss, expected)
 
 
 def test_the_ramp_s_mean_weight_and_alternating_steps_are_logged() -> None:
     logits, labels = _batch(2)
-    terms = RampedObjective(0.2)(logits, labels, Progress(5, 10)).terms
+    terms = RampedObjective(0.2)(MultiExitOutput(logits), labels, Progress(5, 10)).terms
     assert terms["mean_weight"].item() == pytest.approx(sum(0.2 + 0.5 * (m / M - 0.2) for m in (1, 2, 3)) / 3)
-    named = [set(AlternatingObjective()(logits, labels, Progress(step, 10)).terms) for step in range(3)]
+    named = [
+        set(AlternatingObjective()(MultiExitOutput(logits), labels, Progress(step, 10)).terms) for step in range(3)
+    ]
     assert named == [{"last_exit_term"}, {"accuracy_term"}, {"last_exit_term"}]

@@ -14,7 +14,10 @@ from forked import Command
 
 SCRIPT = Path(__file__).with_name("two_processes.py")
 Trained = dict[str, dict[str, Any]]
-TRAININGS = ["ensemble", "ensemble by sample", "two stages", "alternating with a gate", "last exit", "frozen backbone"]
+TRAININGS = [
+    *("ensemble", "ensemble by sample", "two stages", "alternating with a gate", "a gate that shares out"),
+    *("last exit", "frozen backbone"),
+]
 NUM_STEPS = 2 * 4
 SHARDED = ["ensemble", "two stages", "alternating with a gate"]
 

@@ -21,6 +21,7 @@ from ee_lightning.training.objectives.ensemble import EnsembleObjective
 from ee_lightning.training.objectives.joint import JointObjective
 from ee_lightning.training.objectives.last_exit import LastExitObjective
 from ee_lightning.training.objectives.objective import Objective
+from ee_lightning.training.objectives.palbert import PALBERTObjective
 from ee_lightning.training.objectives.two_stage import TwoStageObjective
 
 GLOBAL_BATCH = 8
@@ -33,6 +34,7 @@ TRAININGS: dict[str, tuple[Objective, HeadOptions, Optimization]] = {
     "ensemble by sample": (EnsembleObjective(minimum="sample"), STEADY, QUICK),
     "two stages": (TwoStageObjective(), STEADY, QUICK),
     "alternating with a gate": (AlternatingObjective(), replace(STEADY, gate=True), QUICK),
+    "a gate that shares out": (PALBERTObjective(), replace(STEADY, gate="deep"), QUICK),
     "last exit": (LastExitObjective(), STEADY, QUICK),
     "frozen backbone": (JointObjective(), STEADY, replace(QUICK, freeze_backbone=True)),
 }

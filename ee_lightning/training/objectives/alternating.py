@@ -4,6 +4,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from ee_lightning.functional import exit_losses
+from ee_lightning.models import MultiExitOutput
 from ee_lightning.training.objectives.objective import Objective, ObjectiveTerms
 from ee_lightning.training.optimization import Progress
 
@@ -23,9 +24,9 @@ class AlternatingObjective(Objective):
         return progress.step % 2 == 1
 
     @override
-    def forward(self, logits: Tensor, labels: Tensor, progress: Progress) -> ObjectiveTerms:
+    def forward(self, output: MultiExitOutput, labels: Tensor, progress: Progress) -> ObjectiveTerms:
         """The part is ``last_exit_term`` or ``accuracy_term``."""
-        losses = exit_losses(logits, labels)  # [exits]
+        losses = exit_losses(output.logits, labels)  # [exits]
         if not self.trains_early_exits(progress):
             return ObjectiveTerms(losses[-1], {"last_exit_term": losses[-1].detach()})
         loss = losses.sum()

@@ -2,10 +2,11 @@
 
 import torch
 from torch import Tensor
-from torch.nn.functional import cross_entropy
 from typing_extensions import override
 
 from ee_lightning.errors import require_within
+from ee_lightning.functional import sample_losses
+from ee_lightning.models import MultiExitOutput
 from ee_lightning.training.objectives.objective import Objective, ObjectiveTerms
 from ee_lightning.training.optimization import Progress
 
@@ -51,11 +52,11 @@ class COSEEObjective(Objective):
         self.sharpness, self.num_thresholds = sharpness, num_thresholds
 
     @override
-    def forward(self, logits: Tensor, labels: Tensor, progress: Progress) -> ObjectiveTerms:
+    def forward(self, output: MultiExitOutput, labels: Tensor, progress: Progress) -> ObjectiveTerms:
         """The parts are ``accuracy_term`` and ``contrast_term`` (without α)."""
+        logits = output.logits  # [exits, batch, classes]
         signal = (-logits.logsumexp(-1)).sigmoid()  # [exits, batch]
-        targets = labels.expand(len(logits), *labels.shape).flatten(0, 1)  # [exits * batch], or with [..., classes]
-        losses = cross_entropy(logits.flatten(0, 1), targets, reduction="none").view_as(signal)  # [exits, batch]
+        losses = sample_losses(logits, labels)  # [exits, batch]
         weights = self._weights(signal.detach(), progress)  # [thresholds, exits, batch]
         accuracy = (weights * losses).sum(1).mean()
         contrast = self._contrast(signal[:-1], logits[:-1].argmax(-1) == _numbers(labels))

@@ -9,6 +9,7 @@ from typing_extensions import override
 
 from ee_lightning.errors import OptionError, require_one_of, require_within
 from ee_lightning.functional import Kind, accuracy_term, diversity_term, pairwise_disagreement
+from ee_lightning.models import MultiExitOutput
 from ee_lightning.training.objectives.joint import LAYER_WEIGHTS
 from ee_lightning.training.objectives.objective import Objective, ObjectiveTerms
 from ee_lightning.training.optimization import Progress
@@ -74,13 +75,14 @@ class EnsembleObjective(Objective):
             )
 
     @override
-    def forward(self, logits: Tensor, labels: Tensor, progress: Progress) -> ObjectiveTerms:
+    def forward(self, output: MultiExitOutput, labels: Tensor, progress: Progress) -> ObjectiveTerms:
         """Return the loss and its parts.
 
         The parts are ``accuracy_term``, ``diversity_term`` (without λ), ``diversity_weight`` (the λ of this step),
         ``diversity_share``, λ times the diversity term over the sum of both terms' sizes, and ``disagreement``, the
         share of pairs of exits that predict different classes.
         """
+        logits = output.logits  # [exits, batch, classes]
         accuracy = accuracy_term(logits, labels, LAYER_WEIGHTS[self.layer_weights](len(logits)).to(logits))
         if logits.shape[-1] == 1:
             return ObjectiveTerms(accuracy, {"accuracy_term": accuracy.detach()})

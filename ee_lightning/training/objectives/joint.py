@@ -7,6 +7,7 @@ from typing_extensions import override
 
 from ee_lightning.errors import require_one_of
 from ee_lightning.functional import accuracy_term, equal_weights, linear_weights
+from ee_lightning.models import MultiExitOutput
 from ee_lightning.training.objectives.objective import Objective, ObjectiveTerms
 from ee_lightning.training.optimization import Progress
 
@@ -45,8 +46,9 @@ class JointObjective(Objective):
         self.gradient_equilibrium = gradient_equilibrium
 
     @override
-    def forward(self, logits: Tensor, labels: Tensor, progress: Progress) -> ObjectiveTerms:
+    def forward(self, output: MultiExitOutput, labels: Tensor, progress: Progress) -> ObjectiveTerms:
         """The part is ``accuracy_term``."""
+        logits = output.logits  # [exits, batch, classes]
         weights = LAYER_WEIGHTS[self.layer_weights](len(logits)).to(logits)  # [exits]
         if self.reduction == "mean":
             weights = weights / weights.sum()

@@ -5,6 +5,7 @@ from typing_extensions import override
 
 from ee_lightning.errors import require_within
 from ee_lightning.functional import divergences_from, exit_losses
+from ee_lightning.models import MultiExitOutput
 from ee_lightning.training.objectives.objective import Objective, ObjectiveTerms
 from ee_lightning.training.optimization import Progress
 
@@ -32,8 +33,9 @@ class MutualDistillationObjective(Objective):
         self.distillation_weight = distillation_weight
 
     @override
-    def forward(self, logits: Tensor, labels: Tensor, progress: Progress) -> ObjectiveTerms:
+    def forward(self, output: MultiExitOutput, labels: Tensor, progress: Progress) -> ObjectiveTerms:
         """The parts are ``accuracy_term`` and ``distillation_term`` (without β)."""
+        logits = output.logits  # [exits, batch, classes]
         accuracy = exit_losses(logits, labels).sum()
         divergences = divergences_from(logits.unsqueeze(1), logits.unsqueeze(0))  # [teachers, students]
         distillation = divergences.sum() / max(1, len(logits) - 1)  # the divergence of an exit from itself is 0

@@ -13,12 +13,13 @@ from torch import Tensor, nn
 from ee_lightning.errors import OptionError
 from ee_lightning.exits.placement import Layers
 from ee_lightning.functional import Kind
+from ee_lightning.models import MultiExitOutput
 from ee_lightning.training.optimization import Progress, Stage
 
 _ANY = (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD)
 _CONTRACT = (
-    "forward(logits, labels, progress) returns ObjectiveTerms(loss, terms): a scalar to minimise, and a "
-    "dict of scalars for the log; examples/own_objective.py is a whole one"
+    "forward(output, labels, progress) returns ObjectiveTerms(loss, terms): a scalar to minimise, and a "
+    "dict of scalars for the log; output.logits is [exits, batch, classes]; examples/own_objective.py is a whole one"
 )
 
 
@@ -35,7 +36,7 @@ class ObjectiveTerms(NamedTuple):
 
 
 class Objective(nn.Module, ABC):
-    """A training objective over the logits of all exits.
+    """A training objective over what all exits say.
 
     One of your own is a subclass in a module of yours, named by its class path: ``--model.objective my_module.Mine``.
     ``examples/own_objective.py`` is a whole one.
@@ -47,27 +48,31 @@ class Objective(nn.Module, ABC):
         gradient_equilibrium: Whether the exits send each layer the mean of their gradients instead of the sum; see
             `MultiExitModel.forward`.
         separates_exits: Whether each layer learns from the next exit alone; see there too.
+        trains_gates: Whether its loss trains the exits' gates, which it then needs. Beside another, a gate learns to
+            tell whether its exit is wrong, as in BERxiT.
     """
 
     handles_regression: bool = True
     gradient_equilibrium: bool = False
     separates_exits: bool = False
+    trains_gates: bool = False
 
     @abstractmethod
-    def forward(self, logits: Tensor, labels: Tensor, progress: Progress) -> ObjectiveTerms:
+    def forward(self, output: MultiExitOutput, labels: Tensor, progress: Progress) -> ObjectiveTerms:
         """Compute the loss.
 
         Args:
-            logits: Of shape [exits, batch, classes], in float32; for regression values, of shape [exits, batch, 1].
+            output: What all exits say, in float32: `logits`, of shape [exits, batch, classes], for regression values,
+                of shape [exits, batch, 1]; and `extras`, such as gates' probabilities, of shape [exits, batch] each.
             labels: Class numbers, or for regression values, of shape [batch]; with smoothing or class weights each
-                class's share, of shape [batch, classes]. Of several labels a sample the batch is one of decisions
-                between two classes, as in `ee_lightning.functional.label_decisions`.
+                class's share, of shape [batch, classes]. Of several labels a sample the logits and labels are those of
+                decisions between two classes, as in `ee_lightning.functional.label_decisions`.
             progress: How far training has come.
         """
 
-    def checked(self, logits: Tensor, labels: Tensor, progress: Progress) -> ObjectiveTerms:
+    def checked(self, output: MultiExitOutput, labels: Tensor, progress: Progress) -> ObjectiveTerms:
         """Return what `forward` returns; raise an OptionError if that is not what it has to be."""
-        returned: Any = self(logits, labels, progress)
+        returned: Any = self(output, labels, progress)
         if not isinstance(returned, ObjectiveTerms):
             raise self._broken(f"a {type(returned).__name__}")
         parts = returned.terms.items() if isinstance(returned.terms, Mapping) else [("terms", returned.terms)]
@@ -75,7 +80,7 @@ class Objective(nn.Module, ABC):
             if not (isinstance(part, Tensor) and part.ndim == 0 and part.is_floating_point()):
                 shape = f" of shape {list(part.shape)}" if isinstance(part, Tensor) else ""
                 raise self._broken(f"a {type(part).__name__}{shape} as {name}")
-        if logits.requires_grad and not returned.loss.requires_grad:
+        if output.logits.requires_grad and not returned.loss.requires_grad:
             raise self._broken("a loss without gradient")
         return returned
 
@@ -96,12 +101,12 @@ class Objective(nn.Module, ABC):
         return "early_exits" in self.stages()[progress.stage].trains
 
     def check_task(self, kind: Kind) -> None:
-        """Raise an OptionError for regression where the objective compares distributions over classes."""
+        """Raise an OptionError for regression where the objective needs classes."""
         if kind is Kind.REGRESSION and not self.handles_regression:
             raise OptionError(
-                f"{type(self).__name__} compares distributions over classes, and this task has a value to predict",
+                f"{type(self).__name__} needs classes, and this task has a value to predict",
                 where="model.objective",
-                hint="for regression take ee_lightning.training.JointObjective, or another without distributions",
+                hint="for regression take ee_lightning.training.JointObjective, or another that takes values",
             )
 
     @property

@@ -7,6 +7,7 @@ from typing_extensions import override
 from ee_lightning.errors import require_within
 from ee_lightning.exits.placement import Layers
 from ee_lightning.functional import accuracy_term
+from ee_lightning.models import MultiExitOutput
 from ee_lightning.training.objectives.objective import Objective, ObjectiveTerms
 from ee_lightning.training.optimization import Progress
 
@@ -37,8 +38,9 @@ class RampedObjective(Objective):
         self._layers = layers_of_exits
 
     @override
-    def forward(self, logits: Tensor, labels: Tensor, progress: Progress) -> ObjectiveTerms:
+    def forward(self, output: MultiExitOutput, labels: Tensor, progress: Progress) -> ObjectiveTerms:
         """The parts are ``accuracy_term`` and ``mean_weight`` of the early exits."""
+        logits = output.logits  # [exits, batch, classes]
         layers = torch.tensor(self._layers or range(1, len(logits) + 1)).to(logits)  # [exits]
         highest = layers / layers[-1]  # [exits]
         weights = self.start + progress.share * (highest - self.start)  # [exits]

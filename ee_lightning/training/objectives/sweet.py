@@ -4,6 +4,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from ee_lightning.functional import exit_losses
+from ee_lightning.models import MultiExitOutput
 from ee_lightning.training.objectives.objective import Objective, ObjectiveTerms
 from ee_lightning.training.optimization import Progress
 
@@ -22,7 +23,7 @@ class SWEETObjective(Objective):
     separates_exits = True
 
     @override
-    def forward(self, logits: Tensor, labels: Tensor, progress: Progress) -> ObjectiveTerms:
+    def forward(self, output: MultiExitOutput, labels: Tensor, progress: Progress) -> ObjectiveTerms:
         """The part is ``accuracy_term``."""
-        loss = exit_losses(logits, labels).sum()
+        loss = exit_losses(output.logits, labels).sum()
         return ObjectiveTerms(loss, {"accuracy_term": loss.detach()})

@@ -8,6 +8,7 @@ from typing_extensions import override
 
 from ee_lightning.errors import require_within
 from ee_lightning.functional import divergences_from, exit_losses
+from ee_lightning.models import MultiExitOutput
 from ee_lightning.training.objectives.objective import Objective, ObjectiveTerms
 from ee_lightning.training.optimization import Progress, Stage
 
@@ -23,20 +24,20 @@ class _TwoStage(Objective):
     def stages(self) -> Sequence[Stage]:
         return (
             Stage(self.first_stage, frozenset({"backbone", "last_exit"})),
-            Stage(1 - self.first_stage, frozenset({"early_exits"})),
+            Stage(1 - self.first_stage, frozenset({"early_exits", "gates"})),
         )
 
     @override
-    def forward(self, logits: Tensor, labels: Tensor, progress: Progress) -> ObjectiveTerms:
+    def forward(self, output: MultiExitOutput, labels: Tensor, progress: Progress) -> ObjectiveTerms:
         """The part is ``accuracy_term`` in the first stage."""
         if progress.stage == 0:
-            loss = exit_losses(logits[-1:], labels).sum()
+            loss = exit_losses(output.logits[-1:], labels).sum()
             return ObjectiveTerms(loss, {"accuracy_term": loss.detach()})
-        return self.second_stage(logits, labels)
+        return self.second_stage(output.logits, labels)
 
     @abstractmethod
     def second_stage(self, logits: Tensor, labels: Tensor) -> ObjectiveTerms:
-        """Compute the loss of the early exits; the arguments are those of :meth:`forward`."""
+        """Compute the loss of the early exits; of their logits, ``[exits, batch, classes]``, and the labels."""
 
 
 class TwoStageObjective(_TwoStage):

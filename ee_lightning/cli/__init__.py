@@ -18,22 +18,22 @@ from ee_lightning.fit.signals import INTERRUPTED, Terminated, die_of_termination
 from ee_lightning.terminal import wrapped
 
 COMMANDS = {
-    "fit": "train, then sweep the exits of the best checkpoint",
-    "validate": "sweep the exits of a checkpoint on the validation split",
-    "test": "sweep the exits of a checkpoint on the test split",
-    "curves": "replay a run folder's stored exits, without a model",
+    "fit": "train, then compute the curves of the best checkpoint",
+    "validate": "compute the curves of a checkpoint on the validation split",
+    "test": "compute the curves of a checkpoint on the test split",
+    "curves": "compute the curves of a run again from its stored exits, without the model",
     "choose": "choose a threshold by a budget, with or without a guarantee",
-    "speed": "measure operating points on the clock, beside the full model",
-    "predict": "label a file, or the test split, by a run's operating point",
+    "speed": "measure the wall-clock time of operating points, and of the full model",
+    "predict": "label a file, or the test split, at a run's operating point",
     "tables": "compare many runs in one table, over seeds",
     "fetch-run": "restore a run folder that was logged to W&B",
     "report": "write a page that shows a run, or several side by side",
-    "explain": "print what every exit says of a row, where it leaves and why",
+    "explain": "print what every exit predicts for a row, where the row leaves and why",
     "save": "write a run's model, tokenizer and operating point into one folder",
     "export": "write a model as ONNX graphs, which run without torch",
     "serve": "answer POST /predict with labels, for many clients at once",
-    "tune": "run a sweep of trainings on this machine, by Optuna",
-    "reproduce": "run a suite of trainings, and set its tables beside published ones",
+    "tune": "run a sweep of trainings on this machine, with Optuna",
+    "reproduce": "run a suite of trainings, and compare its tables with published ones",
     "submit": "predict GLUE's test sets, and write the files for its server",
 }
 LIGHTNING_CLI = ("fit", "validate", "test")

@@ -71,15 +71,15 @@ def choose(
     Args:
         run: The run folder, such as runs/demo/version_0, or what export wrote, with rows of a file in place of a split.
         criterion: Such as confidence or 'voting(k=0.5)'.
-        exits: Ask only the exits behind these layers, such as 3,6,9,12; auto picks them, and counts the speed-up on the
+        exits: Use only the exits after these layers, such as 3,6,9,12; auto picks them, and counts the speed-up on the
             clock: it measures what a layer and an exit take on this machine (all).
         min_speedup: At least this many times faster, by layers.
         max_loss: At most this many points below the full model, net: rows that only the early exit gets right count.
         max_spoilt: At most this many percent of the rows right in the full model and wrong here; stricter than the net.
         max_brier: A Brier score at most this many points above the full model's.
         max_hellinger: At most this far (in 0.01) from the full model's probabilities.
-        consistency: At least this share of the full model's labels.
-        per_exit: Give every exit a threshold of its own, scheduled over the depth on the rows that the run held out
+        consistency: At least this share of labels the same as the full model's.
+        per_exit: Give every exit its own threshold, found on the rows that the run held out
             (--data.calibration).
         metric: The score that counts (the task's first): METRICS.
         guarantee: Keep to the budget with this probability, such as 0.95, or on average (mean); it holds for one choice

@@ -42,7 +42,7 @@ def curves(
     wandb: bool = False,
     **of_criteria: Any,
 ) -> None:
-    """Replay a run folder's stored exits, without a model: writes its curves, plot and figures again.
+    """Compute the curves of a run again from its stored exits, without the model; write curves, plot and figures.
 
     Options of the criteria are options too: --criteria voting --voting.k 0.5 --voting.fallback majority.
 
@@ -51,9 +51,10 @@ def curves(
         criteria: Such as 'voting(k=0.5),patience', in place of those that the run has; those and all that apply if left
             out. Known: KNOWN.
         metrics: Such as 'macro_f1,class_recall,auroc', in place of those that the run has.
-        exits: Ask only the exits behind these layers, such as 3,6,9,12, as if the model had no others; prints the
+        exits: Use only the exits after these layers, such as 3,6,9,12, as if the model had no others; prints the
             figures, and leaves the run folder as it is.
-        all_points: Write every operating point into curves.csv, also those that no plot or choice can tell from others.
+        all_points: Write every operating point into curves.csv, also those that are too close to others to matter in a
+            plot or a choice.
         picture: Draw these curves into a file of its own too, a .pdf, .svg or .png.
         wandb: Log the figures to W&B instead, and leave the run folder as it is.
         **of_criteria: The options of criteria by their dotted names, such as voting.k; None where there is none.

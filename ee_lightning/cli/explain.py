@@ -37,7 +37,7 @@ def explain(
     exits: LayersOfExits | None = None,
     adapter: Adapter | None = None,
 ) -> None:
-    """Print what every exit says of a row or a text, where it leaves and why.
+    """Print what every exit predicts for a row or a text, where it leaves and why.
 
     Args:
         model: A run folder, or for --text also what save wrote.
@@ -45,9 +45,9 @@ def explain(
         text: A text instead.
         pair: Its second text, for a task on two.
         split: The split of the row.
-        criterion: Such as confidence or 'voting(k=0.5)', with --threshold (those of the operating point).
+        criterion: Such as confidence or 'voting(k=0.5)', with --threshold (left out: those of the operating point).
         threshold: In the criterion's unit; with inf no text leaves early.
-        exits: Ask only the exits behind these layers, such as 3,6,9,12 (those of the operating point).
+        exits: Use only the exits after these layers, such as 3,6,9,12 (left out: those of the operating point).
         adapter: The full name of your own adapter of the backbone's family, such as my_module.MyBackbone.
     """
     load_adapter(adapter)

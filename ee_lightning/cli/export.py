@@ -51,17 +51,17 @@ def export(
 ) -> None:
     """Write a model as ONNX graphs, which run without torch, and check them on real rows.
 
-    In int8 exits say something else: for a run the operating point is chosen again, by what they say then.
+    In int8 the outputs of the exits change, so for a run the operating point is chosen again from these outputs.
 
     Args:
         model: A run folder, or what save wrote: its folder, or its name on the hub.
         folder: The folder to write.
         precision: The precision of matrix products.
-        exits: Keep only the exits behind these layers, such as 3,6,9,12 (those of the operating point).
-        criterion: Such as confidence or 'voting(k=0.5)', with --threshold (those of the operating point).
+        exits: Keep only the exits after these layers, such as 3,6,9,12 (left out: those of the operating point).
+        criterion: Such as confidence or 'voting(k=0.5)', with --threshold (left out: those of the operating point).
         threshold: In the criterion's unit; with inf no text leaves early.
         input: Texts to check the graphs on; a run has rows of its own.
-        text_columns: What the file calls the texts, if not as the task.
+        text_columns: The columns of the texts in the file, if they have other names than in the task.
         adapter: The full name of your own adapter of the backbone's family, such as my_module.MyBackbone.
     """
     require_extra("export")

@@ -75,28 +75,28 @@ def predict(
 ) -> None:
     """Label the rows of a file or one --text, or without either the test split of the run's own task.
 
-    Predictions stand beside the columns of the file.
+    The output has all columns of the file, and those of the predictions.
 
     Args:
         model: A run folder, or what save or export wrote: its folder, or its name on the hub.
-        criterion: Such as confidence or 'voting(k=0.5)', with --threshold (those of the operating point).
+        criterion: Such as confidence or 'voting(k=0.5)', with --threshold (left out: those of the operating point).
         threshold: In the criterion's unit; with inf no text leaves early.
-        exits: Ask only the exits behind these layers, such as 3,6,9,12 (those of the operating point).
+        exits: Use only the exits after these layers, such as 3,6,9,12 (left out: those of the operating point).
         input: Rows of texts: .csv, .tsv, .jsonl, .txt or .parquet; - for lines of standard input, -.jsonl for rows.
         output: A .csv, .jsonl or .parquet file; for the test split RUN/predictions.csv if left out.
         text: One text, whose prediction is printed.
         pair: Its second text, for a task on two.
-        text_columns: What the file calls the texts, if not as the task.
+        text_columns: The columns of the texts in the file, if they have other names than in the task.
         skip_bad_rows: Leave out rows that can't be read, and list them.
         probabilities: Write the probabilities of all labels.
         trail: Write the logits of all exits that a text passed.
-        schedule: The order of the layers.
-        batch_size: Texts in a batch, where the schedule is depth_first.
+        schedule: The order in which layers and texts are computed.
+        batch_size: Texts in a batch, if the schedule is depth_first.
         precision: The precision of matrix products.
         device: Where to run.
-        engine: Ray scores a folder of Parquet files into another, in many processes; what is there is left alone.
+        engine: With ray, many processes label a folder of Parquet files and write another folder; finished files stay.
         workers: The number of these processes.
-        keep_order: Keep the order of rows there, for which processes may wait for each other.
+        keep_order: Keep the order of the rows with --engine ray; processes may then wait for each other.
         adapter: The full name of your own adapter of the backbone's family, such as my_module.MyBackbone.
     """
     if adapter is not None:

@@ -21,8 +21,8 @@ def report(
     Args:
         runs: Run folders, such as runs/demo/version_0.
         split: The split to show, such as test (validation, or the only one there is).
-        rows: How many rows can be looked at one by one, with their texts; of more, so many are drawn.
-        output: The file (report.html in the run folder; of several runs it has to be given).
+        rows: The most rows that the page shows with their texts; of more rows, as many are drawn at random.
+        output: The file (left out: report.html in the run folder; needed for several runs).
     """
     folders = [RunFolder(run) for run in dict.fromkeys(runs)]
     if output is None and len(folders) > 1:

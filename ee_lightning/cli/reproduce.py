@@ -28,7 +28,7 @@ from ee_lightning.reproduce.suite import (
 
 @dataclass(frozen=True)
 class Options:
-    """Print the plan of a suite, bring its trainings to their end, and write its tables.
+    """Print the plan of a suite, run its trainings, and write its tables.
 
     Finished runs are not repeated, interrupted ones go on, and several such commands share the work.
 
@@ -38,11 +38,11 @@ class Options:
     Args:
         suite: The name of a shipped suite, such as smoke, or a YAML file.
         root: Folder of the runs and tables.
-        plan: Print the plan, and do nothing; fails where the command would.
-        keep_going: Run the rest where some can't be run.
+        plan: Print the plan, and do nothing else; fails if the command would.
+        keep_going: If some can't be run, run the rest.
         tasks: Run the trainings on these tasks only: RTE,MRPC.
         trainings: Run these trainings only: pabee,ours.
-        seeds: Run the trainings by these seeds only: 1,2.
+        seeds: Run the trainings with these seeds only: 1,2.
         no_clock: Don't measure the rows' speed on the clock.
         runs_only: Write no tables.
         slurm: Write a SLURM array of the trainings instead.

@@ -26,10 +26,10 @@ def save(
     Args:
         model: A run folder, or what save wrote: its folder, or its name on the hub.
         folder: The folder to write.
-        criterion: Such as confidence or 'voting(k=0.5)', with --threshold (those of the operating point).
+        criterion: Such as confidence or 'voting(k=0.5)', with --threshold (left out: those of the operating point).
         threshold: In the criterion's unit; with inf no text leaves early.
-        exits: Keep only the exits behind these layers, such as 3,6,9,12 (those of the operating point).
-        as_adapter: Of a run with model.lora write the low-rank adapters in place of the whole backbone.
+        exits: Keep only the exits after these layers, such as 3,6,9,12 (left out: those of the operating point).
+        as_adapter: Write only the low-rank adapters of a run with model.lora, not the whole backbone.
         adapter: The full name of your own adapter of the backbone's family, such as my_module.MyBackbone.
     """
     load_adapter(adapter)

@@ -40,17 +40,17 @@ def serve(
 ) -> None:
     """Answer POST /predict with labels, for many clients at once.
 
-    An exported model needs no torch. Ctrl+C or SIGTERM answers what has come, and stops.
+    An exported model needs no torch. With Ctrl+C or SIGTERM it answers the requests that it has, and stops.
 
     Args:
         model: A run folder, or what save or export wrote: its folder, or its name on the hub.
         port: Where to listen, from 1024.
         host: 127.0.0.1 for this machine alone, 0.0.0.0 or :: for every address.
-        criterion: Such as confidence or 'voting(k=0.5)', with --threshold (those of the operating point).
+        criterion: Such as confidence or 'voting(k=0.5)', with --threshold (left out: those of the operating point).
         threshold: In the criterion's unit; with inf no text leaves early.
-        exits: Ask only the exits behind these layers, such as 3,6,9,12 (those of the operating point).
+        exits: Use only the exits after these layers, such as 3,6,9,12 (left out: those of the operating point).
         device: Where to run.
-        threads: Threads that share an operation on the processor (as the library chooses).
+        threads: Threads that share an operation on the CPU (left out: as the library chooses).
         workers: Processes that run the model, each with a copy of it.
         api_key: A file with the key that clients send as X-API-Key (the variable EE_LIGHTNING_API_KEY).
         admin_key: A file with the key for changing the threshold (the variable EE_LIGHTNING_ADMIN_KEY).

@@ -50,15 +50,15 @@ def speed(
     text_columns: Columns | None = None,
     adapter: Adapter | None = None,
 ) -> None:
-    """Measure operating points on the clock, beside the full model of the same weights.
+    """Measure the wall-clock time of operating points, and of the full model with the same weights.
 
     Args:
         run: The run folder, such as runs/demo/version_0, or what export wrote, with rows of a file in place of a split.
-        criterion: Such as voting (that of the operating point, or the run's first).
-        exits: Ask only the exits behind these layers, such as 3,6,9,12 (those of the operating point, or all).
-        speedups: Operating points near these speed-ups by layers are measured, beside that of choose (1,1.5,2,3).
+        criterion: Such as voting (left out: that of the operating point, or the run's first).
+        exits: Use only the exits after these layers, such as 3,6,9,12 (left out: those of the operating point, or all).
+        speedups: The points near these speed-ups by layers are measured, and that of choose (left out: 1,1.5,2,3).
         batch_sizes: Numbers of samples in a batch.
-        threads: How many share an operation on the processor.
+        threads: Threads that share an operation on the CPU.
         repeats: How often everything is timed.
         max_samples: How many samples are measured at most, taken evenly from the split.
         precision: The precision of matrix products.

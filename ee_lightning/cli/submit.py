@@ -118,7 +118,7 @@ def submit(
 ) -> None:
     """Predict GLUE's test sets at the operating points of runs, and write the files for its server.
 
-    All test sets and operating points are looked at before anything is predicted.
+    All test sets and operating points are checked before anything is predicted.
 
     Args:
         runs: Run folders, one a task, in which 'ee-lightning choose' saved an operating point.

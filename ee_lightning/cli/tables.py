@@ -34,7 +34,7 @@ def tables(
 ) -> None:
     """Compare the finished training runs below some folders, or of a W&B project.
 
-    Runs of one name that differ in nothing but the seed are one row, with mean and standard deviation.
+    Runs of one name that differ only in the seed are one row, with mean and standard deviation.
 
     Args:
         folders: Folders with run folders, such as runs.

@@ -18,14 +18,14 @@ def tune(
 ) -> None:
     """Run a sweep of trainings on this machine, by Optuna and without W&B.
 
-    The same command goes on with a sweep that was stopped.
+    To continue a sweep that was stopped, repeat the command.
 
     Args:
         sweep: A file such as sweeps/lambda_grid.yaml.
         folder: Where the runs go, each with a folder of its own (sweeps-out/NAME, after the file).
-        trials: How many trainings in all (of a grid every one).
+        trials: How many trainings in all (left out: every one of a grid).
         jobs: How many trainings at a time.
-        seed: Of the choice of options.
+        seed: The seed for the choice of options.
     """
     require_extra("optuna")
     from ee_lightning.tuning.study import FOLDER, Sweep

@@ -55,8 +55,8 @@ class CustomTask:
             regression, or `micro_f1`, `macro_f1` and `exact_match` for several labels.
         files: The file of each split (`train`, `validation`, `test`), below `data.root` where that is given; left out,
             `data.root` is a folder with files called like the splits, or one file with all rows.
-        validation_share: The share of the training rows that validates where there is no validation file.
-        test_share: The share of the training rows that tests where there is no test file.
+        validation_share: The share of training rows that is held out for validation if there is no validation file.
+        test_share: The share of training rows that is held out for testing if there is no test file.
     """
 
     text_columns: list[str]

@@ -96,7 +96,9 @@ class EarlyExitCLI(LightningCLI):
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         parser.add_argument("--run.root", type=str, default="runs", help="Folder of all run folders.")
         parser.add_argument("--run.name", type=str, default="run", help="Name of the run: ROOT/NAME/version_N.")
-        parser.add_argument("--run.test", type=bool, default=False, help="Sweep the test split too, after training.")
+        parser.add_argument(
+            "--run.test", type=bool, default=False, help="Compute the curves on the test split too, after training."
+        )
         parser.add_lightning_class_args(ExitSweep, "sweep")
         parser.add_lightning_class_args(ModelCheckpoint, "checkpoint")
         parser.add_lightning_class_args(LastCheckpoint, "last_checkpoint")

@@ -57,8 +57,8 @@ class ExitSweep(Callback):
     under each criterion's curve (``val/<criterion>/area``), which checkpoints and early stopping may monitor.
 
     Args:
-        criteria: The exit criteria; the command line takes voting, patience, confidence and entropy unless told
-            otherwise. The oracle and the fixed exits are always traced beside them.
+        criteria: The exit criteria; the command line takes voting, patience, confidence and entropy if none are given.
+            The oracle and the fixed exits are always computed too.
         speed: Whether to measure, after ``validate`` and ``test``, the speed of each criterion on the clock near 1.5x,
             2x and 3x. This takes minutes.
         report: Whether to write the page of ``ee-lightning report`` after ``validate`` and ``test``, and print what

@@ -14,21 +14,21 @@ class HeadOptions:
     """Options of the internal classifiers.
 
     Attributes:
-        exits: ``every`` puts an exit behind every layer; ``last`` one behind the last layer, the plain fine-tuned
-            model that others are compared with; ``[3, 6, 9, 12]`` one behind each of these layers, counted from 1, of
-            which one is the last.
+        exits: ``every`` puts an exit after every layer; ``last`` one after the last layer, the plain fine-tuned model
+            that others are compared with; ``[3, 6, 9, 12]`` one after each of these layers, counted from 1. The last
+            layer must be among them.
         pooling: ``cls`` takes the first token, ``mean`` the mean over the tokens (without padding). A mean-pooled
-            sentence encoder needs ``mean``: under ``cls`` its shallow exits stay at chance after a short fine-tune.
-            None suits the backbone in training, and is ``cls`` elsewhere.
+            sentence encoder needs ``mean``: with ``cls`` its early exits are no better than chance after a short
+            fine-tuning. None takes what suits the backbone in training, and ``cls`` elsewhere.
         pooler: ``per_exit`` gives every exit a dense layer of its own, ``shared`` one to all of them, as PABEE does.
         dropout: Dropout before the linear layer, in [0, 1).
-        gate: Add a gate, which tells from what an exit pooled how likely it is that a sample should go on: true for one
-            linear layer, shared by all exits (BERxiT, Xin et al. 2021); ``deep`` for three more layers before it,
-            with tanh (PALBERT, Balagansky and Gavrilov 2022); ``per_exit`` for two layers with 32 units between them,
-            of each exit its own (ConsistentEE, Zeng et al. 2024). Beside most objectives it learns whether its exit is
-            wrong. The criteria ``gate`` and ``q_exit`` read it.
+        gate: Add a gate, which learns how likely it is that a sample should go on to the next exit: true for one linear
+            layer, shared by all exits (BERxiT, Xin et al. 2021); ``deep`` for three more layers before it, with tanh
+            (PALBERT, Balagansky and Gavrilov 2022); ``per_exit`` for two layers of each exit's own, with 32 units
+            between them (ConsistentEE, Zeng et al. 2024). With most objectives it learns whether its exit is wrong.
+            The criteria ``gate`` and ``q_exit`` use it.
         nsp: Let every exit also give the share of its feature that no logit sees (the null space projection of He
-            2025), which takes no parameters, and is read by the criterion ``cap``. Such a model can't be exported.
+            2025), which costs no parameters; the criterion ``cap`` uses it. Such a model can't be exported.
     """
 
     exits: Literal["every", "last"] | tuple[int, ...] = "every"

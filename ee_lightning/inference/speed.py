@@ -256,7 +256,7 @@ class Meter:
         exit_layers = _exit_layers(engine, self.samples)  # which warms up
         for predict in at_sizes:
             predict()
-        turns = [(partial(_exit_layers, engine, self.samples), *at_sizes)]
+        turns: list[tuple[Work, ...]] = [(partial(_exit_layers, engine, self.samples), *at_sizes)]
         early, *fulls = time_alternately(turns, self.repeats, self._timed)  # [repeats, 1] each
         fastest = min(range(len(fulls)), key=lambda place: fulls[place].quantile(0.5).item())
         return self._measured(engine, exit_layers, early, fulls[fastest], POOL, self.batch_sizes[fastest])

@@ -25,8 +25,8 @@ class HeadOptions:
         gate: Add a gate, which learns how likely it is that a sample should go on to the next exit: true for one linear
             layer, shared by all exits (BERxiT, Xin et al. 2021); ``deep`` for three more layers before it, with tanh
             (PALBERT, Balagansky and Gavrilov 2022); ``per_exit`` for two layers of each exit's own, with 32 units
-            between them (ConsistentEE, Zeng et al. 2024). With most objectives it learns whether its exit is wrong.
-            The criteria ``gate`` and ``q_exit`` use it.
+            between them, which find every exit as likely at first (ConsistentEE, Zeng et al. 2024). With most
+            objectives it learns whether its exit is wrong. The criteria ``gate`` and ``q_exit`` use it.
         nsp: Let every exit also give the share of its feature that no logit sees (the null space projection of He
             2025), which costs no parameters; the criterion ``cap`` uses it. Such a model can't be exported.
     """

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
+from math import log
 from typing import NamedTuple, cast
 
 import torch
@@ -40,6 +41,10 @@ class ExitHeads(nn.Module):
         for linear in [module for module in self.modules() if isinstance(module, nn.Linear)]:
             nn.init.normal_(linear.weight, std=0.02)  # as BERT initialises its own
             nn.init.zeros_(linear.bias)
+        if options.gate == "per_exit":
+            for remaining, gate in enumerate(reversed([*self.gates])):  # every exit is as likely at first
+                last = cast(nn.Linear, cast(nn.Sequential, gate)[-1])
+                nn.init.constant_(last.bias, log(max(remaining, 1)))
 
     def forward(self, exit_layer: int, state: EncoderState) -> HeadOutput:
         """Classify behind the exit ``exit_layer`` (1-based)."""

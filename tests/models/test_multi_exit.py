@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from ee_lightning.errors import OptionError
-from ee_lightning.functional import Target
+from ee_lightning.functional import Target, halting_log_probabilities
 from ee_lightning.models import ExitHeads, HeadOptions, MultiExitModel, MultiExitOutput
 from ee_lightning.models.backbones.backbone import EncoderState
 from ee_lightning.models.backbones.loading import load_backbone
@@ -196,6 +196,13 @@ def test_gates_are_layers_on_what_every_exit_pooled(pooler: str, gate: object, t
             score = said @ next(weights)[0] + next(weights)
             torch.testing.assert_close(output.extras["gate"][index], 1 / (1 + torch.exp(-score)))
             assert [*weights] == []
+
+
+def test_by_gates_of_their_own_every_exit_is_as_likely_at_first() -> None:
+    heads = ExitHeads(12, 32, 2, HeadOptions(gate="per_exit"))
+    pooled = torch.randn(5, 32, generator=torch.Generator().manual_seed(0))
+    gate = torch.stack([heads.classify(number, pooled).extras["gate"] for number in range(1, 13)])  # [exits, batch]
+    torch.testing.assert_close(halting_log_probabilities(gate).exp(), torch.full((12, 5), 1 / 12), rtol=0.05, atol=0)
 
 
 @pytest.mark.parametrize("num_layers", [1, 2, None])

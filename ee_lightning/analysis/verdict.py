@@ -12,10 +12,14 @@ _COUNTING = ("voting", "patience")
 """Criteria that count exits which agree."""
 
 
-def verdict(found: Sweep) -> list[str]:
+def verdict(found: Sweep, chosen: str | None = None) -> list[str]:
     """Say which criterion leads at twice the speed and by how much, why one that counts exits does not, and what next.
 
     Where no criterion is as fast, it is about the fastest named speed-up that one reaches.
+
+    Args:
+        found: The curves of a run.
+        chosen: The run's operating point in words, such as "confidence at 0.9", if it has one.
     """
     metric = found.summary["metrics"][0]
     for speedup in sorted(NAMED_SPEEDUPS, key=lambda each: abs(each - 2)):
@@ -36,14 +40,14 @@ def verdict(found: Sweep) -> list[str]:
     first = f"At {speedup:g}x {best} leads with {100 * scores[best]:.1f} % {metric.replace('_', ' ')}, {against}"
     counting = [name for name in scores if name.partition("(")[0] in _COUNTING and name != best]
     if not counting or best.partition("(")[0] in _COUNTING:
-        return [f"{first}.", _next(best)]
+        return [f"{first}.", _next(best, chosen)]
     rival = counting[0]
     lead = 100 * (scores[best] - scores[rival])
     low, high = _interval(found, best, rival, speedup, lead)
     behind = f"{rival} is {lead:.1f} points behind (95 % interval {low:.1f} to {high:.1f})"
     if low <= 0:
-        return [f"{first}; {behind}, which may be chance.", _next(best)]
-    return [f"{first}; {behind}.", f"{_why(rival, found.diagnostics)}{_next(best)}"]
+        return [f"{first}; {behind}, which may be chance.", _next(best, chosen)]
+    return [f"{first}; {behind}.", f"{_why(rival, found.diagnostics)}{_next(best, chosen)}"]
 
 
 def _interval(found: Sweep, best: str, rival: str, speedup: float, lead: float) -> tuple[float, float]:
@@ -70,5 +74,7 @@ def _why(rival: str, diagnostics: Mapping[str, Any]) -> str:
     )
 
 
-def _next(best: str) -> str:
+def _next(best: str, chosen: str | None) -> str:
+    if chosen:
+        return f"Next: label rows at the operating point that was chosen, {chosen} (ee-lightning predict)."
     return f"Next: choose a threshold of {best} for the speed or the loss that you want (ee-lightning choose)."

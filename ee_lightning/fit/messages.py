@@ -133,7 +133,7 @@ def quiet_lightning() -> None:
     """Leave out messages of Lightning that nobody acts on, and word warnings of any library in lines of their own."""
     messages = logging.getLogger("lightning.pytorch.utilities.rank_zero")
     messages.addFilter(lambda record: _IDLE.search(record.getMessage()) is None)
-    warnings.formatwarning = _worded_warning
+    warnings.formatwarning = _worded_warning  # type: ignore[assignment]  # which takes every further argument
     warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")  # when a run goes on
     warnings.filterwarnings("ignore", message="You're resuming from a checkpoint that ended before")  # which ours can
     warnings.filterwarnings("ignore", category=FutureWarning, module=r"lightning\.pytorch\.utilities\._pytree")

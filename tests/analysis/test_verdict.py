@@ -25,6 +25,7 @@ def test_it_names_the_leader_its_lead_and_why_counting_lags() -> None:
     wrong = ((said[:2] != labels).all(0)).double().mean().item()
     assert f"agree on {100 * agree:.0f} % of the rows, and both are wrong on {100 * wrong:.0f} %" in second
     assert second.endswith("(ee-lightning choose).")
+    assert verdict(found, "confidence at 0.9")[1].endswith("confidence at 0.9 (ee-lightning predict).")
 
 
 def test_a_lead_that_may_be_chance_is_called_so() -> None:
@@ -34,7 +35,7 @@ def test_a_lead_that_may_be_chance_is_called_so() -> None:
     assert second.startswith("Next: ")
 
 
-def test_values_and_exits_that_let_nobody_leave_have_sentences_too() -> None:
+def test_values_and_exits_at_which_no_row_leaves_have_sentences_too() -> None:
     (first, second) = verdict(swept(random_exits(4, 40, 1), Patience(tolerance=0.5), metric="pearson"))
     assert first.startswith("At ")
     assert second.startswith("Next: ")

@@ -74,7 +74,7 @@ def view_of(folder: RunFolder, name: str, found: Sweep, unknown: Sequence[str], 
     explorer = _explorer(options, found, most_rows)
     if reason := explorer.pop("reason", None):
         notes.append(f"The page holds no texts: {reason}.")
-    summary = found.summary
+    summary, chosen = found.summary, _chosen(folder, found)
     return {
         "name": name,
         "folder": str(folder.path),
@@ -85,7 +85,7 @@ def view_of(folder: RunFolder, name: str, found: Sweep, unknown: Sequence[str], 
         "total": exits.rows.total,
         "drawn": exits.rows.is_drawn,
         "backbone": options.backbone,
-        "verdict": verdict(found),
+        "verdict": verdict(found, chosen["words"] if chosen else None),
         "metrics": list(found.curves[0].scores) if found.curves else [],
         "labelNames": [*map(str, options.task.label_names)] or [str(each) for each in range(exits.num_classes)],
         "layers": list(exits.layers_of_exits),
@@ -96,7 +96,7 @@ def view_of(folder: RunFolder, name: str, found: Sweep, unknown: Sequence[str], 
         "oracle": summary["oracle"],
         "criteria": criteria,
         "alike": alike(found.curves[: len(criteria)], summary["metrics"][0]),
-        "chosen": _chosen(folder, found),
+        "chosen": chosen,
         "clock": _clock(folder, found.split),
         "flops": None
         if isinstance(costs, str)

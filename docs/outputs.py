@@ -10,6 +10,7 @@ import re
 import subprocess
 import sys
 import tempfile
+from contextlib import suppress
 from datetime import date
 from functools import cache
 from pathlib import Path
@@ -28,15 +29,24 @@ CHOSEN = (
 
 @cache
 def printed(command: str) -> str:
-    """Return what a shell command prints on standard output, in the working folder.
+    """Return what a shell command prints on standard output, in the working folder, in a terminal of 80 columns.
 
     Raises:
         subprocess.CalledProcessError: It failed.
     """
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    env = {**os.environ, "COLUMNS": "80", "PATH": path}
-    done = subprocess.run(["bash", "-c", command], stdout=subprocess.PIPE, text=True, check=True, env=env)
-    return "".join(f"{line.rstrip()}\n" for line in done.stdout.splitlines())
+    env = {**os.environ, "COLUMNS": "80", "TERM": "dumb", "PATH": path}
+    here, terminal = os.openpty()
+    process = subprocess.Popen(["bash", "-c", command], stdout=terminal, env=env)
+    os.close(terminal)
+    parts = []
+    with suppress(OSError):  # so Linux says that nobody has the terminal any more
+        while part := os.read(here, 65536):
+            parts.append(part)
+    os.close(here)
+    if process.wait() != 0:
+        raise subprocess.CalledProcessError(process.returncode, command)
+    return "".join(f"{line.rstrip()}\n" for line in b"".join(parts).decode().replace("\r\n", "\n").splitlines())
 
 
 def of_first_choice(command: str) -> str:

@@ -13,8 +13,6 @@ from pathlib import Path
 from sys import modules
 from typing import Any, TypeVar
 
-import yaml
-from filelock import FileLock, Timeout
 from pydantic import TypeAdapter, ValidationError
 from safetensors import SafetensorError
 
@@ -161,6 +159,8 @@ def locked(file: Path, *, wait: bool = False) -> Iterator[int | None]:
         file: The file to lock.
         wait: Whether to wait until another process has unlocked it.
     """
+    from filelock import FileLock, Timeout  # six megabytes, which prediction does without
+
     held: list[int] = []
     lock = FileLock(file, on_acquired=held.append)
     file.parent.mkdir(parents=True, exist_ok=True)
@@ -204,8 +204,10 @@ def read_yaml(file: Path) -> dict[str, Any]:
         ValueError: The file holds no YAML, none of a mapping, or stands for more than it is sensible to hold.
         OSError: It can't be opened.
     """
+    import yaml  # which exported models do without
+
     try:
-        options = yaml.load(file.read_text(encoding="utf-8"), _BoundedLoader)
+        options = yaml.load(file.read_text(encoding="utf-8"), _bounded_loader())
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         raise ValueError("it holds no YAML" + ("" if mark is None else f", from line {mark.line + 1} on")) from error
@@ -231,13 +233,19 @@ def check_format(fields: dict[str, Any], known: int, file: Path, hint: str) -> N
         )
 
 
-class _BoundedLoader(yaml.SafeLoader):  # type: ignore[misc]  # yaml ships no types
-    """Loads plain values; a few merges of merges must not make billions of them."""
+@cache
+def _bounded_loader() -> Any:
+    import yaml
 
-    def flatten_mapping(self, node: yaml.MappingNode) -> None:
-        super().flatten_mapping(node)
-        if len(node.value) > _MOST_VALUES:
-            raise ValueError(_TOO_MANY)
+    class BoundedLoader(yaml.SafeLoader):  # type: ignore[misc]  # yaml ships no types
+        """Loads plain values; a few merges of merges must not make billions of them."""
+
+        def flatten_mapping(self, node: yaml.MappingNode) -> None:
+            super().flatten_mapping(node)
+            if len(node.value) > _MOST_VALUES:
+                raise ValueError(_TOO_MANY)
+
+    return BoundedLoader
 
 
 def _check_size(values: object) -> None:

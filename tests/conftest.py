@@ -41,6 +41,16 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
     os.environ["EE_LIGHTNING_CACHE"] = str(tmp_path_factory.mktemp("cache"))
 
 
+@pytest.fixture(scope="session")
+def one_torchlib() -> Iterator[None]:
+    """Have torch read its library of ONNX operators once, not for each graph, which is half of what tracing takes."""
+    from torch.onnx._internal.exporter._registration import ONNXRegistry
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(ONNXRegistry, "from_torchlib", staticmethod(cache(ONNXRegistry.from_torchlib)))
+        yield
+
+
 @pytest.fixture
 def no_rights() -> Iterator[None]:
     """Go on without the rights of the superuser."""

@@ -13,7 +13,7 @@ from ee_lightning.errors import BackboneError, OptionError, RunFolderError
 from ee_lightning.exits import Confidence, Criterion, Entropy, Margin, Patience, StoredExits, Voting
 from ee_lightning.exits.naming import CriterionSpec, spec_of
 from ee_lightning.export.checking import Checks, RunExits, check_single, check_stages, exits_in_runtime
-from ee_lightning.export.fusion import count, fuse
+from ee_lightning.export.fusion import fuse, has_fused_attention
 from ee_lightning.export.int8 import calibrate, quantise
 from ee_lightning.export.serialising import GraphFiles
 from ee_lightning.export.single import alone, single_graph
@@ -87,7 +87,7 @@ def export_model(
     graphs = (stages.embed, *stages.layers.values(), *stages.exits.values())
     for graph in graphs:
         fuse(graph)
-    fused = sum(count([graph], "Attention") > 0 for graph in stages.layers.values())
+    fused = sum(has_fused_attention(graph) for graph in stages.layers.values())
     if precision == "int8":
         some = samples[:: max(1, len(samples) // CALIBRATION_ROWS)]
         ranges = calibrate(stages, (_arrays(predictor, [sample]) for sample in some))

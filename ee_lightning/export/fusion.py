@@ -1,6 +1,6 @@
 """Rewrites of traced graphs into the fused operators of ONNX Runtime, where a graph has what these do."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -12,6 +12,8 @@ from ee_lightning.export.tracing import MASK
 MICROSOFT = "com.microsoft"
 _LOWEST = -3.4e38  # what a masked token's attention is set to: infinity, as near as the operator's attribute takes it
 _SWAPPED = [0, 2, 1, 3]
+ATTENTION = {"Attention": 3, "MultiHeadAttention": 4}
+"""ONNX Runtime's operators for attention, and which of their inputs is the mask."""
 
 
 def fuse(graph: ir.Graph) -> None:
@@ -90,6 +92,7 @@ def is_used_once(value: ir.Value) -> bool:
 class Linear(NamedTuple):
     """A product with a constant matrix, and a constant vector that is added to it."""
 
+    product: ir.Value
     input: ir.Value
     weight: np.ndarray
     bias: np.ndarray
@@ -107,35 +110,37 @@ def _fold_transposed_weights(graph: ir.Graph) -> None:
 
 
 def _attention(graph: ir.Graph, node: ir.Node) -> None:
-    """Queries, keys and values of one hidden state, by one product, with attention to all tokens but padding."""
+    """Attention to all tokens but padding, of queries, keys and values that are products.
+
+    If these are of one hidden state, one operator makes them too, by one product.
+    """
     if node.op_type != "Attention" or node.domain != "" or len([*node.inputs]) > 4 or len(node.outputs) > 1:
         return
-    projections = [_projection(value) for value in node.inputs[:3]]
+    projections = [found for value in node.inputs[:3] if (found := _projection(value)) is not None]
     merged = _merged_heads(node.outputs[0])
     mask = node.inputs[3] if len(node.inputs) > 3 else None
-    if merged is None or any(each is None for each in projections) or not (mask is None or _masks_padding(mask)):
+    if merged is None or len(projections) < 3 or not (mask is None or _masks_padding(mask)):
         return
     if _number(node, "is_causal") or _number(node, "softcap"):
         return
-    query, key, value = (each for each in projections if each is not None)
     shape = node.inputs[0].shape if node.inputs[0] is not None else None
-    same = query.input is key.input is value.input and query.weight.shape == key.weight.shape == value.weight.shape
-    if not same or shape is None or not isinstance(shape[1], int):
+    if shape is None or not isinstance(shape[1], int) or len({each.weight.shape[1] for each in projections}) > 1:
         return
     given = None
     if mask is not None:
         (given,) = (each for each in graph.inputs if each.name == MASK)
         given = add(graph, node, "Cast", [given], f"{node.name}.mask", to=ir.DataType.INT32).outputs[0]
+    bias = add_weight(graph, f"{node.name}.bias", np.concatenate([each.bias for each in projections]))
+    if len({each.input for each in projections}) == 1:
+        weight = add_weight(graph, f"{node.name}.weight", np.concatenate([each.weight for each in projections], 1))
+        op, inputs = "Attention", [projections[0].input, weight, bias, given]
+    else:
+        op, inputs = "MultiHeadAttention", [*(each.product for each in projections), bias, given]
     fused = add(
         graph,
         node,
-        "Attention",
-        [
-            query.input,
-            add_weight(graph, f"{node.name}.weight", np.concatenate([each.weight for each in (query, key, value)], 1)),
-            add_weight(graph, f"{node.name}.bias", np.concatenate([each.bias for each in (query, key, value)])),
-            *([] if given is None else [given]),
-        ],
+        op,
+        inputs if given is not None else inputs[:-1],
         f"{node.name}.fused",
         domain=MICROSOFT,
         num_heads=shape[1],
@@ -159,10 +164,10 @@ def _linear(value: ir.Value | None) -> Linear | None:
         return None
     for product, bias in (biased.inputs, biased.inputs[::-1]):
         array, multiplied = array_of(bias), made_by(product, "MatMul")
-        if array is not None and array.ndim == 1 and multiplied is not None:
+        if product is not None and array is not None and array.ndim == 1 and multiplied is not None:
             weight = array_of(multiplied.inputs[1])
             if weight is not None and weight.ndim == 2 and multiplied.inputs[0] is not None:
-                return Linear(multiplied.inputs[0], weight, array)
+                return Linear(product, multiplied.inputs[0], weight, array)
     return None
 
 
@@ -232,9 +237,6 @@ def _number(node: ir.Node, name: str) -> float:
     return 0 if attribute is None else attribute.value
 
 
-def count(graphs: Iterable[ir.Graph], op: str, domain: str = MICROSOFT) -> int:
-    """Return how many nodes of a kind some graphs have."""
-    return sum((node.op_type, node.domain) == (op, domain) for graph in graphs for node in graph)
-
-
-Rule = Callable[[ir.Graph, ir.Node], None]
+def has_fused_attention(graph: ir.Graph) -> bool:
+    """Whether a graph has one of ONNX Runtime's own operators for attention."""
+    return any(node.domain == MICROSOFT and node.op_type in ATTENTION for node in graph)

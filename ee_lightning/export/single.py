@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ee_lightning.exits import Criterion, ExitOutput
-from ee_lightning.export.fusion import MICROSOFT, add, add_weight, clean, constant, made_by, replace
+from ee_lightning.export.fusion import ATTENTION, MICROSOFT, add, add_weight, clean, constant, made_by, replace
 from ee_lightning.export.tracing import HIDDEN, LOGITS, MASK, NEXT, OPSET, Stages, trace
 from ee_lightning.functional import Target
 
@@ -46,8 +46,8 @@ def alone(graph: ir.Graph) -> ir.Graph:
     for mask in masks:
         for node in [use.node for use in mask.uses()]:
             for fused in [use.node for output in node.outputs for use in output.uses()]:
-                if fused.domain == MICROSOFT and fused.op_type in _MASK_PLACES:
-                    fused.replace_input_with(_MASK_PLACES[fused.op_type], None)
+                if fused.domain == MICROSOFT and fused.op_type in ATTENTION:
+                    fused.replace_input_with(ATTENTION[fused.op_type], None)
         if (uses := list(mask.uses())) and any(list(output.uses()) for use in uses for output in use.node.outputs):
             first = next(iter(graph))
             size = add(graph, first, "Shape", [graph.inputs[0]], "alone.size", start=0, end=2)
@@ -74,9 +74,6 @@ def _average(graph: ir.Graph, node: ir.Node) -> None:
         axes = add_weight(graph, "alone.axes", np.array([1]))
         mean = add(graph, node, "ReduceMean", [hidden, axes], "alone.mean", keepdims=0)
         replace(graph, node.outputs[0], mean.outputs[0])
-
-
-_MASK_PLACES = {"Attention": 3, "MultiHeadAttention": 4}
 
 
 class _Judge(nn.Module):

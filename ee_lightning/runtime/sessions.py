@@ -58,6 +58,7 @@ class Sessions:
             if file not in self._loaded:
                 options = SessionOptions()
                 options.log_severity_level = 3
+                options.enable_mem_pattern = False  # which keeps memory for every length it has met, and gains nothing
                 if self._threads is not None:
                     options.intra_op_num_threads = self._threads
                 path = str(self._folder / file)

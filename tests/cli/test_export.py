@@ -13,6 +13,8 @@ from ee_lightning.cli import main
 from ee_lightning.runs.folder import RunFolder
 from ee_lightning.runtime.manifest import Manifest
 
+pytestmark = pytest.mark.usefixtures("one_torchlib")
+
 
 @pytest.fixture(scope="module")
 def run(trained: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -16,6 +16,8 @@ from ee_lightning.inference.deployment import Deployment
 from ee_lightning.runs.operating_point import OperatingPoint
 from ee_lightning.runtime import EarlyExitRuntime
 
+pytestmark = pytest.mark.usefixtures("one_torchlib")
+
 
 @pytest.fixture(scope="module")
 def run(trained: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -1,8 +1,11 @@
 """One folder of graphs: whole, checked, and the same as the model layer by layer and row by row."""
 
 import json
+from collections.abc import Iterator
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx_ir as ir
@@ -16,8 +19,28 @@ from ee_lightning.export.checking import exits_in_runtime, thresholds_of
 from ee_lightning.export.exporting import Exported, export_model
 from ee_lightning.export.int8 import Range
 from ee_lightning.export.sessions import run, session_of
+from ee_lightning.export.tracing import Stages, trace_stages
 from ee_lightning.inference import EarlyExitPredictor, Sample
 from ee_lightning.runtime.manifest import MANIFEST, Manifest
+
+pytestmark = pytest.mark.usefixtures("one_torchlib")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def traced_once() -> Iterator[None]:
+    """Trace the model for the first export, and start the others from copies of its graphs."""
+    traced = cache(trace_stages)
+
+    def copied(*arguments: Any) -> Stages:
+        stages = traced(*arguments)
+        layers, exits = (
+            {layer: graph.clone() for layer, graph in each.items()} for each in (stages.layers, stages.exits)
+        )
+        return Stages(stages.embed.clone(), layers, exits)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(exporting, "trace_stages", copied)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +118,7 @@ def test_weights_stand_once_in_their_file(exported: Exported, folder: Path, pred
 def test_int8_does_not_depend_on_the_batch(
     predictor: EarlyExitPredictor, samples: list[Sample], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(exporting, "IN_GRAPH", ())  # each takes seconds
+    monkeypatch.setattr(exporting, "IN_GRAPH", ())  # each takes a second
     seen = []
 
     def choose(rule, exits, run_exits):
@@ -108,10 +131,10 @@ def test_int8_does_not_depend_on_the_batch(
     assert exported.exits is seen[0]
     stored, *each = stored_of(tmp_path, predictor, samples, *([sample] for sample in samples[:8]))
     together, alone = stored.logits, torch.cat([one.logits for one in each], 1)
-    torch.testing.assert_close(together[:, :8], alone, rtol=0, atol=1e-4)
+    torch.testing.assert_close(together[:, :8], alone, rtol=0, atol=1e-5)
     with torch.no_grad():
         expected = predictor.model(**predictor.engine.pad(samples)).logits
-    assert 1e-5 < (together - expected).abs().mean() < 0.1
+    assert 1e-3 < (together - expected).abs().mean() < 0.1  # or scales of a batch would pass too
 
 
 def test_smoothing_evens_out_channels_and_rows() -> None:

@@ -23,6 +23,7 @@ from ee_lightning.export.exporting import export_model
 from ee_lightning.inference import EarlyExitPredictor, TextPrediction
 from ee_lightning.runtime import EarlyExitRuntime
 
+pytestmark = pytest.mark.usefixtures("one_torchlib")
 NO_TORCH = "torch is not installed: pip install 'ee_lightning[torch]'"
 PAIRS = [
     ("a lovely film", "quite funny"),

@@ -2,7 +2,7 @@
 # Guess: a SummaryWriter that gets another figure after close() goes on in an event file of its own, and what was written
 #   before stays on the disk.
 # Really: the new file is named by the second. Within the same second it has the old file's name and takes its place, so that
-#   all earlier figures are gone, without a word. Tests and short evaluations, such as those of Lightning's TensorBoardLogger,
+#   all earlier figures are gone, silently. Tests and short evaluations, such as those of Lightning's TensorBoardLogger,
 #   which writes through tensorboardX where tensorboard is not installed, are that fast.
 # Version: tensorboardX 2.6.5
 # Seen: closed: 1 file with loss | used again in the same second: 1 file without loss | a second later: 2 files without loss

@@ -34,7 +34,9 @@ def single_graph(stages: Stages, criterion: Criterion, target: Target) -> ir.Gra
     Raises:
         BackboneError: The criterion can't be traced.
     """
-    return _Nesting(stages, _judgements(criterion, target, len(stages.exits))).graph()
+    said = next(iter(stages.exits.values())).outputs
+    extras = [str(value.name) for value in said if value.name != LOGITS]
+    return _Nesting(stages, _judgements(criterion, target, len(stages.exits), extras)).graph()
 
 
 def alone(graph: ir.Graph) -> ir.Graph:
@@ -77,28 +79,33 @@ def _average(graph: ir.Graph, node: ir.Node) -> None:
 
 
 class _Judge(nn.Module):
-    """Folds a criterion over the logits of all exits."""
+    """Folds a criterion over what all exits say: the logits of each, and then its extras."""
 
-    def __init__(self, criterion: Criterion, target: Target) -> None:
+    def __init__(self, criterion: Criterion, target: Target, extras: Sequence[str]) -> None:
         super().__init__()
-        self._criterion, self._target = criterion, target
+        self._criterion, self._target, self._extras = criterion, target, extras
 
-    def forward(self, *logits: Tensor) -> tuple[Tensor, ...]:
-        state, said = self._criterion.start(1, self._target, torch.device("cpu")), list[Tensor]()
-        for number, each in enumerate(logits, start=1):
-            output = ExitOutput(number, len(logits), each, kind=self._target.kind)
+    def forward(self, *said: Tensor) -> tuple[Tensor, ...]:
+        state, judged = self._criterion.start(1, self._target, torch.device("cpu")), list[Tensor]()
+        width = 1 + len(self._extras)
+        num_exits = len(said) // width
+        for number in range(1, num_exits + 1):
+            logits, *more = said[(number - 1) * width : number * width]
+            extras = dict(zip(self._extras, more, strict=True))
+            output = ExitOutput(number, num_exits, logits, extras, kind=self._target.kind)
             (score, label), state = self._criterion.step(output, state)
-            said += [score.clone(), label.clone()]
-        return (*said, self._criterion.fallback(output, state).clone())
+            judged += [score.clone(), label.clone()]
+        return (*judged, self._criterion.fallback(output, state).clone())
 
 
-def _judgements(criterion: Criterion, target: Target, num_exits: int) -> ir.Graph:
-    """Return the graph from the logits of all exits to their scores and labels, and to the last resort's label."""
+def _judgements(criterion: Criterion, target: Target, num_exits: int, extras: Sequence[str]) -> ir.Graph:
+    """Return the graph from what all exits say to their scores and labels, and to the last resort's label."""
     numbers = range(1, num_exits + 1)
     outputs = [f"{name}.{number}" for number in numbers for name in (SCORE, LABEL)]
-    logits = tuple(torch.randn(1, target.num_classes) for _ in numbers)
-    inputs = [f"{LOGITS}.{number}" for number in numbers]
-    return trace(_Judge(criterion, target), logits, inputs, [*outputs, "last"], criterion.name)
+    said = [torch.randn(1, target.num_classes), *(torch.rand(1) for _ in extras)]
+    inputs = [f"{name}.{number}" for number in numbers for name in (LOGITS, *extras)]
+    judge, given = _Judge(criterion, target, extras), tuple(each.clone() for _ in numbers for each in said)
+    return trace(judge, given, inputs, [*outputs, "last"], criterion.name)
 
 
 class _Nesting:
@@ -107,7 +114,7 @@ class _Nesting:
         self._layers = sorted(stages.exits)
         self._ids = [_input(value.name, ir.DataType.INT64, [1, "length"]) for value in stages.embed.inputs]
         self._thresholds = _input(THRESHOLDS, ir.DataType.FLOAT, [len(self._layers)])
-        self._logits = list[ir.Value]()
+        self._said = list[dict[str, ir.Value]]()
         self._nodes, self._weights = [list[ir.Node]() for _ in self._layers], [list[ir.Value]() for _ in self._layers]
 
     def graph(self) -> ir.Graph:
@@ -128,20 +135,23 @@ class _Nesting:
         for level, layer in enumerate(self._layers):
             for number in range(before + 1, layer + 1):
                 hidden = self._inline(level, self._stages.layers[number], {HIDDEN: hidden}, f"layer.{number}")[NEXT]
-            said = self._inline(level, self._stages.exits[layer], {HIDDEN: hidden}, f"exit.{layer}")
-            self._logits.append(said[LOGITS])
+            self._said.append(self._inline(level, self._stages.exits[layer], {HIDDEN: hidden}, f"exit.{layer}"))
             before = layer
 
     def _judge(self) -> None:
         """Put each step of the criterion on the first level that knows all it takes."""
-        graph = self._judgements
-        levels = {value: place for place, value in enumerate(graph.inputs)}
+        graph, levels = self._judgements, dict[ir.Value, int]()
+        said = dict[str, ir.Value]()
+        for value in graph.inputs:
+            name, _, number = str(value.name).rpartition(".")
+            levels[value] = int(number) - 1
+            said[str(value.name)] = self._said[levels[value]][name]
         for node in list(graph):
             level = max((levels.get(value, 0) for value in node.inputs if value is not None), default=0)
             levels.update(dict.fromkeys(node.outputs, level))
         outputs = {str(value.name): value for value in graph.outputs}
-        for value, logits in zip(list(graph.inputs), self._logits, strict=True):
-            value.replace_all_uses_with(logits)
+        for value in list(graph.inputs):
+            value.replace_all_uses_with(said[str(value.name)])
         nodes, weights = _taken_apart(graph, "criterion")
         self._weights[0] += weights
         for node in nodes:
@@ -170,7 +180,7 @@ class _Nesting:
         if inner is None:
             nodes += self._last_resort(level, reached)
             label = nodes[-1].outputs[0]
-        leaving = (label, self._scores[level], exit_number, self._logits[level])
+        leaving = (label, self._scores[level], exit_number, self._said[level][LOGITS])
         taken = [
             _node("Identity", [value], f"exit.{number}.{name}") for value, name in zip(leaving, _OUTPUTS, strict=True)
         ]

@@ -8,7 +8,9 @@ import torch
 
 from ee_lightning.exits import Criterion, Gate, QExit, StoredExits, replay
 from ee_lightning.exits.naming import spec_of
+from ee_lightning.export.checking import thresholds_of
 from ee_lightning.export.exporting import export_model
+from ee_lightning.export.sessions import run, session_of
 from ee_lightning.functional import Target
 from ee_lightning.inference import EarlyExitPredictor, ExitPolicy, Sample
 from ee_lightning.models import HeadOptions, MultiExitModel
@@ -41,6 +43,15 @@ def test_rows_leave_where_a_replay_of_the_torch_model_lets_them(
     gated = EarlyExitPredictor(model, predictor.tokenizer, deployment, device="cpu")
     exported = export_model(gated, tmp_path / "exported", samples)
     assert exported.manifest.extras == ("gate",)
+    assert exported.left_out == {}
+    single, file = exported.manifest.single[0], tmp_path / "exported" / exported.manifest.single[0].file
+    assert single.class_path == f"ee_lightning.exits.{type(criterion).__name__}"
+    for row, place, number in zip(rows, left.tolist(), labels.tolist(), strict=True):
+        given = {name: tensor.numpy() for name, tensor in predictor.engine.pad([row]).items()}
+        label, exit_layer = run(
+            session_of(file), {**given, "thresholds": thresholds_of(threshold, 3)}, ["label", "exit"]
+        )
+        assert (label.tolist(), int(exit_layer)) == ([number], place)
     names = predictor.deployment.label_names
     for found in (gated(TEXTS), EarlyExitRuntime(tmp_path / "exported")(TEXTS)):
         assert [each.exit_layer for each in found] == left.tolist()

@@ -142,6 +142,15 @@ class RunFolder:
         with reading(file, hint="restore it, or train again"):
             return typed(ModuleTask, read_json(file))
 
+    def check_is_run(self) -> None:
+        """Raise a `RunFolderError` for a folder that is not there, or that holds runs and is none itself."""
+        if not self.path.is_dir():
+            raise RunFolderError("there is no such folder", where=self.path, hint=_NAME)
+        runs = [run for run in found_in(self.path, "version_*") if (run / self.config.name).is_file()]
+        if runs and not self.config.exists():
+            newest = max(runs, key=lambda run: (len(run.name), run.name))
+            raise RunFolderError("this folder holds runs, and is none itself", where=self.path, hint=f"name {newest}")
+
     def lacks(self, split: str) -> bool:
         """Return whether exits were swept, but not those of a split."""
         swept = self._read_figures()
@@ -179,8 +188,7 @@ class RunFolder:
         Raises:
             RunFolderError: There is no such folder, the split was not stored here, or the file is damaged.
         """
-        if not self.path.is_dir():
-            raise RunFolderError("there is no such folder", where=self.path, hint=_NAME)
+        self.check_is_run()
         if not (file := self._exits(split)).is_file():
             stored_by = "train with --data.calibration 500" if split == CALIBRATION else _EVALUATE
             raise RunFolderError(
@@ -221,6 +229,7 @@ class RunFolder:
         stored = [file.stem for file in found_in(self.path / "exits", "*.safetensors")]
         splits = [split for split in stored if split != CALIBRATION]
         if not splits:
+            self.check_is_run()
             raise RunFolderError("no exits are stored here", where=self.path, hint=_NAME)
         return splits
 
@@ -306,6 +315,7 @@ class RunFolder:
         """Read the figures of every split; raise a `RunFolderError` if there are none, as the run did not finish."""
         if splits := self._read_figures():
             return splits
+        self.check_is_run()
         what, hint = "the run did not finish: it has no summary", "run fit to the end"
         if self.is_finished:
             what, hint = "nothing of this run was swept", _EVALUATE

@@ -63,6 +63,7 @@ class RunOptions:
     @classmethod
     def read(cls, folder: RunFolder) -> "RunOptions":
         """Read them from a run's ``config.yaml``; raise a `RunFolderError` where that is missing or damaged."""
+        folder.check_is_run()
         file = folder.config
         hint = "name the folder of a run, such as runs/demo/version_0; one from Python needs ExitSweep"
         with reading(file, hint=hint):

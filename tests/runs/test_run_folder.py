@@ -16,6 +16,7 @@ from ee_lightning.errors import RunFolderError
 from ee_lightning.exits import Confidence, EvaluatedRows, Fixed, Oracle, StoredExits, Voting, replay, trace_curve
 from ee_lightning.runs.csv_tables import points_of
 from ee_lightning.runs.folder import RunFolder
+from ee_lightning.runs.load_run import RunOptions
 
 
 @pytest.fixture
@@ -268,3 +269,15 @@ def test_it_says_what_it_is(tmp_path: Path, exits: StoredExits) -> None:
     assert repr(replay(Fixed(), exits)) == f"Replay(4 exits, {exits.num_samples} samples, scores from 1 to 4)"
     point = "OperatingPoint(voting(k=0.5, fallback=majority) at 1.2: speedup 2.040; min_speedup 2, missed)"
     assert repr(operating_point(met=False)) == point
+
+
+@pytest.mark.parametrize("read", ["read_summary", "stored_splits", "read_exits", "options"])
+def test_a_folder_of_runs_names_its_newest_one(read: str, tmp_path: Path) -> None:
+    for number in (0, 9, 10):
+        (tmp_path / f"version_{number}").mkdir()
+        (tmp_path / f"version_{number}" / "config.yaml").write_text("model: {}\n")
+    (tmp_path / "version_11").mkdir()  # which holds no run
+    folder = RunFolder(tmp_path)
+    asked = {"read_exits": lambda: folder.read_exits("validation"), "options": lambda: RunOptions.read(folder)}
+    with pytest.raises(RunFolderError, match=r"holds runs, and is none itself[\s\S]*hint: +name .*version_10$"):
+        asked.get(read, getattr(folder, read, None))()  # type: ignore[misc]

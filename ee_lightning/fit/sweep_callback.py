@@ -17,12 +17,14 @@ from ee_lightning.errors import DataError, OptionError
 from ee_lightning.exits import Criterion, EvaluatedRows, Fitted
 from ee_lightning.fit.callbacks import check_monitors
 from ee_lightning.fit.loggers import LoggerSink
+from ee_lightning.fit.messages import warn
 from ee_lightning.inference import SpeedMeter, samples_of
 from ee_lightning.models import MultiExitModel
 from ee_lightning.reporting import FolderSink, Terminal
+from ee_lightning.reporting.page.data_rows import read_texts
 from ee_lightning.runs.figures import MeasuredSpeed
 from ee_lightning.runs.folder import RunFolder, run_folder_of
-from ee_lightning.runs.load_run import evaluated_rows
+from ee_lightning.runs.load_run import RunOptions, evaluated_rows
 from ee_lightning.tracking import EarlyExitWandbLogger
 from ee_lightning.training import EarlyExitModule
 from ee_lightning.training.data_module import TaskDataModule
@@ -63,10 +65,15 @@ class ExitSweep(Callback):
             2x and 3x. This takes minutes.
         report: Whether to write the page of ``ee-lightning report`` after ``validate`` and ``test``, and print what
             the figures say.
+        texts: Whether to store the texts of the rows beside the exits, for a page that can be made where the data are
+            not. Whoever has the run folder can then read them.
     """
 
-    def __init__(self, criteria: list[Criterion], speed: bool = False, report: bool = False) -> None:
-        self.criteria, self.speed, self.report, self.terminal = distinct(criteria), speed, report, Terminal()
+    def __init__(
+        self, criteria: list[Criterion], speed: bool = False, report: bool = False, texts: bool = False
+    ) -> None:
+        self.criteria, self.speed, self.report, self.texts = distinct(criteria), speed, report, texts
+        self.terminal = Terminal()
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Raise an `OptionError` for criteria, monitored figures and a speed that can't come about, before training."""
@@ -170,6 +177,8 @@ class ExitSweep(Callback):
         sinks += [each if isinstance(each, EarlyExitWandbLogger) else LoggerSink(each) for each in trainer.loggers]
         for sink in sinks:
             sink.take_sweep(found)
+        if self.texts and found.epoch is None:
+            _store_texts(folder, found)
 
 
 def _measured(model: MultiExitModel, data: TaskDataModule, found: Sweep) -> list[MeasuredSpeed]:
@@ -179,6 +188,16 @@ def _measured(model: MultiExitModel, data: TaskDataModule, found: Sweep) -> list
     criteria = {criterion.name: criterion for criterion in found.criteria}
     points = dict.fromkeys((name, threshold) for (name, _), threshold in found.near_named_speedups().items())
     return [measured for name, threshold in points for measured in meter.measure(criteria[name], threshold)]
+
+
+def _store_texts(folder: RunFolder, found: Sweep) -> None:
+    """Store the texts of evaluated rows, or tell why they can't be read."""
+    ids = found.exits.ids.tolist()
+    texts = read_texts(RunOptions.read(folder), ids, found.split)
+    if isinstance(texts, str):
+        warn(f"no texts are stored: {texts}")
+    else:
+        folder.write_texts(found.split, dict(zip(ids, texts, strict=True)))
 
 
 def _write_options(folder: RunFolder, trainer: Trainer) -> None:

@@ -60,6 +60,7 @@ class RunFolder:
       ``layers_of_exits [exits]`` and the exits' extras, ``extra.<name> [exits, samples]``; of several labels a sample
       ``labels [samples, labels]``, and a ``multi_label`` that is true; in the metadata, as JSON, ``rows``: which rows
       of the split these are, and the tensors' ``sha256``;
+    - ``exits/<split>.texts.json``, where asked for: the texts of these samples, by their ids;
     - ``exit_scores.csv``: the score of every exit after every epoch;
     - ``curves.csv``: the operating points of every criterion; ``curves.png`` draws them;
     - ``speed.csv``: what operating points reach on the clock, where that was measured; ``speed.png`` draws it;
@@ -178,6 +179,7 @@ class RunFolder:
         tensors |= {} if exits.labels is None else {"labels": exits.labels}
         tensors |= {_MULTI_LABEL: torch.tensor(True)} if exits.multi_label else {}
         tensors |= {_EXTRA + name: tensor for name, tensor in exits.extras.items()}
+        self._texts(split).unlink(missing_ok=True)  # of the rows before
         with written_whole(self._exits(split)) as file:
             rows = asdict(exits.rows) | {_DIGEST: _digest(tensors)}
             save_file(tensors, file, {_ROWS: json.dumps(rows)})  # one entry, as several are written in any order
@@ -217,12 +219,27 @@ class RunFolder:
             except (DataError, TrainingDiverged) as error:
                 raise ValueError(f"{error.what} ({error.where})" if error.where else error.what) from error
 
+    def write_texts(self, split: str, texts: Mapping[int, Sequence[str]]) -> None:
+        """Store the texts of a split's rows, by their ids, beside its exits."""
+        with written_whole(self._texts(split)) as file:
+            file.write_text(json.dumps(texts, ensure_ascii=False), encoding="utf-8")
+
+    def read_texts(self, split: str) -> dict[int, tuple[str, ...]] | None:
+        """Read the texts of a split's rows, by their ids; None where they are not stored."""
+        if not (file := self._texts(split)).is_file():
+            return None
+        with reading(file, hint=f"delete it, and {_EVALUATE} with --sweep.texts true"):
+            return typed(dict[int, tuple[str, ...]], read_json(file))
+
     def has_exits(self, split: str) -> bool:
         """Return whether the exits of a split are stored."""
         return self._exits(split).is_file()
 
     def _exits(self, split: str) -> Path:
         return self.path / "exits" / f"{split}.safetensors"
+
+    def _texts(self, split: str) -> Path:
+        return self.path / "exits" / f"{split}.texts.json"
 
     def stored_splits(self) -> list[str]:
         """Name the splits to report on whose exits are stored; raise a `RunFolderError` if there are none."""

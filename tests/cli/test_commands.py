@@ -132,6 +132,16 @@ def test_fit_refuses_to_test_on_a_split_without_labels_before_it_trains(
     assert not [*Path("runs").rglob("metrics.csv"), *Path("runs").rglob("*.ckpt")]
 
 
+def test_texts_are_stored_where_asked_for(run: Run, small: dict[str, object]) -> None:
+    assert run("fit", **small, **{"sweep.texts": "true"}) == 0
+    folder = RunFolder("runs/run/version_0")
+    texts = folder.read_texts("validation")
+    assert texts is not None
+    assert list(texts) == folder.read_exits("validation").ids.tolist()
+    lines = (Path(str(small["data.root"])) / "SST-2/dev.tsv").read_text().splitlines()[1:]
+    assert [text for (text,) in texts.values()] == [line.partition("\t")[0].strip() for line in lines]
+
+
 def test_a_limited_evaluation_says_so_everywhere(
     run: Run, small: dict[str, object], capsys: pytest.CaptureFixture[str]
 ) -> None:

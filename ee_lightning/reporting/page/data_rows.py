@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from ee_lightning.errors import EarlyExitError
 from ee_lightning.exits import StoredExits
+from ee_lightning.runs.folder import RunFolder
 from ee_lightning.runs.load_run import RunOptions, evaluated_rows
 
 LONGEST_TEXT = 600
@@ -49,7 +50,15 @@ def costs_of(options: RunOptions, exits: StoredExits, split: str) -> Costs | str
     return Costs(lengths, known, np.array(until, float), np.array([sample.full for sample in samples], float))
 
 
-def texts_of(options: RunOptions, ids: Sequence[int], split: str) -> list[tuple[str, ...]] | str:
+def texts_of(folder: RunFolder, options: RunOptions, ids: Sequence[int], split: str) -> list[tuple[str, ...]] | str:
+    """Return the texts of rows, by their ids, from beside the exits or else from the data, or say why not."""
+    stored = folder.read_texts(split)
+    if stored is not None and stored.keys() >= set(ids):
+        return [stored[number] for number in ids]
+    return read_texts(options, ids, split)
+
+
+def read_texts(options: RunOptions, ids: Sequence[int], split: str) -> list[tuple[str, ...]] | str:
     """Read the texts of rows, by their numbers in the data, or say why they can't be read."""
     from ee_lightning.inference.input import OwnRows
 

@@ -71,8 +71,8 @@ def view_of(folder: RunFolder, name: str, found: Sweep, unknown: Sequence[str], 
     costs = costs_of(options, exits, found.split)
     if isinstance(costs, str):
         notes.append(f"Floating-point operations are not known: {costs}.")
-    explorer = _explorer(options, found, most_rows)
-    if reason := explorer.pop("reason", None):
+    explorer = _explorer(folder, options, found, most_rows)
+    if reason := explorer.pop("reason"):
         notes.append(f"The page holds no texts: {reason}.")
     summary, chosen = found.summary, _chosen(folder, found)
     return {
@@ -167,14 +167,14 @@ def _criterion(curve: Curve, criterion: Criterion, exits: StoredExits, said: _Sa
     }
 
 
-def _explorer(options: RunOptions, found: Sweep, most_rows: int) -> dict[str, Any]:
+def _explorer(folder: RunFolder, options: RunOptions, found: Sweep, most_rows: int) -> dict[str, Any]:
     """Return the rows that can be looked at one by one, with their texts, probabilities and scores."""
     exits = found.exits
     at = np.arange(exits.num_samples)
     if len(at) > most_rows:
         at = np.sort(np.random.default_rng(0).choice(at, most_rows, replace=False))
     drawn = exits.select(torch.from_numpy(at))
-    texts = texts_of(options, drawn.ids.tolist(), found.split)
+    texts = texts_of(folder, options, drawn.ids.tolist(), found.split)
     classes, probabilities = _likeliest(drawn)
     return {
         "at": packed_counts(at),

@@ -265,7 +265,8 @@ class EarlyExitCLI(LightningCLI):
         """Sweep the exits of the best checkpoint."""
         best = self._get(self.config_init, "checkpoint").best_model_path  # of --checkpoint, whatever else writes some
         if best:
-            self.trainer.validate(self.model, datamodule=self.datamodule, ckpt_path=best, verbose=False)
+            with self._get(self.config_init, "sweep").repeating_nothing(self.trainer, best):
+                self.trainer.validate(self.model, datamodule=self.datamodule, ckpt_path=best, verbose=False)
             if self._get(self.config, "run.test"):
                 self.trainer.test(self.model, datamodule=self.datamodule, ckpt_path=best, verbose=False)
         elif (folder := run_folder_of(self.trainer)) is not None and self.trainer.is_global_zero:

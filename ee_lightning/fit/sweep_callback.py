@@ -1,7 +1,9 @@
 """Sweeps all exit thresholds after an evaluation."""
 
-from collections.abc import Sized
+from collections.abc import Iterator, Sized
+from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 
 import torch
 from lightning import LightningModule, Trainer
@@ -74,6 +76,8 @@ class ExitSweep(Callback):
     ) -> None:
         self.criteria, self.speed, self.report, self.texts = distinct(criteria), speed, report, texts
         self.terminal = Terminal()
+        self._latest: Sweep | None = None
+        self._repeated: Sweep | None = None
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Raise an `OptionError` for criteria, monitored figures and a speed that can't come about, before training."""
@@ -127,7 +131,19 @@ class ExitSweep(Callback):
         figures = scalars(found.summary, found.stage)
         areas = {name: value for name, value in figures.items() if name.endswith("/area")}
         pl_module.log_dict(areas, sync_dist=True)  # the same on every process
-        self._hand_out(replace(found, epoch=trainer.current_epoch), trainer)
+        self._latest = replace(found, epoch=trainer.current_epoch)
+        self._hand_out(self._latest, trainer)
+
+    @contextmanager
+    def repeating_nothing(self, trainer: Trainer, checkpoint: str) -> Iterator[None]:
+        """Let ``trainer.validate`` take the latest sweep of training where the checkpoint's weights are those swept."""
+        limit, latest = trainer.limit_val_batches, self._latest
+        if latest is not None and latest.step == _step_of(checkpoint):
+            self._repeated, trainer.limit_val_batches = latest, 0
+        try:
+            yield
+        finally:
+            self._repeated, self._latest, trainer.limit_val_batches = None, None, limit
 
     @override
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -141,6 +157,9 @@ class ExitSweep(Callback):
     @override
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         if (folder := run_folder_of(trainer)) is not None:
+            if self._repeated is not None and stage == TrainerFn.VALIDATING:
+                summary = {**self._repeated.summary, "checkpoint": folder.name_of(str(trainer.ckpt_path))}
+                self._complete(replace(self._repeated, epoch=None, summary=summary), trainer, _as_ours(pl_module))
             is_shown = self.terminal.show(folder)  # now that the progress bar is over
             if is_shown and self.report:
                 from ee_lightning.reporting.page.writing import tell_page  # the extra `plot`
@@ -148,7 +167,10 @@ class ExitSweep(Callback):
                 tell_page([folder])
 
     def _evaluate(self, trainer: Trainer, module: EarlyExitModule, split: str) -> None:
-        found = self._sweep(trainer, module, split)
+        self._complete(self._sweep(trainer, module, split), trainer, module)
+
+    def _complete(self, found: Sweep, trainer: Trainer, module: EarlyExitModule) -> None:
+        """Add the speed where it is asked for, and hand out."""
         if self.speed and (data := _data(trainer)) is not None:
             found = replace(found, measured=_measured(module.model, data, found))
         self._hand_out(found, trainer)
@@ -179,6 +201,14 @@ class ExitSweep(Callback):
             sink.take_sweep(found)
         if self.texts and found.epoch is None:
             _store_texts(folder, found)
+
+
+def _step_of(checkpoint: str) -> int | None:
+    """Return the optimiser steps before a checkpoint; None where it is no file, as one of several processes."""
+    if not Path(checkpoint).is_file():
+        return None
+    step: int = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)["global_step"]
+    return step
 
 
 def _measured(model: MultiExitModel, data: TaskDataModule, found: Sweep) -> list[MeasuredSpeed]:

@@ -16,6 +16,7 @@ from safetensors.torch import load_file
 from ee_lightning.cli import main
 from ee_lightning.exits import EvaluatedRows
 from ee_lightning.runs.folder import RunFolder
+from ee_lightning.training import EarlyExitModule
 
 Run = Callable[..., int]
 
@@ -130,6 +131,33 @@ def test_fit_refuses_to_test_on_a_split_without_labels_before_it_trains(
     assert run("fit", **small, **{"run.test": True}) == 1
     assert "no labels" in capsys.readouterr().err
     assert not [*Path("runs").rglob("metrics.csv"), *Path("runs").rglob("*.ckpt")]
+
+
+@pytest.mark.parametrize(("monitor", "mode", "evaluations"), [("step", "max", 2), ("step", "min", 3)])
+def test_the_last_weights_are_validated_once(
+    monitor: str, mode: str, evaluations: int, run: Run, small: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started, start = list[object](), EarlyExitModule.on_validation_epoch_start
+
+    def counted(module: EarlyExitModule) -> None:
+        started.append(module)
+        start(module)
+
+    kept = {"checkpoint.monitor": monitor, "checkpoint.mode": mode, "data.calibration": 20}
+    options = {**small, **kept, "trainer.max_epochs": 2, "trainer.num_sanity_val_steps": 0}
+    with monkeypatch.context() as patched:
+        patched.setattr(EarlyExitModule, "on_validation_epoch_start", counted)
+        assert run("fit", **options) == 0
+    assert len(started) == evaluations
+    first, again = Path("runs/run/version_0"), Path("runs/run/version_1")
+    (best,) = (file for file in (first / "checkpoints").iterdir() if file.name != "last.ckpt")
+    assert run("validate", first / "config.yaml", **_options_of(first, ckpt_path=best)) == 0
+    for name in ("curves.csv", "diagnostics.json", "exits/validation.safetensors", "exits/calibration.safetensors"):
+        assert (first / name).read_bytes() == (again / name).read_bytes()
+    one, other = (json.loads((each / "summary.json").read_text())["validation"] for each in (first, again))
+    assert one.pop("checkpoint") == f"checkpoints/{best.name}"
+    other.pop("checkpoint")
+    assert one == other
 
 
 def test_texts_are_stored_where_asked_for(run: Run, small: dict[str, object]) -> None:

@@ -7,6 +7,8 @@ from lightning.pytorch.loggers import CSVLogger, Logger, MLFlowLogger, TensorBoa
 
 from ee_lightning.analysis.sweep import Sweep
 from ee_lightning.reporting.writing import plots_for
+from ee_lightning.runs.folder import RunFolder
+from ee_lightning.tracking import TrackioLogger
 
 _USUAL = "lightning_logs"
 
@@ -24,6 +26,9 @@ def name_after_run(loggers: Sequence[Logger], folder: CSVLogger) -> None:
         elif isinstance(logger, MLFlowLogger) and logger._experiment_name == _USUAL:
             logger._experiment_name = folder.name
             logger._run_name = logger._run_name or f"{folder.name}/version_{folder.version}"
+        elif isinstance(logger, TrackioLogger):
+            logger.run_name = logger.run_name or f"{folder.name}/version_{folder.version}"
+            logger.enter(RunFolder(folder.log_dir))
 
 
 @dataclass

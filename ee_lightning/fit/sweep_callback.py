@@ -27,7 +27,7 @@ from ee_lightning.reporting.page.data_rows import read_texts
 from ee_lightning.runs.figures import MeasuredSpeed
 from ee_lightning.runs.folder import RunFolder, run_folder_of
 from ee_lightning.runs.load_run import RunOptions, evaluated_rows
-from ee_lightning.tracking import EarlyExitWandbLogger
+from ee_lightning.tracking import EarlyExitWandbLogger, TrackioLogger
 from ee_lightning.training import EarlyExitModule
 from ee_lightning.training.data_module import TaskDataModule
 
@@ -196,7 +196,8 @@ class ExitSweep(Callback):
             return
         _write_options(folder, trainer)
         sinks: list[SweepSink] = [FolderSink(folder), self.terminal]
-        sinks += [each if isinstance(each, EarlyExitWandbLogger) else LoggerSink(each) for each in trainer.loggers]
+        ours = (EarlyExitWandbLogger, TrackioLogger)
+        sinks += [each if isinstance(each, ours) else LoggerSink(each) for each in trainer.loggers]
         for sink in sinks:
             sink.take_sweep(found)
         if self.texts and found.epoch is None:

@@ -1,8 +1,7 @@
 """What a sweep finds, as tables and charts of Weights & Biases."""
 
 from collections import defaultdict
-from collections.abc import Sequence
-from itertools import combinations
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,7 +10,9 @@ import wandb
 from torch import Tensor
 
 from ee_lightning.analysis.sweep import Sweep
-from ee_lightning.exits import Curve, Oracle
+from ee_lightning.exits import Oracle
+from ee_lightning.functional.reliability import reliability
+from ee_lightning.tracking.tables import Rows, confusion, tables_of, tables_of_epoch
 
 Logged = dict[str, Any]
 _CHART_POINTS = 200  # a line; the table has more
@@ -26,72 +27,73 @@ class _Line(NamedTuple):
 
 def of_epoch(found: Sweep) -> Logged:
     """Return what is shown of a sweep after an epoch: charts of the curves, and every exit's scores."""
-    return {**_curves(found), **_exit_scores(found)}
+    return {**_tables(tables_of_epoch(found)), **_curves(found)}
 
 
 def of_evaluation(found: Sweep, picture: Path) -> Logged:
-    """Return what is shown of a sweep after an evaluation: tables, the run folder's picture, and diagnostics too."""
-    return {**_operating_points(found, picture), **of_epoch(found), **_diagnostics(found)}
-
-
-def _operating_points(found: Sweep, picture: Path) -> Logged:
-    """Return ``<stage>/curves``, the table of operating points, and ``<stage>/curves_picture``, which draws them.
-
-    The points are those of ``curves.csv`` in the run folder.
-    Thresholds are text, as the command line takes them: the first of each criterion is ``inf``, and no number of JSON.
-    """
-    metrics = found.summary["metrics"]
-    rows = []
-    for curve in map(Curve.telling, found.curves):
-        columns = [curve.thresholds, curve.speedup, curve.mean_exit, *(curve.scores[name] for name in metrics)]
-        points = zip(*(column.tolist() for column in columns), strict=True)
-        rows += [[curve.criterion, str(threshold), *point] for threshold, *point in points]
-    table = wandb.Table(columns=["criterion", "threshold", "speedup", "mean_exit", *metrics], data=rows)
-    return {f"{found.stage}/curves": table, f"{found.stage}/curves_picture": wandb.Image(str(picture))}
-
-
-def _curves(found: Sweep) -> Logged:
-    """Return ``<stage>/<metric>_by_speedup``, a line a criterion, with crosses for the oracle and the full model."""
-    return {f"{found.stage}/{metric}_by_speedup": _by_speedup(found, metric) for metric in found.summary["metrics"]}
-
-
-def _exit_scores(found: Sweep) -> Logged:
-    """Return ``<stage>/exits``, the table of every exit's scores, and ``<stage>/scores_by_exit``, which draws it."""
-    stage, scores = found.stage, found.exit_scores
-    rows = [[exit_layer, *row] for exit_layer, row in enumerate(zip(*scores.values(), strict=True), 1)]
-    lines = [_Line(metric, [row[0] for row in rows], list(by_exit)) for metric, by_exit in scores.items()]
+    """Return what is shown of a sweep after an evaluation: tables, charts, and the run folder's picture."""
     return {
-        f"{stage}/exits": wandb.Table(columns=["exit", *scores], data=rows),
-        f"{stage}/scores_by_exit": _chart(f"{stage}: scores of each exit alone", "exit", lines),
+        **_tables(tables_of(found)),
+        **_curves(found),
+        **_leaving(found),
+        **_of_classes(found),
+        f"{found.stage}/curves_picture": wandb.Image(str(picture)),
     }
 
 
-def _diagnostics(found: Sweep) -> Logged:
-    """Return where samples leave at the named speed-ups, and but for regression how pairs of exits differ.
+def _tables(tables: Mapping[str, Rows]) -> Logged:
+    return {name: wandb.Table(columns=[*rows.columns], data=[*rows.data]) for name, rows in tables.items()}
 
-    These are ``<stage>/exit_histograms``, drawn by ``<stage>/exit_histogram_at_<speed-up>x``, and
-    ``<stage>/pairs_of_exits``.
+
+def _curves(found: Sweep) -> Logged:
+    """Return ``<stage>/<metric>_by_speedup``, a line a criterion, and ``<stage>/scores_by_exit``, a line a metric.
+
+    Crosses in the former are the oracle and the full model.
     """
-    stage, rows, lines = found.stage, [], defaultdict(list)
+    by_exit = [
+        _Line(metric, list(range(1, len(scores) + 1)), list(scores)) for metric, scores in found.exit_scores.items()
+    ]
+    return {
+        **{f"{found.stage}/{metric}_by_speedup": _by_speedup(found, metric) for metric in found.summary["metrics"]},
+        f"{found.stage}/scores_by_exit": _chart(f"{found.stage}: scores of each exit alone", "exit", by_exit),
+    }
+
+
+def _leaving(found: Sweep) -> Logged:
+    """Return ``<stage>/exit_histogram_at_<speed-up>x``: how many samples leave at each exit, a line a criterion."""
+    stage, lines = found.stage, defaultdict(list)
     for criterion, by_speedup in found.diagnostics["exit_histograms"].items():
         for at, histogram in by_speedup.items():
             if histogram is not None:
                 exits = list(range(1, len(histogram["samples"]) + 1))
-                rows += [[criterion, at, *each] for each in zip(exits, histogram["samples"], strict=True)]
                 lines[at].append(_Line(criterion, exits, histogram["samples"]))
-    table = wandb.Table(columns=["criterion", "at", "exit", "samples"], data=rows)
-    logged: Logged = {f"{stage}/exit_histograms": table} | {
+    return {
         f"{stage}/exit_histogram_at_{at}": _chart(f"{stage}: samples that leave at {at}", "exit", of_speedup)
         for at, of_speedup in lines.items()
     }
-    if (diversity := found.diagnostics.get("diversity")) is not None:
-        matrices = [measure["matrix"] for measure in diversity.values()]
-        pairs = [
-            [earlier + 1, later + 1, *(matrix[earlier][later] for matrix in matrices)]
-            for earlier, later in combinations(range(len(matrices[0])), 2)
-        ]
-        logged[f"{stage}/pairs_of_exits"] = wandb.Table(columns=["exit", "later_exit", *diversity], data=pairs)
-    return logged
+
+
+def _of_classes(found: Sweep) -> Logged:
+    """Return ``<stage>/confusion`` of the last exit and ``<stage>/calibration`` of all, where samples have one label.
+
+    A line of the latter is an exit: how often it is right where it is so sure.
+    """
+    if (counts := confusion(found)) is None:
+        return {}
+    labels, said = found.exits.class_numbers().tolist(), found.exits.predictions[-1].tolist()
+    names, title = [str(number) for number in range(len(counts))], f"{found.stage}: classes at the last exit"
+    lines = []
+    for exit_layer, logits in enumerate(found.exits.logits.double(), 1):
+        sure, predicted = logits.softmax(-1).max(-1)
+        bins = reliability(sure, predicted == found.exits.class_numbers())
+        filled = bins.counts > 0
+        lines.append(_Line(f"exit {exit_layer}", bins.confidences[filled].tolist(), bins.accuracies[filled].tolist()))
+    return {
+        f"{found.stage}/confusion": wandb.plot.confusion_matrix(
+            y_true=labels, preds=said, class_names=names, title=title
+        ),
+        f"{found.stage}/calibration": _chart(f"{found.stage}: share that is right by confidence", "confidence", lines),
+    }
 
 
 def _by_speedup(found: Sweep, metric: str) -> Any:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import torch
 import wandb
 import yaml
 from forked import Command
@@ -18,6 +19,7 @@ from wandb.sdk.lib import wbauth
 from wandb_service import WandbService
 
 from ee_lightning.cli import main
+from ee_lightning.runs.folder import RunFolder
 from ee_lightning.tracking.start import start_run
 
 REPOSITORY = Path(__file__).parents[2]
@@ -122,6 +124,15 @@ def test_offline_run_holds_what_the_run_folder_holds(
     samples = diagnostics["exit_histograms"]["voting"]["1.5x"]["samples"]
     histograms = table(summary["val/exit_histograms"]).groupby(["criterion", "at"])["samples"]
     assert histograms.get_group(("voting", "1.5x")).tolist() == samples
+    exits = RunFolder(FOLDER).read_exits("validation")
+    classes = table(summary["val/classes"])
+    assert classes["samples"].tolist() == torch.bincount(exits.class_numbers()).tolist()
+    right = exits.predictions[-1] == exits.class_numbers()
+    assert (classes["recall"] * classes["samples"]).sum() == pytest.approx(right.sum().item())
+    told = table(summary["val/confusion_table"])
+    assert told["nPredictions"].sum() == len(right)
+    assert told[told["Actual"] == told["Predicted"]]["nPredictions"].sum() == right.sum()
+    assert set(table(summary["val/calibration_table"])["lineKey"]) == {"exit 1", "exit 2", "exit 3"}
     drawn = table(summary["val/exit_histogram_at_1.5x_table"])
     assert drawn[drawn["lineKey"] == "voting"]["lineVal"].tolist() == samples
 

@@ -1,7 +1,12 @@
 """Lightning's own loggers, its summary and its `trainer.predict`, with early exit."""
 
 import csv
+import json
+import os
+import sqlite3
 import struct
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,11 +17,13 @@ from lightning.pytorch.loggers import MLFlowLogger
 from tensorboardX.proto.event_pb2 import Event
 
 from ee_lightning.cli import main
+from ee_lightning.errors import OptionError
 from ee_lightning.exits import Confidence
 from ee_lightning.fit.loggers import name_after_run
 from ee_lightning.fit.metrics_log import MetricsLog
 from ee_lightning.fit.prediction_writer import PredictionWriter
 from ee_lightning.inference import EarlyExitPredictor
+from ee_lightning.tracking import TrackioLogger
 from ee_lightning.training import EarlyExitModule, TaskDataModule
 
 QUICK = {
@@ -101,3 +108,31 @@ def test_mlflow_has_the_name_of_the_run_and_the_curves(run: Path, tmp_path: Path
     logger = MLFlowLogger(save_dir=str(tmp_path / "mlruns"))
     name_after_run([logger], MetricsLog(tmp_path, "mine", 3))
     assert (logger._experiment_name, logger._run_name) == ("mine", "mine/version_3")
+
+
+def test_trackio_has_metrics_tables_and_the_picture_of_the_run(
+    glue_folder: Path, tiny_backbone: Path, tmp_path: Path
+) -> None:
+    pytest.importorskip("trackio", reason="trackio is not among what make setup installs")
+    options = {"config": "trackio", "run.root": tmp_path / "runs", "run.name": "mine", **QUICK}
+    options |= {"data.root": glue_folder, "model.backbone": tiny_backbone, "trainer.max_epochs": 2}
+    arguments = [f"--{name}={value}" for name, value in options.items()]
+    command = [sys.executable, "-m", "ee_lightning", "fit", *arguments]
+    folder = tmp_path / "trackio"  # which trackio reads when it is imported
+    subprocess.run(command, check=True, env={**os.environ, "TRACKIO_DIR": str(folder)}, cwd=tmp_path)
+    with sqlite3.connect(folder / "ee_lightning.db") as database:
+        rows = database.execute("SELECT run_name, metrics FROM metrics").fetchall()
+    assert {name for name, _ in rows} == {"mine/version_0"}
+    logged = {name: value for _, metrics in rows for name, value in json.loads(metrics).items()}
+    assert {"train/loss", "val/score", "val/confidence/area"} <= logged.keys()
+    exits = logged["val/exits"]["_value"]
+    assert [row["exit"] for row in exits] == [1, 2, 3]
+    assert {"criterion", "threshold", "speedup"} <= logged["val/curves"]["_value"][0].keys()
+    assert [row["class"] for row in logged["val/classes"]["_value"]] == [0, 1]
+    assert logged["val/curves_picture"]["_type"] == "trackio.image"
+
+
+def test_what_trackio_needs_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "trackio", None)
+    with pytest.raises(OptionError, match=r"trackio is not installed[\s\S]*pip install trackio"):
+        TrackioLogger()

@@ -1,6 +1,6 @@
 """Sweeps all exit thresholds after an evaluation."""
 
-from collections.abc import Iterator, Sized
+from collections.abc import Iterator, Mapping, Sized
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -78,6 +78,7 @@ class ExitSweep(Callback):
         self.terminal = Terminal()
         self._latest: Sweep | None = None
         self._repeated: Sweep | None = None
+        self._scores = dict[str, float]()  # logged by the validation of the repeated sweep
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Raise an `OptionError` for criteria, monitored figures and a speed that can't come about, before training."""
@@ -140,6 +141,9 @@ class ExitSweep(Callback):
         limit, latest = trainer.limit_val_batches, self._latest
         if latest is not None and latest.step == _step_of(checkpoint):
             self._repeated, trainer.limit_val_batches = latest, 0
+            areas = {f"{latest.stage}/{criterion.name}/area" for criterion in self.criteria}
+            logged = {name: value.item() for name, value in trainer.callback_metrics.items() if name not in areas}
+            self._scores = {name: value for name, value in logged.items() if name.startswith(f"{latest.stage}/")}
         try:
             yield
         finally:
@@ -158,6 +162,7 @@ class ExitSweep(Callback):
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         if (folder := run_folder_of(trainer)) is not None:
             if self._repeated is not None and stage == TrainerFn.VALIDATING:
+                _log_again(self._scores, trainer)
                 summary = {**self._repeated.summary, "checkpoint": folder.name_of(str(trainer.ckpt_path))}
                 self._complete(replace(self._repeated, epoch=None, summary=summary), trainer, _as_ours(pl_module))
             is_shown = self.terminal.show(folder)  # now that the progress bar is over
@@ -202,6 +207,15 @@ class ExitSweep(Callback):
             sink.take_sweep(found)
         if self.texts and found.epoch is None:
             _store_texts(folder, found)
+
+
+def _log_again(scores: Mapping[str, float], trainer: Trainer) -> None:
+    """Log scores as Lightning does at the end of an evaluation."""
+    for logger in trainer.loggers:
+        logger.log_metrics(
+            {**scores, "epoch": trainer.current_epoch}, step=trainer.fit_loop.epoch_loop._batches_that_stepped
+        )
+        logger.save()
 
 
 def _step_of(checkpoint: str) -> int | None:

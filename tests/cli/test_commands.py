@@ -154,6 +154,9 @@ def test_the_last_weights_are_validated_once(
     assert run("validate", first / "config.yaml", **_options_of(first, ckpt_path=best)) == 0
     for name in ("curves.csv", "diagnostics.json", "exits/validation.safetensors", "exits/calibration.safetensors"):
         assert (first / name).read_bytes() == (again / name).read_bytes()
+    rows = [pd.read_csv(each / "metrics.csv").iloc[-2:].reset_index(drop=True) for each in (first, again)]
+    logged = [each.dropna(axis=1, how="all") for each in rows]
+    assert logged[0].drop(columns=["epoch", "step"]).equals(logged[1].drop(columns=["epoch", "step"]))
     one, other = (json.loads((each / "summary.json").read_text())["validation"] for each in (first, again))
     assert one.pop("checkpoint") == f"checkpoints/{best.name}"
     other.pop("checkpoint")

@@ -132,6 +132,20 @@ def test_of_many_rows_some_are_drawn(shown: RunFolder) -> None:
     assert f"The page holds no texts: {gone} of 200 rows are no longer in the data." in view["notes"]
 
 
+def test_stored_texts_are_shown_where_the_data_are_gone(tmp_path: Path, tiny_backbone: Path) -> None:
+    folder = run_folder(tmp_path / "run", backbone=tiny_backbone)
+    exits = folder.read_exits("validation")
+    folder.write_texts("validation", {number: (f"kept {number}",) for number in exits.ids.tolist()})
+    for file in (folder.path / "data").iterdir():
+        file.unlink()
+    view = data_of(page_of([folder])[0])["runs"][0]
+    assert view["rows"]["texts"] == [[f"kept {number}"] for number in view["rows"]["ids"]]
+    assert not [note for note in view["notes"] if "no texts" in note]
+    folder.write_exits("validation", exits)  # of an evaluation that stored none
+    view = data_of(page_of([folder])[0])["runs"][0]
+    assert view["rows"]["texts"] is None
+
+
 @pytest.mark.parametrize("kind", ["values", "labels"])
 def test_values_and_labels_have_pages_too(tmp_path: Path, kind: str) -> None:
     exits = replace(random_exits(4, 40, 1), extras={}) if kind == "values" else exits_of_labels(40)

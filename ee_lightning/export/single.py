@@ -8,7 +8,17 @@ import torch
 from torch import Tensor, nn
 
 from ee_lightning.exits import Criterion, ExitOutput
-from ee_lightning.export.fusion import ATTENTION, MICROSOFT, add, add_weight, clean, constant, made_by, replace
+from ee_lightning.export.fusion import (
+    ATTENTION,
+    MICROSOFT,
+    add,
+    add_weight,
+    clean,
+    constant,
+    is_used_once,
+    made_by,
+    replace,
+)
 from ee_lightning.export.tracing import HIDDEN, LOGITS, MASK, NEXT, OPSET, Stages, trace
 from ee_lightning.functional import Target
 
@@ -189,6 +199,7 @@ class _Nesting:
             outputs = [node.outputs[0] for node in taken]
         else:
             leave = [node.outputs[0] for node in taken]
+            taken = [*_taken_out(nodes, label), *taken]
             branches = {"then_branch": _graph(f"leave.{number}", [], leave, taken, []), "else_branch": inner}
             nodes.append(_node("If", [reached], f"exit.{number}.choice", len(_OUTPUTS), **branches))
             outputs = list(nodes[-1].outputs)
@@ -214,6 +225,15 @@ class _Nesting:
         value = constant(f"exit.{level + 1}.{name}", np.array(number))
         self._weights[level].append(value)
         return value
+
+
+def _taken_out(nodes: list[ir.Node], label: ir.Value) -> list[ir.Node]:
+    """Take the node that makes a label out of those of its level, if only who leaves there needs it."""
+    maker = label.producer()
+    if maker is None or maker not in nodes or len(maker.outputs) > 1 or not is_used_once(label):
+        return []
+    nodes.remove(maker)
+    return [maker]
 
 
 def _node(op: str, inputs: Sequence[ir.Value], name: str, outputs: int = 1, **attributes: ir.Graph) -> ir.Node:

@@ -102,6 +102,16 @@ def test_single_rows_leave_where_a_replay_lets_them_by_every_criterion_at_every_
     assert left == {1, 2, 3}
 
 
+def test_labels_are_made_where_one_leaves(exported: Exported, folder: Path) -> None:
+    single = next(each for each in exported.manifest.single if each.class_path.endswith("Confidence"))
+    level, made = ir.load(folder / single.file).graph, list[tuple[int, int]]()
+    while any(choices := [node for node in level if node.op_type == "If"]):
+        leave, stay = (choices[0].attributes[name].as_graph() for name in ("then_branch", "else_branch"))
+        made.append(tuple(sum(node.op_type == "ArgMax" for node in each) for each in (level, leave)))
+        level = stay
+    assert made == [(0, 1), (0, 1)]
+
+
 def test_sums_before_normalisation_are_left_to_fast_operators(exported: Exported, folder: Path) -> None:
     """ONNX Runtime would make its slow operator for both of two sums and a normalisation."""
     nodes = [node.op_type for node in ir.load(folder / exported.manifest.graphs.layers[0]).graph]

@@ -62,7 +62,7 @@ def find_config(name: str) -> str:
         OptionError: It is a single word, and no shipped configuration has this name.
     """
     with suppress(OSError):  # of a long text, which names no file
-        if Path(name).exists():
+        if Path(name).exists() and not Path(name).is_dir():
             return name
     folder, asked = configs_folder(), name.removeprefix("configs/").removesuffix(".yaml") + ".yaml"
     files = [file for file in sorted(folder.rglob("*.yaml")) if file.parent.name != "reproduce"]

@@ -78,3 +78,14 @@ def test_an_unknown_name_lists_the_known_ones():
 def test_a_configuration_that_is_misspelt_is_answered_by_the_one_that_was_meant():
     with pytest.raises(OptionError, match=r"no shipped configuration 'dem'[\s\S]*did you mean demo\?"):
         find_config("dem")
+
+
+def test_a_folder_of_the_name_of_a_shipped_configuration_does_not_hide_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "pabee").mkdir()  # such as the runs of one
+    assert Path(find_config("pabee")).parts[-2:] == ("methods", "pabee.yaml")
+    (tmp_path / "mine").mkdir()
+    with pytest.raises(OptionError, match="no file and no shipped configuration 'mine'"):
+        find_config("mine")

@@ -1,6 +1,7 @@
 import hashlib
 import sys
 from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 

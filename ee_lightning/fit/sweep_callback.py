@@ -68,7 +68,7 @@ class ExitSweep(Callback):
         report: Whether to write the page of ``ee-lightning report`` after ``validate`` and ``test``, and print what
             the figures say.
         texts: Whether to store the texts of the rows beside the exits, for a page that can be made where the data are
-            not. Whoever has the run folder can then read them.
+            not. Anyone who has the run folder can then read them.
     """
 
     def __init__(

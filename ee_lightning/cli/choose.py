@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from ee_lightning.analysis import choice
 from ee_lightning.analysis.budgets import BUDGETS, Budget, budget_of
@@ -11,7 +11,7 @@ from ee_lightning.analysis.calibration import doubts
 from ee_lightning.analysis.exit_choice import choose_exits
 from ee_lightning.analysis.sweep import all_that_apply, fit_criteria, fit_spec
 from ee_lightning.cli.command import Adapter, File, LayersOfExits, Number, Seed
-from ee_lightning.cli.exported import EXPORT_EXITS, ExportedModel, refuse_of_run, refuse_rows
+from ee_lightning.cli.models import EXPORT_EXITS, refuse_of_run, refuse_rows
 from ee_lightning.cli.predict import Columns
 from ee_lightning.errors import OptionError, RunFolderError
 from ee_lightning.exits import Criterion, Fitted, StoredExits
@@ -25,6 +25,9 @@ from ee_lightning.runs.folder import CALIBRATION, RunFolder
 from ee_lightning.runs.operating_point import OPERATING_POINT, Costs, OperatingPoint
 from ee_lightning.runtime.loading import is_exported
 from ee_lightning.terminal import wrapped
+
+if TYPE_CHECKING:
+    from ee_lightning.cli.exported import ExportedModel
 
 SELECTED_ON = "validation"
 """The split whose scores decide which checkpoint is kept."""
@@ -102,6 +105,8 @@ def choose(
             "--wandb": (wandb, "leave it out"),
         }
         refuse_of_run(refused)
+        from ee_lightning.cli.exported import ExportedModel  # with transformers, which takes seconds
+
         _choose_exported(
             ExportedModel(run), spec, budget, _Rows(input, text_columns, label_column), metric, guarantee, seed
         )
@@ -164,7 +169,7 @@ class _Rows(NamedTuple):
 
 
 def _choose_exported(
-    model: ExportedModel,
+    model: "ExportedModel",
     spec: CriterionSpec,
     budget: Budget,
     rows: _Rows,

@@ -1,6 +1,5 @@
 """An exported model with the rows of a file, as choose and speed take it."""
 
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,24 +23,6 @@ from ee_lightning.inference.together import current, written_together
 from ee_lightning.runs.operating_point import OperatingPoint
 from ee_lightning.runtime import EarlyExitRuntime
 from ee_lightning.runtime.manifest import MANIFEST, Manifest, digest
-
-
-def refuse_rows(**options: object) -> None:
-    """Raise an `OptionError` where the rows of a file are given beside a run."""
-    for name, value in options.items():
-        if value is not None:
-            what, hint = "a run has rows of its own; a file's are for an exported model", "leave it out"
-            raise OptionError(what, where=f"--{name.replace('_', '-')}", hint=hint)
-
-
-def refuse_of_run(options: Mapping[str, tuple[bool, str]]) -> None:
-    """Raise an `OptionError` for the first option of a run that is given; the hints say what to do instead."""
-    for option, (is_given, hint) in options.items():
-        if is_given:
-            raise OptionError("this is an exported model, which has no such option", where=option, hint=hint)
-
-
-EXPORT_EXITS = "export these exits: ee-lightning export RUN FOLDER --exits 3,6,9,12"
 
 
 class ExportedModel:

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from ee_lightning.analysis.sweep import fit_criteria
 from ee_lightning.cli.command import Adapter, AtCommas, BatchSizes, File, LayersOfExits, Repeats, Samples, Threads
-from ee_lightning.cli.exported import EXPORT_EXITS, ExportedModel, refuse_of_run, refuse_rows
+from ee_lightning.cli.exported import ExportedModel
+from ee_lightning.cli.models import EXPORT_EXITS, refuse_of_run, refuse_rows
 from ee_lightning.cli.predict import Columns
 from ee_lightning.data.custom import USUAL_METRICS
 from ee_lightning.errors import OptionError, counted, listed

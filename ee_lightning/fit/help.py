@@ -2,6 +2,8 @@
 
 from argparse import SUPPRESS, Action, HelpFormatter
 from collections.abc import Sequence
+from shutil import get_terminal_size
+from textwrap import fill
 from typing import TYPE_CHECKING
 
 from jsonargparse import DefaultHelpFormatter
@@ -12,7 +14,7 @@ from ee_lightning.errors import OptionError
 if TYPE_CHECKING:
     from lightning.pytorch.cli import LightningArgumentParser
 
-_WIDTH, _COLUMN = 120, 34
+_WIDEST, _COLUMN = 120, 34
 _SECTIONS = {
     "": "options",
     "run": "the run",
@@ -93,7 +95,7 @@ def help_of(command: str, what: str, parser: "LightningArgumentParser", topic: s
     Raises:
         OptionError: No option begins so.
     """
-    formatter = _Plain(f"ee-lightning {command}", max_help_position=_COLUMN, width=_WIDTH)
+    formatter = _Plain(f"ee-lightning {command}", max_help_position=_COLUMN, width=_width())
     shown = [topic] if topic else [*_SECTIONS]
     groups = {name: [each for each in parser._actions if _is_shown(each) and _first(each) == name] for name in shown}
     if not groups[shown[0]]:
@@ -113,11 +115,22 @@ def help_of(command: str, what: str, parser: "LightningArgumentParser", topic: s
         "--data.own.help": "the options of your own task; --model.lora.help those of adapters",
         "--model.objective.help CLASS": "the options of an objective; so of criteria, callbacks and loggers",
     }
-    lines = [f"  {option:<{_COLUMN - 2}}{about}" for option, about in others.items()]
+    lines = [_beside(option, about) for option, about in others.items()]
     used = (
         "Of the Trainer most used: --trainer.max_epochs, --trainer.accelerator, --trainer.devices, --trainer.precision"
     )
-    return "\n".join([text.rstrip(), "", "more options:", *lines, "", used, ""])
+    return "\n".join([text.rstrip(), "", "more options:", *lines, "", fill(used, _width()), ""])
+
+
+def _width() -> int:
+    return min(_WIDEST, get_terminal_size((_WIDEST, 24)).columns)
+
+
+def _beside(option: str, about: str) -> str:
+    """Write what an option is beside it, or below it where it is long."""
+    name, indent = f"  {option}", " " * _COLUMN
+    lines = fill(about, _width(), initial_indent=indent, subsequent_indent=indent)
+    return f"{name:<{_COLUMN}}{lines.lstrip()}" if len(name) < _COLUMN else f"{name}\n{lines}"
 
 
 def _first(action: Action) -> str:

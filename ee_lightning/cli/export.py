@@ -77,7 +77,8 @@ def export(
     if exported.exits is not None:
         _print_effects(exported, rows)
         if again is None:
-            warning = "warning: the threshold was chosen for fp32, and is kept: to choose it again give a run's folder"
+            warning = "warning: the threshold is that of fp32, and int8 changes the scores: choose it again on labelled"
+            warning = f"{warning} rows (ee-lightning choose {folder} --input FILE)"
             print(wrapped(warning, sys.stdout))
     print(f"early exit by {exported.deployment.rule}")
     print(f"saved: {folder}")

@@ -59,6 +59,8 @@ class Sessions:
                 options = SessionOptions()
                 options.log_severity_level = 3
                 options.enable_mem_pattern = False  # which keeps memory for every length it has met, and gains nothing
+                # Every graph has threads of its own; while they spin, waiting for more, they take cores from the next.
+                options.add_session_config_entry("session.intra_op.allow_spinning", "0")
                 if self._threads is not None:
                     options.intra_op_num_threads = self._threads
                 path = str(self._folder / file)

@@ -13,6 +13,7 @@ from dataclasses import replace
 from math import inf
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from installed import environment
@@ -22,6 +23,8 @@ from ee_lightning.exits import Confidence, Criterion, Decision, Entropy, Patienc
 from ee_lightning.export.exporting import export_model
 from ee_lightning.inference import EarlyExitPredictor, TextPrediction
 from ee_lightning.runtime import EarlyExitRuntime
+from ee_lightning.runtime.manifest import Manifest
+from ee_lightning.runtime.sessions import Sessions
 
 pytestmark = pytest.mark.usefixtures("one_torchlib")
 NO_TORCH = "torch is not installed: pip install 'ee_lightning[torch]'"
@@ -155,6 +158,13 @@ def test_copies_and_pickles_and_several_threads_predict_alike(folder: Path) -> N
     assert "mood: first and second -> good, bad, neither" in repr(again)
 
 
+def test_threads_of_one_graph_leave_the_cores_to_the_next(folder: Path) -> None:
+    sessions = Sessions(folder, threads=2)
+    sessions.run("embed.onnx", None, {name: np.ones((1, 3), np.int64) for name in Manifest.read(folder).inputs})
+    options = sessions._loaded["embed.onnx"].session.get_session_options()
+    assert options.get_session_config_entry("session.intra_op.allow_spinning") == "0"
+
+
 def test_a_folder_whose_weights_have_two_names_predicts_layer_by_layer(folder: Path, copied: Path) -> None:
     """As a killed export leaves it; ONNX Runtime refuses branches with such weights."""
     expected = [EarlyExitRuntime(folder)(*pair) for pair in PAIRS[:3]]
@@ -176,6 +186,8 @@ def test_the_extra_runtime_is_enough(folder: Path, tmp_path: Path) -> None:
     python = environment(tmp_path / "env", "runtime")
     program = f"""
 from ee_lightning.runtime import EarlyExitRuntime
+from ee_lightning.runtime.manifest import Manifest
+from ee_lightning.runtime.sessions import Sessions
 runtime = EarlyExitRuntime({str(folder)!r})
 print(runtime(*{PAIRS[0]})[0] == runtime([{PAIRS[0]}, {PAIRS[1]}])[0][0])
 try:

@@ -30,6 +30,7 @@ from ee_lightning.export.checking import NEAR, exits_in_runtime
 from ee_lightning.export.exporting import export_model
 from ee_lightning.functional import halves
 from ee_lightning.inference import EarlyExitEngine, EarlyExitPredictor
+from ee_lightning.models import HeadOptions
 from ee_lightning.runs.folder import RunFolder
 from ee_lightning.runs.operating_point import Costs
 from ee_lightning.runtime import EarlyExitRuntime
@@ -82,9 +83,10 @@ class Contest:
             {"input_ids": ids, "token_type_ids": types or [0] * len(ids), "text": decode(ids, skip_special_tokens=True)}
             for ids, types in self.rows.samples
         ]
+        heads, usual = asdict(model.heads.options), asdict(HeadOptions())  # an earlier engine lacks newer options
         self.common = {
             **{"backbone": str(folder / "backbone"), "weights": str(folder / "weights.pt")},
-            "heads": {name: value for name, value in asdict(model.heads.options).items() if name != "exits"},
+            "heads": {name: value for name, value in heads.items() if name != "exits" and value != usual[name]},
             "num_classes": model.target.num_classes,
             "rows": [pool[place] for place in self.measured_on.tolist()][: options.rows],
             "pool": pool,

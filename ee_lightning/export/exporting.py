@@ -20,8 +20,8 @@ from ee_lightning.export.single import alone, single_graph
 from ee_lightning.export.tracing import Stages, trace_stages
 from ee_lightning.functional import Kind
 from ee_lightning.inference import Deployment, EarlyExitPredictor, ExitPolicy, Sample
-from ee_lightning.inference.deployment import EARLY_EXIT
-from ee_lightning.inference.together import current, written_together
+from ee_lightning.inference.deployment import EARLY_EXIT, check_place
+from ee_lightning.inference.together import written_together
 from ee_lightning.runtime.manifest import MANIFEST, Graphs, Manifest, Single, digests
 
 Precision = Literal["fp32", "int8"]
@@ -75,10 +75,10 @@ def export_model(
 
     Raises:
         BackboneError: The model can't be traced, or the graphs say something else than it does.
-        RunFolderError: The folder can't be written, or holds a model of another kind.
+        RunFolderError: The folder can't be written, is that of a run, or holds a model of another kind.
         OptionError: The model's heads have ``nsp``.
     """
-    _check_free(folder)
+    check_place(folder, exported=True)
     if predictor.model.heads.options.nsp:
         what, hint = "no graph holds the null space projection", "run it with the torch engine: save and predict"
         raise OptionError(what, where="model.heads.nsp", hint=hint)
@@ -115,12 +115,6 @@ def export_model(
     for name in before - {*manifest.files, MANIFEST}:
         (folder / name).unlink(missing_ok=True)
     return Exported(manifest, deployment, fused, checks, exits, left_out)
-
-
-def _check_free(folder: Path) -> None:
-    if (folder / EARLY_EXIT).exists() and not (folder / MANIFEST).exists() and current(folder) == folder:
-        what = "the folder holds a saved model, which is no exported one"
-        raise RunFolderError(what, where=folder, hint="name another folder, or one that does not exist yet")
 
 
 def _listed(folder: Path) -> set[str]:

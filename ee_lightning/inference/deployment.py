@@ -10,9 +10,11 @@ from pydantic import PositiveInt
 from ee_lightning import __version__
 from ee_lightning.data.row_files import USUAL_TEXTS
 from ee_lightning.data.tasks import LABEL_SEPARATOR
-from ee_lightning.files import check_format, read_json, reading, typed
+from ee_lightning.errors import RunFolderError
+from ee_lightning.files import check_format, found_in, read_json, reading, typed
 from ee_lightning.functional import Kind, Target
 from ee_lightning.inference.policy import ExitPolicy
+from ee_lightning.inference.together import current
 from ee_lightning.models.head_options import HeadOptions
 from ee_lightning.runs.operating_point import with_layers
 
@@ -20,6 +22,10 @@ if TYPE_CHECKING:
     from ee_lightning.data import Task
 
 EARLY_EXIT = "early_exit.json"
+RUN_CONFIG = "config.yaml"
+"""The file that makes a folder that of a run."""
+GRAPHS = "*.onnx"
+"""The files that make a folder that of an exported model."""
 FORMAT = 3
 """Rises with every change of the folder that older releases would misread; formats 1 and 2 are read too."""
 
@@ -108,3 +114,18 @@ class Deployment:
             if known < FORMAT and (point := fields["rule"]["operating_point"]) is not None:
                 fields["rule"]["operating_point"] = with_layers(point)
             return typed(cls, fields)
+
+
+def check_place(folder: Path, *, exported: bool) -> None:
+    """Raise a `RunFolderError` where a model would be written into a run, or over a model of the other kind."""
+    place = current(folder)
+    has_graphs = bool(found_in(place, GRAPHS))
+    if (folder / RUN_CONFIG).is_file():
+        what = "the folder is that of a run"
+    elif exported and (place / EARLY_EXIT).exists() and not has_graphs:
+        what = "the folder holds a saved model, which is no exported one"
+    elif not exported and has_graphs:
+        what = "the folder holds an exported model, which is no saved one"
+    else:
+        return
+    raise RunFolderError(what, where=folder, hint="name another folder, or one that does not exist yet")

@@ -12,10 +12,10 @@ from transformers.utils import CONFIG_NAME
 
 from ee_lightning.data.encoding import load_tokenizer
 from ee_lightning.errors import BackboneError, EarlyExitError, OptionError, RunFolderError, first_line
-from ee_lightning.files import check_imported, read_json, reading
+from ee_lightning.files import check_imported, found_in, read_json, reading
 from ee_lightning.inference.card import PICTURE, Origin, write_card
 from ee_lightning.inference.config import EarlyExitConfig
-from ee_lightning.inference.deployment import EARLY_EXIT, Deployment
+from ee_lightning.inference.deployment import EARLY_EXIT, GRAPHS, Deployment, check_place
 from ee_lightning.inference.encoder import TokenizerEncoder
 from ee_lightning.inference.together import current, written_together
 from ee_lightning.models import MultiExitModel, restore_model
@@ -61,9 +61,10 @@ def write_folder(
     With adapters, these take the place of the backbone's weights, which are then needed wherever the folder is read.
 
     Raises:
-        RunFolderError: It can't be written, or holds a model of another kind.
+        RunFolderError: It can't be written, is that of a run, or holds a model of another kind.
         OptionError: The model's weights are quantised.
     """
+    check_place(folder, exported=False)
     tensors = _plain_tensors(model)
     saved_before = (folder / EARLY_EXIT).exists()
     if not saved_before and (folder / CONFIG_NAME).exists() and current(folder) == folder:
@@ -160,6 +161,10 @@ def _read(folder: Path) -> SavedModel:
     if not (folder / EARLY_EXIT).is_file():
         what = f"this folder holds no saved model: it has no {EARLY_EXIT}"
         raise RunFolderError(what, where=folder, hint=_GIVE)
+    if found_in(folder, GRAPHS):
+        what = "this folder holds an exported model, which has graphs and no modules"
+        hint = f"predict and EarlyExitRuntime run it if it has its manifest.json; here {_GIVE}"
+        raise RunFolderError(what, where=folder, hint=hint)
     deployment = Deployment.read(folder / EARLY_EXIT)
     config, weights, base_model = _backbone_of(folder / CONFIG_NAME)
     file = folder / weights

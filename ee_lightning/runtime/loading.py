@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Unpack, cast
 
 from ee_lightning.errors import OptionError
+from ee_lightning.inference.deployment import RUN_CONFIG
 from ee_lightning.inference.text_predictor import TextPredictor
 from ee_lightning.inference.together import current
 from ee_lightning.runtime.manifest import MANIFEST
@@ -13,12 +14,10 @@ if TYPE_CHECKING:
     from ee_lightning.inference import EarlyExitPredictor
     from ee_lightning.inference.predictor import PredictorOptions
 
-_CONFIG = "config.yaml"
-
 
 def is_run(model: str) -> bool:
     """Whether a model is that of a run folder."""
-    return (Path(model) / _CONFIG).is_file()
+    return (Path(model) / RUN_CONFIG).is_file()
 
 
 def is_exported(model: str) -> bool:

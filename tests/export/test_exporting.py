@@ -1,6 +1,7 @@
 """One folder of graphs: whole, checked, and the same as the model layer by layer and row by row."""
 
 import json
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache
@@ -182,6 +183,30 @@ def test_a_saved_model_is_not_written_over(
     predictor.save_pretrained(tmp_path)
     with pytest.raises(RunFolderError, match="holds a saved model"):
         export_model(predictor, tmp_path, samples)
+
+
+def test_neither_kind_of_model_takes_the_place_of_a_run_or_of_an_exported_one(
+    predictor: EarlyExitPredictor, exported: Exported, samples: list[Sample], folder: Path, tmp_path: Path
+) -> None:
+    before = {file.name: file.read_bytes() for file in folder.iterdir()}
+    with pytest.raises(RunFolderError, match="holds an exported model"):
+        predictor.save_pretrained(folder)
+    assert {file.name: file.read_bytes() for file in folder.iterdir()} == before
+    (tmp_path / "config.yaml").write_text("run: {}")
+    with pytest.raises(RunFolderError, match="is that of a run"):
+        predictor.save_pretrained(tmp_path)
+    with pytest.raises(RunFolderError, match="is that of a run"):
+        export_model(predictor, tmp_path, samples)
+    assert [file.name for file in tmp_path.iterdir()] == ["config.yaml"]
+
+
+@pytest.mark.parametrize("is_whole", [True, False])
+def test_an_exported_model_is_no_saved_one(is_whole: bool, exported: Exported, folder: Path, tmp_path: Path) -> None:
+    place = shutil.copytree(folder, tmp_path / "model")
+    if not is_whole:
+        (place / MANIFEST).unlink()
+    with pytest.raises(RunFolderError, match=r"holds an exported model[\s\S]*its manifest.json; here give a"):
+        EarlyExitPredictor.from_pretrained(place)
 
 
 @pytest.mark.parametrize("damage", ["missing", "changed", "swapped"])

@@ -22,7 +22,7 @@ CLOCK = "clock"
 """The figure of a speed-up on the clock."""
 ROUNDING = 1e-9
 _SHOWN_DECIMALS = 4
-_BISECTIONS = 30
+_DOUBLINGS = 20
 MEANS = ("accuracy", "exact_match")
 """The metrics that are shares of the samples."""
 
@@ -144,15 +144,23 @@ class Budget(ABC):
 
     def _nearest(self, candidates: Candidates, guarantee: Guarantee | None) -> float | None:
         """Find the tightest bound within reach, rounded so that it stays within reach; None if it asks for nothing."""
-        outside, inside = self.value, self.loosest
-        for _ in range(_BISECTIONS):
+
+        def reached(value: float) -> bool:
+            return bool(self._allowed(candidates, value, guarantee).any())
+
+        outside, inside, unit = self.value, self.loosest, 10.0**_SHOWN_DECIMALS
+        step = (inside - outside) / 2**_DOUBLINGS
+        while abs(inside - outside) > abs(step):  # from the tight side, as loose bounds take long to prove
+            if reached(outside + step):
+                inside = outside + step
+                break
+            outside, step = outside + step, 2 * step
+        while abs(inside - outside) > 0.1 / unit:
             middle = (outside + inside) / 2
-            if self._allowed(candidates, middle, guarantee).any():
-                inside = middle
-            else:
-                outside = middle
-        unit = 10.0**_SHOWN_DECIMALS
-        shown = (ceil if self.loosest > self.value else floor)(inside * unit) / unit
+            outside, inside = (outside, middle) if reached(middle) else (middle, inside)
+        shown = round(inside * unit) / unit
+        if shown != self.loosest and not reached(shown):
+            shown = (ceil if self.loosest > self.value else floor)(inside * unit) / unit
         return None if shown == self.loosest else shown
 
     def _option(self, value: float) -> str:

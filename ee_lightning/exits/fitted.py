@@ -28,7 +28,8 @@ class Fitted(Criterion):
     is `fitted`, which JSON can hold and `restore` takes back, to the last bit.
 
     Attributes:
-        shapes: The dimensions of every parameter, such as ``("num_exits", "num_classes")``; others are of any size.
+        shapes: The dimensions of every parameter, such as ``("num_exits", "num_classes")``; others are of any size,
+            which is the same wherever a name stands again.
     """
 
     shapes: ClassVar[Mapping[str, tuple[str, ...]]] = {}
@@ -63,7 +64,9 @@ class Fitted(Criterion):
             sizes = {name: int(learnt[name]) for name in (NUM_EXITS, NUM_CLASSES)}
             for name, shape in self.shapes.items():
                 found = list(learnt[name].shape)
-                if len(found) != len(shape) or found != [sizes.get(*size) for size in zip(shape, found, strict=True)]:
+                if len(found) != len(shape) or found != [
+                    sizes.setdefault(*at) for at in zip(shape, found, strict=True)
+                ]:
                     raise ValueError(f"{name} has the shape {found}")
                 if not np.isfinite(learnt[name]).all():
                     raise ValueError(f"{name} is not finite")

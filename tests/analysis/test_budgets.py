@@ -123,6 +123,14 @@ def test_a_share_that_is_met_exactly_is_met(share):
     assert Consistency(share).select(candidates, guarantee=None) == 1
 
 
+@pytest.mark.parametrize(("num_exits", "asked"), [(3, 3.7), (6, 7.0), (12, 1e9)])
+def test_the_nearest_speedup_is_a_round_number_where_all_leave_at_the_first_exit(num_exits, asked):
+    candidates = list_candidates(Confidence(), exits_of(50, num_exits=num_exits), "accuracy")
+    with pytest.raises(BudgetOutOfReach) as caught:
+        MinSpeedup(asked).select(candidates, guarantee=None)
+    assert caught.value.nearest == num_exits
+
+
 def test_out_of_reach_names_criterion_budget_samples_and_the_nearest():
     candidates = list_candidates(Confidence(), exits_of(50), "accuracy")
     with pytest.raises(BudgetOutOfReach) as caught:

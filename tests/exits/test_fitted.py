@@ -46,6 +46,14 @@ def test_exits_of_another_model_are_refused(name, num_exits, num_classes):
         replay(criterion, random_exits(num_exits, 3, num_classes))
 
 
+@pytest.mark.parametrize(("name", "cut"), [("scheduled_confidence", "budgets"), ("eenet", "biases")])
+def test_parameters_that_do_not_fit_each_other_are_refused(name, cut):
+    fitted, restored = CRITERIA[name](), CRITERIA[name]()
+    fitted.fit(random_exits(3, 50, 2))
+    with pytest.raises(OptionError, match=rf"{name} can't have learnt this: \w+ has the shape"):
+        restored.restore(fitted.fitted | {cut: fitted.fitted[cut][:1]})
+
+
 @each
 def test_fitting_again_forgets(name):
     once, twice = CRITERIA[name](), CRITERIA[name]()

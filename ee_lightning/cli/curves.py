@@ -1,16 +1,18 @@
 """``ee-lightning curves``: curves from stored exits, without a model."""
 
 import inspect
+import sys
 from argparse import SUPPRESS
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from ee_lightning.analysis.calibration import doubts
 from ee_lightning.analysis.sweep import Sweep, all_that_apply, distinct, named, scalars, sweep_exits
 from ee_lightning.cli.command import CommandParser, LayersOfExits, OutputFile
 from ee_lightning.errors import OptionError, require_one_of
-from ee_lightning.exits import CRITERIA, Fixed, Oracle
+from ee_lightning.exits import CRITERIA, Fitted, Fixed, Oracle
 from ee_lightning.exits.naming import CriterionSpec, spec_of
 from ee_lightning.exits.naming import criteria as criteria_of
 from ee_lightning.files import written_whole
@@ -18,6 +20,7 @@ from ee_lightning.functional import check_metrics
 from ee_lightning.reporting import draw_curves, print_figures, print_summary, write_sweep
 from ee_lightning.reporting.writing import chosen_in
 from ee_lightning.runs.folder import RunFolder
+from ee_lightning.terminal import wrapped
 
 PICTURES = (".pdf", ".svg", ".png")
 
@@ -158,6 +161,9 @@ def with_options(specs: Sequence[CriterionSpec], options: Mapping[str, str | Non
 
 
 def _warnings(found: Sweep) -> Iterator[str]:
+    if found.calibration is not None and any(isinstance(each, Fitted) for each in found.criteria):
+        for doubt in doubts(found.calibration, found.exits):
+            yield wrapped(f"warning: {doubt}", sys.stdout)
     for curve in found.curves:
         if curve.is_all_or_nothing and curve.criterion not in (Oracle.name, Fixed.name):
             yield (

@@ -58,7 +58,8 @@ class Scheduled(Fitted):
         require_one_of(family, get_args(Family), "Scheduled.family")
         self.base, self.family = spec_of(base).build(), family
         if isinstance(self.base, Oracle | Scheduled):
-            hint = "name a criterion that can be run, such as margin"
+            is_one = isinstance(self.base, Scheduled)
+            hint = "it has a threshold for each exit already" if is_one else "name one that can be run, such as margin"
             raise OptionError(f"{base} can't be scheduled", where="Scheduled.base", hint=hint)
         self.handles_multi_label = self.base.handles_multi_label
 

@@ -228,6 +228,9 @@ def test_doubtful_calibration_rows_are_warned_of(rows: str, match: str, capsys: 
     printed = choose(folder, "--criterion confidence --per-exit --min-speedup 1.5", capsys)
     assert match in printed
     assert printed.count("warning: ") == 1
+    for criterion, times in (("confidence", 0), ("scheduled_confidence", 1)):
+        assert main(["curves", str(folder.path), "--criteria", criterion]) == 0
+        assert capsys.readouterr().out.count(match) == times
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,8 @@ import pytest
 from ee_lightning.cli import main
 
 
-def test_it_is_short_and_ours_come_first(capsys: pytest.CaptureFixture[str]) -> None:
+def test_it_is_short_and_ours_come_first(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "120")
     assert main(["fit", "--help"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) <= 200

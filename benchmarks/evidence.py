@@ -138,13 +138,14 @@ def rules_of_six_layers(runs: Sequence[Run]) -> str:
 
 
 def rules_of(runs: Sequence[Run], training: str, speedups: Sequence[float], others: Sequence[Criterion]) -> str:
+    """Return the table of some rules; nothing where the training has not run yet."""
     rows: dict[str, Sequence[Cell]] = {}
     for task, pairs in pairs_of(runs, training, training):
         means = [np.mean([run.right(Confidence(), x).mean() for run, _ in pairs]) for x in speedups]
         rows[f"**{task}, confidence**"] = [f"{100 * mean:.2f}" for mean in means]
         for rule in others:
             rows[f"{task}, {rule.name}"] = [differ(pairs, at(rule, x), at(Confidence(), x)) for x in speedups]
-    return as_table("rule, minus confidence", [f"{x:.3g}x" for x in speedups], rows)
+    return as_table("rule, minus confidence", [f"{x:.3g}x" for x in speedups], rows) if rows else ""
 
 
 def at(rule: Criterion, speedup: float) -> Callable[[Run], Rows]:
@@ -367,7 +368,8 @@ def main(options: Namespace) -> None:
     hours = sum(run.seconds for run in runs) / 3600
     parts = [INTRODUCTION, f"{counted(len(runs), 'training')} are kept, of {hours:.1f} hours of one core together.\n"]
     for title, (section, told) in SECTIONS.items():
-        parts += [f"## {title}\n", fill(told, 120) + "\n", section(runs) + "\n"]
+        if table := section(runs):
+            parts += [f"## {title}\n", fill(told, 120) + "\n", table + "\n"]
     page, made = KEPT.with_suffix(".md"), "\n".join(parts)
     was_same = page.is_file() and page.read_text(encoding="utf-8") == made
     page.write_text(made, encoding="utf-8")

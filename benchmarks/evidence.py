@@ -325,6 +325,7 @@ SECTIONS = {
     ),
     "Do the orders of the paper hold here?": (
         orders_of_the_paper,
+        "The runs so far can't tell: no difference is significant, and about half of them have the paper's sign. "
         "The paper has ALBERT-base at 1.5x (6L and 9L at their own speed); its column is the mean of these tasks on "
         "GLUE dev, with Matthews' correlation for CoLA where we have the accuracy. The last column counts the tasks "
         "where the difference has the sign of the paper's.",

@@ -261,7 +261,7 @@ def orders_of_the_paper(runs: Sequence[Run]) -> str:
         ("ALBERT-9L", "ALBERT-6L"),
     ):
         (ours, of_ours), (theirs, of_theirs) = sides[first], sides[second]
-        found = {task.split(" ")[0]: pairs for task, pairs in pairs_of(runs, ours, theirs)}
+        found = {pairs[0][0].task: pairs for _, pairs in pairs_of(runs, ours, theirs)}
         of_paper = {task: published[first][task] - published[second][task] for task in tasks}
         here = {task: differ(pairs, of_ours, of_theirs) for task, pairs in found.items() if task in of_paper}
         same = sum(isinstance(each, Difference) and each.mean * of_paper[task] > 0 for task, each in here.items())

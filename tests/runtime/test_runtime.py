@@ -186,8 +186,6 @@ def test_the_extra_runtime_is_enough(folder: Path, tmp_path: Path) -> None:
     python = environment(tmp_path / "env", "runtime")
     program = f"""
 from ee_lightning.runtime import EarlyExitRuntime
-from ee_lightning.runtime.manifest import Manifest
-from ee_lightning.runtime.sessions import Sessions
 runtime = EarlyExitRuntime({str(folder)!r})
 print(runtime(*{PAIRS[0]})[0] == runtime([{PAIRS[0]}, {PAIRS[1]}])[0][0])
 try:

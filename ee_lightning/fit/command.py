@@ -46,6 +46,7 @@ from ee_lightning.fit.parsing import data_module_first, names_data_module, parsi
 from ee_lightning.fit.progress import suited_to_output
 from ee_lightning.fit.signals import telling_interrupts
 from ee_lightning.fit.sweep_callback import ExitSweep
+from ee_lightning.models.linear import warn_of_slow_bfloat16
 from ee_lightning.packaged import find_config
 from ee_lightning.runs.folder import Identity, RunFolder, run_folder_of
 from ee_lightning.runs.run_options import options_digest
@@ -213,6 +214,8 @@ class EarlyExitCLI(LightningCLI):
         with wording_lightning("--trainer", str(self.subcommand)):
             plugins = [WholeCheckpointIO(), *_listed(options["plugins"])]
             trainer = super().instantiate_trainer(logger=loggers, plugins=plugins, **kwargs)
+        if str(trainer.precision).startswith("bf16"):
+            warn_of_slow_bfloat16(trainer.strategy.root_device.type)
         name_after_run(loggers, folder)
         usual = (ModelSummary, RichModelSummary)  # those that the Trainer adds
         callbacks: list[Any] = trainer.callbacks  # type: ignore[attr-defined]

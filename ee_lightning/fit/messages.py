@@ -114,11 +114,12 @@ def _failed_callback(error: Exception) -> str | None:
 
 warn = rank_zero_only(logging.getLogger(__name__).warning)
 """Warns the user, on the first process."""
+_PACKAGE = str(Path(__file__).parents[1])
 
 
 def _worded_warning(message: Warning | str, category: type[Warning], filename: str, lineno: int, *_: object) -> str:
-    """Return what is printed of a warning; without the place, where that is in an installed library."""
-    if filename.startswith((sysconfig.get_path("purelib"), sysconfig.get_path("platlib"))):
+    """Return what is printed of a warning; without the place, where that is in this package or an installed library."""
+    if filename.startswith((sysconfig.get_path("purelib"), sysconfig.get_path("platlib"), _PACKAGE)):
         return wrapped(f"warning: {message}", sys.stderr) + "\n"
     return f"{filename}:{lineno}: {category.__name__}: {message}\n"
 

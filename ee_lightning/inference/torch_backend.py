@@ -13,6 +13,7 @@ from ee_lightning.functional import Array
 from ee_lightning.inference.batches import Batch
 from ee_lightning.inference.descent import Places
 from ee_lightning.models import EncoderState, MultiExitModel
+from ee_lightning.models.linear import warn_of_slow_bfloat16
 
 
 class TorchBackend:
@@ -29,6 +30,8 @@ class TorchBackend:
         self.extras: tuple[str, ...] = model.heads.extras
         self.where = next(model.parameters()).device
         self.device = self.where.type
+        if lower:
+            warn_of_slow_bfloat16(self.device)
         self.like: Array = torch.empty(0, device=self.where)
         self._numbers = {layer: number for number, layer in enumerate(model.layers_of_exits, 1)}
 

@@ -1,6 +1,7 @@
 """Linear layers that multiply by oneDNN in inference, and change nothing else."""
 
 import pickle
+import warnings
 from copy import deepcopy
 
 import pytest
@@ -12,7 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from ee_lightning.functional import Target
 from ee_lightning.models import HeadOptions, MultiExitModel
 from ee_lightning.models.backbones.loading import load_backbone
-from ee_lightning.models.linear import use_faster_products
+from ee_lightning.models.linear import use_faster_products, warn_of_slow_bfloat16
 
 
 class Own(nn.Linear):
@@ -87,3 +88,23 @@ def test_operations_of_both_libraries_are_counted_alike(layers: nn.Sequential) -
             layers(torch.randn(2, 7, 6))
         counted.append(counter.get_total_flops())
     assert counted == [2 * 14 * (6 * 5 + 5 * 4 + 4 * 3)] * 2
+
+
+@pytest.mark.parametrize(
+    ("device", "instructions", "is_slow"),
+    [
+        ("cpu", ["avx2"], True),
+        ("cpu", ["avx2", "avx512_bf16"], False),
+        ("cpu", ["amx_bf16"], False),
+        ("cuda", [], False),
+    ],
+)
+def test_bfloat16_is_warned_of_where_a_processor_has_no_instructions_for_it(
+    device: str, instructions: list[str], is_slow: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: dict.fromkeys(instructions, True))
+    with warnings.catch_warnings(record=True, action="always") as warned:
+        warn_of_slow_bfloat16(device)
+    assert [str(each.message).startswith("this processor has no instructions for bfloat16") for each in warned] == (
+        [True] * is_slow
+    )

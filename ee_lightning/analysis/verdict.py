@@ -37,14 +37,14 @@ def verdict(found: Sweep, chosen: str | None = None) -> list[str]:
     against = f"{abs(lost):.1f} points {'below' if lost > 0 else 'above'} the full model"
     if abs(lost) < 0.05:
         against = "the same as the full model"
-    first = f"At {speedup:g}x {best} leads with {100 * scores[best]:.1f} % {metric.replace('_', ' ')}, {against}"
+    first = f"At {speedup:g}x {best} leads with {100 * scores[best]:z.1f} % {metric.replace('_', ' ')}, {against}"
     counting = [name for name in scores if name.partition("(")[0] in _COUNTING and name != best]
     if not counting or best.partition("(")[0] in _COUNTING:
         return [f"{first}.", _next(best, chosen)]
     rival = counting[0]
     lead = 100 * (scores[best] - scores[rival])
     low, high = _interval(found, best, rival, speedup, lead)
-    behind = f"{rival} is {lead:.1f} points behind (95 % interval {low:.1f} to {high:.1f})"
+    behind = f"{rival} is {lead:z.1f} points behind (95 % interval {low:z.1f} to {high:z.1f})"
     if low <= 0:
         return [f"{first}; {behind}, which may be chance.", _next(best, chosen)]
     return [f"{first}; {behind}.", f"{_why(rival, found.diagnostics)}{_next(best, chosen)}"]

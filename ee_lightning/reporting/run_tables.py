@@ -51,7 +51,7 @@ def _line(row: Mapping[str, Any], place: Place, best: Mapping[str, Place | None]
 def _figure(mean: float, deviation: float) -> str:
     if pd.isna(mean):
         return "–"
-    return f"{100 * mean:.1f}" if pd.isna(deviation) else f"{100 * mean:.1f} ± {100 * deviation:.1f}"
+    return f"{100 * mean:z.1f}" if pd.isna(deviation) else f"{100 * mean:z.1f} ± {100 * deviation:.1f}"
 
 
 def as_markdown(tables: Sequence[Table]) -> str:

@@ -145,7 +145,7 @@ def _table(summary: Mapping[str, Any]) -> Table:
 
 
 def _percent(score: float | None) -> str:
-    return "–" if score is None else f"{100 * score:.1f}"
+    return "–" if score is None else f"{100 * score:z.1f}"
 
 
 def print_latencies(measured: Sequence[MeasuredSpeed]) -> None:
@@ -192,7 +192,7 @@ def print_precision_effects(effects: Sequence["PrecisionEffect"], metric: str) -
     for effect in effects:
         point = "full model" if effect.criterion is None else _named(effect.criterion, effect.threshold)
         difference = 100 * (effect.bf16 - effect.fp32)
-        table.add_row(point, f"{100 * effect.fp32:.1f}", f"{100 * effect.bf16:.1f}", f"{difference:+.1f}")
+        table.add_row(point, f"{100 * effect.fp32:.1f}", f"{100 * effect.bf16:.1f}", f"{difference:+z.1f}")
     _console().print("\nthe same samples in both precisions", table, sep="\n")
 
 

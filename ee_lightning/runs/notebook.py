@@ -38,5 +38,5 @@ def _lines(summary: Mapping[str, Any], metric: str) -> Iterator[list[str]]:
     names = [*(f"score_at_{each:g}x" for each in NAMED_SPEEDUPS), "area"]
     for criterion, by_metric in summary["criteria"].items():
         scores = (by_metric[metric][name] for name in names)
-        yield [criterion, *("–" if score is None else f"{100 * score:.1f}" for score in scores)]
-    yield ["full model", f"{100 * summary['full_model'][metric]:.1f}", *[""] * len(NAMED_SPEEDUPS)]
+        yield [criterion, *("–" if score is None else f"{100 * score:z.1f}" for score in scores)]
+    yield ["full model", f"{100 * summary['full_model'][metric]:z.1f}", *[""] * len(NAMED_SPEEDUPS)]

@@ -74,6 +74,7 @@ def test_choice_holds_every_figure_with_its_interval(capsys: pytest.CaptureFixtu
         "full_score": Estimate(0.9, 0.88, 0.92),
         "loss": Estimate(0.1, -0.01, 0.2),
         "consistency": Estimate(0.7, 0.6, 0.75),
+        "brier": Estimate(0.0, -0.0004, 0.01),
     }
     print_choice(operating_point(confidence=0.9, reached=reached), criterion_name="voting")
     lines = plain_lines(capsys.readouterr().out)
@@ -85,4 +86,5 @@ def test_choice_holds_every_figure_with_its_interval(capsys: pytest.CaptureFixtu
     assert "full model's score (%) 90.0 88.0 to 92.0" in lines
     assert "loss (points) 10.0 -1.0 to 20.0" in lines
     assert "consistency (%) 70.0 60.0 to 75.0" in lines
+    assert "Brier score lost (points) 0.0 0.0 to 1.0" in lines  # and not -0.0
     assert lines[-1] == "With probability ..."

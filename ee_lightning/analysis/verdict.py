@@ -10,12 +10,14 @@ from ee_lightning.runs.figures import NAMED_SPEEDUPS
 
 _COUNTING = ("voting", "patience")
 """Criteria that count exits which agree."""
+_TRAIN = "Next: train longer or with other options: the full model is no better than the most common class alone."
 
 
 def verdict(found: Sweep, chosen: str | None = None) -> list[str]:
     """Say which criterion leads at twice the speed and by how much, why one that counts exits does not, and what next.
 
-    Where no criterion is as fast, it is about the fastest named speed-up that one reaches.
+    Criteria with the same score lead together. Where no criterion is as fast, it is about the nearest named speed-up
+    that one reaches.
 
     Args:
         found: The curves of a run.
@@ -37,17 +39,35 @@ def verdict(found: Sweep, chosen: str | None = None) -> list[str]:
     against = f"{abs(lost):.1f} points {'below' if lost > 0 else 'above'} the full model"
     if abs(lost) < 0.05:
         against = "the same as the full model"
-    first = f"At {speedup:g}x {best} leads with {100 * scores[best]:z.1f} % {metric.replace('_', ' ')}, {against}"
-    counting = [name for name in scores if name.partition("(")[0] in _COUNTING and name != best]
-    if not counting or best.partition("(")[0] in _COUNTING:
-        return [f"{first}.", _next(best, chosen)]
-    rival = counting[0]
+    leaders = [name for name in scores if 100 * (scores[best] - scores[name]) < 0.05]  # the same figure in the table
+    others = sorted(scores.keys() - leaders, key=lambda name: scores[name], reverse=True)
+    they = " and ".join([", ".join(leaders[:-1]), leaders[-1]]) if len(leaders) > 1 else best
+    does = ("leads with" if len(leaders) == 1 else "lead with") if others else ("has" if len(leaders) == 1 else "have")
+    first = f"At {speedup:g}x {they} {does} {100 * scores[best]:z.1f} % {metric.replace('_', ' ')}, {against}"
+    following = _next(best, chosen) if _has_learnt(found) else _TRAIN
+    if not others:
+        return [f"{first}.", following]
+    counting = [] if _counts(best) else [name for name in others if _counts(name)]
+    rival = (counting or others)[0]
     lead = 100 * (scores[best] - scores[rival])
     low, high = _interval(found, best, rival, speedup, lead)
     behind = f"{rival} is {lead:z.1f} points behind (95 % interval {low:z.1f} to {high:z.1f})"
     if low <= 0:
-        return [f"{first}; {behind}, which may be chance.", _next(best, chosen)]
-    return [f"{first}; {behind}.", f"{_why(rival, found.diagnostics)}{_next(best, chosen)}"]
+        return [f"{first}; {behind}, which may be chance.", following]
+    why = _why(rival, found.diagnostics) if counting else ""
+    return [f"{first}; {behind}.", f"{why}{following}"]
+
+
+def _counts(name: str) -> bool:
+    return name.partition("(")[0] in _COUNTING
+
+
+def _has_learnt(found: Sweep) -> bool:
+    """Return whether the full model is better than the most common class, where that can be said."""
+    labels = found.exits.labels
+    if found.summary["metrics"][0] != "accuracy" or labels is None or labels.is_floating_point() or labels.ndim > 1:
+        return True
+    return bool(found.summary["full_model"]["accuracy"] > labels.bincount().max().item() / len(labels))
 
 
 def _interval(found: Sweep, best: str, rival: str, speedup: float, lead: float) -> tuple[float, float]:

@@ -5,7 +5,7 @@ from factories import exits_of, random_exits
 
 from ee_lightning.analysis.sweep import Sweep, sweep_exits
 from ee_lightning.analysis.verdict import verdict
-from ee_lightning.exits import Confidence, Criterion, Patience, StoredExits, Voting
+from ee_lightning.exits import Confidence, Criterion, Entropy, Patience, StoredExits, Voting
 
 
 def swept(exits: StoredExits, *criteria: Criterion, metric: str = "accuracy") -> Sweep:
@@ -40,4 +40,23 @@ def test_values_and_exits_at_which_no_row_leaves_have_sentences_too() -> None:
     assert first.startswith("At ")
     assert second.startswith("Next: ")
     lone = StoredExits(torch.randn(1, 5, 2), torch.tensor([0, 1, 0, 1, 0]), torch.arange(5))
-    assert verdict(swept(lone, Confidence()))[0].startswith("At 1x confidence leads")
+    assert verdict(swept(lone, Confidence()))[0].startswith("At 1x confidence has")
+
+
+def test_criteria_with_the_same_score_lead_together_and_the_next_one_has_an_interval() -> None:
+    exits = exits_of(2000, num_exits=6, seed=1)
+    first, _ = verdict(swept(exits, Confidence(), Entropy()))
+    assert first.startswith("At 2x confidence and entropy have ")
+    first, _ = verdict(swept(exits, Voting(), Confidence(), Entropy()))
+    assert first.startswith("At 2x confidence and entropy lead with ")
+    first, second = verdict(swept(exits, Voting(), Patience()))
+    assert " points behind (95 % interval " in first
+    assert "counts exits" not in second
+
+
+def test_a_model_that_learnt_nothing_is_to_train_longer() -> None:
+    logits = torch.tensor([1.0, 0.0]).repeat(6, 40, 1)
+    exits = StoredExits(logits, torch.arange(40) % 2, torch.arange(40))
+    first, second = verdict(swept(exits, Confidence()))
+    assert first == "At 2x confidence has 50.0 % accuracy, the same as the full model."
+    assert second.startswith("Next: train longer")

@@ -53,6 +53,9 @@ _LEAST = {
     "log_every_n_steps": 0,
     "num_sanity_val_steps": -1,
 }
+_OWN = re.compile(
+    r"^ +- (.+)(?:\n +where: (.+))?\n +hint:  (.+)$", re.MULTILINE
+)  # of a class of ours in a union of types
 _OF_OPTIONS = (ValueError, TypeError, ArithmeticError, OSError, ImportError)
 
 
@@ -85,6 +88,8 @@ def wording_lightning(where: str, command: str) -> Iterator[None]:
             raise error.__cause__ from None
         if (missing := as_missing_extra(error)) is not None:
             raise missing from None
+        if (own := _OWN.search(str(error))) is not None:
+            raise OptionError(own[1], where=own[2] or where, hint=own[3]) from error
         said, hint = str(error).strip() or type(error).__name__, f"'ee-lightning {command} --help' lists the options"
         if not isinstance(error, USER_MISTAKES) and (callback := _failed_callback(error)) is not None:
             where = "--checkpoint" if callback == "ModelCheckpoint" else "--trainer.callbacks"

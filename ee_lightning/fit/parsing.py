@@ -130,11 +130,12 @@ def parsing_error(message: str, arguments: Sequence[str], known: Sequence[str]) 
         hint = f"{did_you_mean(choice[3], known)}give one of {', '.join(known)}"
     elif listed := _NO_LIST.search(message):
         what = f"{listed[1]} is {listed[2]}, where a list is needed"
-        hint = f"{_closest_class(None, listed[2])}give --{listed[1]} '[{listed[2]}]'; {hint}"
+        hint = f"give --{listed[1]} '[{_closest_class(None, listed[2]) or listed[2]}]'; {hint}"
     else:
         what = message.replace("\n\n", "\n").strip()
         if found := _CLASS.search(message):
-            hint = f"{_closest_class(found[1] or found[3], found[2] or found[4] or found[5])}{hint}"
+            meant = _closest_class(found[1] or found[3], found[2] or found[4] or found[5])
+            hint = f"did you mean {meant}? {hint}" if meant else hint
         if unknown := _UNKNOWN.search(message):
             suggestion = _closest(unknown[1] or unknown[2], known)
             hint = f"did you mean {'--' if unknown[2] else ''}{suggestion}? {hint}" if suggestion else hint
@@ -143,12 +144,17 @@ def parsing_error(message: str, arguments: Sequence[str], known: Sequence[str]) 
     return OptionError(what, where=" or ".join(["the command line", *files]), hint=hint)
 
 
-def _closest_class(module: str | None, name: str) -> str:
-    """Return the beginning of a hint that names the class that was meant, in its module or in those of options."""
+def _closest_class(module: str | None, name: str) -> str | None:
+    """Return the class that was meant, in its module or in those of options, if there is one of a similar name."""
     places = [module] if module and _can_be_imported(module) else _PLACES
-    known = {each: f"{place}.{each}" for place in places for each in dir(import_module(place))}
-    closest = get_close_matches(name, known, n=1, cutoff=0.8)
-    return f"did you mean {known[closest[0]]}? " if closest else ""
+    known = {
+        each.lower(): f"{place}.{each}"
+        for place in places
+        for each in dir(import_module(place))
+        if each[0].isupper()  # else a module, such as ee_lightning.exits.voting
+    }
+    closest = get_close_matches(name.lower(), known, n=1, cutoff=0.8)
+    return known[closest[0]] if closest else None
 
 
 def _can_be_imported(module: str) -> bool:

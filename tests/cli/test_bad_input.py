@@ -33,6 +33,10 @@ MISTAKES = {
     "unknown backbone": ({"model.backbone": "no/such-model"}, r"no/such-model[\s\S]*packaged:all-minilm"),
     "unknown pooling": ({"model.heads.pooling": "max"}, r"heads.pooling is max\n[\s\S]*hint:  give one of cls, mean"),
     "wrong type": ({"data.batch_size": "many"}, r"data.batch_size[\s\S]*many[\s\S]*hint:"),
+    "criterion by its short name": (
+        {"sweep.criteria": "[voting]"},
+        r"voting[\s\S]*did you mean ee_lightning\.exits\.Voting\?",
+    ),
     "typo in a flag": ({"data.bach_size": 8}, r"data.bach_size[\s\S]*did you mean --data.batch_size"),
     "typo in an objective's flag": (
         {"model.objective.diversity_wieght": 1},

@@ -27,7 +27,6 @@ def name_after_run(loggers: Sequence[Logger], folder: CSVLogger) -> None:
             logger._experiment_name = folder.name
             logger._run_name = logger._run_name or f"{folder.name}/version_{folder.version}"
         elif isinstance(logger, TrackioLogger):
-            logger.run_name = logger.run_name or f"{folder.name}/version_{folder.version}"
             logger.enter(RunFolder(folder.log_dir))
 
 

@@ -71,6 +71,7 @@ class RunFolder:
     - ``identity.json``: the identity of a training run;
     - ``task.json``: the task of your own data module, where one was given;
     - ``wandb.json``: the W&B run that it was logged to, if any, which goes on where this run goes on;
+    - ``trackio.json``: the Trackio run that it was logged to, if any, which goes on likewise;
     - ``.lock``: held by the process that trains here; one that ended, but was not killed, took it away.
 
     Every other file is written whole or not at all. What can't be read or written raises a `RunFolderError`.
@@ -82,6 +83,7 @@ class RunFolder:
         config: The file of the resolved configuration.
         lock: The file whose lock the process holds that trains here.
         wandb: The file that names the W&B run of this run.
+        trackio: The file that names the Trackio run of this run.
         curves_picture: The file that draws the curves.
         checkpoints: The folder of the checkpoints, which the folder of a training run has from its start.
         last_checkpoint: The checkpoint from which an interrupted training goes on.
@@ -90,6 +92,7 @@ class RunFolder:
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         self.config, self.lock, self.wandb = self.path / "config.yaml", self.path / ".lock", self.path / "wandb.json"
+        self.trackio = self.path / "trackio.json"
         self.curves_picture, self.checkpoints = self.path / "curves.png", self.path / "checkpoints"
         self.last_checkpoint = self.checkpoints / "last.ckpt"
 
@@ -169,7 +172,7 @@ class RunFolder:
     def remove_unused(self) -> None:
         """Remove the folder, unless it holds more than a run leaves that never trained."""
         files = {file for file in self.path.rglob("*") if not file.is_dir()}
-        if files <= {self.config, self.path / IDENTITY, self.path / MODULE_TASK, self.wandb, self.lock}:
+        if files <= {self.config, self.path / IDENTITY, self.path / MODULE_TASK, self.wandb, self.trackio, self.lock}:
             shutil.rmtree(self.path, ignore_errors=True)
 
     def write_exits(self, split: str, exits: StoredExits) -> None:

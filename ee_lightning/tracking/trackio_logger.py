@@ -1,7 +1,10 @@
 """The logger for Trackio, whose dashboard runs on this machine."""
 
+import json
 from argparse import Namespace
 from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +15,14 @@ from typing_extensions import override
 
 from ee_lightning.analysis.sweep import Sweep
 from ee_lightning.errors import OptionError
+from ee_lightning.files import read_json, reading, typed
 from ee_lightning.runs.folder import RunFolder
 from ee_lightning.tracking.tables import Rows, tables_of, tables_of_epoch
+
+
+@dataclass(frozen=True)
+class _Record:
+    name: str
 
 
 class TrackioLogger(Logger):
@@ -23,7 +32,8 @@ class TrackioLogger(Logger):
 
     Args:
         project: The project.
-        name: The name of the run; None takes that of the run folder, NAME/version_N.
+        name: The name of the run; None takes that of the run folder, NAME/version_N, and the time when it began, as
+            Trackio keeps the runs of all folders together, and goes on with one of the same name.
         **options: Options of ``trackio.init``, such as ``group`` or ``auto_log_cpu``.
 
     Raises:
@@ -50,8 +60,8 @@ class TrackioLogger(Logger):
     def version(self) -> str | None:
         return self.run_name
 
-    def enter(self, folder: RunFolder | None) -> None:
-        """Set the run folder, whose picture is logged."""
+    def enter(self, folder: RunFolder) -> None:
+        """Set the run folder, whose picture is logged, and whose Trackio run goes on if there is one."""
         self._folder = folder
 
     @override
@@ -78,7 +88,7 @@ class TrackioLogger(Logger):
     @rank_zero_only
     def finalize(self, status: str) -> None:
         if self._run is not None:
-            self._run.finish()
+            self._trackio.finish()
             self._run = None
 
     def _tables(self, tables: Mapping[str, Rows]) -> dict[str, Any]:
@@ -86,9 +96,25 @@ class TrackioLogger(Logger):
 
     def _log(self, logged: dict[str, Any], step: int | None) -> None:
         if self._run is None:  # at first, or again after a part of the run that was finished
+            self.run_name = self.run_name or self._name_of_folder()
             options = {"name": self.run_name, "resume": "allow", **self._options}
             self._run = self._trackio.init(project=self._project, **options)
+            self.run_name = self._run.name  # which Trackio gives where there is no run folder
         self._run.log(logged, step=step)
+
+    def _name_of_folder(self) -> str | None:
+        """Return the name that the run folder's record has, or a new one, which is recorded."""
+        if self._folder is None:
+            return None
+        file, path = self._folder.trackio, self._folder.path
+        with reading(file, hint="delete it; a Trackio run of its own then begins where this run goes on"):
+            if file.is_file():
+                return typed(_Record, read_json(file)).name
+        record = _Record(f"{path.parent.name}/{path.name} {datetime.now().astimezone():%Y-%m-%d %H:%M:%S}")
+        path.mkdir(parents=True, exist_ok=True)
+        with self._folder.whole(file.name) as new:
+            new.write_text(json.dumps(asdict(record), indent=2) + "\n", encoding="utf-8")
+        return record.name
 
 
 def _is_there(picture: Path | None) -> bool:

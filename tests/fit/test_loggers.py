@@ -8,7 +8,9 @@ import struct
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
+from unittest.mock import MagicMock
 
 import pytest
 import torch
@@ -17,7 +19,7 @@ from lightning.pytorch.loggers import MLFlowLogger
 from tensorboardX.proto.event_pb2 import Event
 
 from ee_lightning.cli import main
-from ee_lightning.errors import OptionError
+from ee_lightning.errors import OptionError, RunFolderError
 from ee_lightning.exits import Confidence
 from ee_lightning.fit.loggers import name_after_run
 from ee_lightning.fit.metrics_log import MetricsLog
@@ -122,7 +124,8 @@ def test_trackio_has_metrics_tables_and_the_picture_of_the_run(
     subprocess.run(command, check=True, env={**os.environ, "TRACKIO_DIR": str(folder)}, cwd=tmp_path)
     with sqlite3.connect(folder / "ee_lightning.db") as database:
         rows = database.execute("SELECT run_name, metrics FROM metrics").fetchall()
-    assert {name for name, _ in rows} == {"mine/version_0"}
+    (name,) = {name for name, _ in rows}
+    assert name.startswith("mine/version_0 ")
     logged = {name: value for _, metrics in rows for name, value in json.loads(metrics).items()}
     assert {"train/loss", "val/score", "val/confidence/area"} <= logged.keys()
     exits = logged["val/exits"]["_value"]
@@ -132,7 +135,45 @@ def test_trackio_has_metrics_tables_and_the_picture_of_the_run(
     assert logged["val/curves_picture"]["_type"] == "trackio.image"
 
 
-def test_what_trackio_needs_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+def _run_of_trackio(name: str) -> MagicMock:
+    run = MagicMock()
+    run.name = name
+    return run
+
+
+def test_trackio_keeps_runs_of_one_name_apart_and_goes_on_with_that_of_a_folder(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    trackio = MagicMock()
+    trackio.init.side_effect = lambda *, name, **_: _run_of_trackio(name)
+    monkeypatch.setitem(sys.modules, "trackio", trackio)
+    names = []
+    for root, day in (("a", 1), ("b", 2), ("a", 3)):
+        monkeypatch.setattr(
+            "ee_lightning.tracking.trackio_logger.datetime", MagicMock(now=lambda day=day: datetime(2026, 1, day))
+        )
+        logger = TrackioLogger()
+        name_after_run([logger], MetricsLog(tmp_path / root, "mine", 0))
+        logger.log_metrics({"loss": 1.0}, step=0)
+        logger.finalize("success")
+        logger.log_metrics({"loss": 1.0}, step=1)
+        first, again = (call.kwargs["name"] for call in trackio.init.call_args_list[-2:])
+        assert first == again
+        names.append(first)
+    assert names[0] == names[2] == "mine/version_0 2026-01-01 00:00:00"
+    assert names[1] == "mine/version_0 2026-01-02 00:00:00"
+    (tmp_path / "a" / "mine" / "version_0" / "trackio.json").write_text("{")
+    logger = TrackioLogger()
+    name_after_run([logger], MetricsLog(tmp_path / "a", "mine", 0))
+    with pytest.raises(RunFolderError, match=r"trackio.json[\s\S]*delete it"):
+        logger.log_metrics({"loss": 1.0}, step=0)
+
+
+def test_what_trackio_needs_is_said(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setitem(sys.modules, "trackio", None)
     with pytest.raises(OptionError, match=r"trackio is not installed[\s\S]*pip install trackio"):
         TrackioLogger()
+    assert main(["fit", "--config", "demo", "--config", "trackio"]) == 1
+    said = capsys.readouterr().err
+    assert "error: trackio is not installed\n  where: TrackioLogger\n  hint:  pip install trackio" in said
+    assert "Union" not in said

@@ -47,7 +47,7 @@ def verdict(found: Sweep, chosen: str | None = None) -> list[str]:
     following = _next(best, chosen) if _has_learnt(found) else _TRAIN
     if not others:
         return [f"{first}.", following]
-    counting = [] if _counts(best) else [name for name in others if _counts(name)]
+    counting = [] if _counts(best) else [name for name in scores if name in others and _counts(name)]
     rival = (counting or others)[0]
     lead = 100 * (scores[best] - scores[rival])
     low, high = _interval(found, best, rival, speedup, lead)

@@ -13,11 +13,17 @@ _SECONDS = 30.0
 
 
 class Bar(RichProgressBar):
-    """Lightning's bar, without the number of the run folder."""
+    """Lightning's bar, with epochs counted from 1, and without the number of the run folder."""
 
     @override
     def get_metrics(self, trainer: Trainer, pl_module: LightningModule) -> dict[str, Any]:
         return {name: value for name, value in super().get_metrics(trainer, pl_module).items() if name != "v_num"}
+
+    @override
+    def _get_train_description(self, current_epoch: int) -> str:
+        epochs = self.trainer.max_epochs
+        of = "" if epochs is None or epochs < 0 else f"/{epochs}"
+        return f"Epoch {current_epoch + 1}{of}".ljust(len(self.validation_description))  # the bars are then one width
 
 
 class ProgressLines(Callback):

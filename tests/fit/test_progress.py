@@ -47,7 +47,9 @@ def test_a_training_in_a_terminal_has_a_bar_a_line_an_epoch_and_80_columns(optio
     lines = [part for line in in_terminal(options, tmp_path).split("\n") for part in line.split("\r")]
     assert max(map(len, lines)) <= 80
     printed = "\n".join(lines)
-    assert "Epoch 1/1 " in printed
+    assert "Epoch 1/2 " in printed
+    assert "Epoch 2/2 " in printed
+    assert "Epoch 0" not in printed
     assert [line[:7] for line in lines if line.startswith("epoch ")] == ["epoch 1", "epoch 2"]
     for noise in ("v_num", "TPU available", "Restoring states", "`Trainer.fit` stopped", "site-packages"):
         assert noise not in printed

@@ -10,7 +10,8 @@ from ee_lightning.runs.figures import NAMED_SPEEDUPS
 
 _COUNTING = ("voting", "patience")
 """Criteria that count exits which agree."""
-_TRAIN = "Next: train longer or with other options: the full model is no better than the most common class alone."
+_CORRELATIONS = ("matthews", "pearson")
+_TRAIN = "Next: train longer or with other options: the full model is no better than one answer for all rows."
 
 
 def verdict(found: Sweep, chosen: str | None = None) -> list[str]:
@@ -63,11 +64,13 @@ def _counts(name: str) -> bool:
 
 
 def _has_learnt(found: Sweep) -> bool:
-    """Return whether the full model is better than the most common class, where that can be said."""
-    labels = found.exits.labels
-    if found.summary["metrics"][0] != "accuracy" or labels is None or labels.is_floating_point() or labels.ndim > 1:
+    """Return whether the full model is better than one answer for all rows, where that can be said."""
+    metric, labels = found.summary["metrics"][0], found.exits.labels
+    if metric in _CORRELATIONS:
+        return bool(found.summary["full_model"][metric] > 0)
+    if metric != "accuracy" or labels is None or labels.is_floating_point() or labels.ndim > 1:
         return True
-    return bool(found.summary["full_model"]["accuracy"] > labels.bincount().max().item() / len(labels))
+    return bool(found.summary["full_model"][metric] > labels.bincount().max().item() / len(labels))
 
 
 def _interval(found: Sweep, best: str, rival: str, speedup: float, lead: float) -> tuple[float, float]:

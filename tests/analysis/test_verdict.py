@@ -60,3 +60,6 @@ def test_a_model_that_learnt_nothing_is_to_train_longer() -> None:
     first, second = verdict(swept(exits, Confidence()))
     assert first == "At 2x confidence has 50.0 % accuracy, the same as the full model."
     assert second.startswith("Next: train longer")
+    values = torch.arange(40.0)
+    against = StoredExits(-values.repeat(6, 1).unsqueeze(2), values, torch.arange(40))
+    assert verdict(swept(against, Patience(tolerance=0.5), metric="pearson"))[1].startswith("Next: train longer")

@@ -53,9 +53,8 @@ _LEAST = {
     "log_every_n_steps": 0,
     "num_sanity_val_steps": -1,
 }
-_OWN = re.compile(
-    r"^ +- (.+)(?:\n +where: (.+))?\n +hint:  (.+)$", re.MULTILINE
-)  # of a class of ours in a union of types
+_OWN = re.compile(r"^ +- (.+)(?:\n +where: (.+))?\n +hint:  (.+)$", re.MULTILINE)
+"""An error of a class of ours, in the parser's list of errors for a union of types."""
 _OF_OPTIONS = (ValueError, TypeError, ArithmeticError, OSError, ImportError)
 
 

@@ -130,7 +130,9 @@ def parsing_error(message: str, arguments: Sequence[str], known: Sequence[str]) 
         hint = f"{did_you_mean(choice[3], known)}give one of {', '.join(known)}"
     elif listed := _NO_LIST.search(message):
         what = f"{listed[1]} is {listed[2]}, where a list is needed"
-        hint = f"give --{listed[1]} '[{_closest_class(None, listed[2]) or listed[2]}]'; {hint}"
+        meant = _closest_class(None, listed[2])
+        asked = f"did you mean {meant}? " if meant else ""
+        hint = f"{asked}give --{listed[1]} '[{meant or listed[2]}]'; {hint}"
     else:
         what = message.replace("\n\n", "\n").strip()
         if found := _CLASS.search(message):

@@ -42,8 +42,9 @@ def verdict(found: Sweep, chosen: str | None = None) -> list[str]:
         against = "the same as the full model"
     leaders = [name for name in scores if 100 * (scores[best] - scores[name]) < 0.05]  # the same figure in the table
     others = sorted(scores.keys() - leaders, key=lambda name: scores[name], reverse=True)
-    they = " and ".join([", ".join(leaders[:-1]), leaders[-1]]) if len(leaders) > 1 else best
-    does = ("leads with" if len(leaders) == 1 else "lead with") if others else ("has" if len(leaders) == 1 else "have")
+    *more, last = leaders
+    they = f"{', '.join(more)} and {last}" if more else last
+    does = ("lead with" if more else "leads with") if others else ("have" if more else "has")
     first = f"At {speedup:g}x {they} {does} {100 * scores[best]:z.1f} % {metric.replace('_', ' ')}, {against}"
     following = _next(best, chosen) if _has_learnt(found) else _TRAIN
     if not others:

@@ -134,11 +134,11 @@ class RunFolder:
 
     def write_identity(self, identity: Identity) -> None:
         """Write the identity of the run."""
-        self._write_json(IDENTITY, asdict(identity))
+        self.write_json(IDENTITY, asdict(identity))
 
     def write_module_task(self, task: ModuleTask) -> None:
         """Write the task of a data module that is not ours, which ``config.yaml`` names by its class alone."""
-        self._write_json(MODULE_TASK, asdict(task))
+        self.write_json(MODULE_TASK, asdict(task))
 
     def read_module_task(self) -> ModuleTask:
         """Read it again."""
@@ -162,7 +162,7 @@ class RunFolder:
 
     def finish(self) -> None:
         """Mark a run as completed of which nothing was swept: its summary is empty."""
-        self._write_json(SUMMARY, {})
+        self.write_json(SUMMARY, {})
 
     def clear_unfinished(self) -> None:
         """Delete what a killed process was writing."""
@@ -365,9 +365,10 @@ class RunFolder:
         before = self._read_splits(name)
         splits = {key: entry for key, entry in {**before, split: figures}.items() if entry}
         if splits != before:
-            self._write_json(name, splits)
+            self.write_json(name, splits)
 
-    def _write_json(self, name: str, content: Mapping[str, Any]) -> None:
+    def write_json(self, name: str, content: Mapping[str, Any]) -> None:
+        """Write a JSON file of the folder."""
         with self.whole(name) as file:
             file.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 

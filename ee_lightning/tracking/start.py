@@ -1,6 +1,5 @@
 """Starts a W&B run within a bounded time, offline where W&B can't be reached."""
 
-import json
 import os
 import sys
 from collections.abc import Mapping
@@ -76,8 +75,7 @@ def write_record(folder: RunFolder, run: wandb.Run) -> None:
     record = {"entity": run.entity or None, "project": run.project, "run": run.id}
     if record != read_record(folder):
         folder.path.mkdir(parents=True, exist_ok=True)
-        with folder.whole(folder.wandb.name) as file:
-            file.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+        folder.write_json(folder.wandb.name, record)
 
 
 _PROBE = 10.0  # seconds within which W&B has to answer any request at all

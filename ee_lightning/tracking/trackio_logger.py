@@ -1,6 +1,5 @@
 """The logger for Trackio, whose dashboard runs on this machine."""
 
-import json
 from argparse import Namespace
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -112,8 +111,7 @@ class TrackioLogger(Logger):
                 return typed(_Record, read_json(file)).name
         record = _Record(f"{path.parent.name}/{path.name} {datetime.now().astimezone():%Y-%m-%d %H:%M:%S}")
         path.mkdir(parents=True, exist_ok=True)
-        with self._folder.whole(file.name) as new:
-            new.write_text(json.dumps(asdict(record), indent=2) + "\n", encoding="utf-8")
+        self._folder.write_json(file.name, asdict(record))
         return record.name
 
 

@@ -3,7 +3,7 @@
 import os
 import re
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pyarrow as pa
@@ -19,6 +19,11 @@ from ee_lightning.scoring.on_ray import score_on_ray
 ray = pytest.importorskip("ray", reason="the extra ray is not installed")
 pytestmark = pytest.mark.filterwarnings("ignore")  # Ray's own, of many kinds
 ROWS = 150
+
+
+def on_a_cluster(test: Callable[..., None]) -> Callable[..., None]:
+    """Mark a test that starts Ray, which takes half a minute: Ray starts some ten processes for a data set."""
+    return pytest.mark.slow(pytest.mark.usefixtures("cluster")(test))
 
 
 def texts(file: int) -> list[str]:
@@ -70,8 +75,7 @@ def check(output: Path, exported: Path) -> None:
             assert scored[field].to_pylist() == [getattr(each, field) for each in expected]
 
 
-@pytest.mark.slow  # Ray starts some 20 processes for a data set
-@pytest.mark.usefixtures("cluster")
+@on_a_cluster
 def test_every_file_is_scored_in_order_and_only_once(exported: Path, data: Path, tmp_path: Path) -> None:
     output = tmp_path / "scored"
     assert score_on_ray(str(exported), str(data), str(output), keeps_order=True) == (3, 3 * ROWS, 0)
@@ -88,8 +92,7 @@ def test_every_file_is_scored_in_order_and_only_once(exported: Path, data: Path,
     ]
 
 
-@pytest.mark.slow  # Ray starts some 20 processes for a data set
-@pytest.mark.usefixtures("cluster")
+@on_a_cluster
 def test_another_actor_takes_the_place_of_a_dead_one(exported: Path, data: Path, tmp_path: Path) -> None:
     killed = list[int]()
 
@@ -105,8 +108,7 @@ def test_another_actor_takes_the_place_of_a_dead_one(exported: Path, data: Path,
     check(tmp_path / "scored", exported)
 
 
-@pytest.mark.slow  # Ray starts some 20 processes for a data set
-@pytest.mark.usefixtures("cluster")
+@on_a_cluster
 def test_a_bad_row_is_said_and_complete_files_stay(exported: Path, data: Path, tmp_path: Path) -> None:
     pq.write_table(pa.table({"sentence": ["good", None]}), data / "z.parquet")
     with pytest.raises(EarlyExitError, match="a text must be a string, but is None"):
@@ -134,8 +136,7 @@ def test_mistakes_are_said_before_ray_starts(
         assert part in said
 
 
-@pytest.mark.slow  # Ray starts some 20 processes for a data set
-@pytest.mark.usefixtures("cluster")
+@on_a_cluster
 def test_the_command(exported: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     command = ["predict", str(exported), "--engine=ray", f"--output={tmp_path / 'scored'}"]
     assert main([*command, f"--input={data / 'more'}"]) == 0

@@ -29,6 +29,7 @@ from ee_lightning.exits import (
     Confidence,
     Criterion,
     EENet,
+    Energy,
     Entropy,
     Fitted,
     NormalisedEntropy,
@@ -168,6 +169,25 @@ def objectives(runs: Sequence[Run]) -> str:
     others = ("pabee", "sweet", "cosee", "mutual", "deebert", "fastbert")
     measured = {f"{x:g}x": at(Confidence(), x) for x in (2.0, 3.0, 4.0)}
     return side_by_side(runs, dict.fromkeys(others, "joint"), {**measured, "last exit": Run.right_in_full})
+
+
+def one_recipe(runs: Sequence[Run]) -> str:
+    """The joint training with confidence beside other trainings with the rules of their papers."""
+    others: dict[str, tuple[str, Criterion]] = {
+        "the paper's": ("ours", Voting()),
+        "PABEE": ("pabee", Patience()),
+        "DeeBERT": ("deebert", Entropy()),
+        "SWEET": ("sweet", Confidence()),
+        "COSEE": ("cosee", Energy()),
+        "mutual distillation": ("mutual", Confidence()),
+    }
+    speedups = (1.5, 2.0, 3.0, 4.0)
+    rows: dict[str, Sequence[Cell]] = {
+        f"{task}, minus {name}": [differ(pairs, at(Confidence(), x), at(rule, x)) for x in speedups]
+        for name, (training, rule) in others.items()
+        for task, pairs in pairs_of(runs, "joint", training)
+    }
+    return as_table("joint with confidence", [f"{x:g}x" for x in speedups], rows)
 
 
 def side_by_side(runs: Sequence[Run], trainings: dict[str, str], measured: dict[str, Callable[[Run], Rows]]) -> str:
@@ -311,6 +331,10 @@ SECTIONS = {
     "Which training has the best early exits?": (
         objectives,
         "All trainings have the same exits, rows and number of epochs, and leave by confidence.",
+    ),
+    "Is there one recipe for all tasks?": (
+        one_recipe,
+        "TODO",
     ),
     "Early exit or a model of fewer layers?": (
         fewer_layers,

@@ -37,7 +37,7 @@ from ee_lightning.runtime import EarlyExitRuntime
 from ee_lightning.runtime.manifest import MANIFEST, Manifest
 
 EARLIER = "4b70e66"
-NAMES = ("2x", "3x")
+NAMES = ("2x", "2.5x", "3x")
 EXIT = 0.2
 """What an exit costs, in layers, where exits are picked."""
 STARTS = 3
@@ -54,6 +54,8 @@ BARS = [  # faster, slower, at least how often, on what
     ("placed int8 3x", "ORT int8 full", 3.0, "single"),
     ("exported fp32 2x", "ORT fp32 full", 2.2, "pool"),
     ("exported int8 2x", "ORT int8 full", 2.2, "pool"),
+    ("exported fp32 2.5x", "ORT fp32 full", 2.2, "pool"),
+    ("exported int8 2.5x", "ORT int8 full", 2.2, "pool"),
 ]
 JUDGE = Confidence()
 FEW = 200
@@ -123,12 +125,12 @@ class Contest:
         self.add(name, said=said, layers=self.rows.stored.layers_of_exits[-1] / ran, threshold=thresholds, **plan)
 
     def add_exported(self, precision: str, there: Path, exits: StoredExits) -> None:
-        """Add operating points of an exported folder, and in float32 the torch engines at the same."""
+        """Add operating points of an exported folder, and in float32 the torch engines at the first of them."""
         curve = trace_curve(JUDGE, exits.select(self.chosen_on), ["accuracy"])
         for name, speedup in zip(NAMES, self.options.speedups, strict=True):
             threshold = curve.threshold_near(speedup)
             self.add_point(f"exported {precision} {name}", exits, threshold, kind="exported", folder=str(there))
-            if precision == "fp32":
+            if precision == "fp32" and name == NAMES[0]:
                 self.add_point(f"engine {name}", exits, threshold, kind="engine")
                 for other in self.options.other:
                     self.add_point(f"earlier engine {name}", exits, threshold, kind="engine", checkout=other)
@@ -299,7 +301,9 @@ if __name__ == "__main__":
     parser.add_argument("--run", type=Path, help="a run of several exits, by default one that is trained first")
     parser.add_argument("--truncated", type=Path, help="a run of a model of fewer layers, on the same rows")
     parser.add_argument("--earlier", default=EARLIER, help="a commit whose engine runs too; '' for none")
-    parser.add_argument("--speedups", type=float, nargs=2, default=[2.26, 3.23], help="by layers, called 2x and 3x")
+    parser.add_argument(
+        "--speedups", type=float, nargs=3, default=[2.26, 2.75, 3.23], help="by layers, called 2x, 2.5x, 3x"
+    )
     parser.add_argument("--rows", type=int, default=100, help="rows that are run one by one")
     parser.add_argument("--repeats", type=int, default=5, help="turns of each contestant")
     parser.add_argument("--folder", type=Path, help="keep the graphs there")

@@ -98,11 +98,17 @@ def exported(plan: dict[str, Any]) -> Contestant:
 
 
 def deployed(plan: dict[str, Any]) -> Contestant:
-    """Return what a user deploys: texts in, labels out."""
+    """Return what a user deploys: texts in, labels out; for a pool, it starts with two texts, not with one alone."""
     from ee_lightning.runtime import EarlyExitRuntime
 
     predictor = EarlyExitRuntime(plan["folder"], criterion="confidence", threshold=plan["threshold"], threads=1)
-    return Contestant(lambda row: predictor(row["text"]), lambda rows, _: predictor([row["text"] for row in rows]))
+
+    def pool(rows: Sequence[Row], _: int = 0) -> None:
+        predictor([row["text"] for row in rows])
+
+    if plan["for"] == "pool":
+        return Contestant(lambda row: pool([row, row]), pool)
+    return Contestant(lambda row: predictor(row["text"]), pool)
 
 
 def bare(plan: dict[str, Any]) -> Contestant:

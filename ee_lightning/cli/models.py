@@ -23,9 +23,7 @@ def load(
     **others: "Unpack[PredictorOptions]",
 ) -> "EarlyExitPredictor":
     """Load the model of a run folder, or one that save wrote."""
-    with imported_later():
-        import ee_lightning.inference.predictor  # noqa: F401
-
+    _import_torch_later()
     return load_torch(model, criterion, threshold, exits, **others)
 
 
@@ -34,12 +32,18 @@ def load_served(
     criterion: str | None,
     threshold: float | None,
     exits: list[int] | None,
+    threads: int | None,
     **options: "Unpack[PredictorOptions]",
 ) -> TextPredictor:
     """Load what predicts: in ONNX Runtime what export wrote, anything else in torch."""
     if not is_exported(model):
-        return load(model, criterion, threshold, exits, **options)
-    return load_predictor(model, criterion, threshold, exits, **options)
+        _import_torch_later()
+    return load_predictor(model, criterion, threshold, exits, threads=threads, **options)
+
+
+def _import_torch_later() -> None:
+    with imported_later():
+        import ee_lightning.inference.predictor  # noqa: F401
 
 
 def refuse_rows(**options: object) -> None:

@@ -68,6 +68,7 @@ def predict(
     batch_size: BatchSize = 32,
     precision: Precision = "fp32",
     device: Device = "auto",
+    threads: Threads | None = None,
     engine: Literal["local", "ray"] = "local",
     workers: Threads = 2,
     keep_order: bool = False,
@@ -94,6 +95,7 @@ def predict(
         batch_size: Texts in a batch, if the schedule is depth_first.
         precision: The precision of matrix products.
         device: Where to run.
+        threads: Threads that share an operation on the CPU (left out: as the library chooses).
         engine: With ray, many processes label a folder of Parquet files and write another folder; finished files stay.
         workers: The number of these processes.
         keep_order: Keep the order of the rows with --engine ray; processes may then wait for each other.
@@ -108,7 +110,8 @@ def predict(
         **{"--skip-bad-rows": skip_bad_rows, "--trail": trail},
     }
     if engine == "ray":
-        alone = {"--text": text, "--pair": pair, "--probabilities": probabilities, "--trail": trail, "--exits": exits}
+        alone = {"--text": text, "--pair": pair, "--probabilities": probabilities, "--trail": trail}
+        alone |= {"--exits": exits, "--threads": threads}
         rule = {"criterion": criterion, "threshold": threshold, "text_columns": text_columns, "device": device}
         score(
             model,
@@ -126,12 +129,12 @@ def predict(
     }
     if text is not None or pair is not None:
         _check_one_text(text, {name: value for name, value in of_file.items() if value})
-        one = load_served(model, criterion, threshold, exits, **options)
+        one = load_served(model, criterion, threshold, exits, threads, **options)
         _print_one(one, text or "", pair, probabilities=probabilities)
         return
     checked = _own_output(model, output, text_columns, skip_bad_rows) if input is None else _output(input, output)
     check_writable(checked)
-    predictor = load_served(model, criterion, threshold, exits, **options)
+    predictor = load_served(model, criterion, threshold, exits, threads, **options)
     deployment = predictor.deployment
     kind = deployment.target.kind
     if probabilities and kind is Kind.REGRESSION:

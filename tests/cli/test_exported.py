@@ -69,7 +69,7 @@ def test_the_point_is_the_one_that_the_run_gets_on_the_same_rows(
     for name, estimate in asdict(expected)["reached"].items():
         assert asdict(found)["reached"][name] == pytest.approx(estimate)
     assert runtime.engine.has_single
-    assert main(["predict", folder, "--text", "a lovely film"]) == 0
+    assert main(["predict", folder, "--text", "a lovely film", "--threads", "1"]) == 0
     assert f"by {runtime.deployment.rule}" in capsys.readouterr().out
 
 

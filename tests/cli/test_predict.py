@@ -15,6 +15,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import torch
 from forked import Command
 
 from ee_lightning.cli import main
@@ -171,7 +172,9 @@ def test_pairs_and_values(trained: Trained) -> None:
 def test_options_reach_the_engine(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Path("in.txt").write_text("\n".join(TEXTS))
     options = ["--schedule=depth_first", "--batch-size=3", "--precision=bf16", "--device=cpu", "--threshold=inf"]
-    made = []
+    options.append("--threads=2")
+    made, threads = [], list[int]()
+    monkeypatch.setattr(torch, "set_num_threads", threads.append)
     load = EarlyExitPredictor.from_run
     monkeypatch.setattr(
         EarlyExitPredictor, "from_run", lambda *args, **kwargs: made.append(load(*args, **kwargs)) or made[-1]
@@ -179,6 +182,7 @@ def test_options_reach_the_engine(run: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert main(["predict", str(run), "--input=in.txt", "--output=out.csv", *options]) == 0
     (engine,) = [predictor.engine for predictor in made]
     assert (engine.schedule, engine.batch_size, engine.precision) == ("depth_first", 3, "bf16")
+    assert threads == [2]
     assert {row["exit_layer"] for row in read_csv("out.csv")} == {"3"}
 
 

@@ -13,7 +13,7 @@ from ee_lightning.functional import Array
 from ee_lightning.inference.batches import Batch
 from ee_lightning.inference.descent import Places
 from ee_lightning.models import EncoderState, MultiExitModel
-from ee_lightning.models.linear import warn_of_slow_bfloat16
+from ee_lightning.models.linear import pack_linear_layers, warn_of_slow_bfloat16
 
 
 class TorchBackend:
@@ -32,6 +32,7 @@ class TorchBackend:
         self.device = self.where.type
         if lower:
             warn_of_slow_bfloat16(self.device)
+        self._get_ready()
         self.like: Array = torch.empty(0, device=self.where)
         self._numbers = {layer: number for number, layer in enumerate(model.layers_of_exits, 1)}
 
@@ -43,7 +44,7 @@ class TorchBackend:
     def running(self) -> Iterator[None]:
         """Return a context for a descent, entered once for all layers, because the weights are cast again each time."""
         if self.model.training:
-            self.model.eval()
+            self._get_ready()
         lower = torch.autocast(self.device, dtype=torch.bfloat16) if self._lower else nullcontext()
         with torch.inference_mode(), lower:
             yield
@@ -90,6 +91,11 @@ class TorchBackend:
     def given(self, array: NDArray[Any]) -> Tensor:
         """Return a tensor on the host."""
         return torch.from_numpy(array)
+
+    def _get_ready(self) -> None:
+        self.model.eval()
+        if self.device == "cpu":
+            pack_linear_layers(self.model.backbone)
 
     def _places(self, kept: Places) -> Tensor:
         return torch.from_numpy(kept).to(self.where, non_blocking=True)

@@ -1,26 +1,72 @@
-"""Products of linear layers: the faster of torch's two libraries for a processor, and where bfloat16 is slow."""
+"""Products of linear layers: weights in the layout that a processor multiplies fastest, and where bfloat16 is slow."""
 
 import warnings
-from functools import partial
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear
 from torch.utils.flop_counter import mm_flop, register_flop_formula
 
-_HAS_ONEDNN: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
-_PRODUCT = getattr(torch.ops.mkldnn, "_linear_pointwise", None) if _HAS_ONEDNN else None
+_ONEDNN: Any = torch.ops.mkldnn
+_PRODUCT = getattr(_ONEDNN, "_linear_pointwise", None) if torch.backends.mkldnn.is_available() else None  # type: ignore[no-untyped-call]
 
 
-def use_faster_products(model: nn.Module) -> None:
-    """Let the linear layers of a model multiply by oneDNN in inference on a processor in float32.
+def pack_linear_layers(model: nn.Module) -> None:
+    """Let the linear layers of a model multiply by packed weights, in inference mode on a processor.
 
-    Torch takes MKL there. On an AMD EPYC with AVX-512 oneDNN takes 0.5 to 0.7 of its time at 25 to 64 tokens, with AVX2
-    as long. Results differ by rounding. Layers stay of the type that they are, as what quantises them needs it.
+    Torch hands MKL the weights row by row. Packed, they are in the order in which oneDNN reads them: gte-small's
+    products of 25 tokens take 0.6 to 0.7 of the time on an AMD EPYC with AVX-512, and 0.9 with AVX2 alone. Results
+    differ by rounding. The weights stay too, so a layer takes its memory twice. They are packed when a layer first
+    runs, again after they changed, and no longer once the layer is trained. A layer stays of the type that it is, as
+    what quantises it needs it.
     """
-    for module in model.modules():
+    for module in model.modules() if _PRODUCT is not None else ():
         if type(module) is nn.Linear:
-            module.forward = partial(_forward, module)  # type: ignore[method-assign]
+            module.forward = _PackedForward(module)  # type: ignore[method-assign]
+
+
+class _Packed(NamedTuple):
+    """Weights as oneDNN reads them, and of what they were made: address, version and type."""
+
+    weight: Tensor
+    made_of: tuple[int, int, torch.dtype]
+
+
+class _PackedForward:
+    """The forward of a linear layer; copies and pickles of it pack for themselves."""
+
+    def __init__(self, layer: nn.Linear) -> None:
+        self._layer = layer
+        self._packed: _Packed | None = None
+
+    def __call__(self, input: Tensor) -> Tensor:
+        layer = self._layer
+        if layer.training:
+            del layer.forward
+            return nn.Linear.forward(layer, input)
+        dtype = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else input.dtype
+        if not (input.is_cpu and torch.is_inference_mode_enabled() and _can_be_packed(layer.weight, dtype)):
+            return linear(input, layer.weight, layer.bias)
+        bias = None if layer.bias is None else layer.bias.to(dtype)
+        return _PRODUCT(input.to(dtype), self._weight(dtype), bias, "none", [], "")  # type: ignore[misc, no-any-return]
+
+    def _weight(self, dtype: torch.dtype) -> Tensor:
+        weight = self._layer.weight
+        made_of = weight.data_ptr(), weight._version, dtype
+        if self._packed is None or self._packed.made_of != made_of:
+            self._packed = _Packed(_ONEDNN._reorder_linear_weight(weight.to(dtype), None), made_of)
+        return self._packed.weight
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"_layer": self._layer, "_packed": None}
+
+
+def _can_be_packed(weight: Tensor, dtype: torch.dtype) -> bool:
+    """Return whether products in a type may have this weight packed, whose changes would be seen."""
+    if weight.dtype is not torch.float32 or weight.is_inference():
+        return False
+    return dtype is torch.float32 or (dtype is torch.bfloat16 and _ONEDNN._is_mkldnn_bf16_supported())  # type: ignore[no-any-return]
 
 
 def warn_of_slow_bfloat16(device: str) -> None:
@@ -34,20 +80,6 @@ def warn_of_slow_bfloat16(device: str) -> None:
             "this processor has no instructions for bfloat16, and computes many times as long in it as in float32",
             stacklevel=2,
         )
-
-
-def _forward(layer: nn.Linear, input: Tensor) -> Tensor:
-    is_served = (
-        _PRODUCT is not None
-        and torch.is_inference_mode_enabled()
-        and input.is_cpu
-        and input.dtype is layer.weight.dtype is torch.float32
-        and not torch.is_autocast_enabled("cpu")
-    )
-    if not is_served:
-        return linear(input, layer.weight, layer.bias)
-    product: Tensor = _PRODUCT(input, layer.weight, layer.bias, "none", [], "")  # type: ignore[misc]
-    return product
 
 
 if _PRODUCT is not None:

@@ -13,7 +13,6 @@ from ee_lightning.functional import Target, scale_gradient
 from ee_lightning.models.backbones import Backbone
 from ee_lightning.models.head_options import HeadOptions
 from ee_lightning.models.heads import ExitHeads
-from ee_lightning.models.linear import use_faster_products
 
 Part = Literal["backbone", "last_exit", "early_exits", "gates"]
 """What a stage of training may train or leave alone."""
@@ -41,7 +40,6 @@ class MultiExitModel(nn.Module):
         self.backbone = backbone
         self.target = target
         self.heads = ExitHeads(backbone.num_layers, backbone.hidden_size, target.num_classes, heads)
-        use_faster_products(backbone)
 
     @property
     def layers_of_exits(self) -> Layers:

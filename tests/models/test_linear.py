@@ -1,4 +1,4 @@
-"""Linear layers that multiply by oneDNN in inference, and change nothing else."""
+"""Linear layers that multiply by packed weights in inference, and change nothing else."""
 
 import pickle
 import warnings
@@ -7,13 +7,17 @@ from copy import deepcopy
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import linear
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from ee_lightning.functional import Target
+from ee_lightning.inference.torch_backend import TorchBackend
 from ee_lightning.models import HeadOptions, MultiExitModel
 from ee_lightning.models.backbones.loading import load_backbone
-from ee_lightning.models.linear import use_faster_products, warn_of_slow_bfloat16
+from ee_lightning.models.linear import pack_linear_layers, warn_of_slow_bfloat16
+
+PRODUCT, PACKING = "mkldnn._linear_pointwise.default", "mkldnn._reorder_linear_weight.default"
 
 
 class Own(nn.Linear):
@@ -41,8 +45,8 @@ def operators(module: nn.Module, given: Tensor) -> list[str]:
 @pytest.fixture
 def layers() -> nn.Sequential:
     torch.manual_seed(0)
-    layers = nn.Sequential(nn.Linear(6, 5), Own(5, 4), nn.Linear(4, 3, bias=False))
-    use_faster_products(layers)
+    layers = nn.Sequential(nn.Linear(6, 5), Own(5, 4), nn.Linear(4, 3, bias=False)).eval()
+    pack_linear_layers(layers)
     return layers
 
 
@@ -59,26 +63,67 @@ def test_they_keep_weights_and_names_and_leave_a_users_layers(layers: nn.Sequent
             torch.testing.assert_close(module(given.transpose(0, 1)), expected.transpose(0, 1), rtol=0, atol=1e-6)
 
 
-def test_only_inference_in_float32_multiplies_by_onednn(layers: nn.Sequential) -> None:
-    layer, given, onednn = layers[0], torch.randn(2, 6), ["mkldnn._linear_pointwise.default"]
+def test_only_inference_multiplies_by_packed_weights(layers: nn.Sequential) -> None:
+    layer, given = layers[0], torch.randn(2, 6)
     with torch.inference_mode():
-        assert operators(layer, given) == onednn
-        with torch.autocast("cpu", dtype=torch.bfloat16):
-            assert onednn[0] not in operators(layer, given)
-        assert onednn[0] not in operators(deepcopy(layer).double(), given.double())
-        assert onednn[0] not in operators(deepcopy(layer).to("meta"), given.to("meta"))
+        assert PRODUCT in operators(layer, given)
+        assert PRODUCT not in operators(deepcopy(layer).double(), given.double())
+        assert PRODUCT not in operators(deepcopy(layer).to("meta"), given.to("meta"))
     with torch.no_grad():
-        assert onednn[0] not in operators(layer, given)
-    assert onednn[0] not in operators(layer, given)
+        assert PRODUCT not in operators(layer, given)
     layer(given).sum().backward()
     assert layer.weight.grad is not None
 
 
-def test_the_layers_of_a_model_are_such(tiny_backbone: str) -> None:
+@pytest.mark.skipif(not torch.ops.mkldnn._is_mkldnn_bf16_supported(), reason="this processor multiplies no bfloat16")
+def test_bfloat16_is_packed_as_autocast_would_cast(layers: nn.Sequential) -> None:
+    layer, given = layers[0], torch.randn(2, 6)
+    with torch.inference_mode(), torch.autocast("cpu", dtype=torch.bfloat16):
+        assert PRODUCT in operators(layer, given)
+        said, expected = layer(given), linear(given, layer.weight, layer.bias)
+    assert said.dtype is torch.bfloat16
+    torch.testing.assert_close(said, expected)
+
+
+def test_weights_are_packed_once_and_again_after_they_changed(layers: nn.Sequential) -> None:
+    layer, given = layers[0], torch.randn(2, 6)
+    other = nn.Linear(6, 5)
+    with torch.inference_mode():
+        assert PACKING in operators(layer, given)
+        assert PACKING not in operators(layer, given)
+    layer.load_state_dict(other.state_dict())
+    with torch.inference_mode():
+        torch.testing.assert_close(layer(given), other(given))
+    layer.weight = nn.Parameter(torch.zeros(5, 6))
+    with torch.inference_mode():
+        torch.testing.assert_close(layer(given), other.bias.expand(2, 5))
+
+
+def test_training_a_layer_ends_it(layers: nn.Sequential) -> None:
+    calls = []
+    layers[0].register_forward_hook(lambda *_: calls.append(1))
+    layers.train()
+    layers(torch.randn(2, 6))
+    layers.eval()
+    layers[0].weight.data.zero_()  # which leaves no trace, as some optimisers do it
+    with torch.inference_mode():
+        torch.testing.assert_close(layers[0](torch.randn(2, 6)), layers[0].bias.expand(2, 5))
+        assert PRODUCT not in operators(layers[0], torch.randn(2, 6))
+    assert len(calls) == 3
+
+
+def test_an_engine_packs_the_layers_of_its_model_and_again_after_training(tiny_backbone: str) -> None:
     model = MultiExitModel(load_backbone(str(tiny_backbone)), Target.of(2), HeadOptions())
     layer = next(module for module in model.backbone.modules() if isinstance(module, nn.Linear))
-    with torch.inference_mode():
-        assert operators(layer, torch.zeros(2, layer.in_features)) == ["mkldnn._linear_pointwise.default"]
+    given = torch.zeros(2, layer.in_features)
+    backend = TorchBackend(model)
+    for _ in range(2):
+        with backend.running():
+            assert PRODUCT in operators(layer, given)
+        model.train()
+        layer(given)
+        with torch.inference_mode():
+            assert PRODUCT not in operators(layer, given)
 
 
 def test_operations_of_both_libraries_are_counted_alike(layers: nn.Sequential) -> None:

@@ -118,7 +118,7 @@ bench: $(READY) ## run the benchmarks that need nothing but themselves, one afte
 		set -- $$script; echo "== benchmarks/$$1.py $${@:2}"; $(BIN)/python "benchmarks/$$1.py" "$${@:2}"; \
 	done
 
-evidence: $(READY) ## make docs/evidence/study.md from the kept exits of the suite `study`; fails if it was another
+evidence: $(READY) ## make docs/evidence/study.md from the kept exits of the study; fails if it was another
 	$(BIN)/python benchmarks/evidence.py
 
 reproduce: $(READY) ## run a suite, by default the paper's main table, and set its tables beside those published

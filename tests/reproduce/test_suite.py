@@ -138,7 +138,7 @@ def test_an_unknown_suite_is_refused_with_the_known_ones() -> None:
 
 
 def test_the_shipped_suites_are_these() -> None:
-    assert SUITES == ["paper_glue", "paper_multiclass", "paper_oracle", "smoke", "study"]
+    assert SUITES == ["paper_glue", "paper_multiclass", "paper_oracle", "smoke", "study", "study_minilm"]
 
 
 @pytest.mark.parametrize("name", SUITES)

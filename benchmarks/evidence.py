@@ -50,8 +50,8 @@ SPEEDUPS = (1.0, 12 / 9, 1.5, 2.0, 2.5, 3.0, 4.0)
 TASKS = ("SST-2", "MRPC", "RTE", "CoLA", "Ratings")
 INTRODUCTION = f"""# The study: which methods and rules pay
 
-Accuracy in points on the validation split of each task, of gte-small (12 layers) and MiniLM (6 layers) trained for three
-epochs by the suites `configs/reproduce/study.yaml` and `study_minilm.yaml`; 500 training rows are held out to fit
+Accuracy in points on the validation split of each task, of gte-small (12 layers) and MiniLM (6 layers) trained for
+three epochs by the suites `configs/reproduce/study.yaml` and `study_minilm.yaml`; 500 training rows are held out to fit
 criteria on. Speed-ups are all layers over the mean of the layers that run, and rules are compared at equal speed-ups.
 In brackets are 95 % intervals: percentiles of {RESAMPLES:,} bootstrap resamples of rows and of seeds, the same for both
 sides. A star marks a significant difference: it is not 0 by its bootstrap standard error, after Holm's correction for

@@ -152,14 +152,13 @@ class Contest:
             print(f"{precision} {name} placed: exits behind layers {layers}, threshold {threshold:.4f}")
             self.add_point(f"placed {precision} {name}", exits, threshold, kind="exported", folder=str(there))
 
-    def add_truncated(self, run: Path) -> None:
-        """Add a model of fewer layers that was trained as such, at its full depth."""
+    def add_whole(self, run: Path, name: str) -> None:
+        """Add another model at its full depth."""
         predictor = predictor_of(run)
-        layers = f"{predictor.model.backbone.num_layers} layers"
-        fp32, _ = self.export(predictor, "truncated fp32", "fp32")
-        self.add_full_depth("int8", fp32, f"ORT int8 {layers}")
-        int8, exits = self.export(predictor, "truncated int8", "int8")
-        self.add_point(f"exported int8 {layers}", exits, nobody_early(exits), kind="exported", folder=str(int8))
+        fp32, _ = self.export(predictor, f"{name} fp32", "fp32")
+        self.add_full_depth("int8", fp32, f"ORT int8 {name}")
+        int8, exits = self.export(predictor, f"{name} int8", "int8")
+        self.add_point(f"exported int8 {name}", exits, nobody_early(exits), kind="exported", folder=str(int8))
 
 
 def predictor_of(run: Path, exits: Sequence[int] | None = None) -> EarlyExitPredictor:
@@ -266,8 +265,9 @@ def main(options: Namespace) -> None:
             contest.add_exported(precision, folders[precision], exits[precision])
         for precision in ("fp32", "int8"):
             contest.add_placed(precision, exits[precision])
-        if options.truncated is not None:
-            contest.add_truncated(options.truncated)
+        for name in ("truncated", "smaller"):
+            if (run := getattr(options, name)) is not None:
+                contest.add_whole(run, name)
         print(f"{len(contest.entries)} contestants", flush=True)
         race(contest.entries, folder, options.repeats)
         full = contest.entries["eager full"].score
@@ -300,6 +300,7 @@ if __name__ == "__main__":
     parser = ArgumentParser(description=__doc__.splitlines()[0], formatter_class=ArgumentDefaultsHelpFormatter)
     parser.add_argument("--run", type=Path, help="a run of several exits, by default one that is trained first")
     parser.add_argument("--truncated", type=Path, help="a run of a model of fewer layers, on the same rows")
+    parser.add_argument("--smaller", type=Path, help="a run of another, smaller model, on the same rows")
     parser.add_argument("--earlier", default=EARLIER, help="a commit whose engine runs too; '' for none")
     parser.add_argument(
         "--speedups", type=float, nargs=3, default=[2.26, 2.75, 3.23], help="by layers, called 2x, 2.5x, 3x"

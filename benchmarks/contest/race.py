@@ -117,12 +117,12 @@ def ratio(slower: np.ndarray, faster: np.ndarray) -> tuple[float, float, float]:
 def print_table(entries: Mapping[str, Entry], full_score: float) -> None:
     """Print what every contestant took, and its score."""
     columns = f"{'by layers':>10}{'accuracy':>10}{'lost':>7}{'mean ms':>9}{'median':>8}{'p95':>8}{'rows/s, pool':>14}"
-    print(f"\n{'contestant':<22}{columns}")
+    print(f"\n{'contestant':<24}{columns}")
     for name, entry in entries.items():
         rows = 1000 * entry.rows()
         pool = f"{len(entry.plan['pool']) / np.median(entry.pool):>14.1f}" if entry.pool else f"{'-':>14}"
         print(
-            f"{name:<22}{entry.layers:>9.2f}x{entry.score:>10.2f}{full_score - entry.score:>7.2f}"
+            f"{name:<24}{entry.layers:>9.2f}x{entry.score:>10.2f}{full_score - entry.score:>7.2f}"
             f"{rows.mean():>9.2f}{np.median(rows):>8.2f}{np.quantile(rows, 0.95):>8.2f}{pool}"
         )
 

@@ -11,6 +11,7 @@ from ee_lightning.errors import OptionError
 from ee_lightning.models import MultiExitOutput
 from ee_lightning.training import Progress
 from ee_lightning.training.objectives.ensemble import EnsembleObjective
+from ee_lightning.training.objectives.joint import JointObjective
 
 START = Progress(0, 100)
 
@@ -63,6 +64,7 @@ def test_terms_are_separate_and_without_weight() -> None:
     torch.testing.assert_close(
         EnsembleObjective(0.0)(MultiExitOutput(logits), labels, START).loss, terms["accuracy_term"]
     )
+    torch.testing.assert_close(JointObjective()(MultiExitOutput(logits), labels, START).loss, terms["accuracy_term"])
 
 
 def test_exits_that_only_guess_cost_log_c_each() -> None:

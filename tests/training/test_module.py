@@ -39,6 +39,7 @@ REGIMES: dict[str, list[set[str]]] = {
     "cosee": [ALL],
     "sweet": [ALL],
     "ours": [ALL],
+    "best": [ALL],
     "pabee": [ALL],
     "elasticbert": [ALL],
     "shallow_deep": [ALL],

@@ -327,7 +327,8 @@ SECTIONS = {
         diversity,
         "The term should raise the share of the pairs of exits that disagree about a row: the last column. At λ = "
         "0.1 (ours) this share hardly rises, and the scores change no more than noise. At λ = 0.5 (ours_half) it "
-        "rises a lot, but only because the early exits become worse.",
+        "rises a lot, but only because the early exits become worse; on SST-2 the term, which has no bound, ran away "
+        "and the training was stopped.",
     ),
     "Which training has the best early exits?": (
         objectives,
@@ -369,13 +370,15 @@ SECTIONS = {
 
 def keep(suite: Path) -> None:
     """Copy what is needed of the finished runs of a suite's folder."""
-    for record in sorted(suite.glob("logs/*.json")):
-        task, training, seed, digest = record.stem.rsplit("-", 3)
-        for folder in suite.glob(f"runs/{record.stem}/version_*"):
+    for file in sorted(suite.glob("logs/*.json")):
+        if (record := read_json(file))["failed"]:
+            continue
+        task, training, seed, digest = file.stem.rsplit("-", 3)
+        for folder in suite.glob(f"runs/{file.stem}/version_*"):
             kept = KEPT / f"{task}-{training}-{seed}"
             copytree(folder / "exits", kept / "exits", dirs_exist_ok=True)
             about = {"task": task, "training": training, "seed": int(seed)}
-            about |= {"seconds": read_json(record)["seconds"], "options": digest}
+            about |= {"seconds": record["seconds"], "options": digest}
             (kept / "run.json").write_text(json.dumps(about) + "\n", encoding="utf-8")
 
 

@@ -110,8 +110,10 @@ def predict(
         **{"--skip-bad-rows": skip_bad_rows, "--trail": trail},
     }
     if engine == "ray":
-        alone = {"--text": text, "--pair": pair, "--probabilities": probabilities, "--trail": trail}
-        alone |= {"--exits": exits, "--threads": threads}
+        alone = {
+            **{"--text": text, "--pair": pair, "--probabilities": probabilities, "--trail": trail},
+            **{"--exits": exits, "--threads": threads},
+        }
         rule = {"criterion": criterion, "threshold": threshold, "text_columns": text_columns, "device": device}
         score(
             model,

@@ -27,10 +27,11 @@ def pack_linear_layers(model: nn.Module) -> None:
 
 
 class _Packed(NamedTuple):
-    """Weights as oneDNN reads them, and of what they were made: address, version and type."""
+    """Weights as oneDNN reads them, and of which they were made, with their address, version and type then."""
 
     weight: Tensor
-    made_of: tuple[int, int, torch.dtype]
+    made_of: Tensor
+    state: tuple[int, int, torch.dtype]
 
 
 class _PackedForward:
@@ -52,11 +53,12 @@ class _PackedForward:
         return _PRODUCT(input.to(dtype), self._weight(dtype), bias, "none", [], "")  # type: ignore[misc, no-any-return]
 
     def _weight(self, dtype: torch.dtype) -> Tensor:
-        weight = self._layer.weight
-        made_of = weight.data_ptr(), weight._version, dtype
-        if self._packed is None or self._packed.made_of != made_of:
-            self._packed = _Packed(_ONEDNN._reorder_linear_weight(weight.to(dtype), None), made_of)
-        return self._packed.weight
+        weight, packed = self._layer.weight, self._packed
+        state = weight.data_ptr(), weight._version, dtype
+        if packed is None or packed.made_of is not weight or packed.state != state:
+            packed = _Packed(_ONEDNN._reorder_linear_weight(weight.to(dtype), None), weight, state)
+            self._packed = packed
+        return packed.weight
 
     def __getstate__(self) -> dict[str, Any]:
         return {"_layer": self._layer, "_packed": None}
@@ -66,7 +68,7 @@ def _can_be_packed(weight: Tensor, dtype: torch.dtype) -> bool:
     """Return whether products in a type may have this weight packed, whose changes would be seen."""
     if weight.dtype is not torch.float32 or weight.is_inference():
         return False
-    return dtype is torch.float32 or (dtype is torch.bfloat16 and _ONEDNN._is_mkldnn_bf16_supported())  # type: ignore[no-any-return]
+    return dtype is torch.float32 or (dtype is torch.bfloat16 and _ONEDNN._is_mkldnn_bf16_supported())
 
 
 def warn_of_slow_bfloat16(device: str) -> None:

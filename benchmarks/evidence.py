@@ -351,7 +351,8 @@ SECTIONS = {
     "Do the orders hold with six layers?": (
         rules_of_six_layers,
         "The same comparisons for a model of the first 6 layers only, with six exits. Speed-ups are relative to "
-        "these 6 layers. Voting and patience are worse than confidence here too, if only one difference is significant.",
+        "these 6 layers. Voting and patience are worse than confidence here too, if only one difference is "
+        "significant.",
     ),
     "Do the orders of the paper hold here?": (
         orders_of_the_paper,

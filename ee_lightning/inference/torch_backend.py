@@ -13,7 +13,7 @@ from ee_lightning.functional import Array
 from ee_lightning.inference.batches import Batch
 from ee_lightning.inference.descent import Places
 from ee_lightning.models import EncoderState, MultiExitModel
-from ee_lightning.models.linear import pack_linear_layers, warn_of_slow_bfloat16
+from ee_lightning.models.linear import pack_linear_layers, packed_products, warn_of_slow_bfloat16
 
 
 class TorchBackend:
@@ -32,7 +32,7 @@ class TorchBackend:
         self.device = self.where.type
         if lower:
             warn_of_slow_bfloat16(self.device)
-        self._get_ready()
+        pack_linear_layers(model.backbone)
         self.like: Array = torch.empty(0, device=self.where)
         self._numbers = {layer: number for number, layer in enumerate(model.layers_of_exits, 1)}
 
@@ -44,9 +44,9 @@ class TorchBackend:
     def running(self) -> Iterator[None]:
         """Return a context for a descent, entered once for all layers, because the weights are cast again each time."""
         if self.model.training:
-            self._get_ready()
+            self.model.eval()
         lower = torch.autocast(self.device, dtype=torch.bfloat16) if self._lower else nullcontext()
-        with torch.inference_mode(), lower:
+        with torch.inference_mode(), lower, packed_products():
             yield
 
     def embed(self, batch: Batch, *, is_padded: bool) -> EncoderState:
@@ -91,11 +91,6 @@ class TorchBackend:
     def given(self, array: NDArray[Any]) -> Tensor:
         """Return a tensor on the host."""
         return torch.from_numpy(array)
-
-    def _get_ready(self) -> None:
-        self.model.eval()
-        if self.device == "cpu":
-            pack_linear_layers(self.model.backbone)
 
     def _places(self, kept: Places) -> Tensor:
         return torch.from_numpy(kept).to(self.where, non_blocking=True)

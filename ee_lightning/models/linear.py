@@ -1,6 +1,9 @@
 """Products of linear layers: weights in the layout that a processor multiplies fastest, and where bfloat16 is slow."""
 
+import threading
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import torch
@@ -12,18 +15,40 @@ _ONEDNN: Any = torch.ops.mkldnn
 _PRODUCT = getattr(_ONEDNN, "_linear_pointwise", None) if torch.backends.mkldnn.is_available() else None  # type: ignore[no-untyped-call]
 
 
+class _Here(threading.local):
+    """Whether layers may multiply by packed weights now, in this thread."""
+
+    is_allowed = False
+
+
+_HERE = _Here()
+
+
 def pack_linear_layers(model: nn.Module) -> None:
-    """Let the linear layers of a model multiply by packed weights, in inference mode on a processor.
+    """Let the linear layers of a model multiply by packed weights within `packed_products`, on a processor.
 
     Torch hands MKL the weights row by row. Packed, they are in the order in which oneDNN reads them: gte-small's
     products of 25 tokens take 0.6 to 0.7 of the time on an AMD EPYC with AVX-512, and 0.9 with AVX2 alone. Results
-    differ by rounding. The weights stay too, so a layer takes its memory twice. They are packed when a layer first
-    runs, again after they changed, and no longer once the layer is trained. A layer stays of the type that it is, as
-    what quantises it needs it.
+    differ by rounding. The weights stay too, so a layer takes its memory twice.
+
+    Weights are packed when a layer first runs, and again after they changed or the layer was trained. Changes that
+    torch does not count, such as those of ``weight.data`` in place, are seen after the next call of this function.
+    Layers stay of the type that they are, as what quantises them needs it; those with a forward of their own are left
+    alone.
     """
     for module in model.modules() if _PRODUCT is not None else ():
-        if type(module) is nn.Linear:
+        if type(module) is nn.Linear and isinstance(vars(module).get("forward"), _PackedForward | None):
             module.forward = _PackedForward(module)  # type: ignore[method-assign]
+
+
+@contextmanager
+def packed_products() -> Iterator[None]:
+    """Return a context in which this thread multiplies by packed weights."""
+    before, _HERE.is_allowed = _HERE.is_allowed, True
+    try:
+        yield
+    finally:
+        _HERE.is_allowed = before
 
 
 class _Packed(NamedTuple):
@@ -44,10 +69,9 @@ class _PackedForward:
     def __call__(self, input: Tensor) -> Tensor:
         layer = self._layer
         if layer.training:
-            del layer.forward
-            return nn.Linear.forward(layer, input)
-        dtype = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else input.dtype
-        if not (input.is_cpu and torch.is_inference_mode_enabled() and _can_be_packed(layer.weight, dtype)):
+            self._packed = None
+        is_allowed = _HERE.is_allowed and not torch.compiler.is_compiling()
+        if not is_allowed or (dtype := _type_of_products(layer.weight, input)) is None:
             return linear(input, layer.weight, layer.bias)
         bias = None if layer.bias is None else layer.bias.to(dtype)
         return _PRODUCT(input.to(dtype), self._weight(dtype), bias, "none", [], "")  # type: ignore[misc, no-any-return]
@@ -64,11 +88,16 @@ class _PackedForward:
         return {"_layer": self._layer, "_packed": None}
 
 
-def _can_be_packed(weight: Tensor, dtype: torch.dtype) -> bool:
-    """Return whether products in a type may have this weight packed, whose changes would be seen."""
-    if weight.dtype is not torch.float32 or weight.is_inference():
-        return False
-    return dtype is torch.float32 or (dtype is torch.bfloat16 and _ONEDNN._is_mkldnn_bf16_supported())
+def _type_of_products(weight: Tensor, input: Tensor) -> torch.dtype | None:
+    """Return the type in which a product has this weight packed; None where it can't, or changes would not be seen."""
+    if type(weight) is not nn.Parameter or weight.is_inference() or not torch.is_inference_mode_enabled():
+        return None
+    if not weight.is_cpu or not input.is_cpu or weight.dtype is not torch.float32:
+        return None
+    if not torch.is_autocast_enabled("cpu"):
+        return torch.float32 if input.dtype is torch.float32 else None
+    is_lower = torch.get_autocast_dtype("cpu") is torch.bfloat16 and _ONEDNN._is_mkldnn_bf16_supported()
+    return torch.bfloat16 if is_lower else None
 
 
 def warn_of_slow_bfloat16(device: str) -> None:

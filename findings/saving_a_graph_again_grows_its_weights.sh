@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Guess: onnx.save with external data writes the file of the weights anew, as it does with the graph.
+# Guess: onnx.save with external data writes the file of the weights again from the start, as the graph's.
 # Really: it appends to the file that is there. Each export to the same place makes it longer by all weights; the graph
 #   points at the last ones, so results stay right and only the size tells. Nothing is logged.
 # Version: onnx 1.23.2

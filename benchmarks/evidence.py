@@ -318,9 +318,9 @@ def nothing(run: Run) -> Rows:
 SECTIONS = {
     "Voting, patience, confidence, and rules that are fitted": (
         rules,
-        "Of the joint training, that is, all exits together. Start with confidence. Wherever voting or patience "
-        "differ from it significantly, they are worse, and more so the faster the model has to be. Fitted rules "
-        "seldom gain more than noise.",
+        "All rules judge the same models, whose exits were trained together (joint). Start with confidence. "
+        "Wherever voting or patience differ from it significantly, they are worse, and more so the faster the model "
+        "has to be. Fitted rules seldom gain more than noise.",
     ),
     "What does a threshold give that was chosen on other rows?": (
         promises,

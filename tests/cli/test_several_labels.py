@@ -56,6 +56,7 @@ def options(small: dict[str, object]) -> dict[str, object]:
 
 
 def test_lists_of_labels_become_a_model_that_gives_lists(run: Run, options: dict[str, object]) -> None:
+    options |= {"model.objective": "EnsembleObjective"}
     assert run("fit", Path("mine.yaml"), REPOSITORY / "configs/trainer/wandb.yaml", **options) == 0
     written = yaml.safe_load((FOLDER / "config.yaml").read_text())["data"]["own"]
     assert written["label_names"] == NAMES

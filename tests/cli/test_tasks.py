@@ -48,7 +48,6 @@ def intents(monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_twenty_labels(intents: Path, run: Run, small: dict[str, object]) -> None:
     options = {**small, "data.task": "intents", "data.root": intents, "data.batch_size": 20, "trainer.max_epochs": 12}
     options |= {"model.heads.pooling": "mean", "model.optimization.learning_rate": 5e-3}
-    options |= {"model.objective.diversity_weight": 0.01}
     assert run("fit", **options) == 0
     folder = RunFolder("runs/run/version_0")
     exits = folder.read_exits("validation")
@@ -68,7 +67,7 @@ def test_twenty_labels(intents: Path, run: Run, small: dict[str, object]) -> Non
 def test_values(run: Run, small: dict[str, object]) -> None:
     task = REPOSITORY / "configs" / "tasks" / "stsb.yaml"
     del small["data.task"]
-    options = {**small, "model.objective": "ee_lightning.training.JointObjective", "trainer.max_epochs": 20}
+    options = {**small, "trainer.max_epochs": 20}
     options |= {"data.batch_size": 16, "model.heads.pooling": "mean"}
     options |= {"model.optimization.learning_rate": 5e-4, "model.optimization.head_learning_rate": 2e-2}
     assert run("fit", task, **options) == 0

@@ -151,7 +151,7 @@ def test_configuration_does_not_collide_with_what_a_sweep_has_locked(
     Path("sweep.yaml").write_text(yaml.safe_dump({"wandb_version": 1, swept: {"value": 0.3}}))
     for name, value in {"MODE": "offline", "SWEEP_ID": "abc", "SWEEP_PARAM_PATH": "sweep.yaml"}.items():
         environment.setenv(f"WANDB_{name}", value)
-    assert run("fit", WANDB, **small, **{swept: 0.3}) == 0
+    assert run("fit", WANDB, **small, **{"model.objective": "EnsembleObjective", swept: 0.3}) == 0
     (offline,) = Path("runs/wandb").glob("offline-run-*")
     _, _, config, _ = _read(offline)
     assert config[swept] == 0.3

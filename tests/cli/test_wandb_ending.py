@@ -97,7 +97,7 @@ def test_a_second_interrupt_waits_for_no_upload(
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"model.objective.init_args.diversity_weight": 1e6}, "runs away"),
+        ({"model.objective": "EnsembleObjective", "model.objective.init_args.diversity_weight": 1e6}, "runs away"),
         ({"trainer.callbacks": "mistake.Mistake"}, "RuntimeError: a programmer's mistake"),
     ],
 )

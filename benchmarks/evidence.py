@@ -46,6 +46,7 @@ from ee_lightning.reproduce.published import published_table
 from ee_lightning.runs.folder import RunFolder
 
 KEPT = Path(__file__).parents[1] / "docs" / "evidence" / "study"
+DRAWS = 100
 SPEEDUPS = (1.0, 12 / 9, 1.5, 2.0, 2.5, 3.0, 4.0)
 TASKS = ("SST-2", "MRPC", "RTE", "CoLA", "Ratings")
 INTRODUCTION = f"""# The study: which methods and rules pay
@@ -92,8 +93,11 @@ class Run:
             rule.fit(self.calibration)
         threshold = trace_curve(rule, self.calibration, ["accuracy"]).threshold_near(speedup)
         exits, said = replay(rule, self.exits).at(threshold)
-        shares = self.exits.layers_run(exits).double() / self.exits.layers_of_exits[-1]
-        return shares.numpy(), (said == self.exits.class_numbers()).double().numpy()
+        return self.shares(exits), (said == self.exits.class_numbers()).double().numpy()
+
+    def shares(self, exits: torch.Tensor) -> Rows:
+        """Return the share of all layers that runs for each row if rows leave at these exits, ``[rows]``."""
+        return (self.exits.layers_run(exits).double() / self.exits.layers_of_exits[-1]).numpy()
 
     def right_on_average(self, rule: Criterion) -> Rows:
         """Return how far each row is right on average over the costs from half of the layers to all, ``[rows]``."""
@@ -250,6 +254,24 @@ def calibration_rows(runs: Sequence[Run]) -> str:
     return as_table("scheduled_confidence, minus confidence", [f"{x:g}x" for x in speedups], rows)
 
 
+def few_rows_for_a_threshold(runs: Sequence[Run]) -> str:
+    """The speed-ups that thresholds for 2x reach on the reported rows, of many draws of the rows that choose them."""
+    sizes, rule, drawn = (50, 100, 200, 500), Confidence(), torch.Generator().manual_seed(0)
+    rows: dict[str, Sequence[Cell]] = {}
+    for task, pairs in pairs_of(runs, "joint", "joint"):
+        shares: dict[int, list[float]] = {size: [] for size in sizes}
+        for run, _ in pairs:
+            played = replay(rule, run.exits)
+            for size in sizes:
+                for _ in range(DRAWS):
+                    places = torch.randint(run.calibration.num_samples, (size,), generator=drawn)
+                    curve = trace_curve(rule, run.calibration.select(places), ["accuracy"])
+                    shares[size].append(run.shares(played.at(curve.threshold_near(2.0))[0]).mean().item())
+        quantiles = [np.percentile(each, [50, 95, 5]) for each in shares.values()]
+        rows[task] = [f"{1 / middle:.2f}x ({1 / high:.2f}, {1 / low:.2f})" for middle, high, low in quantiles]
+    return as_table("confidence for 2x, chosen on", [f"{size} rows" for size in sizes], rows)
+
+
 def promises(runs: Sequence[Run]) -> str:
     """Thresholds for a speed-up that are chosen on calibration rows, where labels play no part, and then reported."""
     rows: dict[str, Sequence[Cell]] = {}
@@ -260,9 +282,8 @@ def promises(runs: Sequence[Run]) -> str:
                 share = paired(np.stack(shares))
                 assert isinstance(share, Difference)
                 reached = f"{1 / share.mean:.2f}x ({1 / share.high:.2f}, {1 / share.low:.2f})"
-                of_run = dict(zip((id(run) for run, _ in pairs), right, strict=True))
-                cell = differ(pairs, lambda run, of_run=of_run: of_run[id(run)], Run.right_in_full)
-                rows[f"{task}, {rule.name} for {x:g}x"] = [reached, cell]
+                lost = np.stack(right) - np.stack([run.right_in_full() for run, _ in pairs])
+                rows[f"{task}, {rule.name} for {x:g}x"] = [reached, paired(100 * lost)]
     return as_table("rule, chosen on calibration rows", ["speed-up", "minus the full model"], rows)
 
 
@@ -392,6 +413,13 @@ SECTIONS = {
         "Most trainings ran in bfloat16 with master weights in float32; some, by their `run.json`, ran in float32 "
         "alone, on a processor without instructions for bfloat16. One training ran in both (joint_32 is joint in "
         "float32): its exits are nearly the same, so the tables mix both.",
+    ),
+    "How many calibration rows does a threshold need?": (
+        few_rows_for_a_threshold,
+        f"{DRAWS} samples of each model's calibration rows were drawn with replacement. Each chose a threshold, which "
+        "was then measured on the reported rows: the median, and in brackets what 90 % of the samples reach. With 50 "
+        "rows that is within a fifth of the median, with 500 within a tenth. The median hardly moves: more rows make "
+        "the speed-up more certain, but don't help where they look unlike the reported ones (SST-2, Ratings).",
     ),
     "How many calibration rows does a schedule need?": (
         calibration_rows,

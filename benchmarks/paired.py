@@ -53,7 +53,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def as_table(first: str, columns: Sequence[str], rows: dict[str, Sequence[Cell]]) -> str:
-    """Write differences as a Markdown table, with a sentence that counts them."""
+    """Write differences as a Markdown table, with a sentence that counts them where there are some."""
     known = [cell for cells in rows.values() for cell in cells if isinstance(cell, Difference)]
     certain = {id(cell) for cell, p in zip(known, holm([each.p for each in known]), strict=True) if p < 0.05}
     lines = [f"| {first} | {' | '.join(columns)} |", "|---" + "|---:" * len(columns) + "|"]
@@ -66,4 +66,4 @@ def as_table(first: str, columns: Sequence[str], rows: dict[str, Sequence[Cell]]
         lines.append(f"| {name} | {' | '.join(shown)} |")
     above = sum(cell.mean > 0 for cell in known if id(cell) in certain)
     told = f"Significant among {counted(len(known), 'difference')}: {above} above 0, {len(certain) - above} below."
-    return "\n".join([*lines, "", told])
+    return "\n".join([*lines, "", told] if known else lines)

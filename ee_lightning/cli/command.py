@@ -5,6 +5,7 @@ import re
 from argparse import SUPPRESS, Action, ArgumentError, _StoreTrueAction
 from argparse import ArgumentParser as PlainParser
 from collections.abc import Callable, Mapping, Sequence
+from difflib import get_close_matches
 from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
@@ -121,12 +122,17 @@ class CommandParser(ArgumentParser):
         return {name: value for name, value in vars(parsed.as_flat()).items() if name != "config"}
 
     def split(self, arguments: Sequence[str]) -> tuple[list[str], list[str]]:
-        """Return the arguments that are this parser's, and those from options that it lacks to the next that it has."""
+        """Return the arguments that are this parser's, and those from options that it lacks to the next that it has.
+
+        A misspelt option of this parser is its own too, so that it says what was meant.
+        """
         own, others = list[str](), list[str]()
         target = own
         for argument in arguments:
             if argument.startswith("-") and not _is_negative_number(argument):
-                target = own if argument.partition("=")[0] in self._option_string_actions else others
+                option = argument.partition("=")[0]
+                is_own = "." not in option and get_close_matches(option, self._option_string_actions, cutoff=0.8)
+                target = own if is_own else others
             target.append(argument)
         return own, others
 

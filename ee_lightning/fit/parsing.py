@@ -32,15 +32,25 @@ _NOT_OF_CLASS = re.compile(
     r"""Parser key "([\w.]+)":.*?given class_path '([\w.]+)\.(\w+)':\s+Option '([\w.]+)' is not accepted""", re.DOTALL
 )
 _OWN_MISSING = re.compile(r'Parser key "data\.own":.*arguments are required: (\w+)', re.DOTALL)
+_OWN_NO_MAPPING = re.compile(r'Parser key "data\.own":(?!.*Parser key).*Expected a dot import path', re.DOTALL)
 _ABSTRACT = re.compile(r"but ([\w.]+)\.(\w+) is abstract")
-_CLASS = re.compile(
-    r"given class_path '(?:([\w.]+)\.)?(\w+)':\s+(?:module '[\w.]+' has no attribute|No module named)"
+_KEY = re.compile(r'Parser key "([\w.]+)":')
+_NO_CLASS = re.compile(
+    r"given class_path '([\w.]+)\.(\w+)':\s+module '[\w.]+' has no attribute"
     r"|No ([\w.]+) attribute (\w+)|Expected a dot import path string: (\w+)"
 )
+_NO_MODULE = re.compile(r"given class_path '([\w.]+)\.(\w+)':\s+(No module named [^\n]*)")
+_OTHER_CLASS = re.compile(r"Import path ([\w.]+) does not correspond to a subclass of (\w+)")
 _NO_LIST = re.compile(r'Parser key "([\w.]+)":.*Expected a list\. (?:Got|Given) value: ([\w.]+)', re.DOTALL)
 _CHOICE = re.compile(
     r'Parser key "([\w.]+)":\s+(?:Does not .*Subtypes: \[typing\.Literal\[[^\]]*\], NoneType\].*)?'
     r"Expected a typing\.Literal\[([^\]]*)\].*(?:Got|Given) value: ([^\n]*)",
+    re.DOTALL,
+)
+_KINDS = {"int": "a whole number", "float": "a number", "bool": "true or false", "str": "text", "NoneType": "null"}
+_WRONG_VALUE = re.compile(
+    rf'Parser key "([\w.]+)":\s+(?:Does not [^\n]*\s+Subtypes: \[((?:, |{"|".join(_KINDS)})+)\].*?|Expected an? (\w+)\. )'
+    r"(?:Got|Given) value: ([^\n]*)",
     re.DOTALL,
 )
 _PLACES = ("ee_lightning.training", "ee_lightning.exits", "lightning.pytorch.callbacks", "lightning.pytorch.loggers")
@@ -93,66 +103,94 @@ def parsing_error(message: str, arguments: Sequence[str], known: Sequence[str]) 
           where: the command line
           hint:  did you mean --data.task? 'ee-lightning fit --help' lists the options
     """
-    hint = f"'ee-lightning {arguments[0]} --help' lists the options"
+    more = f"'ee-lightning {arguments[0]} --help' lists the options"
     message = re.sub(r"<class '([\w.]+)'>", r"\1", message)
+    worded = _of_own_data(message, more) or _of_value(message, more, arguments[0]) or _of_class(message, more)
+    if worded is None:
+        unknown = _UNKNOWN.search(message)
+        meant = _closest(unknown[1] or unknown[2], known) if unknown else None
+        asked = f"did you mean {'--' if unknown and unknown[2] else ''}{meant}? " if meant else ""
+        worded = message.replace("\n\n", "\n").strip(), asked + more
+    files = [value for flag, value in pairwise(arguments) if flag in {"--config", "-c"}]
+    files += [argument.removeprefix("--config=") for argument in arguments if argument.startswith("--config=")]
+    return OptionError(worded[0], where=" or ".join(["the command line", *files]), hint=worded[1])
+
+
+def _of_own_data(message: str, more: str) -> tuple[str, str] | None:
+    """Word what is wrong with ``data.own``, and what to do."""
     if unknown := _OWN_UNKNOWN.search(message):
         from ee_lightning.data import CustomTask  # which takes seconds to import
 
         names = [each.name for each in fields(CustomTask)]
-        suggestion = _closest(unknown[1], names)
-        what = f"data.own has no option {unknown[1]!r}"
-        hint = f"{f'did you mean {suggestion}? ' if suggestion else ''}it has {', '.join(names)}"
-    elif wrong := _OWN_WRONG.search(message):
+        meant = _closest(unknown[1], names)
+        asked = f"did you mean {meant}? " if meant else ""
+        return f"data.own has no option {unknown[1]!r}", f"{asked}it has {', '.join(names)}"
+    if wrong := _OWN_WRONG.search(message):
         kind = wrong[2].replace("tuple", "list")  # as it is written
-        what = f"data.own.{wrong[1]} holds {wrong[3]}, where a {kind} is needed"
-        hint = _CUSTOM_HINTS.get(kind, hint)
-    elif missing := _OWN_MISSING.search(message):
-        what = f"data.own lacks {missing[1]}"
-        hint = f"give it as --data.own.{missing[1]}; {hint}"
-    elif abstract := _ABSTRACT.search(message):
-        lacks = getattr(import_module(abstract[1]), abstract[2]).__abstractmethods__
-        what = f"{abstract[2]} lacks the method {' and '.join(sorted(lacks))}"
-        hint = f"see what it has to return: help({abstract[1]}.{abstract[2]}), and examples/ for whole classes"
-    elif module := _DATA_MODULE.search(message):
-        what = f"the data module {module[1]} can't be made: {module[2]}"
-        hint = (
-            "name a class of a module in the working folder or on PYTHONPATH, as in --data own_data.OwnData, and give "
-        )
-        hint += "what its __init__ needs as --data.NAME"
-    elif refused := _NOT_OF_CLASS.search(message):
-        key, module, name, option = refused.groups()
-        what = f"{name}, the class of {key}, has no option {option!r}"
-        hint = f"'ee-lightning {arguments[0]} --{key}.help {name}' lists its options"
-        hint = f"{_where_option_is(option, module, name)} {hint}"
-    elif linked := _LINKED.search(message):
-        what = f"{linked[1]} is taken from {linked[2]}"
+        return f"data.own.{wrong[1]} holds {wrong[3]}, where a {kind} is needed", _CUSTOM_HINTS.get(kind, more)
+    if missing := _OWN_MISSING.search(message):
+        return f"data.own lacks {missing[1]}", f"give it as --data.own.{missing[1]}; {more}"
+    if _OWN_NO_MAPPING.search(message):
+        hint = f"give them one by one, as in --data.own.label_column label, or in a file; {more}"
+        return "data.own is no mapping of options", hint
+    return None
+
+
+def _of_value(message: str, more: str, command: str) -> tuple[str, str] | None:
+    """Word which option has a wrong value, or none, and what to do."""
+    if linked := _LINKED.search(message):
         way = ": the task decides" if linked[2].startswith("data.") else f", and give --{linked[2]}"
-        hint = f"leave {linked[1]} out{way}"
-    elif missing := _MISSING.search(message):
-        what = f"the option {missing[1]} is needed"
-        hint = f"give it as --{missing[1]}, or start from a configuration: --config configs/demo.yaml; {hint}"
-        if arguments[0] != "fit":
+        return f"{linked[1]} is taken from {linked[2]}", f"leave {linked[1]} out{way}"
+    if missing := _MISSING.search(message):
+        hint = f"give it as --{missing[1]}, or start from a configuration: --config configs/demo.yaml; {more}"
+        if command != "fit":
             hint = f"name a checkpoint that lies in its run folder, whose config.yaml has all options; or {hint}"
-    elif choice := _CHOICE.search(message):
+        return f"the option {missing[1]} is needed", hint
+    if choice := _CHOICE.search(message):
         known = re.findall(r"'([^']*)'", choice[2])
-        what = f"{choice[1]} is {choice[3]}"
-        hint = f"{did_you_mean(choice[3], known)}give one of {', '.join(known)}"
-    elif listed := _NO_LIST.search(message):
-        what = f"{listed[1]} is {listed[2]}, where a list is needed"
+        return f"{choice[1]} is {choice[3]}", f"{did_you_mean(choice[3], known)}give one of {', '.join(known)}"
+    if listed := _NO_LIST.search(message):
         meant = _closest_class(None, listed[2])
         asked = f"did you mean {meant}? " if meant else ""
-        hint = f"{asked}give --{listed[1]} '[{meant or listed[2]}]'; {hint}"
-    else:
-        what = message.replace("\n\n", "\n").strip()
-        if found := _CLASS.search(message):
-            meant = _closest_class(found[1] or found[3], found[2] or found[4] or found[5])
-            hint = f"did you mean {meant}? {hint}" if meant else hint
-        if unknown := _UNKNOWN.search(message):
-            suggestion = _closest(unknown[1] or unknown[2], known)
-            hint = f"did you mean {'--' if unknown[2] else ''}{suggestion}? {hint}" if suggestion else hint
-    files = [value for flag, value in pairwise(arguments) if flag in {"--config", "-c"}]
-    files += [argument.removeprefix("--config=") for argument in arguments if argument.startswith("--config=")]
-    return OptionError(what, where=" or ".join(["the command line", *files]), hint=hint)
+        hint = f"{asked}give --{listed[1]} '[{meant or listed[2]}]'; {more}"
+        return f"{listed[1]} is {listed[2]}, where a list is needed", hint
+    if wrong := _WRONG_VALUE.search(message):
+        kinds = [_KINDS.get(kind, f"a {kind}") for kind in (wrong[2] or wrong[3]).split(", ")]
+        return f"{wrong[1]} is {wrong[4]}, where {' or '.join(kinds)} is needed", more
+    return None
+
+
+def _of_class(message: str, more: str) -> tuple[str, str] | None:
+    """Word what is wrong with a class that an option names, or with the options it is given, and what to do."""
+    if abstract := _ABSTRACT.search(message):
+        lacks = getattr(import_module(abstract[1]), abstract[2]).__abstractmethods__
+        hint = f"see what it has to return: help({abstract[1]}.{abstract[2]}), and examples/ for whole classes"
+        return f"{abstract[2]} lacks the method {' and '.join(sorted(lacks))}", hint
+    if module := _DATA_MODULE.search(message):
+        hint = "name a class of a module in the working folder or on PYTHONPATH, as in --data own_data.OwnData, and "
+        return (
+            f"the data module {module[1]} can't be made: {module[2]}",
+            f"{hint}give what its __init__ needs as --data.NAME",
+        )
+    if refused := _NOT_OF_CLASS.search(message):
+        key, place, name, option = refused.groups()
+        hint = f"{_where_option_is(option, place, name)} 'ee-lightning fit --{key}.help {name}' lists its options"
+        return f"{name}, the class of {key}, has no option {option!r}", hint
+    if (named := _KEY.search(message)) is None:
+        return None
+    if other := _OTHER_CLASS.search(message):
+        return f"{named[1]} is {other[1]}, which is no {other[2]}", more
+    if lacking := _NO_MODULE.search(message):
+        meant = _closest_class(lacking[1], lacking[2])
+        asked = f"did you mean {meant}? " if meant else ""
+        what = f"{named[1]} is {lacking[1]}.{lacking[2]}, which can't be imported: {lacking[3]}"
+        return what, f"{asked}modules are looked for in the working folder and on PYTHONPATH"
+    if absent := _NO_CLASS.search(message):
+        place, name = absent[1] or absent[3], absent[2] or absent[4] or absent[5]
+        meant = _closest_class(place, name)
+        asked = f"did you mean {meant}? " if meant else ""
+        return f"{named[1]} is {name}, and there is no such class{f' in {place}' if place else ''}", asked + more
+    return None
 
 
 def _closest_class(module: str | None, name: str) -> str | None:
@@ -194,7 +232,7 @@ def _closest(unknown: str, known: Sequence[str]) -> str | None:
     if whole := get_close_matches(unknown, known, n=1, cutoff=0.8):
         return whole[0]
     by_last = {name.rpartition(".")[2]: name for name in reversed(known)}
-    last = get_close_matches(unknown.rpartition(".")[2], by_last, n=1, cutoff=0.7)
+    last = get_close_matches(unknown.rpartition(".")[2], by_last, n=1)
     return by_last[last[0]] if last else None
 
 

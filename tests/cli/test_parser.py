@@ -140,6 +140,62 @@ def test_a_misspelt_class_is_answered_by_the_one_that_was_meant(
     assert f"did you mean {meant}?" in str(caught.value.hint)
 
 
+@pytest.mark.parametrize(
+    ("given", "what", "hint"),
+    [
+        (
+            ["--model.objective=JontObjective"],
+            "model.objective is JontObjective, and there is no such class",
+            "JointObj",
+        ),
+        (
+            ["--sweep.criteria=[{class_path: ee_lightning.exits.Votin}]"],
+            "sweep.criteria is Votin, and there is no such class in ee_lightning.exits",
+            "did you mean ee_lightning.exits.Voting?",
+        ),
+        (
+            ["--model.objective=own_loss.Mine"],
+            "model.objective is own_loss.Mine, which can't be imported: No module named 'own_loss'",
+            "in the working folder and on PYTHONPATH",
+        ),
+        (
+            ["--model.objective=ee_lightning.exits.Voting"],
+            "model.objective is ee_lightning.exits.Voting, which is no Objective",
+            "--help",
+        ),
+        (["--trainer.max_epochs=many"], "trainer.max_epochs is many, where a whole number or null is needed", "--help"),
+        (["--data.batch_size=1.5"], "data.batch_size is 1.5, where a whole number is needed", "--help"),
+        (
+            ["--model.objective=EnsembleObjective", "--model.objective.diversity_weight=many"],
+            "diversity_weight is many, where a number is needed",
+            "--help",
+        ),
+        (
+            ["--sweep.criteria=[{class_path: ee_lightning.exits.Patience, init_args: {tolerance: x}}]"],
+            "tolerance is x, where a number or null is needed",
+            "--help",
+        ),
+        (
+            ["--trainer.callbacks=[{class_path: EarlyStopping, init_args: {monitor: val/loss, patience: x}}]"],
+            "patience is x, where a whole number is needed",
+            "--help",
+        ),
+        (["--data.own=nope"], "data.own is no mapping of options", "--data.own.label_column"),
+        (
+            ["--trainer.logger={class_path: CSVLogger, init_args: {nme: x}}"],
+            "CSVLogger, the class of trainer.logger",
+            "name?",
+        ),
+    ],
+)
+def test_a_wrong_class_or_value_is_one_line(given: list[str], what: str, hint: str, parser: FitOptionsParser) -> None:
+    with pytest.raises(OptionError) as caught:
+        parser.resolve([*BASE, *given])
+    assert what in caught.value.what
+    assert "\n" not in caught.value.what
+    assert hint in str(caught.value.hint)
+
+
 @pytest.mark.parametrize(("text", "read"), [("1", 1), ("1.0", 1.0), ("0.5", 0.5), ("null", None)])
 def test_a_whole_number_stays_one_whichever_order_python_keeps_of_a_union(text: str, read: object) -> None:
     parser = LightningArgumentParser()

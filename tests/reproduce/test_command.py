@@ -181,6 +181,8 @@ def test_options_of_fit_reach_every_training(run: Run, tmp_path: Path, capsys: p
     assert "--data.batch_size=16" in command
     assert run("--data.batch_sise=16") == 1
     assert "did you mean --data.batch_size?" in capsys.readouterr().err
+    assert run("--trainigns=ours") == 1
+    assert "did you mean --trainings? 'ee-lightning reproduce --help'" in capsys.readouterr().err
     assert run("--data.batch_size") == 1
     assert "'--data.batch_size' is no option with a value" in capsys.readouterr().err
 

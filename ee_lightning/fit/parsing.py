@@ -49,8 +49,8 @@ _CHOICE = re.compile(
 )
 _KINDS = {"int": "a whole number", "float": "a number", "bool": "true or false", "str": "text", "NoneType": "null"}
 _WRONG_VALUE = re.compile(
-    rf'Parser key "([\w.]+)":\s+(?:Does not [^\n]*\s+Subtypes: \[((?:, |{"|".join(_KINDS)})+)\].*?|Expected an? (\w+)\. )'
-    r"(?:Got|Given) value: ([^\n]*)",
+    rf'Parser key "([\w.]+)":\s+(?:Does not [^\n]*\s+Subtypes: \[((?:, |{"|".join(_KINDS)})+)\].*?'
+    r"|Expected an? (\w+)\. )(?:Got|Given) value: ([^\n]*)",
     re.DOTALL,
 )
 _PLACES = ("ee_lightning.training", "ee_lightning.exits", "lightning.pytorch.callbacks", "lightning.pytorch.loggers")

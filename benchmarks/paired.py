@@ -52,17 +52,18 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return corrected
 
 
+def spelt(cell: Cell) -> str:
+    """Write a difference with its interval; a table doesn't test it if this is given in its place."""
+    return cell if isinstance(cell, str) else f"{cell.mean:+.2f} ({cell.low:+.2f}, {cell.high:+.2f})"
+
+
 def as_table(first: str, columns: Sequence[str], rows: dict[str, Sequence[Cell]]) -> str:
     """Write differences as a Markdown table, with a sentence that counts them where there are some."""
     known = [cell for cells in rows.values() for cell in cells if isinstance(cell, Difference)]
     certain = {id(cell) for cell, p in zip(known, holm([each.p for each in known]), strict=True) if p < 0.05}
     lines = [f"| {first} | {' | '.join(columns)} |", "|---" + "|---:" * len(columns) + "|"]
     for name, cells in rows.items():
-        shown = [
-            cell if isinstance(cell, str)
-            else f"{cell.mean:+.2f} ({cell.low:+.2f}, {cell.high:+.2f}){'*' * (id(cell) in certain)}"
-            for cell in cells
-        ]  # fmt: skip
+        shown = [f"{spelt(cell)}{'*' * (id(cell) in certain)}" for cell in cells]
         lines.append(f"| {name} | {' | '.join(shown)} |")
     above = sum(cell.mean > 0 for cell in known if id(cell) in certain)
     told = f"Significant among {counted(len(known), 'difference')}: {above} above 0, {len(certain) - above} below."

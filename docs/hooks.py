@@ -109,7 +109,7 @@ def options() -> str:
     lines += [
         "\n## Options of objectives",
         "",
-        "Under `--model.objective`, as in `--model.objective.diversity_weight 0.2`.",
+        "Under `--model.objective`, as in `--model.objective.layer_weights linear`.",
     ]
     for name in sorted(each for each in vars(training) if each.endswith("Objective") and each != "Objective"):
         lines += class_options(getattr(training, name), name, "model.objective")

@@ -2,7 +2,7 @@
 
 import re
 from argparse import ArgumentError, ArgumentParser
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import fields
 from difflib import get_close_matches
@@ -12,6 +12,7 @@ from inspect import isclass, signature
 from itertools import pairwise
 from operator import or_
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import TYPE_CHECKING, get_args
 
 from ee_lightning.errors import OptionError, did_you_mean
@@ -29,7 +30,7 @@ _OWN_WRONG = re.compile(
 )
 _DATA_MODULE = re.compile(r"""Parser key "data":.*Problem with given class_path '([\w.]+)':\s*([^\n]+)""", re.DOTALL)
 _NOT_OF_CLASS = re.compile(
-    r"""Parser key "([\w.]+)":.*?given class_path '([\w.]+)\.(\w+)':\s+Option '([\w.]+)' is not accepted""", re.DOTALL
+    r"""Parser key "([\w.]+)":.*?given class_path '([\w.]+)':\s+Option '([\w.]+)' is not accepted""", re.DOTALL
 )
 _OWN_MISSING = re.compile(r'Parser key "data\.own":.*arguments are required: (\w+)', re.DOTALL)
 _OWN_NO_MAPPING = re.compile(r'Parser key "data\.own":(?!.*Parser key).*Expected a dot import path', re.DOTALL)
@@ -53,7 +54,13 @@ _WRONG_VALUE = re.compile(
     r"|Expected an? (\w+)\. )(?:Got|Given) value: ([^\n]*)",
     re.DOTALL,
 )
-_PLACES = ("ee_lightning.training", "ee_lightning.exits", "lightning.pytorch.callbacks", "lightning.pytorch.loggers")
+_BASES = {
+    "ee_lightning.training": "Objective",
+    "ee_lightning.exits": "Criterion",
+    "lightning.pytorch.callbacks": "Callback",
+    "lightning.pytorch.loggers": "Logger",
+}
+"""Where the classes are that options name, and the base class of each kind."""
 _CUSTOM_HINTS = {
     "str": 'put words into quotes, as in ["no", "yes"] or ["0", "1"]: else they are truth values and numbers in YAML',
     "list": "write a list: [first, second], or [first]",
@@ -173,9 +180,9 @@ def _of_class(message: str, more: str) -> tuple[str, str] | None:
             f"{hint}give what its __init__ needs as --data.NAME",
         )
     if refused := _NOT_OF_CLASS.search(message):
-        key, place, name, option = refused.groups()
-        hint = f"{_where_option_is(option, place, name)} 'ee-lightning fit --{key}.help {name}' lists its options"
-        return f"{name}, the class of {key}, has no option {option!r}", hint
+        key, path, option = refused.groups()
+        what = f"{path.rpartition('.')[2]}, the class of {key}, has no option {option!r}"
+        return what, _where_option_is(option, key, path)
     if (named := _KEY.search(message)) is None:
         return None
     if other := _OTHER_CLASS.search(message):
@@ -195,7 +202,7 @@ def _of_class(message: str, more: str) -> tuple[str, str] | None:
 
 def _closest_class(module: str | None, name: str) -> str | None:
     """Return the class that was meant, in its module or in those of options, if there is one of a similar name."""
-    places = [module] if module and _can_be_imported(module) else _PLACES
+    places = [module] if module and _can_be_imported(module) else _BASES
     known = {
         each.lower(): f"{place}.{each}"
         for place in places
@@ -206,17 +213,34 @@ def _closest_class(module: str | None, name: str) -> str | None:
     return known[closest[0]] if closest else None
 
 
-def _where_option_is(option: str, module: str, name: str) -> str:
-    """Name the classes of the same kind that have an option, or else the option that was meant, or all of the class."""
-    place = import_module(module)
-    own = getattr(place, name)
-    kinds = [kind for kind in vars(place).values() if isclass(kind) and set(kind.__mro__) & set(own.__mro__[1:-1])]
-    if having := [kind.__name__ for kind in kinds if option in signature(kind).parameters]:
-        return f"{' and '.join(having)} {'has' if len(having) == 1 else 'have'} it;"
-    known = [each for each in signature(own).parameters if each != "kwargs"]
+def _where_option_is(option: str, key: str, path: str) -> str:
+    """Name the classes of the same kind that have an option; else the option that was meant, or all of the class."""
+    own = resolve_name(path)
+    for place, base in _BASES.items():
+        shipped = vars(import_module(place))
+        if isclass(own) and issubclass(own, shipped[base]):
+            kinds = [each for each in shipped.values() if isclass(each) and issubclass(each, shipped[base])]
+            if having := [each.__name__ for each in kinds if option in _options_of(each)]:
+                has = "has" if len(having) == 1 else "have"
+                return f"{' and '.join(having)} {has} it: name the class in {key}, before its options"
+    known = _options_of(own)
     if meant := _closest(option, known):
-        return f"did you mean {meant}?"
-    return f"it has {', '.join(known)};"
+        return f"did you mean {meant}? it has {', '.join(known)}"
+    return f"it has {', '.join(known) or 'no options'}"
+
+
+def _options_of(kind: Callable[..., object]) -> list[str]:
+    """Return the names of the parameters of a class, and of those that it passes on to its bases, or of a function."""
+    names = list[str]()
+    for each in kind.__mro__ if isclass(kind) else (kind,):
+        try:
+            parameters = signature(each).parameters.values()
+        except (TypeError, ValueError):  # it has none that can be read
+            break
+        names += [one.name for one in parameters if one.kind in {one.POSITIONAL_OR_KEYWORD, one.KEYWORD_ONLY}]
+        if all(one.kind is not one.VAR_KEYWORD for one in parameters):
+            break
+    return names
 
 
 def _can_be_imported(module: str) -> bool:

@@ -44,19 +44,19 @@ MISTAKES = {
     "typo in an objective's flag": (
         {**ENSEMBLE, "model.objective.diversity_wieght": 1},
         r"EnsembleObjective, the class of model.objective, has no option 'diversity_wieght'[\s\S]*did you mean "
-        r"diversity_weight\? [\s\S]*model.objective.help EnsembleObjective",
+        r"diversity_weight\? it has diversity_weight, minimum, ",
     ),
     "option of another objective": (
         {"model.objective.diversity_weight": 0.2},
-        r"JointObjective[\s\S]*no option 'diversity_weight'[\s\S]*hint:  EnsembleObjective has it;",
+        r"JointObjective[\s\S]*no option 'diversity_weight'[\s\S]*hint:  EnsembleObjective has it: ",
     ),
     "option of no objective": (
         {"model.objective.lambda": 0.2},
-        r"no option 'lambda'[\s\S]*hint:  it has layer_weights, reduction, gradient_equilibrium;",
+        r"no option 'lambda'[\s\S]*hint:  it has layer_weights, reduction, gradient_equilibrium$",
     ),
     "option of no such criterion": (
         {"sweep.criteria": "[{class_path: ee_lightning.exits.Patience, init_args: {fallback: last}}]"},
-        r"Patience, the class of sweep.criteria, has no option 'fallback'[\s\S]*Confidence and Voting have it;",
+        r"Patience, the class of sweep.criteria, has no option 'fallback'[\s\S]*Confidence and Voting have it:",
     ),
     "unknown criterion": ({"sweep.criteria": "[Votes]"}, r"sweep.criteria[\s\S]*hint:"),
     "same criterion twice": (

@@ -1,5 +1,6 @@
 """Linked options are refused wherever they are given, and a class that is named again starts from its defaults."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -194,6 +195,45 @@ def test_a_wrong_class_or_value_is_one_line(given: list[str], what: str, hint: s
     assert what in caught.value.what
     assert "\n" not in caught.value.what
     assert hint in str(caught.value.hint)
+
+
+OWN = """
+from torch.nn import Dropout
+from ee_lightning.training import JointObjective
+
+class Plain(JointObjective):
+    def __init__(self, depth: int = 1, **others):
+        super().__init__(**others)
+
+class Outer:
+    class Bare(JointObjective):
+        def __init__(self):
+            super().__init__()
+
+def make(rate: float = 1.0) -> JointObjective:
+    return JointObjective()
+"""
+
+
+@pytest.mark.parametrize(
+    ("named", "option", "hint"),
+    [
+        ("mine.Plain", "layer_wieghts", "did you mean layer_weights?"),
+        ("mine.Plain", "p", "it has depth, layer_weights, reduction, gradient_equilibrium"),
+        ("mine.Plain", "diversity_weight", "EnsembleObjective has it"),
+        ("mine.Outer.Bare", "p", "it has no options"),
+        ("mine.make", "rat", "did you mean rate?"),
+    ],
+)
+def test_an_option_that_an_own_class_lacks_is_answered(
+    named: str, option: str, hint: str, parser: FitOptionsParser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("mine.py").write_text(OWN)
+    monkeypatch.syspath_prepend(Path.cwd())
+    monkeypatch.delitem(sys.modules, "mine", raising=False)
+    with pytest.raises(OptionError, match=f"the class of model.objective, has no option '{option}'") as caught:
+        parser.resolve([*BASE, f"--model.objective={named}", f"--model.objective.{option}=1"])
+    assert str(caught.value.hint).startswith(hint)
 
 
 @pytest.mark.parametrize(("text", "read"), [("1", 1), ("1.0", 1.0), ("0.5", 0.5), ("null", None)])

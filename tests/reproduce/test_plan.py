@@ -21,6 +21,7 @@ from ee_lightning.runs.folder import IDENTITY, Identity
 from ee_lightning.runs.run_options import options_digest
 
 TASKS = {"SST-2": FitOptions(options={"data.task": "sst2"}), "CoLA": FitOptions(options={"data.task": "cola"})}
+OURS = FitOptions(options={"model.objective": "ee_lightning.training.EnsembleObjective"})
 JOINT = FitOptions(options={"model.objective": "ee_lightning.training.JointObjective"})
 Make = Callable[..., Suite]
 
@@ -36,7 +37,7 @@ def make_suite(tiny_backbone: Path, glue_folder: Path) -> Make:
             title="Mine",
             fit=FitOptions(options=given | {name.replace("__", "."): value for name, value in options.items()}),
             tasks=TASKS,
-            trainings={"ours": FitOptions(), "joint": JOINT},
+            trainings={"ours": OURS, "joint": JOINT},
             seeds=[1, 2],
             rows=[Row("Ours", "ours", "voting", 1.5), Row("Ours, patient", "ours", "patience"), Row("Joint", "joint")],
         )
@@ -62,13 +63,13 @@ def test_every_training_has_a_folder_of_its_own(make_suite: Make, tmp_path: Path
 
 def test_trainings_of_the_same_options_share_a_run(make_suite: Make, tmp_path: Path) -> None:
     suite = make_suite()
-    named = replace(suite, trainings={**suite.trainings, "again": FitOptions()}, rows=[*suite.rows, Row("A", "again")])
+    named = replace(suite, trainings={**suite.trainings, "again": OURS}, rows=[*suite.rows, Row("A", "again")])
     made = plan(named, tmp_path)
     assert len(made) == 12
     assert _names(each_once(made)) == _names(plan(suite, tmp_path))
     assert len(finished(made)) == 0
     # a run that a suite of other names has begun is found again by its options
-    begun = replace(suite, trainings={"other": FitOptions()}, rows=[Row("A", "other")])
+    begun = replace(suite, trainings={"other": OURS}, rows=[Row("A", "other")])
     folder = plan(begun, tmp_path)[0].folder.path
     folder.mkdir(parents=True)
     assert [run.folder.path == folder for run in plan(suite, tmp_path)] == [True] + [False] * 7

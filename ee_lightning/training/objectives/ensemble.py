@@ -51,7 +51,7 @@ class EnsembleObjective(Objective):
     ) -> None:
         super().__init__()
         options = "model.objective.init_args"
-        hint = "it is λ: the paper searches [0, 1]; 0.1 is a good start, 0 leaves the accuracy term alone"
+        hint = "it is λ: the paper searches [0, 1], and 0 leaves the accuracy term alone"
         require_within(diversity_weight, "[0, inf)", f"{options}.diversity_weight", hint)
         hint = "it is a share of all steps: 0 keeps λ constant"
         require_within(diversity_warmup, "[0, 1]", f"{options}.diversity_warmup", hint)

@@ -516,10 +516,8 @@ def main(options: Namespace) -> None:
     runs = read_kept()
     hours = sum(run.seconds for run in runs) / 3600
     in_float32 = ", ".join(f"{run.task} {run.training} {run.seed}" for run in runs if run.precision == "32-true")
-    about = (
-        f"{counted(len(runs), 'training')} are kept; together they took {hours:.1f} hours of one core. In float32 ran: "
-    )
-    about += f"{in_float32}. Not kept, for they ended early:"
+    about = f"{counted(len(runs), 'training')} are kept; together they took {hours:.1f} hours of one core. "
+    about += f"In float32 ran: {in_float32}. Not kept, for they ended early:"
     stopped = [f"- {stem.rpartition('-')[0]}: {reason}" for stem, reason in read_json(STOPPED).items()]
     parts = [INTRODUCTION, filled(about), "", *stopped, ""]
     for title, (section, told) in SECTIONS.items():

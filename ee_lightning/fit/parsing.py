@@ -115,8 +115,7 @@ def parsing_error(message: str, arguments: Sequence[str], known: Sequence[str]) 
     worded = _of_own_data(message, more) or _of_value(message, more, arguments[0]) or _of_class(message, more)
     if worded is None:
         unknown = _UNKNOWN.search(message)
-        meant = _closest(unknown[1] or unknown[2], known) if unknown else None
-        asked = f"did you mean {'--' if unknown and unknown[2] else ''}{meant}? " if meant else ""
+        asked = _asked(_closest(unknown[1] or unknown[2], known), "--" if unknown[2] else "") if unknown else ""
         worded = message.replace("\n\n", "\n").strip(), asked + more
     files = [value for flag, value in pairwise(arguments) if flag in {"--config", "-c"}]
     files += [argument.removeprefix("--config=") for argument in arguments if argument.startswith("--config=")]
@@ -129,9 +128,10 @@ def _of_own_data(message: str, more: str) -> tuple[str, str] | None:
         from ee_lightning.data import CustomTask  # which takes seconds to import
 
         names = [each.name for each in fields(CustomTask)]
-        meant = _closest(unknown[1], names)
-        asked = f"did you mean {meant}? " if meant else ""
-        return f"data.own has no option {unknown[1]!r}", f"{asked}it has {', '.join(names)}"
+        return (
+            f"data.own has no option {unknown[1]!r}",
+            f"{_asked(_closest(unknown[1], names))}it has {', '.join(names)}",
+        )
     if wrong := _OWN_WRONG.search(message):
         kind = wrong[2].replace("tuple", "list")  # as it is written
         return f"data.own.{wrong[1]} holds {wrong[3]}, where a {kind} is needed", _CUSTOM_HINTS.get(kind, more)
@@ -145,6 +145,11 @@ def _of_own_data(message: str, more: str) -> tuple[str, str] | None:
 
 def _of_value(message: str, more: str, command: str) -> tuple[str, str] | None:
     """Word which option has a wrong value, or none, and what to do."""
+    outer = _KEY.search(message)
+
+    def full(name: str) -> str:
+        return name if outer is None or name == outer[1] else f"{name} of {outer[1]}"
+
     if linked := _LINKED.search(message):
         way = ": the task decides" if linked[2].startswith("data.") else f", and give --{linked[2]}"
         return f"{linked[1]} is taken from {linked[2]}", f"leave {linked[1]} out{way}"
@@ -155,15 +160,14 @@ def _of_value(message: str, more: str, command: str) -> tuple[str, str] | None:
         return f"the option {missing[1]} is needed", hint
     if choice := _CHOICE.search(message):
         known = re.findall(r"'([^']*)'", choice[2])
-        return f"{choice[1]} is {choice[3]}", f"{did_you_mean(choice[3], known)}give one of {', '.join(known)}"
+        return f"{full(choice[1])} is {choice[3]}", f"{did_you_mean(choice[3], known)}give one of {', '.join(known)}"
     if listed := _NO_LIST.search(message):
         meant = _closest_class(None, listed[2])
-        asked = f"did you mean {meant}? " if meant else ""
-        hint = f"{asked}give --{listed[1]} '[{meant or listed[2]}]'; {more}"
+        hint = f"{_asked(meant)}give --{listed[1]} '[{meant or listed[2]}]'; {more}"
         return f"{listed[1]} is {listed[2]}, where a list is needed", hint
     if wrong := _WRONG_VALUE.search(message):
         kinds = [_KINDS.get(kind, f"a {kind}") for kind in (wrong[2] or wrong[3]).split(", ")]
-        return f"{wrong[1]} is {wrong[4]}, where {' or '.join(kinds)} is needed", more
+        return f"{full(wrong[1])} is {wrong[4]}, where {' or '.join(kinds)} is needed", more
     return None
 
 
@@ -188,16 +192,18 @@ def _of_class(message: str, more: str) -> tuple[str, str] | None:
     if other := _OTHER_CLASS.search(message):
         return f"{named[1]} is {other[1]}, which is no {other[2]}", more
     if lacking := _NO_MODULE.search(message):
-        meant = _closest_class(lacking[1], lacking[2])
-        asked = f"did you mean {meant}? " if meant else ""
         what = f"{named[1]} is {lacking[1]}.{lacking[2]}, which can't be imported: {lacking[3]}"
+        asked = _asked(_closest_class(lacking[1], lacking[2]))
         return what, f"{asked}modules are looked for in the working folder and on PYTHONPATH"
     if absent := _NO_CLASS.search(message):
         place, name = absent[1] or absent[3], absent[2] or absent[4] or absent[5]
-        meant = _closest_class(place, name)
-        asked = f"did you mean {meant}? " if meant else ""
-        return f"{named[1]} is {name}, and there is no such class{f' in {place}' if place else ''}", asked + more
+        what = f"{named[1]} is {name}, and there is no such class{f' in {place}' if place else ''}"
+        return what, _asked(_closest_class(place, name)) + more
     return None
+
+
+def _asked(meant: str | None, dashes: str = "") -> str:
+    return f"did you mean {dashes}{meant}? " if meant else ""
 
 
 def _closest_class(module: str | None, name: str) -> str | None:
@@ -224,9 +230,7 @@ def _where_option_is(option: str, key: str, path: str) -> str:
                 has = "has" if len(having) == 1 else "have"
                 return f"{' and '.join(having)} {has} it: name the class in {key}, before its options"
     known = _options_of(own)
-    if meant := _closest(option, known):
-        return f"did you mean {meant}? it has {', '.join(known)}"
-    return f"it has {', '.join(known) or 'no options'}"
+    return f"{_asked(_closest(option, known))}it has {', '.join(known) or 'no options'}"
 
 
 def _options_of(kind: Callable[..., object]) -> list[str]:

@@ -168,17 +168,17 @@ def test_a_misspelt_class_is_answered_by_the_one_that_was_meant(
         (["--data.batch_size=1.5"], "data.batch_size is 1.5, where a whole number is needed", "--help"),
         (
             ["--model.objective=EnsembleObjective", "--model.objective.diversity_weight=many"],
-            "diversity_weight is many, where a number is needed",
+            "diversity_weight of model.objective is many, where a number is needed",
             "--help",
         ),
         (
             ["--sweep.criteria=[{class_path: ee_lightning.exits.Patience, init_args: {tolerance: x}}]"],
-            "tolerance is x, where a number or null is needed",
+            "tolerance of sweep.criteria is x, where a number or null is needed",
             "--help",
         ),
         (
             ["--trainer.callbacks=[{class_path: EarlyStopping, init_args: {monitor: val/loss, patience: x}}]"],
-            "patience is x, where a whole number is needed",
+            "patience of trainer.callbacks is x, where a whole number is needed",
             "--help",
         ),
         (["--data.own=nope"], "data.own is no mapping of options", "--data.own.label_column"),

@@ -9,6 +9,7 @@ from typing import Any
 
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -19,6 +20,8 @@ KEY = "x-api-key"
 OPEN = "/health"
 COUNTED = "/predict"
 CHANGING = ("PUT", "/threshold")
+CLIENT_GONE = 499
+"""The status by which requests are counted whose client left before all of it had come; nginx counts them so too."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +84,8 @@ class Gate:
             else:
                 close = {"connection": "close"}  # with the body unread
                 await JSONResponse({"detail": refusal[1]}, refusal[0], close)(scope, receive, counting)
+        except ClientDisconnect:  # amid its request
+            status = CLIENT_GONE
         finally:
             if path == COUNTED:
                 self._metrics.answered(status, time.perf_counter() - started)

@@ -26,7 +26,12 @@ class Metrics:
         self._registry = registry = CollectorRegistry()
         self._layers_of_exits, self._drift = layers_of_exits, ExitDrift(expected, len(layers_of_exits), WINDOW)
         self._latest = deque[tuple[int, bool]](maxlen=WINDOW)  # layers, and whether the row was cut
-        self._requests = Counter("ee_requests", "Requests answered, by status", ["status"], registry=registry)
+        self._requests = Counter(
+            "ee_requests",
+            "Requests, by status; 499 where the client left before its request was whole",
+            ["status"],
+            registry=registry,
+        )
         self._seconds = Histogram(
             "ee_request_seconds", "Seconds from a request to its answer", buckets=_SECONDS, registry=registry
         )

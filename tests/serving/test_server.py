@@ -212,19 +212,41 @@ def test_too_many_that_wait_are_told_to_come_again(server: Server) -> None:
 def test_clients_that_are_gone_leave_no_trace(server: Server) -> None:
     number = server.process_of_the_model()
     os.kill(number, signal.SIGSTOP)
-    sent = json.dumps({"text": TEXTS[0]}).encode()
-    head = f"POST /predict HTTP/1.1\r\nHost: a\r\nX-API-Key: {API_KEY}\r\nContent-Length: {len(sent)}\r\n\r\n"
-    for _ in range(5):
-        with socket.create_connection(("127.0.0.1", server.port)) as client:
-            client.sendall(head.encode() + sent)
-            while server.metric("ee_rows_waiting") < 1:
+    for waiting in range(1, 6):
+        with _asking(server) as client:
+            while server.metric("ee_rows_waiting") < waiting:
                 time.sleep(0.02)
-            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # so that closing resets it
+            _reset(client)
     os.kill(number, signal.SIGCONT)
     while server.metric("ee_rows_waiting"):
         time.sleep(0.02)
     assert server.predict(text=TEXTS[0]).status == 200
     assert "Traceback" not in server.log
+
+
+def test_clients_that_are_gone_amid_their_request_leave_no_trace(server: Server) -> None:
+    for _ in range(5):
+        with _asking(server, of_body=0.5) as client:
+            time.sleep(0.1)  # for the server to start to read
+            _reset(client)
+    while 'ee_requests_total{status="499"} 5.0' not in str(server.ask("GET", "/metrics").said):
+        time.sleep(0.02)
+    assert server.predict(text=TEXTS[0]).status == 200
+    assert "Traceback" not in server.log
+
+
+def _asking(server: Server, of_body: float = 1.0) -> socket.socket:
+    """Send a request, with a part of its body."""
+    body = json.dumps({"text": TEXTS[0]}).encode()
+    head = f"POST /predict HTTP/1.1\r\nHost: a\r\nX-API-Key: {API_KEY}\r\nContent-Length: {len(body)}\r\n\r\n"
+    client = socket.create_connection(("127.0.0.1", server.port))
+    client.sendall(head.encode() + body[: round(of_body * len(body))])
+    return client
+
+
+def _reset(client: socket.socket) -> None:
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # so that closing resets it
+    client.close()
 
 
 def test_a_taken_port_is_said(server: Server, exported: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -58,10 +58,10 @@ Accuracy in points on the validation split of each task, of gte-small (12 layers
 three epochs by the suites `configs/reproduce/study.yaml` and `study_minilm.yaml`; 500 training rows are held out to fit
 criteria on. Speed-ups are all layers over the mean of the layers that run, and rules are compared at equal speed-ups.
 In brackets are 95 % intervals: percentiles of {RESAMPLES:,} bootstrap resamples of rows and of seeds, the same for both
-sides. A star marks a significant difference: it is not 0 by its bootstrap standard error, after Holm's correction for
-all differences of its table, at a level of .05. A dash is a speed-up that a rule does not reach. With one seed, an
-interval is about these trained models on other rows; it does not say what another seed would give. With two or three,
-it is still too narrow where seeds differ much.
+sides. A star marks a significant difference: by a t-test with its bootstrap standard error, after Holm's correction for
+all differences of its table, at a level of .05. Both allow for few seeds, as `benchmarks/paired.py` explains. A dash is
+a speed-up that a rule does not reach. With one seed, an interval is about these trained models on other rows; it does
+not say what another seed would give.
 
 `make evidence` makes this page from `docs/evidence/study/`, and fails if the page was different.
 """

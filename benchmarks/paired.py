@@ -1,11 +1,12 @@
 """Paired differences in points, with intervals by the bootstrap, corrected for their number, and as a table."""
 
 from collections.abc import Sequence
-from statistics import NormalDist
 from typing import NamedTuple
 
 import numpy as np
 from decision_rules import Rows
+from scipy.stats import norm
+from scipy.stats import t as student
 
 from ee_lightning.errors import counted
 
@@ -25,17 +26,27 @@ Cell = Difference | str
 
 
 def paired(by_seed: Rows) -> Cell:
-    """Compare by differences in points of every row, ``[seeds, rows]``; a dash where one of them is NaN."""
+    """Compare by differences in points of every row, ``[seeds, rows]``; a dash where one of them is NaN.
+
+    Few seeds are allowed for in three ways. Each resample has one seed fewer than there are (Rao and Wu 1988,
+    doi:10.1080/01621459.1988.10478591). The p-value is of a t-test, whose degrees of freedom are the fewer, the more of
+    the variance is between seeds (Satterthwaite 1946, doi:10.2307/3002019). And the interval takes the percentiles
+    that the same t has under a normal distribution (Hesterberg 2015, doi:10.1080/00031305.2015.1089789).
+    """
     if np.isnan(by_seed).any():
         return "–"
     (seeds, rows), drawn = by_seed.shape, np.random.default_rng(0)
-    of_seeds = drawn.multinomial(seeds, np.full(seeds, 1 / seeds), RESAMPLES) / seeds  # [resamples, seeds]
+    fewer = max(seeds - 1, 1)
+    of_seeds = drawn.multinomial(fewer, np.full(seeds, 1 / seeds), RESAMPLES) / fewer  # [resamples, seeds]
     of_rows = drawn.multinomial(rows, np.full(rows, 1 / rows), RESAMPLES) / rows  # [resamples, rows]
     means = ((of_seeds @ by_seed) * of_rows).sum(1)
-    low, high = np.percentile(means, [2.5, 97.5])
-    mean, error = by_seed.mean().item(), means.std()
-    p_value = 2 * NormalDist().cdf(-abs(mean) / error) if error > 0 else float(mean == 0)
-    return Difference(mean, float(low), float(high), p_value)
+    mean, variance = by_seed.mean().item(), means.var()
+    if variance == 0:
+        return Difference(mean, mean, mean, float(mean == 0))
+    between = by_seed.mean(1).var(ddof=1) / seeds if seeds > 1 else 0.0
+    freedom = (seeds - 1) * (variance / between) ** 2 if between > 0 else np.inf
+    low, high = np.percentile(means, 100 * norm.cdf(student.interval(0.95, freedom)))
+    return Difference(mean, float(low), float(high), float(2 * student.sf(abs(mean) / variance**0.5, freedom)))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -4,9 +4,12 @@ The command line prints them without a traceback. A mistake of a programmer rais
 """
 
 import errno
+import signal
 from collections.abc import Collection
 from difflib import get_close_matches
 
+ERROR = "error: "
+"""How a command begins the last that it prints where it fails."""
 _LONGEST_WHAT, _LONGEST_WHERE, _LONGEST_HINT = 850, 400, 550
 _MOST_LISTED = 10
 _PERMISSION = "get the permission (chmod, chown), or run the command as a user who has it"
@@ -102,6 +105,23 @@ def as_mistake(error: Exception) -> EarlyExitError:
         case _:
             hint = "rename the file, save the text as UTF-8, or set PYTHONUTF8=1 if the terminal's language is C"
             return EarlyExitError(f"a name or a text can't be read as Unicode: {error}", hint=hint)
+
+
+def why_ended(status: int, output: str) -> str:
+    """Return why a command of this program ended with a status other than 0, negative for a signal, by what it printed.
+
+    Example:
+        >>> why_ended(1, "error: there is no task 'x'")
+        "there is no task 'x'"
+        >>> why_ended(-9, "")
+        'it was killed by signal 9, which is how a machine ends what needs too much memory'
+    """
+    if status < 0:
+        why = ", which is how a machine ends what needs too much memory" if -status == signal.SIGKILL else ""
+        return f"it was killed by signal {-status}{why}"
+    lines = output.splitlines() or ["it printed nothing"]
+    starts = [number for number, line in enumerate(lines) if line.startswith(ERROR)]
+    return "\n".join(lines[starts[-1] :]).removeprefix(ERROR) if starts else f"status {status}: {lines[-1]}"
 
 
 def require_one_of(value: str, known: Collection[str], option: str) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from ee_lightning import __version__
 from ee_lightning.cli.imports import without_collections
 from ee_lightning.cli.streams import check_output, prepare_streams
-from ee_lightning.errors import USER_MISTAKES, EarlyExitError, as_mistake, did_you_mean
+from ee_lightning.errors import ERROR, USER_MISTAKES, EarlyExitError, as_mistake, did_you_mean
 from ee_lightning.extras import as_missing_extra
 from ee_lightning.fit.signals import INTERRUPTED, Terminated, die_of_termination, ended
 from ee_lightning.terminal import wrapped
@@ -93,12 +93,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         check_output()
     except USER_MISTAKES as error:
-        print(wrapped(f"error: {as_mistake(error)}", sys.stderr), file=sys.stderr)
+        print(wrapped(f"{ERROR}{as_mistake(error)}", sys.stderr), file=sys.stderr)
         return ended(1)
     except ImportError as error:
         if (missing := as_missing_extra(error)) is None:
             raise
-        print(wrapped(f"error: {missing}", sys.stderr), file=sys.stderr)
+        print(wrapped(f"{ERROR}{missing}", sys.stderr), file=sys.stderr)
         return ended(1)
     except Terminated:
         ended(INTERRUPTED)

@@ -14,13 +14,15 @@ from typing import NamedTuple
 
 import yaml
 
-from ee_lightning.errors import EarlyExitError, RunFolderError
+from ee_lightning.errors import EarlyExitError, RunFolderError, why_ended
 from ee_lightning.files import read_yaml, reading, written_whole
 from ee_lightning.reproduce.plan import PlannedRun, State, locked_run
 from ee_lightning.reproduce.progress import Record, SuiteProgress, read_record, write_record
 from ee_lightning.reproduce.suite import FitOptions, Suite, Training, fit_arguments
 
 FIT = (sys.executable, "-m", "ee_lightning", "fit")
+_HEAD = "# "
+"""How a log begins that of another training."""
 _TICK, _PAUSE, _PATIENCE = 1.0, 1.0, 30.0
 
 
@@ -36,7 +38,7 @@ def train(command: Sequence[str], log: Path, lock: int, tick: Callable[[], None]
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as output:
         now = datetime.now().isoformat(sep=" ", timespec="seconds")
-        output.write(f"# {now}, {platform.node()}: {shlex.join(command)}\n".encode())
+        output.write(f"{_HEAD}{now}, {platform.node()}: {shlex.join(command)}\n".encode())
         output.flush()
         child = subprocess.Popen(
             command,
@@ -149,24 +151,14 @@ class Runner:
         after = run.examined()
         if status == 0 and after.state is State.FINISHED:
             return None
-        return _reason(status, after.reason, run.log)
+        if status == 0:
+            return after.reason or "it ended without figures"
+        output = run.log.read_text(encoding="utf-8", errors="replace")
+        return why_ended(status, output.rpartition(f"\n{_HEAD}")[2])
 
     def _failed(self, run: PlannedRun, reason: str) -> None:
         self.failures.append(Failure(run, reason))
         self.progress.ended(run, f"failed, see {run.log}")
-
-
-def _reason(status: int, damage: str | None, log: Path) -> str:
-    """Return why a training failed, from the end of its output where it says so."""
-    if status < 0:
-        return f"it was killed by signal {-status}"
-    if status == 0:
-        return damage or "it ended without figures"
-    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
-    starts = [number for number, line in enumerate(lines) if line.startswith("error: ")]
-    if starts and not any(line.startswith("# ") for line in lines[starts[-1] :]):
-        return "\n".join(lines[starts[-1] :]).removeprefix("error: ")
-    return f"status {status}: {lines[-1]}"
 
 
 PLACEHOLDER = "${args}"

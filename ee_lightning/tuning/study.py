@@ -14,7 +14,7 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from ee_lightning.errors import OptionError, first_line
+from ee_lightning.errors import OptionError, first_line, why_ended
 from ee_lightning.tuning.sweep_file import Parameter, SweepFile
 
 JOURNAL, LOG = "journal.log", "fit.log"
@@ -97,7 +97,8 @@ class Sweep:
         trial.set_user_attr(FOLDER, folder.name)
         command = [sys.executable, "-m", "ee_lightning", *self._file.arguments(values), f"--run.root={folder}"]
         print(f"trial {trial.number}: {' '.join(f'{name}={value}' for name, value in values.items())}", flush=True)
-        with (folder / LOG).open("w", encoding="utf-8") as log, _started(command, log) as process:
+        output = folder / LOG
+        with output.open("w", encoding="utf-8") as log, _started(command, log) as process:
             reported = 0
             while process.poll() is None:
                 with suppress(subprocess.TimeoutExpired):
@@ -110,8 +111,10 @@ class Sweep:
                         raise optuna.TrialPruned
         found = [*self._logged(folder)]
         if process.returncode or not found:
-            why = f"status {process.returncode}" if process.returncode else f"no {self._file.metric.name} was logged"
-            print(f"trial {trial.number}: failed ({why}); see {folder / LOG}", flush=True)
+            why = f"no {self._file.metric.name} was logged"
+            if process.returncode:
+                why = why_ended(process.returncode, output.read_text(encoding="utf-8", errors="replace"))
+            print(f"trial {trial.number} failed: {why}\n  log:   {output}", flush=True)
             raise TrialFailed
         print(f"trial {trial.number}: {self._file.metric.name} {found[-1]:.4f}", flush=True)
         return found[-1]

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, get_args
 
 from ee_lightning.errors import OptionError, did_you_mean
 from ee_lightning.files import read_yaml
+from ee_lightning.packaged import find_config
 
 if TYPE_CHECKING:
     from lightning.pytorch.cli import LightningArgumentParser
@@ -54,6 +55,7 @@ _WRONG_VALUE = re.compile(
     r"|Expected an? (\w+)\. )(?:Got|Given) value: ([^\n]*)",
     re.DOTALL,
 )
+_NESTED = re.compile(r"NestedArg\(key='([\w.]+)'")
 _BASES = {
     "ee_lightning.training": "Objective",
     "ee_lightning.exits": "Criterion",
@@ -166,6 +168,8 @@ def _of_value(message: str, more: str, command: str) -> tuple[str, str] | None:
         hint = f"{_asked(meant)}give --{listed[1]} '[{meant or listed[2]}]'; {more}"
         return f"{listed[1]} is {listed[2]}, where a list is needed", hint
     if wrong := _WRONG_VALUE.search(message):
+        if nested := _NESTED.match(wrong[4]):
+            return f"{full(wrong[1])} is one value, and has no option {nested[1]!r}", more
         kinds = [_KINDS.get(kind, f"a {kind}") for kind in (wrong[2] or wrong[3]).split(", ")]
         return f"{full(wrong[1])} is {wrong[4]}, where {' or '.join(kinds)} is needed", more
     return None
@@ -185,6 +189,9 @@ def _of_class(message: str, more: str) -> tuple[str, str] | None:
         )
     if refused := _NOT_OF_CLASS.search(message):
         key, path, option = refused.groups()
+        if option == "class_path":  # the parser takes all keys for options where one is neither
+            what = f"{key} has other keys beside class_path and init_args"
+            return what, "write options of the class under init_args: {class_path: CLASS, init_args: {NAME: VALUE}}"
         what = f"{path.rpartition('.')[2]}, the class of {key}, has no option {option!r}"
         return what, _where_option_is(option, key, path)
     if (named := _KEY.search(message)) is None:
@@ -198,7 +205,7 @@ def _of_class(message: str, more: str) -> tuple[str, str] | None:
     if absent := _NO_CLASS.search(message):
         place, name = absent[1] or absent[3], absent[2] or absent[4] or absent[5]
         what = f"{named[1]} is {name}, and there is no such class{f' in {place}' if place else ''}"
-        return what, _asked(_closest_class(place, name)) + more
+        return what, _asked(_closest_class(place, name) or _config(name)) + more
     return None
 
 
@@ -217,6 +224,13 @@ def _closest_class(module: str | None, name: str) -> str | None:
     }
     closest = get_close_matches(name.lower(), known, n=1, cutoff=0.8)
     return known[closest[0]] if closest else None
+
+
+def _config(name: str) -> str | None:
+    """Return the option of the shipped configuration of a name, if there is one."""
+    with suppress(OptionError):
+        return f"--config {name}" if find_config(name) != name else None
+    return None
 
 
 def _where_option_is(option: str, key: str, path: str) -> str:

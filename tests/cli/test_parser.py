@@ -181,6 +181,17 @@ def test_a_misspelt_class_is_answered_by_the_one_that_was_meant(
             "patience of trainer.callbacks is x, where a whole number is needed",
             "--help",
         ),
+        (["--model.objective=ours"], "model.objective is ours, and there is no such", "did you mean --config ours?"),
+        (
+            ["--model.objective={class_path: ee_lightning.training.JointObjective, reduction: mean}"],
+            "model.objective has other keys beside class_path and init_args",
+            "under init_args",
+        ),
+        (
+            ["--model.optimization.learning_rate.x=1"],
+            "model.optimization.learning_rate is one value, and has no option 'x'",
+            "--help",
+        ),
         (["--data.own=nope"], "data.own is no mapping of options", "--data.own.label_column"),
         (
             ["--trainer.logger={class_path: CSVLogger, init_args: {nme: x}}"],

@@ -13,7 +13,7 @@ import sys
 from argparse import ArgumentDefaultsHelpFormatter, ArgumentParser, Namespace
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from shutil import copytree
 from textwrap import fill
@@ -57,11 +57,11 @@ INTRODUCTION = f"""# The study: which methods and rules pay
 Accuracy in points on the validation split of each task, of gte-small (12 layers) and MiniLM (6 layers) trained for
 three epochs by the suites `configs/reproduce/study.yaml` and `study_minilm.yaml`; 500 training rows are held out to fit
 criteria on. Speed-ups are all layers over the mean of the layers that run, and rules are compared at equal speed-ups.
-In brackets are 95 % intervals: percentiles of {RESAMPLES:,} bootstrap resamples of rows and of seeds, the same for both
-sides. A star marks a significant difference: by a t-test with its bootstrap standard error, after Holm's correction for
-all differences of its table, at a level of .05. Both allow for few seeds, as `benchmarks/paired.py` explains. A dash is
-a speed-up that a rule does not reach. With one seed, an interval is about these trained models on other rows; it does
-not say what another seed would give.
+In brackets are 95 % intervals for other rows and other seeds: the variance of rows is that of {RESAMPLES:,} paired
+bootstrap resamples, and that of seeds has Student's t, as in `tables` and `reproduce`. So two or three seeds of one
+task give wide intervals. With one seed, an interval is about this trained model on other rows. Means over the tasks
+with the most seeds say more, and they alone are tested: a star marks one that is significantly different from 0, after
+Holm's correction for all means of its table, at a level of .05. A dash is a speed-up that a rule does not reach.
 
 `make evidence` makes this page from `docs/evidence/study/`, and fails if the page was different.
 """
@@ -120,6 +120,11 @@ class Run:
         """Return whether any exit is right about each row, ``[rows]``: what no rule can exceed."""
         return (self.exits.predictions == self.exits.class_numbers()).any(0).double().numpy()
 
+    def most_frequent(self) -> Rows:
+        """Return whether each row is of the most frequent class, ``[rows]``."""
+        true = self.exits.class_numbers()
+        return (true == true.mode().values).double().numpy()
+
     def disagreement(self) -> Rows:
         """Return the share of the pairs of exits that disagree about each row, ``[rows]``."""
         said = self.exits.predictions
@@ -128,22 +133,33 @@ class Run:
 
 
 Pairs = list[tuple[Run, Run]]
+"""Runs of two trainings on one task, seed by seed."""
 
 
-def differ(pairs: Pairs, ours: Callable[[Run], Rows], theirs: Callable[[Run], Rows]) -> Cell:
-    """Compare what two functions say of each row of the first and of the second runs."""
-    return paired(100 * np.stack([ours(first) - theirs(second) for first, second in pairs]))
+def differ(tasks: Sequence[Pairs], ours: Callable[[Run], Rows], theirs: Callable[[Run], Rows]) -> Cell:
+    """Compare what two functions say of each row of the first and of the second runs, on average over tasks."""
+    return paired([np.stack([ours(first) - theirs(second) for first, second in pairs]) for pairs in tasks])
 
 
-def pairs_of(runs: Sequence[Run], ours: str, theirs: str) -> Iterator[tuple[str, Pairs]]:
-    """Yield each task that has runs of two trainings, with these runs seed by seed."""
-    found = {(run.task, run.training, run.seed): run for run in runs}
+def mean(tasks: Sequence[Pairs], of: Callable[[Run], Rows]) -> float:
+    """Return the mean of what a function says of each row of the first runs, over tasks and seeds."""
+    return float(np.mean([np.mean([of(run).mean() for run, _ in pairs]) for pairs in tasks]))
+
+
+def pairs_of(runs: Sequence[Run], ours: str, theirs: str, *, average: bool = True) -> Iterator[tuple[str, list[Pairs]]]:
+    """Yield the pairs of each task that has runs of two trainings; then those of all tasks with the most seeds."""
+    found, by_task = {(run.task, run.training, run.seed): run for run in runs}, list[Pairs]()
     for task in TASKS:
         seeds = [seed for at, training, seed in found if (at, training) == (task, ours)]
         pairs = [(found[task, ours, seed], found.get((task, theirs, seed))) for seed in sorted(seeds)]
         both = [(first, second) for first, second in pairs if second is not None]
         if both:
-            yield f"{task} ({counted(len(both), 'seed')})", both
+            by_task.append(both)
+            yield f"{task} ({counted(len(both), 'seed')})", [both]
+    most = max((len(pairs) for pairs in by_task), default=0)
+    alike = [pairs for pairs in by_task if len(pairs) == most]
+    if average and len(alike) > 1:
+        yield f"Mean of {len(alike)} tasks ({counted(most, 'seed')})", alike
 
 
 def rules(runs: Sequence[Run]) -> str:
@@ -156,7 +172,7 @@ def every_rule(runs: Sequence[Run]) -> str:
     rules = {name: kind() for name, kind in CRITERIA.items() if name not in special}
     tasks = dict(pairs_of(runs, "joint", "joint"))
     rows: dict[str, Sequence[Cell]] = {
-        name: [differ(pairs, at(rule, 3.0), at(Confidence(), 3.0)) for pairs in tasks.values()]
+        name: [differ(each, at(rule, 3.0), at(Confidence(), 3.0)) for each in tasks.values()]
         for name, rule in rules.items()
     }
     return as_table("rule, minus confidence, at 3x", [*tasks], rows)
@@ -169,12 +185,11 @@ def rules_of_six_layers(runs: Sequence[Run]) -> str:
 def rules_of(runs: Sequence[Run], training: str, speedups: Sequence[float], others: Sequence[Criterion]) -> str:
     """Return the table of some rules; nothing where the training has not run yet."""
     rows: dict[str, Sequence[Cell]] = {}
-    for task, pairs in pairs_of(runs, training, training):
-        means = [np.mean([run.right(Confidence(), x).mean() for run, _ in pairs]) for x in speedups]
-        most = pairs[0][0].exits.class_numbers().bincount().max().item() / pairs[0][0].exits.num_samples
-        rows[f"**{task}, confidence; the most frequent class {100 * most:.1f}**"] = [f"{100 * x:.2f}" for x in means]
+    for name, tasks in pairs_of(runs, training, training):
+        means = [f"{100 * mean(tasks, at(Confidence(), x)):.2f}" for x in speedups]
+        rows[f"**{name}, confidence; the most frequent class {100 * mean(tasks, Run.most_frequent):.1f}**"] = means
         for rule in others:
-            rows[f"{task}, {rule.name}"] = [differ(pairs, at(rule, x), at(Confidence(), x)) for x in speedups]
+            rows[f"{name}, {rule.name}"] = [differ(tasks, at(rule, x), at(Confidence(), x)) for x in speedups]
     return as_table("rule, minus confidence", [f"{x:.3g}x" for x in speedups], rows) if rows else ""
 
 
@@ -212,27 +227,27 @@ def one_recipe(runs: Sequence[Run]) -> str:
     }
     speedups = (1.5, 2.0, 3.0, 4.0)
     rows: dict[str, Sequence[Cell]] = {
-        f"{task}, minus {name}": [differ(pairs, at(Confidence(), x), at(rule, x)) for x in speedups]
+        f"{label}, minus {name}": [differ(tasks, at(Confidence(), x), at(rule, x)) for x in speedups]
         for name, (training, rule) in others.items()
-        for task, pairs in pairs_of(runs, "joint", training)
+        for label, tasks in pairs_of(runs, "joint", training)
     }
     return as_table("joint with confidence", [f"{x:g}x" for x in speedups], rows)
 
 
 def precisions(runs: Sequence[Run]) -> str:
     rows: dict[str, Sequence[Cell]] = {}
-    for task, pairs in pairs_of(runs, "joint_32", "joint"):
+    for name, [pairs] in pairs_of(runs, "joint_32", "joint", average=False):
         changed_labels = [(one.exits.predictions != other.exits.predictions).double().mean() for one, other in pairs]
         measured = [*(at(Confidence(), x) for x in EARLY), Run.right_in_full]
-        rows[task] = [*(differ(pairs, each, each) for each in measured), f"{100 * np.mean(changed_labels):.2f} %"]
+        rows[name] = [*(differ([pairs], each, each) for each in measured), f"{100 * np.mean(changed_labels):.2f} %"]
     return as_table("float32, minus bfloat16", [*(f"{x:g}x" for x in EARLY), "last exit", "labels that change"], rows)
 
 
 def side_by_side(runs: Sequence[Run], trainings: dict[str, str], measured: dict[str, Callable[[Run], Rows]]) -> str:
     rows: dict[str, Sequence[Cell]] = {
-        f"{task}, {ours}": [differ(pairs, each, each) for each in measured.values()]
+        f"{label}, {ours}": [differ(tasks, each, each) for each in measured.values()]
         for ours, theirs in trainings.items()
-        for task, pairs in pairs_of(runs, ours, theirs)
+        for label, tasks in pairs_of(runs, ours, theirs)
     }
     return as_table("training, minus joint", [*measured], rows)
 
@@ -240,10 +255,10 @@ def side_by_side(runs: Sequence[Run], trainings: dict[str, str], measured: dict[
 def fewer_layers(runs: Sequence[Run]) -> str:
     rows: dict[str, Sequence[Cell]] = {}
     for other, speedups in (("6l", [2.0]), ("minilm", [2.0]), ("9l", [12 / 9]), ("full", [1.5, 2.0, 2.5])):
-        for task, pairs in pairs_of(runs, "joint", other):
+        for name, tasks in pairs_of(runs, "joint", other):
             for x in speedups:
-                cells = [differ(pairs, at(rule, x), Run.right_in_full) for rule in (Confidence(), Scheduled())]
-                rows[f"{task}, early exit at {x:.3g}x, minus {other}"] = cells
+                cells = [differ(tasks, at(rule, x), Run.right_in_full) for rule in (Confidence(), Scheduled())]
+                rows[f"{name}, early exit at {x:.3g}x, minus {other}"] = cells
     found = {(run.task, run.training, run.seed): run for run in runs}
 
     def by_depth(nine: Run) -> Rows:  # the mean of lines through the models of 6, 9 and 12 layers
@@ -255,17 +270,18 @@ def fewer_layers(runs: Sequence[Run]) -> str:
         for run in runs
         if run.training == "joint" or {(run.task, each, run.seed) for each in ("6l", "full")} <= {*found}
     ]
-    for task, pairs in pairs_of(nines, "joint", "9l"):
+    for name, tasks in pairs_of(nines, "joint", "9l"):
         cells = [
-            differ(pairs, partial(Run.right_on_average, rule=rule), by_depth) for rule in (Confidence(), Scheduled())
+            differ(tasks, partial(Run.right_on_average, rule=rule), by_depth) for rule in (Confidence(), Scheduled())
         ]
-        rows[f"{task}, mean from 1x to 2x, minus 6l to full"] = cells
+        rows[f"{name}, mean from 1x to 2x, minus 6l to full"] = cells
     return as_table("joint, minus another training in full", ["confidence", "scheduled_confidence"], rows)
 
 
 def calibration_rows(runs: Sequence[Run]) -> str:
     speedups = (2.0, 2.5, 3.0)
 
+    @cache
     def few(run: Run, size: int) -> Run:
         if size >= run.calibration.num_samples:
             return run
@@ -273,10 +289,10 @@ def calibration_rows(runs: Sequence[Run]) -> str:
         return replace(run, calibration=run.calibration.select(drawn), _known={})
 
     rows: dict[str, Sequence[Cell]] = {}
-    for task, pairs in pairs_of(runs, "joint", "joint"):
+    for name, tasks in pairs_of(runs, "joint", "joint"):
         for size in (50, 100, 200, 500):
-            drawn = [(few(run, size), run) for run, _ in pairs]
-            rows[f"{task}, {size} rows"] = [differ(drawn, at(Scheduled(), x), at(Confidence(), x)) for x in speedups]
+            drawn = [[(few(run, size), run) for run, _ in pairs] for pairs in tasks]
+            rows[f"{name}, {size} rows"] = [differ(drawn, at(Scheduled(), x), at(Confidence(), x)) for x in speedups]
     return as_table("scheduled_confidence, minus confidence", [f"{x:g}x" for x in speedups], rows)
 
 
@@ -296,24 +312,35 @@ def few_rows_for_a_threshold(runs: Sequence[Run]) -> str:
         return percentiles
 
     rows: dict[str, Sequence[Cell]] = {}
-    for task, pairs in pairs_of(runs, "joint", "joint"):
+    for name, [pairs] in pairs_of(runs, "joint", "joint", average=False):
         means = [np.mean([reached(run, size) for run, _ in pairs], axis=0) for size in sizes]
-        rows[task] = [f"{middle:.2f}x ({low:.2f}, {high:.2f})" for low, middle, high in means]
+        rows[name] = [f"{middle:.2f}x ({low:.2f}, {high:.2f})" for low, middle, high in means]
     return as_table("confidence for 2x, chosen on", [f"{size} rows" for size in sizes], rows)
 
 
 def promises(runs: Sequence[Run]) -> str:
     """Thresholds for a speed-up that are chosen on calibration rows, where labels play no part, and then reported."""
+    rules = {rule.name: rule for rule in (Confidence(), Scheduled())}
+
+    @cache
+    def decided(run: Run, rule: str, speedup: float) -> tuple[Rows, Rows]:
+        return run.decided(rules[rule], speedup)
+
+    def share(run: Run, rule: str, speedup: float) -> Rows:
+        return decided(run, rule, speedup)[0]
+
+    def right(run: Run, rule: str, speedup: float) -> Rows:
+        return decided(run, rule, speedup)[1]
+
     rows: dict[str, Sequence[Cell]] = {}
-    for task, pairs in pairs_of(runs, "joint", "joint"):
-        for rule in (Confidence(), Scheduled()):
+    for name, tasks in pairs_of(runs, "joint", "joint"):
+        for rule in rules:
             for x in (2.0, 2.5, 3.0):
-                shares, right = zip(*(run.decided(rule, x) for run, _ in pairs), strict=True)
-                share = paired(np.stack(shares))
-                assert isinstance(share, Difference)
-                reached = f"{1 / share.mean:.2f}x ({1 / share.high:.2f}, {1 / share.low:.2f})"
-                lost = np.stack(right) - np.stack([run.right_in_full() for run, _ in pairs])
-                rows[f"{task}, {rule.name} for {x:g}x"] = [reached, paired(100 * lost)]
+                cost = differ(tasks, partial(share, rule=rule, speedup=x), nothing)
+                assert isinstance(cost, Difference)
+                reached = f"{100 / cost.value:.2f}x ({100 / cost.high:.2f}, {100 / cost.low:.2f})"
+                lost = differ(tasks, partial(right, rule=rule, speedup=x), Run.right_in_full)
+                rows[f"{name}, {rule} for {x:g}x"] = [reached, lost]
     return as_table("rule, chosen on calibration rows", ["speed-up", "minus its own last exit"], rows)
 
 
@@ -343,26 +370,28 @@ def orders_of_the_paper(runs: Sequence[Run]) -> str:
         ("ALBERT-9L", "ALBERT-6L"),
     ):
         (ours, of_ours), (theirs, of_theirs) = sides[first], sides[second]
-        found = {pairs[0][0].task: pairs for _, pairs in pairs_of(runs, ours, theirs)}
+        compared = [each for _, each in pairs_of(runs, ours, theirs)]
+        found = {each[0][0][0].task: each for each in compared if len(each) == 1}
         of_paper = {task: published[first][task] - published[second][task] for task in tasks}
-        here = {task: differ(pairs, of_ours, of_theirs) for task, pairs in found.items() if task in of_paper}
+        here = {task: differ(each, of_ours, of_theirs) for task, each in found.items() if task in of_paper}
         told = {task: each for task, each in here.items() if of_paper[task] != 0}
-        same = sum(isinstance(each, Difference) and each.mean * of_paper[task] > 0 for task, each in told.items())
+        same = sum(isinstance(each, Difference) and each.value * of_paper[task] > 0 for task, each in told.items())
         rows[f"{first} − {second}"] = [
             f"{np.mean([*of_paper.values()]):+.2f}",
             *(here.get(task, "") for task in tasks),
+            differ(compared[-1], of_ours, of_theirs) if len(compared) > len(found) else "",
             f"{same} of {len(told)}",
         ]
-    return as_table("first − second", ["paper, mean", *tasks, "same order"], rows)
+    return as_table("first − second", ["paper, mean", *tasks, "mean here", "same order"], rows)
 
 
 def lost_rows(runs: Sequence[Run]) -> str:
     rows: dict[str, Sequence[Cell]] = {}
-    for task, pairs in pairs_of(runs, "joint", "joint"):
+    for name, tasks in pairs_of(runs, "joint", "joint"):
         for x in (1.5, 2.0, 3.0):
-            changes = [differ(pairs, partial(changed, speedup=x, sign=sign), nothing) for sign in (-1, 1)]
-            missed = differ(pairs, Run.right_anywhere, at(Confidence(), x))
-            rows[f"{task}, {x:g}x"] = [spelt(each) for each in (*changes, missed)]  # none can have the other sign
+            changes = [differ(tasks, partial(changed, speedup=x, sign=sign), nothing) for sign in (-1, 1)]
+            missed = differ(tasks, Run.right_anywhere, at(Confidence(), x))
+            rows[f"{name}, {x:g}x"] = [spelt(each) for each in (*changes, missed)]  # none can have the other sign
     return as_table("confidence", ["lost", "gained", "right at some exit, minus confidence"], rows)
 
 

@@ -5,12 +5,11 @@ import sys
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pytest
 import torch
-from scipy.stats import norm, ttest_1samp
+from scipy.stats import norm
 
 from ee_lightning.exits import Confidence, Criterion, Scheduled, Voting, trace_curve
 
@@ -39,33 +38,29 @@ def test_operating_points_do_not_depend_on_the_labels_that_are_reported(
     assert right.mean() != right_permuted.mean()
 
 
-@pytest.fixture
-def paired(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+@pytest.mark.parametrize("seeds", [1, 3])
+def test_where_only_rows_differ_it_is_the_normal_test_of_their_mean(
+    seeds: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.syspath_prepend(REPOSITORY / "benchmarks")
-    return import_module("paired")
-
-
-def test_where_only_seeds_differ_it_is_the_t_test_of_their_means(paired: ModuleType) -> None:
-    of_seeds = np.array([1.0, 2.5, 1.5])
-    found = paired.paired(np.repeat(of_seeds[:, None], 50, axis=1))
-    assert found.mean == pytest.approx(of_seeds.mean())
-    assert found.p == pytest.approx(ttest_1samp(of_seeds, 0).pvalue, rel=0.1)
-
-
-def test_where_only_rows_differ_it_is_the_normal_test_of_their_mean(paired: ModuleType) -> None:
     rows = np.random.default_rng(0).normal(0.1, 1, 400)
     error = rows.std() / 20
-    for by_seed in (rows[None], np.stack([rows, rows, rows])):
-        found = paired.paired(by_seed)
-        assert found.p == pytest.approx(2 * norm.sf(abs(rows.mean()) / error), rel=0.1)
-        assert found[1:3] == pytest.approx(norm.interval(0.95, rows.mean(), error), abs=0.1 * error)
+    found = import_module("paired").paired([np.stack([rows] * seeds)])
+    assert found.value == pytest.approx(100 * rows.mean())
+    assert found.p_value == pytest.approx(2 * norm.sf(abs(rows.mean()) / error), rel=0.1)
+    assert found.high - found.low == pytest.approx(200 * 1.96 * error, rel=0.05)
 
 
-def test_three_seeds_that_shift_all_rows_are_seldom_called_different(
-    paired: ModuleType, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(paired, "RESAMPLES", 200)
-    drawn = np.random.default_rng(0)
-    found = [paired.paired(drawn.normal(0, 2, (3, 1)) + drawn.normal(0, 10, (3, 300))) for _ in range(300)]
-    assert np.mean([each.p < 0.05 for each in found]) < 0.1  # 0.14 by a normal distribution
-    assert np.mean([each.low > 0 or each.high < 0 for each in found]) < 0.13
+def test_means_over_tasks_alone_are_tested_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(REPOSITORY / "benchmarks")
+    paired = import_module("paired")
+    of_one = paired.Difference(-3.0, -4.0, -2.0, 0.0001, 3, 0)
+    means = [paired.MeanOfTasks(-1.0, -2.0, 0.0, p_value, 3, 0) for p_value in (0.01, 0.03, 0.04)]
+    table = paired.as_table("rule", ["2x", "3x"], {"one task": [of_one, "–"], "all": means[:2], "others": means[2:]})
+    assert table.splitlines()[2:] == [
+        "| one task | -3.00 (-4.00, -2.00) | – |",
+        "| all | -1.00 (-2.00, +0.00)* | -1.00 (-2.00, +0.00) |",
+        "| others | -1.00 (-2.00, +0.00) |",
+        "",
+        "Significant among 3 means: 0 above 0, 1 below.",
+    ]

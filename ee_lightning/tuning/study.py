@@ -5,11 +5,12 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from itertools import product
 from pathlib import Path
 from typing import IO, Any
 
 import optuna
-from optuna.samplers import BaseSampler, GridSampler, RandomSampler, TPESampler
+from optuna.samplers import RandomSampler, TPESampler
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, Trial, TrialState
@@ -53,7 +54,7 @@ class Sweep:
                 storage=JournalStorage(JournalFileBackend(str(folder / JOURNAL))),
                 study_name="sweep",
                 direction=file.metric.goal,
-                sampler=_sampler(file, seed),
+                sampler=TPESampler(seed=seed) if file.method == "bayes" else RandomSampler(seed=seed),
                 pruner=pruner,
                 load_if_exists=True,
             )
@@ -68,21 +69,33 @@ class Sweep:
     @property
     def size(self) -> int | None:
         """How many trials a grid has; None for a sweep without an end."""
-        if self._file.method != "grid":
-            return None
-        size = 1
-        for each in self._file.parameters.values():
-            size *= len(each.choices or ())
-        return size
+        return sum(1 for _ in self._points()) if self._file.method == "grid" else None
 
     def run(self, trials: int, jobs: int) -> None:
-        """Go on until there are so many trials in all, several at a time; those that a dead process left are redone."""
+        """Go on until there are so many trials in all, several at a time; those that a dead process left are redone.
+
+        The points of a grid come in the order of the file, and those that failed are tried again.
+        """
+        is_grid = self._file.method == "grid"
         for trial in self.study.get_trials(states=[TrialState.RUNNING]):
             self.study.tell(trial.number, state=TrialState.FAIL)
-            self.study.enqueue_trial(trial.params)
-        left = trials - len(self.study.get_trials(states=[TrialState.COMPLETE, TrialState.PRUNED]))
-        if left > 0:
+            if not is_grid and trial.params.keys() == self._file.parameters.keys():
+                self.study.enqueue_trial(trial.params)
+        done = self.study.get_trials(states=[TrialState.COMPLETE, TrialState.PRUNED])
+        if is_grid:
+            waiting = self.study.get_trials(states=[TrialState.WAITING])
+            known = [*(trial.params for trial in done), *(trial.system_attrs["fixed_params"] for trial in waiting)]
+            for point in self._points():
+                if point not in known:
+                    self.study.enqueue_trial(point)
+        if (left := trials - len(done)) > 0:
             self.study.optimize(self._trial, n_trials=left, n_jobs=jobs, catch=(TrialFailed,))
+
+    def _points(self) -> Iterator[dict[str, Any]]:
+        """Return all values of the options of a grid, the last option changing first."""
+        choices = [each.choices or () for each in self._file.parameters.values()]
+        for values in product(*choices):
+            yield dict(zip(self._file.parameters, values, strict=True))
 
     def finished(self) -> list[FrozenTrial]:
         """Return the trials that were completed, the best first."""
@@ -145,12 +158,6 @@ def _started(command: list[str], log: IO[str]) -> Iterator["subprocess.Popen[byt
                 process.wait(_STOPS)
             except subprocess.TimeoutExpired:
                 process.kill()
-
-
-def _sampler(file: SweepFile, seed: int) -> BaseSampler:
-    if file.method == "grid":
-        return GridSampler({name: [*(each.choices or ())] for name, each in file.parameters.items()}, seed=seed)
-    return TPESampler(seed=seed) if file.method == "bayes" else RandomSampler(seed=seed)
 
 
 def _suggested(trial: Trial, name: str, each: Parameter) -> Any:

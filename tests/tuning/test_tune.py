@@ -46,3 +46,25 @@ def test_a_sweep_runs_what_it_can_and_tables_compare_it(
     sweep.write_text(sweep.read_text().replace("model.heads.pooling", "model.heads.dropout"))
     assert main(["tune", str(sweep)]) == 1
     assert "the folder holds another sweep" in capsys.readouterr().err
+
+
+def test_points_of_a_grid_that_failed_are_tried_again_and_others_are_not(
+    sweep: Path, tiny_backbone: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
+    late = sweep.parent / "late"
+    given = sweep.read_text().replace("model.heads.pooling: {values: [mean, nonsense]}", "")
+    given = given.replace("parameters:", f"parameters: {{model.backbone: {{values: [{late}, {tiny_backbone}]}}}}")
+    sweep.write_text(given.replace(f" --model.backbone={tiny_backbone},", ""))
+    assert main(["tune", str(sweep)]) == 0
+    said = capsys.readouterr().out
+    assert said.startswith(f"trial 0: model.backbone={late}\ntrial 0 failed: ")
+    assert said.count("val/voting/area") == 2, "the second trial, and the list"
+    late.symlink_to(tiny_backbone)
+    assert main(["tune", str(sweep)]) == 0
+    started = [line for line in capsys.readouterr().out.splitlines() if ": model.backbone=" in line]
+    assert started == [f"trial 2: model.backbone={late}"]
+    assert main(["tune", str(sweep)]) == 0
+    said = capsys.readouterr().out
+    assert ": model.backbone=" not in said, "nothing is left to do"
+    assert said.count("val/voting/area") == 2

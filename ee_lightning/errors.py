@@ -9,7 +9,7 @@ from collections.abc import Collection
 from difflib import get_close_matches
 
 ERROR = "error: "
-"""How a command begins the last that it prints where it fails."""
+"""The prefix of the last message of a command that fails."""
 _LONGEST_WHAT, _LONGEST_WHERE, _LONGEST_HINT = 850, 400, 550
 _MOST_LISTED = 10
 _PERMISSION = "get the permission (chmod, chown), or run the command as a user who has it"
@@ -108,18 +108,18 @@ def as_mistake(error: Exception) -> EarlyExitError:
 
 
 def why_ended(status: int, output: str) -> str:
-    """Return why a command of this program ended with a status other than 0, negative for a signal, by what it printed.
+    """Return why a command of this program failed, by its exit status, negative for a signal, and what it printed.
 
     Example:
         >>> why_ended(1, "error: there is no task 'x'")
         "there is no task 'x'"
         >>> why_ended(-9, "")
-        'it was killed by signal 9, which is how a machine ends what needs too much memory'
+        'it was killed by signal 9: the usual cause is too little memory'
     """
     if status < 0:
-        why = ", which is how a machine ends what needs too much memory" if -status == signal.SIGKILL else ""
+        why = ": the usual cause is too little memory" if -status == signal.SIGKILL else ""
         return f"it was killed by signal {-status}{why}"
-    lines = output.splitlines() or ["it printed nothing"]
+    lines = [line for line in output.splitlines() if line.strip()] or ["it printed nothing"]
     starts = [number for number, line in enumerate(lines) if line.startswith(ERROR)]
     return "\n".join(lines[starts[-1] :]).removeprefix(ERROR) if starts else f"status {status}: {lines[-1]}"
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Guess: metrics in one MetricCollection of torchmetrics are computed as they would be apart; only the work is shared, by
-#   those whose states are the same by their definition.
+# Guess: metrics in one MetricCollection of torchmetrics give what each of them would give alone. Work is shared only by
+#   metrics that have the same state by definition, such as precision and recall.
 # Really: metrics share a state for good where their states happen to be equal after the first batch. If no row of that
 #   batch lies between two thresholds, or has the class that one of them ignores, one gives the figure of the other
 #   from then on. So the result depends on the order of the batches. compute_groups=False computes them apart.

@@ -39,7 +39,7 @@ def tune(
     study.run(number, jobs)
     finished = study.finished()
     if not finished:
-        raise OptionError("no training was completed", where=place, hint="why is said above, trial by trial")
+        raise OptionError("no training was completed", where=place, hint="see fit.log in the folders of the trials")
     for trial in finished[:10]:
         options = " ".join(f"{name}={value}" for name, value in trial.params.items())
         print(f"{file.metric.name} {trial.value:.4f}  {trial.user_attrs[FOLDER]}  {options}")

@@ -169,7 +169,7 @@ def _of_value(message: str, more: str, command: str) -> tuple[str, str] | None:
         return f"{listed[1]} is {listed[2]}, where a list is needed", hint
     if wrong := _WRONG_VALUE.search(message):
         if nested := _NESTED.match(wrong[4]):
-            return f"{full(wrong[1])} is one value, and has no option {nested[1]!r}", more
+            return f"{full(wrong[1])} is a single value and has no options, so {nested[1]!r} can't be set", more
         kinds = [_KINDS.get(kind, f"a {kind}") for kind in (wrong[2] or wrong[3]).split(", ")]
         return f"{full(wrong[1])} is {wrong[4]}, where {' or '.join(kinds)} is needed", more
     return None
@@ -189,7 +189,7 @@ def _of_class(message: str, more: str) -> tuple[str, str] | None:
         )
     if refused := _NOT_OF_CLASS.search(message):
         key, path, option = refused.groups()
-        if option == "class_path":  # the parser takes all keys for options where one is neither
+        if option == "class_path":  # beside another key both are taken for options of the class
             what = f"{key} has other keys beside class_path and init_args"
             return what, "write options of the class under init_args: {class_path: CLASS, init_args: {NAME: VALUE}}"
         what = f"{path.rpartition('.')[2]}, the class of {key}, has no option {option!r}"
@@ -205,7 +205,7 @@ def _of_class(message: str, more: str) -> tuple[str, str] | None:
     if absent := _NO_CLASS.search(message):
         place, name = absent[1] or absent[3], absent[2] or absent[4] or absent[5]
         what = f"{named[1]} is {name}, and there is no such class{f' in {place}' if place else ''}"
-        return what, _asked(_closest_class(place, name) or _config(name)) + more
+        return what, _asked(_closest_class(place, name) or _method(named[1], name)) + more
     return None
 
 
@@ -226,10 +226,11 @@ def _closest_class(module: str | None, name: str) -> str | None:
     return known[closest[0]] if closest else None
 
 
-def _config(name: str) -> str | None:
-    """Return the option of the shipped configuration of a name, if there is one."""
+def _method(key: str, name: str) -> str | None:
+    """Return the configuration that an objective was named by, if it is one of the shipped methods."""
     with suppress(OptionError):
-        return f"--config {name}" if find_config(name) != name else None
+        if key == "model.objective" and Path(find_config(name)).parent.name == "methods":
+            return f"--config {name}"
     return None
 
 

@@ -21,8 +21,6 @@ from ee_lightning.reproduce.progress import Record, SuiteProgress, read_record, 
 from ee_lightning.reproduce.suite import FitOptions, Suite, Training, fit_arguments
 
 FIT = (sys.executable, "-m", "ee_lightning", "fit")
-_HEAD = "# "
-"""How a log begins that of another training."""
 _TICK, _PAUSE, _PATIENCE = 1.0, 1.0, 30.0
 
 
@@ -38,7 +36,7 @@ def train(command: Sequence[str], log: Path, lock: int, tick: Callable[[], None]
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as output:
         now = datetime.now().isoformat(sep=" ", timespec="seconds")
-        output.write(f"{_HEAD}{now}, {platform.node()}: {shlex.join(command)}\n".encode())
+        output.write(f"# {now}, {platform.node()}: {shlex.join(command)}\n".encode())
         output.flush()
         child = subprocess.Popen(
             command,
@@ -143,6 +141,7 @@ class Runner:
                 with reading(folder.config, hint="delete the folder of the run, and it is trained again"):
                     options["model.backbone"] = read_yaml(folder.config)["model"]["backbone"]
             command = [*self.command, *fit_arguments(run.training.fit + FitOptions(options=options))]
+            begins = run.log.stat().st_size if run.log.exists() else 0
             status = train(command, run.log, lock, self.progress.tick)
         except EarlyExitError as error:
             return str(error)
@@ -153,8 +152,8 @@ class Runner:
             return None
         if status == 0:
             return after.reason or "it ended without figures"
-        output = run.log.read_text(encoding="utf-8", errors="replace")
-        return why_ended(status, output.rpartition(f"\n{_HEAD}")[2])
+        _, _, output = run.log.read_bytes()[begins:].decode(errors="replace").partition("\n")  # below its command
+        return why_ended(status, output)
 
     def _failed(self, run: PlannedRun, reason: str) -> None:
         self.failures.append(Failure(run, reason))

@@ -14,14 +14,12 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ee_lightning.serving.limits import Limits
-from ee_lightning.serving.metrics import Metrics
+from ee_lightning.serving.metrics import CLIENT_GONE, Metrics
 
 KEY = "x-api-key"
 OPEN = "/health"
 COUNTED = "/predict"
 CHANGING = ("PUT", "/threshold")
-CLIENT_GONE = 499
-"""The status by which requests are counted whose client left before all of it had come; nginx counts them so too."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +82,7 @@ class Gate:
             else:
                 close = {"connection": "close"}  # with the body unread
                 await JSONResponse({"detail": refusal[1]}, refusal[0], close)(scope, receive, counting)
-        except ClientDisconnect:  # amid its request
+        except ClientDisconnect:  # before the whole request had arrived
             status = CLIENT_GONE
         finally:
             if path == COUNTED:

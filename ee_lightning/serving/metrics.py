@@ -10,6 +10,8 @@ from ee_lightning.serving.drift import ExitDrift
 
 WINDOW = 1000
 """Of how many of the latest rows the means are."""
+CLIENT_GONE = 499
+"""The status for requests whose client left before the whole request had arrived; nginx uses it too."""
 _SECONDS = (0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 
 
@@ -28,7 +30,7 @@ class Metrics:
         self._latest = deque[tuple[int, bool]](maxlen=WINDOW)  # layers, and whether the row was cut
         self._requests = Counter(
             "ee_requests",
-            "Requests, by status; 499 where the client left before its request was whole",
+            "Requests, by status; 499 where the client left before the whole request had arrived",
             ["status"],
             registry=registry,
         )
@@ -56,9 +58,10 @@ class Metrics:
         self.threshold_changed(is_own=True)
 
     def answered(self, status: int, seconds: float) -> None:
-        """Count a request."""
+        """Count a request, and the seconds until its answer where it got one."""
         self._requests.labels(str(status)).inc()
-        self._seconds.observe(seconds)
+        if status != CLIENT_GONE:
+            self._seconds.observe(seconds)
 
     def left(self, exits: Sequence[int], cut: Sequence[bool]) -> None:
         """Count rows by the exits where they left, ``[rows]``, and whether they were cut, ``[rows]``."""

@@ -127,7 +127,7 @@ class Sweep:
             why = f"no {self._file.metric.name} was logged"
             if process.returncode:
                 why = why_ended(process.returncode, output.read_text(encoding="utf-8", errors="replace"))
-            print(f"trial {trial.number} failed: {why}\n  log:   {output}", flush=True)
+            print(f"trial {trial.number}: failed: {why}\n  log:   {output}", flush=True)
             raise TrialFailed
         print(f"trial {trial.number}: {self._file.metric.name} {found[-1]:.4f}", flush=True)
         return found[-1]

@@ -182,6 +182,7 @@ def test_a_misspelt_class_is_answered_by_the_one_that_was_meant(
             "--help",
         ),
         (["--model.objective=ours"], "model.objective is ours, and there is no such", "did you mean --config ours?"),
+        (["--model.objective=rte"], "model.objective is rte, and there is no such class", "'ee-lightning fit --help'"),
         (
             ["--model.objective={class_path: ee_lightning.training.JointObjective, reduction: mean}"],
             "model.objective has other keys beside class_path and init_args",
@@ -189,7 +190,7 @@ def test_a_misspelt_class_is_answered_by_the_one_that_was_meant(
         ),
         (
             ["--model.optimization.learning_rate.x=1"],
-            "model.optimization.learning_rate is one value, and has no option 'x'",
+            "model.optimization.learning_rate is a single value and has no options, so 'x' can't be set",
             "--help",
         ),
         (["--data.own=nope"], "data.own is no mapping of options", "--data.own.label_column"),
@@ -206,6 +207,7 @@ def test_a_wrong_class_or_value_is_one_line(given: list[str], what: str, hint: s
     assert what in caught.value.what
     assert "\n" not in caught.value.what
     assert hint in str(caught.value.hint)
+    assert "--config rte" not in str(caught.value.hint), "a task is no method"
 
 
 OWN = """

@@ -80,7 +80,7 @@ def test_a_run_whose_process_ends_early_has_failed_and_goes_on_in_the_next_call(
 ) -> None:
     run = make_run("CoLA", act=act)
     (failure,) = make_runner([run]).bring_to_end([run])
-    why = {"die": "it was killed by signal 9, which is how a machine ends", "leave": "it ended without figures"}[act]
+    why = {"die": "it was killed by signal 9: the usual cause is", "leave": "it ended without figures"}[act]
     assert failure.reason.startswith(why)
     again = make_run("CoLA", act=act)
     assert make_runner([again]).bring_to_end([again]) == []

@@ -3,13 +3,14 @@
 import http.client
 import json
 import os
+import re
 import signal
 import socket
 import struct
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
@@ -105,6 +106,13 @@ class Server:
             self.process.wait()
 
 
+def wait_until(condition: Callable[[], bool]) -> None:
+    ends = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < ends
+        time.sleep(0.02)
+
+
 @pytest.fixture(scope="module")
 def server(exported: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("server")
@@ -188,8 +196,7 @@ def test_requests_outlive_the_process_of_the_model(server: Server, expected: lis
     os.kill(number, signal.SIGSTOP)  # so that it has requests when it dies
     with ThreadPoolExecutor(20) as clients:
         replies = [clients.submit(server.predict, text=text) for text in TEXTS[:20]]
-        while server.metric("ee_rows_waiting") < 20:
-            time.sleep(0.05)
+        wait_until(lambda: server.metric("ee_rows_waiting") >= 20)
         os.kill(number, signal.SIGKILL)
         for reply, each in zip(replies, expected, strict=False):
             assert reply.result().status == 200
@@ -203,8 +210,7 @@ def test_too_many_that_wait_are_told_to_come_again(server: Server) -> None:
     os.kill(number, signal.SIGSTOP)
     with ThreadPoolExecutor(12) as clients:
         replies = [clients.submit(server.predict, texts=TEXTS[:50]) for _ in range(11)]
-        while server.metric("ee_rows_waiting") < 500 or not any(reply.done() for reply in replies):
-            time.sleep(0.05)
+        wait_until(lambda: server.metric("ee_rows_waiting") >= 500 and any(reply.done() for reply in replies))
         os.kill(number, signal.SIGCONT)
         assert sorted(reply.result().status for reply in replies) == [*[200] * 10, 503]
 
@@ -214,23 +220,26 @@ def test_clients_that_are_gone_leave_no_trace(server: Server) -> None:
     os.kill(number, signal.SIGSTOP)
     for waiting in range(1, 6):
         with _asking(server) as client:
-            while server.metric("ee_rows_waiting") < waiting:
-                time.sleep(0.02)
+            wait_until(lambda number=waiting: server.metric("ee_rows_waiting") >= number)
             _reset(client)
     os.kill(number, signal.SIGCONT)
-    while server.metric("ee_rows_waiting"):
-        time.sleep(0.02)
+    wait_until(lambda: not server.metric("ee_rows_waiting"))
     assert server.predict(text=TEXTS[0]).status == 200
     assert "Traceback" not in server.log
 
 
-def test_clients_that_are_gone_amid_their_request_leave_no_trace(server: Server) -> None:
+def test_clients_that_leave_in_the_middle_of_their_request_leave_no_trace(server: Server) -> None:
+    def counted() -> int:
+        found = re.search(r'ee_requests_total\{status="499"\} (\d+)', str(server.ask("GET", "/metrics").said))
+        return int(found[1]) if found else 0
+
+    before, timed = counted(), server.metric("ee_request_seconds_count")
     for _ in range(5):
         with _asking(server, of_body=0.5) as client:
-            time.sleep(0.1)  # for the server to start to read
+            time.sleep(0.2)  # for the server to start to read
             _reset(client)
-    while 'ee_requests_total{status="499"} 5.0' not in str(server.ask("GET", "/metrics").said):
-        time.sleep(0.02)
+    wait_until(lambda: counted() == before + 5)
+    assert server.metric("ee_request_seconds_count") == timed, "nobody was answered"
     assert server.predict(text=TEXTS[0]).status == 200
     assert "Traceback" not in server.log
 
@@ -267,8 +276,7 @@ def test_the_end_answers_what_has_come(server: Server, expected: list[dict]) -> 
     os.kill(number, signal.SIGSTOP)
     with ThreadPoolExecutor(20) as clients:
         replies = [clients.submit(server.predict, text=text) for text in TEXTS[:20]]
-        while server.metric("ee_rows_waiting") < 20:
-            time.sleep(0.05)
+        wait_until(lambda: server.metric("ee_rows_waiting") >= 20)
         server.process.send_signal(signal.SIGTERM)
         time.sleep(0.5)
         os.kill(number, signal.SIGCONT)

@@ -36,7 +36,7 @@ def test_a_sweep_runs_what_it_can_and_tables_compare_it(
     monkeypatch.setenv("PYTHONPATH", str(repository))
     assert main(["tune", str(sweep)]) == 0
     said = capsys.readouterr().out
-    assert " failed: model.heads.pooling is nonsense" in said
+    assert ": failed: model.heads.pooling is nonsense" in said
     assert "compare them: ee-lightning tables sweeps-out/grid" in said
     best = next(line for line in said.splitlines() if line.endswith("model.heads.pooling=mean") and "trial_" in line)
     assert main(["tables", "sweeps-out/grid"]) == 0
@@ -58,7 +58,7 @@ def test_points_of_a_grid_that_failed_are_tried_again_and_others_are_not(
     sweep.write_text(given.replace(f" --model.backbone={tiny_backbone},", ""))
     assert main(["tune", str(sweep)]) == 0
     said = capsys.readouterr().out
-    assert said.startswith(f"trial 0: model.backbone={late}\ntrial 0 failed: ")
+    assert said.startswith(f"trial 0: model.backbone={late}\ntrial 0: failed: ")
     assert said.count("val/voting/area") == 2, "the second trial, and the list"
     late.symlink_to(tiny_backbone)
     assert main(["tune", str(sweep)]) == 0

@@ -14,6 +14,7 @@ from argparse import ArgumentDefaultsHelpFormatter, ArgumentParser, Namespace
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
+from itertools import chain
 from pathlib import Path
 from shutil import copytree
 from textwrap import fill
@@ -50,6 +51,8 @@ KEPT = Path(__file__).parents[1] / "docs" / "evidence" / "study"
 STOPPED = KEPT / "stopped.json"
 EARLY = (2.0, 3.0, 4.0)
 DRAWS = 100
+COMPARED = (Voting(), Patience(), Scheduled(), EENet(), JEIDNN())
+SEEDS = 3
 SPEEDUPS = (1.0, 12 / 9, 1.5, 2.0, 2.5, 3.0, 4.0)
 TASKS = ("SST-2", "MRPC", "RTE", "CoLA", "Ratings")
 INTRODUCTION = f"""# The study: which methods and rules pay
@@ -138,6 +141,8 @@ Pairs = list[tuple[Run, Run]]
 
 def differ(tasks: Sequence[Pairs], ours: Callable[[Run], Rows], theirs: Callable[[Run], Rows]) -> Cell:
     """Compare what two functions say of each row of the first and of the second runs, on average over tasks."""
+    for first, second in chain.from_iterable(tasks):
+        assert torch.equal(first.exits.ids, second.exits.ids)
     return paired([np.stack([ours(first) - theirs(second) for first, second in pairs]) for pairs in tasks])
 
 
@@ -147,7 +152,7 @@ def mean(tasks: Sequence[Pairs], of: Callable[[Run], Rows]) -> float:
 
 
 def pairs_of(runs: Sequence[Run], ours: str, theirs: str, *, average: bool = True) -> Iterator[tuple[str, list[Pairs]]]:
-    """Yield the pairs of each task that has runs of two trainings; then those of all tasks with the most seeds."""
+    """Yield the pairs of each task that has runs of two trainings; then those of all tasks that have all seeds."""
     found, by_task = {(run.task, run.training, run.seed): run for run in runs}, list[Pairs]()
     for task in TASKS:
         seeds = [seed for at, training, seed in found if (at, training) == (task, ours)]
@@ -156,19 +161,23 @@ def pairs_of(runs: Sequence[Run], ours: str, theirs: str, *, average: bool = Tru
         if both:
             by_task.append(both)
             yield f"{task} ({counted(len(both), 'seed')})", [both]
-    most = max((len(pairs) for pairs in by_task), default=0)
-    alike = [pairs for pairs in by_task if len(pairs) == most]
-    if average and len(alike) > 1:
-        yield f"Mean of {len(alike)} tasks ({counted(most, 'seed')})", alike
+    complete = [pairs for pairs in by_task if len(pairs) == SEEDS]
+    if average and len(complete) > 1:
+        yield f"Mean of {len(complete)} tasks ({SEEDS} seeds)", complete
 
 
 def rules(runs: Sequence[Run]) -> str:
-    return rules_of(runs, "joint", (1.5, 2.0, 2.5, 3.0, 4.0), (Voting(), Patience(), Scheduled(), EENet(), JEIDNN()))
+    return rules_of(runs, "joint", (1.5, 2.0, 2.5, 3.0, 4.0), COMPARED)
 
 
 def every_rule(runs: Sequence[Run]) -> str:
-    """Every rule that needs neither a special training nor labels, at 3x."""
+    """Every other rule that needs neither a special training nor labels, at 3x."""
     special = {Confidence.name, "gate", "q_exit", "cap", Fixed.name, Oracle.name}
+    special |= {rule.name for rule in COMPARED} | {
+        "entropy",
+        "normalised_entropy",
+        "margin",
+    }  # confidence in other words
     rules = {name: kind() for name, kind in CRITERIA.items() if name not in special}
     tasks = dict(pairs_of(runs, "joint", "joint"))
     rows: dict[str, Sequence[Cell]] = {
@@ -183,14 +192,13 @@ def rules_of_six_layers(runs: Sequence[Run]) -> str:
 
 
 def rules_of(runs: Sequence[Run], training: str, speedups: Sequence[float], others: Sequence[Criterion]) -> str:
-    """Return the table of some rules; nothing where the training has not run yet."""
     rows: dict[str, Sequence[Cell]] = {}
     for name, tasks in pairs_of(runs, training, training):
         means = [f"{100 * mean(tasks, at(Confidence(), x)):.2f}" for x in speedups]
         rows[f"**{name}, confidence; the most frequent class {100 * mean(tasks, Run.most_frequent):.1f}**"] = means
         for rule in others:
             rows[f"{name}, {rule.name}"] = [differ(tasks, at(rule, x), at(Confidence(), x)) for x in speedups]
-    return as_table("rule, minus confidence", [f"{x:.3g}x" for x in speedups], rows) if rows else ""
+    return as_table("rule, minus confidence", [f"{x:.3g}x" for x in speedups], rows)
 
 
 def at(rule: Criterion, speedup: float) -> Callable[[Run], Rows]:
@@ -206,13 +214,18 @@ def diversity(runs: Sequence[Run]) -> str:
         "last exit": Run.right_in_full,
         "exits that disagree": Run.disagreement,
     }
-    return side_by_side(runs, {"ours": "joint", "ours_half": "joint"}, measured)
+    rows = side_by_side(runs, ["ours"], measured)
+    for _, [pairs] in pairs_of(runs, "ours_half", "joint", average=False):  # too unlike each other for a mean
+        for pair in pairs:
+            name = f"{pair[0].task} (seed {pair[0].seed}), ours_half"
+            rows[name] = [differ([[pair]], each, each) for each in measured.values()]
+    return as_table("training, minus joint", [*measured], rows)
 
 
 def objectives(runs: Sequence[Run]) -> str:
-    others = ("pabee", "sweet", "cosee", "mutual", "deebert", "fastbert")
-    measured = {f"{x:g}x": at(Confidence(), x) for x in EARLY}
-    return side_by_side(runs, dict.fromkeys(others, "joint"), {**measured, "last exit": Run.right_in_full})
+    measured = {f"{x:g}x": at(Confidence(), x) for x in EARLY} | {"last exit": Run.right_in_full}
+    rows = side_by_side(runs, ["pabee", "sweet", "cosee", "mutual", "deebert"], measured)
+    return as_table("training, minus joint", [*measured], rows)
 
 
 def one_recipe(runs: Sequence[Run]) -> str:
@@ -221,9 +234,7 @@ def one_recipe(runs: Sequence[Run]) -> str:
         "the paper's": ("ours", Voting()),
         "PABEE": ("pabee", Patience()),
         "DeeBERT": ("deebert", Entropy()),
-        "SWEET": ("sweet", Confidence()),
         "COSEE": ("cosee", Energy()),
-        "mutual distillation": ("mutual", Confidence()),
     }
     speedups = (1.5, 2.0, 3.0, 4.0)
     rows: dict[str, Sequence[Cell]] = {
@@ -243,13 +254,15 @@ def precisions(runs: Sequence[Run]) -> str:
     return as_table("float32, minus bfloat16", [*(f"{x:g}x" for x in EARLY), "last exit", "labels that change"], rows)
 
 
-def side_by_side(runs: Sequence[Run], trainings: dict[str, str], measured: dict[str, Callable[[Run], Rows]]) -> str:
-    rows: dict[str, Sequence[Cell]] = {
+def side_by_side(
+    runs: Sequence[Run], trainings: Sequence[str], measured: dict[str, Callable[[Run], Rows]]
+) -> dict[str, Sequence[Cell]]:
+    """Return rows of differences of trainings to the joint one."""
+    return {
         f"{label}, {ours}": [differ(tasks, each, each) for each in measured.values()]
-        for ours, theirs in trainings.items()
-        for label, tasks in pairs_of(runs, ours, theirs)
+        for ours in trainings
+        for label, tasks in pairs_of(runs, ours, "joint")
     }
-    return as_table("training, minus joint", [*measured], rows)
 
 
 def fewer_layers(runs: Sequence[Run]) -> str:
@@ -370,19 +383,17 @@ def orders_of_the_paper(runs: Sequence[Run]) -> str:
         ("ALBERT-9L", "ALBERT-6L"),
     ):
         (ours, of_ours), (theirs, of_theirs) = sides[first], sides[second]
-        compared = [each for _, each in pairs_of(runs, ours, theirs)]
-        found = {each[0][0][0].task: each for each in compared if len(each) == 1}
+        found = {pairs[0][0].task: pairs for _, [pairs] in pairs_of(runs, ours, theirs, average=False)}
         of_paper = {task: published[first][task] - published[second][task] for task in tasks}
-        here = {task: differ(each, of_ours, of_theirs) for task, each in found.items() if task in of_paper}
+        here = {task: differ([pairs], of_ours, of_theirs) for task, pairs in found.items() if task in of_paper}
         told = {task: each for task, each in here.items() if of_paper[task] != 0}
         same = sum(isinstance(each, Difference) and each.value * of_paper[task] > 0 for task, each in told.items())
         rows[f"{first} − {second}"] = [
             f"{np.mean([*of_paper.values()]):+.2f}",
-            *(here.get(task, "") for task in tasks),
-            differ(compared[-1], of_ours, of_theirs) if len(compared) > len(found) else "",
+            *(f"{spelt(here[task])}, {counted(len(found[task]), 'seed')}" if task in here else "" for task in tasks),
             f"{same} of {len(told)}",
         ]
-    return as_table("first − second", ["paper, mean", *tasks, "mean here", "same order"], rows)
+    return as_table("first − second", ["paper, mean", *tasks, "same order"], rows)
 
 
 def lost_rows(runs: Sequence[Run]) -> str:

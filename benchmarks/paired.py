@@ -1,4 +1,4 @@
-"""Paired differences in points, with intervals by the bootstrap, corrected for their number, and as a table."""
+"""Paired differences in points with intervals, as a table that tests their means over tasks."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -54,7 +54,9 @@ def spelt(cell: Cell) -> str:
 
 
 def as_table(first: str, columns: Sequence[str], rows: dict[str, Sequence[Cell]]) -> str:
-    """Write differences as a Markdown table, with a sentence that counts the means over tasks where there are some."""
+    """Write differences as a Markdown table, with a sentence that counts the means over tasks; nothing without rows."""
+    if not rows:
+        return ""
     means = [cell for cells in rows.values() for cell in cells if isinstance(cell, MeanOfTasks)]
     corrected = holm([each.p_value for each in means])
     certain = {id(cell) for cell, p in zip(means, corrected, strict=True) if p < 0.05}

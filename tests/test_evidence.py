@@ -5,6 +5,7 @@ import sys
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -49,6 +50,35 @@ def test_where_only_rows_differ_it_is_the_normal_test_of_their_mean(
     assert found.value == pytest.approx(100 * rows.mean())
     assert found.p_value == pytest.approx(2 * norm.sf(abs(rows.mean()) / error), rel=0.1)
     assert found.high - found.low == pytest.approx(200 * 1.96 * error, rel=0.05)
+
+
+def test_means_are_of_the_tasks_that_have_all_seeds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(REPOSITORY / "benchmarks")
+    pairs_of = import_module("evidence").pairs_of
+    seeds = {"SST-2": (3, 1, 2), "MRPC": (1, 2), "RTE": (1, 2, 3), "CoLA": (1,)}
+    runs = [
+        SimpleNamespace(task=task, training=training, seed=seed)
+        for task, of_task in seeds.items()
+        for seed in of_task
+        for training in ("joint", "ours")
+    ]
+    *of_one, (name, tasks) = pairs_of(runs, "ours", "joint")
+    assert [each for each, _ in of_one] == ["SST-2 (3 seeds)", "MRPC (2 seeds)", "RTE (3 seeds)", "CoLA (1 seed)"]
+    assert name == "Mean of 2 tasks (3 seeds)"
+    assert [[(ours.task, ours.seed, joint.seed) for ours, joint in pairs] for pairs in tasks] == [
+        [("SST-2", 1, 1), ("SST-2", 2, 2), ("SST-2", 3, 3)],
+        [("RTE", 1, 1), ("RTE", 2, 2), ("RTE", 3, 3)],
+    ]
+    alone = [run for run in runs if run.task in ("MRPC", "CoLA")]
+    assert [each for each, _ in pairs_of(alone, "ours", "joint")] == ["MRPC (2 seeds)", "CoLA (1 seed)"]
+
+
+def test_tasks_count_alike_whatever_their_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(REPOSITORY / "benchmarks")
+    paired = import_module("paired").paired
+    few, many = np.full((3, 10), 0.05), np.full((3, 1000), 0.01)
+    assert paired([few, many]).value == pytest.approx(3)
+    assert paired([few, np.full((3, 10), np.nan)]) == "–"
 
 
 def test_means_over_tasks_alone_are_tested_together(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -233,8 +233,10 @@ def mean_difference(by_task: Sequence[Tensor]) -> Difference:
     samples are independent, both are means divided by the number of tasks. The interval is the mean
     :math:`\pm \sqrt{t^2 v + z^2 w}`, with the quantiles z of the normal distribution and t of Student's with the
     degrees of freedom of v (Welch 1947, Satterthwaite 1946). Taking each part with its own quantile holds the level
-    from two seeds on, where one quantile for the sum does not (Graybill & Wang 1980). The p-value is that of the
-    narrowest interval that reaches 0.
+    from two seeds on, where one quantile for the sum does not (Graybill & Wang 1980). A few seeds may agree by chance
+    more than their samples allow: the interval is at least that of the same runs on other samples,
+    :math:`\pm z` times the deviation of the mean over the resamples. The p-value is that of the narrowest interval that
+    reaches 0.
 
     Args:
         by_task: Of each task, differences as shares, of shape [seeds, 1 + resamples]; all have the same seeds.
@@ -244,11 +246,13 @@ def mean_difference(by_task: Sequence[Tensor]) -> Difference:
     num_seeds = on_data.shape[1]
     of_runs = on_data.var(1) / num_seeds if num_seeds > 1 else on_data.new_zeros(tasks)  # [tasks]
     of_samples = torch.stack([_shared_variance(each[:, 1:]) for each in by_task])  # [tasks]
-    runs, samples = of_runs.sum().item() / tasks**2, of_samples.sum().item() / tasks**2
+    of_same_runs = torch.stack([each[:, 1:].mean(0).var() for each in by_task])  # [tasks]
+    runs, samples, same_runs = (each.sum().item() / tasks**2 for each in (of_runs, of_samples, of_same_runs))
     freedom = (num_seeds - 1) * (of_runs.sum() ** 2 / (of_runs**2).sum()).item() if runs > 0 else 1.0
 
     def half_width(p_value: float) -> float:
-        return math.sqrt(special.stdtrit(freedom, p_value / 2) ** 2 * runs + special.ndtri(p_value / 2) ** 2 * samples)
+        t, z = special.stdtrit(freedom, p_value / 2), special.ndtri(p_value / 2)
+        return math.sqrt(max(t**2 * runs + z**2 * samples, z**2 * same_runs))
 
     value, half = on_data.mean().item(), half_width(1 - LEVEL)
     p_value = _falling_root(lambda tried: half_width(tried) - abs(value))

@@ -100,6 +100,14 @@ def test_runs_that_differ_on_any_samples_alike_are_compared_by_the_t_test():
     assert (found.low, found.high) == pytest.approx((3 - 200 * 0.043026, 3 + 200 * 0.043026), abs=1e-3)
 
 
+def test_runs_that_agree_by_chance_are_no_surer_than_other_samples_of_them():
+    noise = torch.randn(3, 20_000, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    found = mean_difference([torch.cat([torch.full((3, 1), 0.02, dtype=torch.float64), 0.02 + 0.01 * noise], dim=1)])
+    deviation = 0.01 / 3**0.5  # of the mean of three independent runs
+    assert found.p_value == pytest.approx(2 * NormalDist().cdf(-0.02 / deviation), rel=0.2)
+    assert found.high - found.low == pytest.approx(200 * 1.96 * deviation, rel=0.02)
+
+
 def test_runs_of_several_tasks_say_more_than_those_of_one():
     one = torch.tensor([0.02, 0.03, 0.04], dtype=torch.float64).unsqueeze(1).expand(3, 101)
     alone, together = (mean_difference([one] * tasks) for tasks in (1, 6))

@@ -23,6 +23,8 @@ def fit(template: Path, options: dict[str, str]) -> int:
     time.sleep(float(options.get("seconds", 0)))
     if act == "die":
         os.kill(os.getpid(), signal.SIGKILL)
+    if act == "say nothing":
+        return 1
     if act == "fail":
         print("error: it fails\n  hint:  don't", file=sys.stderr)
         return 1

@@ -1,10 +1,12 @@
 """Runs the trainings of a sweep, one process each, and lets Optuna choose their options."""
 
 import csv
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import IO, Any
@@ -16,9 +18,10 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from ee_lightning.errors import OptionError, first_line, why_ended
+from ee_lightning.files import locked
 from ee_lightning.tuning.sweep_file import Parameter, SweepFile
 
-JOURNAL, LOG = "journal.log", "fit.log"
+JOURNAL, LOG, LOCK = "journal.log", "fit.log", "sweep.lock"
 FOLDER = "folder"
 """The attribute of a trial that holds its folder."""
 _LOOKS = 1.0
@@ -28,7 +31,7 @@ _STOPS = 60.0
 
 
 class Sweep:
-    """A sweep in a folder, which another process may go on with.
+    """A sweep in a folder, with which a later process may go on.
 
     Every trial is a folder with the runs of one training, so that ``tables`` compares them all.
 
@@ -75,7 +78,17 @@ class Sweep:
         """Go on until there are so many trials in all, several at a time; those that a dead process left are redone.
 
         The points of a grid come in the order of the file, and those that failed are tried again.
+
+        Raises:
+            OptionError: Another process is at it, or a training that one has left behind.
         """
+        with locked(self._folder / LOCK) as lock:
+            if lock is None:
+                hint = "wait for it (--jobs runs several trainings at a time), or name another folder with --folder"
+                raise OptionError("the sweep is running already", where=self._folder, hint=hint)
+            self._run(trials, jobs, lock)
+
+    def _run(self, trials: int, jobs: int, lock: int) -> None:
         is_grid = self._file.method == "grid"
         for trial in self.study.get_trials(states=[TrialState.RUNNING]):
             self.study.tell(trial.number, state=TrialState.FAIL)
@@ -89,7 +102,7 @@ class Sweep:
                 if point not in known:
                     self.study.enqueue_trial(point)
         if (left := trials - len(done)) > 0:
-            self.study.optimize(self._trial, n_trials=left, n_jobs=jobs, catch=(TrialFailed,))
+            self.study.optimize(partial(self._trial, lock=lock), n_trials=left, n_jobs=jobs, catch=(TrialFailed,))
 
     def _points(self) -> Iterator[dict[str, Any]]:
         """Return all values of the options of a grid, the last option changing first."""
@@ -103,7 +116,7 @@ class Sweep:
         is_more_better = self._file.metric.goal == "maximize"
         return sorted(found, key=lambda trial: trial.value or 0.0, reverse=is_more_better)
 
-    def _trial(self, trial: Trial) -> float:
+    def _trial(self, trial: Trial, lock: int) -> float:
         values = {name: _suggested(trial, name, each) for name, each in self._file.parameters.items()}
         folder = self._folder / f"trial_{trial.number:04d}"
         folder.mkdir(exist_ok=True)
@@ -111,7 +124,7 @@ class Sweep:
         command = [sys.executable, "-m", "ee_lightning", *self._file.arguments(values), f"--run.root={folder}"]
         print(f"trial {trial.number}: {' '.join(f'{name}={value}' for name, value in values.items())}", flush=True)
         output = folder / LOG
-        with output.open("w", encoding="utf-8") as log, _started(command, log) as process:
+        with output.open("w", encoding="utf-8") as log, _started(command, log, lock) as process:
             reported = 0
             while process.poll() is None:
                 with suppress(subprocess.TimeoutExpired):
@@ -146,9 +159,9 @@ class TrialFailed(Exception):
 
 
 @contextmanager
-def _started(command: list[str], log: IO[str]) -> Iterator["subprocess.Popen[bytes]"]:
-    """Start a process, which is asked to end where the block is left before it has."""
-    process = subprocess.Popen(command, stdout=log, stderr=log)
+def _started(command: list[str], log: IO[str], lock: int) -> Iterator["subprocess.Popen[bytes]"]:
+    """Start a process, which is asked to end where the block is left before it has; it keeps the lock while it runs."""
+    process = subprocess.Popen(command, stdout=log, stderr=log, pass_fds=(lock,) if os.name == "posix" else ())
     try:
         yield process
     finally:

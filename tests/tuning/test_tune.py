@@ -1,5 +1,8 @@
 """A sweep of real trainings on this machine."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -68,3 +71,16 @@ def test_points_of_a_grid_that_failed_are_tried_again_and_others_are_not(
     said = capsys.readouterr().out
     assert ": model.backbone=" not in said, "nothing is left to do"
     assert said.count("val/voting/area") == 2
+
+
+def test_a_sweep_is_run_by_one_process_at_a_time(sweep: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = Path("sweeps-out/grid")
+    held = f"from ee_lightning.files import locked; lock = locked(__import__('pathlib').Path('{folder}/sweep.lock'))"
+    command = [sys.executable, "-c", f"{held}; assert lock.__enter__() is not None; print('held', flush=True); input()"]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == b"held\n"
+        assert main(["tune", str(sweep)]) == 1
+        other.kill()
+    assert "the sweep is running already\n  where: sweeps-out/grid" in capsys.readouterr().err

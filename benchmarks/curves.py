@@ -32,6 +32,7 @@ from ee_lightning.data.encoding import LengthBucketedBatches, PadCollator, load_
 from ee_lightning.data.sources import open_source
 from ee_lightning.data.tasks import get_task
 from ee_lightning.exits import CRITERIA, FPABEE, Criterion, Fitted, StoredExits, trace_curve
+from ee_lightning.functional import Target
 from ee_lightning.models import HeadOptions, MultiExitModel
 from ee_lightning.models.backbones.loading import load_backbone
 from ee_lightning.runs.folder import RunFolder
@@ -58,8 +59,9 @@ def random_exits(num_exits: int, num_samples: int, seed: int = 0) -> StoredExits
     labels = torch.randint(NUM_CLASSES, (num_samples,), generator=generator)
     knowledge = torch.linspace(0.3, 3, num_exits).view(-1, 1, 1) * one_hot(labels, NUM_CLASSES)
     logits = knowledge + 1.5 * torch.randn(num_exits, num_samples, NUM_CLASSES, generator=generator)
-    gate = torch.rand(num_exits, num_samples, generator=generator)
-    return StoredExits(logits, labels, torch.arange(num_samples), {"gate": gate})
+    read = dict.fromkeys(kind.reads for kind in CRITERIA.values() if kind.reads)
+    extras = {extra: torch.rand(num_exits, num_samples, generator=generator) for extra in read}
+    return StoredExits(logits, labels, torch.arange(num_samples), extras)
 
 
 def all_criteria() -> list[Criterion]:
@@ -104,7 +106,7 @@ def growth() -> None:
 
 
 def beside_the_forward_pass(backbone: str, samples: int, repeats: int) -> None:
-    model = MultiExitModel(load_backbone(backbone), NUM_CLASSES, HeadOptions(pooling="mean")).eval()
+    model = MultiExitModel(load_backbone(backbone), Target.of(NUM_CLASSES), HeadOptions(pooling="mean")).eval()
     criteria = all_criteria()
     fit_all(criteria, random_exits(model.num_exits, samples, seed=1))
     exits = random_exits(model.num_exits, samples)

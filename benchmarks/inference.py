@@ -83,7 +83,7 @@ def random_model(options: Namespace) -> MultiExitModel:
     torch.manual_seed(options.seed)
     backbone = load_backbone(options.backbone)
     heads = HeadOptions(pooling=options.pooling)
-    return MultiExitModel(backbone, get_task(options.task).num_classes, heads).eval().to(options.device)
+    return MultiExitModel(backbone, get_task(options.task).target, heads).eval().to(options.device)
 
 
 @torch.inference_mode()
@@ -187,7 +187,7 @@ def loop(
     exit_layers = []
     for sample in samples:
         state = embedded(model, [sample], width)
-        memory = criterion.start(1, model.num_classes, device_of(model))
+        memory = criterion.start(1, model.target, device_of(model))
         for exit_layer in range(1, model.num_exits + 1):
             state = model.backbone.layer(exit_layer - 1, state)
             output = ExitOutput(exit_layer, model.num_exits, model.heads(exit_layer, state).logits)

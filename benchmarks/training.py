@@ -162,6 +162,7 @@ def in_trainer(module: EarlyExitModule, batches: Turns, log_every: int | None) -
         trainer = Trainer(
             accelerator="cpu",
             max_epochs=1,
+            limit_val_batches=0,
             logger=MetricsLog(folder) if log_every else False,
             log_every_n_steps=log_every,
             callbacks=[StepSeed(), ExitSweep(criteria()), LastCheckpoint(), checkpoint],

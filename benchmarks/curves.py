@@ -20,6 +20,7 @@ The logits are random, with exits that know more the later they are.
 import math
 from argparse import ArgumentDefaultsHelpFormatter, ArgumentParser, Namespace
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
@@ -66,7 +67,8 @@ def random_exits(num_exits: int, num_samples: int, seed: int = 0) -> StoredExits
 
 def all_criteria() -> list[Criterion]:
     """Make every criterion, F-PABEE with every divergence."""
-    return [*(criterion() for criterion in CRITERIA.values()), *map(FPABEE, ("kl", "reverse_kl", "symmetric_kl"))]
+    divergences = [FPABEE("kl"), FPABEE("reverse_kl"), FPABEE("symmetric_kl")]
+    return [*(criterion() for criterion in CRITERIA.values()), *divergences]
 
 
 def fit_all(criteria: list[Criterion], exits: StoredExits) -> None:
@@ -86,8 +88,8 @@ def every_criterion(samples: int, repeats: int) -> None:
     print(f"{'criterion':<36}{'fit (ms)':>10}{'curve (ms)':>12}{'points':>9}")
     total = 0.0
     for criterion in all_criteria():
-        fit = seconds(lambda c=criterion: fit_all([c], held_out), repeats) if isinstance(criterion, Fitted) else 0.0
-        curve = seconds(lambda c=criterion: trace_all([c], exits), repeats)
+        fit = seconds(partial(fit_all, [criterion], held_out), repeats) if isinstance(criterion, Fitted) else 0.0
+        curve = seconds(partial(trace_all, [criterion], exits), repeats)
         points = len(trace_curve(criterion, exits, ["accuracy"]).thresholds)
         print(f"{criterion.name:<36}{1e3 * fit or '':>10.4}{1e3 * curve:>12.1f}{points:>9,}")
         total += fit + curve
@@ -101,7 +103,7 @@ def growth() -> None:
     fit_all(criteria, random_exits(NUM_EXITS, SCALING[0], seed=1))
     for samples in SCALING:
         exits = random_exits(NUM_EXITS, samples)
-        taken = seconds(lambda exits=exits: trace_all(criteria, exits), SCALING_REPEATS)
+        taken = seconds(partial(trace_all, criteria, exits), SCALING_REPEATS)
         print(f"{samples:>10,}{taken:>10.2f}{1e9 * taken / (samples * math.log2(samples)):>18.1f}")
 
 

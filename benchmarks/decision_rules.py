@@ -122,7 +122,7 @@ def synthetic(num_samples: int, seed: int, num_exits: int = 12) -> StoredExits:
     labels = torch.randint(2, (num_samples,), generator=generator)
     easy = 1.3 + torch.randn(num_samples, generator=generator)
     depth = torch.arange(1, num_exits + 1).view(-1, 1) / num_exits  # [exits, 1]
-    noise, drawn = [], torch.randn(num_exits, num_samples, generator=generator)
+    noise, drawn = list[torch.Tensor](), torch.randn(num_exits, num_samples, generator=generator)
     for each in drawn:
         noise.append(0.8 * noise[-1] + 0.6 * each if noise else each)
     knows = (0.2 + 1.3 * depth).clamp_max(1)

@@ -22,8 +22,9 @@ from textwrap import fill
 import numpy as np
 import torch
 from decision_rules import Rows, right_at
-from paired import RESAMPLES, Cell, Difference, as_table, paired, spelt
+from paired import RESAMPLES, Cell, as_table, paired, spelt
 
+from ee_lightning.analysis.comparison import Difference
 from ee_lightning.errors import counted
 from ee_lightning.exits import (
     CRITERIA,

@@ -23,25 +23,28 @@ from ee_lightning.exits.naming import criteria
 from ee_lightning.functional import halves
 from ee_lightning.runs.folder import RunFolder
 
+Found = tuple[float, float, bool]
+"""A speed-up, a loss, and whether it was proven."""
 
-def one_half(criterion: Criterion, exits: StoredExits, points: float, guarantee: float, seed: int) -> dict[str, tuple]:
+
+def one_half(criterion: Criterion, exits: StoredExits, points: float, guarantee: float, seed: int) -> dict[str, Found]:
     """Return the speed-up and the loss on the other half of each guarantee; None where nothing is proven."""
     first, second = (exits.select(half) for half in halves(exits.num_samples, seed))
     candidates, replayed = list_candidates(criterion, first, "accuracy"), replay(criterion, second)
-    full = (second.predictions[-1] == second.labels).double().mean().item()
+    full = second.predictions[-1].eq(second.class_numbers()).double().mean().item()
     asked: dict[str, tuple[MaxLoss, Guarantee]] = {
         "net, betting": (MaxLoss(points), guarantee),
         "spoilt, binomial": (MaxSpoilt(points), guarantee),
         "net, on average": (MaxLoss(points), "mean"),
         "spoilt, on average": (MaxSpoilt(points), "mean"),
     }
-    found = {}
+    found = dict[str, Found]()
     for name, (budget, wanted) in asked.items():
         if (place := budget.find(candidates, wanted)) is None:
             found[name] = (1.0, 0.0, False)
             continue
         _, said = replayed.at(candidates.curve.thresholds[place].item())
-        loss = 100 * (full - (said == second.labels).double().mean().item())
+        loss = 100 * (full - said.eq(second.class_numbers()).double().mean().item())
         found[name] = (candidates.curve.speedup[place].item(), loss, True)
     return found
 

@@ -29,7 +29,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from statistics import mean
 from tempfile import TemporaryDirectory
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -107,7 +107,8 @@ def embedded(model: MultiExitModel, samples: Sequence[Sample], width: int | None
     if samples[0].token_type_ids is not None:
         columns["token_type_ids"] = [sample.token_type_ids or [] for sample in samples]
     batch = pad_tokens(columns, {"input_ids": 0, "token_type_ids": 0}, width or 1)
-    return model.backbone.embed(**{name: tensor.to(device_of(model)) for name, tensor in batch.items()})
+    on_device: dict[str, Any] = {name: tensor.to(device_of(model)) for name, tensor in batch.items()}
+    return model.backbone.embed(**on_device)
 
 
 def device_of(model: MultiExitModel) -> torch.device:
@@ -128,15 +129,15 @@ def fit_heads(model: MultiExitModel, rows: Rows, seed: int) -> None:
             as_one_token = EncoderState(features[some, exit_layer - 1 : exit_layer], nobody_is_padding, None)
             losses.append(cross_entropy(model.heads(exit_layer, as_one_token).logits, labels[some]))
         optimizer.zero_grad()
-        torch.stack(losses).sum().backward()
+        torch.stack(losses).sum().backward()  # type: ignore[no-untyped-call]
         optimizer.step()
     model.eval()
 
 
-def all_exits(model: MultiExitModel, rows: Rows, precision: str = "fp32") -> StoredExits:
+def all_exits(model: MultiExitModel, rows: Rows, precision: Any = "fp32") -> StoredExits:
     """Run all exits on all rows."""
     engine = EarlyExitEngine(model, CRITERIA["fixed"](), torch.inf, precision=precision, keep_trail=True)
-    trails = [prediction.trail for some in engine.predict(rows.samples) for prediction in some]
+    trails: list[Any] = [prediction.trail for some in engine.predict(rows.samples) for prediction in some]
     return StoredExits(torch.stack(trails, dim=1), rows.labels, torch.arange(len(trails)))
 
 
@@ -255,7 +256,7 @@ def contend_for_memory(contender: str, size: int, threshold: float, options: Nam
 
 
 def run_engine(
-    model: MultiExitModel, schedule: str, size: int, threshold: float, options: Namespace, samples: list[Sample]
+    model: MultiExitModel, schedule: Any, size: int, threshold: float, options: Namespace, samples: list[Sample]
 ) -> None:
     criterion = CRITERIA[options.criterion]()
     exhaust(
@@ -284,7 +285,7 @@ def peak(model: MultiExitModel) -> float:
 
 def memory(field: str) -> float:
     status = Path("/proc/self/status").read_text()
-    return 1024.0 * int(re.search(rf"^{field}:\s+(\d+)", status, re.MULTILINE)[1])  # type: ignore[index]
+    return 1024.0 * int(re.search(rf"^{field}:\s+(\d+)", status, re.MULTILINE)[1])  # type: ignore[index,no-any-return]
 
 
 def peak_memory(points: Sequence[Point], options: Namespace) -> None:
@@ -335,8 +336,8 @@ def say_what_precision_costs(
     """Print the accuracy of the full model and of the points in float32 and in reduced precision."""
     for point in (Point(torch.inf, 1.0), *points):
         labels = [replay(criterion, each).at(point.threshold)[1] for each in (exits, reduced)]
-        right = [100 * (label == exits.labels).double().mean().item() for label in labels]
-        same = 100 * (labels[0] == labels[1]).double().mean().item()
+        right = [100 * label.eq(exits.class_numbers()).double().mean().item() for label in labels]
+        same = 100 * labels[0].eq(labels[1]).double().mean().item()
         print(
             f"{point.speedup:.2f}x: accuracy {right[0]:.2f}, reduced {right[1]:.2f}; {same:.2f} % have the same label"
         )

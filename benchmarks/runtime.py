@@ -271,7 +271,7 @@ def main(options: Namespace) -> None:
         print(f"{len(contest.entries)} contestants", flush=True)
         race(contest.entries, folder, options.repeats)
         full = contest.entries["eager full"].score
-        print(f"{contest.predictor!r}, {len(contest.common['rows'])} rows timed alone")
+        print(f"{contest.predictor!r}, {len(contest.common['rows'])} rows timed alone")  # type: ignore[arg-type]
         print_table(contest.entries, full)
         print_bars(contest.entries, BARS)
         print_p95(contest.entries)
@@ -284,7 +284,7 @@ def main(options: Namespace) -> None:
 
 def trained(folder: Path) -> Path:
     """Train the packaged model on the packaged task, in minutes."""
-    command = [sys.executable, "-m", "ee_lightning", "fit", "--config", "demo", "--run.root", folder]
+    command = [sys.executable, "-m", "ee_lightning", "fit", "--config", "demo", "--run.root", str(folder)]
     subprocess.run(command, check=True, cwd=ROOT)
     return next(folder.glob("demo/version_*"))
 

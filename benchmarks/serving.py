@@ -141,7 +141,7 @@ def flat(file: str, folder: str) -> Any:
         def alone(self, sample: Any) -> Predictions:
             row = pad_samples([sample], {"input_ids": 0, "token_type_ids": 0})
             (logits,) = session.run(None, {name: row[name] for name in names})
-            return Predictions(logits.argmax(1), logits.max(1), np.array([last]), logits)
+            return Predictions(logits.argmax(1), logits.max(1), np.array([last]), logits)  # type: ignore[arg-type]
 
     predictor.engine.__class__ = Flat
     predictor.engine.packing = Packing(max_tokens=1, overhead=1)
@@ -157,7 +157,7 @@ def serve_flat(options: Namespace) -> None:
     serve(partial(flat, options.flat, options.model), known.deployment, known.layers_of_exits, port=options.port)
 
 
-class PipelineAPI(litserve.LitAPI):
+class PipelineAPI(litserve.LitAPI):  # type: ignore[misc]
     """Transformers' pipeline of a plain classifier of the same backbone, as in LitServe's own examples."""
 
     def __init__(self, folder: str) -> None:

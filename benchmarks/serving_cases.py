@@ -167,9 +167,9 @@ def ray(options: Namespace) -> None:
             pq.write_table(table, folder / "data" / f"{file}.parquet")
         scorer, began = BatchScorer(options.model, **rule), time.perf_counter()
         cpu = time.process_time()
-        for file in sorted((folder / "data").glob("*.parquet")):
+        for written in sorted((folder / "data").glob("*.parquet")):
             (folder / "one").mkdir(exist_ok=True)
-            pq.write_table(scorer(pq.read_table(file)), folder / "one" / file.name)
+            pq.write_table(scorer(pq.read_table(written)), folder / "one" / written.name)
         alone = time.perf_counter() - began
         print(f"one process: {8 * per_file / alone:.0f} rows/s, {time.process_time() - cpu:.0f} CPU s of {alone:.0f} s")
         with cluster(2):

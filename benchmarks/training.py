@@ -118,7 +118,8 @@ class OneHead(nn.Module):
         inputs = {name: batch[name] for name in ("input_ids", "attention_mask", "token_type_ids")}
         hidden = self.backbone(**inputs).last_hidden_state  # [batch, length, width]
         mask = batch["attention_mask"].unsqueeze(-1).to(hidden.dtype)  # [batch, length, 1]
-        return self.heads((hidden * mask).sum(1) / mask.sum(1))  # [batch, classes]
+        logits: Tensor = self.heads((hidden * mask).sum(1) / mask.sum(1))  # [batch, classes]
+        return logits
 
 
 class LossAlone(EnsembleObjective):
@@ -147,7 +148,7 @@ def bare_loop(backbone: str, batches: Turns) -> None:
     for batch in batches:
         loss = cross_entropy(model(batch), batch["labels"])
         optimizer.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         schedule.step()
 
@@ -205,8 +206,8 @@ def first_batches(options: Namespace) -> list[Batch]:
 
 
 def be_quiet() -> None:
-    transformers_log.set_verbosity_error()
-    transformers_log.disable_progress_bar()
+    transformers_log.set_verbosity_error()  # type: ignore[no-untyped-call]
+    transformers_log.disable_progress_bar()  # type: ignore[no-untyped-call]
     getLogger("lightning.pytorch").setLevel(ERROR)
     warnings.filterwarnings("ignore", module="lightning")
 
@@ -292,7 +293,7 @@ def once_an_epoch(options: Namespace, num_exits: int, bare_step: float) -> None:
             found = sweep_exits(criteria(), said, None, split="validation", task="random", metrics=["accuracy"])
             swept = scalars(found.summary, found.stage)
             logger = MetricsLog(folder)
-            logger.log_metrics(figures | {name: value for name, value in swept.items() if name.endswith("/area")})
+            logger.log_metrics({**figures, **{name: value for name, value in swept.items() if name.endswith("/area")}})
             logger.save()
             taken.append(process_time() - start)
     share = 100 * median(taken) / (options.epoch * bare_step)

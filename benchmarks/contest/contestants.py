@@ -42,7 +42,7 @@ def engine(plan: dict[str, Any]) -> Contestant:
     runs = EarlyExitEngine(model, Confidence(), plan["threshold"])
 
     def run(rows: Sequence[Row], _: int = 0) -> None:
-        for _ in runs.predict([Sample(row["input_ids"], row["token_type_ids"]) for row in rows]):
+        for _predicted in runs.predict([Sample(row["input_ids"], row["token_type_ids"]) for row in rows]):
             pass
 
     return Contestant(lambda row: run([row]), run)
@@ -91,7 +91,7 @@ def exported(plan: dict[str, Any]) -> Contestant:
     predictor = EarlyExitRuntime(plan["folder"], criterion="confidence", threshold=plan["threshold"], threads=1)
 
     def run(rows: Sequence[Row], _: int = 0) -> None:
-        for _ in predictor.engine.predict([Sample(row["input_ids"], row["token_type_ids"]) for row in rows]):
+        for _predicted in predictor.engine.predict([Sample(row["input_ids"], row["token_type_ids"]) for row in rows]):
             pass
 
     return Contestant(lambda row: run([row]), run)

@@ -95,13 +95,15 @@ class Sweep:
             if not is_grid and trial.params.keys() == self._file.parameters.keys():
                 self.study.enqueue_trial(trial.params)
         done = self.study.get_trials(states=[TrialState.COMPLETE, TrialState.PRUNED])
+        left = trials - len(done)
         if is_grid:
             waiting = self.study.get_trials(states=[TrialState.WAITING])
             known = [*(trial.params for trial in done), *(trial.system_attrs["fixed_params"] for trial in waiting)]
-            for point in self._points():
-                if point not in known:
-                    self.study.enqueue_trial(point)
-        if (left := trials - len(done)) > 0:
+            missing = [point for point in self._points() if point not in known]
+            for point in missing:
+                self.study.enqueue_trial(point)
+            left = min(left, len(waiting) + len(missing))
+        if left > 0:
             self.study.optimize(partial(self._trial, lock=lock), n_trials=left, n_jobs=jobs, catch=(TrialFailed,))
 
     def _points(self) -> Iterator[dict[str, Any]]:

@@ -3,6 +3,7 @@
 Fixtures import what they need, so that the process that only shares the tests out loads none of it.
 """
 
+import gc
 import os
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
@@ -55,6 +56,7 @@ def no_rights() -> Iterator[None]:
     """Go on without the rights of the superuser."""
     before = os.geteuid()
     if before == 0:
+        gc.collect()  # what earlier tests left, such as temporary folders, can't be deleted without rights
         os.seteuid(65_534)
     yield
     os.seteuid(before)

@@ -1,14 +1,17 @@
 """Runs the trainings of a sweep, one process each, and lets Optuna choose their options."""
 
 import csv
+import json
 import os
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import asdict
 from functools import partial
 from itertools import product
 from pathlib import Path
+from random import Random
 from typing import IO, Any
 
 import optuna
@@ -24,6 +27,8 @@ from ee_lightning.tuning.sweep_file import Parameter, SweepFile
 JOURNAL, LOG, LOCK = "journal.log", "fit.log", "sweep.lock"
 FOLDER = "folder"
 """The attribute of a trial that holds its folder."""
+SWEPT = "swept"
+"""The attribute of a study that holds the metric and the parameters of its file."""
 _LOOKS = 1.0
 """Seconds after which the figures of a run are read again."""
 _STOPS = 60.0
@@ -45,7 +50,7 @@ class Sweep:
     """
 
     def __init__(self, file: SweepFile, folder: Path, *, seed: int) -> None:
-        self._file, self._folder = file, folder
+        self._file, self._folder, self._seed = file, folder, seed
         folder.mkdir(parents=True, exist_ok=True)
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         terminate = file.early_terminate
@@ -57,17 +62,19 @@ class Sweep:
                 storage=JournalStorage(JournalFileBackend(str(folder / JOURNAL))),
                 study_name="sweep",
                 direction=file.metric.goal,
-                sampler=TPESampler(seed=seed) if file.method == "bayes" else RandomSampler(seed=seed),
                 pruner=pruner,
                 load_if_exists=True,
             )
         except Exception as error:  # of many kinds
             hint = "name a folder that is not there yet"
             raise OptionError(f"the sweep can't be kept: {first_line(error)}", where=folder, hint=hint) from error
-        names = {name for trial in self.study.trials for name in trial.params}
-        if not names <= {*file.parameters}:
-            what = f"the folder holds another sweep, of {', '.join(sorted(names))}"
-            raise OptionError(what, where=folder, hint="name another folder")
+        parameters = {name: asdict(each) for name, each in file.parameters.items()}
+        now = json.loads(json.dumps({"metric": asdict(file.metric)} | parameters))  # as the folder holds it
+        before = self.study.user_attrs.get(SWEPT, now)
+        if differing := [name for name in before | now if before.get(name) != now.get(name)]:
+            what = f"the folder holds another sweep, which differs in {', '.join(differing)}"
+            raise OptionError(what, where=folder, hint="undo the change, or name another folder with --folder")
+        self.study.set_user_attr(SWEPT, now)
 
     @property
     def size(self) -> int | None:
@@ -104,6 +111,8 @@ class Sweep:
                 self.study.enqueue_trial(point)
             left = min(left, len(waiting) + len(missing))
         if left > 0:
+            seed = Random(f"{self._seed} {len(self.study.trials)}").getrandbits(32)  # a later process draws others
+            self.study.sampler = TPESampler(seed=seed) if self._file.method == "bayes" else RandomSampler(seed=seed)
             self.study.optimize(partial(self._trial, lock=lock), n_trials=left, n_jobs=jobs, catch=(TrialFailed,))
 
     def _points(self) -> Iterator[dict[str, Any]]:

@@ -7,18 +7,17 @@ from typing import Any, Literal
 
 from ee_lightning.errors import OptionError
 from ee_lightning.files import read_yaml, reading, typed
+from ee_lightning.packaged import find_config
 
-_ARGUMENTS, _PROGRAM = "${args}", "${program}"
-_OF_SERVICE = ("configs/trainer/wandb.yaml", "trainer/wandb")
-"""The configuration that logs to W&B, which a sweep on this machine leaves out."""
+_ARGUMENTS = "${args}"
 
 
 @dataclass(frozen=True)
 class Metric:
-    """The figure of ``metrics.csv`` that counts."""
+    """The figure of ``metrics.csv`` that counts, by default the less the better, as in W&B."""
 
     name: str
-    goal: Literal["maximize", "minimize"] = "maximize"
+    goal: Literal["maximize", "minimize"] = "minimize"
 
 
 @dataclass(frozen=True)
@@ -99,7 +98,7 @@ class SweepFile:
         """
         with reading(file, hint="write it like those in sweeps/"):
             sweep = typed(cls, read_yaml(file))
-        if "fit" not in sweep.command[:3]:
+        if "fit" not in sweep.command:
             hint = "trainings can be swept here; for other commands use a W&B agent, or a loop in the shell"
             raise OptionError(f"the command is {' '.join(sweep.command):.60}", where=file, hint=hint)
         ranges = [name for name, each in sweep.parameters.items() if each.choices is None]
@@ -119,11 +118,16 @@ class SweepFile:
 def _without_service(command: Sequence[str]) -> list[str]:
     kept = list[str]()
     for argument in command:
-        if argument in _OF_SERVICE and kept and kept[-1] == "--config":
+        if kept and kept[-1] in {"-c", "--config"} and _is_of_service(argument):
             kept.pop()
-        elif argument != _PROGRAM and argument.removeprefix("--config=") not in _OF_SERVICE:
+        elif not (argument.startswith("--config=") and _is_of_service(argument.removeprefix("--config="))):
             kept.append(argument)
     return kept
+
+
+def _is_of_service(config: str) -> bool:
+    """Whether a configuration is the one that logs to W&B, which a sweep on this machine leaves out."""
+    return Path(find_config(config)).parts[-2:] == ("trainer", "wandb.yaml")
 
 
 def _written(value: object) -> str:

@@ -29,6 +29,21 @@ def test_arguments_stand_where_the_command_has_them(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    "wandb",
+    ["--config, wandb", "-c, trainer/wandb.yaml", "--config=wandb.yaml", "--config, configs/trainer/wandb.yaml"],
+)
+def test_the_service_is_left_out_however_it_is_named(wandb: str, tmp_path: Path) -> None:
+    command = f"['${{env}}', python, -m, ee_lightning, fit, --config, demo, {wandb}, '${{args}}']"
+    (tmp_path / "a.yaml").write_text(f"{GRID}  a: {{values: [1]}}\n".replace("[fit, '${args}', --x, '1']", command))
+    assert SweepFile.read(tmp_path / "a.yaml").arguments({"a": 1}) == ["fit", "--config", "demo", "--a=1"]
+
+
+def test_without_a_goal_less_is_better_as_in_wandb(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text(f"{GRID}  a: {{values: [1]}}\n")
+    assert SweepFile.read(tmp_path / "a.yaml").metric.goal == "minimize"
+
+
+@pytest.mark.parametrize(
     ("parameter", "what"),
     [
         ("{min: 0, max: 1}", "a grid needs values, and a has none"),

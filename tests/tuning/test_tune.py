@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from ee_lightning.cli import main
+from ee_lightning.errors import EarlyExitError
+from ee_lightning.tuning.sweep_file import Metric, Parameter, SweepFile
 
 pytest.importorskip("optuna", reason="the extra optuna is not installed")
 
@@ -46,9 +48,6 @@ def test_a_sweep_runs_what_it_can_and_tables_compare_it(
     assert "voting" in capsys.readouterr().out
     assert main(["tune", str(sweep), "--trials=1"]) == 0, "there is nothing left to do"
     assert best in capsys.readouterr().out
-    sweep.write_text(sweep.read_text().replace("model.heads.pooling", "model.heads.dropout"))
-    assert main(["tune", str(sweep)]) == 1
-    assert "the folder holds another sweep" in capsys.readouterr().err
 
 
 def test_points_of_a_grid_that_failed_are_tried_again_and_others_are_not(
@@ -84,3 +83,38 @@ def test_a_sweep_is_run_by_one_process_at_a_time(sweep: Path, capsys: pytest.Cap
         assert main(["tune", str(sweep)]) == 1
         other.kill()
     assert "the sweep is running already\n  where: sweeps-out/grid" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("method", ["random", "bayes"])
+def test_a_search_that_is_continued_draws_other_options(
+    method: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from ee_lightning.tuning.study import Sweep
+
+    (tmp_path / "ee_lightning.py").write_text("raise SystemExit(1)")  # every trial fails at once
+    monkeypatch.chdir(tmp_path)
+    file = SweepFile(method, Metric("val/loss"), {"a": Parameter(min=0.0, max=1.0)}, ("fit",))
+    for _ in range(2):
+        sweep = Sweep(file, Path("sweep"), seed=0)
+        sweep.run(trials=2, jobs=1)
+    assert len({trial.params["a"] for trial in sweep.study.trials}) == 4
+
+
+@pytest.mark.parametrize(
+    ("metric", "parameters", "differing"),
+    [
+        (Metric("val/loss", "maximize"), {"a": Parameter(values=(1, 2))}, "metric"),
+        (Metric("val/loss"), {"a": Parameter(values=(1, 2, 3))}, "a"),
+        (Metric("val/loss"), {"b": Parameter(values=(1, 2))}, "a, b"),
+    ],
+)
+def test_a_folder_takes_no_other_sweep(
+    metric: Metric, parameters: dict[str, Parameter], differing: str, tmp_path: Path
+) -> None:
+    from ee_lightning.tuning.study import Sweep
+
+    file = SweepFile("grid", Metric("val/loss"), {"a": Parameter(values=(1, 2))}, ("fit",))
+    for _ in range(2):
+        Sweep(file, tmp_path, seed=0)
+    with pytest.raises(EarlyExitError, match=f"another sweep, which differs in {differing}\n"):
+        Sweep(SweepFile("grid", metric, parameters, ("fit",)), tmp_path, seed=0)

@@ -127,6 +127,8 @@ class CustomTask:
         if names is not None and not self.regression:
             yield len({*names}) < len(names), "own.label_names", "a label is named twice", "name each label once"
             yield len(names) < 2, "own.label_names", f"{len(names)} label is named", "name two labels or more"
+        named, what = self.regression and bool(self.label_names), "labels are values (own.regression) and have no names"
+        yield named, "own.label_names", what, "leave one of the two out"
         blank = next((name for name in self.label_names or () if not name or name != name.strip()), None)
         what = f"the label {blank!r} is empty, or has outer blanks"
         yield blank is not None, "own.label_names", what, "leave outer blanks out; they do not count in a file either"
@@ -137,9 +139,11 @@ class CustomTask:
         yield both, "own.multi_label", "labels are values too (own.regression)", "choose one of the two"
         columns, needed = self.label_columns, "label columns are for several labels a row"
         yield columns is not None and not self.multi_label, "own.label_columns", needed, "set own.multi_label to true"
-        if not self.multi_label:
-            return
         separator = self.label_separator
+        if not self.multi_label:
+            needed = "a separator is for several labels a row"
+            yield separator != LABEL_SEPARATOR, "own.label_separator", needed, "set own.multi_label to true"
+            return
         yield not separator, "own.label_separator", "labels without a separator run together", "give one, such as '|'"
         unlike = columns is not None and names is not None and len(columns) != len(names)
         what = f"{len(columns or ())} columns are of {len(names or ())} labels"

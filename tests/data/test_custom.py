@@ -348,6 +348,8 @@ MISTAKES = {
         "2 columns are of 3 labels",
         "--data.own.label_columns",
     ),
+    "names of values": ({"regression": True, "label_names": ["a", "b"]}, "no names", "--data.own.label_names"),
+    "a separator of one label": ({"label_separator": ";"}, "several labels a row", "--data.own.label_separator"),
     "no separator": ({"multi_label": True, "label_separator": ""}, "run together", "--data.own.label_separator"),
     "a torn label": ({"multi_label": True, "label_names": ["a|b", "c"]}, "'a|b' holds", "--data.own.label_separator"),
     "accuracy of several": (

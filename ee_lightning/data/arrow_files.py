@@ -3,13 +3,14 @@
 import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from datasets import ClassLabel, Dataset, Features
+from datasets import ClassLabel, Dataset, Features, LargeList, List, Value
 from datasets.exceptions import DatasetsError
 from datasets.table import InMemoryTable
 from numpy.typing import NDArray
@@ -151,7 +152,7 @@ def read_parquet(paths: Sequence[Path], choose: Chooser) -> Table:
         with blaming_cache():
             names = [str(file.path) for file in filled]
             rows = Dataset.from_parquet(names, cache_dir=str(kept_in), columns=list(columns.names))
-    return require_decoded(Table(rows, columns, lambda row: f"{place}, row {row + 1}"))
+    return decoded_table(rows, columns, place)
 
 
 def read_saved(folder: Path, choose: Chooser) -> Table:
@@ -169,17 +170,22 @@ def read_saved(folder: Path, choose: Chooser) -> Table:
             raise DataError("the folder has no rows", where=folder, hint="save the data set again")
         rows = Dataset.load_from_disk(str(folder))
     columns = choose(rows.column_names, folder)
-    rows = rows.select_columns(list(columns.names))
-    return require_decoded(Table(rows, columns, lambda row: f"{folder}, row {row + 1}"))
+    return decoded_table(rows.select_columns(list(columns.names)), columns, folder)
 
 
-def require_decoded(table: Table) -> Table:
-    """Return a table as it is if its texts and labels are UTF-8, which Arrow takes on trust.
+def decoded_table(rows: Dataset, columns: Columns, place: object) -> Table:
+    """Return rows of a place as a table, if its texts and labels are UTF-8, which Arrow takes on trust.
+
+    Texts of the type `string_view`, with which functions of Arrow can't work, become strings.
 
     Raises:
-        DataError: Some are not; the row is named.
+        DataError: Some are not UTF-8; the row is named, from 1 on.
     """
-    for name in table.columns.names:
+    features = Features({name: _without_views(feature) for name, feature in rows.features.items()})
+    if features != rows.features:
+        rows = Dataset(rows.data.cast(features.arrow_schema), fingerprint=UNASKED)
+    table = Table(rows, columns, lambda row: f"{place}, row {row + 1}")
+    for name in columns.names:
         start = 0
         for chunk in table.column(name).chunks:
             try:
@@ -190,6 +196,12 @@ def require_decoded(table: Table) -> Table:
                     raise table.error(f"{name!r} is not UTF-8", hint, start + bad[0]) from None
             start += len(chunk)
     return table
+
+
+def _without_views(feature: Any) -> Any:
+    if isinstance(feature, List | LargeList):
+        return replace(feature, feature=_without_views(feature.feature))
+    return Value("string") if feature == Value("string_view") else feature
 
 
 def _is_decoded(value: pa.Scalar) -> bool:

@@ -101,7 +101,7 @@ def found_words(table: Table) -> list[str]:
 def _one_a_row(table: Table, known: Collection[str]) -> Distinct:
     """Return the labels of a column that holds neither lists nor texts that are lists, unless labels are called so."""
     column = table.column(table.columns.label)
-    if pa.types.is_struct(column.type):
+    if pa.types.is_struct(column.type) or "binary" in str(column.type):
         what = f"the labels are of the type {column.type}, and neither words nor numbers"
         raise table.error(what, "write each as a word or a number")
     row = 0

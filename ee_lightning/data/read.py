@@ -101,10 +101,12 @@ def _is_number(text: str | None) -> bool:
 
 
 KINDS = {str: "text", bool: "a truth value", int: "a number", float: "a number", type(None): "null"}
+NULL = KINDS[type(None)]
+"""What a missing value is, which goes with every kind: whether a label may be missing depends on the split."""
 NO_KIND = "neither text nor a number"
 LISTS = {str: "a list of texts", bool: "a list of truth values", int: "a list of numbers", float: "a list of numbers"}
 EMPTY = "a list of labels"
-"""What an empty list is, which goes with every kind."""
+"""What an empty list is, which goes with every kind of list."""
 
 MOST_LISTED = 5
 LARGEST = 2**53
@@ -156,11 +158,12 @@ def _take(
         if name not in columns.texts:
             kind = _kind(value, may_be_list=name == columns.label)
             expected = kinds.get(name, kind)
-            is_alike = kind == expected or (EMPTY in (kind, expected) and {kind, expected} <= {EMPTY, *LISTS.values()})
+            both = {kind, expected}
+            is_alike = len(both - {NULL}) < 2 or (EMPTY in both and both <= {EMPTY, *LISTS.values()})
             if not is_alike or kind == NO_KIND:
                 before = f", and was {expected} in the rows before" if name in kinds else ""
                 return Bad(f"{name!r} is {kind}{before}", hint="give a column one kind of value")
-            kinds[name] = expected if kind == EMPTY else kind
+            kinds[name] = expected if kind == NULL or (kind == EMPTY and expected != NULL) else kind
             for entry in value if isinstance(value, list) else [value]:
                 if isinstance(entry, str) and (flaw := flaw_of(name, entry)) is not None:
                     return flaw

@@ -12,7 +12,7 @@ from datasets.exceptions import DatasetsError
 from numpy.typing import NDArray
 from typing_extensions import override
 
-from ee_lightning.data.arrow_files import Table, arrow_column, leave_rows, require_decoded, with_numbers
+from ee_lightning.data.arrow_files import Table, arrow_column, decoded_table, leave_rows, with_numbers
 from ee_lightning.data.cache import quiet_progress
 from ee_lightning.data.local_files import STEMS, LocalSource
 from ee_lightning.data.read import TEXT_COLUMNS, Source, build_rows, rows_of
@@ -51,7 +51,7 @@ class DataSetSource(Source):
             with quiet_progress(len(rows)):
                 rows = rows.flatten_indices()
         columns = self._chooser(split)(rows.column_names, where)
-        return require_decoded(Table(rows, columns, lambda row: f"{where}, row {row}"))
+        return decoded_table(rows, columns, where)
 
     def _chooser(self, split: str) -> Chooser:
         return choose_columns(self.task, split)

@@ -73,7 +73,7 @@ def test_a_label_out_of_range_is_named_with_its_row(hub_layout):
     source = HubSource(hub_layout(labels=(0, 1, 2), label_type=Value("int64")))
     with pytest.raises(DataError, match="label 2 is out of range") as caught:
         source.load("train")
-    assert caught.value.where.endswith("split train, row 2")
+    assert caught.value.where.endswith("split train, row 3")
 
 
 def test_scores_of_the_hub_are_those_of_a_file(hub_layout):
@@ -98,7 +98,7 @@ def test_a_score_out_of_range_is_named_with_its_row(hub_layout, score, problem):
     made = hub_layout(labels=(2.0, score), label_type=Value("float32"))
     with pytest.raises(DataError, match=problem) as caught:
         HubSource(replace(get_task("stsb"), hub_path=made.hub_path, hub_config="rte")).load("train")
-    assert caught.value.where.endswith("split train, row 1")
+    assert caught.value.where.endswith("split train, row 2")
 
 
 def test_a_missing_column_is_answered_by_those_there_are(hub_layout):

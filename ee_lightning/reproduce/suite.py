@@ -165,10 +165,10 @@ class Selection:
     seeds: Sequence[int] | None = None
 
     def check(self, suite: Suite) -> None:
-        """Raise an `OptionError` for a task, a training or a seed that the suite does not have."""
+        """Raise an `OptionError` for a task or a seed that the suite does not have, or a training that no row needs."""
         for option, asked, known in (
             ("--tasks", self.tasks, suite.tasks),
-            ("--trainings", self.trainings, suite.trainings),
+            ("--trainings", self.trainings, dict.fromkeys(row.training for row in suite.rows)),
             ("--seeds", self.seeds, suite.seeds),
         ):
             for value in asked or ():

@@ -106,6 +106,16 @@ def test_some_trainings_can_be_run_and_the_time_of_their_like_is_known(
     assert "use one of SST-2, CoLA" in capsys.readouterr().err
 
 
+def test_a_training_that_no_row_needs_can_not_be_asked_for(
+    run: Run, suite: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    content = yaml.safe_load(suite.read_text())
+    suite.write_text(yaml.safe_dump({**content, "trainings": {"ours": {}, "spare": {}}}))
+    for written in ("--slurm=array.sh", "--wandb-sweep=sweep.yaml"):
+        assert run("--trainings=spare", written) == 1
+        assert "use one of ours" in capsys.readouterr().err
+
+
 def test_without_data_nothing_starts_unless_the_rest_is_wanted(
     run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

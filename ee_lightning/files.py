@@ -1,6 +1,7 @@
 """Files that are written whole or not at all, and read with a message where they are damaged or hold other types."""
 
 import json
+import math
 import os
 import secrets
 import stat
@@ -193,7 +194,7 @@ def read_json(file: Path) -> dict[str, Any]:
         raise ValueError(_TOO_DEEP) from error
     if not isinstance(fields, dict):
         raise ValueError("it holds no JSON object")
-    _check_size(fields)
+    _check_size(fields, most=math.inf)  # it has no aliases
     return fields
 
 
@@ -215,7 +216,7 @@ def read_yaml(file: Path) -> dict[str, Any]:
         raise ValueError(_TOO_DEEP) from error
     if not isinstance(options, dict):
         raise ValueError("it holds no options")
-    _check_size(options)
+    _check_size(options, most=_MOST_VALUES)
     return options
 
 
@@ -248,7 +249,7 @@ def _bounded_loader() -> Any:
     return BoundedLoader
 
 
-def _check_size(values: object) -> None:
+def _check_size(values: object, most: float) -> None:
     """Raise a `ValueError` where values are nested too deeply, or too many: a few aliases can stand for billions."""
     left, seen = [(values, 0)], 0
     while left:
@@ -256,7 +257,7 @@ def _check_size(values: object) -> None:
         seen += 1
         if depth > _DEEPEST:
             raise ValueError(_TOO_DEEP)
-        if seen > _MOST_VALUES:
+        if seen > most:
             raise ValueError(_TOO_MANY)
         if isinstance(value, dict | list):
             left.extend((child, depth + 1) for child in (value.values() if isinstance(value, dict) else value))

@@ -80,6 +80,11 @@ def test_what_is_too_much_is_refused(name: str, content: str, tmp_path: Path) ->
         (read_json if name.endswith("json") else read_yaml)(file)
 
 
+def test_json_may_hold_as_much_as_is_written(tmp_path: Path) -> None:
+    (tmp_path / "texts.json").write_text(f'{{"texts": [{", ".join(["0"] * 1_000_001)}]}}')
+    assert len(read_json(tmp_path / "texts.json")["texts"]) == 1_000_001
+
+
 def test_merges_are_merged(tmp_path: Path) -> None:
     file = tmp_path / "a.yaml"
     file.write_text("usual: &usual {b: 1, c: 2}\nmine: {<<: *usual, c: 3}\n")

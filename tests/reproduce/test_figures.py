@@ -7,6 +7,7 @@ from ee_lightning.exits.drawing import mean_curve
 from ee_lightning.reproduce.evaluation import StoredRun, evaluate
 from ee_lightning.reproduce.report.figures import draw_task
 from ee_lightning.reproduce.results import tabulate
+from ee_lightning.reproduce.suite import Row
 
 
 def test_curves_of_seeds_are_read_at_the_same_speeds(make_folder, noisy_exits):
@@ -38,6 +39,21 @@ def test_a_picture_has_every_row_its_point_and_what_was_published(whole):
     _, scores = mean_curve(curves, "accuracy")
     assert (scores[0] != scores.mean(0)).any()
     assert np.allclose(lines["PABEE"].get_ydata(), scores.mean(0), equal_nan=True)
+
+
+def test_the_line_of_a_shorter_model_goes_through_its_points(make_suite, make_folder, noisy_exits, tiny_backbone):
+    suite = make_suite(Row("Shorter", "short", "confidence", 1.6), Row("Oracle", "short", "oracle"))
+    folder = make_folder(noisy_exits(60, 1, num_exits=2), model__num_layers=2, model__backbone=str(tiny_backbone))
+    found = evaluate(suite, {("RTE", "short", 1): folder})
+    results = tabulate(found)
+    (axes,) = draw_task(found, results, "RTE").axes
+    lines = {line.get_label(): line for line in axes.lines}
+    shorter, oracle = (results.cell(row, "RTE", "dev") for row in suite.rows)
+    line = lines["Shorter"].get_xydata()
+    assert (line[:, 0].min(), line[:, 0].max()) == (1.5, 3)  # of 3 layers the model has 2
+    assert np.interp(shorter.layer_speedup, *line.T) == pytest.approx(shorter.score, abs=0.5)
+    assert lines["oracle (short)"].get_xydata()[0] == pytest.approx((oracle.layer_speedup, oracle.score))
+    assert axes.get_xlim()[1] > 3
 
 
 def test_a_task_without_runs_has_no_picture(whole_suite):

@@ -1,9 +1,10 @@
 """What `tables` makes of run folders beside its table: tests, tables for a paper, and a picture."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NoReturn
+from statistics import fmean
+from typing import Any, NoReturn
 
 import pandas as pd
 
@@ -55,7 +56,7 @@ def tell_differences(folders: Sequence[Path], one: str, other: str) -> None:
         for speedup in SPEEDUPS:
             found = difference(methods[place], methods[rival], speedup)
             if found is None:
-                print(f"  {speedup:g}x: no seed has both on the same rows")
+                print(f"  {speedup:g}x: no seed has both on the same rows and so fast")
                 continue
             shown = "p < 0.001" if found.p_value < 0.001 else f"p = {found.p_value:.2g}"
             ahead = f"ahead for {found.num_ahead} of {found.num_seeds} seeds"
@@ -67,26 +68,40 @@ def _is(named: str, place: Place) -> bool:
 
 
 def draw(folders: Sequence[Path], file: Path) -> None:
-    """Draw every configuration, by its criterion of the largest area, on axes for each task and split."""
+    """Draw every configuration, by its criterion of the largest mean area, on axes for each task and split.
+
+    Raises:
+        OptionError: Runs that share axes have no metric in common.
+    """
+    from ee_lightning.reporting.page.side_by_side import shared_metric
     from ee_lightning.reporting.run_tables import draw_runs  # the extra `plot`
 
+    swept: dict[tuple[str, str], list[tuple[RunFolder, str, Mapping[str, Any]]]] = {}
+    for folder, _, configuration in _finished(folders):
+        for split, figures in folder.read_summary().items():
+            if figures["criteria"]:
+                swept.setdefault((figures["task"], split), []).append((folder, configuration, figures))
     lines: dict[tuple[str, str], dict[str, list[Curve]]] = {}
     metrics: dict[tuple[str, str], str] = {}
-    for folder, _, configuration in _finished(folders):
-        curves = folder.read_curves()
-        for split, figures in folder.read_summary().items():
-            place, metric = (figures["task"], split), figures["metrics"][0]
-            if not figures["criteria"]:
-                continue
-            areas = {name: by_metric[metric]["area"] or 0.0 for name, by_metric in figures["criteria"].items()}
-            of_line = lines.setdefault(place, {})
-            known = next((name for name in of_line if name.startswith(f"{configuration}: ")), None)
-            name = known or f"{configuration}: {max(areas, key=lambda each: areas[each])}"
-            criterion = name.removeprefix(f"{configuration}: ")
-            of_line.setdefault(name, []).extend(each for each in curves.get(split, []) if each.criterion == criterion)
-            metrics[place] = metric
+    for place, runs in swept.items():
+        metric = shared_metric({folder.path: figures["metrics"] for folder, _, figures in runs}, " ".join(place))
+        metrics[place], lines[place] = metric, {}
+        for name in dict.fromkeys(configuration for _, configuration, _ in runs):
+            of_one = [(folder, figures) for folder, configuration, figures in runs if configuration == name]
+            criterion = _best_criterion([figures["criteria"] for _, figures in of_one], metric)
+            curves = [curve for folder, _ in of_one for curve in folder.read_curves().get(place[1], [])]
+            lines[place][f"{name}: {criterion}"] = [curve for curve in curves if curve.criterion == criterion]
     with written_whole(file) as unfinished:
         draw_runs(lines, metrics).savefig(unfinished, format=file.suffix[1:].lower())
+
+
+def _best_criterion(runs: Sequence[Mapping[str, Any]], metric: str) -> str:
+    """Return the criterion of the largest mean area among those that most runs have, given the criteria of each."""
+    areas: dict[str, list[float]] = {}
+    for criteria in runs:
+        for name, by_metric in criteria.items():
+            areas.setdefault(name, []).append(by_metric[metric]["area"] or 0.0)
+    return max(areas, key=lambda name: (len(areas[name]), fmean(areas[name])))
 
 
 def _finished(paths: Sequence[Path]) -> list[tuple[RunFolder, ComparedRun, str]]:

@@ -72,7 +72,7 @@ def tables(
         require_one_of(metric, table["metric"].unique(), "--metric")
     print_comparison(table, metric)
     if unfinished:
-        print(f"left out, for they are not finished: {shown(', '.join(unfinished), 1500)}")
+        print(f"left out, because they did not finish: {shown(', '.join(unfinished), 1500)}")
     if compare is not None and against is not None:
         tell_differences(folders, compare, against)
     if output is not None:
@@ -125,8 +125,13 @@ def _of_project(project: str) -> list[tuple[str, ComparedRun | None]]:
     return [
         (run.id, compared_run(run.config[RESOLVED_CONFIG], summary) if run.state == "finished" and summary else None)
         for run in runs
-        for summary in [_summary(run.config[RESOLVED_CONFIG]["data"]["task"], run.summary_metrics)]
+        for summary in [_summary(_task_of(run.config[RESOLVED_CONFIG]["data"]), run.summary_metrics)]
     ]
+
+
+def _task_of(data: dict[str, Any]) -> str:
+    """Return the name of the task, which for your own data module is its class's."""
+    return str(data["task"] if "task" in data else data["class_path"].rpartition(".")[2])
 
 
 def _summary(task: str, logged: dict[str, Any]) -> dict[str, Any]:

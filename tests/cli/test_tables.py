@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 import yaml
 from forked import Command
+from page_runs import run_folder
 from summaries import figures as figures_of
 from wandb_service import ENTITY, ServedRun, WandbService
 
@@ -97,8 +98,21 @@ def test_what_did_not_finish_and_what_was_not_trained_is_left_out(
     evaluated.checkpoints.rmdir()
     assert main(["tables", "runs"]) == 0
     printed = capsys.readouterr().out
-    assert f"left out, for they are not finished: {unfinished.path}" in printed
+    assert f"left out, because they did not finish: {unfinished.path}" in printed
     assert "(1 run)" in printed
+
+
+def test_a_picture_shows_the_criterion_that_is_best_over_all_seeds() -> None:
+    for seed, areas in enumerate(({"voting": 0.8, "confidence": 0.79}, {"voting": 0.5, "confidence": 0.7})):
+        folder = run_folder(Path("runs", f"mine-{seed}"), backbone="missing", seed=seed, name=f"mine-{seed}")
+        folder.config.write_text(folder.config.read_text().replace(str(folder.path), "here"))
+        figures = folder.read_figures("validation")
+        for criterion, area in areas.items():
+            figures["criteria"][criterion]["accuracy"]["area"] = area
+        folder.write_summary("validation", figures)
+    assert main(["tables", "runs", "--plot", "runs.svg"]) == 0
+    assert "<!-- mine: confidence (n=2) -->" in Path("runs.svg").read_text()
+    assert "voting" not in Path("runs.svg").read_text()
 
 
 def test_nothing_to_compare_is_refused(add: Callable[..., RunFolder], capsys: pytest.CaptureFixture[str]) -> None:
@@ -114,13 +128,16 @@ def test_a_damaged_configuration_is_named(add: Callable[..., RunFolder], capsys:
     assert str(folder.config) in capsys.readouterr().err
 
 
-def test_runs_of_a_project_are_compared_like_folders(add: Callable[..., RunFolder], service: WandbService) -> None:
+@pytest.mark.parametrize("data", [{"task": "mrpc"}, {"class_path": "own_data.mrpc", "init_args": {}}])
+def test_runs_of_a_project_are_compared_like_folders(
+    data: dict[str, object], add: Callable[..., RunFolder], service: WandbService
+) -> None:
     for seed, score in enumerate((0.8, 0.9)):
         folder = add("ours", seed, _summary(score), diversity_weight=0.1)
         figures = folder.read_figures("validation")["criteria"]["voting"]["f1"]
         summary = {f"val/voting/{name}": value for name, value in figures.items() if value is not None}
         summary |= {"val/full_model/score": score, "val/oracle/score": 1.0, "val/curves": {"_type": "table-file"}}
-        options = yaml.safe_load(folder.config.read_text())
+        options = yaml.safe_load(folder.config.read_text()) | {"data": data}
         service.runs[f"run{seed}"] = ServedRun(
             f"run{seed}", config={"resolved_config": options}, summary=summary, exit_code=0
         )
@@ -128,7 +145,7 @@ def test_runs_of_a_project_are_compared_like_folders(add: Callable[..., RunFolde
     service.runs["replay"] = ServedRun("replay", config={"curves": {}}, summary=summary, exit_code=0)
     tables = Command("tables", "--wandb", f"{ENTITY}/ee_lightning", "--output", "of_project.csv")
     assert tables.ends() == 0, tables.printed
-    assert "left out, for they are not finished: failed" in tables.printed
+    assert "left out, because they did not finish: failed" in tables.printed
     assert main(["tables", "runs", "--output", "of_folders.csv"]) == 0
     of_project, of_folders = (pd.read_csv(f"of_{source}.csv") for source in ("project", "folders"))
     of_folders = of_folders[of_folders["metric"] == "f1"].assign(metric="score")

@@ -16,8 +16,8 @@ from page_runs import NAMES, NASTY, exits_saying, run_folder
 
 from ee_lightning.analysis.sweep import sweep_exits
 from ee_lightning.cli import main
-from ee_lightning.errors import RunFolderError
-from ee_lightning.exits import Confidence, Patience, SoftVoting, replay, trace_curve
+from ee_lightning.errors import OptionError, RunFolderError
+from ee_lightning.exits import Confidence, Criterion, Patience, SoftVoting, replay, trace_curve
 from ee_lightning.reporting import write_sweep
 from ee_lightning.reporting.page.writing import page_of
 from ee_lightning.runs.folder import RunFolder
@@ -199,6 +199,23 @@ def test_seeds_of_one_configuration_are_one_line(tmp_path: Path) -> None:
     assert (mean, deviation) == pytest.approx((np.mean(at_two), np.std(at_two, ddof=1)))
     halfway = unpacked(two["mean"])[round(200 * (3 - 1.5) / 2)]
     assert halfway == pytest.approx(np.mean(at_two), abs=1e-6)
+
+
+def swept_by(folder: RunFolder, criteria: list[Criterion], metrics: list[str]) -> None:
+    found = sweep_exits(
+        criteria, folder.read_exits("validation"), None, split="validation", task="mine", metrics=metrics
+    )
+    write_sweep(folder, found)
+
+
+def test_runs_side_by_side_are_compared_by_a_metric_that_they_share(tmp_path: Path, tiny_backbone: Path) -> None:
+    folders = [run_folder(tmp_path / name, backbone=tiny_backbone, name=name) for name in ("one", "other")]
+    swept_by(folders[1], [Confidence()], ["macro_f1"])
+    with pytest.raises(OptionError, match=f"no metric in common: {folders[0].path}: accuracy; {folders[1].path}: mac"):
+        page_of(folders)
+    swept_by(folders[0], [Confidence()], ["accuracy", "macro_f1"])
+    (task,) = data_of(page_of(folders)[0])["compared"]
+    assert task["metric"] == "macro_f1"
 
 
 def test_several_runs_need_a_place(shown: RunFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

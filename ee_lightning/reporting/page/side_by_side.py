@@ -1,6 +1,7 @@
 """What a page holds of several runs: a line a configuration, folded over seeds."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -8,6 +9,7 @@ from numpy.typing import NDArray
 
 from ee_lightning.analysis.comparison import FIGURES, compare, compared_run, configurations, named_alike
 from ee_lightning.analysis.sweep import Sweep
+from ee_lightning.errors import OptionError
 from ee_lightning.exits.drawing import mean_curve
 from ee_lightning.files import read_yaml, reading
 from ee_lightning.reporting.page.packing import packed
@@ -35,13 +37,32 @@ def compared(shown: Sequence[Shown]) -> list[dict[str, Any]]:
     ]
 
 
+def shared_metric(metrics: Mapping[Path, Sequence[str]], about: str) -> str:
+    """Return the first metric that all runs have, in the order of the first run.
+
+    Args:
+        metrics: Those of each run.
+        about: The task and split, for the error.
+
+    Raises:
+        OptionError: There is none.
+    """
+    first, *others = metrics.values()
+    shared = next((metric for metric in first if all(metric in other for other in others)), None)
+    if shared is None:
+        has = "; ".join(f"{run}: {', '.join(of_run)}" for run, of_run in metrics.items())
+        what = f"the runs of {about} have no metric in common: {has}"
+        raise OptionError(what, where="the runs", hint="score some again: ee-lightning curves RUN --metrics NAME")
+    return shared
+
+
 def _is_of(shown: Shown, key: tuple[str, str, int]) -> bool:
     _, found = shown
     return (found.summary["task"], found.split, found.exits.layers_of_exits[-1]) == key
 
 
 def _of_task(task: str, split: str, depth: int, runs: Sequence[tuple[str, Any, Shown]]) -> dict[str, Any]:
-    metric = runs[0][2][1].summary["metrics"][0]
+    metric = shared_metric({folder.path: found.summary["metrics"] for *_, (folder, found) in runs}, f"{task} {split}")
     lines = []
     for name in dict.fromkeys(name for name, _, _ in runs):
         of_one = [(run, found) for other, run, (_, found) in runs if other == name]

@@ -10,7 +10,7 @@ from typing import Any
 
 from ee_lightning.analysis.calibration import doubts
 from ee_lightning.analysis.sweep import Sweep, all_that_apply, distinct, named, scalars, sweep_exits
-from ee_lightning.cli.command import CommandParser, LayersOfExits, OutputFile
+from ee_lightning.cli.command import CommandParser, LayersOfExits, OutputFile, Words
 from ee_lightning.errors import OptionError, require_one_of
 from ee_lightning.exits import CRITERIA, Fitted, Fixed, Oracle
 from ee_lightning.exits.naming import CriterionSpec, spec_of
@@ -38,7 +38,7 @@ def curves(
     run: Path,
     *,
     criteria: str | None = None,
-    metrics: str | None = None,
+    metrics: Words | None = None,
     exits: LayersOfExits | None = None,
     all_points: bool = False,
     picture: OutputFile | None = None,
@@ -98,7 +98,7 @@ def curves(
             task=figures["task"],
             metrics=list(figures["full_model"])
             if metrics is None
-            else check_metrics(metrics.split(","), stored.target, "--metrics"),
+            else check_metrics(metrics, stored.target, "--metrics"),
             checkpoint=figures.get("checkpoint"),
         )
     if picture is not None:

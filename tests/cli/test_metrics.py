@@ -35,7 +35,7 @@ def test_a_run_reports_the_metrics_that_are_asked_for(
 
 
 def test_curves_take_metrics_that_the_run_had_not(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["curves", str(finished), "--metrics", "weighted_f1,class_precision,average_precision"]) == 0
+    assert main(["curves", str(finished), "--metrics", "weighted_f1, class_precision,average_precision"]) == 0
     assert "weighted_f1 (%) by speed-up" in capsys.readouterr().out
     summary = json.loads((finished / "summary.json").read_text())["validation"]
     assert list(summary["exits"]) == ["weighted_f1", "precision_0", "precision_1", "average_precision"]

@@ -144,7 +144,7 @@ class EarlyExitCLI(LightningCLI):
             model["optimization.learning_rate"],
             model["optimization.head_learning_rate"],
         )
-        if args[0] == "fit" and (trainer["max_epochs"], trainer["max_steps"], trainer["max_time"]) == (None, -1, None):
+        if args[0] == "fit" and (trainer["max_epochs"], trainer["max_steps"]) == (None, -1):
             trainer["max_epochs"] = USUAL_EPOCHS
 
     def _parsed(self, parser: LightningArgumentParser, args: list[str]) -> Namespace:

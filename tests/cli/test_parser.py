@@ -104,7 +104,13 @@ def test_heads_suit_the_backbone_unless_their_pooling_is_given(
 
 
 @pytest.mark.parametrize(
-    ("given", "epochs"), [([], 3), (["--trainer.max_steps=9"], None), (["--trainer.max_epochs=5"], 5)]
+    ("given", "epochs"),
+    [
+        ([], 3),
+        (["--trainer.max_steps=9"], None),
+        (["--trainer.max_epochs=5"], 5),
+        (["--trainer.max_time=00:01:00:00"], 3),  # a schedule can't follow a time
+    ],
 )
 def test_three_epochs_unless_an_end_is_given(given: list[str], epochs: int | None, parser: FitOptionsParser) -> None:
     assert parser.resolve([*BASE, *given])["trainer"]["max_epochs"] == epochs

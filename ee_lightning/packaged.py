@@ -59,7 +59,7 @@ def find_config(name: str) -> str:
     """Return the file of a configuration: this one, or if there is none a shipped one, such as ``demo`` or ``ours``.
 
     Raises:
-        OptionError: It is a single word, and no shipped configuration has this name.
+        OptionError: There is neither such a file nor a shipped configuration of this name.
     """
     with suppress(OSError):  # of a long text, which names no file
         if Path(name).exists() and not Path(name).is_dir():
@@ -67,8 +67,8 @@ def find_config(name: str) -> str:
     folder, asked = configs_folder(), name.removeprefix("configs/").removesuffix(".yaml") + ".yaml"
     files = [file for file in sorted(folder.rglob("*.yaml")) if file.parent.name != "reproduce"]
     named = [file for file in files if asked in (file.relative_to(folder).as_posix(), file.name)]
-    if not named and name.isidentifier():
-        hint = did_you_mean(name, [file.stem for file in files])
+    if not named and ":" not in name:  # else it holds options itself
+        hint = did_you_mean(Path(name).stem, [file.stem for file in files])
         what = f"there is no file and no shipped configuration {name!r}"
         raise OptionError(what, where="--config", hint=f"{hint}the shipped ones are in {folder}")
     return str(named[0]) if named else name

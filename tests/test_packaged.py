@@ -77,8 +77,10 @@ def test_an_unknown_name_lists_the_known_ones():
 
 
 def test_a_configuration_that_is_misspelt_is_answered_by_the_one_that_was_meant():
-    with pytest.raises(OptionError, match=r"no shipped configuration 'dem'[\s\S]*did you mean demo\?"):
-        find_config("dem")
+    for name in ("dem", "dem.yaml", "mine/dem.yaml"):
+        with pytest.raises(OptionError, match=rf"no shipped configuration '{name}'[\s\S]*did you mean demo\?"):
+            find_config(name)
+    assert find_config("data: {task: rte}") == "data: {task: rte}"
 
 
 def test_a_folder_of_the_name_of_a_shipped_configuration_does_not_hide_it(

@@ -43,26 +43,25 @@ _NO_CLASS = re.compile(
 )
 _NO_MODULE = re.compile(r"given class_path '([\w.]+)\.(\w+)':\s+(No module named [^\n]*)")
 _OTHER_CLASS = re.compile(r"Import path ([\w.]+) does not correspond to a subclass of (\w+)")
-_NO_LIST = re.compile(r'Parser key "([\w.]+)":.*Expected a list\. (?:Got|Given) value: ([\w.]+)', re.DOTALL)
-_CHOICE = re.compile(
-    r'Parser key "([\w.]+)":\s+(?:Does not .*Subtypes: \[typing\.Literal\[[^\]]*\], NoneType\].*)?'
-    r"Expected a typing\.Literal\[([^\]]*)\].*(?:Got|Given) value: ([^\n]*)",
-    re.DOTALL,
-)
+_NO_LIST = re.compile(r'Parser key "([\w.]+)":.*Expected a list\. (?:Got|Given) value: ([\w., ]+)', re.DOTALL)
 _KINDS = {"int": "a whole number", "float": "a number", "bool": "true or false", "str": "text", "NoneType": "null"}
+_KINDS |= {"list": "a list", "tuple": "a list", "dict": "a mapping"}
+_ENTRIES = {"int": " of whole numbers", "float": " of numbers", "str": " of texts"}
+_KIND = rf"(?:(?:typing\.Literal|list|tuple)\[[^\]]*\]|{'|'.join(_KINDS)})"
+"""A kind of values as Python writes it."""
 _WRONG_VALUE = re.compile(
-    rf'Parser key "([\w.]+)":\s+(?:Does not [^\n]*\s+Subtypes: \[((?:, |{"|".join(_KINDS)})+)\].*?'
-    r"|Expected an? (\w+)\. )(?:Got|Given) value: ([^\n]*)",
+    rf'Parser key "([\w.]+)":\s+(?:Does not [^\n]*\s+Subtypes: \[({_KIND}(?:, {_KIND})*)\].*?\n\s*Given value: '
+    rf"|Expected an? ({_KIND})\. (?:Got|Given) value: )([^\n]*)",
     re.DOTALL,
 )
 _NESTED = re.compile(r"NestedArg\(key='([\w.]+)'")
-_BASES = {
-    "ee_lightning.training": "Objective",
-    "ee_lightning.exits": "Criterion",
-    "lightning.pytorch.callbacks": "Callback",
-    "lightning.pytorch.loggers": "Logger",
+_CLASSES = {
+    "model.objective": ("ee_lightning.training", "Objective"),
+    "sweep.criteria": ("ee_lightning.exits", "Criterion"),
+    "trainer.callbacks": ("lightning.pytorch.callbacks", "Callback"),
+    "trainer.logger": ("lightning.pytorch.loggers", "Logger"),
 }
-"""Where the classes are that options name, and the base class of each kind."""
+"""The options that name classes, where these are, and what their base class is called."""
 _CUSTOM_HINTS = {
     "str": 'put words into quotes, as in ["no", "yes"] or ["0", "1"]: else they are truth values and numbers in YAML',
     "list": "write a list: [first, second], or [first]",
@@ -160,19 +159,40 @@ def _of_value(message: str, more: str, command: str) -> tuple[str, str] | None:
         if command != "fit":
             hint = f"name a checkpoint that lies in its run folder, whose config.yaml has all options; or {hint}"
         return f"the option {missing[1]} is needed", hint
-    if choice := _CHOICE.search(message):
-        known = re.findall(r"'([^']*)'", choice[2])
-        return f"{full(choice[1])} is {choice[3]}", f"{did_you_mean(choice[3], known)}give one of {', '.join(known)}"
     if listed := _NO_LIST.search(message):
-        meant = _closest_class(None, listed[2])
-        hint = f"{_asked(meant)}give --{listed[1]} '[{meant or listed[2]}]'; {more}"
-        return f"{listed[1]} is {listed[2]}, where a list is needed", hint
+        words = listed[2].split(",")
+        meant = [_closest_class(listed[1], None, word.strip()) for word in words]
+        written = ", ".join(class_path or word.strip() for class_path, word in zip(meant, words, strict=True))
+        asked = _asked(", ".join(filter(None, meant)))
+        return f"{listed[1]} is {listed[2]}, where a list is needed", f"{asked}give --{listed[1]} '[{written}]'; {more}"
     if wrong := _WRONG_VALUE.search(message):
-        if nested := _NESTED.match(wrong[4]):
-            return f"{full(wrong[1])} is a single value and has no options, so {nested[1]!r} can't be set", more
-        kinds = [_KINDS.get(kind, f"a {kind}") for kind in (wrong[2] or wrong[3]).split(", ")]
-        return f"{full(wrong[1])} is {wrong[4]}, where {' or '.join(kinds)} is needed", more
+        name, kinds, value = wrong[1], wrong[2] or wrong[3], wrong[4]
+        if nested := _NESTED.match(value):
+            return f"{full(name)} is a single value and has no options, so {nested[1]!r} can't be set", more
+        return _of_kinds(full(name), kinds, value, more)
     return None
+
+
+def _of_kinds(name: str, kinds: str, value: str, more: str) -> tuple[str, str]:
+    """Word that an option has a value of none of its kinds, given as Python writes them, and what to do.
+
+    Example:
+        >>> _of_kinds("data.metrics", "list[str], NoneType", "macro_f1", "see --help")[0]
+        'data.metrics is macro_f1, where a list of texts or null is needed'
+    """
+    needed, words = list[str](), list[str]()
+    for kind in re.findall(_KIND, kinds):
+        outer, _, inner = kind.partition("[")
+        if outer == "typing.Literal":
+            words += [word or number for word, number in re.findall(r"'([^']*)'|(\d+)", inner)]
+        else:
+            needed.append(_KINDS[outer] + _ENTRIES.get(inner.rstrip("]").partition(",")[0], ""))
+    *others, last = dict.fromkeys([*words, *needed])
+    either = f"{', '.join(others)} or " if others else ""
+    hint = did_you_mean(value, words)
+    if not hint and "a list" in " ".join(needed) and not value.startswith("["):
+        hint = f"write a list as '[{value}]'; "
+    return f"{name} is {value}, where {either}{last} is needed", hint + more
 
 
 def _of_class(message: str, more: str) -> tuple[str, str] | None:
@@ -200,12 +220,12 @@ def _of_class(message: str, more: str) -> tuple[str, str] | None:
         return f"{named[1]} is {other[1]}, which is no {other[2]}", more
     if lacking := _NO_MODULE.search(message):
         what = f"{named[1]} is {lacking[1]}.{lacking[2]}, which can't be imported: {lacking[3]}"
-        asked = _asked(_closest_class(lacking[1], lacking[2]))
+        asked = _asked(_closest_class(named[1], lacking[1], lacking[2]))
         return what, f"{asked}modules are looked for in the working folder and on PYTHONPATH"
     if absent := _NO_CLASS.search(message):
         place, name = absent[1] or absent[3], absent[2] or absent[4] or absent[5]
         what = f"{named[1]} is {name}, and there is no such class{f' in {place}' if place else ''}"
-        return what, _asked(_closest_class(place, name) or _method(named[1], name)) + more
+        return what, _asked(_method(named[1], name) or _closest_class(named[1], place, name)) + more
     return None
 
 
@@ -213,15 +233,11 @@ def _asked(meant: str | None, dashes: str = "") -> str:
     return f"did you mean {dashes}{meant}? " if meant else ""
 
 
-def _closest_class(module: str | None, name: str) -> str | None:
-    """Return the class that was meant, in its module or in those of options, if there is one of a similar name."""
-    places = [module] if module and _can_be_imported(module) else _BASES
-    known = {
-        each.lower(): f"{place}.{each}"
-        for place in places
-        for each in dir(import_module(place))
-        if each[0].isupper()  # else a module, such as ee_lightning.exits.voting
-    }
+def _closest_class(key: str, module: str | None, name: str) -> str | None:
+    """Return the class that was meant, in its module or in that of the option's classes, if one has a similar name."""
+    place = module if module and _can_be_imported(module) else _CLASSES.get(key, (None, None))[0]
+    names = dir(import_module(place)) if place else []
+    known = {each.lower(): f"{place}.{each}" for each in names if each[0].isupper()}  # others are modules
     closest = get_close_matches(name.lower(), known, n=1, cutoff=0.8)
     return known[closest[0]] if closest else None
 
@@ -237,7 +253,7 @@ def _method(key: str, name: str) -> str | None:
 def _where_option_is(option: str, key: str, path: str) -> str:
     """Name the classes of the same kind that have an option; else the option that was meant, or all of the class."""
     own = resolve_name(path)
-    for place, base in _BASES.items():
+    for place, base in _CLASSES.values():
         shipped = vars(import_module(place))
         if isclass(own) and issubclass(own, shipped[base]):
             kinds = [each for each in shipped.values() if isclass(each) and issubclass(each, shipped[base])]

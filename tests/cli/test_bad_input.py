@@ -34,7 +34,7 @@ MISTAKES = {
     ),
     "run-away rate": ({"model.optimization.learning_rate": 1e30}, r"training was stopped|not finite[\s\S]*hint:"),
     "unknown backbone": ({"model.backbone": "no/such-model"}, r"no/such-model[\s\S]*packaged:all-minilm"),
-    "unknown pooling": ({"model.heads.pooling": "max"}, r"heads.pooling is max\n[\s\S]*hint:  give one of cls, mean"),
+    "unknown pooling": ({"model.heads.pooling": "max"}, r"heads.pooling is max, where cls, mean or null is needed"),
     "wrong type": ({"data.batch_size": "many"}, r"data.batch_size[\s\S]*many[\s\S]*hint:"),
     "criterion by its short name": (
         {"sweep.criteria": "[voting]"},

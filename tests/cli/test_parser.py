@@ -136,7 +136,11 @@ def test_a_file_comes_before_a_shipped_configuration(parser: FitOptionsParser) -
         ("--sweep.criteria=Votin", "ee_lightning.exits.Voting"),
         ("--model.heads.pooling=maen", "mean"),
         ("--sweep.criteria=[{class_path: ee_lightning.exits.Votin}]", "ee_lightning.exits.Voting"),
+        ("--sweep.criteria=votin, patience", "ee_lightning.exits.Voting, ee_lightning.exits.Patience"),
         ("--trainer.callbacks=EarlyStoping", "lightning.pytorch.callbacks.EarlyStopping"),
+        ("--model.objective=pabee", "--config pabee"),  # FPABEE is a criterion
+        ("--model.labels.class_weights=balancd", "balanced"),
+        ("--trainer.precision=bf17", "bf16"),
     ],
 )
 def test_a_misspelt_class_is_answered_by_the_one_that_was_meant(
@@ -186,6 +190,21 @@ def test_a_misspelt_class_is_answered_by_the_one_that_was_meant(
             ["--trainer.callbacks=[{class_path: EarlyStopping, init_args: {monitor: val/loss, patience: x}}]"],
             "patience of trainer.callbacks is x, where a whole number is needed",
             "--help",
+        ),
+        (
+            ["--model.heads.exits=3,6"],
+            "model.heads.exits is 3,6, where every, last or a list of whole numbers is needed",
+            "write a list as '[3,6]'",
+        ),
+        (
+            ["--model.heads.exits=[3, x]"],
+            "model.heads.exits is [3, 'x'], where every, last or a list of whole numbers is needed",
+            "'ee-lightning fit --help'",
+        ),
+        (
+            ["--data.metrics=macro_f1"],
+            "data.metrics is macro_f1, where a list of texts or null is needed",
+            "write a list as '[macro_f1]'",
         ),
         (["--model.objective=ours"], "model.objective is ours, and there is no such", "did you mean --config ours?"),
         (["--model.objective=rte"], "model.objective is rte, and there is no such class", "'ee-lightning fit --help'"),

@@ -2,7 +2,7 @@
 # An agent of a W&B sweep on each task of a SLURM array, from the folder of this repository:
 #
 #     sbatch --array=1-8 sweeps/slurm_array.sh ENTITY/ee_lightning/SWEEP
-#     sbatch --array=1-135%8 sweeps/slurm_array.sh --count 1 ENTITY/ee_lightning/SWEEP   # a job a run, 8 at a time
+#     sbatch --array=1-15%8 sweeps/slurm_array.sh --count 1 ENTITY/ee_lightning/SWEEP    # a job a run, 8 at a time
 #
 #SBATCH --job-name=ee-sweep
 #SBATCH --ntasks=1

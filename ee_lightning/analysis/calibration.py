@@ -22,8 +22,9 @@ def doubts(calibration: StoredExits, exits: StoredExits) -> Iterator[str]:
     if exits.target.kind is Kind.SINGLE_LABEL:
         known = {*calibration.labels.tolist()}
         if lacking := sorted({*exits.labels.tolist()} - known):
+            which = "them" if len(lacking) > 1 else "it"
             names = f"label{'s' * (len(lacking) > 1)} {listed([*map(str, lacking)])}"
-            yield f"no calibration row has the {names}, of which nothing fitted on them knows"
+            yield f"no calibration row has the {names}, so criteria fitted on these rows can't know {which}"
     (first, right), (second, usual) = ((each.num_samples, _right(each)) for each in (calibration, exits))
     pooled = (right * first + usual * second) / (first + second)
     if right - usual > SURE * sqrt(pooled * (1 - pooled) * (1 / first + 1 / second)):

@@ -1,13 +1,11 @@
 """The operating points that a budget chooses among, and what is proven of each."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from math import inf
 
 import torch
 from torch import Tensor
 
-from ee_lightning.analysis.row_losses import OF_SHARES, in_blocks, losses_by_exit
+from ee_lightning.analysis.row_losses import OF_SHARES, highest, in_blocks, losses_by_exit, totals
 from ee_lightning.exits import Criterion, Curve, StoredExits, replay, trace_curve
 from ee_lightning.exits.curve import statistics_of
 from ee_lightning.functional import (
@@ -65,20 +63,21 @@ class Candidates:
 
     def mean_loss(self, loss: str) -> Tensor:
         """Return the mean of a loss of `row_losses` at every point, of shape [points]."""
-        return torch.cat([block.mean(-1) for block in self._losses(loss)])
+        return totals(*self._losses(loss)) / self.num_samples
 
     def proven(self, loss: str, risk: float, error: float) -> Tensor:
         """Return at which points the expected loss is proven to be `risk` at most, from the slowest on, [points].
 
         Losses of 0 or 1 are tested by exact binomial tests, all others by betting.
         """
+        by_exit, scores = self._losses(loss)
+        if loss in OF_SHARES:
+            failures = totals(by_exit, scores).long()
+            return fixed_sequence(binomial_p_values(failures, self.num_samples, risk), error)
+        order = torch.randperm(self.num_samples, generator=torch.Generator().manual_seed(0))  # which no loss decides
         found = torch.zeros_like(self.is_early)
-        for block in self._losses(loss):
-            if loss in OF_SHARES:
-                p_values = binomial_p_values(block.sum(-1).long(), self.num_samples, risk)
-            else:
-                p_values = betting_p_values(block, risk, error)
-            rejected, done = fixed_sequence(p_values, error), int(found.sum())
+        for block in in_blocks(by_exit[:, order], scores[:, order], self.curve.attained):
+            rejected, done = fixed_sequence(betting_p_values(block, risk, error), error), int(found.sum())
             found[done : done + len(rejected)] = rejected
             if not rejected.all():
                 break
@@ -89,19 +88,13 @@ class Candidates:
 
         What a sample counts for is its highest loss at this point or any slower one, which only grows.
         """
-        found, highest = [], torch.full((self.num_samples,), -inf, dtype=torch.float64)
-        for block in self._losses(loss):
-            grown = torch.cat([highest.unsqueeze(0), block]).cummax(0).values[1:]
-            highest = grown[-1]
-            found.append(kept_in_expectation(grown.sum(-1), self.num_samples, risk))
-        return torch.cat(found)
+        by_exit, scores = self._losses(loss)
+        return kept_in_expectation(totals(highest(by_exit, scores), scores), self.num_samples, risk)
 
-    def _losses(self, loss: str) -> Iterator[Tensor]:
-        """Work out what every sample loses, in an order of its own, of shape [some points, samples]."""
-        order = torch.randperm(self.num_samples, generator=torch.Generator().manual_seed(0))
+    def _losses(self, loss: str) -> tuple[Tensor, Tensor]:
+        """Return what every sample loses by each exit, [exits + 1, samples], and the scores, [exits, samples]."""
         replayed = replay(self.criterion, self.exits)
-        by_exit = losses_by_exit(loss, replayed, self.exits)[:, order]
-        return in_blocks(by_exit, replayed.scores[:, order], self.curve.attained)
+        return losses_by_exit(loss, replayed, self.exits), replayed.scores
 
     @property
     def is_early(self) -> Tensor:

@@ -20,6 +20,8 @@ from ee_lightning.runs.run_options import is_free, leaves
 
 FIGURES = {f"{speedup:g}x": f"score_at_{speedup:g}x" for speedup in NAMED_SPEEDUPS} | {"area": "area"}
 """The headings of the figures that runs are compared by, and their names in ``summary.json``."""
+FULL_MODEL = "full model"
+"""What a table calls the model without early exit, where it names the others by their criteria."""
 RESAMPLES = 10_000
 LEVEL = 0.95
 _BISECTIONS = 60
@@ -126,9 +128,9 @@ def print_comparison(table: pd.DataFrame, asked: str | None = None) -> None:
 
 
 def _varied(options: Sequence[Mapping[str, str]]) -> list[str]:
-    """Name the options in which some differ."""
-    names = dict.fromkeys(name for each in options for name in each)
-    return [name for name in names if len({each.get(name) for each in options}) > 1]
+    """Name the options in which some differ, sorted."""
+    names = {name for each in options for name in each}
+    return sorted(name for name in names if len({each.get(name) for each in options}) > 1)
 
 
 def _last(option: str) -> str:
@@ -136,7 +138,7 @@ def _last(option: str) -> str:
 
 
 def _rows(summary: Mapping[str, Any], metric: str) -> dict[str, Mapping[str, float | None]]:
-    full = {"full model": {FIGURES["1x"]: summary["full_model"][metric]}}
+    full = {FULL_MODEL: {FIGURES["1x"]: summary["full_model"][metric]}}
     return {criterion: by_metric[metric] for criterion, by_metric in summary["criteria"].items()} | full
 
 

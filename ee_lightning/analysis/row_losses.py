@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from ee_lightning.exits import Replay, StoredExits
-from ee_lightning.functional import Kind, same_rows
+from ee_lightning.functional import Kind, operating_points, same_rows
 
 OF_SHARES = ("spoilt", "differing")
 """The losses of 0 or 1."""
@@ -52,6 +52,35 @@ def losses_by_exit(loss: str, replayed: Replay, exits: StoredExits) -> Tensor:
 
 def _over_labels(values: Tensor) -> Tensor:
     return values.mean(-1) if values.ndim == 3 else values
+
+
+def totals(by_exit: Tensor, scores: Tensor) -> Tensor:
+    """Add up what all samples lose at every operating point, from slow to fast.
+
+    Args:
+        by_exit: What `losses_by_exit` returns, of shape [exits + 1, samples].
+        scores: Of the criterion, of shape [exits, samples].
+
+    Returns:
+        Of shape [points].
+    """
+    places = torch.arange(len(by_exit)).unsqueeze(1).expand_as(by_exit)  # [exits + 1, samples]
+
+    def lost(left_at: Tensor, samples: Tensor) -> Tensor:
+        return by_exit[left_at, samples].unsqueeze(-1)  # [events, 1]
+
+    return operating_points(scores, places[:-1], places[-1], lost).counts.squeeze(-1)
+
+
+def highest(by_exit: Tensor, scores: Tensor) -> Tensor:
+    """Return what each sample loses at most by leaving at an exit or at any to which a higher threshold takes it.
+
+    Arguments are those of `totals`; of shape [exits + 1, samples].
+    """
+    best = scores.double().cummax(0).values  # [exits, samples]
+    before = torch.cat([torch.full_like(best[:1], -torch.inf), best[:-1]])
+    is_reached = torch.cat([best > before, torch.ones_like(best[:1]).bool()])  # [exits + 1, samples], at some threshold
+    return by_exit.masked_fill(~is_reached, -torch.inf).flip(0).cummax(0).values.flip(0)
 
 
 def in_blocks(by_exit: Tensor, scores: Tensor, thresholds: Tensor) -> Iterator[Tensor]:

@@ -5,7 +5,7 @@ from typing import Any
 
 from ee_lightning.analysis.sweep import Sweep
 from ee_lightning.exits.bands import LEVEL, Bands
-from ee_lightning.functional import percentile_interval
+from ee_lightning.functional import Kind, percentile_interval
 from ee_lightning.runs.figures import NAMED_SPEEDUPS
 
 _COUNTING = ("voting", "patience")
@@ -46,13 +46,13 @@ def verdict(found: Sweep, chosen: str | None = None) -> list[str]:
     they = f"{', '.join(more)} and {last}" if more else last
     does = ("lead with" if more else "leads with") if others else ("have" if more else "has")
     first = f"At {speedup:g}x {they} {does} {100 * scores[best]:z.1f} % {metric.replace('_', ' ')}, {against}"
-    following = _next(best, chosen) if _has_learnt(found) else _TRAIN
+    following = _next(found, best, chosen) if _has_learnt(found) else _TRAIN
     if not others:
         return [f"{first}.", following]
     counting = [] if _counts(best) else [name for name in scores if name in others and _counts(name)]
     rival = (counting or others)[0]
     lead = 100 * (scores[best] - scores[rival])
-    low, high = _interval(found, best, rival, speedup, lead)
+    low, high = _interval(found, best, rival, speedup)
     behind = f"{rival} is {lead:z.1f} points behind (95 % interval {low:z.1f} to {high:z.1f})"
     if low <= 0:
         return [f"{first}; {behind}, which may be chance.", following]
@@ -74,7 +74,7 @@ def _has_learnt(found: Sweep) -> bool:
     return bool(found.summary["full_model"][metric] > labels.bincount().max().item() / len(labels))
 
 
-def _interval(found: Sweep, best: str, rival: str, speedup: float, lead: float) -> tuple[float, float]:
+def _interval(found: Sweep, best: str, rival: str, speedup: float) -> tuple[float, float]:
     """Return the ends of the interval, over rows, of the points by which one criterion is ahead of another."""
     metric, bands = found.summary["metrics"][0], Bands(found.exits)
     read = {
@@ -82,8 +82,7 @@ def _interval(found: Sweep, best: str, rival: str, speedup: float, lead: float) 
         for curve, each in zip(found.curves, found.criteria, strict=False)
         if each.name in (best, rival)
     }
-    ahead = 100 * (read[best] - read[rival])  # [1 + resamples]
-    return percentile_interval(ahead[1:] - ahead[0] + lead, LEVEL)
+    return percentile_interval(100 * (read[best] - read[rival])[1:], LEVEL)
 
 
 def _why(rival: str, diagnostics: Mapping[str, Any]) -> str:
@@ -98,7 +97,11 @@ def _why(rival: str, diagnostics: Mapping[str, Any]) -> str:
     )
 
 
-def _next(best: str, chosen: str | None) -> str:
+def _next(found: Sweep, best: str, chosen: str | None) -> str:
     if chosen:
         return f"Next: label rows at the operating point that was chosen, {chosen} (ee-lightning predict)."
+    if found.exits.num_exits == 1:
+        return "Next: train with more exits, for with one no row can leave early."
+    if found.exits.target.kind is Kind.REGRESSION:
+        return f"Next: read a threshold of {best} off curves.csv, and label rows with it (ee-lightning predict)."
     return f"Next: choose a threshold of {best} for the speed or the loss that you want (ee-lightning choose)."

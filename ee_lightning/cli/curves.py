@@ -103,7 +103,9 @@ def curves(
         )
     if picture is not None:
         by_title = {f"{found.summary['task']} {split}": found.banded_curves for split, found in sweeps.items()}
-        figure = draw_curves(by_title, next(iter(sweeps.values())).summary["metrics"][0], chosen_in(folder))
+        first = next(iter(sweeps.values()))
+        chosen = chosen_in(folder, first.exits.layers_of_exits)
+        figure = draw_curves(by_title, first.summary["metrics"][0], chosen)
         with written_whole(picture) as file:
             figure.savefig(file, format=picture.suffix[1:].lower())
         print(f"picture: {picture}")

@@ -21,7 +21,7 @@ def report(
     Args:
         runs: Run folders, such as runs/demo/version_0.
         split: The split to show, such as test (validation, or the only one there is).
-        rows: The most rows that the page shows with their texts; of more rows, as many are drawn at random.
+        rows: The most rows that the page shows with their texts, of all runs together; of more rows, as many are drawn.
         output: The file (left out: report.html in the run folder; needed for several runs).
     """
     folders = [RunFolder(run) for run in dict.fromkeys(runs)]

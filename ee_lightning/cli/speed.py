@@ -57,7 +57,8 @@ def speed(
         run: The run folder, such as runs/demo/version_0, or what export wrote, with rows of a file in place of a split.
         criterion: Such as voting (left out: that of the operating point, or the run's first).
         exits: Use only the exits after these layers, such as 3,6,9,12 (left out: those of the operating point, or all).
-        speedups: The points near these speed-ups by layers are measured, and that of choose (left out: 1,1.5,2,3).
+        speedups: Points near these speed-ups by layers are measured, and that of choose if it has the criterion (left
+            out: 1,1.5,2,3).
         batch_sizes: Numbers of samples in a batch.
         threads: Threads that share an operation on the CPU.
         repeats: How often everything is timed.
@@ -146,13 +147,13 @@ def _points(
     split: str,
     metric: str,
 ) -> list[Point]:
-    """Return the run's operating point, if any, and those of a criterion near the named speed-ups, each once."""
-    points: list[Point] = []
-    if saved is not None:
-        spec = spec or saved.criterion
-        if saved.layers_of_exits == exits.layers_of_exits:
-            points.append((saved.criterion.build(), saved.threshold))
-    criterion = (spec or _first_swept(folder, split)).build()
+    """Return points of a criterion near the named speed-ups, and the run's operating point if it has it, each once."""
+    if spec is None:
+        spec = _first_swept(folder, split) if saved is None else saved.criterion
+    criterion, points = spec.build(), list[Point]()
+    asked = criterion.name, exits.layers_of_exits
+    if saved is not None and (saved.criterion.build().name, saved.layers_of_exits) == asked:
+        points.append((saved.criterion.build(), saved.threshold))
     held_out = folder.read_calibration()
     fit_criteria([criterion], None if held_out is None else held_out.asking(exits.layers_of_exits))
     return _each_once([*points, *_near(criterion, exits, speedups, metric)])

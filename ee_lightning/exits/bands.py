@@ -27,7 +27,7 @@ class Bands:
     with replacement (Efron 1979). Every criterion is traced on the same ones. A criterion is not fitted again, and the
     model not trained again: the band is about other rows, not about other runs.
 
-    Curves are read at 129 costs. Of more than 5,000 rows so many are drawn at random, and the distances of the band
+    Curves are read at 129 costs. Of more than 5,000 rows so many are drawn at random, and the distances of resamples
     from their curve are scaled by the root of the share that they are.
 
     Args:
@@ -58,7 +58,7 @@ class Bands:
         return replace(curve, bands=bands)
 
     def scores_at(self, curve: Curve, criterion: Criterion, metric: str, speedups: Sequence[float]) -> Tensor:
-        """Return the metric at some speed-ups, on the rows themselves and on every resample.
+        """Return the metric at some speed-ups: the curve's own, and that of every resample.
 
         Exits of as many rows have the same resamples, so that others' scores can be set beside these one by one.
 
@@ -67,10 +67,10 @@ class Bands:
         """
         costs, sums = self._resampled(curve, criterion, _spread(curve.mean_exit))
         scores = torch.vmap(self._statistics.metric(metric))(sums, self._actual).numpy()  # [1 + resamples, grid]
-        at = curve.num_layers / np.array(speedups)  # [speed-ups]
-        read = [np.interp(at, cost[::-1], score[::-1]) for cost, score in zip(costs.numpy(), scores, strict=True)]
-        is_reached = at >= curve.mean_exit[-1].item() * (1 - 1e-9)
-        return torch.from_numpy(np.where(is_reached, np.stack(read), np.nan))
+        read = torch.from_numpy(_read(curve.num_layers / np.array(speedups), costs.numpy(), scores))
+        of_curve = read.new_tensor([curve.score_at(speedup, metric) for speedup in speedups])  # [speed-ups]
+        away = self._shrinking * (read[1:] - read[0])  # [resamples, speed-ups]
+        return torch.cat([of_curve.unsqueeze(0), of_curve + away])
 
     def _resampled(self, curve: Curve, criterion: Criterion, points: Tensor) -> tuple[Tensor, Tensor]:
         """Return mean layers [1 + resamples, grid] and summed statistics [1 + resamples, grid, statistics]."""
@@ -98,14 +98,17 @@ class Bands:
         self, curve: Curve, metric: str, points: Tensor, costs: NDArray[np.float64], scores: NDArray[np.float64]
     ) -> tuple[Tensor, Tensor]:
         at, every = curve.mean_exit[points].numpy(), curve.mean_exit.numpy()
-        read = np.stack(
-            [np.interp(at, cost[::-1], score[::-1]) for cost, score in zip(costs, scores, strict=True)]
-        )  # [1 + resamples, grid]
+        read = _read(at, costs, scores)  # [1 + resamples, grid]
         tails = np.quantile(read[1:], [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)  # [2, grid]
         away = (tails - read[0]) * self._shrinking
         ends = [curve.scores[metric].numpy() + np.interp(every, at[::-1], end[::-1]) for end in away]
         low, high = (torch.from_numpy(end) for end in ends)  # [points] each
         return torch.minimum(low, curve.scores[metric]), torch.maximum(high, curve.scores[metric])
+
+
+def _read(at: NDArray[np.float64], costs: NDArray[np.float64], scores: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Read curves of costs and scores, [1 + resamples, grid], at some costs: of shape [1 + resamples, costs]."""
+    return np.stack([np.interp(at, cost[::-1], score[::-1]) for cost, score in zip(costs, scores, strict=True)])
 
 
 def _spread(mean_exit: Tensor) -> Tensor:

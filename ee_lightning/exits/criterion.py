@@ -183,7 +183,8 @@ class Criterion(ABC):
             raise OptionError(
                 f"The criterion {self.name} needs one class a sample, and these exits predict several labels",
                 where="criteria",
-                hint="for several labels use voting, patience, confidence, entropy, gate, q_exit or fixed",
+                hint="for several labels use voting, patience, confidence, scheduled_confidence, entropy, gate, q_exit "
+                "or fixed",
             )
         if kind is Kind.REGRESSION and not self.handles_regression:
             raise OptionError(

@@ -21,7 +21,7 @@ class EENet(Fitted):
     After exit m the score is :math:`g_m = \sigma(w_m \cdot x_m + b_m)`, with :math:`x_m` the probabilities
     :math:`p_m(c)` of exit m, the largest of them, their negative normalised entropy and the scores :math:`g_1, …,
     g_{m-1}`; at the last exit it is 1. The label is the most likely class. The threshold is a probability: that exit m
-    is right, or no later exit is, which the gates were fitted to on a calibration split (`no_later_exit_helps`).
+    is right, or no later exit is, which the gates were fitted to on a calibration split (`leaving_is_right`).
 
     EENet aims at exit m being right, fits for one budget at a time, and then sets a threshold for each exit. Here
     the aim knows what later exits can do, so that one threshold serves all exits and budgets; for thresholds of each
@@ -36,10 +36,11 @@ class EENet(Fitted):
 
     @override
     def estimate(self, exits: "StoredExits") -> Parameters:
-        from ee_lightning.functional.logistic import fit_logistic, no_later_exit_helps
+        from ee_lightning.functional.failures import leaving_is_right
+        from ee_lightning.functional.logistic import fit_logistic
 
         labels, num_exits, num_classes = exits.class_numbers(), exits.num_exits, exits.num_classes
-        targets = no_later_exit_helps(host(exits.predictions == labels))  # [exits, samples]
+        targets = host(leaving_is_right(exits.predictions == labels).double())  # [exits, samples]
         of_figures = np.zeros((num_exits, num_exits + 1), dtype=np.float32)
         of_classes, biases = np.zeros((num_exits, num_classes), dtype=np.float32), np.zeros(num_exits, dtype=np.float32)
         earlier = np.zeros((exits.num_samples, 0))

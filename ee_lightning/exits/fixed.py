@@ -10,9 +10,9 @@ from ee_lightning.functional import namespace
 class Fixed(Criterion):
     r"""The same exit for every sample, as a model cut off after m layers (the 6L and 9L rows of published tables).
 
-    After exit m the score is m and the label is what exit m predicts. The threshold is a layer: at :math:`\tau = m`
-    every sample leaves at exit m, so that the curve goes through all truncated models. Serves
-    every kind of task.
+    After exit m the score is m and the label is what exit m predicts. The threshold is the number of an exit: at
+    :math:`\tau = m` every sample leaves at exit m, so that the curve goes through all truncated models. Serves every
+    kind of task.
     """
 
     name = "fixed"

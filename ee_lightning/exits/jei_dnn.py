@@ -24,7 +24,7 @@ class JEIDNN(Fitted):
     After exit m the score is :math:`\sigma(w_m \cdot x_m + b_m)`; at the last exit it is 1. The figures :math:`x_m` are
     the largest probability of exit m, the entropy of the probabilities, the margin between the two largest, and the
     entropy of their squares, normalised; the label is the most likely class. The threshold is a probability: that exit
-    m is right, or no later exit is, which the gates were fitted to on a calibration split (`no_later_exit_helps`).
+    m is right, or no later exit is, which the gates were fitted to on a calibration split (`leaving_is_right`).
 
     JEI-DNN trains exits and gates together, towards the exit with the least cross-entropy plus cost. Here the model is
     as it is, and the threshold takes the place of the cost.
@@ -35,9 +35,10 @@ class JEIDNN(Fitted):
 
     @override
     def estimate(self, exits: "StoredExits") -> Parameters:
-        from ee_lightning.functional.logistic import fit_logistic, no_later_exit_helps
+        from ee_lightning.functional.failures import leaving_is_right
+        from ee_lightning.functional.logistic import fit_logistic
 
-        targets = no_later_exit_helps(host(exits.predictions == exits.class_numbers()))  # [exits, samples]
+        targets = host(leaving_is_right(exits.predictions == exits.class_numbers()).double())  # [exits, samples]
         found = np.zeros((exits.num_exits, 5))
         for place in range(exits.num_exits - 1):
             found[place] = fit_logistic(host(_figures(exits.output(place + 1))).astype(np.float64), targets[place])

@@ -17,8 +17,8 @@ from ee_lightning.exits.criterion import CONTRACT, Criterion
 from ee_lightning.exits.fitted import Fitted
 from ee_lightning.files import check_imported, class_at, typed
 
-_CRITERION = re.compile(r"\s*([\w.]+)\s*(?:\(\s*([^()]*)\))?\s*(?:,|$)")
-_OPTION = re.compile(r"\s*(\w+)\s*=\s*([^,\[\]{}]+?|\[[^\[\]{}]*\])\s*(?:,\s*|$)")
+_CRITERION = re.compile(r"\s*([\w.]+)\s*(?:\(\s*((?:[^()]|\([^()]*\))*)\))?\s*(?:,|$)")
+_OPTION = re.compile(r"\s*(\w+)\s*=\s*((?:[^,\[\](){}]|\([^()]*\))+?|\[[^\[\]{}]*\])\s*(?:,\s*|$)")
 
 
 def _known() -> str:

@@ -8,7 +8,7 @@ from ee_lightning.functional import as_float32, same_rows
 
 
 class Oracle(Criterion):
-    """The first exit that is right, else the last exit: an upper bound, never a method (Kaya et al. 2019).
+    """The first exit that is right, else the last: the best choice of exits, and no method (Kaya et al. 2019).
 
     After exit m the score is 1 where exit m's most likely class is the true one and 0 elsewhere; the label is that most
     likely class. Of several labels an exit is right if all of them are. The threshold has no unit, and the oracle's

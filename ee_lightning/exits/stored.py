@@ -79,6 +79,8 @@ class StoredExits:
         if self.labels is not None:
             shape = self.logits.shape[1:3] if self.multi_label else per_sample
             self._check("labels", self.labels, shape, _WHOLE | _FLOATS)
+            if self.labels.dtype == torch.int32:
+                object.__setattr__(self, "labels", self.labels.long())
         for name, extra in self.extras.items():
             self._check(f"extras[{name!r}]", extra, per_exit, _FLOATS)
         if self.num_samples == 0:

@@ -1,4 +1,4 @@
-"""How well scores tell when leaving is right: failure prediction for early exit (Kubaty et al. 2026, "EEFP")."""
+"""When leaving is right, and how well scores tell it: failure prediction for early exit (EEFP, Kubaty et al. 2026)."""
 
 import math
 

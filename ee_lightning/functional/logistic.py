@@ -1,4 +1,4 @@
-"""Logistic regression, and whether it would help to go on: what gates on stored logits are fitted by."""
+"""Logistic regression, which gates on stored logits are fitted by."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,20 +8,6 @@ PRIOR = 10.0
 """The standard deviation of a weight, before any sample is seen."""
 MOST_STEPS = 100
 TOLERANCE = 1e-10
-
-
-def no_later_exit_helps(right: NDArray[np.bool_]) -> Floats:
-    """Return 1 where an exit is right, or no later one is, and else 0: where leaving is no mistake.
-
-    That is EEFP's notion of a right exit (Kubaty et al. 2026), of `right`, whether each exit is, [exits, samples].
-
-    Example:
-        >>> no_later_exit_helps(np.array([[False, False], [True, False], [False, False]])).T
-        array([[0., 1., 1.],
-               [1., 1., 1.]])
-    """
-    ever_later = np.logical_or.accumulate(right[::-1])[::-1][1:]  # [exits - 1, samples]
-    return np.concatenate([right[:-1] | ~ever_later, np.ones_like(right[:1])]).astype(np.float64)
 
 
 def fit_logistic(features: Floats, targets: Floats) -> Floats:

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
-from ee_lightning.analysis.comparison import FIGURES, by_configuration
+from ee_lightning.analysis.comparison import FIGURES, FULL_MODEL, by_configuration
 from ee_lightning.analysis.significance import SPEEDUPS, Place, Scored, best_of, of_task
 from ee_lightning.exits import Curve
 from ee_lightning.exits.drawing import lay_out, mean_curve
@@ -23,19 +23,22 @@ def run_tables(table: pd.DataFrame, methods: Methods, asked: str | None = None) 
 
     Args:
         table: Of all runs.
-        methods: Their scores on resamples, which tell what stands in bold; for other metrics than the first nothing is.
+        methods: Their scores on resamples, which tell what stands in bold; nothing does for other metrics than the
+            first, or where a criterion of the table has none.
         asked: The metric; None takes each task's first.
     """
     for (task, split), rows in table.groupby(["task", "split"], sort=False):
         first = rows["metric"].iloc[0]
         metric = asked or first
-        best = {f"{speedup:g}x": best_of(of_task(methods, task, split), speedup) for speedup in SPEEDUPS}
-        lines = [
-            _line(row, (task, split, configuration, row["criterion"]), best if metric == first else {})
+        by_place = {
+            (task, split, configuration, row["criterion"]): row
             for configuration, of_one in by_configuration(rows[rows["metric"] == metric])
             for row in of_one.to_dict("records")
-        ]
-        if lines:
+        }
+        best = {}
+        if metric == first and all(place in methods for place in by_place if place[3] != FULL_MODEL):
+            best = {f"{speedup:g}x": best_of(of_task(methods, task, split), speedup) for speedup in SPEEDUPS}
+        if lines := [_line(row, place, best) for place, row in by_place.items()]:
             heads = ["run", "criterion", "seeds", *(head if head == "area" else f"at {head}" for head in FIGURES)]
             title = f"{task} {split}: {metric} (%) by speed-up by layers, mean ± sample standard deviation over seeds"
             yield Table(f"{task}-{split}", title, [(head, "") for head in heads], lines)

@@ -78,8 +78,8 @@ def print_choice(point: OperatingPoint, criterion_name: str) -> None:
     console.print(_verdict(point))
     if without_width := [_FIGURES.get(name, name) for name, each in point.reached.items() if each.low == each.high]:
         console.print(
-            f"note: the resamples do not differ in {' and '.join(without_width)}: an interval without width says "
-            "nothing about how rare a difference is"
+            f"note: all resamples have the same {' and '.join(without_width)}, so an interval without width does "
+            "not show how uncertain that is"
         )
     if point.guarantee is not None:
         console.print(point.guarantee)

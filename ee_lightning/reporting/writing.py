@@ -8,9 +8,8 @@ from ee_lightning.analysis.sweep import Sweep
 from ee_lightning.errors import EarlyExitError
 from ee_lightning.exits import Fitted
 from ee_lightning.extras import as_missing_extra
-from ee_lightning.files import reading
 from ee_lightning.runs.figures import MeasuredSpeed
-from ee_lightning.runs.folder import CALIBRATION, CURVES, RunFolder
+from ee_lightning.runs.folder import CALIBRATION, RunFolder
 from ee_lightning.runs.operating_point import OperatingPoint
 
 
@@ -41,10 +40,14 @@ def write_sweep(folder: RunFolder, found: Sweep, kept: Collection[str] = (), *, 
     """
     split, before = found.split, folder.read_results(found.split, kept)
     folder.write_curves(split, [*found.banded_curves, *before.curves], all_points=all_points)
-    by_title = {f"{found.summary['task']} {name}": curves for name, curves in folder.read_curves().items()}
     if (plots := plots_for(folder.curves_picture.name)) is not None:
-        with reading(folder.path / CURVES, hint="delete it, and run curves again"):  # which may hold other splits
-            picture = plots.draw_curves(by_title, found.summary["metrics"][0], chosen_in(folder))
+        metric = found.summary["metrics"][0]
+        by_title = {
+            f"{found.summary['task']} {name}": drawn
+            for name, curves in folder.read_curves().items()
+            if (drawn := [curve for curve in curves if metric in curve.scores])  # other splits may lack the metric
+        }
+        picture = plots.draw_curves(by_title, metric, chosen_in(folder, found.exits.layers_of_exits))
         with folder.whole(folder.curves_picture.name) as file:
             picture.savefig(file, format="png")
     fitted = {criterion.name: criterion.fitted for criterion in found.criteria if isinstance(criterion, Fitted)}
@@ -57,14 +60,19 @@ def write_sweep(folder: RunFolder, found: Sweep, kept: Collection[str] = (), *, 
     folder.write_summary(split, {**found.summary, "criteria": {**found.summary["criteria"], **before.figures}})
 
 
-def chosen_in(folder: RunFolder) -> tuple[str, float] | None:
-    """Return the criterion's name and the threshold of a run's operating point, if one for all exits was chosen."""
+def chosen_in(folder: RunFolder, layers_of_exits: Sequence[int]) -> tuple[str, float] | None:
+    """Return the criterion's name and the threshold of a run's operating point, if curves of these exits hold it.
+
+    They do not if it asks other exits, or has a threshold for each.
+    """
     try:
         point = OperatingPoint.read(folder.path)
         name = point.criterion.build().name
     except EarlyExitError:
         return None
-    return (name, point.threshold) if isinstance(point.threshold, float) else None
+    if not isinstance(point.threshold, float) or point.layers_of_exits != layers_of_exits:
+        return None
+    return name, point.threshold
 
 
 def write_speed(folder: RunFolder, split: str, measured: Sequence[MeasuredSpeed]) -> None:

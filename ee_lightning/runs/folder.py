@@ -38,7 +38,6 @@ _EXTRA = "extra."
 _MULTI_LABEL = "multi_label"
 _LAYERS = "layers_of_exits"
 _ROWS, _DIGEST = "rows", "sha256"
-_NAME = "name a run folder, such as runs/demo/version_0"
 _EVALUATE = "run validate or test on its checkpoint"
 _MEASURE = "measure again: ee-lightning speed"
 
@@ -149,7 +148,8 @@ class RunFolder:
     def check_is_run(self) -> None:
         """Raise a `RunFolderError` for a folder that is not there, or that holds runs and is none itself."""
         if not self.path.is_dir():
-            raise RunFolderError("there is no such folder", where=self.path, hint=_NAME)
+            hint = "name a run folder, such as runs/demo/version_0"
+            raise RunFolderError("there is no such folder", where=self.path, hint=hint)
         runs = [run for run in found_in(self.path, "version_*") if (run / self.config.name).is_file()]
         if runs and not self.config.exists():
             newest = max(runs, key=lambda run: (len(run.name), run.name))
@@ -250,7 +250,7 @@ class RunFolder:
         splits = [split for split in stored if split != CALIBRATION]
         if not splits:
             self.check_is_run()
-            raise RunFolderError("no exits are stored here", where=self.path, hint=_NAME)
+            raise RunFolderError("no exits are stored here", where=self.path, hint=_EVALUATE)
         return splits
 
     def read_calibration(self) -> StoredExits | None:

@@ -38,9 +38,12 @@ def test_a_lead_that_may_be_chance_is_called_so() -> None:
 def test_values_and_exits_at_which_no_row_leaves_have_sentences_too() -> None:
     (first, second) = verdict(swept(random_exits(4, 40, 1), Patience(tolerance=0.5), metric="pearson"))
     assert first.startswith("At ")
-    assert second.startswith("Next: ")
-    lone = StoredExits(torch.randn(1, 5, 2), torch.tensor([0, 1, 0, 1, 0]), torch.arange(5))
-    assert verdict(swept(lone, Confidence()))[0].startswith("At 1x confidence has")
+    assert second.startswith("Next: read a threshold of patience(tolerance=0.5) off curves.csv")  # which choose refuses
+    labels = torch.tensor([0, 1, 0, 1, 0])
+    lone = StoredExits(torch.eye(2)[labels].unsqueeze(0), labels, torch.arange(5))
+    (first, second) = verdict(swept(lone, Confidence()))
+    assert first.startswith("At 1x confidence has")
+    assert second == "Next: train with more exits, for with one no row can leave early."
 
 
 def test_criteria_with_the_same_score_lead_together_and_the_next_one_has_an_interval() -> None:

@@ -53,6 +53,18 @@ def test_of_many_rows_the_band_is_as_narrow_as_its_rows_allow() -> None:
     assert widths[0] / widths[1] == pytest.approx(4, rel=0.25)
 
 
+def test_of_many_rows_scores_of_resamples_are_as_close_as_their_rows_allow() -> None:
+    deviations = []
+    for rows in (5_000, 80_000):
+        exits = exits_of(rows, seed=3)
+        curve = trace_curve(Confidence(), exits, ["accuracy"])
+        scores = Bands(exits).scores_at(curve, Confidence(), "accuracy", [1.5, 2.0, 9.0])
+        assert scores[0, :2].tolist() == [curve.score_at(speedup, "accuracy") for speedup in (1.5, 2.0)]
+        assert scores[:, 2].isnan().all()
+        deviations.append(scores[1:, :2].std(0))
+    assert (deviations[0] / deviations[1]).tolist() == pytest.approx([4, 4], rel=0.25)
+
+
 def test_the_telling_points_keep_their_band() -> None:
     exits = exits_of(3_000)
     whole = Bands(exits).around(trace_curve(Confidence(), exits, ["accuracy"]), Confidence())

@@ -16,7 +16,7 @@ OTHER_VALUES: dict[str, list[Any]] = {
     "k": [0, 1, 1e-05, 0.123456789, 1 / 3],
     "tolerance": [3, 0.25, 1e-12],
     "patience": [1, 12],
-    "base": ["margin", "learned_ensemble"],
+    "base": ["margin", "learned_ensemble", "voting(k=0.5)", "beem(weights=[1, 2])"],
     "weights": [[1, 1.0, 1], [0.5], [1 / 3, 1e-07, 2]],
 }
 """Of each option whose values are not listed by its type."""

@@ -5,7 +5,7 @@ import torch
 from factories import stored
 
 from ee_lightning.errors import DataError, TrainingDiverged
-from ee_lightning.exits import StoredExits
+from ee_lightning.exits import Confidence, StoredExits, trace_curve
 
 
 def test_output_gives_one_exit_with_its_extras_and_the_labels():
@@ -66,3 +66,10 @@ def test_logits_that_are_not_finite_are_refused_with_exit_and_id(broken):
     logits[1, 2, 0] = logits[2, 1, 1] = broken
     with pytest.raises(TrainingDiverged, match=r"(?s)Exit 2 .*id 72, one of 2 such samples.*hint:"):
         StoredExits(logits, None, torch.tensor([70, 71, 72, 73]))
+
+
+def test_labels_of_32_bits_are_those_of_64():
+    logits = torch.randn(2, 9, 3, generator=torch.Generator().manual_seed(0))
+    labels = torch.arange(9) % 3
+    short, long = (trace_curve(Confidence(), stored(logits, each), ["accuracy"]) for each in (labels.int(), labels))
+    assert torch.equal(short.scores["accuracy"], long.scores["accuracy"])

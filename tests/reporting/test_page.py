@@ -3,6 +3,7 @@
 import base64
 import json
 import re
+import shlex
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -113,9 +114,20 @@ def test_calibration_is_that_of_each_exit(tmp_path: Path) -> None:
     assert view["overthinking"] == 0.25
 
 
+def test_commands_are_those_that_the_run_allows_and_take_its_path(tmp_path: Path) -> None:
+    of_exits = {}
+    for exits in (2, 1):
+        folder = run_folder(tmp_path / f"run of {exits}", exits_of(30, num_exits=exits), backbone="missing")
+        commands = data_of(page_of([folder])[0])["runs"][0]["commands"]
+        words = [shlex.split(command) for _, command in commands]
+        assert all(any(word.startswith(str(folder.path)) for word in each) for each in words)
+        of_exits[exits] = [what for what, _ in commands]
+    assert set(of_exits[2]) - set(of_exits[1]) == {"choose a threshold"}
+
+
 def test_of_many_rows_some_are_drawn(shown: RunFolder) -> None:
-    view = data_of(page_of([shown], most_rows=1)[0])["runs"][0]  # of one run never fewer than 200
-    assert len(view["rows"]["ids"]) == 60
+    views = data_of(page_of([shown, shown], most_rows=5)[0])["runs"]
+    assert [len(view["rows"]["ids"]) for view in views] == [2, 2]
     exits = exits_of(300, num_exits=3)
     folder = RunFolder(shown.path)
     drawn = sorted(np.random.default_rng(0).choice(300, 200, replace=False).tolist())

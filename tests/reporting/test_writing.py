@@ -1,15 +1,17 @@
-"""Run folders where a package that draws is missing."""
+"""Run folders with what is drawn of them."""
 
 import sys
 from pathlib import Path
 
 import pytest
 import torch
-from factories import stored
+from factories import exits_of, operating_point, stored
 
 from ee_lightning import reporting
 from ee_lightning.analysis import sweep_exits
-from ee_lightning.exits import Confidence
+from ee_lightning.exits import Confidence, Patience
+from ee_lightning.exits.naming import spec_of
+from ee_lightning.reporting.writing import chosen_in
 from ee_lightning.runs import RunFolder
 
 
@@ -27,3 +29,20 @@ def test_without_matplotlib_all_but_the_picture_is_written(
     assert capsys.readouterr().out == told
     assert (tmp_path / "curves.csv").exists()
     assert not (tmp_path / "curves.png").exists()
+
+
+def test_a_split_that_lacks_the_first_metric_stays_as_it_is_and_is_not_drawn(tmp_path: Path) -> None:
+    exits, folder = exits_of(40), RunFolder(tmp_path)
+    for split, metric in (("validation", "accuracy"), ("test", "macro_f1")):
+        found = sweep_exits([Confidence()], exits, None, split=split, task="own", metrics=[metric])
+        reporting.write_sweep(folder, found)
+    curves = folder.read_curves()
+    assert [list(curves[split][0].scores) for split in ("validation", "test")] == [["accuracy"], ["macro_f1"]]
+    assert folder.curves_picture.is_file()
+
+
+def test_an_operating_point_of_other_exits_is_not_on_the_curves(tmp_path: Path) -> None:
+    point = operating_point(criterion=spec_of(Patience()), threshold=-1.0, layers_of_exits=(2, 4))
+    point.write(tmp_path / "operating_point.json")
+    assert chosen_in(RunFolder(tmp_path), (2, 4)) == ("patience", -1.0)
+    assert chosen_in(RunFolder(tmp_path), (1, 2, 3, 4)) is None

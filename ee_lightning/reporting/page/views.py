@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from math import isfinite, isnan
+from shlex import quote
 from typing import Any
 
 import numpy as np
@@ -10,20 +11,19 @@ from torch import Tensor
 
 from ee_lightning.analysis.sweep import Sweep, named, sweep_exits
 from ee_lightning.analysis.verdict import verdict
-from ee_lightning.errors import EarlyExitError, RunFolderError
+from ee_lightning.errors import RunFolderError
 from ee_lightning.exits import Criterion, Curve, StoredExits, replay
 from ee_lightning.exits.drawing import alike
 from ee_lightning.exits.threshold import in_words
 from ee_lightning.functional import Kind, reliability, same_rows
 from ee_lightning.reporting.page.data_rows import LONGEST_TEXT, costs_of, texts_of
 from ee_lightning.reporting.page.packing import packed, packed_counts
+from ee_lightning.reporting.writing import chosen_in
 from ee_lightning.runs.folder import RunFolder
 from ee_lightning.runs.load_run import RunOptions
-from ee_lightning.runs.operating_point import OPERATING_POINT, OperatingPoint
 
 KINDS = {Kind.SINGLE_LABEL: "classes", Kind.MULTI_LABEL: "labels", Kind.REGRESSION: "values"}
 MOST_CLASSES_SHOWN = 6
-_NO_POINT = 65_535
 
 
 def split_of(folder: RunFolder, asked: str | None) -> str:
@@ -110,7 +110,7 @@ def view_of(folder: RunFolder, name: str, found: Sweep, unknown: Sequence[str], 
         "calibration": _calibration(exits),
         **_differences(found.diagnostics),
         "config": folder.config.read_text(encoding="utf-8"),
-        "commands": _commands(folder, found.split),
+        "commands": _commands(folder, found.split, exits),
         "notes": notes,
     }
 
@@ -149,7 +149,10 @@ class _Said:
 
 
 def _criterion(curve: Curve, criterion: Criterion, exits: StoredExits, said: _Said) -> dict[str, Any]:
-    """Return a criterion's curve, and for every row and exit the first of its points at which the row leaves there."""
+    """Return a criterion's curve, and for every row and exit the first of its points at which the row leaves there.
+
+    It is the number of points where the row leaves there at none.
+    """
     found = replay(criterion, exits)
     thresholds = curve.thresholds.numpy()  # [points], descending
     scores = found.scores.double().numpy()  # [exits, samples]
@@ -161,7 +164,7 @@ def _criterion(curve: Curve, criterion: Criterion, exits: StoredExits, said: _Sa
         "layers": packed(curve.mean_exit, "f8"),
         "scores": {name: packed(score, "f8") for name, score in curve.scores.items()},
         "bands": {name: [packed(end, "f4") for end in ends] for name, ends in curve.bands.items()},
-        "leavesFrom": packed(np.where(point < len(thresholds), point, _NO_POINT), "u2"),
+        "leavesFrom": packed_counts(point),
         "says": said.pack(found.labels) if is_own else None,
         "fallback": said.pack(found.fallback) if is_own or not torch.equal(found.fallback, last) else None,
     }
@@ -217,18 +220,11 @@ def _short(text: str) -> str:
 
 def _chosen(folder: RunFolder, found: Sweep) -> dict[str, Any] | None:
     """Return the run's operating point, if one of its criteria has it with one threshold for all exits."""
-    if not (folder.path / OPERATING_POINT).is_file():
+    chosen = chosen_in(folder, found.exits.layers_of_exits)
+    if chosen is None or chosen[0] not in [each.name for each in found.criteria]:
         return None
-    try:
-        point = OperatingPoint.read(folder.path)
-    except EarlyExitError:
-        return None
-    name, is_one = point.criterion.build().name, isinstance(point.threshold, float)
-    if not is_one or point.layers_of_exits != found.exits.layers_of_exits:
-        return None
-    if name not in [each.name for each in found.criteria]:
-        return None
-    return {"criterion": name, "threshold": point.threshold, "words": f"{name} at {in_words(point.threshold)}"}
+    name, threshold = chosen
+    return {"criterion": name, "threshold": threshold, "words": f"{name} at {in_words(threshold)}"}
 
 
 def _clock(folder: RunFolder, split: str) -> list[dict[str, Any]]:
@@ -238,6 +234,7 @@ def _clock(folder: RunFolder, split: str) -> list[dict[str, Any]]:
             "criterion": each.criterion,
             "threshold": each.threshold,
             "batch": each.batch_size,
+            "layers": each.layer_speedup,
             "speedup": each.wall_speedup,
             "conditions": each.conditions,
         }
@@ -286,16 +283,15 @@ def _differences(diagnostics: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _commands(folder: RunFolder, split: str) -> list[tuple[str, str]]:
+def _commands(folder: RunFolder, split: str, exits: StoredExits) -> list[tuple[str, str]]:
     """Return commands that make the run's results again, and what each does."""
-    path, config = folder.path, folder.config
+    path, config = quote(str(folder.path)), quote(str(folder.config))
     commands = [("train again", f"ee-lightning fit --config {config}")]
     if checkpoints := [each for each in folder.swept_checkpoints() if each.is_file()]:
         stage = "test" if split == "test" else "validate"
-        commands.append(("evaluate again", f"ee-lightning {stage} --config {config} --ckpt_path {checkpoints[0]}"))
-    return [
-        *commands,
-        ("compare every criterion", f"ee-lightning curves {path}"),
-        ("choose a threshold", f"ee-lightning choose {path} --criterion confidence --min-speedup 2"),
-        ("write this page", f"ee-lightning report {path}"),
-    ]
+        weights = quote(str(checkpoints[0]))
+        commands.append(("evaluate again", f"ee-lightning {stage} --config {config} --ckpt_path {weights}"))
+    commands.append(("compare every criterion", f"ee-lightning curves {path}"))
+    if exits.num_exits > 1 and exits.target.kind is not Kind.REGRESSION:
+        commands.append(("choose a threshold", f"ee-lightning choose {path} --criterion confidence --min-speedup 2"))
+    return [*commands, ("write this page", f"ee-lightning report {path}")]

@@ -21,7 +21,6 @@ from ee_lightning.terminal import wrapped
 SCRIPTS = ("base", "outcomes", "chart", "curves", "point", "classes", "rows", "exits", "compare", "main")
 REPORT = "report.html"
 MOST_ROWS = 2000
-_FEWEST_ROWS = 200
 
 
 def page_of(
@@ -34,7 +33,7 @@ def page_of(
         split: The split to show; None takes the validation split, or the only one of a run.
         most_rows: Rows that can be looked at one by one, in all; of more, so many are drawn.
     """
-    rows_each = max(_FEWEST_ROWS, most_rows // len(folders))
+    rows_each = max(1, most_rows // len(folders))
     views, shown = [], []
     for folder in folders:
         found, unknown = sweep_of(folder, split_of(folder, split))

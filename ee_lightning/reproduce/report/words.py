@@ -237,7 +237,7 @@ def footnotes(
             "their threshold on the other half."
         )
     if Oracle.name in criteria.values():
-        notes.append("The oracle reads the labels: an upper bound, not a method.")
+        notes.append("The oracle reads the labels: the best choice of exits, not a method.")
     return [
         *notes,
         *_of_published(trainings, results, metrics),

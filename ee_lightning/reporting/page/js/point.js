@@ -3,10 +3,10 @@ function clockNear(run, criterion, point) {
   const measured = run.clock.filter((each) => each.criterion === criterion.name);
   if (!measured.length) return null;
   const here = speedupAt(run, criterion, point);
-  const away = (each) => Math.abs(speedupAt(run, criterion, pointOf(criterion, each.threshold)) - here);
+  const away = (each) => Math.abs(each.layers - here);
   const nearest = measured.reduce((best, each) => (away(each) < away(best) ? each : best));
   const same = measured.filter((each) => each.threshold === nearest.threshold);
-  return { batches: same, speedup: speedupAt(run, criterion, pointOf(criterion, nearest.threshold)) };
+  return { batches: same, speedup: nearest.layers };
 }
 
 function drawPoint() {

@@ -82,6 +82,7 @@ class ParquetFile(RowFile):
     @override
     def rows(self, choose: Chooser) -> Iterator[tuple[int, Fields]]:
         self.columns, self.done = choose(self.schema.names, self.path), 0
+        self.header = dict(zip(self.schema.names, self.schema.types, strict=True))
         for name in self.columns.texts:
             kind = self.schema.field(name).type
             if not _is_text(kind) and kind != pa.null():

@@ -64,8 +64,10 @@ class Chooser:
         """Pick the columns.
 
         Raises:
-            DataError: One is not there, or there are two of its name.
+            DataError: One is not there, or there are two of its name, or of any name where whole rows are wanted.
         """
+        if self.whole:
+            self._refuse_doubles([name for name in header if name], header, where)
         texts = self._found(self.texts, header, where)
         has_any = any(name in header for names in self.labels for name in names)
         if not (self.labels and (self.needs_label or has_any)):
@@ -81,10 +83,14 @@ class Chooser:
             is_torn = len(header) == 1 and any(separator in header[0] for separator in "\t;,|")
             torn = ", which looks like several: a .csv has commas between its cells, and a .tsv tabs" if is_torn else ""
             raise DataError(f"no column {missing!r}", where=where, hint=f"{there}{torn}; {self.advice}")
-        if double := next((name for name in names if header.count(name) > 1), None):
-            hint = f"{there}; give each another name"
-            raise DataError(f"there are two columns {double!r}", where=where, hint=hint)
+        self._refuse_doubles(names, header, where)
         return names
+
+    @staticmethod
+    def _refuse_doubles(names: Sequence[str], header: Sequence[str], where: object) -> None:
+        if double := next((name for name in names if header.count(name) > 1), None):
+            hint = f"it has the columns {', '.join(header)}; give each another name"
+            raise DataError(f"there are two columns {double!r}", where=where, hint=hint)
 
 
 def choose_columns(task: Task, split: str) -> Chooser:
@@ -151,6 +157,8 @@ class RowFile(ABC):
         size: Its size, in bytes or rows.
         done: How much of it was read, in the unit of `size`.
         columns: What is read of it; None until that is chosen.
+        header: All columns of a file that names them before its rows, with their types in Arrow where it has such, and
+            None for texts; empty until the columns are chosen.
         row: The row that was read last, by column; of a Parquet file what is read of it, unless whole rows are wanted.
 
     Raises:
@@ -162,6 +170,7 @@ class RowFile(ABC):
     def __init__(self, path: Path, size: int) -> None:
         self.path, self.size, self.done = path, size, 0
         self.columns: Columns | None = None
+        self.header: Mapping[str, Any] = {}
         self.row: Mapping[str, Any] = {}
 
     @abstractmethod
@@ -266,7 +275,7 @@ class TableFile(LineFile):
             )
         else:
             header = self._header(line, cells)
-        self.columns = choose(header, self.path)
+        self.columns, self.header = choose(header, self.path), dict.fromkeys(header)
         places = [header.index(name) for name in self.columns.names]
         for line, cells in rows:
             if isinstance(cells, Bad):
@@ -352,6 +361,7 @@ class PlainLines(LineFile):
                 hint="use .csv, .tsv, .jsonl or .parquet, with a column for each",
             )
         self.columns = choose(choose.texts[0], self.path)
+        self.header = dict.fromkeys(self.columns.texts)
         for line in lines:
             text = _without_end(line)
             self.row = {self.columns.texts[0]: text}

@@ -48,6 +48,11 @@ class InputRows(LeavesOut):
         return self._file.size
 
     @property
+    def header(self) -> Mapping[str, Any]:
+        """The columns that the file names before its rows, as of `RowFile.header`."""
+        return self._file.header
+
+    @property
     def done(self) -> int:
         """How much of it was read."""
         return self._file.done
@@ -76,6 +81,7 @@ class OwnRows:
         split: The split.
 
     Attributes:
+        header: The columns that are given with the texts, which are none.
         size: How many rows there are.
         done: How many of them were given.
         files: The names of the files that they are numbered in.
@@ -96,6 +102,7 @@ class OwnRows:
                 where=error.where,
                 hint="bring the run's data back to where its config.yaml says (data.root), or give rows: --input FILE",
             ) from error
+        self.header: Mapping[str, Any] = {}
         self.size, self.done = len(self._rows), 0
 
     def __iter__(self) -> Iterator[Row]:

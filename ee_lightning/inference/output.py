@@ -5,7 +5,7 @@ import io
 import json
 import math
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -18,10 +18,11 @@ from ee_lightning.errors import DataError, first_line, hint_for
 from ee_lightning.files import check_replaceable, unfinished_of
 from ee_lightning.functional import Kind, sigmoid, softmax
 from ee_lightning.inference.input import Row
-from ee_lightning.inference.texts import TextPrediction
+from ee_lightning.inference.texts import TextPrediction, input_name
 
 if TYPE_CHECKING:
-    import pyarrow.parquet as pq  # which takes a second to import
+    import pyarrow as pa  # which takes a second to import
+    import pyarrow.parquet as pq
 
 ENDINGS = (".csv", ".jsonl", ".parquet")
 
@@ -32,10 +33,11 @@ class PredictionFile:
     A row has an ``id``, the input's or else its number; all other columns of the input; ``label``, ``probability`` (not
     for regression), ``score``, ``exit_layer``, and ``empty``, whether a text of it is blank. If asked for it has
     ``trail``, the logits of all exits that the text passed, and a ``probability_LABEL`` for each label. A column of the
-    input that has one of these names is called ``input_NAME``.
+    input that has one of these names is called ``input_NAME``, see `input_name`.
 
     In CSV, lists are JSON, and several labels stand with a separator between them. JSON knows no infinity and no NaN:
-    there they are ``null``. A table has the columns of its first row.
+    there they are ``null``. CSV and Parquet have the columns that the input names before its rows, with their types
+    where it has such, or else those of the first row.
 
     Args:
         path: The file that is to be.
@@ -44,20 +46,30 @@ class PredictionFile:
         with_trail: Whether to write trails.
         names: The labels to write the probabilities of; these need predictions with trails.
         label_separator: What stands between several labels in a CSV file.
+        header: Returns the `RowFile.header` of the input, once its first row was read.
 
     Attributes:
         num_rows: How many predictions were written.
         num_empty: How many of them are of rows with a blank text.
+        left_out: The input's columns that are not written, for the first row has none such.
     """
 
     def __init__(
-        self, path: Path, file: BinaryIO, kind: Kind, with_trail: bool, names: Sequence[str], label_separator: str
+        self,
+        path: Path,
+        file: BinaryIO,
+        kind: Kind,
+        with_trail: bool,
+        names: Sequence[str],
+        label_separator: str,
+        header: Callable[[], Mapping[str, Any]],
     ) -> None:
-        self.path, self.num_rows, self.num_empty = path, 0, 0
-        self._file, self._kind, self._separator = file, kind, label_separator
+        self.path, self.num_rows, self.num_empty, self.left_out = path, 0, 0, set[str]()
+        self._file, self._kind, self._separator, self._header = file, kind, label_separator, header
         left_out = {"probability": kind is Kind.REGRESSION, "trail": not with_trail}
         self._fields = [name for name in TextPrediction._fields if not left_out.get(name, False)]
         self._likely = [f"probability_{name}" for name in names]
+        self._added = {*self._fields, "empty", *self._likely}
         self._columns = list[str]()
         self._table: pq.ParquetWriter | None = None
 
@@ -70,15 +82,17 @@ class PredictionFile:
         records = list(self._records(rows, predictions))
         with _blaming(self.path, self.num_rows):
             if not self._columns:
-                self._begin(list(records[0]))
+                self._begin(records[0])
             self._append(records)
+        if self.path.suffix != ".jsonl":
+            self.left_out.update(*(record.keys() - self._columns for record in records))
         self.num_rows += len(records)
         self.num_empty += sum(record["empty"] for record in records)
 
     def finish(self) -> None:
         """Write what stands at the end of the file, and have it on the disk."""
         if not self._columns:
-            self._begin(["id", *self._fields, "empty", *self._likely])
+            self._begin({})
         if self.path.suffix == ".parquet":
             if self._table is None:
                 self._append([])
@@ -99,13 +113,14 @@ class PredictionFile:
         for row, prediction, shares in zip(rows, predictions, likely, strict=True):
             said = {name: getattr(prediction, name) for name in self._fields}
             said |= {"empty": not all(map(str.strip, row.texts)), **dict(zip(self._likely, shares, strict=True))}
-            given = {f"input_{name}" if name in said else name: value for name, value in row.columns.items()}
+            given = {input_name(name, self._added): value for name, value in row.columns.items()}
             yield {"id": row.number, **given, **said}
 
-    def _begin(self, columns: list[str]) -> None:
-        self._columns = columns
+    def _begin(self, first: Mapping[str, Any]) -> None:
+        named = [input_name(name, self._added) for name in self._header()]
+        self._columns = [*dict.fromkeys(["id", *named, *first, *self._fields, "empty", *self._likely])]
         if self.path.suffix == ".csv":
-            self._append_text(_as_csv([columns]))
+            self._append_text(_as_csv([self._columns]))
 
     def _append(self, records: list[dict[str, Any]]) -> None:
         if self.path.suffix == ".parquet":
@@ -138,16 +153,48 @@ class PredictionFile:
         rows = [{name: row.get(name) for name in self._columns} for row in records]
         try:
             if self._table is None:
-                found = dict.fromkeys(self._columns, pa.null())
-                found |= {each.name: each.type for each in pa.Table.from_pylist(rows).schema}
-                if self._kind is Kind.MULTI_LABEL:  # whose first lists may be empty
-                    found |= {"label": pa.list_(pa.string()), "probability": pa.list_(pa.float64())}
-                types = {name: pa.string() if pa.types.is_null(kind) else kind for name, kind in found.items()}
-                self._table = pq.ParquetWriter(self._file, pa.schema(types))
+                self._table = pq.ParquetWriter(self._file, pa.schema(self._types(rows)))
             self._table.write_table(pa.Table.from_pylist(rows, self._table.schema))
-        except (pa.ArrowException, TypeError, ValueError) as error:
+        except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
             hint = "a column must hold one type: write a .jsonl"
             raise DataError(f"predictions can't be written: {first_line(error)}", where=self.path, hint=hint) from error
+
+    def _types(self, rows: Sequence[Mapping[str, Any]]) -> "dict[str, pa.DataType]":
+        """Return the type of each column: as the input says, or else as its first rows have it."""
+        import pyarrow as pa
+
+        known = {input_name(name, self._added): kind or pa.string() for name, kind in self._header().items()}
+        known |= {**prediction_types(self._kind), "empty": pa.bool_(), **dict.fromkeys(self._likely, pa.float64())}
+        if "trail" in self._added:
+            known["trail"] = pa.list_(pa.list_(pa.float64()))
+        unknown = [{name: value for name, value in row.items() if name not in known} for row in rows]
+        types = {name: known.get(name, pa.string()) for name in self._columns}
+        types["id"] = known.get("id", pa.int64())
+        return types | {each.name: _without_null(each.type) for each in pa.Table.from_pylist(unknown).schema}
+
+
+def prediction_types(kind: Kind) -> "dict[str, pa.DataType]":
+    """Return the columns of the predictions in a table of Arrow, and their types."""
+    import pyarrow as pa
+
+    of_label = pa.float64() if kind is Kind.REGRESSION else pa.string()
+    types = {"label": of_label, "probability": pa.float64(), "score": pa.float64(), "exit_layer": pa.int32()}
+    if kind is Kind.REGRESSION:
+        del types["probability"]
+    elif kind is Kind.MULTI_LABEL:
+        types |= {name: pa.list_(types[name]) for name in ("label", "probability")}
+    return types
+
+
+def _without_null(kind: "pa.DataType") -> "pa.DataType":
+    """Return a type with texts in it where the first rows had nothing, also in lists and mappings."""
+    import pyarrow as pa
+
+    if pa.types.is_list(kind):
+        return pa.list_(_without_null(kind.value_type))
+    if pa.types.is_struct(kind):
+        return pa.struct([(field.name, _without_null(field.type)) for field in kind])
+    return pa.string() if pa.types.is_null(kind) else kind
 
 
 def probabilities_of(logits: ArrayLike, kind: Kind) -> Any:
@@ -164,6 +211,7 @@ def writing(
     with_trail: bool = False,
     names: Sequence[str] = (),
     label_separator: str = LABEL_SEPARATOR,
+    header: Callable[[], Mapping[str, Any]] = dict,
 ) -> Iterator[PredictionFile]:
     """Open a file for predictions, which takes the place of what stands there once there is something in it.
 
@@ -176,6 +224,7 @@ def writing(
         with_trail: Whether to write trails.
         names: The labels to write the probabilities of; these need predictions with trails.
         label_separator: What stands between several labels in a CSV file.
+        header: Returns the `RowFile.header` of the input, once its first row was read.
 
     Raises:
         DataError: It can't be written, or its ending is not known.
@@ -183,7 +232,7 @@ def writing(
     check_writable(path)
     unfinished = unfinished_of(path)
     with _opened(path, unfinished) as file:
-        predictions = PredictionFile(path, file, kind, with_trail, names, label_separator)
+        predictions = PredictionFile(path, file, kind, with_trail, names, label_separator, header)
         try:
             yield predictions
         except BaseException:

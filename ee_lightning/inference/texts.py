@@ -1,8 +1,9 @@
 """From rows of texts to samples, and to predictions for them, one after the other."""
 
+import re
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set, Sized
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, Set, Sized
 from itertools import chain, compress, islice
 from threading import Lock
 from typing import Any, NamedTuple, cast
@@ -175,6 +176,16 @@ class TextPrediction(NamedTuple):
     score: float
     exit_layer: int
     trail: list[list[float]] | None = None
+
+
+def input_name(name: str, added: Collection[str]) -> str:
+    """Return what an input's column is called beside columns that are added to it: none is called as another.
+
+    Example:
+        >>> [input_name(name, ["label"]) for name in ("text", "label", "input_label")]
+        ['text', 'input_label', 'input_input_label']
+    """
+    return f"input_{name}" if re.sub("^(input_)+", "", name) in added else name
 
 
 class TextStream(LeavesOut, Iterator[TextPrediction]):

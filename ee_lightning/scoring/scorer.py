@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import pyarrow as pa
 
 from ee_lightning.data.row_files import Chooser
-from ee_lightning.functional import Kind
-from ee_lightning.inference.texts import TextPrediction
+from ee_lightning.inference.output import prediction_types
+from ee_lightning.inference.texts import TextPrediction, input_name
 from ee_lightning.runtime.loading import load_predictor
 
 if TYPE_CHECKING:
@@ -21,8 +21,8 @@ class BatchScorer:
     """Loads a model once, and adds its predictions to every table that it is called with.
 
     All columns are kept, in their order, and ``label``, ``probability`` (not for regression), ``score`` and
-    ``exit_layer`` follow; a column that has one of these names is called ``input_NAME``. It is made in the process that
-    scores, as an actor of Ray or in a task of Spark.
+    ``exit_layer`` follow; a column that has one of these names is called ``input_NAME``, see `input_name`. It is made
+    in the process that scores, as an actor of Ray or in a task of Spark.
 
     Args:
         model: A run folder, or what save or export wrote: its folder, or its name on the hub.
@@ -63,17 +63,8 @@ class BatchScorer:
         deployment = self.predictor.deployment
         named = deployment.text_choices if text_columns is None else [tuple(text_columns)]
         self._choose, self._skips = Chooser(named, advice=_ADVICE), skip_bad_rows
-        several = deployment.target.kind is Kind.MULTI_LABEL
-        of_label = pa.float64() if deployment.target.kind is Kind.REGRESSION else pa.string()
-        self.columns: dict[str, pa.DataType] = {
-            "label": pa.list_(of_label) if several else of_label,
-            "probability": pa.list_(pa.float64()) if several else pa.float64(),
-            "score": pa.float64(),
-            "exit_layer": pa.int32(),
-        }
+        self.columns: dict[str, pa.DataType] = prediction_types(deployment.target.kind)
         """The columns that are added, and their types."""
-        if deployment.target.kind is Kind.REGRESSION:
-            del self.columns["probability"]
 
     def __call__(self, batch: Batch) -> Batch:
         """Return a table, or a frame of pandas, with its predictions.
@@ -83,12 +74,12 @@ class BatchScorer:
         """
         if isinstance(batch, pa.Table):
             names = batch.column_names
-            kept = batch.rename_columns([self._renamed(name) for name in names])
+            kept = batch.rename_columns([input_name(name, self.columns) for name in names])
             for name, column in self._predicted(names, [batch[each].to_pylist() for each in self.check(names)]):
                 kept = kept.append_column(name, column)
             return cast(Batch, kept)
         names = [*map(str, batch.columns)]
-        frame = batch.rename(columns=self._renamed)
+        frame = batch.rename(columns={name: input_name(name, self.columns) for name in names})
         found = self._predicted(names, [batch[each].tolist() for each in self.check(names)])
         return cast(Batch, frame.assign(**{name: column.to_pandas().array for name, column in found}))
 
@@ -99,9 +90,6 @@ class BatchScorer:
             DataError: It lacks them.
         """
         return self._choose(columns, where).texts
-
-    def _renamed(self, name: str) -> str:
-        return f"input_{name}" if name in self.columns else name
 
     def _predicted(self, names: Sequence[str], texts: list[list[Any]]) -> Iterator[tuple[str, pa.Array]]:
         rows = [*zip(*texts, strict=True)]

@@ -6,13 +6,14 @@ import resource
 from math import inf, nan
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from ee_lightning.errors import DataError
 from ee_lightning.functional import Kind
 from ee_lightning.inference import TextPrediction
-from ee_lightning.inference.input import Row
+from ee_lightning.inference.input import InputRows, Row
 from ee_lightning.inference.output import writing
 
 PREDICTIONS = [
@@ -197,6 +198,69 @@ def test_a_table_of_no_rows_or_of_two_types_in_a_column(tmp_path: Path) -> None:
     match = r"can't be written[\s\S]*jsonl"
     with writing(tmp_path / "b.parquet") as file:
         file.write([Row(0, ("x",), {"n": 1})], PREDICTIONS[:1])
-        with pytest.raises(DataError, match=match):
-            file.write([Row(1, ("x",), {"n": "one"})], PREDICTIONS[:1])
+        for other in ("one", 2**70):
+            with pytest.raises(DataError, match=match):
+                file.write([Row(1, ("x",), {"n": other})], PREDICTIONS[:1])
     assert pq.read_table(tmp_path / "b.parquet").column("n").to_pylist() == [1]
+
+
+def test_no_column_of_the_input_replaces_another(tmp_path: Path) -> None:
+    given = {"label": "second", "input_label": "first", "input_note": "mine"}
+    with writing(tmp_path / "a.jsonl") as file:
+        file.write([Row(0, ("x",), given)], PREDICTIONS[:1])
+    row = json.loads((tmp_path / "a.jsonl").read_text())
+    assert [row[f"{'input_' * times}label"] for times in range(3)] == ["positive", "second", "first"]
+    assert row["input_note"] == "mine"
+
+
+def test_columns_that_the_first_row_lacks_are_said(tmp_path: Path) -> None:
+    given = [Row(0, ("x",), {"a": 1}), Row(1, ("x",), {"a": 2, "b": 3}), Row(2, ("x",), {"c": 4})]
+    for ending, lost in ((".csv", {"b", "c"}), (".parquet", {"b", "c"}), (".jsonl", set())):
+        with writing(tmp_path / f"a{ending}") as file:
+            file.write(given[:1], PREDICTIONS[:1])
+            file.write(given[1:], PREDICTIONS)
+        assert file.left_out == lost
+
+
+def test_tables_keep_the_types_of_their_input(tmp_path: Path) -> None:
+    columns = {
+        "text": pa.array(["a film"] * 4).dictionary_encode(),
+        "label": pa.array([0, 1, 1, 0], pa.int8()),
+        "late": pa.array([None, None, None, 0.5]),
+        "when": pa.array([None, None, None, 10**18], pa.timestamp("ns", "UTC")),
+        "nested": pa.array([None, None, [], [{"key": 1}]]),
+        "trail": ["a", "b", "c", "d"],
+    }
+    pq.write_table(pa.table(columns), tmp_path / "in.parquet")
+    source = InputRows(tmp_path / "in.parquet", [("text",)])
+    given = [*source]
+    with writing(tmp_path / "out.parquet", header=lambda: source.header) as file:
+        for half in (given[:2], given[2:]):
+            file.write(half, PREDICTIONS)
+    written, before = pq.read_table(tmp_path / "out.parquet"), pq.read_table(tmp_path / "in.parquet")
+    for name in columns:
+        there = written["input_label" if name == "label" else name]
+        assert (there.type, there.to_pylist()) == (before[name].type, before[name].to_pylist())
+
+
+def test_what_the_first_rows_lack_is_text_in_a_table(tmp_path: Path) -> None:
+    first, later = {"tags": [], "more": {"a": None}}, {"tags": ["new"], "more": {"a": "b"}}
+    with writing(tmp_path / "a.parquet") as file:
+        for number, columns in enumerate((first, later)):
+            file.write([Row(number, ("x",), columns)], PREDICTIONS[:1])
+    table = pq.read_table(tmp_path / "a.parquet", columns=["tags", "more"])
+    assert table.to_pylist() == [first, later]
+
+
+def test_a_file_without_rows_has_all_columns_and_their_types(tmp_path: Path) -> None:
+    (tmp_path / "in.csv").write_text("text,author,label\n")
+    source = InputRows(tmp_path / "in.csv", [("text",)])
+    assert [*source] == []
+    with writing(tmp_path / "a.parquet", header=lambda: source.header, names=["no"], with_trail=True):
+        pass
+    schema = pq.read_schema(tmp_path / "a.parquet")
+    assert dict(zip(schema.names, map(str, schema.types), strict=True)) == {
+        **{"id": "int64", "text": "string", "author": "string", "input_label": "string", "label": "string"},
+        **{"probability": "double", "score": "double", "exit_layer": "int32", "empty": "bool"},
+        **{"trail": "list<element: list<element: double>>", "probability_no": "double"},
+    }

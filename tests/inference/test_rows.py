@@ -133,6 +133,7 @@ def test_ten_bad_rows_are_listed_and_all_counted(tmp_path: Path) -> None:
         ("a.csv", "", r"the file has no rows[\s\S]*a.csv\n.*it is empty"),
         ("a.csv", "id,words\n1,a\n", r"no column 'sentence'[\s\S]*a.csv[\s\S]*columns id, words; .*--text-columns"),
         ("a.csv", "sentence,sentence\na,b\n", "two columns 'sentence'"),
+        ("a.csv", "sentence,note,note\na,b,c\n", r"two columns 'note'[\s\S]*give each another name"),
         ("a.csv", "sentence\na\n".encode("utf-16"), "does not name the columns: it is not UTF-8"),
         ("a.tsv", "a film\n", "no column 'sentence'"),
     ],

@@ -48,6 +48,13 @@ def test_frames_are_scored_as_tables_are(scorer: BatchScorer, table: pa.Table) -
         assert frame[name].tolist() == expected[name].to_pylist()
 
 
+def test_no_column_replaces_another(scorer: BatchScorer) -> None:
+    given = pa.table({"text": TEXTS, "label": ["second"] * 4, "input_label": ["first"] * 4})
+    for scored in (scorer(given).to_pandas(), scorer(given.to_pandas())):
+        assert [*scored.columns][:3] == ["text", "input_label", "input_input_label"]
+        assert (scored["input_label"][0], scored["input_input_label"][0]) == ("second", "first")
+
+
 def test_a_part_without_rows_has_the_same_columns(scorer: BatchScorer, table: pa.Table) -> None:
     assert scorer(table.slice(0, 0)).schema.names == scorer(table).schema.names
 

@@ -12,7 +12,6 @@ from torch import Tensor
 from ee_lightning.cli.command import Adapter, LayersOfExits, Number
 from ee_lightning.cli.models import Model, load
 from ee_lightning.cli.predict import said
-from ee_lightning.data.tasks import LABEL_SEPARATOR
 from ee_lightning.errors import DataError, OptionError, shown
 from ee_lightning.exits import StoredExits, at_exits, reaches, replay
 from ee_lightning.functional import Kind
@@ -53,6 +52,10 @@ def explain(
     load_adapter(adapter)
     if (row is None) == (text is None):
         raise OptionError("one of --row and --text is needed", where="the command line", hint="give one of them")
+    if text is None and pair is not None:
+        raise OptionError("--pair is the second text beside --text", where="--pair", hint="leave it out")
+    if text is not None and split != "validation":
+        raise OptionError("--split says where --row is, and a text is given", where="--split", hint="leave it out")
     if text is not None:
         predictor = load(model, criterion, threshold, exits, device="cpu")
         deployment, said_of_text = predictor.deployment, predictor.exits_of(text, pair)
@@ -60,7 +63,7 @@ def explain(
         return
     if not is_run(model):
         hint = "name a run folder, such as runs/demo/version_0, or give --text"
-        raise OptionError("no run folder is there, and nothing else has stored exits", where=model, hint=hint)
+        raise OptionError("this is no run folder, and only a run has stored exits", where=model, hint=hint)
     folder, options = RunFolder(model), RunOptions.read(RunFolder(model))
     stored = folder.read_exits(split)
     position = stored.ids.eq(row or 0).nonzero().flatten()  # [1], or [0]
@@ -77,7 +80,7 @@ def explain(
         own = ()
     for each in own:
         print(f"text: {shown(each, 400)}")
-    _print(stored.asking(asked).select(position), rule, options.task.label_names, LABEL_SEPARATOR)
+    _print(stored.asking(asked).select(position), rule, options.task.label_names, options.task.label_separator)
 
 
 def _print(exits: StoredExits, rule: ExitPolicy, names: tuple[str, ...], separator: str) -> None:

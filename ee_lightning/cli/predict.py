@@ -26,7 +26,7 @@ from ee_lightning.cli.command import (
 )
 from ee_lightning.cli.models import Model, load_served
 from ee_lightning.cli.scoring import score
-from ee_lightning.data.row_files import open_row_file
+from ee_lightning.data.row_files import is_standard_input, open_row_file
 from ee_lightning.errors import EarlyExitError, OptionError, counted, listed
 from ee_lightning.exits.placement import Layers, one_sided
 from ee_lightning.functional import Kind
@@ -46,6 +46,8 @@ SILENCE = 30
 """After how many seconds the progress is printed again where there is no terminal."""
 ENOUGH = 10
 """Of how many texts on it is of note that all of them leave at the same exit."""
+BATCH_SIZE, WORKERS = 32, 2
+"""The defaults of two options, which only one of the engines has."""
 
 Columns = Annotated[tuple[Annotated[str, Field(min_length=1)], ...], AtCommas, "A[,B]"]
 
@@ -65,12 +67,12 @@ def predict(
     probabilities: bool = False,
     trail: bool = False,
     schedule: Schedule = "auto",
-    batch_size: BatchSize = 32,
+    batch_size: BatchSize = BATCH_SIZE,
     precision: Precision = "fp32",
     device: Device = "auto",
     threads: Threads | None = None,
     engine: Literal["local", "ray"] = "local",
-    workers: Threads = 2,
+    workers: Threads = WORKERS,
     keep_order: bool = False,
     adapter: Adapter | None = None,
 ) -> None:
@@ -112,7 +114,8 @@ def predict(
     if engine == "ray":
         alone = {
             **{"--text": text, "--pair": pair, "--probabilities": probabilities, "--trail": trail},
-            **{"--exits": exits, "--threads": threads},
+            **{"--exits": exits, "--threads": threads, "--schedule": schedule != "auto"},
+            **{"--batch-size": batch_size != BATCH_SIZE, "--precision": precision != "fp32"},
         }
         rule = {"criterion": criterion, "threshold": threshold, "text_columns": text_columns, "device": device}
         score(
@@ -125,28 +128,36 @@ def predict(
             options={**rule, "skip_bad_rows": skip_bad_rows},
         )
         return
+    for option, is_given in {"--workers": workers != WORKERS, "--keep-order": keep_order}.items():
+        if is_given:
+            raise OptionError("the option is for --engine ray", where=option, hint="give --engine ray, or leave it out")
     options: PredictorOptions = {
         **{"device": device, "schedule": schedule, "batch_size": batch_size, "precision": precision},
         "keep_trail": trail or probabilities,
     }
+    checked: Path | None = None
     if text is not None or pair is not None:
         _check_one_text(text, {name: value for name, value in of_file.items() if value})
-        one = load_served(model, criterion, threshold, exits, threads, **options)
-        _print_one(one, text or "", pair, probabilities=probabilities)
-        return
-    checked = _own_output(model, output, text_columns, skip_bad_rows) if input is None else _output(input, output)
-    check_writable(checked)
+    else:
+        checked = _own_output(model, output, text_columns, skip_bad_rows) if input is None else _output(input, output)
+        check_writable(checked)
     predictor = load_served(model, criterion, threshold, exits, threads, **options)
     deployment = predictor.deployment
     kind = deployment.target.kind
     if probabilities and kind is Kind.REGRESSION:
         raise OptionError("values have no probabilities", where="--probabilities", hint="leave it out")
+    if checked is None:
+        _print_one(predictor, text or "", pair, probabilities=probabilities)
+        return
     if input is None:
         rows: InputRows | OwnRows = _own_rows(model)
     else:
         rows = InputRows(input, choices(text_columns, deployment), skip_bad_rows=skip_bad_rows)
     names = deployment.label_names if probabilities else ()
-    with writing(checked, kind, with_trail=trail, names=names, label_separator=deployment.label_separator) as file:
+    separator = deployment.label_separator
+    with writing(
+        checked, kind, with_trail=trail, names=names, label_separator=separator, header=lambda: rows.header
+    ) as file:
         _predict(predictor, rows, file)
     if isinstance(rows, OwnRows):
         print(f"ids: row numbers, from 0, in {listed(rows.files)}")
@@ -221,7 +232,8 @@ def _output(input: Path, output: Path | None) -> Path:
     open_row_file(input)  # which checks that it can be read
     if output is None:
         raise OptionError("no place is named for the predictions", where="--output", hint="give --output FILE")
-    if realpath(output) == realpath(input) or (output.exists() and output.samefile(input)):
+    is_file = not is_standard_input(input)
+    if is_file and (realpath(output) == realpath(input) or (output.exists() and output.samefile(input))):
         raise OptionError("the input would be overwritten", where=f"--output {output}", hint="name another file")
     return output
 
@@ -274,6 +286,9 @@ def _predict(predictor: TextPredictor, rows: InputRows | OwnRows, file: Predicti
         print(f"mean exit {mean_exit:.2f} of {len(layers)}: {layers[-1] / mean_layers:.2f}x faster by layers")
         if file.num_rows >= ENOUGH:
             warn_of_threshold(deployment.rule, mean_layers, layers, f"{file.num_rows} texts")
+    if file.left_out:
+        lost = listed(sorted(file.left_out))
+        print(f"warning: columns that the first row lacks are left out: {lost}; write a .jsonl to keep them")
     if file.num_empty:
         print(f"{counted(file.num_empty, 'row')} with an empty text: see the column 'empty'")
     if stream.num_cut:

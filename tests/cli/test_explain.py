@@ -49,7 +49,12 @@ def test_a_pair_or_a_value_is_predicted(trained: Callable[..., Path], capfd: pyt
     assert "takes 2 texts" in printed(capfd, "predict", trained("rte"), *RULE, "--text", "a film", status=1)
     no_share = ["--input", "in.csv", "--output", "out.csv", "--probabilities"]
     Path("in.csv").write_text("sentence1,sentence2\na,b\n")
-    assert "values have no probabilities" in printed(capfd, "predict", trained("stsb"), *rule, *no_share, status=1)
+    for options in (no_share, ["--text", "a film", "--pair", "a plot", "--probabilities"]):
+        capfd.readouterr()
+        assert main(["predict", str(trained("stsb")), *rule, *options]) == 1
+        said = capfd.readouterr()
+        assert "values have no probabilities" in said.err
+        assert not said.out
 
 
 def test_rows_come_from_standard_input(run: Path) -> None:
@@ -60,6 +65,7 @@ def test_rows_come_from_standard_input(run: Path) -> None:
     rows = pq.read_table("out.parquet").to_pylist()
     assert [(row["id"], row["sentence"], row["empty"]) for row in rows] == [(0, "a lovely film", False), (1, "", True)]
     Path("lines").write_text('{"text": "a film", "id": 7}\n{"text": "a plot", "more": [1]}\n')
+    Path("out.jsonl").write_text("of the last time")
     command = Command("predict", run, *RULE, "--input", "-.jsonl", "--output", "out.jsonl", stdin="lines")
     assert command.ends() == 0, command.printed
     written = [json.loads(line) for line in Path("out.jsonl").read_text().splitlines()]
@@ -116,6 +122,8 @@ MISTAKES = {
     "nothing": ([], r"one of --row and --text is needed"),
     "both": (["--row", "1", "--text", "a"], r"one of --row and --text is needed"),
     "no such row": (["--row", "99999"], r"have no row 99999[\s\S]*such as --row \d+"),
+    "pair of a row": (["--row", "1", "--pair", "a"], r"--pair is the second text beside --text"),
+    "split of a text": (["--text", "a", "--split", "test"], r"--split says where --row is"),
     "no such split": (["--row", "1", "--split", "train"], r"--split: invalid choice"),
 }
 
@@ -141,4 +149,7 @@ def test_commands_and_options_are_suggested(capfd: pytest.CaptureFixture[str]) -
 
 def test_where_no_run_is_there_is_no_row_to_explain(capfd: pytest.CaptureFixture[str]) -> None:
     assert main(["explain", "runs/missing/version_0", "--row", "1"]) == 1
-    assert re.match(r"error: no run folder is there.*\n  where: runs/missing/version_0\n", capfd.readouterr().err)
+    assert re.match(
+        r"error: this is no run folder, and only a run has stored exits\n  where: runs/missing/version_0\n",
+        capfd.readouterr().err,
+    )

@@ -203,10 +203,19 @@ def test_bad_rows_are_left_out_counted_and_listed(
     assert "\n  and 3 more\n" in printed
 
 
+def test_columns_that_are_lost_are_said(run: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    Path("in.jsonl").write_text('{"text": "a film"}\n{"text": "a film", "b": 1, "a": 2}\n')
+    said = "warning: columns that the first row lacks are left out: a, b; write a .jsonl"
+    for ending, is_said in ((".csv", True), (".jsonl", False)):
+        capfd.readouterr()
+        assert main(["predict", str(run), "--input", "in.jsonl", "--output", f"out{ending}"]) == 0
+        assert (said in capfd.readouterr().out) == is_said
+
+
 def test_no_rows_give_a_file_with_a_header(run: Path, capfd: pytest.CaptureFixture[str]) -> None:
     Path("in.txt").touch()
     assert main(["predict", str(run), "--input", "in.txt", "--output", "out.csv"]) == 0
-    assert Path("out.csv").read_text() == "id,label,probability,score,exit_layer,empty\n"
+    assert Path("out.csv").read_text() == "id,sentence,label,probability,score,exit_layer,empty\n"
     assert "0 texts" in capfd.readouterr().out
 
 
@@ -272,6 +281,8 @@ MISTAKES = {
     "output without a name": (["{run}", "--output", ""], r"error: argument --output: '' names no file\n  where"),
     "batch of nothing": (["{run}", "--batch-size", "0"], r"--batch-size: '0', which should be greater than"),
     "unknown option": (["{run}", "--fast"], r"--fast[\s\S]*'ee-lightning predict --help'"),
+    "workers without Ray": (["{run}", "--workers", "3"], r"is for --engine ray\n  where: --workers"),
+    "order without Ray": (["{run}", "--keep-order"], r"is for --engine ray\n  where: --keep-order"),
     "unknown schedule": (["{run}", "--schedule", "fast"], r"--schedule[\s\S]*depth_first"),
 }
 

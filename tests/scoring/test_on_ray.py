@@ -128,11 +128,15 @@ def test_mistakes_are_said_before_ray_starts(
     with pytest.raises(DataError, match=r"no column 'text'\n  where: .*a\.parquet"):
         score_on_ray(str(exported), str(data / "a.parquet"), str(tmp_path / "scored"), text_columns=["text"])
     command = ["predict", str(exported), "--engine=ray", f"--output={tmp_path / 'scored'}"]
-    assert main([*command, f"--input={data / 'more'}", "--trail"]) == 1
+    assert main([*command, f"--input={data / 'more'}", "--trail", "--precision=bf16", "--batch-size=8"]) == 1
     assert main([*command, f"--input={tmp_path / 'nowhere'}"]) == 1
     assert main(command) == 1
     said = capsys.readouterr().err
-    for part in ("--engine ray has no --trail", "the data set can't be read", "--engine ray scores folders"):
+    for part in (
+        "--engine ray has no --trail, --batch-size, --precision",
+        "the data set can't be read",
+        "--engine ray scores folders",
+    ):
         assert part in said
 
 

@@ -1,7 +1,7 @@
 """A saved model as `transformers` knows classifiers of sequences."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NoReturn, Self
 
@@ -122,6 +122,7 @@ class EarlyExitForSequenceClassification(PreTrainedModel):  # type: ignore[no-un
         made.config.name_or_path = str(source)
         if config is not None:
             made.config.id2label, made.config.label2id = config.id2label, config.label2id
+            made._with_labels()
         return made
 
     @override
@@ -148,15 +149,13 @@ class EarlyExitForSequenceClassification(PreTrainedModel):  # type: ignore[no-un
         """
         if labels is not None or self.training:
             raise OptionError("an early-exit model predicts, and does not train here", where="forward", hint=_WITH_FIT)
-        longest = self.predictor.deployment.max_length
-        if input_ids.shape[1] > longest:
-            what = f"a row has {input_ids.shape[1]} tokens, and the model takes {longest}"
+        mask = torch.ones_like(input_ids) if attention_mask is None else attention_mask
+        longest, found_longest = self.predictor.deployment.max_length, int(mask.sum(1).amax())
+        if found_longest > longest:
+            what = f"a row has {found_longest} tokens, and the model takes {longest}"
             hint = f"cut them: tokenizer(texts, truncation=True, max_length={longest})"
             raise DataError(what, where="input_ids", hint=hint)
-        batch = {
-            "input_ids": input_ids,
-            "attention_mask": torch.ones_like(input_ids) if attention_mask is None else attention_mask,
-        }
+        batch = {"input_ids": input_ids, "attention_mask": mask}
         if token_type_ids is not None:
             batch["token_type_ids"] = token_type_ids
         found = self._on_its_device().engine.predict_batch(batch)
@@ -169,8 +168,11 @@ class EarlyExitForSequenceClassification(PreTrainedModel):  # type: ignore[no-un
     def save_pretrained(  # type: ignore[override]
         self, save_directory: str | Path, *, push_to_hub: bool = False, repo_id: str | None = None, **options: Any
     ) -> None:
-        """Write what ``ee-lightning save`` writes, a card among it; options about shards change nothing."""
-        self.predictor.save_pretrained(save_directory)
+        """Write what ``ee-lightning save`` writes, a card among it, with the labels that the configuration has now.
+
+        Options about shards change nothing.
+        """
+        self._with_labels().save_pretrained(save_directory)
         if push_to_hub:
             known = ("private", "token", "revision", "commit_message")
             hub = {name: options[name] for name in known if name in options}
@@ -179,11 +181,20 @@ class EarlyExitForSequenceClassification(PreTrainedModel):  # type: ignore[no-un
     @override
     def push_to_hub(self, repo_id: str, **options: Any) -> str:  # type: ignore[override]
         """Upload it; options and errors as of `EarlyExitPredictor.push_to_hub`."""
-        return self.predictor.push_to_hub(repo_id, **options)
+        return self._with_labels().push_to_hub(repo_id, **options)
 
     def gradient_checkpointing_enable(self, *_: object, **__: object) -> NoReturn:
         """Raise an `OptionError`: it does not train."""
         raise OptionError("an early-exit model predicts, and does not train here", where="model", hint=_WITH_FIT)
+
+    def _with_labels(self) -> EarlyExitPredictor:
+        """Return the predictor, whose labels are then those of the configuration."""
+        deployment = self.predictor.deployment
+        if deployment.label_names:
+            words: Any = self.config.id2label
+            names = tuple(words[number] for number in range(deployment.num_classes))
+            self.predictor.deployment = replace(deployment, label_names=names)
+        return self.predictor
 
     def _on_its_device(self) -> EarlyExitPredictor:
         """Return the predictor, made again where the model was moved."""

@@ -84,7 +84,8 @@ def write_folder(
         deployment.write(unfinished / EARLY_EXIT)
     if saved_before:
         (folder / WEIGHTS_OF_FORMAT_1).unlink(missing_ok=True)
-        for file in (ADAPTER_CONFIG, ADAPTER_WEIGHTS, ADAPTER_BASE) if adapters is None else ():
+        of_others = (ADAPTER_CONFIG, ADAPTER_WEIGHTS, ADAPTER_BASE) if adapters is None else ()
+        for file in (*of_others, *([PICTURE] if origin.picture is None else [])):
             (folder / file).unlink(missing_ok=True)
 
 

@@ -65,6 +65,12 @@ def test_a_card_goes_on_from_folder_to_folder_and_a_users_own_stays(folder: Path
     assert EarlyExitPredictor.from_pretrained(folder).deployment.rule.threshold == 0.75
 
 
+def test_a_model_without_curves_has_none_of_the_one_before(folder: Path, small_predictor: EarlyExitPredictor) -> None:
+    small_predictor.save_pretrained(folder)
+    assert not (folder / "curves.png").exists()
+    assert "curves.png" not in (folder / "README.md").read_text()
+
+
 @pytest.mark.parametrize(
     ("name", "on_hub"),
     [

@@ -9,7 +9,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from transformers import AutoModelForSequenceClassification, AutoTokenizer, BertConfig, BertForSequenceClassification
+from transformers import (
+    AutoConfig,
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    BertConfig,
+    BertForSequenceClassification,
+)
 from transformers import pipeline as make_pipeline
 
 import ee_lightning.hf
@@ -114,6 +120,8 @@ def test_a_batch_is_predicted_as_each_row_alone_and_never_trained(saved: Callabl
     alone = [model(**tokenizer(text, truncation=True, max_length=32, return_tensors="pt")) for text in TEXTS]
     assert torch.cat([each.logits for each in alone]).allclose(whole.logits, atol=1e-5)
     assert model(**batch, return_dict=False)[1].tolist() == whole.labels.tolist()
+    padded = model(**tokenizer(TEXTS[0], padding="max_length", max_length=64, return_tensors="pt"))
+    assert padded.logits[0].allclose(whole.logits[0], atol=1e-5)
     with pytest.raises(DataError, match="a row has 42 tokens, and the model takes 32"):
         model(torch.ones(1, 42, dtype=torch.long))
     for training in (lambda: model(**batch, labels=whole.labels), lambda: model.train()(**batch)):
@@ -132,6 +140,17 @@ def test_a_batch_is_predicted_as_each_row_alone_and_never_trained(saved: Callabl
 def test_options_that_make_no_sense_are_refused(options: dict, said: str, saved: Callable[..., Path]) -> None:
     with pytest.raises(OptionError, match=said):
         AutoModelForSequenceClassification.from_pretrained(saved("sst2", "confidence", 0.9), **options)
+
+
+def test_labels_that_are_renamed_are_saved(saved: Callable[..., Path], tmp_path: Path) -> None:
+    folder = saved("sst2", "confidence", 0.9)
+    config = AutoConfig.from_pretrained(folder, id2label={0: "bad", 1: "good"}, label2id={"bad": 0, "good": 1})
+    model = AutoModelForSequenceClassification.from_pretrained(folder, config=config)
+    assert model.predictor.deployment.label_names == ("bad", "good")
+    model.config.id2label = {0: "schlecht", 1: "gut"}
+    model.save_pretrained(tmp_path)
+    assert EarlyExitPredictor.from_pretrained(tmp_path).deployment.label_names == ("schlecht", "gut")
+    assert AutoConfig.from_pretrained(tmp_path).label2id == {"schlecht": 0, "gut": 1}
 
 
 def test_other_models_are_served_as_before(tiny_backbone: Path, tmp_path: Path) -> None:

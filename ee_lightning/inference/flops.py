@@ -75,10 +75,6 @@ class FlopCounter:
             number * of_samples[length].until(layers[exit_layer - 1]) for (length, exit_layer), number in pairs.items()
         )
 
-    def speedup(self, num_tokens: Sequence[int], exit_layers: Sequence[int]) -> float:
-        """Return the operations of the full model over those of samples that leave early; arguments as above."""
-        return self.of_full(num_tokens) / self.of_exits(num_tokens, exit_layers)
-
     def _of_samples(self, num_tokens: Sequence[int]) -> dict[int, SampleFlops]:
         if unknown := set(num_tokens) - self._by_length.keys():
             self._by_length |= flops_by_length(self.of_sample, unknown)

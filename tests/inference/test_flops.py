@@ -76,7 +76,7 @@ def test_a_length_is_counted_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("heads", [{}, {"pooler": "shared"}, {"exits": "last"}])
-def test_speedup_is_the_ratio_of_sums(heads: dict) -> None:
+def test_rows_take_their_layers_and_the_heads_that_they_pass(heads: dict) -> None:
     model = make(**heads)
     counter = FlopCounter(model)
     lengths = [9, 3, 60, 9]
@@ -88,15 +88,15 @@ def test_speedup_is_the_ratio_of_sums(heads: dict) -> None:
         for layer in range(last):
             early += flops.layers[layer] + (flops.heads[layer] if layer >= LAYERS - model.num_exits else 0)
         full += sum(flops.layers) + flops.heads[-1]
-    assert counter.speedup(lengths, exits) == full / early
+    assert (counter.of_full(lengths), counter.of_exits(lengths, exits)) == (full, early)
     if model.num_exits == 1:
         assert list(counter.of_sample(9).heads[:-1]) == [0] * (LAYERS - 1)
-        assert counter.speedup(lengths, exits) == 1
+        assert full == early
 
 
 def test_leaving_never_costs_the_heads_that_were_passed() -> None:
     counter = FlopCounter(make())
-    assert 1 - 1 / LAYERS < counter.speedup([20], [LAYERS]) < 1
+    assert 1 - 1 / LAYERS < counter.of_full([20]) / counter.of_exits([20], [LAYERS]) < 1
 
 
 LENGTHS = [3, 5, 8, 9, 12, 17, 30]

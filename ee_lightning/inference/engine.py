@@ -102,4 +102,4 @@ class EarlyExitEngine(Engine):
 
     def pad(self, samples: Sequence[Sample]) -> dict[str, Tensor]:
         """Make a batch of samples, padded on the right to the longest."""
-        return {name: torch.from_numpy(array) for name, array in pad_samples(samples, self._fills).items()}
+        return {name: torch.from_numpy(array) for name, array in pad_samples(samples, self.fills).items()}

@@ -13,10 +13,10 @@ from transformers import PreTrainedTokenizerBase
 from ee_lightning.data import Task
 from ee_lightning.data.custom import ModuleTask
 from ee_lightning.data.encoding import load_tokenizer
-from ee_lightning.errors import OptionError, listed
+from ee_lightning.errors import DataError, OptionError, listed
 from ee_lightning.exits import StoredExits
 from ee_lightning.exits.naming import spec_of
-from ee_lightning.functional import Kind
+from ee_lightning.inference.all_exits import exits_of
 from ee_lightning.inference.card import Origin
 from ee_lightning.inference.deployment import Deployment
 from ee_lightning.inference.encoder import TokenizerEncoder
@@ -295,23 +295,16 @@ class EarlyExitPredictor(TextPredictor):
                 Path(folder), name, private=private, token=token, revision=revision, commit_message=commit_message
             )
 
-    @torch.inference_mode()
     def exits_of(self, texts: str | Iterable[Any], pairs: str | Iterable[str] | None = None) -> StoredExits:
         """Return what all exits say of texts, or of pairs of them, as criteria replay it; no text leaves early.
 
         Raises:
-            DataError: As for predictions.
+            DataError: As for predictions, or there are no texts.
         """
         samples = self.tokenise(texts, pairs)
-        said = self.model(**{name: tensor.to(self.engine.device) for name, tensor in self.engine.pad(samples).items()})
-        return StoredExits(
-            logits=said.logits.float().cpu(),  # [exits, texts, classes]
-            labels=None,
-            ids=torch.arange(len(samples)),
-            extras={name: extra.float().cpu() for name, extra in said.extras.items()},  # [exits, texts] each
-            multi_label=self.model.target.kind is Kind.MULTI_LABEL,
-            layers_of_exits=self.model.layers_of_exits,
-        )
+        if not samples:
+            raise DataError("there are no texts", where="texts", hint="give one or more")
+        return exits_of(self.engine.descent.backend, self.layers_of_exits, samples, self.engine.fills)
 
     def __repr__(self) -> str:
         deployed, config = self.deployment, self.model.backbone.encoder.config

@@ -53,7 +53,7 @@ class Engine:
         self.criterion, self.threshold = criterion, as_threshold(threshold)
         self.schedule, self.batch_size = schedule, batch_size
         self.packing = Packing.on(backend.device, max_tokens)
-        self._fills = {"input_ids": pad_token_id, "token_type_ids": pad_token_type_id}
+        self.fills = {"input_ids": pad_token_id, "token_type_ids": pad_token_type_id}
         criterion.rehearse(backend.target, backend.num_exits, backend.extras, backend.like)
         self.thresholds = at_exits(self.threshold, backend.num_exits)
         self.descent = Descent(backend, criterion, self.packing, keeps_trail=keep_trail)
@@ -110,7 +110,7 @@ class Engine:
             raise DataError("a sample has no tokens", where="input_ids", hint="leave it out")
 
         def take(rows: Places) -> Batch:
-            return pad_samples([samples[row] for row in rows], self._fills)  # type: ignore[return-value]
+            return pad_samples([samples[row] for row in rows], self.fills)  # type: ignore[return-value]
 
         return lengths, take
 

@@ -74,7 +74,7 @@ class TextPredictor:
             DataError: As for predictions.
         """
         rows = [self._encoder.check(row, f"row {number}") for number, row in enumerate(self._rows(texts, pairs))]
-        return self._encoder(rows)[0]
+        return self._encoder(rows)[0] if rows else []
 
     def encode(self, texts: Texts) -> tuple[Sample, bool]:
         """Return what the model takes of a row, its one text or its two, and whether it was cut."""

@@ -1,5 +1,6 @@
 """What a command line or a server predicts with: a run's model, a saved one, or an exported one without torch."""
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack, cast
 
@@ -55,12 +56,15 @@ def load_predictor(
         criterion: Such as ``voting(k=0.5)``; None takes the operating point's.
         threshold: In the criterion's unit.
         exits: The layers of the exits to ask.
-        threads: Number of threads that share an operation; None leaves it to the library. In torch it is the process's.
+        threads: Number of threads that share an operation; None leaves it to the library. In torch it is the process's,
+            and so it is for tokenizers, if it is given before the first text of the process.
         **options: Those of `EarlyExitPredictor`.
 
     Raises:
         OptionError: An exported model is asked for something that is chosen when it is exported.
     """
+    if threads is not None:
+        os.environ.setdefault("RAYON_NUM_THREADS", str(threads))  # of tokenizers
     if not is_exported(model):
         if threads is not None:
             import torch

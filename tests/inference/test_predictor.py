@@ -534,3 +534,34 @@ def test_a_module_trained_from_python_is_deployed(tiny_backbone: Path, glue_fold
     assert EarlyExitPredictor.from_pretrained(tmp_path / "saved")(texts) == expected
     with pytest.raises(OptionError, match=r"2 outputs for one of several classes, and stsb 1 for a value"):
         EarlyExitPredictor.from_module(module, TaskDataModule("stsb", tokenizer=str(tiny_backbone)), **rule)
+
+
+def test_exits_of_texts_are_those_of_each_alone_in_few_tokens_at_once(
+    small_predictor: EarlyExitPredictor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts, backend = ["a film", *["a dull plot"] * 40, "very " * 99], small_predictor.engine.descent.backend
+    sizes, embed = list[int](), backend.embed
+    monkeypatch.setattr(
+        backend, "embed", lambda batch, **how: sizes.append(batch["input_ids"].size) or embed(batch, **how)
+    )
+    exits = small_predictor.exits_of(texts)
+    assert max(sizes) <= 16 * 32
+    assert exits.logits.shape == (3, len(texts), 3)
+    for place in (0, 1, 41):
+        alone = small_predictor.exits_of(texts[place])
+        torch.testing.assert_close(exits.logits[:, place], alone.logits[:, 0], rtol=0, atol=1e-5)
+
+
+def test_no_texts_have_no_exits_and_no_tokens(small_predictor: EarlyExitPredictor) -> None:
+    assert small_predictor([]) == small_predictor.tokenise([]) == []
+    with pytest.raises(DataError, match="there are no texts"):
+        small_predictor.exits_of([])
+
+
+def test_exits_are_those_of_the_precision(small_predictor: EarlyExitPredictor) -> None:
+    lower = EarlyExitPredictor(
+        small_predictor.model, small_predictor.tokenizer, small_predictor.deployment, device="cpu", precision="bf16"
+    )
+    said, expected = (each.exits_of(["a film", "a dull plot"]).logits for each in (lower, small_predictor))
+    difference = (said - expected).abs().max()
+    assert 1e-4 < difference < 0.5

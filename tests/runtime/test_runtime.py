@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import pickle
 import shutil
 import subprocess
@@ -156,6 +157,20 @@ def test_copies_and_pickles_and_several_threads_predict_alike(folder: Path) -> N
     with ThreadPoolExecutor(4) as pool:
         assert list(pool.map(lambda pair: again(*pair), PAIRS)) == expected
     assert "mood: first and second -> good, bad, neither" in repr(again)
+
+
+def test_threads_hold_for_the_tokenizer_too(folder: Path) -> None:
+    program = (
+        "from ee_lightning.runtime.loading import load_predictor\n"
+        f"predictor = load_predictor({str(folder)!r}, threads=5)\n"
+        "def count(): return int(open('/proc/self/status').read().split('Threads:')[1].split()[0])\n"
+        "before = count(); predictor.tokenise(['a film'] * 9, ['a plot'] * 9); print(count() - before)"
+    )
+    environ = {
+        name: value for name, value in os.environ.items() if name not in ("RAYON_NUM_THREADS", "TOKENIZERS_PARALLELISM")
+    }
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, env=environ)
+    assert done.stdout == "5\n"
 
 
 def test_threads_of_one_graph_leave_the_cores_to_the_next(folder: Path) -> None:

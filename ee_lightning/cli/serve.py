@@ -104,14 +104,17 @@ def _load(adapter: str | None, model: str, **options: Unpack[_Options]) -> TextP
 
 def _key(file: Path | None, variable: str) -> str | None:
     """Return the key in a file, or in an environment variable; one that is empty opens no server by mistake."""
-    if file is None:
-        key = os.environ.get(variable)
-        if key is not None and not key.strip():
-            hint = f"give it the key, or unset {variable} to serve without one"
-            raise OptionError("the variable is set, but empty", where=variable, hint=hint)
-        return key
-    with reading(file, hint="write the key into it, on one line"):
-        key = file.read_text(encoding="utf-8").strip()
-        if not key:
-            raise ValueError("it is empty")
-        return key
+    given = os.environ.get(variable)
+    if file is not None:
+        with reading(file, hint="write the key into it, on one line"):
+            given = file.read_text(encoding="utf-8")
+    if given is None:
+        return None
+    key, where = given.strip(), file or variable
+    if not key:
+        hint = "write the key there, or leave it out, and unset the variable, to serve without one"
+        raise OptionError("the key is empty", where=where, hint=hint)
+    if not (key.isascii() and key.isprintable()):
+        what = "no client can send this key in a header: it has other characters than those of ASCII on one line"
+        raise OptionError(what, where=where, hint="take letters, digits and signs of ASCII")
+    return key

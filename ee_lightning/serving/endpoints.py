@@ -5,6 +5,7 @@ import math
 import os
 import signal
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
@@ -29,17 +30,28 @@ _LOOKS = 0.5
 
 @dataclass
 class _Pending:
-    """A request without an answer so far."""
+    """A request without an answer so far.
+
+    Attributes:
+        rows: Its texts.
+        item: Where LitServe puts the answer.
+        number: By which processes say that they have taken it; another each time that it is sent.
+        is_stray: Whether at the last look it was neither in the queue nor taken by a process.
+        has_lost_process: Whether a process has died that had taken it.
+    """
 
     rows: list[Texts]
-    was_sent_again: bool = False
+    item: ResponseBufferItem
+    number: int = 0
+    is_stray: bool = False
+    has_lost_process: bool = False
 
 
 class Endpoints(LitSpec):  # type: ignore[misc]
     """``POST /predict``, ``GET`` and ``PUT /threshold``, and ``GET /metrics``.
 
-    A request is checked whole before it is handed to the process that runs the model. If that process dies, requests
-    without an answer are handed to its successor, once.
+    A request is checked whole before it is handed to a process that runs the model. If that process dies, those that it
+    had taken, and nobody else's, are handed to another, once.
 
     Args:
         deployment: What is predicted.
@@ -57,7 +69,7 @@ class Endpoints(LitSpec):  # type: ignore[misc]
         self._deployment, self._num_exits = deployment, len(layers_of_exits)
         self._shared, self._limits, self._metrics = shared, limits, metrics
         self._pending = dict[str, _Pending]()
-        self._num_waiting = 0
+        self._num_waiting = self._num_sent = 0
         self.add_endpoint(self.api_path, self.predict, ["POST"])
         self.add_endpoint("/threshold", self.threshold, ["GET"])
         self.add_endpoint("/threshold", self.change_threshold, ["PUT"])
@@ -107,22 +119,32 @@ class Endpoints(LitSpec):  # type: ignore[misc]
         return Response(self._metrics.text(), media_type=CONTENT_TYPE_LATEST)
 
     async def watch(self) -> None:
-        """Hand requests of a dead process to its successor, and stop when the process that started this one is gone."""
-        parent, starts = os.getppid(), self._shared.starts.value
+        """Hand requests of a dead process to another, and stop when the process that started this one is gone."""
+        parent = os.getppid()
         while True:
             await asyncio.sleep(_LOOKS)
             if os.getppid() != parent:
                 os.kill(os.getpid(), signal.SIGTERM)
-            if (now := self._shared.starts.value) != starts:
-                starts = now
-                for uid, pending in [*self._pending.items()]:
-                    if pending.was_sent_again:
-                        item = self.response_buffer[uid]
-                        item.response = "the process of the model died of it", LitAPIStatus.ERROR
-                        item.event.set()
-                    else:
-                        pending.was_sent_again = True
-                        self._send(uid, pending.rows)
+            with suppress(OSError, EOFError):  # the server is stopping
+                self._send_lost_again()
+
+    def _send_lost_again(self) -> None:
+        """Hand on the requests that a process had when it died, and those that were on their way to it."""
+        is_queue_empty = self.request_queue.empty()
+        for uid, pending in self._pending.items():
+            process = self._shared.taker(pending.number)
+            if not process:
+                is_lost = is_queue_empty and pending.is_stray
+                pending.is_stray = is_queue_empty and not is_lost
+            else:
+                is_lost = not _is_alive(process) and not pending.item.event.is_set()
+                if is_lost and pending.has_lost_process:
+                    pending.item.response = "the process of the model died of it", LitAPIStatus.ERROR
+                    pending.item.event.set()
+                    continue
+                pending.has_lost_process |= is_lost
+            if is_lost:
+                self._send(uid, pending)
 
     async def _ask(self, rows: list[Texts]) -> Answer:
         """Hand rows to the process of the model, and wait for the answer."""
@@ -130,10 +152,10 @@ class Endpoints(LitSpec):  # type: ignore[misc]
             what = f"{self._num_waiting} texts wait already, and {self._limits.waiting} may: try again later"
             raise BadRequest(what, 503)
         uid, item = str(uuid4()), ResponseBufferItem(asyncio.Event())
-        self.response_buffer[uid], self._pending[uid] = item, _Pending(rows)
+        self.response_buffer[uid], self._pending[uid] = item, (pending := _Pending(rows, item))
         self._wait(len(rows))
         try:
-            self._send(uid, rows)
+            self._send(uid, pending)
             await asyncio.wait_for(item.event.wait(), self._limits.seconds)
         except TimeoutError as error:
             raise BadRequest(f"there was no answer within {self._limits.seconds:g} seconds", 504) from error
@@ -147,8 +169,11 @@ class Endpoints(LitSpec):  # type: ignore[misc]
             raise BadRequest(f"the model can't predict it: {found}", 500)
         return found  # type: ignore[no-any-return]
 
-    def _send(self, uid: str, rows: list[Texts]) -> None:
-        self.request_queue.put((self.response_queue_id, uid, time.monotonic(), rows))
+    def _send(self, uid: str, pending: _Pending) -> None:
+        self._num_sent += 1
+        pending.number = self._num_sent
+        self._shared.set_taker(pending.number, 0)
+        self.request_queue.put((pending.number, self.response_queue_id, uid, time.monotonic(), pending.rows))
 
     def _wait(self, more: int) -> None:
         self._num_waiting += more
@@ -161,6 +186,14 @@ class Endpoints(LitSpec):  # type: ignore[misc]
     @override
     def encode_response(self, output: Any, context_kwargs: Any = None) -> Any:
         return output
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def _refused(error: BadRequest) -> Response:

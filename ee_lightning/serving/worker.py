@@ -27,6 +27,8 @@ from ee_lightning.serving.flow import Flow
 _FEW = 4
 """Up to so many rows that wait are predicted one after another, where the engine has a way for single ones: measured on
 int8 sentences of 25 tokens, a wave of 4 takes as long a row, and one of 2 a fifth more."""
+_REMEMBERED = 2**16
+"""Of how many of the latest requests it is known which process took them."""
 _LOOKS = 1.0
 """Seconds after which an idle process looks whether the server is still there."""
 
@@ -43,16 +45,13 @@ class Shared:
 
     Args:
         num_exits: Number of exits.
-
-    Attributes:
-        starts: How often a process that runs the model has started.
     """
 
     def __init__(self, num_exits: int) -> None:
         spawning = multiprocessing.get_context("spawn")
         self._thresholds: SynchronizedArray[float] = spawning.Array("d", num_exits)
         self._is_changed: Any = spawning.Value("b", 0)
-        self.starts: Any = spawning.Value("i", 0)
+        self._takers: Any = spawning.RawArray("i", _REMEMBERED)
 
     @property
     def thresholds(self) -> tuple[float, ...] | None:
@@ -65,6 +64,14 @@ class Shared:
         with self._thresholds.get_lock():
             self._is_changed.value = thresholds is not None
             self._thresholds[:] = thresholds or [0.0] * len(self._thresholds)
+
+    def taker(self, number: int) -> int:
+        """Return the process that has taken the request of a number; 0 where none has said so."""
+        return int(self._takers[number % _REMEMBERED])
+
+    def set_taker(self, number: int, process: int) -> None:
+        """Set the process that has taken the request of a number; 0 for none."""
+        self._takers[number % _REMEMBERED] = process
 
 
 class Request:
@@ -120,7 +127,7 @@ class WaveLoop(LitLoop):  # type: ignore[misc]  # LitServe ships no type informa
         """Serve until the process ends."""
         assert isinstance(lit_api, EarlyExitAPI)
         came, answers = SimpleQueue[Any](), SimpleQueue[Any]()
-        Thread(target=_receive, args=(request_queue, came), daemon=True).start()
+        Thread(target=_receive, args=(request_queue, came, lit_api.shared), daemon=True).start()
         Thread(target=self._send, args=(transport, answers), daemon=True).start()
         desk = Desk(lit_api.predictor, lit_api.shared, self._seconds, answers.put)
         while True:
@@ -135,12 +142,14 @@ class WaveLoop(LitLoop):  # type: ignore[misc]  # LitServe ships no type informa
                 self.put_response(transport, request.place, request.uid, answer, status, LoopResponseType.REGULAR)
 
 
-def _receive(request_queue: Any, came: "SimpleQueue[Any]") -> None:
-    """Hand requests on as they come, and end the process with the server."""
+def _receive(request_queue: Any, came: "SimpleQueue[Any]", shared: Shared) -> None:
+    """Hand requests on as they come, say that this process has them, and end it with the server."""
     parent = os.getppid()
     while True:
         try:
-            came.put(request_queue.get(timeout=_LOOKS))
+            number, *request = request_queue.get(timeout=_LOOKS)
+            shared.set_taker(number, os.getpid())
+            came.put(request)
         except Empty:
             if os.getppid() != parent:
                 os._exit(1)
@@ -254,5 +263,3 @@ class EarlyExitAPI(LitAPI):  # type: ignore[misc]
         """Load the model; the server alone says when the process ends."""
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         self.predictor = self._load()
-        with self.shared.starts.get_lock():
-            self.shared.starts.value += 1

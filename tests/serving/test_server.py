@@ -18,6 +18,7 @@ from typing import NamedTuple
 import pytest
 
 from ee_lightning.cli import main
+from ee_lightning.cli.serve import _key
 from ee_lightning.runtime import EarlyExitRuntime
 
 pytest.importorskip("litserve", reason="the extra serve is not installed")
@@ -93,12 +94,17 @@ class Server:
 
     def process_of_the_model(self) -> int:
         """Return the number of the process that has the graphs of the model loaded."""
+        (number,) = self.processes_of_the_model()
+        return number
+
+    def processes_of_the_model(self) -> set[int]:
+        found = set[int]()
         for each in Path("/proc").iterdir():
             if each.name.isdigit() and os.getpgid(int(each.name)) == self.process.pid:
                 arguments = (each / "cmdline").read_bytes()
                 if b"spawn_main" in arguments and "onnxruntime" in (each / "maps").read_text():
-                    return int(each.name)
-        raise AssertionError("there is none")
+                    found.add(int(each.name))
+        return found
 
     def end(self) -> None:
         if self.process.poll() is None:
@@ -205,6 +211,26 @@ def test_requests_outlive_the_process_of_the_model(server: Server, expected: lis
     assert server.ask("GET", "/health", key="").status == 200
 
 
+def test_requests_outlive_one_of_two_processes(exported: Path, expected: list[dict], tmp_path: Path) -> None:
+    server = Server(exported, tmp_path, "--threads=1", "--workers=2")
+    try:
+        wait_until(lambda: len(server.processes_of_the_model()) == 2)
+        wait_until(lambda: server.ask("GET", "/health").status == 200)  # as soon as both are ready
+        one, other = server.processes_of_the_model()
+        for number in (one, other):
+            os.kill(number, signal.SIGSTOP)
+        with ThreadPoolExecutor(20) as clients:
+            replies = [clients.submit(server.predict, text=text) for text in TEXTS[:20]]
+            wait_until(lambda: server.metric("ee_rows_waiting") >= 20)
+            os.kill(one, signal.SIGKILL)  # the successor of which answers, also what was on its way to the other
+            for reply, each in zip(replies, expected, strict=False):
+                assert reply.result().status == 200
+                assert same(reply.result().said, each)
+        assert other in server.processes_of_the_model()
+    finally:
+        server.end()
+
+
 def test_too_many_that_wait_are_told_to_come_again(server: Server) -> None:
     number = server.process_of_the_model()
     os.kill(number, signal.SIGSTOP)
@@ -264,12 +290,28 @@ def test_a_taken_port_is_said(server: Server, exported: Path, capsys: pytest.Cap
     assert f"port {server.port} can't be used: Address already in use" in capsys.readouterr().err
 
 
-def test_an_empty_key_opens_no_server(
-    exported: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("key", "said"), [(" ", "the key is empty"), ("schlüssel", "no client can send this key")])
+def test_a_key_that_nobody_has_opens_no_server(
+    key: str,
+    said: str,
+    exported: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setenv("EE_LIGHTNING_API_KEY", " ")
+    (tmp_path / "key").write_text(key)
+    assert main(["serve", str(exported), f"--admin-key={tmp_path / 'key'}"]) == 1
+    monkeypatch.setenv("EE_LIGHTNING_API_KEY", key)
     assert main(["serve", str(exported)]) == 1
-    assert "the variable is set, but empty\n  where: EE_LIGHTNING_API_KEY" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert told.count(said) == 2
+    assert f"where: {tmp_path / 'key'}\n" in told
+    assert "where: EE_LIGHTNING_API_KEY\n" in told
+
+
+def test_spaces_around_a_key_are_none_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EE_LIGHTNING_API_KEY", f" {API_KEY}\n")
+    assert _key(None, "EE_LIGHTNING_API_KEY") == API_KEY
 
 
 def test_the_end_answers_what_has_come(server: Server, expected: list[dict]) -> None:

@@ -9,6 +9,7 @@ from lightning import LightningModule, Trainer
 from lightning.pytorch import Callback
 from typing_extensions import override
 
+from ee_lightning.data.tasks import LABEL_SEPARATOR
 from ee_lightning.errors import RunFolderError
 from ee_lightning.functional import Kind
 from ee_lightning.training import EarlyExitModule
@@ -23,7 +24,7 @@ class PredictionWriter(Callback):
 
     Args:
         file: The file, which is replaced.
-        label_separator: What stands between several labels of a row.
+        label_separator: What stands between several labels of a row; None takes the task's separator.
 
     Example:
         ::
@@ -33,14 +34,17 @@ class PredictionWriter(Callback):
             trainer.predict(module, data, return_predictions=False)
     """
 
-    def __init__(self, file: str | Path, label_separator: str = ",") -> None:
-        self.file, self._separator = Path(file), label_separator
+    def __init__(self, file: str | Path, label_separator: str | None = None) -> None:
+        self.file, self._given_separator, self._separator = Path(file), label_separator, LABEL_SEPARATOR
         self._opened: TextIO | None = None
         self._words: Sequence[str] = ()
 
     @override
     def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._words = tuple(getattr(getattr(trainer, "datamodule", None), "label_names", None) or ())
+        data = getattr(trainer, "datamodule", None)
+        self._words = tuple(getattr(data, "label_names", None) or ())
+        of_task = getattr(getattr(data, "task", None), "label_separator", LABEL_SEPARATOR)
+        self._separator = of_task if self._given_separator is None else self._given_separator
         rank = trainer.global_rank
         file = self.file.with_suffix(f".{rank}{self.file.suffix}") if rank else self.file
         try:

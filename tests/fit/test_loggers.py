@@ -19,14 +19,16 @@ from lightning.pytorch.loggers import MLFlowLogger
 from tensorboardX.proto.event_pb2 import Event
 
 from ee_lightning.cli import main
+from ee_lightning.data.custom import CustomTask
 from ee_lightning.errors import OptionError, RunFolderError
-from ee_lightning.exits import Confidence
+from ee_lightning.exits import Confidence, Fixed
 from ee_lightning.fit.loggers import name_after_run
 from ee_lightning.fit.metrics_log import MetricsLog
 from ee_lightning.fit.prediction_writer import PredictionWriter
 from ee_lightning.inference import EarlyExitPredictor
 from ee_lightning.tracking import TrackioLogger
 from ee_lightning.training import EarlyExitModule, TaskDataModule
+from ee_lightning.training.objectives.joint import JointObjective
 
 QUICK = {
     "data.task": "sst2",
@@ -103,6 +105,22 @@ def test_the_trainer_predicts_labels_and_exits_and_writes_them(
         ids = torch.tensor([texts[int(row["id"])]["input_ids"]])  # [1, length]
         batch = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
         assert int(row["exit_layer"]) == engine(batch).exit_layers.item()
+
+
+def test_several_labels_are_written_as_the_task_has_them(tiny_backbone: Path, tmp_path: Path) -> None:
+    (tmp_path / "train.csv").write_text("text,label\n" + "a film,dull; dark\n" * 4)
+    (tmp_path / "test.csv").write_text("text\na film\n")
+    own = CustomTask(["text"], multi_label=True, label_separator="; ", validation_share=0)
+    data = TaskDataModule("mine", str(tmp_path), str(tiny_backbone), own=own, max_length=32)
+    torch.manual_seed(0)
+    module = EarlyExitModule(str(tiny_backbone), data.num_classes, data.metrics, JointObjective(), multi_label=True)
+    module.operating_point = (Fixed(), 1.0)
+    for linear in module.model.heads.classifiers:
+        torch.nn.init.constant_(linear.bias, 9.0)  # so that all labels are there
+    writers = [PredictionWriter(tmp_path / "of_task.csv"), PredictionWriter(tmp_path / "of_user.csv", ",")]
+    Trainer(accelerator="cpu", logger=False, enable_progress_bar=False, callbacks=[*writers]).predict(module, data)
+    found = [file.read_text().splitlines()[1] for file in (writer.file for writer in writers)]
+    assert found == ["0,dark; dull,1", '0,"dark,dull",1']
 
 
 def test_mlflow_has_the_name_of_the_run_and_the_curves(run: Path, tmp_path: Path) -> None:

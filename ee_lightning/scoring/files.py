@@ -1,8 +1,9 @@
 """The Parquet files of a data set, and the files of predictions, each written whole or not at all."""
 
+import os
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import Any, NamedTuple
 
 import pyarrow as pa
@@ -23,7 +24,7 @@ class Place(NamedTuple):
     def of(cls, name: str) -> "Place":
         """Return the place that a path names, or an address such as ``s3://bucket/folder``."""
         try:
-            return cls(*fs.FileSystem.from_uri(name if "://" in name else str(Path(name).absolute())))
+            return cls(*fs.FileSystem.from_uri(name if "://" in name else os.path.realpath(name)))
         except (pa.ArrowException, OSError, ValueError) as error:
             what = f"this is no address of files: {first_line(error)}"
             raise DataError(what, where=name, hint="give a folder, or an address such as s3://bucket/folder") from error

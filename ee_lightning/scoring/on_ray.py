@@ -10,7 +10,7 @@ from typing import Any
 
 import pyarrow.compute as pc
 
-from ee_lightning.errors import EarlyExitError, OptionError, first_line
+from ee_lightning.errors import DataError, EarlyExitError, OptionError, first_line
 from ee_lightning.extras import require_extra
 from ee_lightning.scoring.files import Part, PartWriters, Place, parts_of
 from ee_lightning.scoring.scorer import BatchScorer
@@ -50,21 +50,27 @@ def score_on_ray(
 
     Raises:
         MissingExtraError: Ray is not installed.
-        DataError: The data set can't be read, or a file lacks the columns of the texts.
-        OptionError: The output lies in the input, or Ray can't be started.
+        DataError: The data set can't be read, or a file lacks the columns of the texts, or has one called ``path``.
+        OptionError: The output lies in the input, or is the input, or Ray can't be started.
         EarlyExitError: A block can't be scored; files that are complete stay.
     """
     require_extra("ray")
     source, target = Place.of(input), Place.of(output)
-    if source.system.type_name == target.system.type_name and f"{target.path}/".startswith(f"{source.path}/"):
+    is_same_system = source.system.type_name == target.system.type_name
+    if is_same_system and f"{target.path}/".startswith(f"{source.path}/"):
         hint = "name a folder elsewhere, or its results would be read as texts"
         raise OptionError("the output lies within the input", where=output, hint=hint)
     parts = parts_of(source)
+    if is_same_system and any(f"{target.path}/{part.name}" == part.path for part in parts):
+        raise OptionError("the output would be the input", where=output, hint="name a folder elsewhere")
     undone = PartWriters.undone(target, parts)
     if undone:
         scorer = BatchScorer(model, **options)  # here first, so that a mistake shows at once
         for part in undone:
             scorer.check(part.columns, part.path)
+            if _PATH in part.columns:
+                what = f"there is a column {_PATH!r}, and Ray needs this name for the file of each row"
+                raise DataError(what, where=part.path, hint="give the column another name")
         with cluster(workers):
             _score(model, source, target, undone, workers, keeps_order, told, options)
     return len(undone), sum(part.rows for part in undone), len(parts) - len(undone)

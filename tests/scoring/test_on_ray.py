@@ -120,8 +120,14 @@ def test_mistakes_are_said_before_ray_starts(
     exported: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(on_ray, "cluster", lambda workers: pytest.fail("Ray was started"))
-    with pytest.raises(OptionError, match="the output lies within the input"):
-        score_on_ray(str(exported), str(data), str(data / "scored"))
+    for within in (data / "scored", tmp_path / "nowhere" / ".." / data.name / "scored"):
+        with pytest.raises(OptionError, match="the output lies within the input"):
+            score_on_ray(str(exported), str(data), str(within))
+    with pytest.raises(OptionError, match="the output would be the input"):
+        score_on_ray(str(exported), str(data / "a.parquet"), str(data))
+    pq.write_table(pa.table({"sentence": ["good"], "path": ["mine"]}), tmp_path / "path.parquet")
+    with pytest.raises(DataError, match=r"a column 'path', and Ray[\s\S]*path\.parquet"):
+        score_on_ray(str(exported), str(tmp_path / "path.parquet"), str(tmp_path / "scored"))
     pq.write_table(pa.table({"review": ["good"]}), data / "z.parquet")
     with pytest.raises(DataError, match=r"no column 'sentence'\n  where: .*z\.parquet"):
         score_on_ray(str(exported), str(data), str(tmp_path / "scored"))

@@ -39,7 +39,7 @@ Precision = Literal["fp32", "int8"]
 
 def export(
     model: Model,
-    folder: Path,
+    folder: str,
     *,
     precision: Precision = "fp32",
     exits: LayersOfExits | None = None,
@@ -64,6 +64,8 @@ def export(
         text_columns: The columns of the texts in the file, if they have other names than in the task.
         adapter: The full name of your own adapter of the backbone's family, such as my_module.MyBackbone.
     """
+    if not folder:
+        raise OptionError("'' names no folder", where="FOLDER", hint="name one, such as my-graphs")
     require_extra("export")
     load_adapter(adapter)
     from ee_lightning.export.exporting import export_model  # which takes seconds, and packages that not all have
@@ -71,12 +73,11 @@ def export(
     predictor = load(model, criterion, threshold, exits, device="cpu")
     rows = None if input is not None or not is_run(model) else RunRows(RunFolder(model), predictor)
     samples = _texts(predictor, model, input, text_columns) if rows is None else rows.samples
-    again = rows if rows is not None and predictor.deployment.rule.operating_point is not None else None
-    exported = export_model(predictor, folder, samples, precision=precision, choice=again)
+    exported = export_model(predictor, Path(folder), samples, precision=precision, choice=rows)
     _print(exported, len(samples))
-    if exported.exits is not None:
+    if precision == "int8":
         _print_effects(exported, rows)
-        if again is None:
+        if rows is None or exported.deployment.rule.operating_point is None:
             warning = "warning: the threshold is that of fp32, and int8 changes the scores: choose it again on labelled"
             warning = f"{warning} rows (ee-lightning choose {folder} --input FILE)"
             print(wrapped(warning, sys.stdout))
@@ -116,9 +117,9 @@ class RunRows:
         self.samples, self.metric = self._samples(split, self.stored), str(run.read_figures(split)["metrics"][0])
 
     def __call__(self, rule: ExitPolicy, exits: StoredExits, run: "RunExits") -> ExitPolicy:
-        """Choose the operating point again, as it was asked for."""
-        point = rule.operating_point
-        assert point is not None
+        """Choose the operating point again, as it was asked for; a rule that was given stays."""
+        if (point := rule.operating_point) is None:
+            return rule
         spec, is_per_exit = point.criterion, isinstance(point.threshold, tuple)
         if is_per_exit:
             spec = CriterionSpec(SCHEDULED, {"base": spec.build().name})

@@ -4,18 +4,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from ee_lightning.errors import BackboneError
-from ee_lightning.exits import Criterion, StoredExits, replay
+from ee_lightning.exits import Criterion, StoredExits, at_exits, replay
 from ee_lightning.export.sessions import run, session_of
 from ee_lightning.export.single import EXIT, LABEL, THRESHOLDS
 from ee_lightning.functional import Target, same_rows
 from ee_lightning.inference import EarlyExitPredictor, ExitPolicy, Sample
 from ee_lightning.inference.all_exits import exits_of
-from ee_lightning.runtime.backend import OnnxBackend
+from ee_lightning.runtime.backend import OnnxBackend, least_numbers
 from ee_lightning.runtime.manifest import Manifest
 from ee_lightning.runtime.sessions import Sessions
 
@@ -107,7 +105,7 @@ def check_single(
     is_rule = criterion.name == rule.build().name
     threshold = rule.threshold if is_rule else scores.median().item()
     for sample, each in zip(some, stored, strict=True):
-        replayed, thresholds = replay(criterion, each), thresholds_of(threshold, each.num_exits)
+        replayed, thresholds = replay(criterion, each), least_numbers(at_exits(threshold, each.num_exits))
         exits, labels = replayed.at(threshold)
         arrays = {name: tensor.numpy() for name, tensor in predictor.engine.pad([sample]).items()}
         label, exit_layer = run(session, {**arrays, THRESHOLDS: thresholds}, [LABEL, EXIT])
@@ -116,10 +114,3 @@ def check_single(
             what = f"the graph for single rows lets one leave at exit {int(exit_layer)} by {criterion.name}, and layer "
             what += f"by layer it leaves at exit {exits.item()}"
             raise BackboneError(what, where=file.name, hint="take another criterion")
-
-
-def thresholds_of(threshold: float | Sequence[float], num_exits: int) -> NDArray[np.float32]:
-    """Return what graphs for single rows take: the least numbers of float32 at or above the thresholds, ``[exits]``."""
-    exact = np.broadcast_to(np.asarray(threshold, np.float64), (num_exits,))
-    nearest = exact.astype(np.float32)
-    return np.where(nearest < exact, np.nextafter(nearest, np.float32(np.inf)), nearest)

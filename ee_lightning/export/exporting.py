@@ -40,7 +40,7 @@ class Exported:
         deployment: What the model predicts, and when samples leave.
         fused: How many of the layers have fused attention.
         checks: How near the graphs come to the model.
-        exits: What the exported exits say of all the rows that were given; None in ``fp32``, where the model's do.
+        exits: What the exported exits say of all the rows that were given; None unless the rule was chosen by it.
         left_out: Criteria that no graph for single rows could be made of, and why.
     """
 
@@ -100,10 +100,9 @@ def export_model(
         run = exits_in_runtime(unfinished, manifest, predictor.model.target)
         checks = check_stages(predictor, run, samples, exactly=precision == "fp32")
         deployment, exits = predictor.deployment, None
-        if precision == "int8":
+        if precision == "int8" and choice is not None:
             exits = run(samples)
-            rule = deployment.rule if choice is None else choice(deployment.rule, exits, run)
-            deployment = replace(deployment, rule=rule)
+            deployment = replace(deployment, rule=choice(deployment.rule, exits, run))
         single, left_out = _write_single(stages, predictor, deployment.rule, files)
         files.flush()
         for each in single:

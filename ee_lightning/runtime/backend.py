@@ -152,7 +152,7 @@ class OnnxEngine(Engine):
             return None
         arrays: dict[str, NDArray[Any]] = {
             "input_ids": np.array([sample.input_ids]),
-            "thresholds": _least_numbers(self.thresholds),
+            "thresholds": least_numbers(self.thresholds),
         }
         if sample.token_type_ids is not None:
             arrays["token_type_ids"] = np.array([sample.token_type_ids])
@@ -172,7 +172,7 @@ def _single(manifest: Manifest, criterion: Criterion) -> str | None:
 
 
 @lru_cache
-def _least_numbers(thresholds: tuple[float, ...]) -> NDArray[np.float32]:
+def least_numbers(thresholds: tuple[float, ...]) -> NDArray[np.float32]:
     """Return, of each threshold, the least number in float32 that is no less."""
     exact = np.asarray(thresholds, np.float64)
     with np.errstate(over="ignore"):

@@ -56,11 +56,13 @@ def test_a_saved_model_needs_texts_and_keeps_its_threshold(
     saved, texts = tmp_path / "saved", tmp_path / "texts.txt"
     assert main(["save", str(run), str(saved)]) == 0
     check_refused(main(["export", str(saved), str(tmp_path / "graphs")]), "a saved model has none", capfd)
+    check_refused(main(["export", str(saved), ""]), r"'' names no folder\n  where: FOLDER", capfd)
     assert not (tmp_path / "graphs").exists()
     texts.write_text("a lovely film\nthe dull plot\n" * 4)
     options = ["--input", str(texts), "--precision", "int8"]
     assert main(["export", str(saved), str(tmp_path / "graphs"), *options]) == 0
     said = " ".join(capfd.readouterr().out.split())
+    assert "chosen on" not in said
     assert f"choose it again on labelled rows (ee-lightning choose {tmp_path / 'graphs'} --input FILE)" in said
     thresholds = [json.loads((each / "early_exit.json").read_text())["rule"] for each in (saved, tmp_path / "graphs")]
     assert thresholds[0] == thresholds[1]

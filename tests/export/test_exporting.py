@@ -16,12 +16,13 @@ import torch
 from ee_lightning.errors import BackboneError, RunFolderError
 from ee_lightning.exits import StoredExits, replay
 from ee_lightning.export import exporting
-from ee_lightning.export.checking import exits_in_runtime, thresholds_of
+from ee_lightning.export.checking import exits_in_runtime
 from ee_lightning.export.exporting import Exported, export_model
 from ee_lightning.export.int8 import Range
 from ee_lightning.export.sessions import run, session_of
 from ee_lightning.export.tracing import Stages, trace_stages
 from ee_lightning.inference import EarlyExitPredictor, Sample
+from ee_lightning.runtime.backend import least_numbers
 from ee_lightning.runtime.manifest import MANIFEST, Manifest
 
 pytestmark = pytest.mark.usefixtures("one_torchlib")
@@ -95,7 +96,7 @@ def test_single_rows_leave_where_a_replay_lets_them_by_every_criterion_at_every_
             for threshold in [*(scores - 1e-5).tolist(), float("inf")]:
                 exits, labels = replay(criterion, stored).at(threshold)
                 arrays = {name: tensor.numpy() for name, tensor in predictor.engine.pad([sample]).items()}
-                given = {**arrays, "thresholds": thresholds_of(threshold, 3)}
+                given = {**arrays, "thresholds": least_numbers((threshold,) * 3)}
                 label, exit_layer, logits = run(session, given, ["label", "exit", "logits"])
                 assert (int(exit_layer), label.tolist()) == (exits.item(), labels.tolist()), (criterion, threshold)
                 np.testing.assert_allclose(logits[0], stored.logits[int(exit_layer) - 1, 0], rtol=0, atol=1e-6)
@@ -146,6 +147,24 @@ def test_int8_does_not_depend_on_the_batch(
     with torch.no_grad():
         expected = predictor.model(**predictor.engine.pad(samples)).logits
     assert 1e-3 < (together - expected).abs().mean() < 0.1  # or scales of a batch would pass too
+
+
+def test_int8_runs_all_rows_only_where_the_rule_is_chosen_by_them(
+    predictor: EarlyExitPredictor, samples: list[Sample], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exporting, "IN_GRAPH", ())
+    many = samples * 10
+    seen = list[int]()
+    made = exporting.exits_in_runtime
+
+    def counting(*arguments: Any) -> Any:
+        run_exits = made(*arguments)
+        return lambda some: seen.append(len(some)) or run_exits(some)
+
+    monkeypatch.setattr(exporting, "exits_in_runtime", counting)
+    exported = export_model(predictor, tmp_path, many, precision="int8")
+    assert exported.exits is None
+    assert max(seen) < len(many)
 
 
 def test_smoothing_evens_out_channels_and_rows() -> None:

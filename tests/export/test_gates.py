@@ -8,13 +8,13 @@ import torch
 
 from ee_lightning.exits import Criterion, Gate, QExit, StoredExits, replay
 from ee_lightning.exits.naming import spec_of
-from ee_lightning.export.checking import thresholds_of
 from ee_lightning.export.exporting import export_model
 from ee_lightning.export.sessions import run, session_of
 from ee_lightning.functional import Target
 from ee_lightning.inference import EarlyExitPredictor, ExitPolicy, Sample
 from ee_lightning.models import HeadOptions, MultiExitModel
 from ee_lightning.runtime import EarlyExitRuntime
+from ee_lightning.runtime.backend import least_numbers
 
 TEXTS = ["a lovely film", "the dull plot was very very boring", "quite funny", "a clever scene with a cold actor"]
 
@@ -49,7 +49,7 @@ def test_rows_leave_where_a_replay_of_the_torch_model_lets_them(
     for row, place, number in zip(rows, left.tolist(), labels.tolist(), strict=True):
         given = {name: tensor.numpy() for name, tensor in predictor.engine.pad([row]).items()}
         label, exit_layer = run(
-            session_of(file), {**given, "thresholds": thresholds_of(threshold, 3)}, ["label", "exit"]
+            session_of(file), {**given, "thresholds": least_numbers((threshold,) * 3)}, ["label", "exit"]
         )
         assert (label.tolist(), int(exit_layer)) == ([number], place)
     names = predictor.deployment.label_names

@@ -90,7 +90,7 @@ def choose(
         split: The split whose exits are used: validation, test or calibration.
         seed: The seed of the halves and of the intervals.
         input: For an exported model, labelled rows: .csv, .tsv, .jsonl or .parquet.
-        text_columns: What that file calls the texts, if not as the task.
+        text_columns: The columns of the texts in that file, if they have other names than in the task.
         label_column: What it calls the label, if not as the task.
         adapter: For --exits auto, the full name of your own adapter of the backbone's family.
         wandb: Log the run folder with its operating point to W&B too, as an artifact.

@@ -66,7 +66,7 @@ def speed(
         precision: The precision of matrix products.
         split: The split whose samples are measured.
         input: For an exported model, rows of texts: .csv, .tsv, .jsonl, .txt or .parquet.
-        text_columns: What that file calls the texts, if not as the task.
+        text_columns: The columns of the texts in that file, if they have other names than in the task.
         adapter: The full name of your own adapter of the backbone's family, such as my_module.MyBackbone.
     """
     clock: dict[str, Any] = {"batch_sizes": batch_sizes, "repeats": repeats, "threads": threads}

@@ -140,7 +140,7 @@ def test_a_column_for_each_label_with_a_gate(
         ({"data.own.metrics": "[f1]"}, r"f1 is no metric here[\s\S]*use micro_f1, macro_f1, exact_match"),
         (
             {"sweep.criteria": "[{class_path: ee_lightning.exits.Margin}]"},
-            r"margin needs one class a sample[\s\S]*voting, patience, confidence, entropy, gate, q_exit or fixed",
+            r"margin needs one class a sample[\s\S]*voting, patience, [\s\S]*gate, q_exit or fixed",
         ),
         ({"model.labels.class_weights": "[1, 2]"}, r"2 class weights for 3 classes"),
     ],

@@ -162,7 +162,8 @@ def test_a_criterion_of_one_class_refuses_labels_and_names_those_that_take_them(
     criterion, exits = CRITERIA[name](), random_exits(2, 3, 4, multi_label=True)
     with pytest.raises(OptionError, match=f"{name} needs one class a sample") as caught:
         replay(criterion, exits)
-    assert caught.value.hint == "for several labels use voting, patience, confidence, entropy, gate, q_exit or fixed"
+    others = "voting, patience, confidence, scheduled_confidence, entropy, gate, q_exit or fixed"
+    assert caught.value.hint == f"for several labels use {others}"
     if isinstance(criterion, Fitted):
         with pytest.raises(OptionError, match="one class a sample"):
             criterion.fit(exits)

@@ -137,14 +137,6 @@ def test_a_changed_cell_is_read_or_refused(
     print(f"{name}: {count} changes")
 
 
-def test_curves_of_another_split_without_the_metric_are_blamed(run: RunFolder, tmp_path: Path) -> None:
-    exits = run.read_exits("validation")
-    (tmp_path / "curves.csv").write_text((run.path / "curves.csv").read_text().replace("accuracy", "f1"))
-    found = sweep_exits([Voting()], exits, None, split="test", task="sst2", metrics=["accuracy"])
-    with pytest.raises(RunFolderError, match=r"curves\.csv can't be read: it lacks 'accuracy'"):
-        write_sweep(RunFolder(tmp_path), found)
-
-
 TENSORS: dict[str, Callable[[dict[str, torch.Tensor]], object]] = {
     "no exit": lambda t: t.update(logits=t["logits"][:0], **{"extra.gate": t["extra.gate"][:0]}),
     "no class": lambda t: t.update(logits=t["logits"][..., :0]),

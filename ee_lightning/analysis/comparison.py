@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import takewhile
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -13,7 +14,7 @@ from rich.table import Table
 from scipy import special
 from torch import Tensor
 
-from ee_lightning.errors import counted
+from ee_lightning.errors import OptionError, counted
 from ee_lightning.functional import resample, weighted_scores
 from ee_lightning.runs.figures import NAMED_SPEEDUPS
 from ee_lightning.runs.run_options import is_free, leaves
@@ -101,6 +102,25 @@ def compare(runs: Sequence[ComparedRun]) -> pd.DataFrame:
     of_any = sorted({option for names in varied.values() for option in names})
     about, figures = ["task", "split", "metric", "run", *of_any, "criterion"], list(FIGURES.values())
     return over_seeds(pd.DataFrame(found, columns=[*about, *figures]), about, figures)
+
+
+def shared_metric(metrics: Mapping[Path, Sequence[str]], about: str) -> str:
+    """Return the first metric that all runs have, in the order of the first run.
+
+    Args:
+        metrics: Those of each run.
+        about: The task and split, for the error.
+
+    Raises:
+        OptionError: There is none.
+    """
+    first, *others = metrics.values()
+    shared = next((metric for metric in first if all(metric in other for other in others)), None)
+    if shared is None:
+        has = "; ".join(f"{run}: {', '.join(of_run)}" for run, of_run in metrics.items())
+        what = f"the runs of {about} have no metric in common: {has}"
+        raise OptionError(what, where="the runs", hint="score some again: ee-lightning curves RUN --metrics NAME")
+    return shared
 
 
 def over_seeds(rows: pd.DataFrame, about: list[str], figures: list[str]) -> pd.DataFrame:

@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 
 import pandas as pd
 
-from ee_lightning.analysis.comparison import ComparedRun, compared_run, configurations, named_alike
+from ee_lightning.analysis.comparison import ComparedRun, compared_run, configurations, named_alike, shared_metric
 from ee_lightning.analysis.significance import SPEEDUPS, Place, Scored, by_place, difference, scored
 from ee_lightning.errors import OptionError, listed
 from ee_lightning.exits import Curve
@@ -73,24 +73,25 @@ def draw(folders: Sequence[Path], file: Path) -> None:
     Raises:
         OptionError: Runs that share axes have no metric in common.
     """
-    from ee_lightning.reporting.page.side_by_side import shared_metric
     from ee_lightning.reporting.run_tables import draw_runs  # the extra `plot`
 
-    swept: dict[tuple[str, str], list[tuple[RunFolder, str, Mapping[str, Any]]]] = {}
+    swept: dict[tuple[str, str], list[tuple[RunFolder, str, Mapping[str, Any], Sequence[Curve]]]] = {}
     for folder, _, configuration in _finished(folders):
+        curves = folder.read_curves()
         for split, figures in folder.read_summary().items():
             if figures["criteria"]:
-                swept.setdefault((figures["task"], split), []).append((folder, configuration, figures))
+                of_run = (folder, configuration, figures, curves.get(split, []))
+                swept.setdefault((figures["task"], split), []).append(of_run)
     lines: dict[tuple[str, str], dict[str, list[Curve]]] = {}
     metrics: dict[tuple[str, str], str] = {}
     for place, runs in swept.items():
-        metric = shared_metric({folder.path: figures["metrics"] for folder, _, figures in runs}, " ".join(place))
+        metric = shared_metric({folder.path: figures["metrics"] for folder, _, figures, _ in runs}, " ".join(place))
         metrics[place], lines[place] = metric, {}
-        for name in dict.fromkeys(configuration for _, configuration, _ in runs):
-            of_one = [(folder, figures) for folder, configuration, figures in runs if configuration == name]
-            criterion = _best_criterion([figures["criteria"] for _, figures in of_one], metric)
-            curves = [curve for folder, _ in of_one for curve in folder.read_curves().get(place[1], [])]
-            lines[place][f"{name}: {criterion}"] = [curve for curve in curves if curve.criterion == criterion]
+        for name in dict.fromkeys(configuration for _, configuration, *_ in runs):
+            of_one = [(figures, curves) for _, configuration, figures, curves in runs if configuration == name]
+            criterion = _best_criterion([figures["criteria"] for figures, _ in of_one], metric)
+            every = [curve for _, curves in of_one for curve in curves]
+            lines[place][f"{name}: {criterion}"] = [curve for curve in every if curve.criterion == criterion]
     with written_whole(file) as unfinished:
         draw_runs(lines, metrics).savefig(unfinished, format=file.suffix[1:].lower())
 

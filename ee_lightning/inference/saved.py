@@ -84,8 +84,10 @@ def write_folder(
         deployment.write(unfinished / EARLY_EXIT)
     if saved_before:
         (folder / WEIGHTS_OF_FORMAT_1).unlink(missing_ok=True)
-        of_others = (ADAPTER_CONFIG, ADAPTER_WEIGHTS, ADAPTER_BASE) if adapters is None else ()
-        for file in (*of_others, *([PICTURE] if origin.picture is None else [])):
+        stale = [PICTURE] if origin.picture is None else []
+        if adapters is None:
+            stale += [ADAPTER_CONFIG, ADAPTER_WEIGHTS, ADAPTER_BASE]
+        for file in stale:
             (folder / file).unlink(missing_ok=True)
 
 

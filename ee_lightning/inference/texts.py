@@ -1,6 +1,5 @@
 """From rows of texts to samples, and to predictions for them, one after the other."""
 
-import re
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, Set, Sized
@@ -185,7 +184,10 @@ def input_name(name: str, added: Collection[str]) -> str:
         >>> [input_name(name, ["label"]) for name in ("text", "label", "input_label")]
         ['text', 'input_label', 'input_input_label']
     """
-    return f"input_{name}" if re.sub("^(input_)+", "", name) in added else name
+    bare = name
+    while bare.startswith("input_"):
+        bare = bare.removeprefix("input_")
+    return f"input_{name}" if bare in added else name
 
 
 class TextStream(LeavesOut, Iterator[TextPrediction]):

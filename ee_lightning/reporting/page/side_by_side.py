@@ -1,15 +1,13 @@
 """What a page holds of several runs: a line a configuration, folded over seeds."""
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ee_lightning.analysis.comparison import FIGURES, compare, compared_run, configurations, named_alike
+from ee_lightning.analysis.comparison import FIGURES, compare, compared_run, configurations, named_alike, shared_metric
 from ee_lightning.analysis.sweep import Sweep
-from ee_lightning.errors import OptionError
 from ee_lightning.exits.drawing import mean_curve
 from ee_lightning.files import read_yaml, reading
 from ee_lightning.reporting.page.packing import packed
@@ -26,34 +24,13 @@ def compared(shown: Sequence[Shown]) -> list[dict[str, Any]]:
             runs.append(compared_run(read_yaml(folder.config), {found.split: found.summary}))
     runs = named_alike(runs)
     names = configurations(runs)
-    table = compare(runs)
     tasks = dict.fromkeys((found.summary["task"], found.split, found.exits.layers_of_exits[-1]) for _, found in shown)
     return [
         _of_task(
             *key, [(name, run, each) for name, run, each in zip(names, runs, shown, strict=True) if _is_of(each, key)]
         )
         for key in tasks
-        if len(table)
     ]
-
-
-def shared_metric(metrics: Mapping[Path, Sequence[str]], about: str) -> str:
-    """Return the first metric that all runs have, in the order of the first run.
-
-    Args:
-        metrics: Those of each run.
-        about: The task and split, for the error.
-
-    Raises:
-        OptionError: There is none.
-    """
-    first, *others = metrics.values()
-    shared = next((metric for metric in first if all(metric in other for other in others)), None)
-    if shared is None:
-        has = "; ".join(f"{run}: {', '.join(of_run)}" for run, of_run in metrics.items())
-        what = f"the runs of {about} have no metric in common: {has}"
-        raise OptionError(what, where="the runs", hint="score some again: ee-lightning curves RUN --metrics NAME")
-    return shared
 
 
 def _is_of(shown: Shown, key: tuple[str, str, int]) -> bool:

@@ -7,11 +7,11 @@ Prints four tables, all measured in this one run on --threads threads:
 
 1. Fitting (where a criterion is fitted) and tracing the exact curve of every criterion over 12 exits and 3 classes, as
    medians of --repeats.
-2. The sum of all curves for 5,000, 50,000 and 500,000 samples, as medians of 3, and over N log2 N.
+2. The sum of all curves for each of --scaling numbers of samples, as medians of 3, and over N log2 N.
 3. That sum beside one forward pass, with all exits, over as many packaged sentences at their own lengths, sorted by
    length in batches of 64. The packaged backbone has 6 layers, hence 6 exits; name another for 12.
 
-4. Seconds and megabytes of curves.csv with the curves of all criteria for 100,000 samples: of the points that tell, and
+4. Seconds and megabytes of curves.csv with the curves of all criteria for --csv-samples: of the points that tell, and
    of all.
 
 The logits are random, with exits that know more the later they are.
@@ -19,7 +19,7 @@ The logits are random, with exits that know more the later they are.
 
 import math
 from argparse import ArgumentDefaultsHelpFormatter, ArgumentParser, Namespace
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from statistics import median
@@ -39,8 +39,8 @@ from ee_lightning.models.backbones.loading import load_backbone
 from ee_lightning.runs.folder import RunFolder
 
 NUM_EXITS, NUM_CLASSES = 12, 3
-SCALING, SCALING_REPEATS = (5_000, 50_000, 500_000), 3
-ROWS_OF_CSV = 100_000
+SCALING_REPEATS = 3
+FITTED_ON = 5_000
 BATCH_SIZE, MAX_LENGTH = 64, 128
 
 
@@ -96,12 +96,12 @@ def every_criterion(samples: int, repeats: int) -> None:
     print(f"{'all, fitting included':<36}{'':>10}{1e3 * total:>12.1f}")
 
 
-def growth() -> None:
+def growth(scaling: Sequence[int]) -> None:
     print(f"\n2. Curves of all criteria by number of samples N, {NUM_EXITS} exits, median of {SCALING_REPEATS}")
     print(f"{'N':>10}{'seconds':>10}{'ns / (N log2 N)':>18}")
     criteria = all_criteria()
-    fit_all(criteria, random_exits(NUM_EXITS, SCALING[0], seed=1))
-    for samples in SCALING:
+    fit_all(criteria, random_exits(NUM_EXITS, FITTED_ON, seed=1))
+    for samples in scaling:
         exits = random_exits(NUM_EXITS, samples)
         taken = seconds(partial(trace_all, criteria, exits), SCALING_REPEATS)
         print(f"{samples:>10,}{taken:>10.2f}{1e9 * taken / (samples * math.log2(samples)):>18.1f}")
@@ -137,12 +137,12 @@ def beside_the_forward_pass(backbone: str, samples: int, repeats: int) -> None:
     print(f"{'curves / forward pass':<36}{100 * curves / passed:>10.2f} %")
 
 
-def as_csv() -> None:
-    criteria, exits = all_criteria(), random_exits(NUM_EXITS, ROWS_OF_CSV)
-    fit_all(criteria, random_exits(NUM_EXITS, SCALING[0], seed=1))
+def as_csv(samples: int) -> None:
+    criteria, exits = all_criteria(), random_exits(NUM_EXITS, samples)
+    fit_all(criteria, random_exits(NUM_EXITS, FITTED_ON, seed=1))
     start = perf_counter()
     curves = [trace_curve(criterion, exits, ["accuracy"]) for criterion in criteria]
-    print(f"\n4. curves.csv of all criteria, {NUM_EXITS} exits x {ROWS_OF_CSV:,} samples")
+    print(f"\n4. curves.csv of all criteria, {NUM_EXITS} exits x {samples:,} samples")
     print(f"{'traced':<36}{perf_counter() - start:>10.1f} s")
     for all_points in (False, True):
         with TemporaryDirectory() as folder:
@@ -156,15 +156,17 @@ def main(options: Namespace) -> None:
     torch.set_num_threads(options.threads)
     print(f"torch {torch.__version__}, {options.threads} thread(s), {len(all_criteria())} criteria")
     every_criterion(options.samples, options.repeats)
-    growth()
+    growth(options.scaling)
     beside_the_forward_pass(options.backbone, options.samples, options.repeats)
-    as_csv()
+    as_csv(options.csv_samples)
 
 
 if __name__ == "__main__":
     parser = ArgumentParser(description=__doc__.splitlines()[0], formatter_class=ArgumentDefaultsHelpFormatter)
     parser.add_argument("--backbone", default="packaged:all-minilm-l6-v2", help="encoder of the forward pass")
-    parser.add_argument("--samples", type=int, default=5463, help="samples of the first and the last table")
+    parser.add_argument("--samples", type=int, default=5463, help="samples of the first and third table")
+    parser.add_argument("--scaling", type=int, nargs="+", default=[5_000, 50_000, 500_000], help="of the second table")
+    parser.add_argument("--csv-samples", type=int, default=100_000, help="samples of the fourth table")
     parser.add_argument("--threads", type=int, default=1, help="threads of torch")
-    parser.add_argument("--repeats", type=int, default=5, help="repeats of the first and the last table's curves")
+    parser.add_argument("--repeats", type=int, default=5, help="repeats of the first and third table's curves")
     main(parser.parse_args())

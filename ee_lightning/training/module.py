@@ -273,8 +273,17 @@ class EarlyExitModule(LightningModule):
             self.model = shared_out(self.model, self.trainer.strategy)
 
     def on_train_start(self) -> None:
-        """Freeze and train the parts of the current stage, which a resumed training may enter in its middle."""
+        """Freeze and train the parts of the current stage, which a resumed training may enter in its middle.
+
+        A callback such as `BackboneFinetuning` thaws the backbone when one epoch starts, and freezes it whenever the
+        trainer is set up; what it gave to the optimiser before is thawed again.
+        """
         self._enter(self._timeline.at(self.global_step).stage)
+        if self._is_finetuned_by_callback():
+            groups = self.trainer.optimizers[0].param_groups
+            given = {id(parameter) for group in groups for parameter in group["params"]}
+            for parameter in self.backbone.parameters():
+                parameter.requires_grad_(id(parameter) in given)
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Go on to the next stage where its first step is due, and forget the figures of the step before."""

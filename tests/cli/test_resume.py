@@ -41,6 +41,9 @@ VARIANTS: dict[str, Options] = {
     "a worker": {"data.num_workers": 1},
     "validating within epochs": {"trainer.val_check_interval": 0.5},
     "by steps": {"trainer.max_epochs": -1, "trainer.max_steps": 30},
+    "thawing": {
+        "trainer.callbacks": "[{class_path: BackboneFinetuning, init_args: {unfreeze_backbone_at_epoch: 1}}]",
+    },
 }
 
 
@@ -189,6 +192,16 @@ def test_a_run_that_is_still_alive_is_not_joined(
         assert FOLDER / ".lock" in before
 
     _kill_after_row(14, options, while_it_is_held=join)
+    _resume(run, options)
+    _assert_same(FOLDER, expected)
+
+
+def test_a_backbone_that_a_callback_has_thawed_goes_on_training(
+    training: Options, run: Run, uninterrupted: Callable[..., Path]
+) -> None:
+    options = {**training, **VARIANTS["thawing"]}
+    expected = uninterrupted(options)
+    _dies("before a step", 20, options)
     _resume(run, options)
     _assert_same(FOLDER, expected)
 

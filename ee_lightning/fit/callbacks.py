@@ -1,6 +1,6 @@
 """Lightning's callbacks: ours, and checks of those that do not suit these models."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any
@@ -61,6 +61,35 @@ def check_suitable(callbacks: Iterable[str]) -> None:
             if issubclass(found, kind):
                 what = f"{kind.__name__} does not suit early-exit models: {reason}"
                 raise OptionError(what, where="--trainer.callbacks", hint=hint)
+
+
+def check_best_checkpoint(checkpoint: Mapping[str, Any], trainer: Mapping[str, Any]) -> None:
+    """Raise an `OptionError` for options by which none would be kept, or another than the best.
+
+    Args:
+        checkpoint: The options of `ModelCheckpoint`.
+        trainer: Those of the trainer.
+    """
+    if checkpoint["filename"] == "last" and checkpoint["dirpath"] is None:
+        raise OptionError(
+            "last.ckpt is the file that an interrupted run goes on from, so the best checkpoint would be lost",
+            where="--checkpoint.filename last",
+            hint="leave it out, or take another name",
+        )
+    for name in ("every_n_train_steps", "train_time_interval"):
+        if checkpoint[name] and str(checkpoint["monitor"]).startswith("val/"):
+            raise OptionError(
+                f"a checkpoint between two validations would be kept for the {checkpoint['monitor']} of the one before",
+                where=f"--checkpoint.{name}",
+                hint="leave it out, and validate more often: --trainer.val_check_interval 0.25 keeps checkpoints then",
+            )
+    every, epochs = trainer["check_val_every_n_epoch"], trainer["max_epochs"]
+    if every is not None and epochs is not None and 0 < epochs < every:
+        raise OptionError(
+            f"of {counted(epochs, 'epoch')} none would be validated, so no checkpoint would be kept, and nothing swept",
+            where=f"--trainer.check_val_every_n_epoch {every}",
+            hint=f"give {epochs} at most",
+        )
 
 
 def check_monitors(callbacks: Sequence[Callback], criteria: Sequence[Criterion], module: EarlyExitModule) -> None:

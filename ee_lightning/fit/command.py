@@ -19,7 +19,7 @@ from typing_extensions import override
 from ee_lightning.data import CustomTask
 from ee_lightning.data.custom import ModuleTask
 from ee_lightning.errors import OptionError, RunFolderError
-from ee_lightning.fit.callbacks import LastCheckpoint, PartsSummary, StepSeed, check_suitable
+from ee_lightning.fit.callbacks import LastCheckpoint, PartsSummary, StepSeed, check_best_checkpoint, check_suitable
 from ee_lightning.fit.checkpoints import WholeCheckpointIO, loading_checkpoints, refuse_missing
 from ee_lightning.fit.earlier_runs import (
     RunIsFinished,
@@ -146,6 +146,8 @@ class EarlyExitCLI(LightningCLI):
         )
         if args[0] == "fit" and (trainer["max_epochs"], trainer["max_steps"]) == (None, -1):
             trainer["max_epochs"] = USUAL_EPOCHS
+        if args[0] == "fit":
+            check_best_checkpoint(options["checkpoint"], trainer)
 
     def _parsed(self, parser: LightningArgumentParser, args: list[str]) -> Namespace:
         try:
@@ -216,7 +218,6 @@ class EarlyExitCLI(LightningCLI):
             trainer = super().instantiate_trainer(logger=loggers, plugins=plugins, **kwargs)
         if str(trainer.precision).startswith("bf16"):
             warn_of_slow_bfloat16(trainer.strategy.root_device.type)
-        name_after_run(loggers, folder)
         usual = (ModelSummary, RichModelSummary)  # those that the Trainer adds
         callbacks: list[Any] = trainer.callbacks  # type: ignore[attr-defined]
         callbacks[:] = [PartsSummary() if type(each) in usual else each for each in suited_to_output(callbacks)]
@@ -235,8 +236,8 @@ class EarlyExitCLI(LightningCLI):
 
     def _run_subcommand(self, subcommand: str) -> None:
         with ExitStack() as stack:
-            if subcommand == "fit":
-                stack.enter_context(alone_in_its_folder(self.trainer, is_new=self.resumed is None))
+            stack.enter_context(alone_in_its_folder(self.trainer, is_new=self.resumed is None))
+            name_after_run(self.trainer.loggers)
             for logger in self.trainer.loggers:
                 if isinstance(logger, EarlyExitWandbLogger):
                     logger.enter(run_folder_of(self.trainer), training=subcommand == "fit")
@@ -274,7 +275,11 @@ class EarlyExitCLI(LightningCLI):
                 self.trainer.test(self.model, datamodule=self.datamodule, ckpt_path=best, verbose=False)
         elif (folder := run_folder_of(self.trainer)) is not None and self.trainer.is_global_zero:
             folder.finish()
-            print("no checkpoint was scored on the validation split, so there is nothing to sweep")
+            on_rows = " --trainer.limit_val_batches 1.0" if self.trainer.limit_val_batches == 0 else ""
+            print(
+                "nothing was swept, as no checkpoint was kept at a validation; the last one can be: "
+                f"ee-lightning validate --ckpt_path {folder.last_checkpoint}{on_rows}"
+            )
 
 
 def _with_shipped_configs(options: Sequence[str]) -> list[str]:

@@ -101,10 +101,10 @@ def _training_runs(folder: Path) -> dict[int, RunFolder]:
 
 @contextmanager
 def alone_in_its_folder(trainer: Trainer, *, is_new: bool) -> Iterator[None]:
-    """Lock the folder of a training, on its first process only, and leave none if a new one is not allowed.
+    """Lock the folder of a command, on its first process only, and leave none if a new one is not allowed.
 
     Raises:
-        RunFolderError: Another process trains there, or the folder can't be written.
+        RunFolderError: Another process is at work there, or the folder can't be written.
     """
     folder = run_folder_of(trainer)
     if folder is None or not trainer.is_global_zero:

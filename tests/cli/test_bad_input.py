@@ -77,6 +77,15 @@ MISTAKES = {
     ),
     "no interval": ({"trainer.val_check_interval": 0}, r"val_check_interval is 0[\s\S]*--trainer.val_check_interval"),
     "interval beyond the epoch": ({"trainer.val_check_interval": 1_000_000}, r"1000000\) must be less[\s\S]*hint:"),
+    "best checkpoint in the place of the last": ({"checkpoint.filename": "last"}, r"last.ckpt[\s\S]*another name"),
+    "checkpoints between validations": (
+        {"checkpoint.every_n_train_steps": 3},
+        r"the val/score of the one before[\s\S]*--trainer.val_check_interval",
+    ),
+    "no validation": (
+        {"trainer.check_val_every_n_epoch": 5},
+        r"of 1 epoch none would be validated[\s\S]*give 1 at most",
+    ),
     "nothing to accumulate": ({"trainer.accumulate_grad_batches": 0}, r"accumulate_grad_batches is 0[\s\S]*1 or more"),
     "validation in no epoch": ({"trainer.check_val_every_n_epoch": 0}, r"check_val_every_n_epoch is 0[\s\S]*hint:"),
     "unknown mode": ({"checkpoint.mode": "up"}, r"min, max but got up[\s\S]*--checkpoint[\s\S]*hint:"),

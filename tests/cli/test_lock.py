@@ -57,13 +57,15 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
         locked_folder(RunFolder(tmp_path / "file" / "version_0")).__enter__()
 
 
+@pytest.mark.parametrize("command", ["fit", "validate"])
 def test_a_run_that_starts_together_with_another_gets_a_folder_of_its_own(
-    run: Callable[..., int], small: dict[str, object], monkeypatch: pytest.MonkeyPatch
+    command: str, run: Callable[..., int], small: dict[str, object], shared_run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     of_the_other = Path("runs/run/version_0")
     of_the_other.mkdir(parents=True)
     seen = iter([0, 1])  # as both saw it, and as it is
     monkeypatch.setattr(MetricsLog, "_get_next_version", lambda _: next(seen))
-    assert run("fit", **small) == 0
+    checkpoint = {} if command == "fit" else {"ckpt_path": shared_run / "checkpoints" / "last.ckpt", "run.root": "runs"}
+    assert run(command, **small, **checkpoint) == 0
     assert RunFolder("runs/run/version_1").is_finished
     assert not list(of_the_other.iterdir())

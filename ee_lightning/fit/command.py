@@ -134,6 +134,8 @@ class EarlyExitCLI(LightningCLI):
         self.config = self._parsed(parser, args)
         options = self.config[args[0]]
         check_values(options.as_dict())
+        for name in ("trainer.logger", "trainer.callbacks"):
+            options[name] = _each_once(options[name])
         if args[0] == "fit":
             check_suitable(each["class_path"] for each in _listed(options["trainer.callbacks"]))
         options["run.root"] = str(root_on_this_disk(options["run.root"]))
@@ -305,6 +307,11 @@ def _plain(value: Any) -> Any:
 def _listed(option: Any) -> list[Any]:
     """Return the values of an option that takes one or several; false takes none."""
     return option if isinstance(option, list) else [option] if option else []
+
+
+def _each_once(option: Any) -> Any:
+    """Return a list without repeats, as configurations that add to it may be given twice; any other value as it is."""
+    return [each for at, each in enumerate(option) if each not in option[:at]] if isinstance(option, list) else option
 
 
 def settings() -> dict[str, Any]:

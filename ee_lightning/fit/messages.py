@@ -55,6 +55,8 @@ _LEAST = {
 }
 _OWN = re.compile(r"^ +- (.+)(?:\n +where: (.+))?\n +hint:  (.+)$", re.MULTILINE)
 """An error of a class of ours, in the parser's list of errors for a union of types."""
+_UNMADE = re.compile(r"Problem with given class_path '([\w.]+)':\s+([^\n]+)")
+"""An exception of a class that the parser was to make an object of, in its list of errors for a union of types."""
 _OF_OPTIONS = (ValueError, TypeError, ArithmeticError, OSError, ImportError)
 
 
@@ -90,6 +92,10 @@ def wording_lightning(where: str, command: str) -> Iterator[None]:
         if (own := _OWN.search(str(error))) is not None:
             raise OptionError(own[1], where=own[2] or where, hint=own[3]) from error
         said, hint = str(error).strip() or type(error).__name__, f"'ee-lightning {command} --help' lists the options"
+        if (unmade := _UNMADE.search(said)) is not None:
+            reason, _, advice = unmade[2].partition(" HINT: ")
+            what = f"{unmade[1].rpartition('.')[2]} can't be made: {reason.rstrip('.')}"
+            raise OptionError(what, where=where, hint=advice or hint) from error
         if not isinstance(error, USER_MISTAKES) and (callback := _failed_callback(error)) is not None:
             where = "--checkpoint" if callback == "ModelCheckpoint" else "--trainer.callbacks"
             hint = f"correct its options, or leave it out; {hint}"

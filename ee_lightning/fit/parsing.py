@@ -35,6 +35,10 @@ _NOT_OF_CLASS = re.compile(
 )
 _OWN_MISSING = re.compile(r'Parser key "data\.own":.*arguments are required: (\w+)', re.DOTALL)
 _OWN_NO_MAPPING = re.compile(r'Parser key "data\.own":(?!.*Parser key).*Expected a dot import path', re.DOTALL)
+_LACKS_OPTIONS = re.compile(
+    r"""Parser key "([\w.]+)":.*?given class_path '([\w.]+)':\s+the following arguments are required: ([\w, ]+)""",
+    re.DOTALL,
+)
 _ABSTRACT = re.compile(r"but ([\w.]+)\.(\w+) is abstract")
 _KEY = re.compile(r'Parser key "([\w.]+)":')
 _NO_CLASS = re.compile(
@@ -120,7 +124,18 @@ def parsing_error(message: str, arguments: Sequence[str], known: Sequence[str]) 
         worded = message.replace("\n\n", "\n").strip(), asked + more
     files = [value for flag, value in pairwise(arguments) if flag in {"--config", "-c"}]
     files += [argument.removeprefix("--config=") for argument in arguments if argument.startswith("--config=")]
+    if message.startswith("Unexpected config") and (without := [file for file in files if _holds_no_options(file)]):
+        hint = f"write options into it, such as 'run: {{name: mine}}', or leave it out; {more}"
+        return OptionError("this configuration file holds no options", where=without[0], hint=hint)
     return OptionError(worded[0], where=" or ".join(["the command line", *files]), hint=worded[1])
+
+
+def _holds_no_options(file: str) -> bool:
+    try:
+        read_yaml(Path(file))
+    except ValueError:
+        return True
+    return False
 
 
 def _of_own_data(message: str, more: str) -> tuple[str, str] | None:
@@ -197,10 +212,6 @@ def _of_kinds(name: str, kinds: str, value: str, more: str) -> tuple[str, str]:
 
 def _of_class(message: str, more: str) -> tuple[str, str] | None:
     """Word what is wrong with a class that an option names, or with the options it is given, and what to do."""
-    if abstract := _ABSTRACT.search(message):
-        lacks = getattr(import_module(abstract[1]), abstract[2]).__abstractmethods__
-        hint = f"see what it has to return: help({abstract[1]}.{abstract[2]}), and examples/ for whole classes"
-        return f"{abstract[2]} lacks the method {' and '.join(sorted(lacks))}", hint
     if module := _DATA_MODULE.search(message):
         hint = "name a class of a module in the working folder or on PYTHONPATH, as in --data own_data.OwnData, and "
         return (
@@ -214,6 +225,14 @@ def _of_class(message: str, more: str) -> tuple[str, str] | None:
             return what, "write options of the class under init_args: {class_path: CLASS, init_args: {NAME: VALUE}}"
         what = f"{path.rpartition('.')[2]}, the class of {key}, has no option {option!r}"
         return what, _where_option_is(option, key, path)
+    if lacking := _LACKS_OPTIONS.search(message):
+        key, path, names = lacking.groups()
+        name, needed = path.rpartition(".")[2], ", ".join(f"{each}: VALUE" for each in names.split(", "))
+        return f"{name}, the class of {key}, needs {names}", f"give it: {{class_path: {name}, init_args: {{{needed}}}}}"
+    if abstract := _ABSTRACT.search(message):
+        lacks = getattr(import_module(abstract[1]), abstract[2]).__abstractmethods__
+        hint = f"see what it has to return: help({abstract[1]}.{abstract[2]}), and examples/ for whole classes"
+        return f"{abstract[2]} lacks the method {' and '.join(sorted(lacks))}", hint
     if (named := _KEY.search(message)) is None:
         return None
     if other := _OTHER_CLASS.search(message):

@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -57,6 +58,18 @@ MISTAKES = {
     "option of no such criterion": (
         {"sweep.criteria": "[{class_path: ee_lightning.exits.Patience, init_args: {fallback: last}}]"},
         r"Patience, the class of sweep.criteria, has no option 'fallback'[\s\S]*Confidence and Voting have it:",
+    ),
+    "option of no logger": (
+        {"trainer.logger": "{class_path: EarlyExitWandbLogger, init_args: {nme: x}}"},
+        r"EarlyExitWandbLogger, the class of trainer.logger, has no option 'nme'[\s\S]*did you mean name\?",
+    ),
+    "callback without what it monitors": (
+        {"trainer.callbacks": "EarlyStopping"},
+        r"EarlyStopping, the class of trainer.callbacks, needs monitor\n[\s\S]*init_args: {monitor: VALUE}",
+    ),
+    "loggers without folders": (
+        {"trainer.logger": "[CSVLogger, TensorBoardLogger]"},
+        r"CSVLogger, the class of trainer.logger, needs save_dir\n[\s\S]*init_args: {save_dir: VALUE}",
     ),
     "unknown criterion": ({"sweep.criteria": "[Votes]"}, r"sweep.criteria[\s\S]*hint:"),
     "same criterion twice": (
@@ -321,6 +334,24 @@ def test_typo_in_a_config_names_the_file(run: Run, small: dict[str, object], cap
     check_refused(
         run("fit", config, **small), r"model.bakbone[\s\S]*mine.yaml[\s\S]*did you mean model.backbone", capfd
     )
+
+
+@pytest.mark.parametrize("content", ["", "# run: {name: mine}\n", "- 1\n"], ids=["empty", "comments", "list"])
+def test_a_config_without_options_is_named(
+    content: str, run: Run, small: dict[str, object], capfd: pytest.CaptureFixture[str]
+) -> None:
+    Path("first.yaml").write_text("run: {name: first}\n")
+    Path("second.yaml").write_text(content)
+    status = run("fit", Path("first.yaml"), Path("second.yaml"), **small)
+    check_refused(status, r"holds no options\n  where: second.yaml\n  hint:  write options into it", capfd)
+
+
+@pytest.mark.skipif(find_spec("mlflow") is not None, reason="mlflow is installed")
+def test_a_logger_whose_package_is_missing_says_what_to_install(
+    run: Run, small: dict[str, object], capfd: pytest.CaptureFixture[str]
+) -> None:
+    expected = r"MLFlowLogger can't be made: Requirement 'mlflow[^']*' not met\n[\s\S]*hint: .*pip install"
+    check_refused(run("fit", CONFIGS / "trainer" / "mlflow.yaml", **small), expected, capfd)
 
 
 def test_interpolation_of_nothing_is_named(

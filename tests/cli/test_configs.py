@@ -201,7 +201,7 @@ def test_reproduction_has_every_method_on_every_task_for_classes() -> None:
 def test_sweep_starts_the_program_that_is_installed(sweep: Path) -> None:
     content = _read(sweep)
     assert (content["program"], content["command"][0]) == ("ee-lightning", "${program}")
-    assert content["project"] == yaml.safe_load(WANDB.read_text())["trainer"]["logger"][0]["init_args"]["project"]
+    assert content["project"] == yaml.safe_load(WANDB.read_text())["trainer"]["logger+"][0]["init_args"]["project"]
 
 
 def test_interpolation_follows_a_flag(run: Run, small: dict[str, object]) -> None:

@@ -92,6 +92,7 @@ def user_folder(made_once, tiny_backbone: Path) -> Path:
         rows = pd.DataFrame({"text": [text for text, _ in _sentences(60)]})
         rows.assign(label=["yes", "no"] * 30).to_csv(folder / "rows.csv", index=False)
         rows.assign(label=["good", "bad"] * 30).to_csv(folder / "reviews.csv", index=False)
+        rows.assign(stars=[1, 4.5] * 30).to_csv(folder / "stars.csv", index=False)
         tickets = rows.rename(columns={"text": "subject"}).assign(body="the plot", queue=["billing", "returns"] * 30)
         tickets.to_csv(folder / "tickets.csv", index=False)
         rows.assign(tags=[["fun"], ["fun", "praise"], []] * 20).to_json(

@@ -316,7 +316,8 @@ def _check(
         raise DataError(
             "a budget needs classes or labels, and these exits predict a value",
             where=f"split {split!r}",
-            hint="read a threshold off curves.csv",
+            hint="read a threshold off curves.csv, and give it to predict or save: "
+            "--criterion 'patience(tolerance=0.5)' --threshold 1",
         )
     if guarantee is not None and not exits.rows.is_drawn:
         raise DataError(

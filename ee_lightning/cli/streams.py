@@ -90,7 +90,7 @@ class _Warnings(logging.Handler):
 
     @override
     def emit(self, record: logging.LogRecord) -> None:
-        said = shown(record.getMessage(), _LONGEST_WARNING, lines=True)
+        said = shown(f"warning: {record.getMessage()}", _LONGEST_WARNING, lines=True)
         print(wrapped(said, sys.stderr), file=sys.stderr)
 
 

@@ -7,16 +7,17 @@ from pathlib import Path
 from typing import Annotated
 from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
-from ee_lightning.cli.command import Adapter, Device
+from ee_lightning.cli.command import Adapter, Device, Number
 from ee_lightning.data.tasks import TASKS
-from ee_lightning.errors import DataError, OptionError
+from ee_lightning.errors import DataError, OptionError, RunFolderError
 from ee_lightning.files import written_whole
 from ee_lightning.inference import EarlyExitPredictor
 from ee_lightning.inference.input import OwnRows
+from ee_lightning.inference.policy import ExitPolicy
 from ee_lightning.models.backbones.loading import load_adapter
 from ee_lightning.runs.folder import RunFolder
 from ee_lightning.runs.load_run import RunOptions
-from ee_lightning.runs.operating_point import OperatingPoint
+from ee_lightning.runs.operating_point import OPERATING_POINT, OperatingPoint
 
 ZIP = "submission.zip"
 _BINARY = ("0", "1")
@@ -113,6 +114,8 @@ def submit(
     runs: Annotated[list[Path], "RUN"],
     *,
     output: Annotated[Path, "FOLDER"],
+    criterion: str | None = None,
+    threshold: Number | None = None,
     device: Device = "auto",
     adapter: Adapter | None = None,
 ) -> None:
@@ -121,24 +124,32 @@ def submit(
     All test sets and operating points are checked before anything is predicted.
 
     Args:
-        runs: Run folders, one a task, in which 'ee-lightning choose' saved an operating point.
+        runs: Run folders, one a task. Where 'ee-lightning choose' saved no operating point, give --criterion and
+            --threshold.
         output: Where to write the files and their zip.
+        criterion: For runs without an operating point, such as those of a regression: 'patience(tolerance=0.5)'.
+        threshold: Its threshold, in the criterion's unit.
         device: Where to run.
         adapter: The full name of your own adapter of the backbone's family, such as my_module.MyBackbone.
     """
     load_adapter(adapter)
-    planned = _plan(runs)
-    written = [_predict(each, device, output) for each in planned]
+    if criterion is None and threshold is not None:
+        raise OptionError(
+            "a threshold is given without its criterion", where="--threshold", hint="give --criterion too"
+        )
+    rule = None if criterion is None else ExitPolicy.given(criterion, threshold)
+    planned = _plan(runs, rule)
+    written = [_predict(each, rule, device, output) for each in planned]
     print(f"saved: {write_zip(output, written)}")
     if missing := [file.name for file in SERVER_FILES if file.name not in {each.name for each in written}]:
         print(f"of the {len(SERVER_FILES)} files that the server takes these are not in it: {', '.join(missing)}")
 
 
-def _plan(paths: Sequence[Path]) -> list[Planned]:
+def _plan(paths: Sequence[Path], rule: ExitPolicy | None) -> list[Planned]:
     """Find the files that runs can predict, and their rows, of the official number."""
     by_name: dict[str, Planned] = {}
     for path in paths:
-        for file, rows in _files_of(path):
+        for file, rows in _files_of(path, rule):
             if (other := by_name.get(file.name)) is not None:
                 raise OptionError(
                     f"two runs predict {file.name}", where=f"{other[1]} and {path}", hint="name one run for each task"
@@ -147,7 +158,7 @@ def _plan(paths: Sequence[Path]) -> list[Planned]:
     return [by_name[file.name] for file in SERVER_FILES if file.name in by_name]
 
 
-def _files_of(path: Path) -> Iterator[tuple[ServerFile, OwnRows]]:
+def _files_of(path: Path, rule: ExitPolicy | None) -> Iterator[tuple[ServerFile, OwnRows]]:
     """Return the files that a run can predict; of MNLI's three those whose rows are there, but at least its own."""
     options = RunOptions.read(RunFolder(path))
     own = options.task.name
@@ -158,7 +169,15 @@ def _files_of(path: Path) -> Iterator[tuple[ServerFile, OwnRows]]:
             where=path,
             hint=f"name runs of {', '.join(dict.fromkeys(file.task for file in SERVER_FILES))}",
         )
-    OperatingPoint.read(path)
+    if _has_point(path):
+        OperatingPoint.read(path)
+    elif rule is None:
+        raise RunFolderError(
+            "there is no operating point here",
+            where=path,
+            hint=f"choose one: ee-lightning choose {path} --criterion confidence --min-speedup 2; or give a rule, for "
+            "regression --criterion 'patience(tolerance=0.5)' --threshold 1",
+        )
     for file in files:
         try:
             rows = OwnRows(TASKS[file.task], options.root)
@@ -171,9 +190,16 @@ def _files_of(path: Path) -> Iterator[tuple[ServerFile, OwnRows]]:
         yield file, rows
 
 
-def _predict(planned: Planned, device: str, folder: Path) -> Path:
+def _has_point(path: Path) -> bool:
+    return (path / OPERATING_POINT).is_file()
+
+
+def _predict(planned: Planned, rule: ExitPolicy | None, device: str, folder: Path) -> Path:
     file, path, rows = planned
-    predictor = EarlyExitPredictor.from_run(path, device=device)
+    if rule is None or _has_point(path):
+        predictor = EarlyExitPredictor.from_run(path, device=device)
+    else:
+        predictor = EarlyExitPredictor.from_run(path, criterion=rule.criterion, threshold=rule.threshold, device=device)
     names, words, sum_of_layers = predictor.deployment.label_names, list[str](), 0
     layers = predictor.model.layers_of_exits
     for prediction in predictor.stream(row.texts for row in rows):

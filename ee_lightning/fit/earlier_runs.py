@@ -123,12 +123,13 @@ def alone_in_its_folder(trainer: Trainer, *, is_new: bool) -> Iterator[None]:
 
 @contextmanager
 def locked_folder(folder: RunFolder) -> Iterator[None]:
-    """Make a run folder, if it isn't there, and lock it; remove the lock's file, and an empty folder, at the end.
+    """Make a run folder, if it isn't there, and lock it; remove the lock's file, and empty folders, at the end.
 
     Raises:
         RunFolderError: Another process holds the lock, or the folder can't be written.
     """
     with ExitStack() as stack:
+        stack.callback(_remove_empty, folder.path, folder.path.parent)  # after an error, too
         try:
             is_ours = stack.enter_context(locked(folder.lock)) is not None
         except OSError as error:
@@ -147,8 +148,12 @@ def locked_folder(folder: RunFolder) -> Iterator[None]:
             yield
         finally:
             folder.lock.unlink(missing_ok=True)  # while it is held, so that it is never another's
-    with suppress(OSError):  # where it is not empty
-        folder.path.rmdir()
+
+
+def _remove_empty(*folders: Path) -> None:
+    for folder in folders:
+        with suppress(OSError):  # where it is gone, or not empty
+            folder.rmdir()
 
 
 def evaluated_run(arguments: Sequence[str]) -> RunFolder | None:

@@ -93,15 +93,14 @@ class OwnRows:
     def __init__(self, task: Task, root: str | None, split: str = "test") -> None:
         from ee_lightning.data.sources import open_source  # which takes seconds to import
 
+        hint = "bring the run's data back to where its config.yaml says (data.root), or give rows: --input FILE"
         try:
             source = open_source(root, task)
+            if source.has("train") and not source.has(split):
+                hint = f"the run's data have no {split} split: give rows with --input FILE"
             self._rows, self.files = source.load(split), source.files(split)
         except DataError as error:
-            raise DataError(
-                error.what,
-                where=error.where,
-                hint="bring the run's data back to where its config.yaml says (data.root), or give rows: --input FILE",
-            ) from error
+            raise DataError(error.what, where=error.where, hint=hint) from error
         self.header: Mapping[str, Any] = {}
         self.size, self.done = len(self._rows), 0
 

@@ -137,7 +137,10 @@ def asked_exits(
 def _operating_point(folder: "RunFolder", layers_of_exits: Layers) -> OperatingPoint:
     file, choose = folder.path / OPERATING_POINT, f"ee-lightning choose {folder.path}"
     if not file.is_file():
-        hint = f"choose one: {choose} --criterion voting --min-speedup 2; or give a criterion and a threshold"
+        hint = (
+            f"choose one: {choose} --criterion confidence --min-speedup 2; or give a criterion and a threshold, for "
+            "regression --criterion 'patience(tolerance=0.5)' --threshold 1"
+        )
         raise RunFolderError("the run has no operating point, by which samples leave early", where=file, hint=hint)
     point = OperatingPoint.read(file)
     if point.layers_of_exits[-1] != layers_of_exits[-1] or not {*point.layers_of_exits} <= {*layers_of_exits}:

@@ -199,6 +199,7 @@ def test_mistakes_end_in_one_message(
 ) -> None:
     options, expected = MISTAKES[mistake]
     check_refused(run("fit", **{**small, **options}), expected, capfd)
+    assert all(any(folder.iterdir()) for folder in Path("runs").glob("run"))  # none is left empty
 
 
 @pytest.mark.parametrize(

@@ -168,7 +168,9 @@ def test_a_limited_evaluation_says_so_everywhere(
 ) -> None:
     limited = {"trainer.limit_val_batches": 1, "data.eval_batch_size": 16, "data.calibration": 20}
     assert run("fit", **small, **limited) == 0
-    assert "sst2 validation: 16 of 47 samples, drawn at random, 3 exits" in capsys.readouterr().out
+    printed = capsys.readouterr()
+    assert "sst2 validation: 16 of 47 samples, drawn at random, 3 exits" in printed.out
+    assert "warning: limit_val_batches limits the evaluation to 16 of 47 validation rows" in printed.err
     folder = RunFolder("runs/run/version_0")
     exits, calibration = folder.read_exits("validation"), folder.read_exits("calibration")
     assert exits.rows == EvaluatedRows(total=47, is_drawn=True, files=["SST-2/dev.tsv"])

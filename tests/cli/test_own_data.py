@@ -82,9 +82,10 @@ def test_a_run_on_a_file_goes_on_and_notices_other_labels(
     assert run("fit", Path("mine.yaml"), **options, ckpt_path="last") == 0
 
 
-def test_values_of_a_file(run: Run, options: dict[str, object]) -> None:
+def test_values_of_a_file(run: Run, options: dict[str, object], capfd: pytest.CaptureFixture[str]) -> None:
     options |= {"data.own.label_column": "stars", "data.own.regression": "true", "data.own.metrics": "[pearson]"}
     options |= {
+        "data.own.test_share": 0,
         "data.batch_size": 32,
         "trainer.max_epochs": 4,
         "model.labels.smoothing": 0,
@@ -92,8 +93,15 @@ def test_values_of_a_file(run: Run, options: dict[str, object]) -> None:
     }
     options["sweep.criteria"] = "[{class_path: ee_lightning.exits.Patience, init_args: {tolerance: 0.5}}]"
     assert run("fit", Path("mine.yaml"), **options) == 0
-    summary = json.loads(Path("runs/on-reviews/version_0/summary.json").read_text())["validation"]
+    folder, rule = "runs/on-reviews/version_0", ["--criterion", "patience(tolerance=0.5)", "--threshold", "1"]
+    summary = json.loads(Path(folder, "summary.json").read_text())["validation"]
     assert summary["exits"]["pearson"][-1] > 0.8
+    assert main(["choose", folder, *rule[:2], "--min-speedup=2"]) == 1
+    assert " ".join(rule).replace(rule[1], f"'{rule[1]}'") in capfd.readouterr().err
+    assert main(["predict", folder, "--text=so"]) == 1
+    assert f"for regression {rule[0]} '{rule[1]}' --threshold 1" in capfd.readouterr().err
+    assert main(["predict", folder, *rule]) == 1
+    assert "the run's data have no test split: give rows with --input FILE" in capfd.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """submit: from runs to what the GLUE server takes."""
 
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -31,7 +32,8 @@ def run_on(trained: Callable[..., Path], glue_folder: Path) -> Callable[..., tup
         texts = official(Path("glue") / folder, rows)
         config = run / "config.yaml"
         config.write_text(config.read_text().replace(f"root: {glue_folder}", f"root: {Path('glue').resolve()}"))
-        assert main(["choose", str(run), "--criterion", "confidence", "--min-speedup", "1.2"]) == 0
+        if name != "stsb":  # for which choose has no budget
+            assert main(["choose", str(run), "--criterion", "confidence", "--min-speedup", "1.2"]) == 0
         return run, texts
 
     return make
@@ -55,6 +57,23 @@ def test_files_and_zip_as_the_server_takes_them(run_on, capfd: pytest.CaptureFix
     assert "these are not in it: CoLA.tsv, SST-2.tsv, MRPC.tsv, STS-B.tsv, QQP.tsv, MNLI-m.tsv" in printed
 
 
+def test_a_regression_is_predicted_by_a_given_rule_and_other_runs_by_their_own(
+    run_on, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (values, pairs), (classes, _) = run_on("stsb", "STS-B", 1379), run_on("wnli", "WNLI", 146)
+    rule = {"criterion": "patience(tolerance=0.5)", "threshold": 1}
+    options = [f"--{name}={value}" for name, value in rule.items()]
+    assert main(["submit", str(values), str(classes), "--output=out", options[1]]) == 1
+    assert "a threshold is given without its criterion" in capfd.readouterr().err
+    assert main(["submit", str(values), str(classes), "--output=out", *options]) == 0
+    predictor = EarlyExitPredictor.from_run(values, **rule)
+    expected = [f"{min(max(each.label, 0), 5):.3f}" for each in predictor(*zip(*pairs, strict=True))]
+    assert [line.split("\t")[1] for line in Path("out/STS-B.tsv").read_text().splitlines()[1:]] == expected
+    printed = capfd.readouterr().out
+    assert f"by patience(tolerance=0.5) at threshold 1 of {values}" in printed
+    assert re.search(rf"by confidence at threshold \S+ of {classes}", printed)
+
+
 def test_what_the_server_would_refuse_is_refused_before_anything_is_predicted(
     run_on, trained: Callable[..., Path], capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -67,7 +86,7 @@ def test_what_the_server_would_refuse_is_refused_before_anything_is_predicted(
     assert "two runs predict WNLI.tsv" in capfd.readouterr().err
     (run / "operating_point.json").unlink()
     assert main(["submit", str(run), "--output", "out"]) == 1
-    assert "there is no operating point here" in capfd.readouterr().err
+    assert re.search(r"there is no operating point here[\s\S]*for regression --criterion", capfd.readouterr().err)
     config = run / "config.yaml"
     config.write_text(config.read_text().replace("task: wnli", "task: rotten_tomatoes"))
     assert main(["submit", str(run), "--output", "out"]) == 1

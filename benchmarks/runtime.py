@@ -149,7 +149,7 @@ class Contest:
             candidates = list_candidates(JUDGE, chosen, "accuracy", costs)
             place = budget.find(candidates, guarantee=None)
             threshold = float(candidates.curve.thresholds[-1 if place is None else place])
-            print(f"{precision} {name} placed: exits behind layers {layers}, threshold {threshold:.4f}")
+            print(f"{precision} {name} placed: exits after layers {layers}, threshold {threshold:.4f}")
             self.add_point(f"placed {precision} {name}", exits, threshold, kind="exported", folder=str(there))
 
     def add_whole(self, run: Path, name: str) -> None:
@@ -202,7 +202,7 @@ def gathered(predictions: Any) -> tuple[Tensor, Tensor]:
 def print_int8(fp32: StoredExits, int8: StoredExits, measured_on: Tensor) -> None:
     """Print what int8 does to every exit."""
     print(
-        f"\n{'exit behind layer':<20}{'accuracy, fp32':>15}{'int8':>8}{'same labels, %':>16}{'largest difference':>20}"
+        f"\n{'exit after layer':<20}{'accuracy, fp32':>15}{'int8':>8}{'same labels, %':>16}{'largest difference':>20}"
     )
     for place, layer in enumerate(fp32.layers_of_exits):
         said = [each.predictions[place][measured_on] for each in (fp32, int8)]

@@ -157,7 +157,7 @@ def _name(single: "Single") -> str:
 def _print(exported: "Exported", num_rows: int) -> None:
     manifest, checks = exported.manifest, exported.checks
     layers, last = ", ".join(map(str, manifest.exit_layers)), manifest.exit_layers[-1]
-    print(f"{manifest.model_type}, {last} layers in {manifest.precision}, exits behind layers {layers}")
+    print(f"{manifest.model_type}, {last} layers in {manifest.precision}, exits after layers {layers}")
     print(f"attention fused in {exported.fused} of {last} layers")
     lines = [
         f"checked on {checks.rows} of {num_rows} rows: logits differ by {checks.difference:.2g} at most; "
@@ -178,7 +178,7 @@ def _print_effects(exported: "Exported", rows: RunRows | None) -> None:
     metric = rows.metric if point is None else point.asked.metric
     ours, once = _with_labels(exported.exits, rows.stored), torch.ones(1, rows.stored.num_samples)  # [1, samples]
     table = Table(title=f"int8, on {ours.num_samples} rows of the split {rows.split}")
-    for column in ("exit behind layer", f"{metric}, fp32", "int8", "same labels, %", "largest difference of a logit"):
+    for column in ("exit after layer", f"{metric}, fp32", "int8", "same labels, %", "largest difference of a logit"):
         table.add_column(column, justify="right")
     for place, layer in enumerate(ours.layers_of_exits):
         scores = (

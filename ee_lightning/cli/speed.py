@@ -166,7 +166,7 @@ def _near(criterion: Criterion, exits: StoredExits, speedups: list[float] | None
     most = exits.layers_of_exits[-1] / exits.layers_of_exits[0]
     if speedups is not None and (fastest := max(speedups)) > most:
         raise OptionError(
-            f"{fastest:g}x is more than {counted(exits.num_exits, 'exit')} can reach, the first one behind layer "
+            f"{fastest:g}x is more than {counted(exits.num_exits, 'exit')} can reach, the first one after layer "
             f"{exits.layers_of_exits[0]} of {exits.layers_of_exits[-1]}",
             where="--speedups",
             hint=f"give speed-ups from 1 to {most:g}",

@@ -1,14 +1,24 @@
-"""Behind which layers of a model its exits stand."""
+"""After which layers of a model its exits stand."""
 
 from collections.abc import Sequence
 from itertools import pairwise
 from math import isclose
 from typing import Literal
 
-from ee_lightning.errors import OptionError
+from ee_lightning.errors import OptionError, counted
 
 Layers = tuple[int, ...]
-"""The layer behind which each exit stands, counted from 1, ascending; the last exit stands behind the last layer."""
+"""The layer after which each exit stands, counted from 1, ascending; the last exit stands after the last layer."""
+
+
+def exits_after(layers: Sequence[int]) -> str:
+    """Say how many exits there are, and after which layers.
+
+    Example:
+        >>> exits_after([6]), exits_after([1, 3])
+        ('1 exit after layer 6', '2 exits after layers 1, 3')
+    """
+    return f"{counted(len(layers), 'exit')} after layer{'s' * (len(layers) > 1)} {', '.join(map(str, layers))}"
 
 
 def ascending(layers: Sequence[int], where: str) -> Layers:
@@ -37,9 +47,9 @@ def placed(exits: Literal["every", "last"] | Sequence[int], depth: int, where: s
         return tuple(range(1, depth + 1)) if exits == "every" else (depth,)
     layers = ascending(exits, where)
     if layers[-1] != depth:
-        what = f"an exit is to stand behind layer {layers[-1]}, and the model has {depth} layers"
+        what = f"an exit is to stand after layer {layers[-1]}, and the model has {depth} layers"
         if layers[-1] < depth:
-            what = f"no exit stands behind the last of the model's {depth} layers"
+            what = f"no exit stands after the last of the model's {depth} layers"
         raise OptionError(what, where=where, hint=f"end the list with {depth}: the last exit takes all who are left")
     return layers
 
@@ -57,10 +67,10 @@ def numbers_of(asked: Sequence[int], layers: Layers, where: str) -> list[int]:
     asked = ascending(asked, where)
     there = ", ".join(map(str, layers))
     if lacking := [layer for layer in asked if layer not in layers]:
-        what = f"the model has no exit behind layer {lacking[0]}"
-        raise OptionError(what, where=where, hint=f"ask exits behind the layers {there}")
+        what = f"the model has no exit after layer {lacking[0]}"
+        raise OptionError(what, where=where, hint=f"ask exits after layers {there}")
     if asked[-1] != layers[-1]:
-        what = f"the exit behind the last layer, {layers[-1]}, is not asked"
+        what = f"the exit after the last layer, {layers[-1]}, is not asked"
         raise OptionError(what, where=where, hint="ask it too, and last: it takes all who are left")
     return [layers.index(layer) + 1 for layer in asked]
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ee_lightning.errors import DataError, TrainingDiverged, counted
 from ee_lightning.exits.criterion import ExitOutput
-from ee_lightning.exits.placement import Layers, ascending, numbers_of
+from ee_lightning.exits.placement import Layers, ascending, exits_after, numbers_of
 from ee_lightning.functional import Kind, Target, predictions_of
 
 
@@ -46,7 +46,7 @@ class StoredExits:
         multi_label: Whether every logit is of a label for itself: the classes are labels, of which a sample has any
             number.
         rows: Which rows of their split the samples are.
-        layers_of_exits: The layer behind which each exit stands; if none are given, exit m stands behind layer m.
+        layers_of_exits: The layer after which each exit stands; if none are given, exit m stands after layer m.
 
     Raises:
         ValueError: If a shape or a type is another, a label is not finite, or the layers don't suit the exits.
@@ -91,9 +91,8 @@ class StoredExits:
         what = {Kind.SINGLE_LABEL: "classes", Kind.MULTI_LABEL: "labels", Kind.REGRESSION: "a value"}[self.target.kind]
         predicted = what if self.target.kind is Kind.REGRESSION else f"{self.num_classes} {what}"
         more = "".join([", with right ones" * (self.labels is not None), *(f", {name}" for name in self.extras)])
-        layers = ", ".join(map(str, self.layers_of_exits))
         samples = counted(self.num_samples, "sample")
-        return f"StoredExits({samples}, {counted(self.num_exits, 'exit')} behind layer {layers}: {predicted}{more})"
+        return f"StoredExits({samples}, {exits_after(self.layers_of_exits)}: {predicted}{more})"
 
     @property
     def num_exits(self) -> int:
@@ -142,7 +141,7 @@ class StoredExits:
         )
 
     def asking(self, layers: Sequence[int]) -> Self:
-        """Keep the exits behind some layers, as if the model had no others; an `OptionError` if it lacks one."""
+        """Keep the exits after some layers, as if the model had no others; an `OptionError` if it lacks one."""
         places = torch.tensor(numbers_of(layers, self.layers_of_exits, "--exits")) - 1  # [asked]
         return replace(
             self,

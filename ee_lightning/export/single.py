@@ -27,7 +27,7 @@ _OUTPUTS = (LABEL, SCORE, EXIT, LOGITS)
 
 
 def single_graph(stages: Stages, criterion: Criterion, target: Target) -> ir.Graph:
-    """Nest what comes behind each exit in a branch of its own, which holds its weights.
+    """Nest what comes after each exit in a branch of its own, which holds its weights.
 
     Weights outside the branches could not be brought into the order that products take them in when the graph is
     loaded, but only each time that it runs.

@@ -91,7 +91,7 @@ class _Layer(nn.Module):
 class _Exit(nn.Module):
     def __init__(self, model: MultiExitModel, layer: int) -> None:
         super().__init__()
-        self.backbone, self.heads, self.number = model.backbone, model.heads, model.exit_behind(layer)
+        self.backbone, self.heads, self.number = model.backbone, model.heads, model.exit_after(layer)
 
     def forward(self, hidden: Tensor, attention_mask: Tensor) -> tuple[Tensor, ...]:
         said = self.heads(self.number, self.backbone.state(hidden, attention_mask, is_padded=True))

@@ -113,7 +113,7 @@ def operating_points(
         fallback: The same for a sample that no score lets leave, of shape [samples] or [samples, labels].
         count: Turns predictions [events] or [events, labels] and the indices [events] of the samples they are made
             for into additive statistics [events, statistics], in int64 where the sums are to be exact.
-        layers_of_exits: The layer behind which each exit stands; if none are given, exit m stands behind layer m.
+        layers_of_exits: The layer after which each exit stands; if none are given, exit m stands after layer m.
 
     Raises:
         ValueError: If there is no score, or one is NaN or +inf (which no finite threshold could hold back).

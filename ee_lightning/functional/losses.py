@@ -52,7 +52,7 @@ def halting_log_probabilities(gate: Tensor) -> Tensor:
 
     .. math:: p_m = (1 - u_m) \prod_{j<m} u_j, \qquad p_M = \prod_{j<M} u_j
 
-    with the gate's probabilities :math:`u_m` of going on behind exit m, of shape [exits, batch]. Who reaches the last
+    with the gate's probabilities :math:`u_m` of going on after exit m, of shape [exits, batch]. Who reaches the last
     exit leaves there. A gate counts as no surer than a millionth from 0 and 1, so that the logarithms are finite.
 
     Example:

@@ -22,7 +22,7 @@ def exits_of(
 
     Args:
         backend: Runs the model.
-        layers_of_exits: The layer behind which each exit stands.
+        layers_of_exits: The layer after which each exit stands.
         samples: The samples, at least one.
         fills: What fills ``input_ids`` and ``token_type_ids``.
     """
@@ -53,7 +53,7 @@ def _said(backend: Backend, batch: Any) -> list[tuple[Tensor, dict[str, Tensor]]
         state = backend.embed(batch, is_padded=True)
         for layer in range(1, backend.num_layers + 1):
             state = backend.layer(layer, state)
-            if (number := backend.exit_behind(layer)) > 0:
+            if (number := backend.exit_after(layer)) > 0:
                 logits, extras = backend.exit(number, [state])
                 there = {name: torch.from_numpy(host(extra)) for name, extra in extras.items()}
                 said.append((torch.from_numpy(host(logits)), there))

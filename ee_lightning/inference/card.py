@@ -92,7 +92,7 @@ def card_of(deployment: Deployment, family: str, depth: int, origin: Origin) -> 
     }
     parts = [
         f"---\n{data.to_yaml()}\n---\n{_OURS}\n# {task}, with early exit",
-        "A text leaves this encoder at the first exit where the criterion reaches its threshold; the layers behind "
+        "A text leaves this encoder at the first exit where the criterion reaches its threshold; the layers after "
         "that exit are not run.",
         "\n".join(["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in facts.items())]),
     ]

@@ -40,8 +40,8 @@ class Backend(Protocol):
     like: Array
     device: str
 
-    def exit_behind(self, layer: int) -> int:
-        """Return the number of the exit behind a layer, both counted from 1; below 1 where there is none."""
+    def exit_after(self, layer: int) -> int:
+        """Return the number of the exit after a layer, both counted from 1; below 1 where there is none."""
 
     def running(self) -> AbstractContextManager[object]:
         """Return a context in which a descent runs from its beginning to its end."""
@@ -50,7 +50,7 @@ class Backend(Protocol):
         """Return the state before the first layer of a batch, of which some may be padding."""
 
     def layer(self, layer: int, state: Any) -> Any:
-        """Return the state behind a layer, counted from 1."""
+        """Return the state after a layer, counted from 1."""
 
     def exit(self, number: int, states: Sequence[Any]) -> tuple[Array, Mapping[str, Array]]:
         """Return what an exit, counted from 1, says of some batches: logits ``[samples, classes]``, and the extras."""
@@ -166,7 +166,7 @@ class Descent:
         backend, criterion = self.backend, self._criterion
         wave.layer += 1
         wave.cohorts = self._through(wave.layer, wave.cohorts)
-        number = backend.exit_behind(wave.layer)
+        number = backend.exit_after(wave.layer)
         if number < 1:
             return []
         logits, extras = backend.exit(number, [cohort.state for cohort in wave.cohorts])
@@ -195,7 +195,7 @@ class Descent:
             ValueError: They have not.
         """
         if (first.layer, first.thresholds) != (second.layer, second.thresholds):
-            raise ValueError(f"Expected waves behind the same layer, but got {first.layer} and {second.layer}.")
+            raise ValueError(f"Expected waves after the same layer, but got {first.layer} and {second.layer}.")
         for wave in (first, second):
             if wave.unseen:
                 self._seen(wave)

@@ -29,7 +29,7 @@ class SampleFlops(NamedTuple):
         return self.until(len(self.layers)) - sum(self.heads[:-1])
 
     def until(self, layer: int) -> int:
-        """Return those of the layers up to one, counted from 1, and of all heads behind them."""
+        """Return those of the layers up to one, counted from 1, and of all heads after them."""
         return self.embedding + sum(self.layers[:layer]) + sum(self.heads[:layer])
 
 
@@ -91,7 +91,7 @@ class FlopCounter:
             for layer in range(1, model.backbone.num_layers + 1):
                 state = model.backbone.layer(layer - 1, state)
                 totals.append(counter.get_total_flops())
-                if (exit_layer := model.exit_behind(layer)) > 0:
+                if (exit_layer := model.exit_after(layer)) > 0:
                     model.heads(exit_layer, state)
                 totals.append(counter.get_total_flops())
         embedding, *parts = [after - before for before, after in pairwise(totals)]

@@ -83,7 +83,7 @@ def policy_of_run(
 
     Args:
         folder: The run folder.
-        layers_of_exits: The layers behind which the model's exits stand.
+        layers_of_exits: The layers after which the model's exits stand.
         criterion: The user's.
         threshold: The user's.
         exits: The layers of the exits that the user asks; None takes the operating point's, or beside a criterion and a
@@ -127,7 +127,7 @@ def asked_exits(
     numbers_of(asked, layers_of_exits, "--exits")
     if threshold is None:
         raise OptionError(
-            f"the threshold was chosen for exits behind the layers {', '.join(map(str, chosen_for))}",
+            f"the threshold was chosen for exits after layers {', '.join(map(str, chosen_for))}",
             where=f"--exits {','.join(map(str, asked))}",
             hint="give --criterion and --threshold too, or choose an operating point for these exits: choose --exits",
         )
@@ -145,6 +145,6 @@ def _operating_point(folder: "RunFolder", layers_of_exits: Layers) -> OperatingP
     point = OperatingPoint.read(file)
     if point.layers_of_exits[-1] != layers_of_exits[-1] or not {*point.layers_of_exits} <= {*layers_of_exits}:
         chosen, there = (", ".join(map(str, layers)) for layers in (point.layers_of_exits, layers_of_exits))
-        what = f"the operating point was chosen for exits behind the layers {chosen}, and the model has {there}"
+        what = f"the operating point was chosen for exits after layers {chosen}, and the model has {there}"
         raise RunFolderError(what, where=file, hint=f"choose it again: {choose}")
     return point

@@ -152,7 +152,7 @@ class Contest(NamedTuple):
         engine: Makes an engine of a criterion, a threshold, a schedule and a batch size.
         full: The full model.
         full_layers: Its number of layers.
-        layers_of_exits: The layer behind which each exit stands.
+        layers_of_exits: The layer after which each exit stands.
         flops: Returns the speed-up by floating-point operations of samples of so many tokens each that leave at some
             exits, numbered from 1; None where these can't be counted.
         device: Where it runs.

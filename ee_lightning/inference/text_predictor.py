@@ -19,7 +19,7 @@ class TextPredictor:
         deployment: What is predicted, and when samples leave.
         encoder: Makes samples of texts.
         engine: Predicts samples.
-        layers_of_exits: The layer behind which each exit stands.
+        layers_of_exits: The layer after which each exit stands.
     """
 
     def __init__(self, deployment: Deployment, encoder: TextEncoder, engine: Engine, layers_of_exits: Layers) -> None:
@@ -33,7 +33,7 @@ class TextPredictor:
             ("task", deployed.task),
             ("texts", " and ".join(deployed.text_columns)),
             ("predicts", listed(deployed.label_names) or "a value"),
-            ("exits behind layers", ", ".join(map(str, self.layers_of_exits))),
+            ("exits after layers", ", ".join(map(str, self.layers_of_exits))),
             ("rule", deployed.rule),
         ]
         return html_table(type(self).__name__, ["", ""], lines)

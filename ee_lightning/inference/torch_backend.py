@@ -36,8 +36,8 @@ class TorchBackend:
         self.like: Array = torch.empty(0, device=self.where)
         self._numbers = {layer: number for number, layer in enumerate(model.layers_of_exits, 1)}
 
-    def exit_behind(self, layer: int) -> int:
-        """Return the number of the exit behind a layer, 0 where there is none."""
+    def exit_after(self, layer: int) -> int:
+        """Return the number of the exit after a layer, 0 where there is none."""
         return self._numbers.get(layer, 0)
 
     @contextmanager
@@ -55,7 +55,7 @@ class TorchBackend:
         return self.model.backbone.embed(**there, is_padded=is_padded)
 
     def layer(self, layer: int, state: EncoderState) -> EncoderState:
-        """Return the state behind a layer."""
+        """Return the state after a layer."""
         return self.model.backbone.layer(layer - 1, state)
 
     def exit(self, number: int, states: Sequence[EncoderState]) -> tuple[Array, Mapping[str, Array]]:

@@ -50,5 +50,5 @@ class HeadOptions:
         require_within(self.dropout, "[0, 1)", "model.heads.dropout", "0.1 is the usual value")
 
     def layers_of_exits(self, num_layers: int) -> Layers:
-        """Return behind which layers the exits of a model of so many stand; an `OptionError` where they don't fit."""
+        """Return after which layers the exits of a model of so many stand; an `OptionError` where they don't fit."""
         return placed(self.exits, num_layers, _EXITS)

@@ -25,7 +25,7 @@ class ExitHeads(nn.Module):
     """Pool, dense, tanh, dropout, linear: one internal classifier for each exit.
 
     Attributes:
-        layers_of_exits: The layer behind which each exit stands, counted from 1.
+        layers_of_exits: The layer after which each exit stands, counted from 1.
     """
 
     def __init__(self, num_layers: int, hidden_size: int, num_classes: int, options: HeadOptions) -> None:
@@ -47,11 +47,11 @@ class ExitHeads(nn.Module):
                 nn.init.constant_(last.bias, log(max(remaining, 1)))
 
     def forward(self, exit_layer: int, state: EncoderState) -> HeadOutput:
-        """Classify behind the exit ``exit_layer`` (1-based)."""
+        """Classify at the exit ``exit_layer`` (1-based)."""
         return self.classify(exit_layer, self.pool(state))
 
     def classify(self, exit_layer: int, pooled: Tensor) -> HeadOutput:
-        """Classify what was pooled, ``[batch, width]``, behind the exit ``exit_layer`` (1-based).
+        """Classify what was pooled, ``[batch, width]``, at the exit ``exit_layer`` (1-based).
 
         In mixed precision an exit works in float32, which costs next to nothing: in bfloat16 many rows share a score.
         """

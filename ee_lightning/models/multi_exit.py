@@ -33,7 +33,7 @@ class MultiExitOutput(NamedTuple):
 
 
 class MultiExitModel(nn.Module):
-    """A backbone with internal classifiers behind some of its layers, the last one among them."""
+    """A backbone with internal classifiers after some of its layers, the last one among them."""
 
     def __init__(self, backbone: Backbone, target: Target, heads: HeadOptions) -> None:
         super().__init__()
@@ -43,7 +43,7 @@ class MultiExitModel(nn.Module):
 
     @property
     def layers_of_exits(self) -> Layers:
-        """The layer behind which each exit stands, counted from 1."""
+        """The layer after which each exit stands, counted from 1."""
         return self.heads.layers_of_exits
 
     @property
@@ -66,17 +66,17 @@ class MultiExitModel(nn.Module):
             input_ids: Token ids, ``[batch, length]``.
             attention_mask: 1 for tokens and 0 for padding, ``[batch, length]``.
             token_type_ids: Sentence of each token where the family knows them, ``[batch, length]``.
-            gradient_equilibrium: Let the exits behind a layer send it the mean of their gradients instead of the sum
+            gradient_equilibrium: Let the exits after a layer send it the mean of their gradients instead of the sum
                 (Li et al. 2019; ElasticBERT): at exit m of M the gradient is scaled by 1 / (M - m + 1), and what comes
                 from the deeper layers by M - m before.
-            separate_exits: Let each layer learn from the next exit alone: behind an exit the hidden state is a constant
+            separate_exits: Let each layer learn from the next exit alone: after an exit the hidden state is a constant
                 for the gradient (Rotem et al. 2023).
         """
         state = self.backbone.embed(input_ids, attention_mask, token_type_ids)
         outputs = []
         for layer in range(1, self.backbone.num_layers + 1):
             state = self.backbone.layer(layer - 1, state)
-            if (exit_layer := self.exit_behind(layer)) == 0:
+            if (exit_layer := self.exit_after(layer)) == 0:
                 continue
             if gradient_equilibrium:
                 state = replace(state, hidden=scale_gradient(state.hidden, 1 / (self.num_exits - exit_layer + 1)))
@@ -90,12 +90,12 @@ class MultiExitModel(nn.Module):
             {name: torch.stack([output.extras[name] for output in outputs]) for name in self.heads.extras},
         )
 
-    def exit_behind(self, layer: int) -> int:
-        """Return the number of the exit behind a layer, both counted from 1; 0 where there is none."""
+    def exit_after(self, layer: int) -> int:
+        """Return the number of the exit after a layer, both counted from 1; 0 where there is none."""
         return self.layers_of_exits.index(layer) + 1 if layer in self.layers_of_exits else 0
 
     def asking(self, layers: Sequence[int]) -> Self:
-        """Return a model of the same modules that has the exits behind some layers only.
+        """Return a model of the same modules that has the exits after some layers only.
 
         Raises:
             OptionError: The model lacks such an exit, or the last one is not asked.

@@ -90,7 +90,7 @@ def _find_heads(model: MultiExitModel, source: str, num_layers: int | None) -> H
     if family not in _CLASSIFIERS:
         return Heads(what, {}, labels, f"that of {family} has another form than an exit")
     if num_layers is not None:
-        return Heads(what, {}, labels, f"it stands behind the last layer, and the first {num_layers} are kept")
+        return Heads(what, {}, labels, f"it stands after the last layer, and the first {num_layers} are kept")
     if model.heads.options.pooling != "cls":
         return Heads(what, {}, labels, "it takes the first token, and the exits the mean (--model.heads.pooling)")
     dense, linear = _CLASSIFIERS[family]

@@ -11,6 +11,7 @@ from ee_lightning.analysis.budgets import budget_of
 from ee_lightning.analysis.sweep import Sweep
 from ee_lightning.errors import counted
 from ee_lightning.exits import Threshold
+from ee_lightning.exits.placement import exits_after
 from ee_lightning.exits.threshold import in_numbers, in_words
 from ee_lightning.runs.figures import NAMED_SPEEDUPS, MeasuredSpeed
 from ee_lightning.runs.folder import RunFolder
@@ -64,7 +65,7 @@ def print_choice(point: OperatingPoint, criterion_name: str) -> None:
     console = _console()
     console.print(f"{criterion_name} at {in_words(point.threshold)}, chosen on {point.chosen_on} samples")
     if (layers := point.layers_of_exits) != tuple(range(1, len(layers) + 1)):
-        console.print(f"{counted(len(layers), 'exit')} behind layer {', '.join(map(str, layers))}")
+        console.print(exits_after(layers))
     if (costs := point.costs) is not None:
         console.print(
             f"a row takes {_short(costs.start)} ms, {_short(costs.layer)} ms a layer and {_short(costs.exit)} ms an "
@@ -127,7 +128,7 @@ def describe(split: str, summary: Mapping[str, Any]) -> str:
         rows = f"{samples} of {total} samples, {'' if summary['drawn_at_random'] else 'not '}drawn at random"
     exits, layers = f"{summary['num_exits']} exits", summary.get("layers_of_exits")
     if layers not in (None, [*range(1, summary["num_exits"] + 1)]):
-        exits = f"{counted(len(layers), 'exit')} behind layer {', '.join(map(str, layers))}"
+        exits = exits_after(layers)
     return f"{summary['task']} {split}: {rows}, {exits}"
 
 

@@ -40,7 +40,7 @@ CLOCK_BATCH = "32"
 class Layers(NamedTuple):
     """The layers of the whole backbone, and how many of a model the layer of its last exit lacks.
 
-    Older releases did not store the layers: they count one where one exit alone stands behind the last layer.
+    Older releases did not store the layers: they count one where one exit alone stands after the last layer.
     """
 
     full: int
@@ -52,7 +52,7 @@ class Layers(NamedTuple):
 
 
 def layers_of(options: RunOptions, counted: int) -> Layers:
-    """Count the layers of a run's model, whose last exit is stored as behind the layer `counted`.
+    """Count the layers of a run's model, whose last exit is stored as after the layer `counted`.
 
     Raises:
         BackboneError: The backbone's configuration is not available.

@@ -22,7 +22,7 @@ class Figures:
         samples: Number of samples.
         metrics: The primary one first.
         num_exits: Number of exits.
-        layers_of_exits: The layer behind which each stands; None in files of releases that put one behind every layer.
+        layers_of_exits: The layer after which each stands; None in files of releases that put one after every layer.
         exits: By metric, exit by exit.
         full_model: By metric.
         oracle: Its speed-up, and its score by metric; None for regression.

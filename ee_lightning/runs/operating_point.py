@@ -95,7 +95,7 @@ class OperatingPoint:
         criterion: How to make the criterion.
         threshold: In the criterion's own unit, finite: a sample leaves where its score is at least this. Of thresholds
             for each exit some may be infinite: with infinity no sample leaves there, with minus infinity all do.
-        layers_of_exits: The layers behind which the exits stand that it was chosen for; others are not asked.
+        layers_of_exits: The layers after which the exits stand that it was chosen for; others are not asked.
         asked: What was asked for.
         chosen_on: Number of samples of the half it was chosen on.
         measured_on: Number of samples of the half that it was measured on.

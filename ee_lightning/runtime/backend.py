@@ -45,8 +45,8 @@ class OnnxBackend:
         self.extras: tuple[str, ...] = manifest.extras
         self.like: Array = np.empty(0, np.float32)  # type: ignore[assignment]
 
-    def exit_behind(self, layer: int) -> int:
-        """Return the number of the exit behind a layer, 0 where there is none."""
+    def exit_after(self, layer: int) -> int:
+        """Return the number of the exit after a layer, 0 where there is none."""
         return self._numbers.get(layer, 0)
 
     def running(self) -> AbstractContextManager[object]:
@@ -60,7 +60,7 @@ class OnnxBackend:
         return Hidden(hidden, arrays["attention_mask"])
 
     def layer(self, layer: int, state: Hidden) -> Hidden:
-        """Return the state behind a layer."""
+        """Return the state after a layer."""
         (hidden,) = self._sessions.run(self._manifest.graphs.layers[layer - 1], None, state._asdict())
         return state._replace(hidden=hidden)
 

@@ -60,7 +60,7 @@ class Manifest:
         precision: ``fp32``, or ``int8`` for products in whole numbers.
         width: Of the hidden states.
         depth: Number of layers of the model that was exported.
-        exit_layers: The layers that exits are behind, from 1, in rising order.
+        exit_layers: The layers that exits are after, from 1, in rising order.
         inputs: What the embedding takes: ``input_ids``, ``attention_mask`` and perhaps ``token_type_ids``.
         extras: What else the exits give beside their logits, such as ``gate``.
         fills: What fills padding of ``input_ids`` and ``token_type_ids``.
@@ -99,7 +99,7 @@ class Manifest:
             return typed(cls, fields)
 
     def asking(self, layers: Sequence[int]) -> "Manifest":
-        """Return what a model has that asks the exits behind some layers only.
+        """Return what a model has that asks the exits after some layers only.
 
         Graphs for single rows ask all exits, so there is none then.
 

@@ -55,7 +55,7 @@ class Endpoints(LitSpec):  # type: ignore[misc]
 
     Args:
         deployment: What is predicted.
-        layers_of_exits: The layer behind which each exit stands.
+        layers_of_exits: The layer after which each exit stands.
         shared: What the server's processes share.
         limits: The most that is taken.
         metrics: Counts.

@@ -55,7 +55,7 @@ class Flow(Generic[Ticket]):
 
     Args:
         engine: Runs the model.
-        layers_of_exits: The layer behind which each exit stands.
+        layers_of_exits: The layer after which each exit stands.
         joins: Whether new rows may join.
     """
 

@@ -19,7 +19,7 @@ class Metrics:
     """The figures of one server.
 
     Args:
-        layers_of_exits: The layer behind which each exit stands.
+        layers_of_exits: The layer after which each exit stands.
         expected: How many rows left at each exit, ``[exits]``, where the operating point was measured; None if that is
             not known.
     """

@@ -43,7 +43,7 @@ def serve(
     Args:
         load: Makes the predictor, in each process that runs the model; it has to be picklable.
         deployment: What it predicts.
-        layers_of_exits: The layer behind which each of its exits stands.
+        layers_of_exits: The layer after which each of its exits stands.
         host: Where to listen: this machine alone, or every address.
         port: The port, from 1024.
         workers: Number of processes that run the model.

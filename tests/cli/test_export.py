@@ -28,7 +28,7 @@ def test_a_run_is_exported_with_the_exits_of_its_operating_point(
 ) -> None:
     assert main(["export", str(run), str(tmp_path / "graphs")]) == 0
     said = capsys.readouterr().out
-    assert "bert, 3 layers in fp32, exits behind layers 1, 3" in said
+    assert "bert, 3 layers in fp32, exits after layers 1, 3" in said
     assert "attention fused in 3 of 3 layers" in said
     assert f"saved: {tmp_path / 'graphs'}" in said
     assert Manifest.read(tmp_path / "graphs").exit_layers == (1, 3)

@@ -1,4 +1,4 @@
-"""Exits behind some layers only, from training to the saved model, and a subset of them asked alone."""
+"""Exits after some layers only, from training to the saved model, and a subset of them asked alone."""
 
 import json
 import re
@@ -21,13 +21,13 @@ Trained = Callable[..., Path]
 
 @pytest.fixture
 def placed(trained: Trained) -> Path:
-    """Return a run of its own whose exits stand behind the layers 1 and 3 of 3."""
+    """Return a run of its own whose exits stand after layers 1 and 3 of 3."""
     return shutil.copytree(trained("sst2", model__heads__exits="[1,3]", data__calibration=40), Path("placed"))
 
 
 @pytest.fixture
 def every(trained: Trained) -> Path:
-    """Return a run of its own with an exit behind every layer."""
+    """Return a run of its own with an exit after every layer."""
     return shutil.copytree(trained("sst2", data__calibration=40), Path("every"))
 
 
@@ -55,7 +55,7 @@ def test_a_model_with_placed_exits_goes_all_the_way(
     assert (summary["num_exits"], summary["layers_of_exits"]) == (2, [1, 3])
     (voting,) = [curve for curve in folder.read_curves()["validation"] if curve.criterion == "voting"]
     assert (voting.num_layers, voting.speedup.max().item()) == (3, 3)
-    assert "47 samples, 2 exits behind layer 1, 3\n" in said(capsys, "curves", placed)
+    assert "47 samples, 2 exits after layers 1, 3\n" in said(capsys, "curves", placed)
 
     printed = said(capsys, "choose", placed, "--criterion", "calibrated_confidence", "--min-speedup", "1.2")
     point = OperatingPoint.read(placed)
@@ -111,7 +111,7 @@ def test_a_subset_is_replayed_and_the_run_folder_stays(every: Path, capsys: pyte
     before = {file: file.read_bytes() for file in every.rglob("*") if file.is_file()}
     printed = said(capsys, "curves", every, "--criteria", "voting,conformal", "--exits", "2,3")
     assert {file: file.read_bytes() for file in every.rglob("*") if file.is_file()} == before
-    assert "2 exits behind layer 2, 3\n" in printed
+    assert "2 exits after layers 2, 3\n" in printed
     exits = RunFolder(every).read_exits("validation").asking([2, 3])
     voting, fixed = (trace_curve(criterion, exits, ["accuracy"]) for criterion in (Voting(), Fixed()))
     area = voting.area("accuracy", fixed)
@@ -122,7 +122,7 @@ def test_the_speed_of_a_subset_is_measured(every: Path, capsys: pytest.CaptureFi
     options = ["--batch-sizes", "4", "--repeats", "1", "--max-samples", "4", "--speedups", "1.5"]
     said(capsys, "speed", every, "--criterion", "fixed", "--exits", "2,3", *options)
     assert {each.layer_speedup for each in RunFolder(every).read_speed()["validation"]} == {1.5}
-    assert "2x is more than 2 exits can reach, the first one behind layer 2 of 3" in said(
+    assert "2x is more than 2 exits can reach, the first one after layer 2 of 3" in said(
         capsys, "speed", every, "--criterion", "fixed", "--exits", "2,3", "--speedups", "2", status=1
     )
 
@@ -134,7 +134,7 @@ def test_the_speed_of_a_subset_is_measured(every: Path, capsys: pytest.CaptureFi
         ("4,3", "the layers of the exits are 4, 3"),
         ("2,2,3", "the layers of the exits are 2, 2, 3"),
         ("0,3", "the layers of the exits are 0, 3"),
-        ("3,7", "the model has no exit behind layer 7"),
+        ("3,7", "the model has no exit after layer 7"),
         ("two", "should be a valid integer"),
     ],
 )
@@ -160,7 +160,7 @@ def test_the_threshold_of_an_operating_point_is_for_its_exits(every: Path, capsy
     said(capsys, "save", every, "model")
     for model in (every, "model"):
         error = said(capsys, "predict", model, "--text", "a film", "--exits", "2,3", status=1)
-        assert "the threshold was chosen for exits behind the layers 1, 2, 3" in error
+        assert "the threshold was chosen for exits after layers 1, 2, 3" in error
         assert "of 2, by confidence at threshold 0.7" in said(
             capsys, "predict", model, "--text", "a film", "--exits", "2,3", "--threshold", "0.7"
         )
@@ -189,7 +189,7 @@ def test_what_the_clock_cannot_pick_is_refused(every: Path, capsys: pytest.Captu
     assert "measured on the rows of a split" in said(capsys, *asked, "--split", "calibration", status=1)
 
 
-def test_what_an_older_release_stored_has_an_exit_behind_every_layer(every: Path) -> None:
+def test_what_an_older_release_stored_has_an_exit_after_every_layer(every: Path) -> None:
     folder, point, file = RunFolder(every), every / "operating_point.json", every / "exits/validation.safetensors"
     stored = folder.read_exits("validation")
     tensors = load_file(file)
@@ -207,8 +207,8 @@ def test_what_an_older_release_stored_has_an_exit_behind_every_layer(every: Path
 @pytest.mark.parametrize(
     ("exits", "what"),
     [
-        ("[1,2]", "no exit stands behind the last of the model's 3 layers"),
-        ("[2,9]", "behind layer 9, and the model has 3 layers"),
+        ("[1,2]", "no exit stands after the last of the model's 3 layers"),
+        ("[2,9]", "after layer 9, and the model has 3 layers"),
         ("[3,1]", "the layers of the exits are 3, 1"),
         ("[1,1,3]", "the layers of the exits are 1, 1, 3"),
         ("[3]", "JointObjective trains early exits, and there are none"),

@@ -1,4 +1,4 @@
-"""Exits behind some layers only: where they may stand, and what stored exits say of fewer."""
+"""Exits after some layers only: where they may stand, and what stored exits say of fewer."""
 
 import pytest
 import torch
@@ -35,8 +35,8 @@ def test_those_asked_are_found_by_their_layers(layers, data):
         ([-3, 12], "are -3, 12"),
         ([6, 3, 12], "are 6, 3, 12"),
         ([6, 6, 12], "are 6, 6, 12"),
-        ([6, 13], "behind layer 13, and the model has 12 layers"),
-        ([6], "no exit stands behind the last of the model's 12 layers"),
+        ([6, 13], "after layer 13, and the model has 12 layers"),
+        ([6], "no exit stands after the last of the model's 12 layers"),
     ],
 )
 def test_layers_where_no_exits_can_stand_are_refused(layers, what):
@@ -47,7 +47,7 @@ def test_layers_where_no_exits_can_stand_are_refused(layers, what):
 @pytest.mark.parametrize(
     ("asked", "what"),
     [
-        ([4, 12], "no exit behind layer 4\\n.*\\n.*3, 6, 12"),
+        ([4, 12], "no exit after layer 4\\n.*\\n.*3, 6, 12"),
         ([3, 6], "the last layer, 12, is not asked"),
         ([12, 3], "are 12, 3"),
         ([3, 3, 12], "are 3, 3, 12"),

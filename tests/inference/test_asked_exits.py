@@ -22,7 +22,7 @@ def predict(engine: EarlyExitEngine, samples: list[Sample]) -> list[Prediction]:
 
 @pytest.fixture(scope="module")
 def deep(small_backbone: Callable[..., object], model_of: Callable[..., MultiExitModel]) -> MultiExitModel:
-    """Return a model of 6 layers with exits behind 1, 2, 4 and 6, and all extras."""
+    """Return a model of 6 layers with exits after 1, 2, 4 and 6, and all extras."""
     return model_of(small_backbone("bert", num_hidden_layers=6), pooling="mean", exits=(1, 2, 4, 6))
 
 

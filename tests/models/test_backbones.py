@@ -39,7 +39,7 @@ def _batch(padded: bool = True, pad: int = 1) -> dict[str, Tensor]:
 
 
 def _stepped(backbone: Backbone, batch: dict[str, Tensor], is_padded: bool | None = None) -> list[Tensor]:
-    """Return the hidden states before the first layer and behind each."""
+    """Return the hidden states before the first layer and after each."""
     state = backbone.embed(**batch, is_padded=is_padded)
     states = [state.hidden]
     for index in range(backbone.num_layers):
@@ -177,7 +177,7 @@ def test_the_first_layers_are_those_of_the_whole(family: str, small_backbone: Ma
     tensors = whole.encoder.state_dict()
     assert all(torch.equal(tensor, tensors[name]) for name, tensor in short.encoder.state_dict().items())
     stepped, own = _stepped(short, _batch(pad=0)), _own(short, _batch(pad=0))
-    expected = [*_own(whole, _batch(pad=0))[:3], own[3]]  # behind which the last layer's norm may be now
+    expected = [*_own(whole, _batch(pad=0))[:3], own[3]]  # after which the last layer's norm may be now
     for hidden, there in zip(stepped, expected, strict=True):
         assert torch.equal(hidden, there)
     short.encoder.save_pretrained(tmp_path)

@@ -260,7 +260,7 @@ def test_exits_asked_alone_say_what_they_say_beside_the_others(
     before, asked, called = torch.get_rng_state(), model.asking(layers), []
     assert torch.equal(torch.get_rng_state(), before)
     assert (asked.layers_of_exits, asked.num_exits) == (layers, len(layers))
-    assert [asked.exit_behind(layer) for layer in (1, 2, 3)] == [
+    assert [asked.exit_after(layer) for layer in (1, 2, 3)] == [
         layers.index(layer) + 1 if layer in layers else 0 for layer in (1, 2, 3)
     ]
     for layer, classifier in enumerate(model.heads.classifiers, 1):

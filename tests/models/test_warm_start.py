@@ -69,7 +69,7 @@ def test_labels_of_other_words_keep_their_order_and_are_told(tiny_backbone: Path
     [
         ("distilbert", {}, None, LABELS, "that of distilbert has another form than an exit"),
         ("bert", {"pooling": "mean"}, None, LABELS, "it takes the first token, and the exits the mean"),
-        ("bert", {}, 1, LABELS, "it stands behind the last layer, and the first 1 are kept"),
+        ("bert", {}, 1, LABELS, "it stands after the last layer, and the first 1 are kept"),
         ("bert", {}, None, ("no", "yes"), "it has 2 outputs, and the task 3"),
     ],
     ids=["family", "pooling", "layers", "classes"],

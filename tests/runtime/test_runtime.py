@@ -143,9 +143,9 @@ def test_exits_that_are_not_asked_cost_nothing_and_have_no_vote(
 
 
 def test_exits_are_those_of_the_model_and_come_with_a_threshold(folder: Path) -> None:
-    with pytest.raises(OptionError, match="no exit behind layer 4"):
+    with pytest.raises(OptionError, match="no exit after layer 4"):
         EarlyExitRuntime(folder, exits=[4], threshold=1)
-    with pytest.raises(OptionError, match="threshold was chosen for exits behind the layers 1, 2, 3"):
+    with pytest.raises(OptionError, match="threshold was chosen for exits after layers 1, 2, 3"):
         EarlyExitRuntime(folder, exits=[1, 3])
 
 

@@ -141,7 +141,7 @@ class Backbone(nn.Module, ABC):
 
     @abstractmethod
     def layer(self, index: int, state: EncoderState) -> EncoderState:
-        """Run the layer ``index`` (counted from 0) and return the state behind it."""
+        """Run the layer ``index`` (counted from 0) and return the state after it."""
 
     def recompute_layers(self) -> None:
         """Run layers again in the backward pass instead of keeping what they computed, or raise an OptionError."""

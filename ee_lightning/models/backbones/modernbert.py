@@ -14,7 +14,7 @@ from ee_lightning.models.backbones.backbone import Backbone, EncoderState
 class ModernBertBackbone(Backbone):
     """ModernBERT: some layers attend to all tokens and others to near ones, each kind with rotary positions of its own.
 
-    It has no token types. Exits see the model's own hidden states: behind the last layer they are normalised, behind
+    It has no token types. Exits see the model's own hidden states: after the last layer they are normalised, after
     the others they are not.
 
     Source: Warner et al. 2024 (arXiv 2412.13663).

@@ -115,7 +115,7 @@ class Objective(nn.Module, ABC):
         return any("early_exits" in stage.trains for stage in self.stages())
 
     def check_exits(self, layers_of_exits: Layers) -> None:
-        """Take notice of the layers behind which the exits stand, before training; the last one is the whole model's.
+        """Take notice of the layers after which the exits stand, before training; the last one is the whole model's.
 
         One that needs other exits than these raises an error, as this one does where it trains early exits and there
         are none.

@@ -18,7 +18,7 @@ class RampedObjective(Objective):
     .. math:: L = \sum_{m=1}^{M-1} \tau_m \ell_m + \ell_M, \qquad \tau_m = s + t \, (d_m / d_M - s)
 
     with M exits, :math:`\ell_m` the cross entropy of exit m with the label, for regression the squared error, t the
-    share of training that is done, s the start, and :math:`d_m` the layer behind which exit m stands. An exit's highest
+    share of training that is done, s the start, and :math:`d_m` the layer after which exit m stands. An exit's highest
     weight is its cost relative to the whole model, here in layers.
 
     Args:

@@ -17,7 +17,7 @@ class SWEETObjective(Objective):
 
     with M exits and :math:`\ell_m` the cross entropy of exit m with the label, for regression the squared error. Behind
     each exit the hidden state is a constant for the gradient, so that the exits' updates don't conflict. The authors
-    place exits behind the layers 1, 4, 6 and 12.
+    place exits after layers 1, 4, 6 and 12.
     """
 
     separates_exits = True

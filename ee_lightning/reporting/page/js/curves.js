@@ -82,7 +82,7 @@ function drawCurves(width) {
   const dots = alones.map((score, exit) => [run.layers[exit], score, exit]).filter(([, score]) => score >= y[0] && score <= y[1]);
   chart.drawing.append(dot, overlay, ...dots.map(([layer, score, exit]) => s("circle", {
     cx: chart.across(-layer / run.depth), cy: chart.up(score), r: 3.5, fill: "var(--neutral)",
-    ...tipped(`exit ${exit + 1} alone, behind layer ${layer}\n${percent(score)} at ${times(run.depth / layer)}`),
+    ...tipped(`exit ${exit + 1} alone, after layer ${layer}\n${percent(score)} at ${times(run.depth / layer)}`),
   })));
   byId("curves").replaceChildren(chart.drawing);
 }

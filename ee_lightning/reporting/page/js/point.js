@@ -56,7 +56,7 @@ function drawLeaving(width) {
   const chart = axes({
     width, height: 220, x: [0, run.exits], y: [0, 1.12 * most], yTicks: ticksBetween(0, most, 4).map((tick) => [tick, String(tick)]),
     xTicks: run.layers.map((layer, place) => [place + 0.5, bar > 26 || place % 2 === 0 ? String(place + 1) : ""]),
-    xTitle: run.layers.every((layer, place) => layer === place + 1) ? "exit (one behind every layer)" : `exit (behind layers ${run.layers.join(", ")})`, yTitle: "rows",
+    xTitle: run.layers.every((layer, place) => layer === place + 1) ? "exit (one after every layer)" : `exit (after layers ${run.layers.join(", ")})`, yTitle: "rows",
     label: `Rows that leave at each exit: ${all.map((count, place) => `exit ${place + 1} ${count}`).join(", ")}`,
   });
   const parts = all.map((count, place) => {

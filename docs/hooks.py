@@ -21,7 +21,10 @@ REPOSITORY = Path(__file__).parents[1]
 ROOMS = {
     "exits": "Exit criteria, their replay and their curves",
     "training": "The LightningModule, the data module and the objectives",
+    "fit": "Callbacks of a Trainer",
     "inference": "Predicting with early exit",
+    "runtime": "Predicting with exported models, without torch",
+    "scoring": "Scoring tables by many processes",
     "models": "Backbones, heads and the two together",
     "data": "Tasks",
     "runs": "Run folders",

@@ -170,7 +170,7 @@ def _of_value(message: str, more: str, command: str) -> tuple[str, str] | None:
         way = ": the task decides" if linked[2].startswith("data.") else f", and give --{linked[2]}"
         return f"{linked[1]} is taken from {linked[2]}", f"leave {linked[1]} out{way}"
     if missing := _MISSING.search(message):
-        hint = f"give it as --{missing[1]}, or start from a configuration: --config configs/demo.yaml; {more}"
+        hint = f"give it as --{missing[1]}, or start from a configuration: --config demo; {more}"
         if command != "fit":
             hint = f"name a checkpoint that lies in its run folder, whose config.yaml has all options; or {hint}"
         return f"the option {missing[1]} is needed", hint

@@ -1,0 +1,2 @@
+from .prediction_writer import PredictionWriter as PredictionWriter
+from .sweep_callback import ExitSweep as ExitSweep

@@ -13,7 +13,7 @@ from ee_lightning.errors import EarlyExitError, OptionError
 from ee_lightning.fit.signals import interruptible
 from ee_lightning.packaged import configs_folder
 from ee_lightning.reproduce.plan import PlannedRun, State, each_once, finished, plan
-from ee_lightning.reproduce.progress import SuiteProgress, print_plan
+from ee_lightning.reproduce.progress import SuiteProgress, print_plan, say
 from ee_lightning.reproduce.runner import Runner, write_slurm_array, write_wandb_sweep
 from ee_lightning.reproduce.suite import (
     FitOptions,
@@ -76,6 +76,8 @@ def main(arguments: Sequence[str]) -> None:
     suite = replace(given, trainings={name: fit + extra for name, fit in given.trainings.items()})
     selection = Selection(chosen.tasks, chosen.trainings, chosen.seeds)
     selection.check(suite)
+    if chosen.plan and (chosen.slurm is not None or chosen.wandb_sweep is not None):
+        raise OptionError("a plan writes nothing", where="--plan", hint="leave it out, or --slurm and --wandb-sweep")
     if chosen.slurm is not None or chosen.wandb_sweep is not None:
         _write_for_cluster(suite, selection, chosen, extra)
         return
@@ -124,7 +126,9 @@ def _write_results(
 
     tables = chosen.root / "tables" / suite.name
     if not chosen.runs_only:
-        write_report(suite, finished(whole), tables)
+        left_out = write_report(suite, finished(whole), tables)
+        for problem in left_out if chosen.no_clock else ():  # else the clock says it
+            say(console, f"left out: {problem}")
     measured = not chosen.no_clock and measure_rows(suite, finished(meant), chosen.root, console)
     if not chosen.runs_only:
         if measured:

@@ -133,6 +133,9 @@ class EarlyExitCLI(LightningCLI):
             args = [*of_its_run, *args[1:]]
         self.config = self._parsed(parser, args)
         options = self.config[args[0]]
+        if self.evaluated is not None:
+            run, recorded = self.evaluated
+            options["run.root"] = _root_beside(run, recorded[args[0]]["run"], options["run.root"])
         check_values(options.as_dict())
         for name in ("trainer.logger", "trainer.callbacks"):
             options[name] = _each_once(options[name])
@@ -282,6 +285,14 @@ class EarlyExitCLI(LightningCLI):
                 "nothing was swept, as no checkpoint was kept at a validation; the last one can be: "
                 f"ee-lightning validate --ckpt_path {folder.last_checkpoint}{on_rows}"
             )
+
+
+def _root_beside(run: RunFolder, recorded: Namespace, given: str) -> str:
+    """Return the folder of all run folders in which an evaluated run lies now, unless another one was given."""
+    name = Path(recorded["name"])
+    root = run.path.parents[len(name.parts)]
+    is_recorded = given == recorded["root"] and run.path.parent == root / name
+    return str(root) if is_recorded and root != Path(given).resolve() else given
 
 
 def _with_shipped_configs(options: Sequence[str]) -> list[str]:

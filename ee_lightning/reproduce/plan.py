@@ -16,6 +16,10 @@ from ee_lightning.reproduce.suite import Selection, Suite, Training, trainings
 from ee_lightning.runs.folder import IDENTITY, Identity, RunFolder
 from ee_lightning.runs.run_options import options_digest
 
+_NEVER_VALIDATED = (
+    "it was trained to its end, and no checkpoint was kept at a validation, so there is nothing to report\n"
+    "  hint:  let it validate: see trainer.limit_val_batches, trainer.max_steps and checkpoint.save_top_k"
+)
 RUNS, LOGS, LOCKS = "runs", "logs", "locks"
 
 
@@ -76,6 +80,8 @@ class PlannedRun:
         folder, reason = self.folder, None
         if folder.is_finished:
             try:
+                if not folder.is_swept:
+                    return replace(self, state=State.BLOCKED, reason=_NEVER_VALIDATED)
                 swept = folder.read_summary()
                 for split in swept:
                     folder.read_exits(split)

@@ -32,6 +32,15 @@ def _known(published: str) -> str:
     return published
 
 
+_GIVEN = {
+    "seed_everything": "name the seeds: `seeds: [1, 2]` in the suite, --seeds 1 to run some of them",
+    "run.name": "leave it out: a run is found again by the name of its task, its training and its seed",
+    "run.root": "name the folder of all runs: --root DIR",
+    "ckpt_path": "leave it out: the same command goes on with every run that was interrupted",
+}
+"""The options of ``fit`` that a suite gives to every training itself, and what to do in their place."""
+
+
 @dataclass(frozen=True)
 class FitOptions:
     """Options of ``fit``: configuration files, later ones over earlier ones, and over all of them dotted options.
@@ -111,6 +120,9 @@ class Suite:
         labels = [label for label, _ in rows]
         if len(set(self.seeds)) < len(self.seeds):
             raise ValueError(f"the seeds are {self.seeds}; list different whole numbers, such as 1, 2")
+        for name in (*self.tasks, *self.trainings):
+            if "," in name:  # by which --tasks and --trainings part them
+                raise ValueError(f"the name {name!r} holds a comma; leave it out")
         for row in self.rows:
             if row.training not in self.trainings:
                 known = ", ".join(self.trainings)
@@ -215,7 +227,15 @@ def read_fit_arguments(arguments: Sequence[str]) -> FitOptions:
             configs.append(Path(value))
         else:
             options[name.removeprefix("--")] = value
+    _refuse_given(options, "the command line")
     return FitOptions(tuple(configs), options)
+
+
+def _refuse_given(options: Mapping[str, Any], where: str) -> None:
+    """Raise an `OptionError` for an option that a suite gives itself."""
+    for name in _GIVEN.keys() & options.keys():
+        what = f"the option {name} is given by the suite, to each training its own"
+        raise OptionError(what, where=where, hint=_GIVEN[name])
 
 
 def load_suite(name: str | Path) -> Suite:
@@ -241,18 +261,21 @@ def load_suite(name: str | Path) -> Suite:
     of_test = FitOptions(options={"run.test": True} if suite.split == "test" else {})
     return replace(
         suite,
-        fit=_located(suite.fit, file, "configs") + of_test,
-        tasks={name: _located(fit, file, f"tasks, {name}, configs") for name, fit in suite.tasks.items()},
-        trainings={name: _located(fit, file, f"trainings, {name}, configs") for name, fit in suite.trainings.items()},
+        fit=_located(suite.fit, file) + of_test,
+        tasks={name: _located(fit, file, f"tasks, {name}") for name, fit in suite.tasks.items()},
+        trainings={name: _located(fit, file, f"trainings, {name}") for name, fit in suite.trainings.items()},
     )
 
 
-def _located(fit: FitOptions, file: Path, where: str) -> FitOptions:
-    """Return options whose files, relative to a suite's, are named by their whole paths."""
+def _located(fit: FitOptions, file: Path, *part: str) -> FitOptions:
+    """Return the options of a part of a suite, with its files, relative to the suite's, named by their whole paths."""
+    _refuse_given(fit.options, f"{file}: {', '.join([*part, 'options'])}")
     configs = [file.parent / config for config in fit.configs]
     if missing := [config for config in configs if not config.is_file()]:
         raise OptionError(
-            f"there is no file {missing[0]}", where=f"{file}: {where}", hint=f"paths are relative to {file.parent}"
+            f"there is no file {missing[0]}",
+            where=f"{file}: {', '.join([*part, 'configs'])}",
+            hint=f"paths are relative to {file.parent}",
         )
     return FitOptions(tuple(config.resolve() for config in configs), fit.options)
 

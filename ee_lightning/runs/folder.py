@@ -125,6 +125,11 @@ class RunFolder:
         """Whether the run was completed."""
         return (self.path / SUMMARY).is_file()
 
+    @property
+    def is_swept(self) -> bool:
+        """Whether a completed run has figures: an empty summary has none."""
+        return bool(self._read_figures())
+
     def write_options(self, options: Mapping[str, Any]) -> None:
         """Write the options of a run from Python, with its name and place, as those of the command line have them."""
         place = {"root": str(self.path.parent.parent), "name": self.path.parent.name}

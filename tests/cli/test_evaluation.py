@@ -42,6 +42,14 @@ def test_a_checkpoint_alone_is_evaluated_as_its_run_was(run: Run, finished: Path
     assert _options(again)["model"] == _options(finished)["model"]
 
 
+def test_a_run_that_was_moved_is_evaluated_beside_itself(run: Run, finished: Path) -> None:
+    moved = shutil.copytree(finished, Path("archive", finished.parent.name, "version_0"))
+    checkpoint = next((moved / "checkpoints").glob("epoch=*.ckpt"))
+    assert run("validate", ckpt_path=checkpoint) == 0
+    assert RunFolder(moved.with_name("version_1")).is_finished
+    assert not finished.with_name("version_1").exists()
+
+
 def test_a_checkpoint_may_be_named_in_a_file_with_other_loads(run: Run, checkpoint: Path, finished: Path) -> None:
     Path("mine.yaml").write_text(f"ckpt_path: {checkpoint}\nrun: {{root: evaluated}}\ndata: {{eval_batch_size: 5}}\n")
     assert run("validate", Path("mine.yaml"), **{"trainer.limit_val_batches": 1, "sweep.criteria": "[Patience]"}) == 0

@@ -77,7 +77,7 @@ def test_the_plan_comes_first_and_the_tables_last(run: Run, tmp_path: Path, caps
     printed = capsys.readouterr().out
     assert printed.startswith(planned)
     lines = printed.removeprefix(planned).splitlines()
-    assert [line.split(" in ")[0] for line in lines] == [
+    assert [line.split(" in ")[0] for line in lines if line.startswith(("[", "tables"))] == [
         "[1/4] SST-2, ours, seed 1: finished",
         "[2/4] SST-2, ours, seed 2: finished",
         "[3/4] CoLA, ours, seed 1: finished",
@@ -195,6 +195,28 @@ def test_options_of_fit_reach_every_training(run: Run, tmp_path: Path, capsys: p
     assert "did you mean --trainings? 'ee-lightning reproduce --help'" in capsys.readouterr().err
     assert run("--data.batch_size") == 1
     assert "'--data.batch_size' is no option with a value" in capsys.readouterr().err
+    assert run("--seed_everything=7") == 1
+    assert "the option seed_everything is given by the suite" in capsys.readouterr().err
+    assert _logs(tmp_path) == 1
+
+
+def test_a_plan_is_not_asked_for_with_a_file(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("--plan", "--slurm=array.sh") == 1
+    assert "a plan writes nothing" in capsys.readouterr().err
+    assert not Path("array.sh").exists()
+
+
+def test_a_row_that_its_runs_can_not_give_is_told(run: Run, suite: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    content = yaml.safe_load(suite.read_text())
+    content["rows"].append({"label": "Gated", "training": "ours", "criterion": "gate"})
+    suite.write_text(yaml.safe_dump(content))
+    assert run("--tasks=CoLA", "--seeds=1") == 0
+    assert "left out: ours on CoLA, seed 1, Gated: " in capsys.readouterr().out
+    content["rows"] = [{"label": "Fast", "training": "ours", "criterion": "voting", "speedup": 100}]
+    suite.write_text(yaml.safe_dump(content))
+    assert run("--tasks=CoLA", "--seeds=1") == 0
+    assert "No row of this suite has a score yet." in Path("made/tables/mine/tables.md").read_text()
+    assert list(pd.read_csv("made/tables/mine/tables.csv").columns)[:2] == ["suite", "row"]
 
 
 def test_a_slurm_array_has_a_job_a_training(run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -105,5 +105,5 @@ def test_what_users_write_is_text_and_no_markup(make_suite, tmp_path):
     text = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert "<script>" not in text
     assert "&lt;script&gt;&amp;" in text
-    assert "No run of this suite has finished yet." in text
+    assert "No row of this suite has a score yet." in text
     assert {file.name for file in tmp_path.iterdir()} == {"tables.md", "tables.tex", "tables.csv", "report.html"}

@@ -229,6 +229,18 @@ def test_a_run_whose_results_are_damaged_is_trained_again(
     assert _trained(tmp_path) == 2
 
 
+def test_a_run_that_was_never_validated_is_not_trained_again(
+    make_run: MakeRun, make_runner: MakeRunner, tmp_path: Path
+) -> None:
+    run = make_run("CoLA")
+    make_runner([run]).bring_to_end([run])
+    run.folder.finish()
+    again = make_run("CoLA")
+    assert again.state is State.BLOCKED
+    assert "no checkpoint was kept at a validation" in str(again.reason)
+    assert _trained(tmp_path) == 1
+
+
 def test_a_run_of_a_kill_between_its_sweeps_goes_on(make_run: MakeRun, make_runner: MakeRunner) -> None:
     run = make_run("CoLA", **{"run.test": True})
     (failure,) = make_runner([run]).bring_to_end([run])  # the stand-in never sweeps the test split

@@ -79,6 +79,13 @@ def test_a_suite_is_read(write: Callable[..., Path], tmp_path: Path, monkeypatch
         ({"seeds": []}, "seeds is"),
         ({"title": ["a"]}, r"title is \['a'\], and it should be a valid string"),
         ({"options": {"data": {"task": "sst2"}}}, "the option data is a mapping; write its parts with dots"),
+        (
+            {"options": {"seed_everything": 9}},
+            r"seed_everything is given by the suite[\s\S]*mine.yaml: options[\s\S]*seeds:",
+        ),
+        ({"tasks": {"RTE": {"options": {"run.name": "x"}}}}, r"run.name is given[\s\S]*mine.yaml: tasks, RTE, options"),
+        ({"tasks": {"SST, small": None}}, "the name 'SST, small' holds a comma"),
+        ({"trainings": {"a,b": None}}, "the name 'a,b' holds a comma"),
         ({"tasks": {"x" * 300: None}}, "tasks.x"),
         ({"rows": [{"label": "Ours"}]}, "rows.0.training is missing"),
         ({"rows": [{"label": "Ours", "training": "their"}]}, "reads the training 'their'"),

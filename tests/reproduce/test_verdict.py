@@ -73,7 +73,7 @@ def test_the_verdict_claims_no_more_than_the_seeds_and_speeds_allow(
 
 def test_the_verdict_of_what_is_not_there_yet(make_suite, make_folder, noisy_exits):
     suite = make_suite(*ROWS, compare=("Ours", "PABEE"))
-    assert verdict(tabulate(evaluate(suite, {})), []) == "No run of this suite has finished yet."
+    assert verdict(tabulate(evaluate(suite, {})), []) == "No row of this suite has a score yet."
     results = tabulate(evaluate(suite, {("RTE", "ours", 1): make_folder(noisy_exits(20, 0))}))
     assert verdict(results, []).startswith("Ours and PABEE have no finished runs of the same seed yet. The best score")
     assert verdict(replace(results, suite=replace(suite, compare=None)), []) == (

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
+from itertools import count
 from pathlib import Path
 
 import pandas as pd
@@ -108,14 +109,18 @@ _OF_CELLS = (
     *("score", "deviation", "published", "difference"),
     *("layer_speedup", "flops_speedup", "wall_speedup"),
 )
+_COLUMNS = (
+    *("suite", "row", "training", "criterion", "stated_speedup", "task", "chosen_on", "seeds", *_OF_CELLS),
+    *("best", "tested_against", "ahead_by", "p_value"),
+)
 _PACKAGES = ("ee_lightning", "torch", "lightning", "transformers", "datasets", "numpy")
 
 
-def write_report(suite: Suite, folders: Mapping[RunKey, RunFolder], root: Path) -> None:
+def write_report(suite: Suite, folders: Mapping[RunKey, RunFolder], root: Path) -> list[str]:
     """Write ``tables.md``, ``tables.tex``, ``tables.csv``, a picture for each task, and ``report.html``.
 
-    Each is written whole or not at all, and is the same for the same runs. A run that can't be read is left out, and
-    the notes say why.
+    Each is written whole or not at all, and is the same for the same runs. A run that can't be read is left out; the
+    notes say why, and so does what is returned.
     """
     found = evaluate(suite, folders)
     results, comparisons = tabulate(found), compare(found)
@@ -132,10 +137,11 @@ def write_report(suite: Suite, folders: Mapping[RunKey, RunFolder], root: Path) 
         "report.html": as_page(report),
     }
     files = {name: text.encode() for name, text in texts.items()}
-    files |= {picture_name(task): picture for task, picture in pictures.items()}
+    files |= dict(zip(picture_names(list(pictures)), pictures.values(), strict=True))
     for name, content in files.items():
         with written_whole(root / name) as file:
             file.write_bytes(content)
+    return found.problems
 
 
 def report_of(
@@ -236,14 +242,19 @@ def as_csv(results: Results, comparisons: Sequence[Comparison]) -> str:
                 "p_value": None if found is None else found.p_value,
             }
         )
-    return str(pd.DataFrame(lines).to_csv(index=False))
+    return str(pd.DataFrame(lines, columns=_COLUMNS).to_csv(index=False))
 
 
-def picture_name(task: str) -> str:
-    """Name the picture of a task.
+def picture_names(tasks: Sequence[str]) -> list[str]:
+    """Name the pictures of tasks.
 
     Example:
-        >>> picture_name("AG News")
-        'curves_AG_News.png'
+        >>> picture_names(["AG News", "AG-News", "AG_News"])
+        ['curves_AG_News.png', 'curves_AG-News.png', 'curves_AG_News_2.png']
     """
-    return re.sub(r"[^\w-]+", "_", f"curves {task}") + ".png"
+    names = list[str]()
+    for task in tasks:
+        stem = re.sub(r"[^\w-]+", "_", f"curves {task}")
+        numbered = (f"{stem}.png" if number == 1 else f"{stem}_{number}.png" for number in count(1))
+        names.append(next(name for name in numbered if name not in names))
+    return names

@@ -75,7 +75,7 @@ def about(found: Evaluation) -> str:
 def verdict(results: Results, comparisons: Sequence[Comparison]) -> str:
     """Say in a sentence or two what the data say of the rows that the suite compares, honest variant first."""
     if not results.cells:
-        return "No run of this suite has finished yet."
+        return "No row of this suite has a score yet."
     if results.suite.compare is None:
         return _best(results)
     headline = [each for each in reversed(comparisons) if each.other.label == results.suite.compare[1]]
@@ -196,8 +196,8 @@ def footnotes(
     criteria = {row.label: row.criterion for row in suite.rows if row.criterion is not None}
     notes = [
         f"Scores on {rows} ({suite.split} split) in percent: {', '.join(f'{t} {m}' for t, m in metrics.items())}. "
-        f"Mean ± sample standard deviation over {counted(results.num_seeds, 'seed')}; a cell of fewer says so. Bold: "
-        "the one best of its column among those of the most seeds; on ties nothing is.",
+        f"Mean ± sample standard deviation over {counted(results.num_seeds or len(suite.seeds), 'seed')}; a cell of "
+        "fewer says so. Bold: the one best of its column among those of the most seeds; on ties nothing is.",
         f"(a) The threshold is chosen on the dev set{' itself, as papers report it' if is_dev else ''}: of all "
         "operating points that are at least as fast there as stated, by layers, the one with the best score, of equals "
         "the fastest. The paper's own rule is not known. No grid of thresholds: every threshold that changes an "

@@ -11,13 +11,13 @@ from transformers import AutoModelForSequenceClassification, PreTrainedConfig, P
 from transformers.utils.generic import ModelOutput
 from typing_extensions import override
 
-from ee_lightning.errors import DataError, OptionError, listed
+from ee_lightning.errors import DataError, OptionError, counted, listed
 from ee_lightning.inference import EarlyExitPredictor
 from ee_lightning.inference.config import EarlyExitConfig
 from ee_lightning.inference.policy import AnyCriterion, GivenThreshold
 from ee_lightning.inference.saved import HubOptions
 
-_NO_MATTER = {"adapter_kwargs", "low_cpu_mem_usage", "torch_dtype", "trust_remote_code", "use_safetensors"}
+_NO_MATTER = {"adapter_kwargs", "low_cpu_mem_usage", "trust_remote_code", "use_safetensors"}
 """Options of `transformers` that change nothing here."""
 _WITH_FIT = "train with ee-lightning fit, which takes the saved folder as --model.backbone"
 
@@ -81,6 +81,7 @@ class EarlyExitForSequenceClassification(PreTrainedModel):  # type: ignore[no-un
         *,
         config: PreTrainedConfig | None = None,
         dtype: torch.dtype | str | None = None,
+        torch_dtype: torch.dtype | str | None = None,
         device_map: Any = None,
         criterion: AnyCriterion | None = None,
         threshold: GivenThreshold | None = None,
@@ -93,6 +94,7 @@ class EarlyExitForSequenceClassification(PreTrainedModel):  # type: ignore[no-un
             source: The folder, or a name on the hub.
             config: Its configuration, which is read again; labels that were renamed there hold.
             dtype: float32 (or ``auto``), or bfloat16 for matrix products in it.
+            torch_dtype: The earlier name of ``dtype``, which counts where that is None.
             device_map: Where to run: ``auto``, a device, or ``{"": device}``; None takes the processor.
             criterion: As for `EarlyExitPredictor.from_pretrained`.
             threshold: As there.
@@ -101,7 +103,8 @@ class EarlyExitForSequenceClassification(PreTrainedModel):  # type: ignore[no-un
                 what `transformers` hands on besides changes nothing.
 
         Raises:
-            OptionError: An option makes no sense, or is not known.
+            OptionError: An option makes no sense, or is not known, or the labels of the configuration are not as many
+                different names as the model has labels.
             BackboneError: As for `EarlyExitPredictor.from_pretrained`.
             RunFolderError: As there.
         """
@@ -116,7 +119,7 @@ class EarlyExitForSequenceClassification(PreTrainedModel):  # type: ignore[no-un
             exits=exits,
             hub=hub,
             device=_device_of(device_map),
-            precision=_precision_of(dtype),
+            precision=_precision_of(torch_dtype if dtype is None else dtype),
         )
         made = cls.of(predictor)
         made.config.name_or_path = str(source)
@@ -145,19 +148,20 @@ class EarlyExitForSequenceClassification(PreTrainedModel):  # type: ignore[no-un
 
         Raises:
             OptionError: It is to train.
-            DataError: Rows are longer than the model takes, or not padded on the right.
+            DataError: There are no rows, they are longer than the model takes or not padded on the right, or their
+                tensors differ in shape.
         """
         if labels is not None or self.training:
             raise OptionError("an early-exit model predicts, and does not train here", where="forward", hint=_WITH_FIT)
-        mask = torch.ones_like(input_ids) if attention_mask is None else attention_mask
+        given = {"input_ids": input_ids, "attention_mask": attention_mask, "token_type_ids": token_type_ids}
+        batch = {name: tensor for name, tensor in given.items() if tensor is not None}
+        _check_shapes(batch)
+        mask = batch.setdefault("attention_mask", torch.ones_like(input_ids))
         longest, found_longest = self.predictor.deployment.max_length, int(mask.sum(1).amax())
         if found_longest > longest:
             what = f"a row has {found_longest} tokens, and the model takes {longest}"
             hint = f"cut them: tokenizer(texts, truncation=True, max_length={longest})"
             raise DataError(what, where="input_ids", hint=hint)
-        batch = {"input_ids": input_ids, "attention_mask": mask}
-        if token_type_ids is not None:
-            batch["token_type_ids"] = token_type_ids
         found = self._on_its_device().engine.predict_batch(batch)
         output = EarlyExitOutput(
             *map(torch.as_tensor, (found.logits, found.labels, found.exit_layers, found.scores)),
@@ -189,10 +193,15 @@ class EarlyExitForSequenceClassification(PreTrainedModel):  # type: ignore[no-un
 
     def _with_labels(self) -> EarlyExitPredictor:
         """Return the predictor, whose labels are then those of the configuration."""
-        deployment = self.predictor.deployment
+        deployment, numbers = self.predictor.deployment, range(self.predictor.deployment.num_classes)
+        words: Any = self.config.id2label
+        if set(words) != set(numbers) or len(set(words.values())) < len(words):
+            names = deployment.label_names or ("LABEL_0",)
+            what = f"id2label is {words}, and the model has {counted(len(names), 'label')}: {listed(names)}"
+            hint = f"give each number from 0 to {len(names) - 1} a name of its own, and leave out num_labels"
+            raise OptionError(what, where="config", hint=hint)
         if deployment.label_names:
-            words: Any = self.config.id2label
-            names = tuple(words[number] for number in range(deployment.num_classes))
+            names = tuple(words[number] for number in numbers)
             self.predictor.deployment = replace(deployment, label_names=names)
         return self.predictor
 
@@ -201,6 +210,18 @@ class EarlyExitForSequenceClassification(PreTrainedModel):  # type: ignore[no-un
         if self.device != self.predictor.engine.device:
             self.predictor = self.predictor.on(self.device)
         return self.predictor
+
+
+def _check_shapes(batch: Mapping[str, Tensor]) -> None:
+    shapes = {name: list(tensor.shape) for name, tensor in batch.items()}
+    expected = shapes["input_ids"]
+    if len(expected) != 2 or 0 in expected:
+        what, hint = f"input_ids has the shape {expected}", "give token ids of one row or more: [batch, length]"
+        raise DataError(what, where="input_ids", hint=hint)
+    for name, shape in shapes.items():
+        if shape != expected:
+            what = f"{name} has the shape {shape}, and input_ids {expected}"
+            raise DataError(what, where=name, hint="give all that the tokenizer returned for these rows")
 
 
 def _device_of(device_map: object) -> str:

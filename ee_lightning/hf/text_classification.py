@@ -17,24 +17,28 @@ class EarlyExitTextClassification(TextClassificationPipeline):
     """Classifies texts as `TextClassificationPipeline` does; each answer of an early-exit model has its ``exit_layer``.
 
     Labels and scores are those of the predictor, which cuts long texts: the label that the criterion decides on comes
-    first, also where another is more likely at that exit. Pairs are ``{"text": …, "text_pair": …}``, or mappings by the
-    names of the task's columns. Any other model is served as before.
+    first, also where another is more likely at that exit. Pairs are tuples, ``{"text": …, "text_pair": …}``, or
+    mappings by the names of the task's columns. Any other model is served as before.
     """
 
     @override
     def preprocess(self, inputs: Any, **tokenizer_kwargs: Any) -> Any:  # type: ignore[override]
         if not isinstance(self.model, EarlyExitForSequenceClassification):
             return super().preprocess(inputs, **tokenizer_kwargs)
-        if tokenizer_kwargs:
-            if tokenizer_kwargs.get("truncation"):  # the tokenizer alone knows the pretrained weights' length only
-                tokenizer_kwargs.setdefault("max_length", self.model.predictor.deployment.max_length)
-            return super().preprocess(inputs, **tokenizer_kwargs)
-        if isinstance(inputs, Mapping) and "text_pair" in inputs:
+        if "text_pair" in tokenizer_kwargs:
+            inputs = (inputs, tokenizer_kwargs.pop("text_pair"))
+        elif isinstance(inputs, Mapping) and "text_pair" in inputs:
             inputs = (inputs["text"], inputs["text_pair"])
         elif isinstance(inputs, Mapping) and set(inputs) == {"text"}:
             inputs = inputs["text"]
         predictor = self.model.predictor
-        return predictor.engine.pad(predictor.tokenise([inputs]))
+        texts = predictor.texts_of(inputs)
+        if not tokenizer_kwargs:
+            return predictor.engine.pad([predictor.encode(texts)[0]])
+        if tokenizer_kwargs.get("truncation"):  # the tokenizer alone knows the pretrained weights' length only
+            tokenizer_kwargs.setdefault("max_length", predictor.deployment.max_length)
+        tokenizer: Any = self.tokenizer
+        return tokenizer(*texts, return_tensors="pt", **tokenizer_kwargs)
 
     @override
     def postprocess(  # type: ignore[override]

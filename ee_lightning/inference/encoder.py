@@ -6,7 +6,7 @@ from pathlib import Path
 from transformers import PreTrainedTokenizerBase
 from typing_extensions import override
 
-from ee_lightning.data.encoding import check_max_length, encode
+from ee_lightning.data.encoding import check_max_length, encode, tells_texts_apart
 from ee_lightning.inference.batches import Sample, samples_of
 from ee_lightning.inference.deployment import Deployment
 from ee_lightning.inference.texts import TextEncoder
@@ -34,6 +34,11 @@ class TokenizerEncoder(TextEncoder):
         return samples_of(columns), len(cut)
 
     def save(self, folder: Path) -> None:
-        """Write the tokenizer's files into a folder."""
+        """Write the tokenizer's files into a folder, where they name token types if the model takes them."""
+        tokenizer = self.tokenizer
         with self._lock:
-            self.tokenizer.save_pretrained(folder)
+            names = tokenizer.model_input_names
+            if "token_type_ids" not in names and tells_texts_apart(tokenizer, pairs=self._deployment.takes_pairs):
+                tokenizer.model_input_names = [*names, "token_type_ids"]
+                tokenizer.init_kwargs["model_input_names"] = tokenizer.model_input_names  # which alone is written
+            tokenizer.save_pretrained(folder)

@@ -76,6 +76,14 @@ class TextPredictor:
         rows = [self._encoder.check(row, f"row {number}") for number, row in enumerate(self._rows(texts, pairs))]
         return self._encoder(rows)[0] if rows else []
 
+    def texts_of(self, row: object) -> Texts:
+        """Return the one text of a row, or its two; a row is as in a stream.
+
+        Raises:
+            DataError: It has no such texts.
+        """
+        return self._encoder.check(row, "row 0")
+
     def encode(self, texts: Texts) -> tuple[Sample, bool]:
         """Return what the model takes of a row, its one text or its two, and whether it was cut."""
         (sample,), num_cut = self._encoder([texts])

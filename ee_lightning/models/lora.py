@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from ee_lightning.errors import BackboneError, OptionError, first_line, require_at_least_one, require_within
+from ee_lightning.errors import BackboneError, OptionError, first_line, listed, require_at_least_one, require_within
 from ee_lightning.extras import require_extra
 
 ALL_LINEAR = "all-linear"
@@ -21,7 +21,8 @@ class LoraOptions:
         r: Their rank, at least 1.
         alpha: What they add is scaled by alpha / r.
         dropout: Dropout of what goes into an adapter, in [0, 1).
-        targets: The modules that get one: ``all-linear``, or the ends of their names, such as ``[query, value]``.
+        targets: The linear modules that get one: ``all-linear``, or the ends of their names, such as
+            ``[query, value]``.
     """
 
     r: int = 8
@@ -46,24 +47,30 @@ class LoraOptions:
 
 
 def add_adapters(encoder: nn.Module, options: LoraOptions) -> None:
-    """Put adapters on the modules of an encoder, which at first change nothing; the rest is frozen.
+    """Put adapters on linear modules of an encoder, which at first change nothing; the rest is frozen.
 
     Raises:
         MissingExtraError: peft is not installed.
-        OptionError: No module has such a name, or one that has can't carry an adapter.
+        OptionError: No module has such a name, or one that has is not linear.
     """
     require_extra("peft")
     from peft import LoraConfig, inject_adapter_in_model
+    from peft.tuners.tuners_utils import check_target_module_exists
 
     targets = options.targets if isinstance(options.targets, str) else list(options.targets)
     alpha: Any = options.alpha  # which peft declares as a whole number, and divides by the rank
     config = LoraConfig(
         r=options.r, lora_alpha=alpha, lora_dropout=options.dropout, target_modules=targets, bias="none"
     )
+    modules = dict(encoder.named_modules())
+    others = [name for name, each in modules.items() if not isinstance(each, nn.Linear)]
+    others = [name for name in others if check_target_module_exists(config, name)]
     try:
+        if others:
+            raise ValueError(f"these modules are not linear: {listed(others)}")
         inject_adapter_in_model(config, encoder)
     except ValueError as error:
-        linear = {name.rpartition(".")[2] for name, each in encoder.named_modules() if isinstance(each, nn.Linear)}
+        linear = {name.rpartition(".")[2] for name, each in modules.items() if isinstance(each, nn.Linear)}
         what = f"adapters can't be put there: {first_line(error)}"
         hint = f"name some of this encoder's linear modules: {', '.join(sorted(linear))}"
         raise OptionError(what, where="model.lora.targets", hint=hint) from error

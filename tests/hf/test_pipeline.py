@@ -15,6 +15,7 @@ from transformers import (
     AutoTokenizer,
     BertConfig,
     BertForSequenceClassification,
+    PreTrainedTokenizerFast,
 )
 from transformers import pipeline as make_pipeline
 
@@ -27,6 +28,7 @@ Trained = Callable[..., Path]
 TEXTS = ["a lovely film", "the dull plot was very very boring", "", "quite funny", "a clever scene " * 40] * 3
 PAIRS = [(text, f"{text} too") for text in TEXTS]
 TASK = "text-classification"
+SPECIAL = ("pad", "unk", "cls", "sep", "mask")
 
 
 @pytest.fixture(scope="module")
@@ -69,15 +71,36 @@ def test_the_pipeline_gives_the_predictors_labels_probabilities_and_exits(
     assert len(classify(TEXTS[1], top_k=1)) == 1
 
 
-def test_pairs_are_dicts_or_have_the_names_of_the_columns(saved: Callable[..., Path]) -> None:
+@pytest.mark.parametrize("options", [{}, {"truncation": True}], ids=str)
+def test_pairs_are_dicts_or_have_the_names_of_the_columns(options: dict, saved: Callable[..., Path]) -> None:
     folder = saved("rte", "confidence", 0.7)
     predictor, classify = EarlyExitPredictor.from_pretrained(folder), make_pipeline(TASK, model=str(folder))
     expected = [told(each) for each in predictor(*map(list, zip(*PAIRS, strict=True)))]
-    same(classify([{"text": first, "text_pair": second} for first, second in PAIRS], batch_size=8), expected)
+    pairs = [{"text": first, "text_pair": second} for first, second in PAIRS]
+    same(classify(pairs, batch_size=8, **options), expected)
     names = predictor.deployment.text_columns
-    same(classify([dict(zip(names, pair, strict=True)) for pair in PAIRS]), expected)
+    same(classify([dict(zip(names, pair, strict=True)) for pair in PAIRS], **options), expected)
+    same(classify(PAIRS, **options), expected)
+    same(classify(PAIRS[0][0], text_pair=PAIRS[0][1], **options), expected[:1])
     with pytest.raises(DataError, match=r"the row has one text, and rte takes 2 texts"):
-        classify("one text")
+        classify("one text", **options)
+
+
+def test_a_saved_tokenizer_of_any_class_tells_the_texts_of_a_pair_apart(
+    saved: Callable[..., Path], tmp_path: Path
+) -> None:
+    folder = saved("rte", "confidence", 0.7)
+    model = EarlyExitPredictor.from_pretrained(folder).model
+    generic = PreTrainedTokenizerFast(
+        tokenizer_file=str(folder / "tokenizer.json"), **{f"{each}_token": f"[{each.upper()}]" for each in SPECIAL}
+    )
+    EarlyExitPredictor(model, generic, EarlyExitPredictor.from_pretrained(folder).deployment).save_pretrained(tmp_path)
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path)
+    batch = tokenizer(*map(list, zip(*PAIRS, strict=True)), padding=True, truncation=True, max_length=32)
+    assert {number for types in batch["token_type_ids"] for number in types} == {0, 1}
+    expected = [told(each) for each in EarlyExitPredictor.from_pretrained(folder).stream(PAIRS)]
+    pairs = [{"text": first, "text_pair": second} for first, second in PAIRS]
+    same(make_pipeline(TASK, model=str(tmp_path))(pairs, truncation=True), expected)
 
 
 def test_values_get_no_sigmoid_and_labels_each_their_own(saved: Callable[..., Path]) -> None:
@@ -122,8 +145,16 @@ def test_a_batch_is_predicted_as_each_row_alone_and_never_trained(saved: Callabl
     assert model(**batch, return_dict=False)[1].tolist() == whole.labels.tolist()
     padded = model(**tokenizer(TEXTS[0], padding="max_length", max_length=64, return_tensors="pt"))
     assert padded.logits[0].allclose(whole.logits[0], atol=1e-5)
-    with pytest.raises(DataError, match="a row has 42 tokens, and the model takes 32"):
-        model(torch.ones(1, 42, dtype=torch.long))
+    for ids, mask, said in (
+        (torch.ones(1, 42), None, "a row has 42 tokens, and the model takes 32"),
+        (torch.ones(2, 9), torch.ones(1, 9), r"attention_mask has the shape \[1, 9\], and input_ids \[2, 9\]"),
+        (torch.ones(0, 9), None, r"input_ids has the shape \[0, 9\]"),
+        (torch.ones(9), None, r"input_ids has the shape \[9\]"),
+    ):
+        with pytest.raises(DataError, match=said):
+            model(ids.long(), mask)
+    with pytest.raises(DataError, match=r"token_type_ids has the shape \[2, 8\]"):
+        model(torch.ones(2, 9).long(), token_type_ids=torch.zeros(2, 8).long())
     for training in (lambda: model(**batch, labels=whole.labels), lambda: model.train()(**batch)):
         with pytest.raises(OptionError, match=r"does not train here[\s\S]*ee-lightning fit"):
             training()
@@ -134,6 +165,10 @@ def test_a_batch_is_predicted_as_each_row_alone_and_never_trained(saved: Callabl
     [
         ({"treshold": 0.8}, "takes no option treshold"),
         ({"dtype": "float16"}, "not cast to float16"),
+        ({"torch_dtype": torch.float16}, "not cast to float16"),
+        ({"num_labels": 3}, r"LABEL_2.* and the model has 2 labels: negative, positive"),
+        ({"num_labels": 1}, r"LABEL_0.* and the model has 2 labels"),
+        ({"id2label": {0: "x", 1: "x"}}, r"'x'.* and the model has 2 labels"),
         ({"device_map": {"model": 0, "heads": 1}}, "runs on one device"),
     ],
 )
@@ -151,6 +186,17 @@ def test_labels_that_are_renamed_are_saved(saved: Callable[..., Path], tmp_path:
     model.save_pretrained(tmp_path)
     assert EarlyExitPredictor.from_pretrained(tmp_path).deployment.label_names == ("schlecht", "gut")
     assert AutoConfig.from_pretrained(tmp_path).label2id == {"schlecht": 0, "gut": 1}
+    model.config.id2label = {0: "x", 1: "x"}
+    with pytest.raises(OptionError, match=r"id2label is \{0: 'x', 1: 'x'\}, and the model has 2 labels: schlecht, gut"):
+        model.save_pretrained(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["dtype", "torch_dtype"])
+def test_a_type_of_numbers_is_that_of_matrix_products(name: str, saved: Callable[..., Path]) -> None:
+    folder = saved("sst2", "confidence", 0.9)
+    for kind, precision in ((torch.bfloat16, "bf16"), ("auto", "fp32")):
+        model = AutoModelForSequenceClassification.from_pretrained(folder, **{name: kind})
+        assert model.predictor.engine.precision == precision
 
 
 def test_other_models_are_served_as_before(tiny_backbone: Path, tmp_path: Path) -> None:

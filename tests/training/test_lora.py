@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Callable
 from math import inf
 from pathlib import Path
 
@@ -85,9 +86,24 @@ def test_options_that_make_no_sense_are_refused(options: dict, said: str) -> Non
         LoraOptions(**options)
 
 
-def test_targets_that_are_nowhere_name_those_that_are_there(tiny_backbone: Path) -> None:
-    with pytest.raises(OptionError, match=r"adapters can't be put there[\s\S]*dense, key, query, value"):
-        add_adapters(load_backbone(str(tiny_backbone)).encoder, LoraOptions(targets=("q_proj",)))
+@pytest.mark.parametrize(
+    ("family", "targets", "said"),
+    [
+        ("bert", ("q_proj",), "q_proj"),
+        ("bert", ("query", "word_embeddings"), "not linear: embeddings.word_embeddings"),
+        ("bert", ("position_embeddings",), "not linear: embeddings.position_embeddings"),
+        ("deberta-v2", ("conv",), "not linear: encoder.conv, encoder.conv.conv"),
+        ("deberta-v2", ("query_proj", "encoder.rel_embeddings"), "not linear: encoder.rel_embeddings"),
+    ],
+)
+def test_targets_that_are_no_linear_modules_name_those_that_are_there(
+    family: str, targets: tuple[str, ...], said: str, small_backbone: Callable[..., Path]
+) -> None:
+    encoder = load_backbone(str(small_backbone(family))).encoder
+    linear = {name.rpartition(".")[2] for name, each in encoder.named_modules() if isinstance(each, torch.nn.Linear)}
+    with pytest.raises(OptionError, match=f"adapters can't be put there: .*{said}") as error:
+        add_adapters(encoder, LoraOptions(targets=targets))
+    assert error.value.hint == f"name some of this encoder's linear modules: {', '.join(sorted(linear))}"
 
 
 def check_adapter_folder(run, backbone, tmp_path, merged_one, capsys) -> None:

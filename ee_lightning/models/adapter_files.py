@@ -97,9 +97,7 @@ class Adapters:
         Raises:
             BackboneError: The weights that they are for are missing, or others have taken their place.
         """
-        backbone = load_backbone(self.base)
-        if backbone.num_layers != num_layers:
-            backbone = load_backbone(self.base, num_layers)
+        backbone = load_backbone(self.base, num_layers)
         plain = {f"{_OURS}{name}": tensor for name, tensor in backbone.encoder.state_dict().items()}
         if _digest(plain) != self.digest:
             what = f"the adapters are for other weights than those that {self.base} has now"

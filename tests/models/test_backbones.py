@@ -326,22 +326,75 @@ def test_an_adapter_is_refused_with_the_way_out(weights: str, tiny_backbone: Pat
         ({"num_labels": 10**12, "num_hidden_layers": 10**6}, "says 1000000 layers"),
         ({"attn_implementation": "flash_attention_2"}, "asks for the attention 'flash_attention_2'"),
         ({"_attn_implementation": "someone/kernels"}, "asks for the attention 'someone/kernels'"),
+        ({"hidden_act": "gleu"}, r"hidden_act in config.json is 'gleu'[\s\S]*did you mean gelu\?"),
+        ({"hidden_act": None}, "hidden_act in config.json is 'None'"),
+        ({"is_decoder": True}, r"that of a decoder \(is_decoder\)[\s\S]*write false there"),
+        ({"num_hidden_layers": 2}, r"no place for 16 tensors .* encoder.layer.2[\s\S]*--model.num_layers"),
     ],
 )
-def test_a_configuration_of_other_sizes_or_attention_is_refused_at_once(
+def test_a_configuration_of_other_sizes_or_layers_is_refused_at_once(
     changes: dict[str, Any], match: str, tiny_backbone: Path, tmp_path: Path
 ) -> None:
-    folder = shutil.copytree(tiny_backbone, tmp_path / "model")
-    fields = json.loads((folder / "config.json").read_text())
-    (folder / "config.json").write_text(json.dumps(fields | changes))
     with pytest.raises(BackboneError, match=match):
+        load_backbone(str(_changed(tiny_backbone, tmp_path, changes)))
+
+
+@pytest.mark.parametrize(
+    ("family", "changes", "match"),
+    [
+        ("roberta", {"pad_token_id": None}, r"no pad_token_id, behind which roberta counts positions"),
+        ("distilbert", {"activation": "foo"}, "activation in config.json is 'foo'"),
+        ("modernbert", {"hidden_activation": "foo"}, "hidden_activation in config.json is 'foo'"),
+        ("deberta-v2", {"conv_act": "foo"}, "conv_act in config.json is 'foo'"),
+        ("mobilebert", {"num_feedforward_networks": 1}, r"no place for 24 tensors .* encoder.layer.0.ffn.0"),
+    ],
+)
+def test_a_configuration_that_no_layer_of_the_family_runs_is_refused(
+    family: str, changes: dict[str, Any], match: str, small_backbone: Make, tmp_path: Path
+) -> None:
+    with pytest.raises(BackboneError, match=match):
+        load_backbone(str(_changed(small_backbone(family), tmp_path, changes)))
+
+
+def test_a_table_without_rows_is_refused(tiny_backbone: Path, tmp_path: Path) -> None:
+    folder = _changed(tiny_backbone, tmp_path, {"type_vocab_size": 0})
+    tensors = load_file(folder / "model.safetensors")
+    tensors["embeddings.token_type_embeddings.weight"] = torch.empty(0, 32)
+    save_file(tensors, folder / "model.safetensors", {"format": "pt"})
+    with pytest.raises(BackboneError, match=r"the table embeddings\.token_type_embeddings has no rows"):
         load_backbone(str(folder))
 
 
-def test_attention_of_torch_is_taken_from_a_configuration(tiny_backbone: Path, tmp_path: Path) -> None:
-    folder = shutil.copytree(tiny_backbone, tmp_path / "model")
+@pytest.mark.parametrize("num_layers", [None, 1, 2])
+def test_what_a_layer_would_not_use_is_refused_whether_or_not_others_are_left_out(
+    num_layers: int | None, tiny_backbone: Path, tmp_path: Path
+) -> None:
+    folder = _changed(tiny_backbone, tmp_path, {"position_embedding_type": "relative_key"})
+    tensors = load_file(folder / "model.safetensors")
+    tensors["encoder.layer.1.attention.self.distance_embedding.weight"] = torch.ones(127, 16)
+    save_file(tensors, folder / "model.safetensors", {"format": "pt"})
+    if num_layers == 1:
+        assert load_backbone(str(folder), num_layers).num_layers == 1
+    else:
+        with pytest.raises(BackboneError, match=r"no place for 1 tensor .* encoder.layer.1.*distance_embedding"):
+            load_backbone(str(folder), num_layers)
+
+
+def test_weights_of_more_layers_are_taken_where_the_number_is_given(tiny_backbone: Path, tmp_path: Path) -> None:
+    folder = _changed(tiny_backbone, tmp_path, {"num_hidden_layers": 2})
+    assert load_backbone(str(folder), 2).num_layers == 2
+
+
+def _changed(backbone: Path, tmp_path: Path, changes: dict[str, Any]) -> Path:
+    """Return a copy of a backbone whose configuration has other fields."""
+    folder = shutil.copytree(backbone, tmp_path / "model")
     fields = json.loads((folder / "config.json").read_text())
-    (folder / "config.json").write_text(json.dumps({**fields, "attn_implementation": "eager"}))
+    (folder / "config.json").write_text(json.dumps(fields | changes))
+    return folder
+
+
+def test_attention_of_torch_is_taken_from_a_configuration(tiny_backbone: Path, tmp_path: Path) -> None:
+    folder = _changed(tiny_backbone, tmp_path, {"attn_implementation": "eager"})
     assert load_backbone(str(folder)).encoder.config._attn_implementation == "eager"
 
 

@@ -169,6 +169,8 @@ def test_a_run_trains_adapters_and_heads_and_predicts_without_peft(
     assert says(model).allclose(said, atol=1e-5)
     assert main(["fit", *flags, "--model.optimization.freeze_backbone=true"]) == 1
     assert "the backbone is frozen, and its adapters with it" in capsys.readouterr().err
+    assert main(["fit", *flags, "--model.lora.targets=[word_embeddings]"]) == 1
+    assert "these modules are not linear: embeddings.word_embeddings" in capsys.readouterr().err
 
 
 def test_an_adapter_is_no_backbone_until_it_is_merged(tiny_backbone: Path, tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """Pretrained backbones from the hub, a local folder or an installed package, checked before any memory is taken."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from math import isfinite
 from pathlib import Path
@@ -10,15 +10,16 @@ from typing import Any, Literal
 
 import torch
 from safetensors import safe_open
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import CONFIG_MAPPING, AutoModel, PreTrainedConfig, PreTrainedModel
+from transformers.activations import ACT2FN
 from transformers.initialization import no_init_weights
 from transformers.utils import logging
 from transformers.utils.hub import cached_file
 from transformers.utils.peft_utils import find_adapter_config_file
 
 from ee_lightning import packaged
-from ee_lightning.errors import BackboneError, OptionError, first_line
+from ee_lightning.errors import BackboneError, OptionError, counted, did_you_mean, first_line
 from ee_lightning.files import check_folder_readable, class_at, read_json, reading, typed
 from ee_lightning.models.backbones.backbone import FAMILIES, Backbone
 
@@ -28,6 +29,9 @@ SAVED_WEIGHTS = "early_exit.safetensors"
 _OF_SAVED = "backbone.encoder."
 ATTENTION = ("eager", "sdpa")
 """What a config.json may ask for; other names let transformers import or download kernels."""
+_ACTIVATIONS = ("hidden_act", "activation", "hidden_activation", "conv_act")
+_CAUSAL = ("bert", "roberta", "xlm-roberta", "camembert", "electra")
+_COUNT_FROM_PADDING = ("roberta", "xlm-roberta", "camembert")
 _UNUSED = ("num_labels", "chunk_size_feed_forward")  # of a head, and of a loop that saves memory
 _SIZES = ("num_hidden_layers", "num_attention_heads", "hidden_size", "intermediate_size", "vocab_size")
 
@@ -45,7 +49,8 @@ def load_backbone(source: str, num_layers: int | None = None) -> Backbone:
 
     Raises:
         OptionError: The encoder has fewer layers than are to be kept.
-        BackboneError: The weights can't be found, are damaged or not safetensors, or the family is not known.
+        BackboneError: The weights can't be found, are damaged, not safetensors or not those of ``config.json``, or the
+            family is not known or not run as its configuration asks.
     """
     path = path_of(source)
     config = _config_at(path, source, num_layers)
@@ -65,6 +70,7 @@ def load_backbone(source: str, num_layers: int | None = None) -> Backbone:
     if missing:
         what = f"the weights lack {len(missing)} tensors of the model, such as {missing[0]}"
         raise BackboneError(what, where=source, hint="use a checkpoint of the whole encoder")
+    _check_layers_used(report["unexpected_keys"], encoder, num_layers, source)
     check_finite_weights(encoder.state_dict(), source)
     return FAMILIES[config.model_type](encoder).train()  # from_pretrained leaves dropout off
 
@@ -97,31 +103,49 @@ def config_of_fields(fields: Mapping[str, Any], source: str) -> PreTrainedConfig
     """Make the configuration of a backbone from the fields of its ``config.json``.
 
     Raises:
-        BackboneError: Its family is not known, it asks for attention of another kind, or a field makes no sense.
+        BackboneError: Its family is not known, it is that of a decoder, it asks for attention of another kind, or a
+            field makes no sense.
     """
-    family, known, what, hint = fields.get("model_type"), ", ".join(sorted(FAMILIES)), "", ""
-    if family is None:
-        what = "config.json names no model_type, so the backbone's family is not known"
-        hint = f"name it there: one of {known}"
-    elif family not in FAMILIES:
-        what = f"the backbone family {family!r:.80} is not known"
-        hint = f"choose a backbone of one of the families {known}, or name an adapter of your own: --model.adapter for "
-        hint += "a training, else --adapter, and from Python an import (docs/extend/backbone.md)"
-    for name in ("attn_implementation", "_attn_implementation"):
-        if not what and (asked := fields.get(name)) is not None and asked not in ATTENTION:
-            what = f"config.json asks for the attention {asked!r:.80}, which is not taken from a file"
-            hint = f"delete {name} from it, or write {' or '.join(ATTENTION)}"
-    if what:
+    family = str(fields.get("model_type"))
+    if fault := _fault_of(fields):
+        what, hint = fault
         raise BackboneError(what, where=source, hint=hint)
     sized = {name: value for name, value in fields.items() if name not in _UNUSED}
     with _reading_config(source, source):
-        config: PreTrainedConfig = CONFIG_MAPPING[str(family)].from_dict(sized, name_or_path=source)
+        config: PreTrainedConfig = CONFIG_MAPPING[family].from_dict(sized, name_or_path=source)
         numbers = {name: value for name, value in config.to_dict().items() if isinstance(value, float)}
         sizes = {name: getattr(config, name, None) for name in _SIZES}
         for name, value in (numbers | sizes).items():  # of which transformers takes all
             if value is not None and (not isfinite(value) or (name in sizes and value < 1)):
                 raise ValueError(f"{name} is {value}")
     return config
+
+
+def _fault_of(fields: Mapping[str, Any]) -> tuple[str, str] | None:
+    """Return what is wrong with a ``config.json``, and what to do about it."""
+    family, known = fields.get("model_type"), ", ".join(sorted(FAMILIES))
+    if family is None:
+        what = "config.json names no model_type, so the backbone's family is not known"
+        return what, f"name it there: one of {known}"
+    if family not in FAMILIES:
+        hint = f"choose a backbone of one of the families {known}, or name an adapter of your own: --model.adapter for "
+        hint += "a training, else --adapter, and from Python an import (docs/extend/backbone.md)"
+        return f"the backbone family {family!r:.80} is not known", hint
+    for name in ("attn_implementation", "_attn_implementation"):
+        if (asked := fields.get(name)) is not None and asked not in ATTENTION:
+            what = f"config.json asks for the attention {asked!r:.80}, which is not taken from a file"
+            return what, f"delete {name} from it, or write {' or '.join(ATTENTION)}"
+    for name in _ACTIVATIONS:
+        if name in fields and (named := str(fields[name])) not in ACT2FN:
+            what = f"{name} in config.json is {named!r:.80}, and transformers has no such activation"
+            return what, f"{did_you_mean(named, ACT2FN)}use one of {', '.join(ACT2FN)}"
+    if family in _CAUSAL and fields.get("is_decoder"):
+        what = "config.json is that of a decoder (is_decoder), in which no token sees those behind it"
+        return what, "use an encoder's weights, or write false there, and every token sees all others"
+    if family in _COUNT_FROM_PADDING and fields.get("pad_token_id", 0) is None:
+        what = f"config.json has no pad_token_id, behind which {family} counts positions"
+        return what, "write the number of the tokenizer's padding token there"
+    return None
 
 
 def _config_at(path: str, source: str, num_layers: int | None) -> PreTrainedConfig:
@@ -217,7 +241,11 @@ def _quiet_transformers() -> Iterator[None]:
 def make_encoder(config: PreTrainedConfig, where: object) -> PreTrainedModel:
     """Make the encoder of a configuration, in float32, or raise a BackboneError that says where it is from."""
     try:
-        return AutoModel.from_config(config, dtype=torch.float32)  # type: ignore[no-any-return, no-untyped-call]
+        encoder: PreTrainedModel = AutoModel.from_config(config, dtype=torch.float32)  # type: ignore[no-untyped-call]
+        for name, module in encoder.named_modules():
+            if isinstance(module, nn.Embedding) and not module.num_embeddings:
+                raise ValueError(f"the table {name} has no rows")
+        return encoder
     except Exception as error:  # transformers and PyTorch raise many kinds for sizes that make no sense
         what = f"no model can be made of the configuration: {str(error)[:300]}"
         raise BackboneError(what, where=where, hint="give it as it was written") from error
@@ -252,6 +280,20 @@ def check_pretrained_shapes(path: str, config: PreTrainedConfig, source: str) ->
         if found is not None and found != tensor.shape:
             what = f"{name} has the shape {list(found)} in the weights, and {list(tensor.shape)} by config.json"
             raise BackboneError(what, where=source, hint="give weights and configuration of the same model")
+
+
+def _check_layers_used(unused: Iterable[str], encoder: PreTrainedModel, num_layers: int | None, source: str) -> None:
+    """Raise a BackboneError if the weights of a layer were not all used; layers that are not kept may have any."""
+    lists = {name: each for name, each in encoder.named_modules() if isinstance(each, nn.ModuleList)}
+    layers = [f"{name}.{child}." for name, each in lists.items() for child, _ in each.named_children()]
+    inside = tuple(f"{name}." for name in lists) if num_layers is None else tuple(layers)
+    names = (name.removeprefix(f"{encoder.base_model_prefix}.") for name in unused)
+    if left := sorted(name for name in names if name.startswith(inside)):
+        tensors = counted(len(left), "tensor")
+        what = f"the model that config.json describes has no place for {tensors} of the weights, such as {left[0]}"
+        hint = "use weights and configuration of the same model, of a kind that the installed transformers runs; "
+        hint += "to take the first layers alone, give their number: --model.num_layers"
+        raise BackboneError(what, where=source, hint=hint)
 
 
 def check_finite_weights(tensors: Mapping[str, Tensor], where: object) -> None:

@@ -242,7 +242,8 @@ class EarlyExitCLI(LightningCLI):
     def _run_subcommand(self, subcommand: str) -> None:
         with ExitStack() as stack:
             stack.enter_context(alone_in_its_folder(self.trainer, is_new=self.resumed is None))
-            name_after_run(self.trainer.loggers)
+            if isinstance(self.trainer.logger, MetricsLog):
+                name_after_run(self.trainer.loggers, self.trainer.logger)
             for logger in self.trainer.loggers:
                 if isinstance(logger, EarlyExitWandbLogger):
                     logger.enter(run_folder_of(self.trainer), training=subcommand == "fit")

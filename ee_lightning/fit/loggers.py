@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lightning.pytorch.loggers import Logger, MLFlowLogger, TensorBoardLogger
+from lightning.pytorch.loggers import CSVLogger, Logger, MLFlowLogger, TensorBoardLogger
 
 from ee_lightning.analysis.sweep import Sweep
 from ee_lightning.reporting.writing import plots_for
@@ -13,14 +13,13 @@ from ee_lightning.tracking import TrackioLogger
 _USUAL = "lightning_logs"
 
 
-def name_after_run(loggers: Sequence[Logger]) -> None:
+def name_after_run(loggers: Sequence[Logger], folder: CSVLogger) -> None:
     """Let loggers that were given no name have the run's: TensorBoard's files then lie in the run folder, too.
 
-    The first logger is the run folder's. With ``save_dir`` as the folder of all runs, they lie in ROOT/NAME/version_N;
-    of MLflow the experiment has the name of the run, and its run that and the version.
+    With ``save_dir`` as the folder of all runs, they lie in ROOT/NAME/version_N; of MLflow the experiment has the name
+    of the run, and its run that and the version.
     """
-    folder, *others = loggers
-    for logger in others:
+    for logger in loggers:
         if isinstance(logger, TensorBoardLogger) and logger.name == _USUAL:
             logger._name = folder.name
             logger._version = folder.version

@@ -126,7 +126,7 @@ def test_several_labels_are_written_as_the_task_has_them(tiny_backbone: Path, tm
 def test_mlflow_has_the_name_of_the_run_and_the_curves(run: Path, tmp_path: Path) -> None:
     pytest.importorskip("mlflow", reason="mlflow is not among what make setup installs")
     logger = MLFlowLogger(save_dir=str(tmp_path / "mlruns"))
-    name_after_run([MetricsLog(tmp_path, "mine", 3), logger])
+    name_after_run([logger], MetricsLog(tmp_path, "mine", 3))
     assert (logger._experiment_name, logger._run_name) == ("mine", "mine/version_3")
 
 
@@ -171,7 +171,7 @@ def test_trackio_keeps_runs_of_one_name_apart_and_goes_on_with_that_of_a_folder(
             "ee_lightning.tracking.trackio_logger.datetime", MagicMock(now=lambda day=day: datetime(2026, 1, day))
         )
         logger = TrackioLogger()
-        name_after_run([MetricsLog(tmp_path / root, "mine", 0), logger])
+        name_after_run([logger], MetricsLog(tmp_path / root, "mine", 0))
         logger.log_metrics({"loss": 1.0}, step=0)
         logger.finalize("success")
         logger.log_metrics({"loss": 1.0}, step=1)
@@ -182,7 +182,7 @@ def test_trackio_keeps_runs_of_one_name_apart_and_goes_on_with_that_of_a_folder(
     assert names[1] == "mine/version_0 2026-01-02 00:00:00"
     (tmp_path / "a" / "mine" / "version_0" / "trackio.json").write_text("{")
     logger = TrackioLogger()
-    name_after_run([MetricsLog(tmp_path / "a", "mine", 0), logger])
+    name_after_run([logger], MetricsLog(tmp_path / "a", "mine", 0))
     with pytest.raises(RunFolderError, match=r"trackio.json[\s\S]*delete it"):
         logger.log_metrics({"loss": 1.0}, step=0)
 

@@ -129,13 +129,11 @@ class EarlyExitCLI(LightningCLI):
         args = [args[0], *_with_shipped_configs(args[1:])]
         if (evaluated := evaluated_run(args)) is not None:
             of_its_run = [args[0], f"--config={evaluated.config}"]
-            self.evaluated = evaluated, self._parsed(parser, of_its_run)
-            args = [*of_its_run, *args[1:]]
+            recorded = self._parsed(parser, of_its_run)
+            self.evaluated = evaluated, recorded
+            args = [*of_its_run, *_where_it_lies(evaluated, recorded[args[0]]["run"]), *args[1:]]
         self.config = self._parsed(parser, args)
         options = self.config[args[0]]
-        if self.evaluated is not None:
-            run, recorded = self.evaluated
-            options["run.root"] = _root_beside(run, recorded[args[0]]["run"], options["run.root"])
         check_values(options.as_dict())
         for name in ("trainer.logger", "trainer.callbacks"):
             options[name] = _each_once(options[name])
@@ -288,12 +286,12 @@ class EarlyExitCLI(LightningCLI):
             )
 
 
-def _root_beside(run: RunFolder, recorded: Namespace, given: str) -> str:
-    """Return the folder of all run folders in which an evaluated run lies now, unless another one was given."""
+def _where_it_lies(run: RunFolder, recorded: Namespace) -> list[str]:
+    """Return the option of the folder of all run folders, where a run was moved with its name, and none elsewhere."""
     name = Path(recorded["name"])
     root = run.path.parents[len(name.parts)]
-    is_recorded = given == recorded["root"] and run.path.parent == root / name
-    return str(root) if is_recorded and root != Path(given).resolve() else given
+    is_moved = run.path.parent == root / name and root != Path(recorded["root"]).resolve()
+    return [f"--run.root={root}"] if is_moved else []
 
 
 def _with_shipped_configs(options: Sequence[str]) -> list[str]:

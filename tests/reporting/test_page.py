@@ -4,6 +4,8 @@ import base64
 import json
 import re
 import shlex
+import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -243,6 +245,18 @@ def test_the_command_writes_it_into_the_run_folder(shown: RunFolder, capsys: pyt
     assert "confidence leads with" in leads
     assert "Next: " in goes_on
     assert data_of((shown.path / "report.html").read_text())["runs"][0]["name"].endswith("/run")
+
+
+def test_speed_of_points_where_no_row_leaves_early_is_shown(trained: Callable[..., Path], tmp_path: Path) -> None:
+    folder = shutil.copytree(trained("sst2"), tmp_path / "run")
+    quick = ["--max-samples", "4", "--repeats", "1", "--batch-sizes", "2", "--speedups", "1,1.5"]
+    assert main(["speed", str(folder), *quick]) == 0
+    assert main(["report", str(folder)]) == 0
+    view = data_of((folder / "report.html").read_text())["runs"][0]
+    (voting,) = (each for each in view["criteria"] if each["name"] == "voting")
+    clock = view["clock"]
+    assert {each["threshold"] for each in clock} <= {*voting["thresholds"]}
+    assert {each["layers"] for each in clock if each["threshold"] is None} == {1}
 
 
 def test_what_is_not_there_is_an_error(shown: RunFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,6 +3,7 @@
 import base64
 import json
 from collections.abc import Mapping
+from math import isfinite
 from typing import Any
 
 import numpy as np
@@ -37,6 +38,16 @@ def packed_counts(values: ArrayLike) -> dict[str, str]:
     array = np.asarray(values)
     most = array.max(initial=0)
     return packed(array, "u1" if most < 1 << 8 else "u2" if most < 1 << 16 else "u4")
+
+
+def finite(number: float) -> float | None:
+    """Return a number as JSON has it: None for infinity and NaN.
+
+    Example:
+        >>> finite(0.5), finite(float("inf"))
+        (0.5, None)
+    """
+    return number if isfinite(number) else None
 
 
 def as_script_data(content: Mapping[str, Any]) -> str:

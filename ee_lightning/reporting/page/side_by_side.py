@@ -10,7 +10,7 @@ from ee_lightning.analysis.comparison import FIGURES, compare, compared_run, con
 from ee_lightning.analysis.sweep import Sweep
 from ee_lightning.exits.drawing import mean_curve
 from ee_lightning.files import read_yaml, reading
-from ee_lightning.reporting.page.packing import packed
+from ee_lightning.reporting.page.packing import finite, packed
 from ee_lightning.runs.folder import RunFolder
 
 Shown = tuple[RunFolder, Sweep]
@@ -58,7 +58,8 @@ def _of_task(task: str, split: str, depth: int, runs: Sequence[tuple[str, Any, S
                     "mean": _line(scores.mean(0)),
                     "deviation": _line(scores.std(0, ddof=1)) if len(scores) > 1 else None,
                     "figures": [
-                        [_known(of_criterion[each]), _known(of_criterion[f"{each}_std"])] for each in FIGURES.values()
+                        [finite(float(of_criterion[column])) for column in (each, f"{each}_std")]
+                        for each in FIGURES.values()
                     ],
                 }
             )
@@ -68,7 +69,3 @@ def _of_task(task: str, split: str, depth: int, runs: Sequence[tuple[str, Any, S
 def _line(percents: NDArray[np.float64]) -> dict[str, str]:
     """Return shares, from slow to fast, packed; NaN where a curve does not reach."""
     return packed(percents / 100, "f4")
-
-
-def _known(value: float) -> float | None:
-    return None if np.isnan(value) else float(value)

@@ -1,7 +1,6 @@
 """What a page holds of a run, as its scripts read it."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from math import isfinite, isnan
 from shlex import quote
 from typing import Any
 
@@ -17,7 +16,7 @@ from ee_lightning.exits.drawing import alike
 from ee_lightning.exits.threshold import in_words
 from ee_lightning.functional import Kind, reliability, same_rows
 from ee_lightning.reporting.page.data_rows import LONGEST_TEXT, costs_of, texts_of
-from ee_lightning.reporting.page.packing import packed, packed_counts
+from ee_lightning.reporting.page.packing import finite, packed, packed_counts
 from ee_lightning.reporting.writing import chosen_in
 from ee_lightning.runs.folder import RunFolder
 from ee_lightning.runs.load_run import RunOptions
@@ -160,7 +159,7 @@ def _criterion(curve: Curve, criterion: Criterion, exits: StoredExits, said: _Sa
     is_own, last = said.differs(found.labels), found.labels[-1]
     return {
         "name": criterion.name,
-        "thresholds": [None if not isfinite(each) else each for each in thresholds.tolist()],
+        "thresholds": [finite(each) for each in thresholds.tolist()],
         "layers": packed(curve.mean_exit, "f8"),
         "scores": {name: packed(score, "f8") for name, score in curve.scores.items()},
         "bands": {name: [packed(end, "f4") for end in ends] for name, ends in curve.bands.items()},
@@ -232,7 +231,7 @@ def _clock(folder: RunFolder, split: str) -> list[dict[str, Any]]:
     return [
         {
             "criterion": each.criterion,
-            "threshold": each.threshold,
+            "threshold": finite(each.threshold),
             "batch": each.batch_size,
             "layers": each.layer_speedup,
             "speedup": each.wall_speedup,
@@ -274,7 +273,7 @@ def _differences(diagnostics: Mapping[str, Any]) -> dict[str, Any]:
         return {"diversity": None, "leaving": {}, "overthinking": None, "lateCorrection": None}
     return {
         "diversity": {
-            measure: [[None if isnan(each) else each for each in line] for line in found["matrix"]]
+            measure: [[finite(each) for each in line] for line in found["matrix"]]
             for measure, found in diagnostics["diversity"].items()
         },
         "leaving": diagnostics["leaving_auroc"],

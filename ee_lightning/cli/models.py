@@ -33,12 +33,13 @@ def load_served(
     threshold: float | None,
     exits: list[int] | None,
     threads: int | None,
+    adapter: str | None,
     **options: "Unpack[PredictorOptions]",
 ) -> TextPredictor:
     """Load what predicts: in ONNX Runtime what export wrote, anything else in torch."""
     if not is_exported(model):
         _import_torch_later()
-    return load_predictor(model, criterion, threshold, exits, threads=threads, **options)
+    return load_predictor(model, criterion, threshold, exits, threads=threads, adapter=adapter, **options)
 
 
 def _import_torch_later() -> None:

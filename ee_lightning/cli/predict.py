@@ -103,10 +103,6 @@ def predict(
         keep_order: Keep the order of the rows with --engine ray; processes may then wait for each other.
         adapter: The full name of your own adapter of the backbone's family, such as my_module.MyBackbone.
     """
-    if adapter is not None:
-        from ee_lightning.models.backbones.loading import load_adapter  # with torch, which exported models do without
-
-        load_adapter(adapter)
     of_file = {
         **{"--input": input, "--output": output, "--text-columns": text_columns},
         **{"--skip-bad-rows": skip_bad_rows, "--trail": trail},
@@ -117,7 +113,6 @@ def predict(
             **{"--exits": exits, "--threads": threads, "--schedule": schedule != "auto"},
             **{"--batch-size": batch_size != BATCH_SIZE, "--precision": precision != "fp32"},
         }
-        rule = {"criterion": criterion, "threshold": threshold, "text_columns": text_columns, "device": device}
         score(
             model,
             input,
@@ -125,7 +120,10 @@ def predict(
             workers=workers,
             keeps_order=keep_order,
             others=alone,
-            options={**rule, "skip_bad_rows": skip_bad_rows},
+            options={
+                **{"criterion": criterion, "threshold": threshold, "text_columns": text_columns},
+                **{"skip_bad_rows": skip_bad_rows, "device": device, "adapter": adapter},
+            },
         )
         return
     for option, is_given in {"--workers": workers != WORKERS, "--keep-order": keep_order}.items():
@@ -141,7 +139,7 @@ def predict(
     else:
         checked = _own_output(model, output, text_columns, skip_bad_rows) if input is None else _output(input, output)
         check_writable(checked)
-    predictor = load_served(model, criterion, threshold, exits, threads, **options)
+    predictor = load_served(model, criterion, threshold, exits, threads, adapter, **options)
     deployment = predictor.deployment
     kind = deployment.target.kind
     if probabilities and kind is Kind.REGRESSION:

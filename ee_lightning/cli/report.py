@@ -3,8 +3,9 @@
 from pathlib import Path
 from typing import Annotated
 
-from ee_lightning.cli.command import OutputFile, Samples
+from ee_lightning.cli.command import Adapter, OutputFile, Samples
 from ee_lightning.errors import OptionError
+from ee_lightning.models.backbones.loading import load_adapter
 from ee_lightning.reporting.page.writing import MOST_ROWS, tell_page
 from ee_lightning.runs.folder import RunFolder
 
@@ -15,6 +16,7 @@ def report(
     split: str | None = None,
     rows: Samples = MOST_ROWS,
     output: OutputFile | None = None,
+    adapter: Adapter | None = None,
 ) -> None:
     """Write a page that shows a run, or several side by side: one HTML file that needs no network.
 
@@ -23,7 +25,9 @@ def report(
         split: The split to show, such as test (validation, or the only one there is).
         rows: The most rows that the page shows with their texts, of all runs together; of more rows, as many are drawn.
         output: The file (left out: report.html in the run folder; needed for several runs).
+        adapter: The full name of your own adapter of the backbone's family, such as my_module.MyBackbone.
     """
+    load_adapter(adapter)
     folders = [RunFolder(run) for run in dict.fromkeys(runs)]
     if output is None and len(folders) > 1:
         hint = "name the file of the page, such as --output runs/report.html"

@@ -3,7 +3,7 @@
 import os
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Literal, TypedDict, Unpack
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -11,7 +11,6 @@ from ee_lightning.cli.command import Adapter, Device, File, LayersOfExits, Numbe
 from ee_lightning.errors import OptionError
 from ee_lightning.extras import require_extra
 from ee_lightning.files import reading
-from ee_lightning.inference.text_predictor import TextPredictor
 from ee_lightning.runtime.loading import is_exported, load_predictor
 
 Port = Annotated[int, Field(ge=1024, le=65535), "PORT"]
@@ -69,7 +68,7 @@ def serve(
 
     keys = Keys(_key(api_key, "EE_LIGHTNING_API_KEY"), _key(admin_key, "EE_LIGHTNING_ADMIN_KEY"))
     check_free(host, port)
-    load = partial(_load, adapter, model, criterion=criterion, threshold=threshold, exits=exits, threads=threads)
+    load = partial(load_predictor, model, criterion, threshold, exits, threads=threads, adapter=adapter)
     checked = load(device=device if is_exported(model) else "cpu")  # so that a mistake shows before anything starts
     deployment, layers_of_exits = checked.deployment, checked.layers_of_exits
     del checked
@@ -83,23 +82,6 @@ def serve(
         limits=Limits(body=max_body, texts=max_texts, characters=max_characters, waiting=max_waiting, seconds=timeout),
         keys=keys,
     )
-
-
-class _Options(TypedDict, total=False):
-    criterion: str | None
-    threshold: float | None
-    exits: list[int] | None
-    threads: int | None
-    device: str
-
-
-def _load(adapter: str | None, model: str, **options: Unpack[_Options]) -> TextPredictor:
-    """Load the predictor, in this process or in one that runs it."""
-    if adapter is not None:
-        from ee_lightning.models.backbones.loading import load_adapter  # with torch
-
-        load_adapter(adapter)
-    return load_predictor(model, **options)
 
 
 def _key(file: Path | None, variable: str) -> str | None:

@@ -43,6 +43,7 @@ class RunOptions:
     max_length: int
     has_own_module: bool = False
     lora: LoraOptions | None = None
+    adapter: str | None = None
 
     def check_rows(self) -> None:
         """Raise a `DataError` where a data module of the user's own alone can read the task's rows."""
@@ -87,6 +88,7 @@ class RunOptions:
                 root=data.root,
                 max_length=data.max_length,
                 has_own_module=own_module,
+                adapter=model.adapter,
             )
 
 

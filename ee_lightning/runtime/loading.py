@@ -47,6 +47,7 @@ def load_predictor(
     exits: list[int] | None = None,
     *,
     threads: int | None = None,
+    adapter: str | None = None,
     **options: "Unpack[PredictorOptions]",
 ) -> TextPredictor:
     """Load what predicts: in ONNX Runtime what export wrote, anything else in torch.
@@ -58,6 +59,7 @@ def load_predictor(
         exits: The layers of the exits to ask.
         threads: Number of threads that share an operation; None leaves it to the library. In torch it is the process's,
             and so it is for tokenizers, if it is given before the first text of the process.
+        adapter: The full name of your own adapter of the backbone's family, which is imported.
         **options: Those of `EarlyExitPredictor`.
 
     Raises:
@@ -66,6 +68,9 @@ def load_predictor(
     if threads is not None:
         os.environ.setdefault("RAYON_NUM_THREADS", str(threads))  # of tokenizers
     if not is_exported(model):
+        from ee_lightning.models.backbones.loading import load_adapter
+
+        load_adapter(adapter)
         if threads is not None:
             import torch
 
@@ -75,6 +80,7 @@ def load_predictor(
     for option, is_served in {
         "--device": device in ("auto", "cpu"),
         "--precision": precision == "fp32",
+        "--adapter": adapter is None,
     }.items():
         if not is_served:
             hint = "leave it out; the precision is chosen when it is exported, and it runs on the processor"

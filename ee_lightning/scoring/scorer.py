@@ -32,6 +32,7 @@ class BatchScorer:
         skip_bad_rows: Give rows whose text is missing no prediction; else they are errors.
         device: Where a model runs that is not exported.
         threads: Number of threads that share an operation on the processor.
+        adapter: The full name of your own adapter of the backbone's family, such as ``my_module.MyBackbone``.
 
     Raises:
         EarlyExitError: As of `EarlyExitPredictor` and `EarlyExitRuntime`.
@@ -58,8 +59,9 @@ class BatchScorer:
         skip_bad_rows: bool = False,
         device: str = "auto",
         threads: int = 1,
+        adapter: str | None = None,
     ) -> None:
-        self.predictor = load_predictor(model, criterion, threshold, threads=threads, device=device)
+        self.predictor = load_predictor(model, criterion, threshold, threads=threads, adapter=adapter, device=device)
         deployment = self.predictor.deployment
         named = deployment.text_choices if text_columns is None else [tuple(text_columns)]
         self._choose, self._skips = Chooser(named, advice=_ADVICE), skip_bad_rows

@@ -15,6 +15,7 @@ from ee_lightning.errors import OptionError, RunFolderError
 from ee_lightning.exits.naming import spec_of
 from ee_lightning.inference import EarlyExitPredictor
 from ee_lightning.models.backbones import FAMILIES
+from ee_lightning.scoring import BatchScorer
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 OWN = "own_criterion.RecentMean(decay=0.8)"
@@ -133,6 +134,17 @@ def test_an_own_adapter_goes_from_training_to_a_saved_model(
         "import own_family beforehand, or on the command line name it with --adapter own_fam" in capsys.readouterr().err
     )
     assert main([*predict, "--output", "of-run.csv", *adapter]) == 0
+    forget()
+    assert main(["report", str(RUN)]) == 1
+    assert main(["report", str(RUN), *adapter]) == 0
+    page = (RUN / "report.html").read_text()
+    assert f"ee-lightning report {RUN} --adapter own_family.LoudBackbone" in page
+    assert "Floating-point operations are not known" not in page
+    forget()
+    scorer = BatchScorer(str(RUN), criterion="confidence", threshold=0.5, adapter="own_family.LoudBackbone")
+    assert scorer(pd.read_csv("texts.csv"))["score"].tolist() == pytest.approx(
+        pd.read_csv("of-run.csv")["score"].tolist()
+    )
     forget()
     assert main(["save", str(RUN), "saved", *rule, *adapter]) == 0
     assert main(["predict", "saved", "--input", "texts.csv", "--output", "of-saved.csv"]) == 0

@@ -109,7 +109,7 @@ def view_of(folder: RunFolder, name: str, found: Sweep, unknown: Sequence[str], 
         "calibration": _calibration(exits),
         **_differences(found.diagnostics),
         "config": folder.config.read_text(encoding="utf-8"),
-        "commands": _commands(folder, found.split, exits),
+        "commands": _commands(folder, options.adapter, found.split, exits),
         "notes": notes,
     }
 
@@ -282,7 +282,7 @@ def _differences(diagnostics: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _commands(folder: RunFolder, split: str, exits: StoredExits) -> list[tuple[str, str]]:
+def _commands(folder: RunFolder, adapter: str | None, split: str, exits: StoredExits) -> list[tuple[str, str]]:
     """Return commands that make the run's results again, and what each does."""
     path, config = quote(str(folder.path)), quote(str(folder.config))
     commands = [("train again", f"ee-lightning fit --config {config}")]
@@ -293,4 +293,5 @@ def _commands(folder: RunFolder, split: str, exits: StoredExits) -> list[tuple[s
     commands.append(("compare every criterion", f"ee-lightning curves {path}"))
     if exits.num_exits > 1 and exits.target.kind is not Kind.REGRESSION:
         commands.append(("choose a threshold", f"ee-lightning choose {path} --criterion confidence --min-speedup 2"))
-    return [*commands, ("write this page", f"ee-lightning report {path}")]
+    own = "" if adapter is None else f" --adapter {adapter}"
+    return [*commands, ("write this page", f"ee-lightning report {path}{own}")]

@@ -25,7 +25,7 @@ test test-slow test-browser test-docs test-lowest bench evidence docs docs-serve
 test test-slow test-browser test-docs test-lowest: export PYTHONDONTWRITEBYTECODE :=# so that no process compiles what another has
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 14
 
 # The stamps come last, so a setup that was cut short is taken up again: pip writes INSTALLER when a distribution is
 # complete, hence one without it is dropped and installed anew.

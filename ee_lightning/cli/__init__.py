@@ -50,7 +50,7 @@ commands:
 {commands}
 
   ee-lightning COMMAND --help          lists the options of a command
-  ee-lightning COMMAND --print_config  prints its configuration, resolved
+  ee-lightning COMMAND --print_config  prints its options (not for reproduce)
   ee-lightning --print_completion bash prints what completes options (or zsh)
   ee-lightning --version
 

@@ -140,6 +140,10 @@ class CommandParser(ArgumentParser):
         """Return what jsonargparse and pydantic say of a value or of a missing option as argparse would."""
         if missing := re.match(r"the following arguments are required: ([\w, ]+)", message):
             return f"the following arguments are required: {', '.join(map(self._shown, missing[1].split(', ')))}"
+        if unknown := re.match(r"Option '(\w+)' is not accepted", message):
+            called = [each for each in self._actions if str(each.metavar).strip("[]. ").lower() == unknown[1]]
+            meant = next((each for each in called if not each.option_strings), None)
+            return message if meant is None else f"{message}: in a file {meant.metavar} is called {meant.dest}"
         if (found := re.match(r'Parser key "([\w.]+)":\s*(.*)', message, re.DOTALL)) is None:
             return message
         name, reason = self._shown(found[1]), found[2]
@@ -170,10 +174,12 @@ def _adapt(action: Action, annotation: object) -> None:
 
 
 def _value_name(kind: object) -> str | None:
-    """Return the text in an annotation, or in a part of it."""
+    """Return the text in an annotation, or in a part of it, and the words that may stand there instead."""
     parts = get_args(kind)
     names = [part for part in parts if isinstance(part, str)] if get_origin(kind) is Annotated else []
-    return next((name for name in [*names, *map(_value_name, parts)] if name is not None), None)
+    name = next((name for name in [*names, *map(_value_name, parts)] if name is not None), None)
+    words = [word for part in parts if get_origin(part) is Literal for word in get_args(part)]
+    return None if name is None else "|".join([name, *words])
 
 
 def parser_of(command: str) -> CommandParser:

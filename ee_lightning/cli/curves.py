@@ -2,7 +2,6 @@
 
 import inspect
 import sys
-from argparse import SUPPRESS
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -26,11 +25,11 @@ PICTURES = (".pdf", ".svg", ".png")
 
 
 def parser() -> CommandParser:
-    """Return the parser, which knows the options of every criterion too, though its help does not list them."""
+    """Return the parser, which has the options of every criterion too."""
     made = CommandParser(curves, "curves")
     for name, kind in CRITERIA.items():
         for option in inspect.signature(kind).parameters:
-            made.add_argument(f"--{name}.{option}", help=SUPPRESS)
+            made.add_argument(f"--{name}.{option}", metavar="VALUE", help=f"The {option} of {name}.")
     return made
 
 

@@ -51,7 +51,8 @@ def explain(
     """
     load_adapter(adapter)
     if (row is None) == (text is None):
-        raise OptionError("one of --row and --text is needed", where="the command line", hint="give one of them")
+        what = "one of --row and --text is needed, and not both"
+        raise OptionError(what, where="the command line", hint="give one of them")
     if text is None and pair is not None:
         raise OptionError("--pair is the second text beside --text", where="--pair", hint="leave it out")
     if text is not None and split != "validation":

@@ -15,7 +15,7 @@ from ee_lightning.analysis.sweep import fit_spec
 from ee_lightning.cli.choose import SCHEDULED
 from ee_lightning.cli.command import Adapter, File, LayersOfExits, Number
 from ee_lightning.cli.models import Model, load
-from ee_lightning.cli.predict import Columns, choices
+from ee_lightning.cli.predict import Columns
 from ee_lightning.errors import OptionError, RunFolderError, listed
 from ee_lightning.exits import CriterionSpec, Fitted, StoredExits
 from ee_lightning.extras import require_extra
@@ -89,7 +89,7 @@ def _texts(predictor: EarlyExitPredictor, model: str, input: Path | None, names:
     if input is None:
         hint = "give a file of the kind of texts that it will predict: --input FILE"
         raise OptionError("graphs are checked on real rows, and a saved model has none", where=model, hint=hint)
-    found = [row.texts for row in InputRows(input, choices(names, predictor.deployment))]
+    found = [row.texts for row in InputRows(input, predictor.deployment.choices(names))]
     if not found:
         raise OptionError("there are no texts to check the graphs on", where=input, hint="give a file of some rows")
     return predictor.tokenise(found)

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ee_lightning.cli.predict import Columns, choices
+from ee_lightning.cli.predict import Columns
 from ee_lightning.data import TASKS, Task
 from ee_lightning.data.custom import ANY_NUMBER, USUAL_METRICS
 from ee_lightning.data.labelled_file import read_labelled
@@ -54,14 +54,14 @@ class ExportedModel:
 
     def texts(self, file: Path | None, names: Columns | None) -> list[Sample]:
         """Return the rows of a file, which need no labels."""
-        rows = [row.texts for row in InputRows(_given(file), choices(names, self.deployment))]
+        rows = [row.texts for row in InputRows(_given(file), self.deployment.choices(names))]
         if not rows:
             raise OptionError("there are no rows in the file", where=file, hint="give a file of some rows")
         return self.runtime.tokenise(*map(list, zip(*rows, strict=True)))
 
     def labelled(self, file: Path | None, names: Columns | None, label_column: str | None) -> StoredExits:
         """Return what all exits say of the rows of a file, with their labels."""
-        rows = read_labelled(_given(file), self._task, choices(names, self.deployment), label_column)
+        rows = read_labelled(_given(file), self._task, self.deployment.choices(names), label_column)
         texts = [list(rows[name]) for name in TEXT_COLUMNS if name in rows.column_names]
         labels = torch.from_numpy(np.asarray(rows["label"]))  # [rows] or [rows, labels]
         said = self.exits(self.runtime.tokenise(*texts))

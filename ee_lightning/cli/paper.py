@@ -1,7 +1,7 @@
 """What `tables` makes of run folders beside its table: tests, tables for a paper, and a picture."""
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
 from typing import Any, NoReturn
@@ -16,16 +16,19 @@ from ee_lightning.files import UNFINISHED, read_yaml, reading, written_whole
 from ee_lightning.runs.folder import RunFolder
 
 
-def training_runs(path: Path) -> Iterator[RunFolder]:
-    """Find the folders of training runs at and below a folder, each once, but for those that are being fetched."""
+def training_runs(paths: Sequence[Path]) -> list[RunFolder]:
+    """Find the folders of training runs at and below some folders, each once, but for those that are being fetched."""
 
     def fail(error: OSError) -> NoReturn:
         raise error
 
-    for place in sorted(place for place, folders, _ in os.walk(path, onerror=fail) if "checkpoints" in folders):
-        folder = RunFolder(place)
-        if folder.config.is_file() and not folder.path.name.endswith(UNFINISHED):
-            yield folder
+    found = dict[Path, RunFolder]()
+    for path in paths:
+        for place in sorted(place for place, folders, _ in os.walk(path, onerror=fail) if "checkpoints" in folders):
+            folder = RunFolder(place)
+            if folder.config.is_file() and not folder.path.name.endswith(UNFINISHED):
+                found.setdefault(folder.path.resolve(), folder)
+    return list(found.values())
 
 
 def paper_table(table: pd.DataFrame, folders: Sequence[Path], metric: str | None, kind: str) -> str:
@@ -107,7 +110,7 @@ def _best_criterion(runs: Sequence[Mapping[str, Any]], metric: str) -> str:
 
 def _finished(paths: Sequence[Path]) -> list[tuple[RunFolder, ComparedRun, str]]:
     """Return the finished runs below some folders, and the configuration of each."""
-    found = [folder for path in paths for folder in training_runs(path) if folder.is_finished]
+    found = [folder for folder in training_runs(paths) if folder.is_finished]
     runs = []
     for folder in found:
         with reading(folder.config, hint="leave this run folder out"):

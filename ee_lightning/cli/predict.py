@@ -30,7 +30,6 @@ from ee_lightning.data.row_files import is_standard_input, open_row_file
 from ee_lightning.errors import EarlyExitError, OptionError, counted, listed
 from ee_lightning.exits.placement import Layers, one_sided
 from ee_lightning.functional import Kind
-from ee_lightning.inference import Deployment
 from ee_lightning.inference.input import InputRows, OwnRows, Row
 from ee_lightning.inference.output import PredictionFile, check_writable, probabilities_of, writing
 from ee_lightning.inference.policy import ExitPolicy
@@ -150,7 +149,7 @@ def predict(
     if input is None:
         rows: InputRows | OwnRows = _own_rows(model)
     else:
-        rows = InputRows(input, choices(text_columns, deployment), skip_bad_rows=skip_bad_rows)
+        rows = InputRows(input, deployment.choices(text_columns), skip_bad_rows=skip_bad_rows)
     names = deployment.label_names if probabilities else ()
     separator = deployment.label_separator
     with writing(
@@ -234,20 +233,6 @@ def _output(input: Path, output: Path | None) -> Path:
     if is_file and (realpath(output) == realpath(input) or (output.exists() and output.samefile(input))):
         raise OptionError("the input would be overwritten", where=f"--output {output}", hint="name another file")
     return output
-
-
-def choices(text_columns: Texts | None, deployment: Deployment) -> list[Texts]:
-    """Return what the texts of a file may be called."""
-    if text_columns is None:
-        return deployment.text_choices
-    if len(text_columns) != len(deployment.text_columns):
-        raise OptionError(
-            f"{counted(len(text_columns), 'column')} named, and {deployment.task} takes "
-            f"{counted(len(deployment.text_columns), 'text')}",
-            where=f"--text-columns {','.join(text_columns)}",
-            hint="name a column for each text, separated by commas",
-        )
-    return [text_columns]
 
 
 def _predict(predictor: TextPredictor, rows: InputRows | OwnRows, file: PredictionFile) -> None:

@@ -65,5 +65,5 @@ def score(
 
 
 def _address(path: Path) -> str:
-    """Return a path as it was given, where it was an address: a path has lost one of its two slashes."""
-    return re.sub(r"^(\w{2,}):/(?!/)", r"\1://", str(path))
+    """Return a path as it was given, where it was an address, which has lost slashes; a file's is that of the file."""
+    return re.sub(r"^(\w{2,}):/(?!/)", r"\1://", str(path).removeprefix("file:"))

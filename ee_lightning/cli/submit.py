@@ -10,6 +10,7 @@ from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 from ee_lightning.cli.command import Adapter, Device, Number
 from ee_lightning.data.tasks import TASKS
 from ee_lightning.errors import DataError, OptionError, RunFolderError
+from ee_lightning.exits.naming import spec_of
 from ee_lightning.files import written_whole
 from ee_lightning.inference import EarlyExitPredictor
 from ee_lightning.inference.input import OwnRows
@@ -127,7 +128,8 @@ def submit(
         runs: Run folders, one a task. Where 'ee-lightning choose' saved no operating point, give --criterion and
             --threshold.
         output: Where to write the files and their zip.
-        criterion: For runs without an operating point, such as those of a regression: 'patience(tolerance=0.5)'.
+        criterion: For runs without an operating point, such as those of a regression: 'patience(tolerance=0.5)'. Without
+            --threshold, the full name of your own criterion in an operating point, such as my_module.MyCriterion.
         threshold: Its threshold, in the criterion's unit.
         device: Where to run.
         adapter: The full name of your own adapter of the backbone's family, such as my_module.MyBackbone.
@@ -137,7 +139,8 @@ def submit(
         raise OptionError(
             "a threshold is given without its criterion", where="--threshold", hint="give --criterion too"
         )
-    rule = None if criterion is None else ExitPolicy.given(criterion, threshold)
+    spec = None if criterion is None else spec_of(criterion)  # which imports a class of your own
+    rule = None if spec is None or threshold is None else ExitPolicy.given(spec, threshold)
     planned = _plan(runs, rule)
     written = [_predict(each, rule, device, output) for each in planned]
     print(f"saved: {write_zip(output, written)}")
@@ -183,7 +186,8 @@ def _files_of(path: Path, rule: ExitPolicy | None) -> Iterator[tuple[ServerFile,
             rows = OwnRows(TASKS[file.task], options.root)
         except DataError as error:
             if file.task == own:
-                raise
+                hint = "put GLUE's test file there, or the run's data back to where its config.yaml says (data.root)"
+                raise DataError(error.what, where=error.where, hint=hint) from error
             print(f"left out: {file.name}, as its rows are not there: {error.what}")
             continue
         file.check_rows(rows.size, where=options.root or options.task.hub_path)

@@ -48,7 +48,7 @@ def tables(
     """
     if bool(folders) == bool(wandb):
         raise OptionError(
-            "folders are needed, or else --wandb ENTITY/PROJECT",
+            "folders are needed, or else --wandb ENTITY/PROJECT, and not both",
             where="the command line",
             hint="'ee-lightning tables --help' lists the options",
         )
@@ -100,8 +100,7 @@ def fetch_run(run: Annotated[str, "ENTITY/PROJECT/RUN"], *, root: Path = Path("r
 
 
 def _of_folders(paths: Sequence[Path]) -> list[tuple[str, ComparedRun | None]]:
-    folders = [folder for path in paths for folder in training_runs(path)]
-    return [(str(folder.path), _read(folder) if folder.is_finished else None) for folder in folders]
+    return [(str(folder.path), _read(folder) if folder.is_finished else None) for folder in training_runs(paths)]
 
 
 def _read(folder: RunFolder) -> ComparedRun:

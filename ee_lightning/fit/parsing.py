@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 _UNKNOWN = re.compile(r"(?:option|Option) '([\w.]+)'|unrecognized arguments: -+([\w.-]+)")
 _MISSING = re.compile(r'Parser key "([\w.]+)":\s+Expected .* Got value: None', re.DOTALL)
+_REQUIRED = re.compile(r"^the following arguments are required: (?:fit|validate|test)\.([\w.]+)")
 _LINKED = re.compile(r'Linked "([\w.]+)" must be given via "([\w.]+)"')
 _OWN_UNKNOWN = re.compile(r"""Parser key "data\.own":.*Option '(\w+)' is not accepted""", re.DOTALL)
 _OWN_WRONG = re.compile(
@@ -169,7 +170,7 @@ def _of_value(message: str, more: str, command: str) -> tuple[str, str] | None:
     if linked := _LINKED.search(message):
         way = ": the task decides" if linked[2].startswith("data.") else f", and give --{linked[2]}"
         return f"{linked[1]} is taken from {linked[2]}", f"leave {linked[1]} out{way}"
-    if missing := _MISSING.search(message):
+    if missing := _MISSING.search(message) or _REQUIRED.search(message):
         hint = f"give it as --{missing[1]}, or start from a configuration: --config demo; {more}"
         if command != "fit":
             hint = f"name a checkpoint that lies in its run folder, whose config.yaml has all options; or {hint}"

@@ -1,6 +1,7 @@
 """What the folder of a deployed model holds besides its weights and its tokenizer."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,7 +11,7 @@ from pydantic import PositiveInt
 from ee_lightning import __version__
 from ee_lightning.data.row_files import USUAL_TEXTS
 from ee_lightning.data.tasks import LABEL_SEPARATOR
-from ee_lightning.errors import RunFolderError
+from ee_lightning.errors import OptionError, RunFolderError, counted
 from ee_lightning.files import check_format, found_in, read_json, reading, typed
 from ee_lightning.functional import Kind, Target
 from ee_lightning.inference.policy import ExitPolicy
@@ -96,6 +97,26 @@ class Deployment:
     def text_choices(self) -> list[tuple[str, ...]]:
         """What the texts may be called in a table: as in the task, or as usual; the first that are there count."""
         return [self.text_columns, *USUAL_TEXTS[len(self.text_columns)]]
+
+    def choices(self, text_columns: Sequence[str] | None) -> list[tuple[str, ...]]:
+        """Return what the texts may be called in a table: as the user names them, or else `text_choices`.
+
+        Raises:
+            OptionError: Their number is not that of the texts, or a text is given in place of a list.
+        """
+        if text_columns is None:
+            return self.text_choices
+        if isinstance(text_columns, str):
+            what = f"text_columns is {text_columns!r}, where a list is needed"
+            raise OptionError(what, where="text_columns", hint=f"give [{text_columns!r}]")
+        if len(text_columns) != len(self.text_columns):
+            raise OptionError(
+                f"{counted(len(text_columns), 'column')} named, and {self.task} takes "
+                f"{counted(len(self.text_columns), 'text')}",
+                where=f"--text-columns {','.join(text_columns)}",
+                hint="name a column for each text, separated by commas",
+            )
+        return [tuple(text_columns)]
 
     def write(self, file: Path) -> None:
         """Write it as JSON; numbers come back to the last bit, and infinity stands as Python's JSON has it."""

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack, cast
 
-from ee_lightning.errors import OptionError
+from ee_lightning.errors import OptionError, require_at_least_one
 from ee_lightning.inference.deployment import RUN_CONFIG
 from ee_lightning.inference.text_predictor import TextPredictor
 from ee_lightning.inference.together import current
@@ -66,6 +66,7 @@ def load_predictor(
         OptionError: An exported model is asked for something that is chosen when it is exported.
     """
     if threads is not None:
+        require_at_least_one(threads=threads)
         os.environ.setdefault("RAYON_NUM_THREADS", str(threads))  # of tokenizers
     if not is_exported(model):
         from ee_lightning.models.backbones.loading import load_adapter

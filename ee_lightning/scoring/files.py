@@ -31,12 +31,12 @@ class Place(NamedTuple):
 
 
 class Part(NamedTuple):
-    """A Parquet file of a data set: its path, that within the data set, its number of rows, and its columns' names."""
+    """A Parquet file of a data set: its path, that within the data set, its number of rows, and its schema."""
 
     path: str
     name: str
     rows: int
-    columns: tuple[str, ...]
+    schema: pa.Schema
 
 
 def parts_of(place: Place) -> list[Part]:
@@ -68,7 +68,7 @@ def parts_of(place: Place) -> list[Part]:
 def _part(system: fs.FileSystem, path: str, name: str) -> Part:
     with system.open_input_file(path) as file:
         about = pq.read_metadata(file)
-    return Part(path, name, about.num_rows, tuple(about.schema.to_arrow_schema().names))
+    return Part(path, name, about.num_rows, about.schema.to_arrow_schema().remove_metadata())
 
 
 class PartWriters:

@@ -4,10 +4,11 @@ import logging
 import os
 import re
 import socket
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from ee_lightning.errors import DataError, EarlyExitError, OptionError, first_line
@@ -67,8 +68,8 @@ def score_on_ray(
     if undone:
         scorer = BatchScorer(model, **options)  # here first, so that a mistake shows at once
         for part in undone:
-            scorer.check(part.columns, part.path)
-            if _PATH in part.columns:
+            scorer.check(part.schema.names, part.path)
+            if _PATH in part.schema.names:
                 what = f"there is a column {_PATH!r}, and Ray needs this name for the file of each row"
                 raise DataError(what, where=part.path, hint="give the column another name")
         with cluster(workers):
@@ -87,28 +88,19 @@ def _score(
     options: dict[str, Any],
 ) -> None:
     import ray
-    from ray.data import ActorPoolStrategy, DataContext
+    from ray.data import DataContext
 
     context = DataContext.get_current()
     logging.getLogger("ray.data").setLevel(logging.ERROR)
     context.enable_progress_bars = False
     context.execution_options.preserve_order = keeps_order
-    paths = [part.path for part in parts]
-    rows = ray.data.read_parquet(paths, filesystem=source.system, include_paths=True)
-    scored = rows.repartition(target_num_rows_per_block=ROWS).map_batches(
-        BatchScorer,
-        fn_constructor_args=[model],
-        fn_constructor_kwargs=options,
-        batch_format="pyarrow",
-        batch_size=None,
-        compute=ActorPoolStrategy(size=workers),
-        num_cpus=1,
-    )
+    of_schema = dict[pa.Schema, list[str]]()  # read together, rows would get the columns and types of other files
+    for part in parts:
+        of_schema.setdefault(part.schema, []).append(part.path)
     writers, done = PartWriters(target, parts), 0
-    whole = {path.removeprefix("/"): path for path in paths}
+    whole = {part.path.removeprefix("/"): part.path for part in parts}
     try:
-        blocks: Iterable[Any] = scored.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=1)
-        for block in blocks:
+        for block in (each for paths in of_schema.values() for each in _scored(model, source, paths, workers, options)):
             for path in pc.unique(block[_PATH]).to_pylist():
                 some = block.filter(pc.equal(block[_PATH], path)).drop_columns([_PATH])
                 for _ in writers.write(whole[path.removeprefix("/")], some):
@@ -124,6 +116,24 @@ def _score(
         ) from error
     finally:
         writers.give_up()
+
+
+def _scored(model: str, source: Place, paths: list[str], workers: int, options: dict[str, Any]) -> Iterator[pa.Table]:
+    """Score the rows of files of one schema, block by block, each row with the path of its file."""
+    import ray
+    from ray.data import ActorPoolStrategy
+
+    rows = ray.data.read_parquet(paths, filesystem=source.system, include_paths=True, partitioning=None)
+    scored = rows.repartition(target_num_rows_per_block=ROWS).map_batches(
+        BatchScorer,
+        fn_constructor_args=[model],
+        fn_constructor_kwargs=options,
+        batch_format="pyarrow",
+        batch_size=None,
+        compute=ActorPoolStrategy(size=workers),
+        num_cpus=1,
+    )
+    yield from scored.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=1)
 
 
 def _cause(error: BaseException) -> str:

@@ -35,6 +35,7 @@ class BatchScorer:
         adapter: The full name of your own adapter of the backbone's family, such as ``my_module.MyBackbone``.
 
     Raises:
+        OptionError: The columns are not those of a list, one for each text, or there is no thread.
         EarlyExitError: As of `EarlyExitPredictor` and `EarlyExitRuntime`.
 
     Example:
@@ -63,8 +64,7 @@ class BatchScorer:
     ) -> None:
         self.predictor = load_predictor(model, criterion, threshold, threads=threads, adapter=adapter, device=device)
         deployment = self.predictor.deployment
-        named = deployment.text_choices if text_columns is None else [tuple(text_columns)]
-        self._choose, self._skips = Chooser(named, advice=_ADVICE), skip_bad_rows
+        self._choose, self._skips = Chooser(deployment.choices(text_columns), advice=_ADVICE), skip_bad_rows
         self.columns: dict[str, pa.DataType] = prediction_types(deployment.target.kind)
         """The columns that are added, and their types."""
 

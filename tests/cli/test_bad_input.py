@@ -396,6 +396,7 @@ def test_missing_config_is_named(run: Run, capfd: pytest.CaptureFixture[str]) ->
 
 def test_missing_option_is_named(run: Run, capfd: pytest.CaptureFixture[str]) -> None:
     check_refused(run("fit"), r"model.backbone is needed[\s\S]*--model.backbone", capfd)
+    check_refused(run("fit", **{"model.backbone": "x"}), r"option data.task is needed[\s\S]*as --data.task", capfd)
 
 
 def test_unknown_command_lists_the_commands(capfd: pytest.CaptureFixture[str]) -> None:

@@ -67,7 +67,7 @@ def test_options_are_read_as_typed_in_any_order_and_shortened(line: str) -> None
     assert _given(line) == LINES[line]
 
 
-@pytest.mark.parametrize("line", [line for line in LINES if " --voting" not in line])
+@pytest.mark.parametrize("line", LINES)
 def test_what_is_printed_as_a_configuration_can_be_given_as_one(line: str, capsys: pytest.CaptureFixture[str]) -> None:
     command, *arguments = line.split()
     with pytest.raises(SystemExit, match="0"):
@@ -91,6 +91,16 @@ IN_FILES = {
     "run: [x": r"where: .*c.yaml",
     "[run, x]": r"c.yaml",
 }
+
+
+@pytest.mark.parametrize(("command", "key"), [("predict", "model"), ("submit", "runs"), ("tables", "folders")])
+def test_a_positional_argument_called_as_in_the_help_is_answered(
+    command: str, key: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    shown = next(each.metavar for each in parser_of(command)._actions if each.dest == key)
+    Path("c.yaml").write_text(f"{shown.strip('[]. ').lower()}: x")
+    assert main([command, "--config", "c.yaml"]) == 1
+    assert f"is not accepted: in a file {shown} is called {key}" in capfd.readouterr().err
 
 
 @pytest.mark.parametrize("text", IN_FILES)
@@ -122,6 +132,14 @@ def test_the_help_names_every_option_in_80_columns(
         if "." not in name and not name.startswith("--print_shtab"):
             assert name in shown.split()
             assert action.help
+
+
+def test_the_help_names_words_that_stand_in_place_of_a_value(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        main(["choose", "--help"])
+    shown = capsys.readouterr().out
+    assert "--exits LAYERS|auto" in shown
+    assert "--guarantee NUMBER|mean" in shown
 
 
 def _examples(capsys: pytest.CaptureFixture[str]) -> list[list[str]]:

@@ -118,7 +118,7 @@ def test_a_text_is_explained_as_it_is_predicted(run: Path, capfd: pytest.Capture
 
 MISTAKES = {
     "nothing": ([], r"one of --row and --text is needed"),
-    "both": (["--row", "1", "--text", "a"], r"one of --row and --text is needed"),
+    "both": (["--row", "1", "--text", "a"], r"one of --row and --text is needed, and not both"),
     "no such row": (["--row", "99999"], r"have no row 99999[\s\S]*such as --row \d+"),
     "pair of a row": (["--row", "1", "--pair", "a"], r"--pair is the second text beside --text"),
     "split of a text": (["--text", "a", "--split", "test"], r"--split says where --row is"),

@@ -65,6 +65,12 @@ def test_the_examples_go_from_training_to_a_saved_model(
     command("speed", RUN, "--criterion", OWN, "--speedups", 1.5, "--batch-sizes", 1, "--repeats", 2, "--max-samples", 4)
     assert "recent_mean(decay=0.8)" in set(pd.read_csv(RUN / "speed.csv")["criterion"])
     capsys.readouterr()
+    forget()
+    submit = ["submit", str(RUN), "--output", "out"]
+    assert main(submit) == 1
+    assert "--criterion own_criterion.RecentMean" in capsys.readouterr().err
+    assert main([*submit, "--criterion", "own_criterion.RecentMean"]) == 1
+    assert "SST-2.tsv needs 1821 rows" in capsys.readouterr().err
 
     Path("texts.csv").write_text("sentence\na gripping film\na dull one\n")
     command("save", RUN, "saved", "--criterion", OWN)

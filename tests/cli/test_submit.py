@@ -84,6 +84,9 @@ def test_what_the_server_would_refuse_is_refused_before_anything_is_predicted(
     official(Path("glue/WNLI"), 146)
     assert main(["submit", str(run), str(run), "--output", "out"]) == 1
     assert "two runs predict WNLI.tsv" in capfd.readouterr().err
+    shutil.rmtree("glue")
+    assert main(["submit", str(run), "--output", "out"]) == 1
+    assert "hint:  put GLUE's test file there" in capfd.readouterr().err
     (run / "operating_point.json").unlink()
     assert main(["submit", str(run), "--output", "out"]) == 1
     assert re.search(r"there is no operating point here[\s\S]*for regression --criterion", capfd.readouterr().err)

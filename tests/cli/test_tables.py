@@ -58,7 +58,8 @@ def test_seeds_are_one_row_and_options_are_told_apart(
         for seed, score in enumerate(seeds):
             add("ours", seed, _summary(score), diversity_weight=weight, minimum="batch")
     add("pabee", 0, _summary(0.6, "patience"))
-    assert main(["tables", "runs", "--output", "tables.csv"]) == 0
+    again = ["runs/ours/version_0", str(Path("runs/pabee").resolve())]
+    assert main(["tables", "runs", *again, "--output", "tables.csv"]) == 0
     table = pd.read_csv("tables.csv")
     assert set(table["metric"]) == {"f1", "accuracy"}
     assert "model.objective.minimum" not in table.columns  # in which runs of one name do not differ
@@ -180,7 +181,7 @@ def test_without_account_or_answer_nothing_is_asked_at_a_terminal(
 @pytest.mark.parametrize("given", [[], ["runs", "--wandb", "someone/ee_lightning"]])
 def test_folders_or_a_project_are_needed(given: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["tables", *given]) == 1
-    assert "folders are needed, or else --wandb" in capsys.readouterr().err
+    assert "folders are needed, or else --wandb ENTITY/PROJECT, and not both" in capsys.readouterr().err
 
 
 def test_brackets_in_names_are_no_markup(add: Callable[..., RunFolder], capsys: pytest.CaptureFixture[str]) -> None:

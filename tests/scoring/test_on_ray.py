@@ -93,6 +93,26 @@ def test_every_file_is_scored_in_order_and_only_once(exported: Path, data: Path,
 
 
 @on_a_cluster
+def test_every_file_keeps_its_own_columns_and_types(exported: Path, tmp_path: Path) -> None:
+    large = 2**53 + 1  # which is no double
+    tables = {
+        "a.parquet": pa.table({"sentence": ["a film"], "number": [large]}),
+        "b.parquet": pa.table({"sentence": ["a film"], "number": [0.5], "more": ["x"]}),
+        "kind=c/c.parquet": pa.table({"sentence": ["a film"], "number": [1]}),
+    }
+    for name, table in tables.items():
+        (tmp_path / "data" / name).parent.mkdir(parents=True, exist_ok=True)
+        pq.write_table(table, tmp_path / "data" / name)
+    told = list[tuple[int, int]]()
+    score_on_ray(str(exported), str(tmp_path / "data"), str(tmp_path / "scored"), told=lambda *rows: told.append(rows))
+    for name, table in tables.items():
+        scored = pq.ParquetFile(tmp_path / "scored" / name).read()
+        assert scored.select(range(table.num_columns)) == table
+        assert scored.column_names[table.num_columns :] == ["label", "probability", "score", "exit_layer"]
+    assert told[-1] == (3, 3)
+
+
+@on_a_cluster
 def test_another_actor_takes_the_place_of_a_dead_one(exported: Path, data: Path, tmp_path: Path) -> None:
     killed = list[int]()
 
@@ -136,11 +156,13 @@ def test_mistakes_are_said_before_ray_starts(
     command = ["predict", str(exported), "--engine=ray", f"--output={tmp_path / 'scored'}"]
     assert main([*command, f"--input={data / 'more'}", "--trail", "--precision=bf16", "--batch-size=8"]) == 1
     assert main([*command, f"--input={tmp_path / 'nowhere'}"]) == 1
+    assert main([*command, "--input=file:///nowhere"]) == 1
     assert main(command) == 1
     said = capsys.readouterr().err
     for part in (
         "--engine ray has no --trail, --batch-size, --precision",
         "the data set can't be read",
+        "where: /nowhere",
         "--engine ray scores folders",
     ):
         assert part in said
@@ -148,6 +170,7 @@ def test_mistakes_are_said_before_ray_starts(
 
 @on_a_cluster
 def test_the_command(exported: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    command = ["predict", str(exported), "--engine=ray", f"--output={tmp_path / 'scored'}"]
-    assert main([*command, f"--input={data / 'more'}"]) == 0
+    command = ["predict", str(exported), "--engine=ray", f"--output=file://{tmp_path / 'scored'}"]
+    assert main([*command, f"--input=file://{data / 'more'}"]) == 0
     assert f"{ROWS} rows in 1 file, " in capsys.readouterr().out
+    assert (tmp_path / "scored/a.parquet").is_file()

@@ -55,6 +55,19 @@ def test_no_column_replaces_another(scorer: BatchScorer) -> None:
         assert (scored["input_label"][0], scored["input_input_label"][0]) == ("second", "first")
 
 
+def test_options_that_make_no_sense_are_said(
+    exported: Path, small_predictor: EarlyExitPredictor, tmp_path: Path
+) -> None:
+    with pytest.raises(OptionError, match=r"is 'review', where a list is needed\n[\s\S]*give \['review'\]"):
+        BatchScorer(str(exported), text_columns="review")
+    with pytest.raises(OptionError, match="2 columns named, and mood takes 1 text"):
+        BatchScorer(str(exported), text_columns=["review", "title"])
+    small_predictor.save_pretrained(tmp_path)
+    for model in (exported, tmp_path):
+        with pytest.raises(OptionError, match="threads is 0"):
+            BatchScorer(str(model), threads=0)
+
+
 def test_a_part_without_rows_has_the_same_columns(scorer: BatchScorer, table: pa.Table) -> None:
     assert scorer(table.slice(0, 0)).schema.names == scorer(table).schema.names
 

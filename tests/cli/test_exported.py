@@ -129,6 +129,7 @@ MISTAKES = {
     "fitted": (["choose", "--max-loss", "1", "--per-exit"], "has to be fitted on rows held out"),
     "no texts": (["speed"], "an exported model has no rows of its own"),
     "precision": (["speed", "--precision", "bf16"], "the precision is chosen when it is exported"),
+    "adapter": (["predict", "--text", "a", "--adapter", "x.Mine"], "no such option[\\s\\S]*where: --adapter"),
 }
 
 

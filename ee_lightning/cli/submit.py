@@ -128,8 +128,8 @@ def submit(
         runs: Run folders, one a task. Where 'ee-lightning choose' saved no operating point, give --criterion and
             --threshold.
         output: Where to write the files and their zip.
-        criterion: For runs without an operating point, such as those of a regression: 'patience(tolerance=0.5)'. Without
-            --threshold, the full name of your own criterion in an operating point, such as my_module.MyCriterion.
+        criterion: For runs without an operating point, such as those of a regression: 'patience(tolerance=0.5)'.
+            Without --threshold, the full name of your own criterion in operating points, such as my_module.MyCriterion.
         threshold: Its threshold, in the criterion's unit.
         device: Where to run.
         adapter: The full name of your own adapter of the backbone's family, such as my_module.MyBackbone.

@@ -35,7 +35,7 @@ SMALL = {  # the options, and a figure that is printed
     ),
     "start_up": ("--repeats 1", r"fit --help +here +\d+\.\d\d CPU s"),
     "training": (
-        "--batch-size 4 --steps 1 --epoch 2",
+        "--batch-size 4 --steps 3",
         r"\d+\.\d CPU ms, \d+\.\d+ % of the epoch's bare steps",
     ),
 }

@@ -147,9 +147,9 @@ class EarlyExitCLI(LightningCLI):
             model["optimization.learning_rate"],
             model["optimization.head_learning_rate"],
         )
-        if args[0] == "fit" and (trainer["max_epochs"], trainer["max_steps"]) == (None, -1):
-            trainer["max_epochs"] = USUAL_EPOCHS
         if args[0] == "fit":
+            if (trainer["max_epochs"], trainer["max_steps"]) == (None, -1):
+                trainer["max_epochs"] = USUAL_EPOCHS
             check_best_checkpoint(options["checkpoint"], trainer)
 
     def _parsed(self, parser: LightningArgumentParser, args: list[str]) -> Namespace:

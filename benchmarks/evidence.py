@@ -474,12 +474,13 @@ SECTIONS = {
     ),
     "Does the diversity term help?": (
         diversity,
-        "The term should raise the share of the pairs of exits that disagree about a row: the last column. At λ = "
-        "0.1 (ours) this share hardly rises, and no accuracy changes significantly, on average by less than 0.3 points "
-        "either way. At λ = 0.5 (ours_half) it depends on the task, so each seed has a row of its own. On CoLA the exits "
-        "disagree much more, and the early ones become worse by 6 points or far more. On MRPC and RTE they disagree 1 to 4 "
-        "points more: confidence at 3x loses in five of six runs, up to 3.2 points, and voting at 2x gains in five, up "
-        "to 2.4. On SST-2 the term, which has no bound, grew without limit at this λ, and the training was stopped.",
+        "The term should raise the share of the pairs of exits that disagree about a row: the last column. At λ = 0.1 "
+        "(ours) this share hardly rises, and no accuracy changes significantly, on average by less than 0.3 points "
+        "either way. At λ = 0.5 (ours_half) it depends on the task, so each seed has a row of its own. On CoLA the "
+        "exits disagree much more, and the early ones become worse by 6 points or far more. On MRPC and RTE they "
+        "disagree 1 to 4 points more: confidence at 3x loses in five of six runs, up to 3.2 points, and voting at 2x "
+        "gains in five, up to 2.4. On SST-2 the term, which has no bound, grew without limit at this λ, and the "
+        "training was stopped.",
     ),
     "Which training has the best early exits?": (
         objectives,

@@ -501,10 +501,10 @@ SECTIONS = {
         "are trained like the full one, which is a training of its own (full). Both run as many layers as early exit "
         "at 2x; for the clock, see *Exported models* in the [evidence](../evidence.md). If one speed is enough, the "
         "first 6 layers may do as well: the mean difference is too uncertain to tell. MiniLM is 3.8 points worse on "
-        "average, which is not significant after the correction. Early exit at 1.33x is on average as accurate as the "
-        "first 9 layers (9l), and at 2x as accurate as the full model; the tasks differ by up to 3 points either way. "
-        "The last rows of the table are the score of ELUE: the mean over costs, compared with lines through the models "
-        "of 6, 9 and 12 layers.",
+        "average, which is not significant after the correction. On average early exit is as accurate at 1.33x as the "
+        "first 9 layers (9l), within 1.2 points either way, and at 2x as the full model, within 1.4; single tasks "
+        "differ by up to 4 points. The last rows of the table are the score of ELUE: the mean over costs, compared "
+        "with lines through the models of 6, 9 and 12 layers.",
     ),
     "Do the orders hold with six layers?": (
         rules_of_six_layers,

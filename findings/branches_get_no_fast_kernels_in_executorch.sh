@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Guess: a model with an early exit by torch.cond goes to ExecuTorch's XNNPACK backend like one without: the layers behind
+# Guess: a model with an early exit by torch.cond goes to ExecuTorch's XNNPACK backend like one without: the layers after
 #   the exit run on the fast kernels too, and only when a row needs them.
 # Really: to_edge_transform_and_lower, the call that its documentation recommends, ends with an error, as the Linear layers
 #   of the branch are neither decomposed nor delegated. The deprecated pair of to_edge and to_backend makes a program, but
-#   delegates the main graph alone: the layers of the branch run on the portable reference kernels. Here a row that goes
-#   through both branch layers took some 24 times as long as all three layers of the same model without its exit.
+#   delegates the main graph alone: the layers of the branch run on the portable reference kernels. With layers of 256 and
+#   eight rows, rows that went on took 1.43 ms, and all three layers without the exit 0.06 ms (one run, not checked below).
 # Version: executorch 1.5.1, torch 2.13.0
 # Seen: the first call raises RuntimeError ("was not decomposed or delegated"); the second delegates 1 of 3 Linear layers,
 #   and leaves 2 addmm in the branch

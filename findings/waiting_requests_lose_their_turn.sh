@@ -2,8 +2,8 @@
 # Guess: batched, which gathers the requests of a server into batches, takes requests of equal priority in the order in
 #   which they came, as a queue does.
 # Really: it keeps them in a heap that compares priorities alone, and a heap keeps no order among equals. The second of
-#   twelve waiting requests is served in the last batch, after requests that came ten places later. So under load the
-#   slowest requests are far slower than a queue explains, which is measured as the model's.
+#   twelve waiting requests is served in the last batch, after requests that came ten places later. So under load some
+#   requests wait far longer than in a queue, and the slowest latencies say little about the model.
 # Version: batched 0.1.5
 # Seen: of requests 0 to 11 in batches of four: 0 2 6 11, then 10 9 8 5, then 7 4 1 3
 set -euo pipefail
